@@ -1,0 +1,1 @@
+"""Firsthand: a consent-first, first-party CRM and newsletter service."""

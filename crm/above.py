@@ -1,0 +1,75 @@
+"""The few questions above one business, all in one place (promise 14)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.db import Database, Statements
+
+sql = Statements("above")
+
+_LOWEST = UUID(int=0)
+_PAGE = 1000
+
+
+class DueImport(Struct, frozen=True):
+    """An import that waits for a worker."""
+
+    business_id: UUID
+    import_id: UUID
+
+
+class DueCampaign(Struct, frozen=True):
+    """A campaign whose deliveries are to be written."""
+
+    business_id: UUID
+    campaign_id: UUID
+
+
+class DueLeases(Struct, frozen=True):
+    """A campaign with ranges that nobody works on."""
+
+    business_id: UUID
+    campaign_id: UUID
+    leases: int
+
+
+async def business_of_host(database: Database, host: str) -> UUID | None:
+    """Find whose pages a host shows; the port does not count."""
+    name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
+    found = await database.above(sql.business_of_host, UUID, host=name.lower())
+    return found[0] if found else None
+
+
+async def businesses(database: Database) -> list[UUID]:
+    """List the ids of all businesses, for work done once for each."""
+    found: list[UUID] = []
+    while True:
+        after = found[-1] if found else _LOWEST
+        page = await database.above(sql.businesses, UUID, after=after, limit=_PAGE)
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+async def businesses_with_letters(database: Database) -> list[UUID]:
+    """List businesses whose service messages are due."""
+    return await database.above(sql.businesses_with_letters, UUID)
+
+
+async def imports_waiting(database: Database, quiet_since: datetime) -> list[DueImport]:
+    """List imports not begun, or begun by a process silent since then."""
+    return await database.above(sql.imports_waiting, DueImport, quiet_since=quiet_since)
+
+
+async def campaigns_to_start(database: Database) -> list[DueCampaign]:
+    """List campaigns to write deliveries for."""
+    return await database.above(sql.campaigns_to_start, DueCampaign)
+
+
+async def leases_due(database: Database) -> list[DueLeases]:
+    """List campaigns with ranges to take."""
+    return await database.above(sql.leases_due, DueLeases)

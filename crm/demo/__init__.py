@@ -1,0 +1,1 @@
+"""The demo: the main job from nothing to a delivered newsletter, on one command."""

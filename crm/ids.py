@@ -1,0 +1,33 @@
+"""Identifiers: time-ordered where order helps, opaque where a creation time would tell too much."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from uuid import UUID, uuid4
+
+_VERSION_7 = 0x7000
+_VARIANT = 0x8000_0000_0000_0000
+
+
+def time_ordered() -> UUID:
+    """Make a UUIDv7 (RFC 9562 §5.7): campaigns, events and imports keep together on disk."""
+    millis = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    high = (millis << 16) | _VERSION_7 | (random >> 68)
+    low = _VARIANT | (random & 0x3FFF_FFFF_FFFF_FFFF)
+    return UUID(int=(high << 64) | low)
+
+
+def opaque() -> UUID:
+    """Make a UUIDv4: customers and purposes, whose ids must not say when they came."""
+    return uuid4()
+
+
+def secret(size: int = 32) -> bytes:
+    """Make `size` random bytes for a token or salt; at least 16 (128 bit) by ASVS 11.5.1."""
+    if size < 16:  # noqa: PLR2004  (128 bit)
+        message = "a secret has at least 16 bytes"
+        raise ValueError(message)
+    return secrets.token_bytes(size)

@@ -1,0 +1,127 @@
+"""Apply `sql/migrations` in order, once, under an advisory lock; refuse a changed file."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+
+import asyncpg
+from msgspec import Struct
+
+from crm.db import SQL
+
+# Two replicas that start together: polled, because waiting for the lock inside PostgreSQL
+# deadlocks with CREATE INDEX CONCURRENTLY.
+_LOCK = 0x66697273
+_POLL_SECONDS = 0.2
+_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_PIECE = re.compile(
+    r"'(?:[^']|'')*'"  # a string
+    r"|--[^\n]*"  # a comment
+    r"|\$(\w*)\$.*?\$\1\$"  # a function body
+    r"|;",
+    re.DOTALL,
+)
+_TABLE = """
+CREATE TABLE IF NOT EXISTS public.crm_migration (
+  number     integer PRIMARY KEY,
+  name       text NOT NULL,
+  sha256     bytea NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)
+"""
+
+
+class Migration(Struct, frozen=True):
+    """One file, and the fingerprint it must keep once it is applied."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+    sha256: bytes
+
+
+class MigrationRefused(Exception):  # noqa: N818  (its text is what the operator reads)
+    """The database cannot be brought to this version; the message says why."""
+
+
+def migrations(directory: Path = SQL / "migrations") -> list[Migration]:
+    """Read all migrations, in order; a gap or a bad name is our bug."""
+    found = [_read(path) for path in sorted(directory.glob("*.sql"))]
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        message = "migrations are numbered from 0001 without a gap"
+        raise ValueError(message)
+    return found
+
+
+def statements(text: str) -> tuple[str, ...]:
+    """Cut a file into its statements: each is sent as a message of its own."""
+    parts: list[str] = []
+    start = 0
+    for match in _PIECE.finditer(text):
+        if match[0] == ";":
+            parts.append(text[start : match.start()].strip())
+            start = match.end()
+    parts.append(text[start:].strip())
+    return tuple(part for part in parts if re.sub(r"--[^\n]*", "", part).strip())
+
+
+async def migrate(url: str) -> list[str]:
+    """Apply what is missing as the owner of the database; return the names applied."""
+    conn = await asyncpg.connect(url, server_settings={"lock_timeout": "10s"})
+    try:
+        while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            await asyncio.sleep(_POLL_SECONDS)
+        await conn.execute(_TABLE)
+        await conn.execute("GRANT SELECT ON public.crm_migration TO crm_app")
+        done = await _applied(conn)
+        return [await _apply(conn, one) for one in migrations() if one.number not in done]
+    finally:
+        await conn.close()
+
+
+async def missing(conn: asyncpg.Connection) -> list[str]:
+    """Name the migrations a database still lacks; refuse one that is newer than this program."""
+    if await conn.fetchval("SELECT to_regclass('public.crm_migration')") is None:
+        return [one.name for one in migrations()]
+    done = await _applied(conn)
+    return [one.name for one in migrations() if one.number not in done]
+
+
+async def _applied(conn: asyncpg.Connection) -> set[int]:
+    ours = {one.number: one for one in migrations()}
+    rows = await conn.fetch("SELECT number, name, sha256 FROM public.crm_migration")
+    for row in rows:
+        known = ours.get(row["number"])
+        if known is None:
+            message = f"the database is newer than this program: it has {row['name']}"
+            raise MigrationRefused(message)
+        if known.sha256 != row["sha256"]:
+            message = f"{known.name} was changed after it was applied; add a new file instead"
+            raise MigrationRefused(message)
+    return {row["number"] for row in rows}
+
+
+async def _apply(conn: asyncpg.Connection, migration: Migration) -> str:
+    async with conn.transaction():
+        for statement in migration.statements:
+            await conn.execute(statement)
+        await conn.execute(
+            "INSERT INTO public.crm_migration (number, name, sha256) VALUES ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.sha256,
+        )
+    return migration.name
+
+
+def _read(path: Path) -> Migration:
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        message = f"{path.name} is not named NNNN_words.sql"
+        raise ValueError(message)
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).digest()
+    return Migration(int(match[1]), path.name, statements(data.decode()), digest)

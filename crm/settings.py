@@ -1,0 +1,187 @@
+"""Settings: one frozen Struct from `CRM_*` variables, all problems reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from crm.keys import Keys
+
+_PREFIX = "CRM_"
+# Read elsewhere: where the embedded servers keep their data, and the tests' own server.
+_NOT_SETTINGS = {"CRM_DATA", "CRM_TEST_POSTGRES"}
+_KEY_SIZE = 32
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class BadSettings(Exception):  # noqa: N818  (its text is what the operator reads)
+    """The environment does not make a configuration; the message lists every reason."""
+
+
+class Smtp(Struct, frozen=True):
+    """The relay that takes our mail."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1025
+    username: str = ""
+    password: str = ""
+    # `starttls` and `implicit` verify the relay's certificate; `none` is for a local relay.
+    tls: Literal["none", "starttls", "implicit"] = "none"
+    # What we call ourselves in EHLO; empty takes the machine's name.
+    hostname: str = ""
+    timeout: Positive = 60
+
+    def __repr__(self) -> str:
+        """Hide the password."""
+        return f"Smtp({self.host}:{self.port})"
+
+
+class Web(Struct, frozen=True):
+    """Where the web process listens."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    # Addresses of proxies whose X-Forwarded-For is believed, comma-separated.
+    trusted_proxies: str = "127.0.0.1"
+    # The largest body of a request, in bytes; an uploaded import is bounded by `imports`.
+    max_body: Positive = 1_000_000
+
+
+class Sending(Struct, frozen=True):
+    """How campaigns are handed to the relay."""
+
+    connections: Annotated[int, Meta(ge=1, le=200)] = 10
+    # The most deliveries claimed at once; the bound on what is uncertain after a crash.
+    batch: Annotated[int, Meta(ge=1, le=500)] = 50
+    # Customers per range; a range is worked on by one worker at a time.
+    range: Positive = 10_000
+    # A worker silent for so long has lost its range.
+    lease_seconds: Annotated[int, Meta(ge=2, le=300)] = 15
+    # Messages per second over all connections of a worker; 0 is as fast as the relay takes them.
+    rate: Annotated[int, Meta(ge=0)] = 0
+    # A delivery that could not go within so many hours fails.
+    give_up_hours: Positive = 48
+
+
+class Imports(Struct, frozen=True):
+    """Bounds of an import."""
+
+    max_bytes: Positive = 200_000_000
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything an operator can set; `deploy/env.example` names each with its meaning."""
+
+    database_url: str = ""
+    migrate_database_url: str = ""
+    redis_url: str = ""
+    link_keys: str
+    pepper: str
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    smtp: Smtp = Smtp()
+    web: Web = Web()
+    sending: Sending = Sending()
+    imports: Imports = Imports()
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Build settings from `CRM_*` variables, or raise BadSettings with every problem."""
+        problems: list[str] = []
+        values = _gathered(environ, problems)
+        settings = _built(cls, values, "", problems)
+        if not problems:
+            try:
+                settings.keys()
+            except ValueError as wrong:
+                problems.append(str(wrong))
+        if problems:
+            raise BadSettings("\n".join(problems))
+        return settings  # type: ignore[no-any-return]
+
+    def keys(self) -> Keys:
+        """Decode the secrets; a ValueError says which variable is wrong."""
+        return Keys(_link_keys(self.link_keys), _hex("CRM_PEPPER", self.pepper))
+
+    def __repr__(self) -> str:
+        """Show nothing that could be a secret."""
+        return "Settings(…)"
+
+
+def _gathered(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    """Collect `CRM_*` by lower-case path; `CRM_X_FILE` reads the value from a file."""
+    known = names(Settings)
+    values: dict[str, str] = {}
+    for name, value in sorted(environ.items()):
+        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        if name in known:
+            values[name] = value
+        elif name.endswith("_FILE") and name.removesuffix("_FILE") in known:
+            try:
+                values[name.removesuffix("_FILE")] = Path(value).read_text().strip()
+            except OSError as wrong:
+                problems.append(f"{name}: cannot read {value}: {wrong.strerror}")
+        else:
+            problems.append(f"{name}: there is no such setting; deploy/env.example lists them all")
+    return values
+
+
+def names(struct: type[Struct], path: str = "") -> dict[str, Any]:
+    """List the variables that make up a Struct, with their types."""
+    found: dict[str, Any] = {}
+    for field, hint in get_type_hints(struct, include_extras=True).items():
+        name = f"{path}{field}".upper()
+        if isinstance(hint, type) and issubclass(hint, Struct):
+            found |= names(hint, f"{path}{field}__")
+        else:
+            found[_PREFIX + name] = hint
+    return found
+
+
+def _built(struct: type[Struct], values: dict[str, str], path: str, problems: list[str]) -> Any:
+    given: dict[str, Any] = {}
+    hints = get_type_hints(struct, include_extras=True)
+    for field in msgspec.structs.fields(struct):
+        name = f"{path}{field.name}".upper()
+        hint = hints[field.name]
+        if isinstance(hint, type) and issubclass(hint, Struct):
+            given[field.name] = _built(hint, values, f"{path}{field.name}__", problems)
+        elif _PREFIX + name in values:
+            try:
+                given[field.name] = msgspec.convert(values[_PREFIX + name], hint, strict=False)
+            except msgspec.ValidationError as wrong:
+                problems.append(f"{_PREFIX}{name}: {wrong}")
+        elif field.required:
+            problems.append(f"{_PREFIX}{name}: is not set, and has no default")
+    return None if problems else struct(**given)
+
+
+def _link_keys(text: str) -> tuple[tuple[int, bytes], ...]:
+    keys: list[tuple[int, bytes]] = []
+    for part in text.split(","):
+        number, _, secret = part.strip().partition(":")
+        if not number.isdigit() or not 0 <= int(number) <= 255:  # noqa: PLR2004  (one byte)
+            message = "CRM_LINK_KEYS: each key is NUMBER:HEX, the number from 0 to 255"
+            raise ValueError(message)
+        keys.append((int(number), _hex("CRM_LINK_KEYS", secret)))
+    if len({number for number, _ in keys}) != len(keys):
+        message = "CRM_LINK_KEYS: a number is there twice"
+        raise ValueError(message)
+    return tuple(keys)
+
+
+def _hex(name: str, text: str) -> bytes:
+    try:
+        secret = bytes.fromhex(text)
+    except ValueError:
+        secret = b""
+    if len(secret) < _KEY_SIZE:
+        message = f"{name}: a secret is at least {2 * _KEY_SIZE} hexadecimal digits"
+        raise ValueError(message)
+    return secret

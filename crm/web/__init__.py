@@ -1,0 +1,1 @@
+"""How HTTP works here: transactions, refusals, pages, forms, limits; knows no domain."""

@@ -1,0 +1,25 @@
+-- The few questions above one business. Each calls a function of the role crm_sweep.
+
+-- name: business_of_host
+-- Which business answers on this host.
+SELECT business_id FROM crm.business_of_host(:host);
+
+-- name: businesses
+-- All businesses, by pages of their ids.
+SELECT business_id FROM crm.businesses(:after, :limit);
+
+-- name: businesses_with_letters
+-- Whose service messages are due.
+SELECT business_id FROM crm.businesses_with_letters(:now);
+
+-- name: imports_waiting
+-- Imports not begun, or begun by a process that has gone quiet.
+SELECT business_id, import_id FROM crm.imports_waiting(:quiet_since);
+
+-- name: campaigns_to_start
+-- Campaigns whose deliveries are to be written, and those scheduled for now.
+SELECT business_id, campaign_id FROM crm.campaigns_to_start(:now);
+
+-- name: leases_due
+-- Campaigns with ranges that no worker holds, and how many.
+SELECT business_id, campaign_id, leases FROM crm.leases_due(:now);
