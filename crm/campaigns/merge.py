@@ -1,4 +1,4 @@
-"""Merge fields: `{{ first_name | default("reader") }}`, found, checked and kept safe as one mark each."""
+"""Merge fields: `{{ first_name | default("reader") }}`, each kept safe as one mark."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MergeProblem(Struct, frozen=True):
 
 
 class Marks:
-    """The fields of one message over subject, preheader and body: each distinct field has one mark."""
+    """The fields of one message over subject, preheader and body: one mark for each."""
 
     def __init__(self, attributes: Collection[str] | None = None) -> None:
         """Accept any attribute, or only those declared."""
@@ -48,7 +48,7 @@ class Marks:
         self._attributes = attributes
 
     def protect(self, text: str) -> str:
-        r"""Put a mark for every field and for every literal `\{{`; what is wrong goes to `problems`."""
+        r"""Put a mark for every field and every literal `\{{`; see `problems` for the rest."""
         text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", text)
 
         def marked(found: re.Match[str]) -> str:
@@ -96,7 +96,9 @@ class Marks:
 
     def _undeclared(self, field: Field) -> bool:
         prefix, _, name = field.name.partition(".")
-        return prefix == "attribute" and self._attributes is not None and name not in self._attributes
+        return (
+            prefix == "attribute" and self._attributes is not None and name not in self._attributes
+        )
 
 
 def literal(text: str) -> str:
@@ -125,7 +127,7 @@ def by_mark(values: Collection[str]) -> dict[str, str]:
 
 
 def escaped_unknown(text: str) -> tuple[str, list[str]]:
-    r"""Write `\{{` for every `{{` that is no field of ours: a file from elsewhere stays as it was."""
+    r"""Write `\{{` for every `{{` that is no field of ours; return also what these were."""
     foreign: dict[str, None] = {}
 
     def kept(found: re.Match[str]) -> str:
@@ -143,9 +145,11 @@ def _understood(inside: str | None) -> tuple[str, Field | None]:
     found = _FIELD.fullmatch(inside)
     if found is None:
         return (
-            "This is not a merge field. There are name, first_name, address, business and "
-            'attribute.NAME, each with | default("…") if it may be missing. '
-            r"For plain braces write \{{.",
+            (
+                "This is not a merge field. There are name, first_name, address, business and "
+                'attribute.NAME, each with | default("…") if it may be missing. '
+                r"For plain braces write \{{."
+            ),
             None,
         )
     return "", Field(found["name"], found["default"])

@@ -23,6 +23,10 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
+# A label of a file's own choice must not reach Python's odder codecs (unicode_escape, utf_7).
+_KNOWN_CHARSET = re.compile(
+    r"utf-?8|windows-\d+|iso-8859-\d+|koi8-[ru]|shift_jis|euc-(jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5"
+)
 _COMMENTS = re.compile(r"(\s|<!--.*?-->|<\?xml[^>]*>)*", re.DOTALL)
 _PAGE = re.compile(r"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _BLOCK = re.compile(r"<(h[1-6]|p|div|table|section|article|header|center)\b", re.IGNORECASE)
@@ -33,7 +37,9 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _HTML_HEADING = re.compile(r"<(h[1-6])\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _HTML_LANGUAGE = re.compile(r"<html\b[^>]*?\blang\s*=\s*[\"']?([A-Za-z-]+)", re.IGNORECASE)
 _TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
-_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$|^(\S.*)\n {0,3}(?:=+|-{3,})[ \t]*$", re.M)
+_HEADING = re.compile(
+    r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$|^(\S.*)\n {0,3}(?:=+|-{3,})[ \t]*$", re.MULTILINE
+)
 _MARKDOWN = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
 _LONGEST_SUBJECT = 200
 
@@ -52,7 +58,9 @@ class Newsletter(Struct, frozen=True):
 def read_newsletter(data: bytes, file_name: str) -> Newsletter:
     """Read a Markdown or HTML file; `{{ … }}` that is no merge field of ours stays as written."""
     if len(data) > LARGEST:
-        raise _refused(f"{file_name} is larger than {LARGEST // 1000} kB. A mail is cut off at 102.")
+        raise _refused(
+            f"{file_name} is larger than {LARGEST // 1000} kB. A mail is cut off at 102."
+        )
     if not data.strip():
         raise _refused(f"{file_name} is empty.")
     text, warnings = _decoded(data, file_name)
@@ -81,7 +89,8 @@ def _refused(sentence: str) -> Invalid:
 def _decoded(data: bytes, file_name: str) -> tuple[str, list[str]]:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
-            text, warnings = data[len(bom) :].decode(encoding, "replace"), []
+            text = data[len(bom) :].decode(encoding, "replace")
+            warnings: list[str] = []
             break
     else:
         text, warnings = _without_bom(data)
@@ -97,7 +106,8 @@ def _without_bom(data: bytes) -> tuple[str, list[str]]:
         # What calls itself latin-1 or ASCII is windows-1252 (WHATWG Encoding, §4.2).
         name = "windows-1252" if label in {"iso-8859-1", "latin1", "us-ascii", "ascii"} else label
         try:
-            return data.decode(codecs.lookup(name).name), []
+            if _KNOWN_CHARSET.fullmatch(name):
+                return data.decode(name), []
         except (LookupError, UnicodeDecodeError):
             pass
     try:
@@ -129,14 +139,17 @@ def _front_matter(text: str) -> tuple[dict[str, str], str]:
     head, _, rest = text.partition("\n\n")
     lines = head.split("\n")
     if all(_META_LINE.fullmatch(line) for line in lines):
-        meta = {key.strip().lower(): value.strip() for key, _, value in (ln.partition(":") for ln in lines)}
+        meta = {
+            key.strip().lower(): value.strip()
+            for key, _, value in (ln.partition(":") for ln in lines)
+        }
         if "title" in meta:
             return meta, rest
     return {}, text
 
 
 def _yaml(block: str) -> dict[str, str]:
-    """Read the top level only: `key: value`, quoted or folded; nested structures are passed over."""
+    """Read the top level only: `key: value`, quoted or folded; what is nested is passed over."""
     meta: dict[str, str] = {}
     folding = ""
     for line in block.split("\n"):

@@ -62,18 +62,22 @@ async def stop(child: subprocess.Popen[bytes]) -> None:
 
 async def stop_orphan(pidfile: Path, directory: Path, how: signal.Signals) -> None:
     """End the server a killed run left behind, if the pid file still names it."""
-    try:
-        pid = int(pidfile.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return
-    if not _is_ours(pid, directory):
-        return  # the number has long gone to somebody else
+    pid = _pid(pidfile)
+    if pid is None or not _is_ours(pid, directory):
+        return  # ended cleanly, or the number has long gone to somebody else
     os.kill(pid, how)
     for _ in range(round(STOP_SECONDS / LOOK_EVERY)):
         if not _is_ours(pid, directory):
             return
         await asyncio.sleep(LOOK_EVERY)
     os.kill(pid, signal.SIGKILL)
+
+
+def _pid(pidfile: Path) -> int | None:
+    try:
+        return int(pidfile.read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _is_ours(pid: int, directory: Path) -> bool:
@@ -91,4 +95,4 @@ def _last_words(child: subprocess.Popen[bytes], output: Path) -> str:
     for line in lines:
         if "FATAL:" in line:
             reason = line.split("FATAL:", 1)[1].strip()
-    return f"{Path(str(child.args[0])).name} did not start: {reason} (see {output})."  # type: ignore[index]
+    return f"An embedded server did not start: {reason} (see {output})."

@@ -54,14 +54,20 @@ class Place(Struct, frozen=True):
                 os.chown(path, self.uid, self.gid)
         return path
 
+    @property
     def sockets(self) -> Path:
-        """Give the folder for sockets, a short one under /tmp when our own path is too long."""
+        """The folder for sockets: a short one under /tmp when our own path is too long."""
         own = self.directory / "sockets"
         if len(os.fsencode(own)) <= SOCKET_FOLDER_LIMIT:
-            return self.own(own)
+            return own
         mark = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         # A name anybody can guess in a folder anybody can write: `own` takes only our own.
-        return self.own(Path(f"/tmp/firsthand-{self.uid}-{mark}"))  # noqa: S108
+        return Path(f"/tmp/firsthand-{self.uid}-{mark}")  # noqa: S108
+
+    def tidy(self) -> None:
+        """Leave no folder for sockets outside the directory once the servers have ended."""
+        if self.sockets.parent != self.directory:
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -90,7 +91,7 @@ async def cluster(place: Place, programs: Programs) -> Cluster:
     if not data.exists():
         await asyncio.to_thread(_initdb, place, programs, home, passwords.postgres)
     _check_version(data)
-    return Cluster(place, home, place.sockets(), passwords)
+    return Cluster(place, home, place.own(place.sockets), passwords)
 
 
 async def start(cluster: Cluster, programs: Programs, *, fsync: bool) -> subprocess.Popen[bytes]:
@@ -105,13 +106,14 @@ async def start(cluster: Cluster, programs: Programs, *, fsync: bool) -> subproc
     for _ in range(HELD_TRIES):
         child = launch(command, cluster.place, output)
         try:
-            await ready(child, lambda: _accepts(cluster, child.pid), output)
+            await ready(child, partial(_accepts, cluster, child.pid), output)
         except EmbeddedRefused as refused:
             if STILL_HELD not in str(refused):
                 raise
             await asyncio.sleep(0.1)
         except BaseException:
             child.send_signal(GENTLY)
+            await stop(child)
             raise
         else:
             return child

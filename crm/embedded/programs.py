@@ -1,6 +1,7 @@
 """The servers' programs: found in their wheels, copied where another user can run them."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from importlib import metadata
@@ -93,30 +94,35 @@ def _open(target: Path) -> None:
 
 
 def _try(program: Path, place: Place) -> None:
-    who: dict[str, int] = {"user": place.uid, "group": place.gid} if place.other_user else {}
-    groups: list[int] | None = [] if place.other_user else None
+    other = place.other_user
     try:
         done = subprocess.run(
             [program, "--version"],
             cwd="/",
+            env={},
             capture_output=True,
             check=False,
             text=True,
-            extra_groups=groups,
-            **who,
+            user=place.uid if other else None,
+            group=place.gid if other else None,
+            extra_groups=[] if other else None,
         )
     except OSError as error:
-        shut = blocker(program.parent, place.uid, place.gid)
-        where = shut or program
-        message = (
-            f"The embedded servers run as user {place.uid}, who cannot reach {where}: "
-            "set CRM_DATA to a folder everybody may pass, such as /var/lib/firsthand."
-            if shut
-            else f"{where} cannot be run as user {place.uid}: {error.strerror}."
-        )
-        raise EmbeddedRefused(message) from error
+        raise EmbeddedRefused(_unreachable(program, place, error)) from error
     if done.returncode != 0:
-        reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        message = f"{program.name} does not run on this system ({' '.join(reason)}): set "
-        message += "CRM_DATABASE_URL and CRM_REDIS_URL to servers of your own."
+        reason = " ".join((done.stderr or done.stdout).strip().splitlines()[-1:])
+        message = (
+            f"{program.name} does not run on this system ({reason}): "
+            "set CRM_DATABASE_URL and CRM_REDIS_URL to servers of your own."
+        )
         raise EmbeddedRefused(message)
+
+
+def _unreachable(program: Path, place: Place, error: OSError) -> str:
+    if shut := blocker(program.parent, place.uid, place.gid):
+        return (
+            f"The embedded servers run as user {pwd.getpwuid(place.uid).pw_name}, who may not "
+            f"enter {shut}: set CRM_DATA to a folder everybody may pass, such as "
+            "/var/lib/firsthand."
+        )
+    return f"{program} cannot be run as user {place.uid}: {error.strerror}."

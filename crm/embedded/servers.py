@@ -58,6 +58,7 @@ async def embedded(directory: Path, *, fsync: bool = True) -> AsyncIterator[Embe
             yield addresses
         finally:
             await running.stop()
+            place.tidy()
 
 
 async def _started(place: Place, running: _Running, *, fsync: bool) -> Embedded:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from crm.embedded.child import launch, ready, stop_orphan
+from crm.embedded.child import launch, ready, stop, stop_orphan
 from crm.embedded.place import Place
 from crm.embedded.programs import Programs
 
@@ -44,6 +44,7 @@ async def start(place: Place, programs: Programs, sockets: Path) -> subprocess.P
         await ready(child, lambda: _answers(path), output)
     except BaseException:
         child.send_signal(GENTLY)
+        await stop(child)
         raise
     return child
 

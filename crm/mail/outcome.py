@@ -8,6 +8,11 @@ from msgspec import Struct
 # Enough to understand a refusal, too little to hold a message quoted back at us.
 TEXT_LIMIT = 200
 
+DONE, GO_ON, LATER, NEVER = 2, 3, 4, 5  # first digits, RFC 5321 §4.2.1
+SEND_CONTENT = 354
+CLOSING = 421
+_MAILBOX_UNAVAILABLE = 550
+
 
 class Kind(StrEnum):
     """What became of one message."""
@@ -19,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Whose(StrEnum):
-    """Who has to change something before this can work; only `recipient` ever speaks of an address."""
+    """Who has to change something before this can work."""
 
     nobody = "nobody"
     recipient = "recipient"
@@ -45,7 +50,7 @@ class Step(StrEnum):
 
 
 class Outcome(Struct, frozen=True):
-    """One message, one verdict; `hard` means the address itself takes no mail and may be suppressed."""
+    """One message, one verdict; `hard`: the address itself takes no mail and may be suppressed."""
 
     kind: Kind
     reason: str
@@ -65,7 +70,12 @@ class Reply(Struct, frozen=True):
     @property
     def positive(self) -> bool:
         """The command was done (2yz)."""
-        return self.code // 100 == 2
+        return self.first == DONE
+
+    @property
+    def first(self) -> int:
+        """The digit that decides, also where the rest of the code is unknown."""
+        return self.code // 100
 
 
 class _Meaning(Struct, frozen=True):
@@ -115,7 +125,7 @@ _BY_STATUS = {
 
 # Without an enhanced code. A step narrows a code; 0 stands for every step.
 _BY_CODE: dict[tuple[Step | None, int], _Meaning] = {
-    (None, 421): _Meaning("closing", Whose.relay),
+    (None, CLOSING): _Meaning("closing", Whose.relay),
     (Step.rcpt, 452): _TOO_MANY,
     (Step.rcpt, 552): _TOO_MANY,  # RFC 5321 §4.5.3.1.10: to be read as 452
     (Step.rcpt, 550): _Meaning("address_refused", _GONE),
@@ -160,10 +170,10 @@ def verdict(step: Step, reply: Reply, recipient: str = "") -> Outcome:
     text = clean(text, recipient)
     if reply.positive and step is Step.content:
         return Outcome(Kind.sent, "accepted", Whose.nobody, reply.code, enhanced, text)
-    if reply.code // 100 not in (4, 5):
+    if reply.first not in (LATER, NEVER):
         return garbled(content_left=step is Step.content, code=reply.code)
     meaning = _meaning(step, reply.code, enhanced, reply.text)
-    kind = Kind.later if reply.code < 500 or meaning.soft else Kind.failed
+    kind = Kind.later if reply.first == LATER or meaning.soft else Kind.failed
     return Outcome(
         kind, meaning.reason, meaning.whose, reply.code, enhanced, text,
         hard=meaning.hard and kind is Kind.failed,
@@ -171,7 +181,7 @@ def verdict(step: Step, reply: Reply, recipient: str = "") -> Outcome:
 
 
 def lost(*, content_left: bool, timeout: bool = False) -> Outcome:
-    """The connection ended without an answer; only a content that has left whole can have arrived."""
+    """The connection ended without an answer; only what has left whole can have arrived."""
     reason = "no_answer" if timeout else "connection_lost"
     return Outcome(Kind.uncertain if content_left else Kind.later, reason, Whose.relay)
 
@@ -211,8 +221,8 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _meaning(step: Step, code: int, enhanced: str, text: str) -> _Meaning:
-    if code == 421:
-        return _BY_CODE[None, 421]
+    if code == CLOSING:
+        return _BY_CODE[None, CLOSING]
     meaning = _by_status(enhanced) or _by_code(step, code, text)
     if meaning.whose is not Whose.recipient:
         return meaning
@@ -232,9 +242,9 @@ def _by_status(enhanced: str) -> _Meaning | None:
 def _by_code(step: Step, code: int, text: str) -> _Meaning:
     if _DISTRUST.search(text):
         return _POLICY
-    if step is Step.rcpt and code == 550 and _UNKNOWN.search(text):
+    if step is Step.rcpt and code == _MAILBOX_UNAVAILABLE and _UNKNOWN.search(text):
         return _NO_MAILBOX
     named = _BY_CODE.get((step, code)) or _BY_CODE.get((None, code))
     if named is not None:
         return named
-    return _Meaning("try_again", Whose.relay) if code < 500 else _PROTOCOL
+    return _Meaning("try_again", Whose.relay) if code // 100 == LATER else _PROTOCOL

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from crm.mail import outcome
-from crm.mail.outcome import Kind, Outcome, Reply, Step, Whose
+from crm.mail.outcome import CLOSING, GO_ON, SEND_CONTENT, Kind, Outcome, Reply, Step, Whose
 
 # A content up to here leaves with its final dot and the next envelope in one write. A larger one
 # keeps its dot back until the rest has gone, so that a drop half-way is known not to be a delivery.
@@ -19,7 +19,9 @@ MAX_REPLY = 16 * 1024
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?$", re.DOTALL)
 # RFC 5321 §4.1.2 path, loosely: what must never pass is what could end the command or the path.
-_PATH = re.compile(r'(?:"[^"\\\x00-\x1f\x7f<>]+"|[^\s"<>\x00-\x1f\x7f]+)(?:@[^\s"<>\x00-\x1f\x7f]+)')
+_PATH = re.compile(
+    r'(?:"[^"\\\x00-\x1f\x7f<>]+"|[^\s"<>\x00-\x1f\x7f]+)(?:@[^\s"<>\x00-\x1f\x7f]+)'
+)
 _MAX_PATH = 254
 
 
@@ -77,9 +79,7 @@ class Conversation:
     A parcel taken ends in exactly one of `outcome` and `given_back`.
     """
 
-    def __init__(
-        self, offers: Offers, write: Callable[[bytes], None], listener: Listener
-    ) -> None:
+    def __init__(self, offers: Offers, write: Callable[[bytes], None], listener: Listener) -> None:
         self.over = False
         self.taking = True
         self.writable = True
@@ -286,16 +286,16 @@ class Conversation:
             self._refuse(envelope)
         else:
             self._after_command(step, envelope, reply)
-        if reply.code == 421:
+        if reply.code == CLOSING:
             self.end()
 
     def _after_command(self, step: Step, envelope: _Envelope, reply: Reply) -> None:
-        if reply.code // 100 == 3:
+        if reply.first == GO_ON:
             self._garbage(reply.code)
             return
         if reply.positive:
             envelope.known = True
-        elif reply.code == 421 and step is Step.mail:
+        elif reply.code == CLOSING and step is Step.mail:
             return  # the connection was refused, not the parcel: end() gives it back
         elif envelope.refusal is None:
             envelope.refusal = self._judge(step, envelope, reply)
@@ -310,13 +310,13 @@ class Conversation:
                 self._write(b"DATA\r\n")
 
     def _after_data(self, envelope: _Envelope, reply: Reply) -> None:
-        if reply.code == 354 and envelope.refusal is None:
+        if reply.code == SEND_CONTENT and envelope.refusal is None:
             self._write_content(envelope)
-        elif reply.code == 354:
+        elif reply.code == SEND_CONTENT:
             # RFC 2920 §3.1: told to go on although nobody will get it, so end it at once.
             self._expected.append((Step.discard, envelope))
             self._write(b".\r\n")
-        elif reply.code < 400:
+        elif reply.positive or reply.first == GO_ON:
             self._garbage(reply.code)
         else:
             envelope.refusal = envelope.refusal or self._judge(Step.data, envelope, reply)
@@ -328,7 +328,7 @@ class Conversation:
         if not left and result.kind not in (Kind.failed, Kind.later):
             result = outcome.garbled(content_left=False, code=reply.code)
         self._listener.outcome(envelope.parcel, result)
-        if not left or reply.code // 100 == 3:
+        if not left or reply.first == GO_ON:
             self.end()  # answered before the dot: what follows would be read as commands
 
     def _refuse(self, envelope: _Envelope) -> None:

@@ -1,0 +1,42 @@
+"""What is done with businesses."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from crm.businesses.model import Business, NewBusiness, UnusableHost, checked_origin
+from crm.db import Db, ReadDb, Statements
+
+sql = Statements("businesses")
+
+
+async def add(db: Db, new: NewBusiness) -> Business:
+    """Add the business whose id the transaction was opened for, and the host it answers on."""
+    origin, host = checked_origin(new.origin)
+    fields = msgspec.structs.asdict(new) | {"origin": origin}
+    business = await db.one(sql.add_business, Business, **fields)
+    await _answer_on(db, host)
+    return business
+
+
+async def get(db: ReadDb) -> Business:
+    """Return the business of this transaction."""
+    return await db.one(sql.business, Business)
+
+
+async def change(db: Db, new: NewBusiness) -> Business:
+    """Replace what is known of the business; a new origin answers at once, the old one no more."""
+    origin, host = checked_origin(new.origin)
+    fields = msgspec.structs.asdict(new) | {"origin": origin}
+    business = await db.one(sql.change_business, Business, **fields)
+    await db.run(sql.drop_other_hosts, host=host)
+    await _answer_on(db, host)
+    return business
+
+
+async def _answer_on(db: Db, host: str) -> None:
+    holder = await db.maybe(sql.add_host, UUID, host=host)
+    if holder is None and await db.maybe(sql.own_host, str, host=host) is None:
+        raise UnusableHost

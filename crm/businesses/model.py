@@ -1,0 +1,83 @@
+"""A business: its names, its addresses and where its pages are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from crm.errors import Conflict, Invalid, Problem
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+LegalName = Annotated[str, Meta(min_length=1, max_length=300)]
+PostalAddress = Annotated[str, Meta(max_length=500)]
+MailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
+Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+
+
+class NoPostalAddress(Conflict):
+    """The business has no postal address yet, and every mail has to show it. Enter it first."""
+
+
+class UnusableHost(Conflict):
+    """Another business already answers on that host; choose another."""
+
+
+class Business(Struct, frozen=True, kw_only=True):
+    """The controller in GDPR terms; `origin` is scheme and host of its public pages."""
+
+    id: UUID
+    name: str
+    legal_name: str
+    postal_address: str
+    sender_name: str
+    sender_address: str
+    privacy_contact: str
+    locale: str
+    time_zone: str
+    origin: str
+    created_at: datetime
+
+    @property
+    def host(self) -> str:
+        """The host of its pages, without port; also the right-hand side of its List-Id."""
+        return urlsplit(self.origin).hostname or ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether its pages are served by TLS, so that cookies can insist on it."""
+        return self.origin.startswith("https://")
+
+
+class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the operator enters for a business."""
+
+    name: Name
+    legal_name: LegalName
+    postal_address: PostalAddress = ""
+    sender_name: Name
+    sender_address: MailAddress
+    privacy_contact: MailAddress
+    locale: Locale = "en"
+    time_zone: str = "UTC"
+    origin: str
+
+
+def checked_origin(origin: str) -> tuple[str, str]:
+    """Return the origin without a trailing slash and its host, or refuse."""
+    parts = urlsplit(origin.strip())
+    bare = parts.path in {"", "/"} and not parts.query and not parts.fragment
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
+        sentence = "An origin is scheme and host, such as https://letters.example.com."
+        raise Invalid(sentence, [Problem("origin", sentence)])
+    return f"{parts.scheme}://{parts.netloc.lower()}", parts.hostname.lower()
+
+
+def sent_from(business: Business) -> Business:
+    """Return the business if it may send mail, or refuse with NoPostalAddress (CAN-SPAM)."""
+    if not business.postal_address.strip():
+        raise NoPostalAddress
+    return business

@@ -1,0 +1,1 @@
+"""One issue of a newsletter, from its source to every customer who agreed to get it."""

@@ -1,0 +1,100 @@
+"""The letter around the body: head, footer and style of the HTML and of the text part."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from string import Template
+
+import css_inline
+from msgspec import Struct
+
+from crm.campaigns.text import WIDTH, as_text, wrapped
+from crm.campaigns.tree import Node, every, written
+
+_PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_text("utf-8"))
+_RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur", "ps", "sd", "ug", "yi", "ckb", "dv"})
+_INLINER = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """All that is said around a body; `why`, `unsubscribe` and `preferences` are marks."""
+
+    subject: str
+    preheader: str
+    business: str
+    legal_name: str
+    postal_address: str
+    purpose: str
+    language: str
+    privacy_url: str
+    why: str
+    unsubscribe: str
+    preferences: str
+
+
+def direction(language: str) -> str:
+    """Return `rtl` for languages written from right to left, else `ltr`."""
+    return "rtl" if language.replace("_", "-").split("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
+
+
+def page(frame: Frame, root: Node) -> str:
+    """Return the HTML part, styles inlined; the subject is its h1 if the body has none."""
+    heading = "" if any(every(root, "h1")) else f"<h1>{escape(frame.subject)}</h1>\n"
+    for table in every(root, "table"):
+        table.attributes |= {"border": "0", "cellpadding": "0", "cellspacing": "0"}
+        if table.attributes.get("role") != "presentation":
+            table.attributes["class"] = "data"
+    preheader = (
+        '<div style="display:none; max-height:0; overflow:hidden;">'
+        f"{escape(frame.preheader)}</div>\n"
+    )
+    privacy = f'<br><a href="{escape(frame.privacy_url)}">Privacy notice</a>'
+    html = _PAGE.substitute(
+        subject=escape(frame.subject),
+        lang=escape(frame.language),
+        dir=direction(frame.language),
+        preheader=preheader if frame.preheader else "",
+        business=escape(frame.business),
+        body=heading + written(root),
+        purpose=escape(frame.purpose),
+        why=frame.why,
+        unsubscribe=frame.unsubscribe,
+        preferences=frame.preferences,
+        tracking=_tracking(root),
+        sender=escape(_sender(frame)),
+        privacy=privacy if frame.privacy_url else "",
+    )
+    return _INLINER.inline(html)
+
+
+def text(frame: Frame, root: Node) -> str:
+    """Return the text part, with the same footer."""
+    body = as_text(root)
+    if not any(every(root, "h1")):
+        heading = wrapped(frame.subject)
+        body = "\n".join([*heading, "=" * min(WIDTH, max(map(len, heading))), "", body])
+    foot = [
+        *wrapped(f"Why you get this: you asked for {frame.purpose}."),
+        f"The exact words, and the proof: {frame.why}",
+        "",
+        f"Stop these mails (one press, no password): {frame.unsubscribe}",
+        f"Choose what we may write to you: {frame.preferences}",
+        "",
+        *wrapped(_tracking(root)),
+        "",
+        *wrapped(_sender(frame)),
+        *([f"Privacy notice: {frame.privacy_url}"] if frame.privacy_url else []),
+    ]
+    return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _sender(frame: Frame) -> str:
+    lines = frame.postal_address.replace("\r", "\n").split("\n")
+    return ", ".join([frame.legal_name, *(line.strip(" ,") for line in lines if line.strip(" ,"))])
+
+
+def _tracking(root: Node) -> str:
+    if any(every(root, "img")):  # whoever serves an image sees that somebody fetched it
+        return "The links in this mail lead straight where they say."
+    return "This mail does not tell us whether you read it. Its links lead straight where they say."

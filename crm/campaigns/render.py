@@ -1,0 +1,222 @@
+"""A campaign's draft to a compiled message, and the values of one customer into it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
+
+from msgspec import Struct
+
+from crm.campaigns import layout
+from crm.campaigns.body import Body, clean
+from crm.campaigns.merge import Field, Marks, MergeProblem, by_mark, filled, literal, pieces
+from crm.campaigns.source import LARGEST, Kind
+from crm.campaigns.tree import every
+from crm.errors import Invalid, Problem
+from crm.mail import mime
+
+_OWN = ("link.unsubscribe", "link.preferences", "link.why")
+_CLIPPED = 102_000  # bytes of HTML above which Gmail hides the rest, the unsubscribe link with it
+
+
+class Letterhead(Struct, frozen=True, kw_only=True):
+    """What a business puts on all its mail."""
+
+    name: str
+    legal_name: str
+    postal_address: str
+    sender_name: str
+    sender_address: str
+    locale: str
+    reply_to: str = ""
+    contact_address: str = ""
+    privacy_url: str = ""
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """What a member of staff wrote, and for which purpose; `list_id` as in RFC 2919."""
+
+    subject: str
+    source: str
+    kind: Kind
+    purpose: str
+    list_id: str
+    preheader: str = ""
+    locale: str = ""
+
+
+class Preview(Struct, frozen=True):
+    """One customer's message as it will be read."""
+
+    html: str
+    text: str
+    subject: str
+
+
+class Compiled(Struct, frozen=True):
+    """A campaign's message: `links` and `images` are for the linter, `warnings` for the author."""
+
+    subject: str
+    html: str
+    text: str
+    fields: tuple[Field, ...]
+    business: str
+    links: tuple[str, ...]
+    images: tuple[str, ...]
+    warnings: tuple[str, ...]
+    message: mime.Skeleton
+
+    def missing(self, values: Mapping[str, str]) -> list[str]:
+        """Name the merge fields for which this customer has no value and the draft no default."""
+        names = dict.fromkeys(field.name for field in self.fields if field.default is None)
+        return [name for name in names if name not in _OWN and not self._has(name, values)]
+
+    def bytes_for(self, values: Mapping[str, str], slots: mime.Slots) -> bytes:
+        """Return one customer's message for the wire; a field that is `missing` is left empty."""
+        return self.message.bytes_for(slots, self._filling(values, slots))
+
+    def preview(self, values: Mapping[str, str]) -> Preview:
+        """Return what this customer would read; the links of the footer lead nowhere."""
+        nowhere = mime.Slots("", "", "", unsubscribe="#", preferences="#", why="#")
+        plain = self._filling(values, nowhere)
+        return Preview(
+            html=filled(self.html, by_mark([escape(value) for value in plain])),
+            text=filled(self.text, by_mark(plain)),
+            subject=" ".join(filled(self.subject, by_mark(plain)).split()),
+        )
+
+    def skeleton(self) -> bytes:
+        """Return what is the same in every customer's message, for a digest (promise 4)."""
+        return self.message.constants()
+
+    def _has(self, name: str, values: Mapping[str, str]) -> bool:
+        return name == "business" or bool(values.get(name, "").strip())
+
+    def _filling(self, values: Mapping[str, str], slots: mime.Slots) -> list[str]:
+        own = {
+            "link.unsubscribe": slots.unsubscribe,
+            "link.preferences": slots.preferences,
+            "link.why": slots.why,
+            "business": self.business,
+        }
+        filling = []
+        for field in self.fields:
+            value = own.get(field.name) or values.get(field.name, "")
+            filling.append(value if value.strip() else field.default or "")
+        return filling
+
+
+def compile_message(
+    draft: Draft, letterhead: Letterhead, attributes: Collection[str] | None = None
+) -> Compiled:
+    """Compile once; refuse with every problem found, each with its line in the source.
+
+    With `attributes`, a field for an attribute that is not declared is a problem.
+    """
+    marks = Marks(attributes)
+    problems: list[Problem] = []
+    subject = _line("subject", draft.subject, marks, problems)
+    preheader = _line("preheader", draft.preheader, marks, problems)
+    body = _body(draft, marks, problems)
+    problems += _lacking(subject, letterhead)
+    if problems:
+        raise Invalid("The newsletter cannot be sent like this.", problems)
+    frame = _frame(draft, letterhead, marks, subject, preheader)
+    html = layout.page(frame, body.root)
+    text = layout.text(frame, body.root)
+    return Compiled(
+        subject=subject,
+        html=html,
+        text=text,
+        fields=tuple(marks.fields),
+        business=letterhead.name,
+        links=tuple(dict.fromkeys(a.attributes["href"] for a in every(body.root, "a"))),
+        images=tuple(dict.fromkeys(i.attributes["src"] for i in every(body.root, "img"))),
+        warnings=(*body.warnings, *_too_long(html)),
+        message=_message(frame, draft, letterhead, text, html),
+    )
+
+
+def _line(field: str, written: str, marks: Marks, problems: list[Problem]) -> str:
+    found = Marks.protect(marks, " ".join(written.split()))
+    problems += _told(field, marks.problems, lines=False)
+    marks.problems.clear()
+    return literal(found)
+
+
+def _body(draft: Draft, marks: Marks, problems: list[Problem]) -> Body:
+    if len(draft.source.encode("utf-8", "replace")) > LARGEST:
+        raise Invalid("The newsletter is too large.", [Problem("source", "At most 1 MB.")])
+    body = clean(marks.protect(draft.source), draft.kind, marks)
+    found = sorted([*marks.problems, *body.problems], key=lambda problem: problem.line)
+    problems += _told("source", found)
+    if not body.root.children:
+        problems.append(Problem("source", "There is nothing in it to read."))
+    return body
+
+
+def _told(field: str, found: Sequence[MergeProblem], *, lines: bool = True) -> list[Problem]:
+    return [
+        Problem(field, (f"Line {p.line}: " if lines else "") + f"{p.text} {p.message}")
+        for p in found
+    ]
+
+
+def _lacking(subject: str, letterhead: Letterhead) -> list[Problem]:
+    said = {
+        "subject": (subject, "Write a subject."),
+        "legal_name": (letterhead.legal_name, "The business has no legal name for the footer."),
+        "postal_address": (
+            letterhead.postal_address,
+            "The business has no postal address. Every newsletter must carry one.",
+        ),
+    }
+    return [
+        Problem(field, message) for field, (value, message) in said.items() if not value.strip()
+    ]
+
+
+def _frame(
+    draft: Draft, letterhead: Letterhead, marks: Marks, subject: str, preheader: str
+) -> layout.Frame:
+    unsubscribe, preferences, why = (marks.mark(Field(name)) for name in _OWN)
+    return layout.Frame(
+        subject=subject,
+        preheader=preheader,
+        business=letterhead.name,
+        legal_name=letterhead.legal_name,
+        postal_address=letterhead.postal_address,
+        purpose=draft.purpose,
+        language=(draft.locale or letterhead.locale).replace("_", "-"),
+        privacy_url=letterhead.privacy_url,
+        why=why,
+        unsubscribe=unsubscribe,
+        preferences=preferences,
+    )
+
+
+def _message(
+    frame: layout.Frame, draft: Draft, letterhead: Letterhead, text: str, html: str
+) -> mime.Skeleton:
+    heading = mime.Heading(
+        sender_name=letterhead.sender_name,
+        sender_address=letterhead.sender_address,
+        reply_to=letterhead.reply_to,
+        list_name=draft.purpose,
+        list_id=draft.list_id,
+        contact=letterhead.contact_address or letterhead.reply_to or letterhead.sender_address,
+        language=frame.language,
+    )
+    try:
+        return mime.skeleton(heading, pieces(frame.subject), pieces(text), pieces(html))
+    except ValueError as wrong:
+        raise Invalid(str(wrong), [Problem("letterhead", str(wrong))]) from wrong
+
+
+def _too_long(html: str) -> list[str]:
+    size = len(html.encode())
+    warning = (
+        f"The HTML has {size // 1000} kB. Gmail cuts a mail at 102 kB and hides the rest, the "
+        "link to leave with it. Shorten the newsletter."
+    )
+    return [warning] if size > _CLIPPED else []

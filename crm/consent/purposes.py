@@ -1,0 +1,108 @@
+"""What is done with purposes and their notices."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm import events
+from crm.consent.model import (
+    NewNotice,
+    NewPurpose,
+    NoNotice,
+    Notice,
+    Purpose,
+    SlugTaken,
+    UnknownPurpose,
+    digest,
+)
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
+from crm.ids import opaque
+
+sql = Statements("consent")
+
+
+async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
+    """Add a purpose; it asks nobody anything until a notice is published."""
+    purpose = await db.maybe(
+        sql.add_purpose,
+        Purpose,
+        purpose_id=opaque(),
+        slug=new.slug,
+        name=new.name,
+        description=new.description,
+        channel=new.channel,
+        double_opt_in=new.double_opt_in,
+    )
+    if purpose is None:
+        raise SlugTaken
+    await events.record(db, by, Kind.purpose_added, ref=purpose.id)
+    return purpose
+
+
+async def purposes(db: ReadDb) -> list[Purpose]:
+    """Return the purposes in use, in the order in which they were added."""
+    return await db.many(sql.purposes, Purpose)
+
+
+async def purpose(db: ReadDb, purpose_id: UUID) -> Purpose:
+    """Return one purpose, or refuse with UnknownPurpose."""
+    return _known(await db.maybe(sql.purpose, Purpose, purpose_id=purpose_id))
+
+
+async def purpose_by_slug(db: ReadDb, slug: str) -> Purpose:
+    """Return the purpose of this short name, or refuse with UnknownPurpose."""
+    return _known(await db.maybe(sql.purpose_by_slug, Purpose, slug=slug))
+
+
+async def purpose_by_code(db: ReadDb, code: int) -> Purpose | None:
+    """Return the purpose a link names, or None if it is gone."""
+    return await db.maybe(sql.purpose_by_code, Purpose, code=code)
+
+
+async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) -> Notice:
+    """Publish the next version of a purpose's text in one language; earlier ones stay as shown."""
+    await purpose(db, purpose_id)
+    notice = await db.one(
+        sql.publish_notice,
+        Notice,
+        notice_id=opaque(),
+        purpose_id=purpose_id,
+        locale=new.locale,
+        text=new.text,
+        control_label=new.control_label,
+        sha256=digest(new.text, new.control_label),
+        accepts=sorted(set(new.accepts)),
+    )
+    await events.record(db, by, Kind.notice_published, ref=notice.id)
+    return notice
+
+
+async def notice(db: ReadDb, notice_id: UUID) -> Notice:
+    """Return one notice exactly as it was shown."""
+    return await db.one(sql.notice, Notice, notice_id=notice_id)
+
+
+async def notices(db: ReadDb, purpose_id: UUID) -> list[Notice]:
+    """Return every version of a purpose's text, newest first."""
+    return await db.many(sql.notices_of_purpose, Notice, purpose_id=purpose_id)
+
+
+async def current_notice(db: ReadDb, purpose_id: UUID, locale: str) -> Notice:
+    """Return the newest text in this language, or else in any; NoNotice if there is none."""
+    found = await db.maybe(
+        sql.current_notice,
+        Notice,
+        purpose_id=purpose_id,
+        locale=locale,
+        language=locale.split("-", maxsplit=1)[0],
+    )
+    if found is None:
+        raise NoNotice
+    return found
+
+
+def _known(found: Purpose | None) -> Purpose:
+    if found is None:
+        raise UnknownPurpose
+    return found

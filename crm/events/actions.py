@@ -1,0 +1,80 @@
+"""What is done with events: they are recorded, read and, with their customer, forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from crm.db import Db, ReadDb, Statements
+from crm.events.model import Actor, Event, Kind
+from crm.ids import time_ordered
+
+sql = Statements("events")
+
+_FIRST_PAGE = UUID(int=2**128 - 1)
+
+
+async def record(
+    db: Db,
+    by: Actor,
+    kind: Kind,
+    *,
+    customer_id: UUID | None = None,
+    ref: UUID | None = None,
+    reason: str = "",
+) -> None:
+    """Record one event in the transaction of what it tells."""
+    await db.run(
+        sql.record_event,
+        event_id=time_ordered(),
+        kind=kind,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_name=by.name,
+        customer_id=customer_id,
+        ref=ref,
+        reason=reason,
+    )
+
+
+async def look(db: Db, by: Actor, customer_ids: Sequence[UUID], reason: str) -> None:
+    """Record that each of these customers was looked at, and why (promise 11)."""
+    if not customer_ids:
+        return
+    await db.run(
+        sql.record_looks,
+        event_ids=[time_ordered() for _ in customer_ids],
+        customer_ids=list(customer_ids),
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_name=by.name,
+        reason=reason,
+    )
+
+
+async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> list[Event]:
+    """Return the newest events of the business before `before`: the audit trail."""
+    return await db.many(sql.events_before, Event, before=before or _FIRST_PAGE, limit=limit)
+
+
+async def looks_at(
+    db: ReadDb, customer_id: UUID, *, before: UUID | None = None, limit: int = 50
+) -> list[Event]:
+    """Return who looked at or exported one customer's record, newest first."""
+    return await db.many(
+        sql.looks_at_customer,
+        Event,
+        customer_id=customer_id,
+        before=before or _FIRST_PAGE,
+        limit=limit,
+    )
+
+
+async def export(db: ReadDb, customer_id: UUID) -> list[Event]:
+    """Return every event about one customer, oldest first."""
+    return await db.many(sql.events_of_customer, Event, customer_id=customer_id)
+
+
+async def forget(db: Db, customer_id: UUID) -> int:
+    """Delete the events about an erased customer, through the eraser."""
+    return await db.one(sql.erase_events, int, customer_id=customer_id)

@@ -1,0 +1,101 @@
+"""An event, who did it, and the list of kinds there are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class ActorKind(StrEnum):
+    """Who can do something."""
+
+    customer = "customer"
+    member = "member"
+    key = "key"
+    system = "system"
+
+
+class Actor(Struct, frozen=True):
+    """Who did it; the name is what a customer may read, never an address."""
+
+    kind: ActorKind
+    id: UUID | None = None
+    name: str = ""
+
+    @classmethod
+    def customer(cls, customer_id: UUID) -> Actor:
+        """Name the customer as acting for herself."""
+        return cls(ActorKind.customer, customer_id)
+
+    @classmethod
+    def member(cls, member_id: UUID, name: str) -> Actor:
+        """Name a staff member."""
+        return cls(ActorKind.member, member_id, name)
+
+    @classmethod
+    def key(cls, key_id: UUID, name: str) -> Actor:
+        """Name a program by its API key."""
+        return cls(ActorKind.key, key_id, name)
+
+    @classmethod
+    def system(cls) -> Actor:
+        """Name nobody: a job, or the operator's command."""
+        return cls(ActorKind.system)
+
+
+class Kind(StrEnum):
+    """Everything that is recorded."""
+
+    business_changed = "business.changed"
+    member_invited = "member.invited"
+    member_changed = "member.changed"
+    member_signed_in = "member.signed_in"
+    member_signed_out = "member.signed_out"
+    member_refused = "member.refused"
+    key_added = "key.added"
+    key_revoked = "key.revoked"
+    customer_added = "customer.added"
+    customer_changed = "customer.changed"
+    customer_looked = "customer.looked"
+    customer_exported = "customer.exported"
+    customer_erased = "customer.erased"
+    attribute_declared = "attribute.declared"
+    interaction_recorded = "interaction.recorded"
+    purpose_added = "purpose.added"
+    purpose_changed = "purpose.changed"
+    notice_published = "notice.published"
+    consent_requested = "consent.requested"
+    consent_given = "consent.given"
+    consent_refused = "consent.refused"
+    consent_withdrawn = "consent.withdrawn"
+    address_suppressed = "address.suppressed"
+    import_started = "import.started"
+    import_done = "import.done"
+    import_failed = "import.failed"
+    campaign_drafted = "campaign.drafted"
+    campaign_changed = "campaign.changed"
+    campaign_tested = "campaign.tested"
+    campaign_scheduled = "campaign.scheduled"
+    campaign_started = "campaign.started"
+    campaign_paused = "campaign.paused"
+    campaign_resumed = "campaign.resumed"
+    campaign_cancelled = "campaign.cancelled"
+    campaign_done = "campaign.done"
+    delivery_resolved = "delivery.resolved"
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One thing that happened; `ref` is what it is about besides the customer."""
+
+    id: UUID
+    at: datetime
+    kind: Kind
+    actor_kind: ActorKind
+    actor_id: UUID | None
+    actor_name: str
+    customer_id: UUID | None
+    ref: UUID | None
+    reason: str

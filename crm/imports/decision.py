@@ -1,0 +1,226 @@
+"""The decision about one row of an import: what it does to the books, and what it never does."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from crm.imports.model import EvidenceKind, Row, RowStatus, evidence_kind
+
+
+class Standing(StrEnum):
+    """The consent a customer has with us for the purpose of the import."""
+
+    unknown = "unknown"
+    requested = "requested"
+    given = "given"
+    refused = "refused"
+    withdrawn = "withdrawn"
+    expired = "expired"
+
+
+# From these no import leads back: only the customer does.
+OPTED_OUT = frozenset({Standing.refused, Standing.withdrawn, Standing.expired})
+
+
+class KnownCustomer(Struct, frozen=True):
+    """What the books already hold about an address.
+
+    `exists` is false when only a suppression is left, as after an erasure. `own_consent_at` is set
+    when the customer gave the present consent to us, not to a former tool. `filled` names the
+    fields that hold a value.
+    """
+
+    exists: bool = True
+    standing: Standing | None = None
+    suppressed: bool = False
+    own_consent_at: datetime | None = None
+    filled: frozenset[str] = frozenset()
+
+
+class Event(StrEnum):
+    """The consent event an import appends."""
+
+    given = "given"
+    unknown = "unknown"
+    withdrawn = "withdrawn"
+
+
+class Outcome(StrEnum):
+    """What became of a row; the words of the report."""
+
+    mailable = "mailable"
+    unproven = "unproven"
+    left = "left"
+    bounced = "bounced"
+    filled = "filled"
+    unchanged = "unchanged"
+    kept_out = "kept_out"
+    repeated = "repeated"
+    rejected = "rejected"
+
+
+class Suppress(Struct, frozen=True):
+    """A suppression an import adds."""
+
+    scope: str = "all"
+    reason: str = "bounced"
+
+
+class Decision(Struct, frozen=True):
+    """What to do about one row; `fill` holds only fields that were empty."""
+
+    outcome: Outcome
+    reason: str
+    add: bool = False
+    fill: dict[str, str] = {}
+    event: Event | None = None
+    suppress: Suppress | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything has to be written."""
+        return self.add or bool(self.fill) or self.event is not None or self.suppress is not None
+
+
+class ReportLine(Struct, frozen=True):
+    """What the report says about one line of the file."""
+
+    line: int
+    outcome: Outcome
+    reason: str
+
+
+BOUNCED = Suppress()
+STRANGER = KnownCustomer(exists=False)
+_NOBODY = Decision(
+    Outcome.kept_out,
+    "Not taken in: this address is on the list of those who must not be contacted.",
+)
+_STAYS_OUT = Decision(
+    Outcome.kept_out, "Left as it is: this customer has left, and an import cannot undo that."
+)
+_STAYS_QUIET = Decision(
+    Outcome.kept_out, "Left as it is: mail to this address is suppressed, an import keeps it so."
+)
+_NOTHING = Decision(Outcome.unchanged, "Already known; nothing to change.")
+_CAME_BACK = Decision(
+    Outcome.unchanged, "Left as it is: the customer gave consent to us after leaving there."
+)
+
+
+def decide(
+    row: Row,
+    known: KnownCustomer | None,
+    accepts: frozenset[EvidenceKind],
+    declared: frozenset[str] = frozenset(),
+) -> Decision:
+    """What one row does to the books. It mails nobody and never undoes an opt-out.
+
+    `declared` names the attributes the business keeps; other columns are left alone. The same row
+    a second time decides to do nothing.
+    """
+    now = known or STRANGER
+    if now.suppressed and not now.exists:
+        return _NOBODY
+    if row.status is RowStatus.unsubscribed:
+        return _leave(row, now)
+    if row.status is RowStatus.cleaned:
+        return _bounce(now)
+    if now.standing in OPTED_OUT:
+        return _STAYS_OUT
+    if now.suppressed:
+        return _STAYS_QUIET
+    return _join(row, now, accepts, declared)
+
+
+def _leave(row: Row, known: KnownCustomer) -> Decision:
+    # An expired or refused consent is followed by the withdrawal: it lasts, whatever comes later.
+    gone = known.standing is Standing.withdrawn
+    suppress = BOUNCED if row.bounced and not known.suppressed else None
+    if known.own_consent_at is not None and known.standing is Standing.given:
+        left = row.unsubscribed_at
+        # An opt-out without a time counts as the newer one: silence is the smaller mistake.
+        gone = left is not None and left < known.own_consent_at
+        if gone and suppress is None:
+            return _CAME_BACK
+    if gone and suppress is None:
+        return Decision(Outcome.unchanged, "Already known to have left; nothing to change.")
+    return Decision(
+        Outcome.left,
+        "Left the former list; recorded as withdrawn."
+        if suppress is None
+        else "Left the former list, and mail bounced there; recorded as withdrawn and suppressed.",
+        add=not known.exists,
+        event=None if gone else Event.withdrawn,
+        suppress=suppress,
+    )
+
+
+def _bounce(known: KnownCustomer) -> Decision:
+    if known.suppressed:
+        return Decision(Outcome.unchanged, "Mail to this address is suppressed already.")
+    return Decision(
+        Outcome.bounced,
+        "Mail to this address bounced at the former tool; suppressed.",
+        add=not known.exists,
+        event=Event.unknown if known.standing is None else None,
+        suppress=BOUNCED,
+    )
+
+
+def _join(
+    row: Row, known: KnownCustomer, accepts: frozenset[EvidenceKind], declared: frozenset[str]
+) -> Decision:
+    fill = _empty_fields(row, known, declared)
+    kind = evidence_kind(row)
+    if known.standing is Standing.given:
+        return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
+    proven = row.status is RowStatus.subscribed and kind is not EvidenceKind.none
+    if proven and kind in accepts:
+        return Decision(
+            Outcome.mailable, _ACCEPTED[kind], add=not known.exists, fill=fill, event=Event.given
+        )
+    if known.standing is None:
+        return Decision(
+            Outcome.unproven, _why_not(row, kind), not known.exists, fill, Event.unknown
+        )
+    return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
+
+
+def _empty_fields(row: Row, known: KnownCustomer, declared: frozenset[str]) -> dict[str, str]:
+    fill = {}
+    if row.name and "name" not in known.filled:
+        fill["name"] = row.name
+    if declared:
+        for field, value in row.other.items():
+            if field in declared and field not in known.filled:
+                fill[field] = value
+    return fill
+
+
+_FILLED = "Already known; empty fields were filled in."
+_ACCEPTED = {
+    EvidenceKind.former_double_opt_in: "Signed up and confirmed at the former tool.",
+    EvidenceKind.former_single_opt_in: "Signed up at the former tool.",
+    EvidenceKind.signed_form: "Signed a form.",
+}
+
+
+def _why_not(row: Row, kind: EvidenceKind) -> str:
+    if row.status is not RowStatus.subscribed:
+        return "Kept, but not mailable: the file does not say that this address is subscribed."
+    if kind is EvidenceKind.none:
+        return "Kept, but not mailable: the file has no time of a sign-up."
+    if kind is EvidenceKind.former_single_opt_in:
+        return "Kept, but not mailable: the sign-up was never confirmed, and the notice asks that."
+    return "Kept, but not mailable: the notice accepts no consent from a former tool."
+
+
+def repeated(line: int, first: int) -> ReportLine:
+    """The report of a row whose address stood in an earlier line too."""
+    return ReportLine(
+        line,
+        Outcome.repeated,
+        f"The same address as in line {first}; taken together, and an opt-out wins.",
+    )

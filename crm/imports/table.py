@@ -1,0 +1,244 @@
+"""Lists of customers in CSV (RFC 4180 and what tools make of it): bytes to rows, in one stream."""
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+from typing import BinaryIO
+
+from crm.imports.cells import Cells
+from crm.imports.columns import Columns, Unreadable, names_an_address, recognise
+from crm.imports.encoding import Measured, measure
+from crm.imports.model import Bad, Row, Tool
+
+SIZE_LIMIT = 1_000_000_000
+# Rows of a list are short: the largest attributes seen have some thousand characters. csv itself
+# ends a cell at 131,072.
+LINE_LIMIT = 1 << 19
+# How often an open quotation mark may be undone by reading its lines again: each time costs up to
+# LINE_LIMIT, so a file made of them must not cost more than a few seconds.
+_SECOND_LOOKS = 100
+_SAMPLE = 1 << 16
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+class Table:
+    """A list of customers, opened: what was found out about the file, and its rows."""
+
+    def __init__(self, source: BinaryIO, found: Measured, now: datetime) -> None:
+        self._source = source
+        self._found = found
+        self._now = now
+        sample = io.StringIO(self._text().read(_SAMPLE), newline="")
+        self.delimiter = _delimiter(sample)
+        self.columns = self._header()[0]
+
+    @property
+    def tool(self) -> Tool:
+        """Whose export format it is."""
+        return self.columns.tool
+
+    @property
+    def encoding(self) -> str:
+        """The encoding it is read in."""
+        return self._found.encoding.removesuffix("-sig")
+
+    @property
+    def encoding_guessed(self) -> bool:
+        """Whether the bytes allow another encoding: show a few names before importing."""
+        return self._found.guessed
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the bytes of the file, in hex."""
+        return self._found.sha256
+
+    @property
+    def size(self) -> int:
+        """The length of the file in bytes."""
+        return self._found.size
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it may hold opt-outs beside others: then they are imported first, in two passes."""
+        return self.columns.mixed
+
+    def rows(self) -> Iterator[Row | Bad]:
+        """Every row from the first on, each time it is called, in constant memory.
+
+        One pass at a time: passes share the position in the file.
+        """
+        columns, lines, reader = self._header()
+        watch = self._found.nul or self._found.damaged
+        yield from _rows(lines, reader, Cells(columns, self._now, watch=watch))
+
+    def _text(self) -> io.TextIOWrapper:
+        self._source.seek(0)
+        strict = self._found.encoding.startswith("utf-16")
+        return _Unowned(
+            self._source,
+            encoding=self._found.encoding,
+            errors="strict" if strict else "surrogateescape",
+            newline="",
+        )
+
+    def _header(self) -> tuple[Columns, "_Lines", "_Reader"]:
+        """Read up to the header; Unreadable if there is none that names a column of addresses."""
+        lines = _Lines(self._text())
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells) and not _is_hint(cells):
+                    lines.settle()
+                    return recognise(cells), lines, reader
+                lines.settle()
+        except (csv.Error, _TooLong):
+            raise Unreadable(
+                "The first line cannot be read as the names of the columns. "
+                "Export the list as CSV (UTF-8)."
+            ) from None
+        raise Unreadable("The file is empty. Its first line has to name the columns.")
+
+
+def read(
+    source: BinaryIO | bytes,
+    *,
+    now: datetime,
+    encoding: str | None = None,
+    size_limit: int = SIZE_LIMIT,
+) -> Table:
+    """Open a list from bytes or from a seekable binary file; Unreadable says what to do about it.
+
+    `now` decides which times lie in the future; `encoding` overrides the guess.
+    """
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    return Table(stream, measure(stream, named=encoding, size_limit=size_limit), now)
+
+
+class _Unowned(io.TextIOWrapper):
+    """Text over a file that belongs to the caller: dropping it must not close the file."""
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self.detach()
+
+
+_Reader = Iterator[list[str]]
+
+
+class _TooLong(Exception):  # noqa: N818  (never leaves this file)
+    """A line or a row beyond LINE_LIMIT."""
+
+
+class _Lines:
+    """The physical lines of a file, counted, of which some can be read again."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._again: deque[str] = deque()
+        self._held: list[str] = []
+        self._length = 0
+        self._looks = _SECOND_LOOKS
+        self.number = 0
+        self.ended = False
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else self._text.readline(LINE_LIMIT)
+        if not line:
+            self.ended = True
+            raise StopIteration
+        self.number += 1
+        self._held.append(line)
+        self._length += len(line)
+        if self._length >= LINE_LIMIT:
+            self._skip_rest_of(line)
+            raise _TooLong
+        return line
+
+    def _skip_rest_of(self, line: str) -> None:
+        while len(line) >= LINE_LIMIT and line[-1] not in "\r\n":
+            line = self._text.readline(LINE_LIMIT)
+            if not line:
+                return
+
+    def settle(self) -> list[str]:
+        """A row has ended: give its lines and forget them."""
+        held, self._held, self._length = self._held, [], 0
+        return held
+
+    def look_again(self) -> bool:
+        """Give back all lines of the row but its first; False when that was done too often."""
+        held = self.settle()
+        if len(held) < 2 or not self._looks:
+            return False
+        self._looks -= 1
+        self._again.extendleft(reversed(held[1:]))
+        self.number -= len(held) - 1
+        self.ended = False
+        return True
+
+
+def _rows(lines: _Lines, reader: _Reader, cells: Cells) -> Iterator[Row | Bad]:
+    while True:
+        start = lines.number + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except (csv.Error, _TooLong) as error:
+            yield _broken(lines, start, error)
+            continue
+        held = lines.settle()
+        if any(' "' in line for line in held) and _padded_quote(row):
+            yield Bad(start, "A quotation mark stands after a blank. Take the blank out.")
+        elif (found := cells.row(start, row)) is not None:
+            yield found
+
+
+def _broken(lines: _Lines, start: int, error: Exception) -> Bad:
+    # At the end of the file or beyond a limit a quotation mark was left open: the lines behind it
+    # may be good. An error inside a row is not looked at again: its lines may be parts of a note.
+    last = lines.number
+    if lines.ended or isinstance(error, _TooLong) or "limit" in str(error):
+        if lines.look_again():
+            return Bad(start, "A quotation mark is opened here and never closed.")
+        if last > start:
+            return Bad(start, f"Lines {start} to {last} cannot be told apart: an open quotation mark.")
+        return Bad(start, "The line is too long, or a quotation mark in it is never closed.")
+    lines.settle()
+    return Bad(start, "After a closing quotation mark something follows that is not a separator.")
+
+
+def _padded_quote(cells: list[str]) -> bool:
+    return any(cell[:1] == " " and cell.lstrip()[:1] == '"' for cell in cells)
+
+
+def _is_hint(cells: list[str]) -> bool:
+    """Excel's own first line, which names the separator: `sep=;`."""
+    return cells[0].lower().startswith("sep=") and not any(cells[1:])
+
+
+def _delimiter(sample: io.StringIO) -> str:
+    """The separator with which the header names an address, and the most columns besides."""
+    best, most = ",", (False, 0)
+    for delimiter in _DELIMITERS:
+        sample.seek(0)
+        header = _first_row(sample, delimiter)
+        score = (names_an_address(header), len(header))
+        if score > most:
+            best, most = delimiter, score
+    return best
+
+
+def _first_row(sample: io.StringIO, delimiter: str) -> list[str]:
+    try:
+        for cells in csv.reader(sample, delimiter=delimiter):
+            if any(cell.strip() for cell in cells) and not _is_hint(cells):
+                return cells
+    except csv.Error:
+        pass
+    return []

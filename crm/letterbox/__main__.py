@@ -1,0 +1,5 @@
+"""`python -m crm.letterbox DIRECTORY`."""
+
+from crm.letterbox import main
+
+main()

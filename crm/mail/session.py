@@ -1,0 +1,293 @@
+"""One SMTP session: aiosmtplib opens it, `pipeline` drives it over the transport it opened."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import Protocol, cast
+
+import aiosmtplib
+from msgspec import Struct
+
+from crm.mail import outcome
+from crm.mail.outcome import Outcome, Step, Whose
+from crm.mail.pipeline import Conversation, Offers, Parcel
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Relay(Protocol):
+    """What is known about the relay; `settings.smtp` fits."""
+
+    @property
+    def host(self) -> str:
+        """Name or address of the relay."""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+
+    @property
+    def username(self) -> str | None:
+        """Empty: do not sign in."""
+
+    @property
+    def password(self) -> str | None:
+        """Only ever sent inside TLS, or to this machine itself."""
+
+    @property
+    def tls(self) -> str:
+        """`none`, `starttls` or `implicit`."""
+
+
+class Limits(Struct, frozen=True):
+    """Seconds to wait for each answer: the least that RFC 5321 §4.5.3.2 asks of a client."""
+
+    open: float = 300
+    mail: float = 300
+    rcpt: float = 300
+    data: float = 120
+    block: float = 180
+    dot: float = 600
+    quit: float = 5
+    first_pause: float = 0.5
+    longest_pause: float = 60
+
+    def of(self, step: Step) -> float:
+        """How long the reply to this step may take."""
+        named = {Step.rcpt: self.rcpt, Step.data: self.data, Step.quit: self.quit}
+        if step in (Step.content, Step.discard):
+            return self.dot
+        return named.get(step, self.mail)
+
+
+class Unreachable(Exception):
+    """No session could be opened: back off as a whole, nothing was tried for any parcel."""
+
+    def __init__(self, trouble: Outcome) -> None:
+        super().__init__(trouble.reason)
+        self.trouble = trouble
+
+
+class Owner(Protocol):
+    """Who gives a session its parcels and hears what becomes of them."""
+
+    def take(self) -> Parcel | None:
+        """The next parcel, or None when there is none now."""
+
+    def handed(self, parcel: Parcel) -> None:
+        """Its content is about to be written."""
+
+    def outcome(self, parcel: Parcel, result: Outcome) -> None:
+        """It is over for this parcel."""
+
+    def given_back(self, parcel: Parcel, *, suspect: bool) -> None:
+        """Not written; suspect: the session ended while an answer to this very parcel was due."""
+
+
+class Opened(Struct, frozen=True):
+    """A transport ready to be taken over, and what its server offers."""
+
+    transport: asyncio.Transport
+    offers: Offers
+
+
+class Door(Struct, frozen=True):
+    """How to get a session with the relay: connect, greet, TLS, sign in."""
+
+    relay: Relay
+    limits: Limits
+    hello: str
+    tls: ssl.SSLContext | None
+
+    async def open(self) -> Opened:
+        """An open session, its transport ready to be taken over."""
+        smtp = aiosmtplib.SMTP(
+            hostname=self.relay.host, port=self.relay.port, local_hostname=self.hello,
+            use_tls=self.relay.tls == "implicit", start_tls=self.relay.tls == "starttls",
+            tls_context=self.tls, timeout=self.limits.open,
+        )  # fmt: skip
+        try:
+            await self._greet(smtp)
+        except (Unreachable, asyncio.CancelledError):
+            smtp.close()
+            raise
+        except (aiosmtplib.SMTPException, OSError, ssl.SSLError, ValueError) as error:
+            smtp.close()
+            raise Unreachable(_trouble(error)) from None
+        if smtp.transport is None:
+            raise Unreachable(outcome.unreachable("connection_lost"))
+        return Opened(cast(asyncio.Transport, smtp.transport), _offers(smtp))
+
+    async def _greet(self, smtp: aiosmtplib.SMTP) -> None:
+        await smtp.connect()
+        if smtp.is_ehlo_or_helo_needed:
+            try:
+                await smtp.ehlo()
+            except aiosmtplib.SMTPHeloError:
+                await smtp.helo()
+        if self.relay.username:
+            if self.relay.tls == "none" and self.relay.host not in LOOPBACK:
+                raise Unreachable(outcome.unreachable("sign_in_without_tls", Whose.ours))
+            await smtp.login(self.relay.username, self.relay.password or "")
+
+
+def _offers(smtp: aiosmtplib.SMTP) -> Offers:
+    size = smtp.esmtp_extensions.get("size", "").strip()
+    return Offers(
+        pipelining=smtp.supports_extension("pipelining"),
+        eightbit=smtp.supports_extension("8bitmime"),
+        smtputf8=smtp.supports_extension("smtputf8"),
+        size_known=smtp.supports_extension("size"),
+        size=int(size) if size.isdecimal() else 0,
+    )
+
+
+def _trouble(error: Exception) -> Outcome:
+    """Why no session could be opened, in one word."""
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return outcome.unreachable("sign_in_refused", Whose.ours, error.code, error.message)
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return outcome.unreachable("relay_refuses", Whose.relay, error.code, error.message)
+    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        return outcome.unreachable("tls_failed", Whose.ours)
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return outcome.unreachable(reason)
+    return outcome.unreachable("no_session", text=str(error))
+
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (aiosmtplib.SMTPTimeoutError, "no_answer"),
+    (TimeoutError, "no_answer"),
+    (aiosmtplib.SMTPServerDisconnected, "connection_lost"),
+    (aiosmtplib.SMTPConnectError, "cannot_connect"),
+    (OSError, "cannot_connect"),
+)
+
+
+class Session(asyncio.Protocol):
+    """One session's transport, with a deadline for whatever is awaited on it."""
+
+    def __init__(self, owner: Owner, opened: Opened, limits: Limits) -> None:
+        self.gone = asyncio.Event()
+        self.served = False
+        self.idle_at_end = False
+        self.talk = Conversation(opened.offers, self._write, self)
+        self._owner = owner
+        self._limits = limits
+        self._transport = opened.transport
+        self._loop = asyncio.get_running_loop()
+        self._due = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Take the transport over from aiosmtplib, whose protocol cannot read replies of groups."""
+        # "Writable" now means: everything written has left this process.
+        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_protocol(self)
+        if self._transport.is_closing():
+            self.connection_lost(None)
+            return
+        self.talk.fill()
+
+    async def leave(self) -> None:
+        """QUIT if nothing is in flight, and wait a moment for the answer; then cut."""
+        if not self.talk.over and not self.talk.in_flight:
+            self.talk.quit()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.quit):
+                    await self.gone.wait()
+        self.cut()
+
+    def cut(self) -> None:
+        """End it now; a content without an answer becomes uncertain."""
+        self.talk.end()
+        self._finish()
+
+    def data_received(self, data: bytes) -> None:
+        """Replies."""
+        self._extend()
+        idle = not self.talk.in_flight
+        self.talk.receive(data)
+        if self.talk.over:
+            self.idle_at_end = self.served and idle
+            self._finish()
+
+    def eof_received(self) -> None:
+        """The server closed: nothing more will be answered."""
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Settle what was in flight."""
+        if not self.talk.over:
+            self.idle_at_end = self.served and not self.talk.in_flight
+            self.talk.end()
+        self._finish()
+
+    def pause_writing(self) -> None:
+        """Something written is still here."""
+        self.talk.writable = False
+
+    def resume_writing(self) -> None:
+        """All of it has gone."""
+        self._extend()
+        self.talk.writable = True
+        self.talk.fill()
+
+    # What the conversation tells ----------------------------------------------------------------
+
+    def take(self) -> Parcel | None:
+        """The owner's next parcel."""
+        return self._owner.take()
+
+    def handed(self, parcel: Parcel) -> None:
+        """Pass it on."""
+        self._owner.handed(parcel)
+
+    def outcome(self, parcel: Parcel, result: Outcome) -> None:
+        """Pass it on."""
+        self.served = True
+        self._owner.outcome(parcel, result)
+
+    def given_back(self, parcel: Parcel) -> None:
+        """Pass it on; it is suspect if the session ended when only it was waiting for an answer."""
+        asked = self.talk.waiting_for in (Step.mail, Step.rcpt, Step.data)
+        self._owner.given_back(parcel, suspect=asked)
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(data)
+        self._extend()
+
+    def _finish(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if not self._transport.is_closing():
+            # Not close(): that would first send what is still buffered, a final dot perhaps.
+            self._transport.abort()
+        self.gone.set()
+
+    def _extend(self) -> None:
+        """Something moved: the wait for the next answer begins anew."""
+        step = self.talk.waiting_for
+        if step is None:
+            self._due = 0.0
+            return
+        limit = self._limits.block if self.talk.writing else self._limits.of(step)
+        self._due = self._loop.time() + limit
+        if self._watch is None or self._watch.when() > self._due:
+            self._rearm()
+
+    def _rearm(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self._loop.call_at(self._due, self._check)
+
+    def _check(self) -> None:
+        self._watch = None
+        if self._due == 0.0:
+            return
+        if self._loop.time() < self._due:
+            self._rearm()
+            return
+        self.talk.end(timeout=True)
+        self._finish()

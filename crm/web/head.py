@@ -1,0 +1,26 @@
+"""HEAD answers as GET does, without the body (RFC 9110 §9.3.2), for every route at once."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+
+def answers_head(app: ASGIApp) -> ASGIApp:
+    """Wrap the whole application: routing comes before any middleware, so this is outside."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+            await app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        await app(cast("Scope", {**scope, "method": "GET"}), receive, without_body)
+
+    return answer

@@ -1,0 +1,91 @@
+"""Security headers on every answer, also where no route matched (OWASP ASVS V3, V14).
+
+A hook before sending, not a middleware: Litestar answers 404 and 405 outside of middlewares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.types import BeforeMessageSendHookHandler, Message, Scope
+
+_CSP = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+# htmx asks with fetch, and shows a mail in a frame.
+_CSP_CONSOLE = f"{_CSP}; script-src 'self'; connect-src 'self'; frame-src 'self'"
+# A mail brings its own styles and pictures; the sandbox keeps it from everything else.
+_CSP_MAIL = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: https:; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'self'; sandbox allow-popups"
+)
+_CONSOLE = "/staff"
+_STATIC = "/static/"
+_POWERS = (
+    "accelerometer",
+    "camera",
+    "clipboard-read",
+    "display-capture",
+    "geolocation",
+    "gyroscope",
+    "hid",
+    "identity-credentials-get",
+    "magnetometer",
+    "microphone",
+    "midi",
+    "payment",
+    "serial",
+    "usb",
+    "browsing-topics",
+    "interest-cohort",
+)
+_ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": ", ".join(
+        f"{power}=()" for power in _POWERS if power != "interest-cohort"
+    ),
+}
+# What a handler may say otherwise: a public page is indexed, an asset is kept.
+_UNLESS_SAID = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+_HSTS = "max-age=63072000; includeSubDomains"
+
+# The headers of an answer that is a mail, shown in a frame of the console.
+MAIL_PREVIEW = {"content-security-policy": _CSP_MAIL}
+# The headers of a page that search engines may show: sign-up, the archive of issues.
+PUBLIC = {"x-robots-tag": "all", "cache-control": "no-cache"}
+
+
+def secured(*, https: bool) -> BeforeMessageSendHookHandler:
+    """Make the hook for `Litestar(before_send=[…])`; `https` says whether browsers reach us so."""
+
+    async def secure(message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
+            return
+        headers: list[Any] = list(message["headers"])
+        present = {bytes(name).lower() for name, _ in headers}
+        for name, value in _wanted(scope, https=https).items():
+            if name.encode() not in present:
+                headers.append((name.encode(), value.encode()))
+        message["headers"] = headers
+
+    return secure
+
+
+def _wanted(scope: Scope, *, https: bool) -> dict[str, str]:
+    path = scope["path"]
+    console = path == _CONSOLE or path.startswith(f"{_CONSOLE}/")
+    wanted = {
+        **_ALWAYS,
+        "content-security-policy": _CSP_CONSOLE if console else _CSP,
+        # Left by the guard that counted this request.
+        **scope.get("state", {}).get("rate_limit_headers", {}),
+    }
+    if not path.startswith(_STATIC):
+        wanted.update(_UNLESS_SAID)
+    if https:
+        wanted["strict-transport-security"] = _HSTS
+    return wanted

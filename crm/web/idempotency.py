@@ -1,0 +1,140 @@
+"""Idempotency-Key: an answer is stored in the transaction that made it, and replayed.
+
+draft-ietf-httpapi-idempotency-key-header-07. A refusal is not stored: nothing was done. What is
+stored holds personal data, so it is encrypted with the client's own key, which we do not keep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from litestar import Request, Response
+from msgspec import Struct
+
+from crm.db import Db, Statements
+from crm.errors import Conflict, Invalid, Refused
+
+sql = Statements("web")
+
+KEPT_FOR = timedelta(hours=24)
+JSON = "application/json"
+# A UUID has 36 characters; the rest is for those who put a name before it.
+_LONGEST = 200
+_NONCE = 12
+
+
+class KeyMissing(Refused):
+    """This needs an Idempotency-Key header, so that a repeated request does not do it twice."""
+
+
+class KeyMalformed(Invalid):
+    """An Idempotency-Key is a quoted string of 1 to 200 printable ASCII characters."""
+
+
+class KeyReused(Invalid):
+    """This Idempotency-Key came before with another request. Use a new key for a new request."""
+
+
+class InFlight(Conflict):
+    """A request with this Idempotency-Key is being worked on. Try again in a moment."""
+
+
+class Kept(Struct, frozen=True):
+    """An answer that was given before."""
+
+    fingerprint: bytes
+    status: int
+    body: bytes
+    content_type: str
+
+
+async def once(
+    request: Request[Any, Any, Any],
+    db: Db,
+    by: str,
+    act: Callable[[], Awaitable[Any]],
+    *,
+    status: int = 200,
+    required: bool = False,
+) -> Response[bytes]:
+    """Do `act` and answer with its JSON, or replay what `by` was answered under the same key.
+
+    Keys belong to `by` (an API key's id) and to the address of the request, for 24 hours.
+    """
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        if required:
+            raise KeyMissing
+        return _answer(status, msgspec.json.encode(await act()), JSON)
+    secret = bare(text).encode()
+    scope = f"{by} {request.method} {request.scope['path']}"
+    key = hashlib.sha256(secret).hexdigest()
+    fingerprint = await _fingerprint(request)
+    if not await db.one(sql.try_idempotency_key, bool, lock=f"{scope} {key}"):
+        raise InFlight
+    kept = await db.maybe(sql.idempotency_key, Kept, scope=scope, key=key)
+    if kept is not None:
+        if not hmac.compare_digest(kept.fingerprint, fingerprint):
+            raise KeyReused
+        return _answer(kept.status, _opened(secret, kept.body), kept.content_type, replayed=True)
+    body = msgspec.json.encode(await act())
+    await db.run(
+        sql.keep_idempotency_key,
+        scope=scope,
+        key=key,
+        fingerprint=fingerprint,
+        status=status,
+        body=_sealed(secret, body),
+        content_type=JSON,
+        expires_at=db.now + KEPT_FOR,
+    )
+    return _answer(status, body, JSON)
+
+
+async def forget(db: Db) -> int:
+    """Delete the answers whose time is over; a job of the schedule calls this."""
+    return await db.run(sql.forget_idempotency_keys)
+
+
+def bare(text: str) -> str:
+    """Read the header: quoted as the draft wants it, or bare as most clients send it."""
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    key = text[1:-1] if quoted else text
+    printable = key.isascii() and key.isprintable() and '"' not in key
+    if not printable or not 0 < len(key) <= _LONGEST:
+        raise KeyMalformed
+    return key
+
+
+async def _fingerprint(request: Request[Any, Any, Any]) -> bytes:
+    digest = hashlib.sha256(request.scope["query_string"] + b"\0")
+    digest.update(await request.body())
+    return digest.digest()
+
+
+def _sealed(secret: bytes, body: bytes) -> bytes:
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(_cipher_key(secret)).encrypt(nonce, body, None)
+
+
+def _opened(secret: bytes, sealed: bytes) -> bytes:
+    return AESGCM(_cipher_key(secret)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+
+
+def _cipher_key(secret: bytes) -> bytes:
+    return hmac.digest(secret, b"firsthand/idempotency/v1", "sha256")
+
+
+def _answer(
+    status: int, body: bytes, content_type: str, *, replayed: bool = False
+) -> Response[bytes]:
+    headers = {"idempotency-replayed": "true"} if replayed else {}
+    return Response(body, status_code=status, headers=headers, media_type=content_type)

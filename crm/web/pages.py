@@ -1,0 +1,219 @@
+"""Render a template, say one sentence on the next page, redirect after a POST."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+from litestar.response.base import ASGIResponse
+from markupsafe import Markup
+from msgspec import Struct
+
+from crm.keys import MAC_SIZE, Keys
+from crm.web import formats
+from crm.web.assets import asset
+from crm.web.csrf import csrf_token
+from crm.web.formats import Reading
+
+Tone = Literal["yes", "wait", "stop", ""]
+
+HTML = "text/html; charset=utf-8"
+_FLASH = "flash"
+_FLASH_SECONDS = 60
+# A cookie holds 4 KB; a sentence is a sentence.
+_FLASH_LENGTH = 500
+_NOBODY = UUID(int=0)
+
+
+class Tab(Struct, frozen=True):
+    """A link of the portal's tabs or the console's rooms; `count` stands beside it, if any."""
+
+    href: str
+    label: str
+    count: int | None = None
+
+
+class Flash(Struct, frozen=True):
+    """A sentence that the next page says once."""
+
+    text: str
+    tone: Tone = "yes"
+
+
+def csrf_field() -> Markup:
+    """Make the hidden field that every form of a signed-in reader carries."""
+    token = formats.reading.get().csrf
+    return (
+        Markup('<input type="hidden" name="csrf" value="{}">').format(token) if token else Markup()
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        # The template's name is its path under crm/.
+        loader=FileSystemLoader(Path(__file__).resolve().parent.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    environment.filters.update(formats.FILTERS)
+    environment.globals.update(asset=asset, csrf_field=csrf_field)
+    return environment
+
+
+environment = _environment()
+
+
+def page(
+    template: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: Any
+) -> Response[Any]:
+    """Answer with a page; a value `None` for the layout comes from `request.state`.
+
+    Layouts find `business`, `who`, `me`, `csrf` and the tabs there, so a handler passes only what
+    its own page shows.
+    """
+    return _Page(template, values, status_code=status, headers=headers)
+
+
+def redirect(path: str, *, say: str = "", tone: Tone = "yes") -> Response[Any]:
+    """Lead to `path` after a POST (303), where the page says `say` once."""
+    if not path.startswith("/") or path.startswith(("//", "/\\")):
+        message = "a redirect stays on this site"
+        raise ValueError(message)
+    return _Redirect(path, Flash(say[:_FLASH_LENGTH], tone) if say else None)
+
+
+def fragment(template: str, values: dict[str, Any], seen: Reading | None = None) -> str:
+    """Render without a request: for tests, previews, and pages written to a file."""
+    token = formats.reading.set(seen or Reading())
+    try:
+        return environment.get_template(template).render(values)
+    finally:
+        formats.reading.reset(token)
+
+
+class _Page(Response[Any]):
+    """A page, rendered when the request is at hand."""
+
+    def __init__(
+        self,
+        template: str,
+        values: dict[str, Any],
+        *,
+        status_code: int,
+        headers: dict[str, str] | None,
+    ) -> None:
+        super().__init__(None, status_code=status_code, headers=headers, media_type=HTML)
+        self.template = template
+        self.values = values
+
+    def to_asgi_response(
+        self, app: Any, request: Request[Any, Any, Any], **options: Any
+    ) -> ASGIResponse:
+        flash = _read_flash(request)
+        values = {**_surroundings(request), "flash": flash, **self.values}
+        self.content = fragment(self.template, values, _seen(request, values)).encode()
+        if flash is not None:
+            self.cookies.append(_flash_cookie(request, "", 0))
+        return super().to_asgi_response(app, request, **options)
+
+
+class _Redirect(Response[Any]):
+    """A redirect, whose sentence is signed when the request is at hand."""
+
+    def __init__(self, path: str, flash: Flash | None) -> None:
+        super().__init__(b"", status_code=303, headers={"location": path}, media_type=HTML)
+        self.flash = flash
+
+    def to_asgi_response(
+        self, app: Any, request: Request[Any, Any, Any], **options: Any
+    ) -> ASGIResponse:
+        if self.flash is not None:
+            sealed = _seal_flash(request, self.flash)
+            self.cookies.append(_flash_cookie(request, sealed, _FLASH_SECONDS))
+        return super().to_asgi_response(app, request, **options)
+
+
+def _surroundings(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Find what every layout needs: set by the host, the guards and the app, never by web."""
+    state = request.scope["state"]
+    secret = state.get("session_secret")
+    return {
+        "request_path": request.scope["path"],
+        "business": state.get("business"),
+        "me": state.get("me"),
+        "who": state.get("who"),
+        "csrf": csrf_token(secret) if secret else "",
+        "tabs": _tabs(request, "tabs"),
+        "rooms": _tabs(request, "rooms"),
+    }
+
+
+def _tabs(request: Request[Any, Any, Any], name: str) -> Sequence[Tab]:
+    found: Sequence[Tab] | None = request.scope["state"].get(name)
+    if found is None:
+        found = request.app.state.get(name, ())
+    return found or ()
+
+
+def _seen(request: Request[Any, Any, Any], values: dict[str, Any]) -> Reading:
+    business = values["business"]
+    zone = request.scope["state"].get("zone") or getattr(business, "time_zone", "") or "UTC"
+    return Reading(
+        locale=formats.locale_for(getattr(business, "locale", "")),
+        zone=zone,
+        csrf=values["csrf"],
+    )
+
+
+def _seal_flash(request: Request[Any, Any, Any], flash: Flash) -> str:
+    data = msgspec.msgpack.encode(flash)
+    signature = _keys(request).sign(_business_id(request), _FLASH, data)
+    return base64.urlsafe_b64encode(signature + data).decode().rstrip("=")
+
+
+def _read_flash(request: Request[Any, Any, Any]) -> Flash | None:
+    text = request.cookies.get(_FLASH)
+    if not text:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        signature, data = raw[: MAC_SIZE + 1], raw[MAC_SIZE + 1 :]
+        if _keys(request).verified(_business_id(request), _FLASH, data, signature):
+            return msgspec.msgpack.decode(data, type=Flash)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        return None
+    return None
+
+
+def _flash_cookie(request: Request[Any, Any, Any], value: str, seconds: int) -> Cookie:
+    return Cookie(
+        key=_FLASH,
+        value=value,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=request.scope["scheme"] == "https",
+    )
+
+
+def _keys(request: Request[Any, Any, Any]) -> Keys:
+    keys: Keys = request.app.state.database.keys
+    return keys
+
+
+def _business_id(request: Request[Any, Any, Any]) -> UUID:
+    found: UUID = request.scope["state"].get("business_id") or _NOBODY
+    return found

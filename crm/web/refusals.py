@@ -1,0 +1,236 @@
+"""What a refusal, a bad request or a bug of ours looks like outside; the only status codes.
+
+Machines get problem details (RFC 9457), people a page that says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.types import ExceptionHandlersMap
+from msgspec import Struct
+
+from crm import errors
+from crm.db import RETRIABLE
+from crm.errors import Problem, Refused
+from crm.web.forms import BadForm
+from crm.web.idempotency import KeyMissing
+from crm.web.pages import page as show
+from crm.web.pages import redirect
+from crm.web.ratelimit import Exhausted, Unavailable
+
+STATUS: dict[type[Refused], int] = {
+    BadForm: 400,
+    KeyMissing: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Invalid: 422,
+    errors.TooMany: 429,
+    Unavailable: 503,
+    Refused: 422,
+}
+
+# What Litestar refuses before a handler runs, in our words: its own may repeat what was sent.
+_WORDS: dict[int, tuple[str, str]] = {
+    400: ("bad_request", "The request could not be read. Check its syntax and its encoding."),
+    401: ("unauthenticated", "Sign in first, or send a key that is known."),
+    403: ("forbidden", "You may not do this."),
+    404: ("not_found", "There is no such thing, or not for you."),
+    405: ("method_not_allowed", "This address does not answer that method."),
+    413: ("too_large", "The request is larger than this address accepts."),
+    415: ("unsupported_media_type", "This address does not read that Content-Type."),
+    422: ("invalid", "The values do not make sense."),
+    429: ("too_many", "Too often; try again later."),
+    500: ("bug", "Something failed on our side. Nothing of this request was kept."),
+    503: ("busy", "Too much at once. Nothing was changed; try again."),
+}
+_HEADINGS: dict[int, str] = {
+    400: "We could not read that",
+    401: "Please sign in",
+    403: "This is not open to you",
+    404: "There is nothing here",
+    405: "This page does not work that way",
+    409: "That does not fit any more",
+    413: "That is too large",
+    415: "We could not read that",
+    422: "That does not make sense yet",
+    429: "That was too often",
+    500: "Something failed on our side",
+    503: "We cannot do that right now",
+}
+# The type that the RateLimit draft asks for; every other type is a page of ours.
+_QUOTA = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+_API = "/v1"
+_SERVER_ERROR = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A refusal with all that both shapes of it say."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    problems: tuple[Problem, ...] = ()
+    headers: dict[str, str] = {}
+    reference: str = ""
+
+
+def problem(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
+    """Answer a machine: `application/problem+json` (RFC 9457)."""
+    answer = answer_to(exc)
+    body: dict[str, Any] = {
+        "type": _QUOTA if isinstance(exc, Exhausted) else f"/problems/{answer.code}",
+        "title": answer.title,
+        "status": answer.status,
+        "detail": answer.detail,
+        "instance": request.scope["path"],
+        "code": answer.code,
+    }
+    if answer.problems:
+        body["errors"] = [
+            {"detail": wrong.message, "pointer": _pointer(wrong.field)} for wrong in answer.problems
+        ]
+    if answer.reference:
+        body["reference"] = answer.reference
+    if isinstance(exc, Exhausted):
+        body["violated-policies"] = [exc.policy]
+    return Response(
+        msgspec.json.encode(body),
+        status_code=answer.status,
+        headers=_challenged(answer, 'Bearer realm="firsthand"'),
+        media_type="application/problem+json",
+    )
+
+
+def page(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
+    """Answer a person: a page that says what is wrong and what to do, with the right status."""
+    answer = answer_to(exc)
+    return show(
+        "web/pages/refused.html",
+        status=answer.status,
+        headers=_challenged(answer, 'Session realm="firsthand"'),
+        answer=answer,
+        heading=_HEADINGS.get(answer.status, answer.title),
+        sign_in=request.scope["state"].get("sign_in", ""),
+    )
+
+
+def either(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
+    """Answer by the path, where no router matched: `/v1` is for machines."""
+    path = request.scope["path"]
+    machine = path == _API or path.startswith(f"{_API}/")
+    return problem(request, exc) if machine else page(request, exc)
+
+
+def pages_behind(sign_in: str) -> ExceptionHandlersMap:
+    """Make the handlers of a router whose readers sign in at `sign_in`: a GET is led there."""
+
+    def answered(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
+        request.scope["state"]["sign_in"] = sign_in
+        signed_out = isinstance(exc, errors.Unauthenticated)
+        # htmx would put the sign-in page into a panel; it gets the refusal instead.
+        if signed_out and request.method == "GET" and "hx-request" not in request.headers:
+            return redirect(sign_in)
+        return page(request, exc)
+
+    return {Exception: answered}
+
+
+PROBLEMS: ExceptionHandlersMap = {Exception: problem}
+PAGES: ExceptionHandlersMap = {Exception: page}
+EITHER: ExceptionHandlersMap = {Exception: either}
+
+
+def answer_to(exc: Exception) -> Answer:
+    """Translate whatever was raised; an unknown exception is our bug and is logged, once."""
+    if isinstance(exc, Refused):
+        return _refusal(exc)
+    if isinstance(exc, SerializationException):
+        return _plain(400)
+    if isinstance(exc, ValidationException):
+        return _validation(exc)
+    if isinstance(exc, HTTPException) and exc.status_code < _SERVER_ERROR:
+        return _plain(exc.status_code, exc.headers)
+    if isinstance(exc, asyncpg.CharacterNotInRepertoireError):
+        # NUL is fine in JSON and in a URL, and in no text of PostgreSQL.
+        return _refusal(errors.Invalid("A text contains a character that cannot be kept (NUL)."))
+    if isinstance(exc, RETRIABLE):
+        return _plain(503, {"retry-after": "1"})
+    return _bug(exc)
+
+
+def _refusal(exc: Refused) -> Answer:
+    status = next(STATUS[kind] for kind in type(exc).__mro__ if kind in STATUS)
+    headers = {}
+    if isinstance(exc, errors.TooMany | Unavailable):
+        headers["retry-after"] = str(exc.retry_after)
+    title = (type(exc).__doc__ or exc.message).split("\n", maxsplit=1)[0]
+    return Answer(
+        status=status,
+        code=exc.code,
+        title=title,
+        detail=exc.message,
+        problems=exc.problems,
+        headers=headers,
+    )
+
+
+def _plain(status: int, headers: dict[str, str] | None = None) -> Answer:
+    code, words = _WORDS.get(status, _WORDS[400])
+    return Answer(status=status, code=code, title=words, detail=words, headers=headers or {})
+
+
+def _validation(exc: ValidationException) -> Answer:
+    found = exc.extra if isinstance(exc.extra, list) else []
+    problems = tuple(
+        Problem(str(item.get("key", "")).replace(".", "/"), str(item.get("message", "")))
+        for item in found
+        if isinstance(item, dict)
+    )
+    code, words = _WORDS[422]
+    return Answer(status=422, code=code, title=words, detail=words, problems=problems)
+
+
+def _bug(exc: Exception) -> Answer:
+    reference = "-".join((secrets.token_hex(2), secrets.token_hex(2)))
+    # Names of types and lines of code only: a message may hold an address (PostgreSQL's DETAIL).
+    _log.error("bug", reference=reference, error=_kinds(exc), frames=_frames(exc))
+    code, words = _WORDS[500]
+    return Answer(status=500, code=code, title=words, detail=words, reference=reference)
+
+
+def _kinds(exc: BaseException) -> list[str]:
+    kinds = []
+    cause: BaseException | None = exc
+    while cause is not None:
+        kinds.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
+        cause = cause.__cause__ or cause.__context__
+    return kinds
+
+
+def _frames(exc: BaseException) -> list[str]:
+    frames = traceback.extract_tb(exc.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _pointer(field: str) -> str:
+    return f"#/{field.lstrip('/')}" if field else "#"
+
+
+def _challenged(answer: Answer, challenge: str) -> dict[str, str]:
+    # RFC 9110 §15.5.2: a 401 names at least one way to authenticate.
+    if answer.status == 401:  # noqa: PLR2004
+        return {"www-authenticate": challenge, **answer.headers}
+    return answer.headers

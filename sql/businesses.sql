@@ -1,0 +1,44 @@
+-- Every statement of crm/businesses. Owns: business, host.
+
+-- name: business
+-- The business of this transaction.
+SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
+       privacy_contact, locale, time_zone, origin, created_at
+  FROM crm.business
+ WHERE business_id = :business_id;
+
+-- name: add_business
+-- A new business under the id the transaction was opened for.
+INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_name,
+                          sender_address, privacy_contact, locale, time_zone, origin,
+                          created_at, changed_at)
+VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
+        :privacy_contact, :locale, :time_zone, :origin, :now, :now)
+RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
+          privacy_contact, locale, time_zone, origin, created_at;
+
+-- name: change_business
+-- What is known of the business, replaced as a whole.
+UPDATE crm.business
+   SET name = :name, legal_name = :legal_name, postal_address = :postal_address,
+       sender_name = :sender_name, sender_address = :sender_address,
+       privacy_contact = :privacy_contact, locale = :locale, time_zone = :time_zone,
+       origin = :origin, changed_at = :now
+ WHERE business_id = :business_id
+RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
+          privacy_contact, locale, time_zone, origin, created_at;
+
+-- name: add_host
+-- The business answers on this host; no row where the host is taken.
+INSERT INTO crm.host (host, business_id)
+VALUES (:host, :business_id)
+ON CONFLICT (host) DO NOTHING
+RETURNING business_id;
+
+-- name: own_host
+-- The host, if this business already answers on it.
+SELECT host FROM crm.host WHERE business_id = :business_id AND host = :host;
+
+-- name: drop_other_hosts
+-- The business answers on one host only.
+DELETE FROM crm.host WHERE business_id = :business_id AND host <> :host;
