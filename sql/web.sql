@@ -2,7 +2,7 @@
 
 -- name: try_idempotency_key
 -- Whether this request is the only one under its key now; held until the transaction ends.
-SELECT pg_try_advisory_xact_lock(hashtextextended(:business_id::text || :lock::text, 0));
+SELECT pg_try_advisory_xact_lock(hashtextextended(:business_id::uuid::text || :lock::text, 0));
 
 -- name: idempotency_key
 -- The answer given under this key before, if it is still kept.

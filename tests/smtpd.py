@@ -180,9 +180,7 @@ class _Client:
         else:
             await self.fail(fault, ORDINARY["dot"])
 
-    async def answer(
-        self, step: str, usual: str = "", about: Iterable[str] = ()
-    ) -> bool:
+    async def answer(self, step: str, usual: str = "", about: Iterable[str] = ()) -> bool:
         """The ordinary reply or the scripted fault; True if the client may take it for a yes."""
         reply = usual or ORDINARY[step]
         fault = self.server.fault(step, list(about))

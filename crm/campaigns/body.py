@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from collections import Counter
 from urllib.parse import urlsplit
 
 import nh3
@@ -54,6 +54,12 @@ _SIZE = re.compile(
 )
 _ALIGN = re.compile(r"text-align\s*:\s*(left|right|center)", re.IGNORECASE)
 _LOUD = {"script": "script", "form": "form", "iframe": "embedded page", "object": "object"}
+# html.parser takes quadratic time over what is never closed; these do not.
+_OPENING = re.compile(r"<([A-Za-z][A-Za-z0-9]{0,20})\b[^<>]{0,4000}>")
+_ADDRESSES = re.compile(
+    r"\s(?:href|src|srcset|style|background|action)\s{0,9}=\s{0,9}(\"[^\"]*|'[^']*|[^\s\"'>]+)",
+    re.IGNORECASE,
+)
 _PIXEL = 1.0  # an image no larger than this shows nothing
 
 
@@ -68,9 +74,6 @@ class Body(Struct, frozen=True):
 def clean(source: str, kind: Kind, marks: Marks) -> Body:
     """Clean a marked source; a field in an address is a problem, all else a warning."""
     raw = markdown.as_html(source) if kind == "markdown" else source
-    survey = _Survey(marks)
-    survey.feed(raw)
-    survey.close()
     tags = _CONTAINERS | _INLINE | _TEXT_BLOCKS
     safe = nh3.clean(
         raw,
@@ -80,31 +83,22 @@ def clean(source: str, kind: Kind, marks: Marks) -> Body:
         url_schemes=_SCHEMES,
         link_rel=None,
     )
-    cleaner = _Cleaner(marks, survey.problems, survey.warnings())
+    cleaner = _Cleaner(marks, *_survey(raw, marks))
     root = Node("", {}, cleaner.children(parsed(safe)))
     _level_headings(root)
     return Body(root, tuple(dict.fromkeys(cleaner.problems)), cleaner.all_warnings())
 
 
-class _Survey(HTMLParser):
-    """Looks at what the sanitiser will drop without a word."""
-
-    def __init__(self, marks: Marks) -> None:
-        super().__init__(convert_charrefs=True)
-        self.problems: list[MergeProblem] = []
-        self._marks = marks
-        self._loud: dict[str, int] = {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _LOUD:
-            self._loud[tag] = self._loud.get(tag, 0) + 1
-        for name, value in attrs:
-            if name in {"href", "src", "srcset", "background", "action", "style"} and value:
-                self.problems += self._marks.written(value)
-
-    def warnings(self) -> list[str]:
-        """Name what was taken out as a whole."""
-        return [f"Taken out: {_LOUD[tag]} ({count})." for tag, count in self._loud.items()]
+def _survey(raw: str, marks: Marks) -> tuple[list[MergeProblem], list[str]]:
+    """Look at what the sanitiser drops without a word; only the author's messages depend on it."""
+    problems: list[MergeProblem] = []
+    loud: Counter[str] = Counter()
+    for tag in _OPENING.finditer(raw):
+        loud[tag[1].lower()] += 1
+        if MARK.search(tag[0]):
+            for value in _ADDRESSES.findall(tag[0]):
+                problems += marks.written(value)
+    return problems, [f"Taken out: {_LOUD[tag]} ({loud[tag]})." for tag in _LOUD if loud[tag]]
 
 
 class _Cleaner:
@@ -137,11 +131,7 @@ class _Cleaner:
 
     def _node(self, node: Node) -> list[Node | str]:
         if _hidden(node):
-            if not _shows(node) and node.tag != "img":
-                return []
-            what = f"image {node.attributes.get('src', '')}" if node.tag == "img" else "text"
-            self._warn(f"Hidden {what} taken out: {_short(plain(node))}")
-            return []
+            return self._conceal(node)
         if node.tag == "img":
             return self._image(node)
         children = self.children(node)
@@ -151,11 +141,17 @@ class _Cleaner:
             named = node.attributes.keys() & {"lang", "dir"}
             return [Node("span", _kept(node), children)] if named else children
         cleaned = Node("div" if node.tag in _CONTAINERS else node.tag, _kept(node), children)
-        if node.tag in {"p", "div"} and not _shows(cleaned):
-            return []
         if node.tag == "table":
             _describe_table(cleaned)
-        return [cleaned]
+        empty = node.tag in {"p", "div"} and not _shows(cleaned)
+        return [] if empty else [cleaned]
+
+    def _conceal(self, node: Node) -> list[Node | str]:
+        if node.tag == "img":
+            self._warn(f"Hidden image taken out: {_short(node.attributes.get('src', ''))}")
+        elif _shows(node):
+            self._warn(f"Hidden text taken out: {_short(plain(node))}")
+        return []
 
     def _link(self, node: Node, children: list[Node | str]) -> list[Node | str]:
         href = literal(node.attributes.get("href", "")).strip()

@@ -45,6 +45,8 @@ def page(frame: Frame, root: Node) -> str:
         table.attributes |= {"border": "0", "cellpadding": "0", "cellspacing": "0"}
         if table.attributes.get("role") != "presentation":
             table.attributes["class"] = "data"
+            for cell in every(table, "th"):  # else centred, away from what it is the heading of
+                cell.attributes.setdefault("align", _start(frame.language))
     preheader = (
         '<div style="display:none; max-height:0; overflow:hidden;">'
         f"{escape(frame.preheader)}</div>\n"
@@ -87,6 +89,10 @@ def text(frame: Frame, root: Node) -> str:
         *([f"Privacy notice: {frame.privacy_url}"] if frame.privacy_url else []),
     ]
     return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _start(language: str) -> str:
+    return "right" if direction(language) == "rtl" else "left"
 
 
 def _sender(frame: Frame) -> str:

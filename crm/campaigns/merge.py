@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
@@ -15,7 +16,8 @@ _BRACES = chr(_FIRST + _MOST)  # stands for `{{` that is meant literally
 MARK = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}]")
 _ANY_MARK = re.compile(f"[{chr(_FIRST)}-{_BRACES}]")
 
-_OPEN = re.compile(r"(\\*)\{\{(?:([^\r\n]*?)\}\})?")
+# Possessive and bounded: a megabyte of backslashes or braces is read in one pass.
+_OPEN = re.compile(r"(?<!\\)(\\*+)\{\{(?:([^\r\n]{0,300}?)\}\})?")
 _FIELD = re.compile(
     r"\s*(?P<name>name|first_name|address|business|attribute\.[^\W\d][\w-]*)\s*"
     r"""(?:\|\s*default\s*\(\s*(?P<quote>["'])(?P<default>.*?)(?P=quote)\s*\)\s*)?"""
@@ -50,13 +52,14 @@ class Marks:
     def protect(self, text: str) -> str:
         r"""Put a mark for every field and every literal `\{{`; see `problems` for the rest."""
         text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", text)
+        ends = [found.start() for found in re.finditer("\n", text)]
 
         def marked(found: re.Match[str]) -> str:
             slashes = found[1]
             if len(slashes) % 2:
                 inside = found[0].removeprefix(slashes + "{{")
                 return slashes[1:] + _BRACES + inside
-            line = text.count("\n", 0, found.start()) + 1
+            line = bisect_left(ends, found.start()) + 1
             return slashes + self._mark(line, found[0].removeprefix(slashes), found[2])
 
         return _OPEN.sub(marked, text)

@@ -33,15 +33,16 @@ _BLOCK = re.compile(r"<(h[1-6]|p|div|table|section|article|header|center)\b", re
 _FRONT = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_LINE = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*))?")
 _META_LINE = re.compile(r"[A-Za-z][\w-]*:[ \t]*\S.*")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_HTML_HEADING = re.compile(r"<(h[1-6])\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title[^>]{0,200}>(.{0,1000}?)</title>", re.IGNORECASE | re.DOTALL)
+_HTML_HEADING = re.compile(r"<(h[1-6])\b[^>]{0,500}>(.{0,1000}?)</\1>", re.IGNORECASE | re.DOTALL)
 _HTML_LANGUAGE = re.compile(r"<html\b[^>]*?\blang\s*=\s*[\"']?([A-Za-z-]+)", re.IGNORECASE)
 _TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
 _HEADING = re.compile(
-    r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$|^(\S.*)\n {0,3}(?:=+|-{3,})[ \t]*$", re.MULTILINE
+    r"^ {0,3}#{1,6}[ \t]+(\S.*)$|^(\S.*)\n {0,3}(?:=+|-{3,})[ \t]*$", re.MULTILINE
 )
 _MARKDOWN = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}")
 _LONGEST_SUBJECT = 200
+_TOP = 100_000  # characters in which a heading is looked for
 
 
 class Newsletter(Struct, frozen=True):
@@ -179,6 +180,7 @@ def _first(meta: dict[str, str], *names: str) -> str:
 
 def _subject(meta: dict[str, str], source: str, kind: Kind, file_name: str) -> str:
     written = _first(meta, "subject", "title")
+    source = source[:_TOP]
     if not written and kind == "html":
         title = _TITLE.search(source)
         written = _plain(title[1]) if title else ""
@@ -186,7 +188,8 @@ def _subject(meta: dict[str, str], source: str, kind: Kind, file_name: str) -> s
         written = written or next((heading for heading in headings if heading), "")
     elif not written:
         heading = _HEADING.search(source)
-        written = _MARKDOWN.sub(r"\1", heading[1] or heading[2]) if heading else ""
+        first = (heading[1] or heading[2])[:1000] if heading else ""
+        written = _MARKDOWN.sub(r"\1", first.rstrip(" \t#"))
     subject = _one_line(written) or PurePath(file_name).stem.replace("-", " ").replace("_", " ")
     return subject[:_LONGEST_SUBJECT]
 
@@ -200,6 +203,6 @@ def _one_line(text: str) -> str:
 
 
 def _language(meta: dict[str, str], page: str) -> str:
-    found = _HTML_LANGUAGE.search(page)
+    found = _HTML_LANGUAGE.search(page[:5000])
     language = _first(meta, "lang", "language", "locale") or (found[1] if found else "")
     return language if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", language) else ""

@@ -25,10 +25,10 @@ _UNDERLINES = {"h1": "=", "h2": "-"}
 
 def as_text(root: Node) -> str:
     """Return the body as plain text; links are numbered, their addresses listed at the end."""
-    links: list[str] = []
+    links: dict[str, int] = {}
     blocks = _blocks(root, WIDTH, links)
     if links:
-        listed = [f"[{number}] {link}" for number, link in enumerate(links, start=1)]
+        listed = [f"[{number}] {link}" for link, number in links.items()]
         blocks += [["-" * 20], listed]
     text = "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
     return text.replace("\N{NO-BREAK SPACE}", " ")
@@ -61,7 +61,7 @@ def _columns(text: str) -> int:
     return len(text) + wide - sum(combining(letter) > 0 for letter in text) + marks * (_VALUE - 1)
 
 
-def _blocks(node: Node, width: int, links: list[str]) -> list[list[str]]:
+def _blocks(node: Node, width: int, links: dict[str, int]) -> list[list[str]]:
     """Return blocks, each a list of lines; text between block elements is a paragraph too."""
     width = max(width, _NARROWEST)
     out: list[list[str]] = []
@@ -81,7 +81,7 @@ def _paragraph(run: str, width: int) -> list[str]:
     return wrapped(text, width) if text else []
 
 
-def _block(node: Node, width: int, links: list[str]) -> list[list[str]]:
+def _block(node: Node, width: int, links: dict[str, int]) -> list[list[str]]:
     if node.tag in {"ul", "ol"}:
         return _list(node, width, links)
     if node.tag == "table" and node.attributes.get("role") != "presentation":
@@ -99,13 +99,13 @@ def _block(node: Node, width: int, links: list[str]) -> list[list[str]]:
     return _blocks(node, width, links)
 
 
-def _heading(node: Node, width: int, links: list[str]) -> list[str]:
+def _heading(node: Node, width: int, links: dict[str, int]) -> list[str]:
     lines = _paragraph("".join(_inline(child, links) for child in node.children), width)
     longest = min(max(map(_columns, lines), default=0), width)
     return [*lines, _UNDERLINES[node.tag] * longest] if node.tag in _UNDERLINES else lines
 
 
-def _list(node: Node, width: int, links: list[str]) -> list[list[str]]:
+def _list(node: Node, width: int, links: dict[str, int]) -> list[list[str]]:
     items: list[list[str]] = []
     start = node.attributes.get("start", "1")
     number = int(start) if re.fullmatch(r"\d{1,9}", start) else 1
@@ -123,7 +123,7 @@ def _list(node: Node, width: int, links: list[str]) -> list[list[str]]:
     return [[line for item in items for line in item]] if tight else items
 
 
-def _table(node: Node, width: int, links: list[str]) -> list[list[str]]:
+def _table(node: Node, width: int, links: dict[str, int]) -> list[list[str]]:
     caption = [_paragraph(_inline(caption, links), width) for caption in every(node, "caption")]
     rows = [
         [
@@ -160,7 +160,7 @@ def _padded(cell: str, size: int) -> str:
     return cell + " " * (size - _columns(cell))
 
 
-def _inline(node: Node | str, links: list[str]) -> str:
+def _inline(node: Node | str, links: dict[str, int]) -> str:
     if isinstance(node, str):
         return re.sub(r"[ \t\r\n\f]+", " ", node)
     if node.tag in {"br", "img"}:
@@ -176,9 +176,7 @@ def _inline(node: Node | str, links: list[str]) -> str:
     return f" {inside} " if node.tag in BLOCKS else inside
 
 
-def _link(inside: str, href: str, links: list[str]) -> str:
+def _link(inside: str, href: str, links: dict[str, int]) -> str:
     if inside.strip() in {href, href.removeprefix("mailto:"), href.removeprefix("tel:")}:
         return inside
-    if href not in links:
-        links.append(href)
-    return f"{inside} [{links.index(href) + 1}]"
+    return f"{inside} [{links.setdefault(href, len(links) + 1)}]"

@@ -11,21 +11,26 @@ import msgspec
 
 from crm import events
 from crm.consent.model import (
+    AUTHORISES,
     OPTED_OUT,
     OWN_WORD,
+    Check,
     Consent,
     ConsentEvent,
-    EvidenceNotAccepted,
+    ConsentExport,
     Method,
     NewEvent,
     Notice,
-    NoticeMismatch,
     OptOutStands,
     Status,
+    UnknownPurpose,
     announced,
+    check_foreign_evidence,
+    check_own_word,
     check_transition,
     moves,
 )
+from crm.consent.purposes import notices_shown_to, purpose, purposes
 from crm.consent.record import canonical, commitment
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -81,8 +86,10 @@ async def give(
     a kind that the notice accepts (EvidenceNotAccepted) and never lifts one (OptOutStands).
     """
     evidence = evidence or {}
-    if method not in OWN_WORD:
-        _check_foreign_evidence(notice, evidence)
+    if method in OWN_WORD:
+        check_own_word(by)
+    else:
+        check_foreign_evidence(notice, evidence)
     event = NewEvent(
         customer_id=customer_id,
         purpose_id=notice.purpose_id,
@@ -96,7 +103,14 @@ async def give(
 
 
 async def refuse(
-    db: Db, by: Actor, customer_id: UUID, notice: Notice, *, method: Method
+    db: Db,
+    by: Actor,
+    customer_id: UUID,
+    notice: Notice,
+    *,
+    method: Method,
+    at: datetime | None = None,
+    evidence: dict[str, Any] | None = None,
 ) -> ConsentEvent:
     """Record a no to a question; a standing yes is not refused but withdrawn."""
     event = NewEvent(
@@ -105,7 +119,8 @@ async def refuse(
         notice_id=notice.id,
         status=Status.refused,
         method=method,
-        at=db.now,
+        at=at or db.now,
+        evidence=evidence or {},
     )
     return await _decide(db, by, event)
 
@@ -117,6 +132,7 @@ async def withdraw(
     purpose_id: UUID,
     *,
     method: Method,
+    at: datetime | None = None,
     evidence: dict[str, Any] | None = None,
 ) -> ConsentEvent:
     """Take back consent for one purpose. Always accepted, and at once; again changes nothing.
@@ -128,12 +144,14 @@ async def withdraw(
     )
     if current is not None and current.status is Status.withdrawn:
         return await db.one(sql.consent_event, ConsentEvent, event_id=current.event_id)
+    if current is None:
+        await purpose(db, purpose_id)
     event = NewEvent(
         customer_id=customer_id,
         purpose_id=purpose_id,
         status=Status.withdrawn,
         method=method,
-        at=db.now,
+        at=at or db.now,
         evidence=evidence or {},
     )
     return await _append(db, by, event, current)
@@ -142,9 +160,7 @@ async def withdraw(
 async def withdraw_all(db: Db, by: Actor, customer_id: UUID, *, method: Method) -> list[UUID]:
     """Take back every consent that is not a no already; return the purposes concerned."""
     ended = [
-        state.purpose_id
-        for state in await states(db, customer_id)
-        if state.status not in OPTED_OUT
+        state.purpose_id for state in await states(db, customer_id) if state.status not in OPTED_OUT
     ]
     for purpose_id in sorted(ended):
         await withdraw(db, by, customer_id, purpose_id, method=method)
@@ -211,6 +227,37 @@ async def history(db: ReadDb, customer_id: UUID) -> list[ConsentEvent]:
     return await db.many(sql.events_of_customer, ConsentEvent, customer_id=customer_id)
 
 
+async def check(db: ReadDb, customer_id: UUID, purpose_id: UUID) -> Check:
+    """Say whether a customer's consent authorises now, in one statement; this is not a look.
+
+    Whoever is not known has allowed nothing; an unknown purpose is refused (UnknownPurpose).
+    """
+    found = await db.maybe(sql.consent_check, Check, customer_id=customer_id, purpose_id=purpose_id)
+    if found is None:
+        raise UnknownPurpose
+    return found
+
+
+async def check_many(db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID]) -> list[Check]:
+    """Answer `check` for many customers, in the order asked, in one statement."""
+    found = await db.many(
+        sql.consent_checks, Check, purpose_id=purpose_id, customer_ids=list(customer_ids)
+    )
+    if not found and customer_ids:
+        raise UnknownPurpose
+    return found
+
+
+async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
+    """Return everything held about a customer's consent: states, decisions, and the exact texts."""
+    return ConsentExport(
+        purposes=await purposes(db),
+        consents=await states(db, customer_id),
+        events=await history(db, customer_id),
+        notices=await notices_shown_to(db, customer_id),
+    )
+
+
 async def forget(db: Db, customer_id: UUID) -> int:
     """Delete records, salts and states of an erased customer; the stubs stay, and name nobody."""
     return await db.one(sql.erase_consent, int, customer_id=customer_id)
@@ -267,23 +314,6 @@ async def _set(db: Db, event: NewEvent, event_id: UUID) -> None:
         notice_id=event.notice_id,
         at=event.at,
     )
-    if not moved:
+    if not moved and event.status in AUTHORISES:
         # Somebody opted out between our look and this statement; nothing of this is kept.
         raise OptOutStands
-
-
-def _check_foreign_evidence(notice: Notice, evidence: dict[str, Any]) -> None:
-    kind = evidence.get("kind")
-    if kind in {each.value for each in notice.accepts}:
-        return
-    accepted = ", ".join(sorted(notice.accepts)) or "no evidence from elsewhere"
-    sentence = f"Version {notice.version} of this notice accepts {accepted}, not {kind or 'none'}."
-    raise EvidenceNotAccepted(sentence)
-
-
-def belongs(notice: Notice, purpose_id: UUID) -> Notice:
-    """Return the notice if it is one of this purpose, or refuse with NoticeMismatch."""
-    if notice.purpose_id != purpose_id:
-        raise NoticeMismatch
-    return notice
-

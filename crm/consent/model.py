@@ -1,20 +1,32 @@
 """Purposes, notices and consent events; which states there are and what moves them.
 
-State names follow W3C DPV 2.3 (`dpv:ConsentGiven` is `given`). Only `given` and `renewed` authorise.
+State names follow W3C DPV 2.3 (`dpv:ConsentGiven`); only `given` and `renewed` authorise.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from crm.errors import Conflict, Invalid, NotFound
-from crm.events import ActorKind
+from crm.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from crm.events import Actor, ActorKind
+
+# Evidence is kept for ever in one record; a photograph of a form is kept elsewhere and named here.
+_MOST_EVIDENCE = 30
+_LONGEST_EVIDENCE = 1000
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Whole numbers that every reader of JSON reads alike (RFC 8785 §3.2.2.3).
+_EXACT = 2**53
+# Before mail was sold to everybody there was no such consent; a year like 0001 is a bad export.
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+# Two honest clocks differ by so much.
+_SKEW = timedelta(seconds=5)
 
 
 class Status(StrEnum):
@@ -90,6 +102,10 @@ class OptOutStands(Conflict):
     """The customer has opted out; only she can consent again, by sign-up or in the portal."""
 
 
+class NotHerWord(Forbidden):
+    """Only the customer herself can do this, by sign-up or in the portal."""
+
+
 class EvidenceNotAccepted(Conflict):
     """The notice does not accept this evidence, so it gives no consent."""
 
@@ -110,16 +126,30 @@ class UnknownPurpose(NotFound):
     """There is no such purpose here."""
 
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+class UnknownNotice(NotFound):
+    """There is no such notice here."""
+
+
+class BadEvidence(Invalid):
+    """Evidence is a few short texts, whole numbers and yes-or-no values with plain names."""
+
+
+# `$` alone would let a line feed pass at the end, which PostgreSQL's own check refuses.
+_END = r"(?!\n)$"
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*" + _END
+_WORDS = r"\S"
+
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*" + _END, max_length=63)]
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
 
 
 class NewPurpose(Struct, kw_only=True, forbid_unknown_fields=True):
     """What is entered for a purpose."""
 
     slug: Slug
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Line
     description: Annotated[str, Meta(max_length=1000)] = ""
-    channel: Annotated[str, Meta(pattern="^(email|none)$")] = "email"
+    channel: Literal["email", "none"] = "email"
     double_opt_in: bool = True
 
 
@@ -140,9 +170,10 @@ class Purpose(Struct, frozen=True, kw_only=True):
 class NewNotice(Struct, kw_only=True, forbid_unknown_fields=True):
     """A text to publish: what is shown, and the words of the control beside it."""
 
-    locale: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-    text: Annotated[str, Meta(min_length=10, max_length=5000)]
-    control_label: Annotated[str, Meta(min_length=1, max_length=300)]
+    locale: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*" + _END, max_length=35)]
+    text: Annotated[str, Meta(min_length=10, max_length=5000, pattern=_WORDS)]
+    # One line, so that the digest of text, line feed and label stands for one pair only.
+    control_label: Annotated[str, Meta(min_length=1, max_length=300, pattern=_ONE_LINE)]
     accepts: list[EvidenceKind] = field(default_factory=list)
 
 
@@ -205,6 +236,29 @@ class ConsentEvent(Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any]
 
 
+class Check(Struct, frozen=True, kw_only=True):
+    """The answer to "may I contact this customer for this purpose?"."""
+
+    customer_id: UUID
+    purpose_id: UUID
+    authorises: bool
+    # Null where the customer was never asked, or is not known.
+    status: Status | None
+    event_id: UUID | None
+    notice_id: UUID | None
+    at: datetime | None
+    valid_until: datetime | None
+
+
+class ConsentExport(Struct, frozen=True, kw_only=True):
+    """All that is held about one customer's consent, for herself."""
+
+    purposes: list[Purpose]
+    consents: list[Consent]
+    events: list[ConsentEvent]
+    notices: list[Notice]
+
+
 def digest(text: str, control_label: str) -> bytes:
     """Content-address a notice: SHA-256 over its text, a line feed and its control's words."""
     return hashlib.sha256(f"{text}\n{control_label}".encode()).digest()
@@ -238,3 +292,62 @@ def moves(current: Consent | None, status: Status, method: Method) -> bool:
     if status is Status.unknown:
         return present is None
     return present not in OPTED_OUT or method in OWN_WORD or status is Status.withdrawn
+
+
+def check_own_word(by: Actor) -> None:
+    """Refuse to let anybody but the customer speak by her mailbox or her portal (promise 7)."""
+    if by.kind is not ActorKind.customer:
+        raise NotHerWord
+
+
+def check_foreign_evidence(notice: Notice, evidence: dict[str, Any]) -> None:
+    """Refuse evidence collected elsewhere of a kind that this version of the notice accepts not."""
+    kind = str(evidence.get("kind", ""))
+    if kind in {each.value for each in notice.accepts}:
+        return
+    accepted = ", ".join(sorted(notice.accepts)) or "no evidence from elsewhere"
+    sentence = f"Version {notice.version} of this notice accepts {accepted}, not {kind or 'none'}."
+    raise EvidenceNotAccepted(sentence)
+
+
+def belongs(notice: Notice, purpose_id: UUID) -> Notice:
+    """Return the notice if it is one of this purpose, or refuse with NoticeMismatch."""
+    if notice.purpose_id != purpose_id:
+        raise NoticeMismatch
+    return notice
+
+
+def checked_evidence(given: dict[str, Any]) -> dict[str, Any]:
+    """Return evidence that can be kept for ever exactly as it came, or refuse with BadEvidence."""
+    problems = [
+        Problem(f"evidence/{name}" if _NAME.fullmatch(name) else "evidence", wrong)
+        for name, value in given.items()
+        if (wrong := _wrong_evidence(name, value))
+    ]
+    if len(given) > _MOST_EVIDENCE:
+        problems.append(Problem("evidence", f"There is room for {_MOST_EVIDENCE} values."))
+    if problems:
+        raise BadEvidence(problems=problems)
+    return given
+
+
+def _wrong_evidence(name: str, value: object) -> str:
+    if not _NAME.fullmatch(name):
+        return "A name has up to 40 small letters, digits and underscores, and begins with one."
+    if isinstance(value, str):
+        if len(value) > _LONGEST_EVIDENCE or "\0" in value:
+            return f"A text has up to {_LONGEST_EVIDENCE} characters and no NUL."
+        return ""
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, int) and abs(value) < _EXACT:
+        return ""
+    return "A value is a text, a whole number below 2^53, true or false."
+
+
+def check_instant(at: datetime, now: datetime) -> datetime:
+    """Return an instant at which somebody can have decided: not to come, and not before 1990."""
+    if at > now + _SKEW or at < _EARLIEST:
+        sentence = "A decision was made between 1990 and now."
+        raise Invalid(sentence, [Problem("at", sentence)])
+    return min(at, now)

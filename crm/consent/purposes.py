@@ -12,6 +12,7 @@ from crm.consent.model import (
     Notice,
     Purpose,
     SlugTaken,
+    UnknownNotice,
     UnknownPurpose,
     digest,
 )
@@ -24,6 +25,7 @@ sql = Statements("consent")
 
 async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
     """Add a purpose; it asks nobody anything until a notice is published."""
+    await db.run(sql.hold_numbers)
     purpose = await db.maybe(
         sql.add_purpose,
         Purpose,
@@ -62,7 +64,7 @@ async def purpose_by_code(db: ReadDb, code: int) -> Purpose | None:
 
 async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) -> Notice:
     """Publish the next version of a purpose's text in one language; earlier ones stay as shown."""
-    await purpose(db, purpose_id)
+    _known(await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id))
     notice = await db.one(
         sql.publish_notice,
         Notice,
@@ -79,13 +81,29 @@ async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) ->
 
 
 async def notice(db: ReadDb, notice_id: UUID) -> Notice:
-    """Return one notice exactly as it was shown."""
-    return await db.one(sql.notice, Notice, notice_id=notice_id)
+    """Return one notice exactly as it was shown, or refuse with UnknownNotice."""
+    found = await db.maybe(sql.notice, Notice, notice_id=notice_id)
+    if found is None:
+        raise UnknownNotice
+    return found
 
 
 async def notices(db: ReadDb, purpose_id: UUID) -> list[Notice]:
     """Return every version of a purpose's text, newest first."""
     return await db.many(sql.notices_of_purpose, Notice, purpose_id=purpose_id)
+
+
+async def current_notices(db: ReadDb, locale: str) -> dict[UUID, Notice]:
+    """Return for each purpose the text `current_notice` would; one never published has none."""
+    found = await db.many(
+        sql.current_notices, Notice, locale=locale, language=locale.split("-", maxsplit=1)[0]
+    )
+    return {each.purpose_id: each for each in found}
+
+
+async def notices_shown_to(db: ReadDb, customer_id: UUID) -> list[Notice]:
+    """Return every text that a decision of this customer rests on, oldest first."""
+    return await db.many(sql.notices_shown_to, Notice, customer_id=customer_id)
 
 
 async def current_notice(db: ReadDb, purpose_id: UUID, locale: str) -> Notice:

@@ -1,10 +1,11 @@
-"""E-mail addresses: parse them, fold them for comparison, mask them for display (RFC 5321, 6531)."""
+"""E-mail addresses: parse them, fold them to compare, mask them to show (RFC 5321, 6531)."""
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NoReturn
 
-from email_validator import validate_email
+from email_validator import ValidatedEmail, validate_email
 from msgspec import Struct
 
 from crm.errors import Invalid
@@ -23,6 +24,8 @@ _PLAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}\Z",
     re.IGNORECASE | re.ASCII,
 )
+
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\Z")
 
 # What a copied address brings along unseen: zero-width and direction marks, the byte order mark.
 _UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
@@ -88,20 +91,35 @@ def masked(address: str) -> str:
 
 def _parse_with_care(typed: str) -> Address:
     """What the plain pattern does not cover: international, long or unusual addresses."""
-    try:
-        checked = validate_email(typed, check_deliverability=False)
-    except ValueError:  # EmailNotValidError, and what IDNA raises below it
-        _refuse_by_part(typed)
-    domain = (checked.ascii_domain or "").lower()
-    local, _, shown = typed.rpartition("@")
+    local, _, domain = typed.rpartition("@")
+    reached = _reached(domain)
+    if reached is None or not (_PLAIN_LOCAL.match(local) or _accepted(f"{local}@example.com")):
+        _refuse_by_part(local, domain)
+    shown, ascii_domain = reached
     local = unicodedata.normalize("NFC", local)
     # Lower-casing, not casefold(): that would make one person of Strasse and Straße.
     small = unicodedata.normalize("NFC", local.lower())
-    # IDNA drops what cannot be seen in a domain; so does the form that is kept.
-    display = f"{local}@{shown if shown.isascii() else checked.domain}"
     # A few letters grow when they become small; both forms have to fit.
-    _refuse_by_length(local, small, domain)
-    return Address(display, f"{small}@{domain}", domain)
+    _refuse_by_length(local, small, ascii_domain)
+    return Address(f"{local}@{shown}", f"{small}@{ascii_domain}", ascii_domain)
+
+
+@lru_cache(maxsize=4096)
+def _reached(domain: str) -> tuple[str, str] | None:
+    """A domain as it is shown and in ASCII, or None. A list has few domains, each many times."""
+    checked = _accepted(f"a@{domain}")
+    if checked is None:
+        return None
+    # IDNA drops what cannot be seen in a domain; so does the form that is kept.
+    shown = domain if domain.isascii() else checked.domain
+    return shown, (checked.ascii_domain or "").lower()
+
+
+def _accepted(typed: str) -> ValidatedEmail | None:
+    try:
+        return validate_email(typed, check_deliverability=False)
+    except ValueError:  # EmailNotValidError, and what IDNA raises below it
+        return None
 
 
 def _refuse_by_shape(typed: str) -> None:
@@ -115,7 +133,7 @@ def _refuse_by_shape(typed: str) -> None:
             "The address contains a line break or another character that cannot be seen. "
             "Type it again instead of copying it."
         )
-    if any(mark in typed for mark in "<>()[]\"\\,;: "):
+    if any(mark in typed for mark in '<>()[]"\\,;: '):
         _refuse_by_mark(typed)
     if "@" not in typed:
         raise NotAnAddress(f"There is an @ missing. {_EXAMPLE}")
@@ -143,9 +161,8 @@ def _refuse_by_mark(typed: str) -> NoReturn:
     )
 
 
-def _refuse_by_part(typed: str) -> NoReturn:
+def _refuse_by_part(local: str, domain: str) -> NoReturn:
     """Say which half is wrong; always raises."""
-    local, _, domain = typed.rpartition("@")
     if not local:
         raise NotAnAddress(f"There is nothing before the @. {_EXAMPLE}")
     if not domain:

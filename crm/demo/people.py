@@ -8,12 +8,13 @@ from typing import TextIO
 
 from msgspec import Struct
 
-HEADER = (
+_TITLES = (
     "Email Address,First Name,Last Name,Company,Position,ZIP Code,MEMBER_RATING,OPTIN_TIME,"
     "OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,LATITUDE,LONGITUDE,GMTOFF,DSTOFF,TIMEZONE,CC,REGION,"
     "LAST_CHANGED,UNSUB_TIME,UNSUB_CAMPAIGN_TITLE,UNSUB_CAMPAIGN_ID,UNSUB_REASON,"
     "UNSUB_REASON_OTHER,CLEAN_TIME,CLEAN_CAMPAIGN_TITLE,CLEAN_CAMPAIGN_ID,LEID,EUID,NOTES,TAGS"
-).split(",")
+)
+HEADER = tuple(_TITLES.split(","))
 
 # Given name, family name, and how the person writes them in an address.
 _NAMES = (
@@ -55,7 +56,7 @@ _NAMES = (
     ("Keoni", "Kaʻahumanu", "keoni", "kaahumanu"),
     ("Sukarno", "", "sukarno", "jakarta"),
     ("Jean-Luc", "d’Artagnan, fils", "jeanluc", "dartagnan"),
-    ("Anna \"Annie\"", "Smith", "annie", "smith"),
+    ('Anna "Annie"', "Smith", "annie", "smith"),
     ("Null", "Test", "null", "test"),
 )
 _DOMAINS = ("example.com", "example.net", "example.org") * 6 + (

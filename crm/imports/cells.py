@@ -21,7 +21,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Instant(Struct, frozen=True):
-    """A time as a file has it: in UTC, or not accepted, and then why; without zone UTC is assumed."""
+    """A time of a file in UTC, which is assumed where no zone is given; or why it is no proof."""
 
     at: datetime | None = None
     zone_assumed: bool = False
@@ -34,9 +34,9 @@ _NEVER = Instant()
 def instant(text: str, now: datetime) -> Instant:
     """Read `YYYY-MM-DD hh:mm[:ss]` with or without a zone; year 9999 and the like are no proof."""
     text = text.strip()
-    if not text:
-        return _NEVER
     if len(text) < _SHORTEST_TIME:
+        if not text:
+            return _NEVER
         return Instant(fault="is not a day and a clock time")
     try:
         at = datetime.fromisoformat(_ZONE_APART.sub(_joined, text) if " " in text[11:] else text)
@@ -63,6 +63,7 @@ class Cells:
         self._columns = columns
         self._now = now
         self._watch = watch
+        self._unsaid = (columns.otherwise, columns.otherwise is RowStatus.cleaned, _NEVER)
 
     def row(self, line: int, cells: list[str]) -> Row | Bad | None:
         """One row, or what is wrong with it; None for a blank one."""
@@ -77,12 +78,14 @@ class Cells:
             return Bad(line, fault)
         address = cells[columns.address].strip()
         if not address:
-            return Bad(line, "The row has no e-mail address.") if any(map(str.strip, cells)) else None
+            blank = not any(map(str.strip, cells))
+            return None if blank else Bad(line, "The row has no e-mail address.")
         return self._build(line, cells, address)
 
     def _build(self, line: int, cells: list[str], address: str) -> Row:
-        columns, notes = self._columns, []
-        status, bounced, left = self._status(cells)
+        columns = self._columns
+        notes: list[str] = []
+        status, bounced, left = self._status(cells) if columns.says else self._unsaid
         asked = self._time(cells, columns.opted_in_at, "sign-up", notes)
         confirmed = self._time(cells, columns.confirmed_at, "confirmation", notes)
         if confirmed.at is not None and (asked.at is None or confirmed.at < asked.at):
@@ -123,7 +126,7 @@ class Cells:
                 status = said
         if out or bounced:
             return (RowStatus.unsubscribed if out else RowStatus.cleaned), bounced, left
-        return status or self._columns.otherwise, False, left
+        return self._unsaid if status is None else (status, False, left)
 
     def _time(self, cells: list[str], at: int, what: str, notes: list[str]) -> Instant:
         if at < 0 or not cells[at]:
@@ -157,6 +160,8 @@ def _unstorable(cells: list[str]) -> str:
 
 def _name(cells: list[str], columns: Columns, notes: list[str]) -> str:
     """The name as typed, in the order of the columns; only blanks are evened out."""
+    if not columns.name:
+        return ""
     name = " ".join(" ".join([cells[at] for at in columns.name]).split())
     if len(name) > NAME_LIMIT:
         notes.append(f"The name was left out: it is longer than {NAME_LIMIT} characters.")
@@ -166,6 +171,9 @@ def _name(cells: list[str], columns: Columns, notes: list[str]) -> str:
 
 def _tags(cell: str) -> tuple[str, ...]:
     """A list in a cell: `"Editors","Friends of ours"`."""
+    if "," not in cell:
+        tag = cell.strip().strip('"').strip()
+        return (tag,) if tag else ()
     try:
         found = next(csv.reader([cell.strip()], skipinitialspace=True), [])
     except csv.Error:
@@ -174,14 +182,14 @@ def _tags(cell: str) -> tuple[str, ...]:
 
 
 def _other(cells: list[str], columns: Columns, notes: list[str]) -> dict[str, str]:
-    other = {title: value for at, title in columns.other if (value := cells[at].strip())}
+    other = {title: cells[at].strip() for at, title in columns.other if cells[at]}
     if columns.attributes >= 0 and (cell := cells[columns.attributes].strip()):
         other |= _attributes(cell, notes)
     return other
 
 
 def _attributes(cell: str, notes: list[str]) -> dict[str, str]:
-    """listmonk's attributes, flattened: {"home": {"city": "Oslo"}} is home.city."""
+    """The attributes of listmonk, flattened: {"home": {"city": "Oslo"}} is home.city."""
     flat: dict[str, str] = {}
     try:
         found = msgspec.json.decode(cell)

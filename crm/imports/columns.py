@@ -11,44 +11,49 @@ from crm.imports.model import RowStatus, Tool
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Header words are compared in small letters without blanks and signs: "E-mail" is "email".
-ADDRESS = frozenset(
+ADDRESS = _words(
     "email emailaddress mailaddress emailadresse email1value epost epostadress courriel "
-    "correo correoelectronico электроннаяпочта".split()
+    "correo correoelectronico электроннаяпочта"
 )
-_FULL_NAME = frozenset("name fullname yourfullname namn nombre".split())
-_FIRST_NAME = frozenset("firstname givenname vorname prénom prenom förnamn fname".split())
-_LAST_NAME = frozenset("lastname surname familyname nachname nom efternamn lname".split())
-_STATUS = frozenset(
-    "status state subscriptionstatus emailstatus memberstatus contactstatus subscriberstatus".split()
+_FULL_NAME = _words("name fullname yourfullname namn nombre")
+_FIRST_NAME = _words("firstname givenname vorname prénom prenom förnamn fname")
+_LAST_NAME = _words("lastname surname familyname nachname nom efternamn lname")
+_STATUS = _words(
+    "status state subscriptionstatus emailstatus memberstatus contactstatus subscriberstatus"
 )
-_YES_IS_IN = frozenset("subscribed subscribedtoemails acceptsemailmarketing".split())
-_YES_IS_OUT = frozenset(
-    "unsubscribed emaildisabled emailblacklisted blacklisted optedout optout disabled".split()
+_YES_IS_IN = _words("subscribed subscribedtoemails acceptsemailmarketing")
+_YES_IS_OUT = _words(
+    "unsubscribed emaildisabled emailblacklisted blacklisted optedout optout disabled"
 )
-_LEFT_AT = frozenset(
-    "unsubtime unsubscribedat unsubscribeddate unsubscribedon optoutdate optouttime".split()
-)
+_LEFT_AT = _words("unsubtime unsubscribedat unsubscribeddate unsubscribedon optoutdate optouttime")
 # Counters, positions guessed from an IP address, inner numbers: data nobody gave for this purpose.
-_LEFT_BEHIND = frozenset(
+_LEFT_BEHIND = _words(
     "memberrating optinip confirmip ip ipaddress latitude longitude gmtoff dstoff timezone cc "
     "region lastchanged leid euid unsubcampaigntitle unsubcampaignid unsubreason unsubreasonother "
-    "cleancampaigntitle cleancampaignid uuid createdat updatedat clicks opens useragent".split()
+    "cleancampaigntitle cleancampaignid uuid createdat updatedat clicks opens useragent"
 )
 
 _IN = RowStatus.subscribed
 _OUT = RowStatus.unsubscribed
-_YES = frozenset("1 true yes y on".split())
-_NO = frozenset("0 false no n off".split())
+_YES = _words("1 true yes y on")
+_NO = _words("0 false no n off")
 _WORDS: Mapping[str, RowStatus] = {
-    **dict.fromkeys("subscribed active enabled confirmed".split(), _IN),
+    **dict.fromkeys(_words("subscribed active enabled confirmed"), _IN),
     **dict.fromkeys(
-        "unsubscribed unsubscribe optout optedout blocklisted blacklisted blocked suppressed "
-        "complained spam cancelled canceled".split(),
+        _words(
+            "unsubscribed unsubscribe optout optedout blocklisted blacklisted blocked suppressed "
+            "complained spam cancelled canceled"
+        ),
         _OUT,
     ),
     **dict.fromkeys(
-        "cleaned bounced bounce hardbounce hardbounced unreachable undeliverable".split(),
+        _words("cleaned bounced bounce hardbounce hardbounced unreachable undeliverable"),
         RowStatus.cleaned,
     ),
 }

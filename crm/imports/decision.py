@@ -5,22 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from crm.imports.model import EvidenceKind, Row, RowStatus, evidence_kind
-
-
-class Standing(StrEnum):
-    """The consent a customer has with us for the purpose of the import."""
-
-    unknown = "unknown"
-    requested = "requested"
-    given = "given"
-    refused = "refused"
-    withdrawn = "withdrawn"
-    expired = "expired"
-
-
-# From these no import leads back: only the customer does.
-OPTED_OUT = frozenset({Standing.refused, Standing.withdrawn, Standing.expired})
+from crm.consent import AUTHORISES, OPTED_OUT, EvidenceKind, Status
+from crm.imports.model import Row, RowStatus, evidence_kind
 
 
 class KnownCustomer(Struct, frozen=True):
@@ -32,18 +18,10 @@ class KnownCustomer(Struct, frozen=True):
     """
 
     exists: bool = True
-    standing: Standing | None = None
+    standing: Status | None = None
     suppressed: bool = False
     own_consent_at: datetime | None = None
     filled: frozenset[str] = frozenset()
-
-
-class Event(StrEnum):
-    """The consent event an import appends."""
-
-    given = "given"
-    unknown = "unknown"
-    withdrawn = "withdrawn"
 
 
 class Outcome(StrEnum):
@@ -74,7 +52,7 @@ class Decision(Struct, frozen=True):
     reason: str
     add: bool = False
     fill: dict[str, str] = {}
-    event: Event | None = None
+    event: Status | None = None
     suppress: Suppress | None = None
 
     @property
@@ -136,9 +114,9 @@ def decide(
 
 def _leave(row: Row, known: KnownCustomer) -> Decision:
     # An expired or refused consent is followed by the withdrawal: it lasts, whatever comes later.
-    gone = known.standing is Standing.withdrawn
+    gone = known.standing is Status.withdrawn
     suppress = BOUNCED if row.bounced and not known.suppressed else None
-    if known.own_consent_at is not None and known.standing is Standing.given:
+    if known.own_consent_at is not None and known.standing in AUTHORISES:
         left = row.unsubscribed_at
         # An opt-out without a time counts as the newer one: silence is the smaller mistake.
         gone = left is not None and left < known.own_consent_at
@@ -152,7 +130,7 @@ def _leave(row: Row, known: KnownCustomer) -> Decision:
         if suppress is None
         else "Left the former list, and mail bounced there; recorded as withdrawn and suppressed.",
         add=not known.exists,
-        event=None if gone else Event.withdrawn,
+        event=None if gone else Status.withdrawn,
         suppress=suppress,
     )
 
@@ -164,7 +142,7 @@ def _bounce(known: KnownCustomer) -> Decision:
         Outcome.bounced,
         "Mail to this address bounced at the former tool; suppressed.",
         add=not known.exists,
-        event=Event.unknown if known.standing is None else None,
+        event=Status.unknown if known.standing is None else None,
         suppress=BOUNCED,
     )
 
@@ -174,16 +152,15 @@ def _join(
 ) -> Decision:
     fill = _empty_fields(row, known, declared)
     kind = evidence_kind(row)
-    if known.standing is Standing.given:
+    if known.standing in AUTHORISES:
         return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
-    proven = row.status is RowStatus.subscribed and kind is not EvidenceKind.none
-    if proven and kind in accepts:
+    if row.status is RowStatus.subscribed and kind is not None and kind in accepts:
         return Decision(
-            Outcome.mailable, _ACCEPTED[kind], add=not known.exists, fill=fill, event=Event.given
+            Outcome.mailable, _ACCEPTED[kind], add=not known.exists, fill=fill, event=Status.given
         )
     if known.standing is None:
         return Decision(
-            Outcome.unproven, _why_not(row, kind), not known.exists, fill, Event.unknown
+            Outcome.unproven, _why_not(row, kind), not known.exists, fill, Status.unknown
         )
     return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
 
@@ -193,9 +170,8 @@ def _empty_fields(row: Row, known: KnownCustomer, declared: frozenset[str]) -> d
     if row.name and "name" not in known.filled:
         fill["name"] = row.name
     if declared:
-        for field, value in row.other.items():
-            if field in declared and field not in known.filled:
-                fill[field] = value
+        wanted = declared - known.filled
+        fill |= {field: value for field, value in row.other.items() if field in wanted}
     return fill
 
 
@@ -207,10 +183,10 @@ _ACCEPTED = {
 }
 
 
-def _why_not(row: Row, kind: EvidenceKind) -> str:
+def _why_not(row: Row, kind: EvidenceKind | None) -> str:
     if row.status is not RowStatus.subscribed:
         return "Kept, but not mailable: the file does not say that this address is subscribed."
-    if kind is EvidenceKind.none:
+    if kind is None:
         return "Kept, but not mailable: the file has no time of a sign-up."
     if kind is EvidenceKind.former_single_opt_in:
         return "Kept, but not mailable: the sign-up was never confirmed, and the notice asks that."

@@ -11,7 +11,7 @@ from crm.imports.columns import Unreadable
 
 _CHUNK = 1 << 16
 _ESCAPED = re.compile("[\udc80-\udcff]+")
-_CONTROL = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -112,8 +112,11 @@ class _Tally(Struct):
     def take(self, text: str) -> None:
         """Count one piece of decoded text."""
         self.nul = self.nul or "\0" in text
-        self.control = self.control or _CONTROL.search(text) is not None
-        if not text.isascii():
+        if text.isascii():
+            return
+        try:
+            self.wide += len(text.encode()) - len(text)
+        except UnicodeEncodeError:
             broken = sum(map(len, _ESCAPED.findall(text)))
             self.broken += broken
             self.wide += len(text) - len(text.encode("ascii", "ignore")) - broken
@@ -122,7 +125,7 @@ class _Tally(Struct):
 def _count(
     source: BinaryIO, head: bytes, decoder: codecs.IncrementalDecoder, size_limit: int
 ) -> _Tally:
-    tally, digest, chunk = _Tally(), sha256(), head
+    tally, digest, chunk = _Tally(control=_CONTROL.search(head) is not None), sha256(), head
     while chunk:
         tally.size += len(chunk)
         if tally.size > size_limit:
@@ -139,7 +142,7 @@ def _count(
 
 
 def _settle(tally: _Tally, encoding: str, *, guessed: bool) -> Measured:
-    """Bytes that are not UTF-8: a slip in a UTF-8 file, or another encoding throughout?"""
+    """Tell a slip in a file of UTF-8 from a file that has another encoding throughout."""
     if tally.broken > tally.wide and encoding == "utf-8-sig":
         if tally.control or tally.nul:
             raise Unreadable("This is not a file of text. Export the list as CSV (UTF-8).")

@@ -7,11 +7,13 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from crm.consent import EvidenceKind
+
 
 class State(StrEnum):
     """Where an import stands."""
 
-    received = "received"
+    waiting = "waiting"
     running = "running"
     done = "done"
     failed = "failed"
@@ -19,7 +21,7 @@ class State(StrEnum):
 
 # running -> running is the next worker after one that was killed; failed -> running is a retry.
 MOVES: Mapping[State, frozenset[State]] = {
-    State.received: frozenset({State.running, State.failed}),
+    State.waiting: frozenset({State.running, State.failed}),
     State.running: frozenset({State.running, State.done, State.failed}),
     State.failed: frozenset({State.running}),
     State.done: frozenset(),
@@ -74,23 +76,14 @@ class Bad(Struct, frozen=True):
     reason: str
 
 
-class EvidenceKind(StrEnum):
-    """What a row proves; a version of a purpose's notice names the kinds that it accepts."""
-
-    former_double_opt_in = "former_double_opt_in"
-    former_single_opt_in = "former_single_opt_in"
-    signed_form = "signed_form"
-    none = "none"
-
-
-def evidence_kind(row: Row) -> EvidenceKind:
+def evidence_kind(row: Row) -> EvidenceKind | None:
     """What the times of a row prove: both steps, the first alone, or nothing.
 
     A confirmation without a sign-up proves nothing: former tools fill it in for addresses that the
     business uploaded itself. Nor does one that is older than the sign-up confirm it.
     """
     if row.opted_in_at is None:
-        return EvidenceKind.none
+        return None
     if row.confirmed_at is None or row.confirmed_at < row.opted_in_at:
         return EvidenceKind.former_single_opt_in
     return EvidenceKind.former_double_opt_in
@@ -102,7 +95,7 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     tool: Tool
     file_sha256: str
     line: int
-    kind: EvidenceKind
+    kind: EvidenceKind | None = None
     opted_in_at: datetime | None = None
     confirmed_at: datetime | None = None
     unsubscribed_at: datetime | None = None

@@ -61,7 +61,7 @@ class Table:
 
     @property
     def mixed(self) -> bool:
-        """Whether it may hold opt-outs beside others: then they are imported first, in two passes."""
+        """Whether it may hold opt-outs beside others: then import those first, in two passes."""
         return self.columns.mixed
 
     def rows(self) -> Iterator[Row | Bad]:
@@ -127,7 +127,7 @@ class _Unowned(io.TextIOWrapper):
 _Reader = Iterator[list[str]]
 
 
-class _TooLong(Exception):  # noqa: N818  (never leaves this file)
+class _TooLong(Exception):
     """A line or a row beyond LINE_LIMIT."""
 
 
@@ -139,6 +139,7 @@ class _Lines:
         self._again: deque[str] = deque()
         self._held: list[str] = []
         self._length = 0
+        self._suspect = False
         self._looks = _SECOND_LOOKS
         self.number = 0
         self.ended = False
@@ -154,6 +155,8 @@ class _Lines:
         self.number += 1
         self._held.append(line)
         self._length += len(line)
+        if ' "' in line:
+            self._suspect = True
         if self._length >= LINE_LIMIT:
             self._skip_rest_of(line)
             raise _TooLong
@@ -165,19 +168,23 @@ class _Lines:
             if not line:
                 return
 
-    def settle(self) -> list[str]:
-        """A row has ended: give its lines and forget them."""
-        held, self._held, self._length = self._held, [], 0
-        return held
+    def settle(self) -> bool:
+        """A row has ended: forget its lines, and say whether a quotation mark follows a blank."""
+        suspect = self._suspect
+        self._held.clear()
+        self._length = 0
+        self._suspect = False
+        return suspect
 
     def look_again(self) -> bool:
         """Give back all lines of the row but its first; False when that was done too often."""
-        held = self.settle()
-        if len(held) < 2 or not self._looks:
+        again = self._held[1:]
+        self.settle()
+        if not again or not self._looks:
             return False
         self._looks -= 1
-        self._again.extendleft(reversed(held[1:]))
-        self.number -= len(held) - 1
+        self._again.extendleft(reversed(again))
+        self.number -= len(again)
         self.ended = False
         return True
 
@@ -192,8 +199,7 @@ def _rows(lines: _Lines, reader: _Reader, cells: Cells) -> Iterator[Row | Bad]:
         except (csv.Error, _TooLong) as error:
             yield _broken(lines, start, error)
             continue
-        held = lines.settle()
-        if any(' "' in line for line in held) and _padded_quote(row):
+        if lines.settle() and _padded_quote(row):
             yield Bad(start, "A quotation mark stands after a blank. Take the blank out.")
         elif (found := cells.row(start, row)) is not None:
             yield found
@@ -207,7 +213,7 @@ def _broken(lines: _Lines, start: int, error: Exception) -> Bad:
         if lines.look_again():
             return Bad(start, "A quotation mark is opened here and never closed.")
         if last > start:
-            return Bad(start, f"Lines {start} to {last} cannot be told apart: an open quotation mark.")
+            return Bad(start, f"An open quotation mark swallows the lines up to {last}.")
         return Bad(start, "The line is too long, or a quotation mark in it is never closed.")
     lines.settle()
     return Bad(start, "After a closing quotation mark something follows that is not a separator.")

@@ -1,1 +1,43 @@
-"""One message to one address, on the wire."""
+"""One message to one address, on the wire; and the addresses that must not be mailed.
+
+Owns `service_message` and `suppression`. A service message goes at once and a way of its own; a
+suppression is a fingerprint, and only its owner's mailbox lifts it.
+"""
+
+from crm.mail.actions import (
+    export,
+    forget,
+    lift,
+    post_letter,
+    suppress,
+    suppress_many,
+    suppressed,
+    suppressed_among,
+)
+from crm.mail.model import (
+    Letter,
+    LetterKind,
+    Scope,
+    SentLetter,
+    Suppression,
+    TooManyLetters,
+    Why,
+)
+
+__all__ = [
+    "Letter",
+    "LetterKind",
+    "Scope",
+    "SentLetter",
+    "Suppression",
+    "TooManyLetters",
+    "Why",
+    "export",
+    "forget",
+    "lift",
+    "post_letter",
+    "suppress",
+    "suppress_many",
+    "suppressed",
+    "suppressed_among",
+]

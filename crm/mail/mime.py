@@ -28,7 +28,7 @@ _FOLD = 76  # RFC 2047 §2: a line with an encoded word
 _LONGEST = 998  # RFC 5322 §2.1.1
 _SOFT = b"=\r\n"
 _OCTETS = {n: f"={n:02X}" for n in range(256) if chr(n) == "=" or not " " <= chr(n) <= "~"}
-_PLAIN = re.compile(r"(?!\.)[ -<>-~]{0,75}")
+_PLAIN = re.compile(r"[ -<>-~]*")
 # Two columns are kept free for a dot at the line's start; an "=XX" is never cut.
 _CUT = re.compile(r".{1,73}(?<!=)(?<!=.)")
 _ADDRESS = re.compile(
@@ -97,10 +97,19 @@ class Skeleton(Struct, frozen=True):
         """Return one customer's message: CRLF only, and no line begins with a dot (no stuffing)."""
         pieces = list(self.parts)
         pieces[0] = self._varying(slots, values) + self.head + self.parts[0]
-        encoded = [
-            _value(_markup(values[number]) if escaped else values[number])
-            for number, escaped in self.values
-        ]
+        encoded: list[bytes] = []
+        in_text = -1
+        for number, escaped in self.values:
+            value = values[number]
+            if not escaped:
+                in_text = number
+                encoded.append(_value(value))
+            elif _MARKUP.search(value):
+                encoded.append(_value(html.escape(value)))
+            elif in_text == number:
+                encoded.append(encoded[-1])  # sorted: its twin in the text part came just before
+            else:
+                encoded.append(_value(value))
         for place, which in self.places:
             pieces[place] = encoded[which]
         return b"".join(pieces)
@@ -328,12 +337,8 @@ def _quoted_pieces(
 
 def _value(text: str) -> bytes:
     if _PLAIN.fullmatch(text):
-        return text.encode()
+        return text.encode() if len(text) <= _LINE and text[:1] != "." else _folded(text).encode()
     return _folded(_octets(text)).encode()
-
-
-def _markup(text: str) -> str:
-    return html.escape(text) if _MARKUP.search(text) else text
 
 
 def _octets(text: str) -> str:

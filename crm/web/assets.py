@@ -13,8 +13,8 @@ from crm.errors import NotFound
 
 _FOLDER = Path(__file__).resolve().parent / "static"
 _MEDIA = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 # RFC 8246: the name holds the content's hash, so what it names never changes.

@@ -21,7 +21,6 @@ _CSP_MAIL = (
     "base-uri 'none'; frame-ancestors 'self'; sandbox allow-popups"
 )
 _CONSOLE = "/staff"
-_STATIC = "/static/"
 _POWERS = (
     "accelerometer",
     "camera",
@@ -38,16 +37,13 @@ _POWERS = (
     "serial",
     "usb",
     "browsing-topics",
-    "interest-cohort",
 )
 _ALWAYS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": ", ".join(
-        f"{power}=()" for power in _POWERS if power != "interest-cohort"
-    ),
+    "permissions-policy": ", ".join(f"{power}=()" for power in _POWERS),
 }
 # What a handler may say otherwise: a public page is indexed, an asset is kept.
 _UNLESS_SAID = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
@@ -80,12 +76,11 @@ def _wanted(scope: Scope, *, https: bool) -> dict[str, str]:
     console = path == _CONSOLE or path.startswith(f"{_CONSOLE}/")
     wanted = {
         **_ALWAYS,
+        **_UNLESS_SAID,
         "content-security-policy": _CSP_CONSOLE if console else _CSP,
         # Left by the guard that counted this request.
         **scope.get("state", {}).get("rate_limit_headers", {}),
     }
-    if not path.startswith(_STATIC):
-        wanted.update(_UNLESS_SAID)
     if https:
         wanted["strict-transport-security"] = _HSTS
     return wanted

@@ -1,4 +1,4 @@
-"""/health: what this process needs, each told apart, and nothing about it that a stranger can use."""
+"""/health: what this process needs, each told apart, and nothing that a stranger can use."""
 
 from __future__ import annotations
 

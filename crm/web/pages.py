@@ -25,7 +25,7 @@ from crm.web.formats import Reading
 
 Tone = Literal["yes", "wait", "stop", ""]
 
-HTML = "text/html; charset=utf-8"
+HTML = "text/html"
 _FLASH = "flash"
 _FLASH_SECONDS = 60
 # A cookie holds 4 KB; a sentence is a sentence.

@@ -20,6 +20,7 @@ from msgspec import Struct
 from crm import errors
 from crm.db import RETRIABLE
 from crm.errors import Problem, Refused
+from crm.web.etag import MatchFailed, MatchMissing
 from crm.web.forms import BadForm
 from crm.web.idempotency import KeyMissing
 from crm.web.pages import page as show
@@ -33,7 +34,9 @@ STATUS: dict[type[Refused], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    MatchFailed: 412,
     errors.Invalid: 422,
+    MatchMissing: 428,
     errors.TooMany: 429,
     Unavailable: 503,
     Refused: 422,
@@ -50,7 +53,7 @@ _WORDS: dict[int, tuple[str, str]] = {
     415: ("unsupported_media_type", "This address does not read that Content-Type."),
     422: ("invalid", "The values do not make sense."),
     429: ("too_many", "Too often; try again later."),
-    500: ("bug", "Something failed on our side. Nothing of this request was kept."),
+    500: ("bug", "This is our fault, not yours. Look at how things stand before you try again."),
     503: ("busy", "Too much at once. Nothing was changed; try again."),
 }
 _HEADINGS: dict[int, str] = {
@@ -157,15 +160,14 @@ def answer_to(exc: Exception) -> Answer:
     """Translate whatever was raised; an unknown exception is our bug and is logged, once."""
     if isinstance(exc, Refused):
         return _refusal(exc)
-    if isinstance(exc, SerializationException):
-        return _plain(400)
-    if isinstance(exc, ValidationException):
-        return _validation(exc)
-    if isinstance(exc, HTTPException) and exc.status_code < _SERVER_ERROR:
-        return _plain(exc.status_code, exc.headers)
+    if isinstance(exc, HTTPException | SerializationException):
+        return _litestar(exc)
     if isinstance(exc, asyncpg.CharacterNotInRepertoireError):
         # NUL is fine in JSON and in a URL, and in no text of PostgreSQL.
         return _refusal(errors.Invalid("A text contains a character that cannot be kept (NUL)."))
+    if isinstance(exc, RecursionError) and _frames(exc)[-1].endswith(" decode_json"):
+        # msgspec's answer to 100,000 opening brackets.
+        return _plain(400)
     if isinstance(exc, RETRIABLE):
         return _plain(503, {"retry-after": "1"})
     return _bug(exc)
@@ -185,6 +187,16 @@ def _refusal(exc: Refused) -> Answer:
         problems=exc.problems,
         headers=headers,
     )
+
+
+def _litestar(exc: HTTPException | SerializationException) -> Answer:
+    if isinstance(exc, SerializationException):
+        return _plain(400)
+    if isinstance(exc, ValidationException):
+        return _validation(exc)
+    if exc.status_code < _SERVER_ERROR:
+        return _plain(exc.status_code, exc.headers)
+    return _bug(exc)
 
 
 def _plain(status: int, headers: dict[str, str] | None = None) -> Answer:

@@ -140,6 +140,23 @@ CREATE INDEX retry_due ON crm.retry (business_id, campaign_id, due_at);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm.retry TO crm_app;
 
+-- Why a customer may not be mailed for a purpose, or null if she may. The one rule, used by the
+-- review, when deliveries are written, and in the claiming statement.
+CREATE FUNCTION crm.exclusion(
+  _status text, _valid_until timestamptz, _suppressed text, _restricted_at timestamptz,
+  _erased_at timestamptz, _now timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE
+    WHEN _erased_at IS NOT NULL THEN 'erased'
+    WHEN _status = 'withdrawn' THEN 'withdrawn'
+    WHEN _status = 'refused' THEN 'refused'
+    WHEN _status = 'expired' OR _valid_until <= _now THEN 'expired'
+    WHEN _status IS NULL OR _status NOT IN ('given', 'renewed') THEN 'no_consent'
+    WHEN _restricted_at IS NOT NULL THEN 'frozen'
+    WHEN _suppressed IS NOT NULL THEN 'suppressed'
+  END
+$$;
+
 -- Promise 2, first half: takes a customer's waiting deliveries out in the withdrawing transaction.
 -- The lease is locked before the deliveries, as a claiming worker does; in the order of the key,
 -- so that two leavings cannot wait for each other. A purpose of null means every purpose.
@@ -239,7 +256,8 @@ GRANT SELECT (business_id, campaign_id, state, scheduled_at) ON crm.campaign TO 
 
 CREATE POLICY sweep ON crm.lease FOR SELECT TO crm_sweep USING (true);
 
-GRANT SELECT (business_id, campaign_id, number, open, due_at, expires_at) ON crm.lease TO crm_sweep;
+GRANT SELECT (business_id, campaign_id, number, open, due_at, expires_at, sending) ON crm.lease
+  TO crm_sweep;
 
 CREATE FUNCTION crm.campaigns_to_start(_now timestamptz)
 RETURNS TABLE (business_id uuid, campaign_id uuid)
@@ -261,7 +279,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
     FROM crm.lease l
     JOIN crm.campaign c ON c.business_id = l.business_id AND c.campaign_id = l.campaign_id
    WHERE l.open AND l.due_at <= _now AND (l.expires_at IS NULL OR l.expires_at < _now)
-     AND c.state = 'sending'
+     AND (c.state = 'sending' OR l.sending > 0)
    GROUP BY l.business_id, l.campaign_id
 $$;
 

@@ -1,0 +1,244 @@
+"""What staff do with campaigns: write, schedule, start, pause, resume, cancel, and watch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from crm import businesses, consent, events
+from crm.businesses.model import sent_from
+from crm.campaigns.composing import compiled
+from crm.campaigns.model import (
+    MOVES,
+    Campaign,
+    Counts,
+    Delivery,
+    DeliveryState,
+    NewCampaign,
+    NothingUncertain,
+    Reason,
+    Received,
+    Review,
+    RowCount,
+    Stale,
+    State,
+    TooLate,
+    WrongState,
+    counted,
+)
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, ActorKind, Kind
+from crm.ids import time_ordered
+
+sql = Statements("campaigns")
+
+_NEWEST = UUID(int=2**128 - 1)
+_LOWEST = UUID(int=0)
+
+
+async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
+    """Keep a new draft; what is wrong with its text is said by `check` and before it starts."""
+    await consent.purpose(db, new.purpose_id)
+    campaign = await db.one(
+        sql.add_campaign,
+        Campaign,
+        campaign_id=time_ordered(),
+        purpose_id=new.purpose_id,
+        subject=new.subject,
+        preheader=new.preheader,
+        source=new.source,
+        format=new.format,
+        created_by=by.id if by.kind is ActorKind.member else None,
+    )
+    await events.record(db, by, Kind.campaign_drafted, ref=campaign.id)
+    return campaign
+
+
+async def get(db: ReadDb, campaign_id: UUID) -> Campaign:
+    """Return one campaign."""
+    return await db.one(sql.campaign, Campaign, campaign_id=campaign_id)
+
+
+async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> list[Campaign]:
+    """Return campaigns, newest first."""
+    return await db.many(sql.campaigns_before, Campaign, before=before or _NEWEST, limit=limit)
+
+
+async def change(
+    db: Db, by: Actor, campaign_id: UUID, new: NewCampaign, *, version: int
+) -> Campaign:
+    """Save a draft over the version that was read, or refuse with Stale or WrongState."""
+    await consent.purpose(db, new.purpose_id)
+    campaign = await db.maybe(
+        sql.change_campaign,
+        Campaign,
+        campaign_id=campaign_id,
+        version=version,
+        purpose_id=new.purpose_id,
+        subject=new.subject,
+        preheader=new.preheader,
+        source=new.source,
+        format=new.format,
+    )
+    if campaign is None:
+        present = await get(db, campaign_id)
+        raise _wrong(present, "changed") if present.state is not State.draft else Stale
+    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    return campaign
+
+
+async def review(db: ReadDb, campaign_id: UUID) -> Review:
+    """Count who would get it now and who not, by reason; the sums are the audience."""
+    campaign = await get(db, campaign_id)
+    rows = await db.many(sql.audience_by_reason, Reason, purpose_id=campaign.purpose_id)
+    left_out = {row.reason: row.customers for row in rows if row.reason is not None}
+    return Review(sum(row.customers for row in rows if row.reason is None), left_out)
+
+
+async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campaign:
+    """Start it by itself at an instant; it is checked now, and can be taken back until then."""
+    if at <= db.now:
+        raise TooLate
+    await _sendable(db, campaign_id)
+    campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
+    await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
+    return campaign
+
+
+async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Make a scheduled campaign a draft again."""
+    campaign = await _move(db, by, campaign_id, State.draft, only=frozenset({State.scheduled}))
+    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    return campaign
+
+
+async def start(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
+
+    Refuses a business without postal address, a text that cannot be sent, and any state but draft
+    and scheduled.
+    """
+    await _sendable(db, campaign_id)
+    campaign = await _move(db, by, campaign_id, State.starting)
+    await events.record(db, by, Kind.campaign_started, ref=campaign_id)
+    db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
+    return campaign
+
+
+async def pause(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Claim nothing more; what is on its way arrives."""
+    campaign = await _move(db, by, campaign_id, State.paused)
+    await events.record(db, by, Kind.campaign_paused, ref=campaign_id)
+    return campaign
+
+
+async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Go on exactly where it was paused."""
+    campaign = await _move(db, by, campaign_id, State.sending)
+    await events.record(db, by, Kind.campaign_resumed, ref=campaign_id)
+    db.wake("campaigns.send", str(db.business_id), str(campaign_id), slot=str(campaign_id))
+    return campaign
+
+
+async def cancel(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Exclude all that waits, for good; what is on its way arrives and is counted."""
+    campaign = await _move(db, by, campaign_id, State.cancelled)
+    # Ranges first, then deliveries: the order of a claim and of a withdrawal.
+    await db.many(sql.lock_leases, int, campaign_id=campaign_id)
+    await db.run(sql.cancel_deliveries, campaign_id=campaign_id)
+    await db.run(sql.drop_retries, campaign_id=campaign_id)
+    await events.record(db, by, Kind.campaign_cancelled, ref=campaign_id)
+    return campaign
+
+
+async def counts(db: ReadDb, campaign_id: UUID) -> Counts:
+    """Return the six counts of promise 3 from the ranges: cheap at any size."""
+    return await db.one(sql.counts, Counts, campaign_id=campaign_id)
+
+
+async def recount(db: ReadDb, campaign_id: UUID) -> Counts:
+    """Count every delivery, with the reasons of those left out: as exact, and as slow as it is."""
+    return counted(await db.many(sql.count_rows, RowCount, campaign_id=campaign_id))
+
+
+async def deliveries(
+    db: ReadDb,
+    campaign_id: UUID,
+    state: DeliveryState,
+    *,
+    after: UUID | None = None,
+    limit: int = 100,
+) -> list[Delivery]:
+    """Return the deliveries in one state, by pages."""
+    return await db.many(
+        sql.deliveries_in_state,
+        Delivery,
+        campaign_id=campaign_id,
+        state=state,
+        after=after or _LOWEST,
+        limit=limit,
+    )
+
+
+async def resolve(
+    db: Db, by: Actor, campaign_id: UUID, customer_id: UUID, state: DeliveryState
+) -> None:
+    """Say what became of an uncertain delivery; the name of who says so stays on it."""
+    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind is not ActorKind.member:
+        raise NothingUncertain
+    keys = {"campaign_id": campaign_id, "customer_id": customer_id}
+    await db.maybe(sql.lock_lease_of, int, **keys)
+    done = await db.maybe(sql.resolve_delivery, UUID, **keys, state=state, resolved_by=by.id)
+    if done is None:
+        raise NothingUncertain
+    await db.run(sql.count_resolved, **keys, state=state)
+    await events.record(
+        db, by, Kind.delivery_resolved, customer_id=customer_id, ref=campaign_id, reason=state
+    )
+
+
+async def received(db: ReadDb, customer_id: UUID) -> list[Received]:
+    """Return every campaign to one customer, newest first: for the portal and the export."""
+    return await db.many(sql.deliveries_of_customer, Received, customer_id=customer_id)
+
+
+async def received_one(db: ReadDb, campaign_id: UUID, customer_id: UUID) -> Received | None:
+    """Return one campaign to one customer, for the page that says why she got it."""
+    return await db.maybe(
+        sql.delivery_of_customer, Received, campaign_id=campaign_id, customer_id=customer_id
+    )
+
+
+async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
+    campaign = await get(db, campaign_id)
+    sent_from(await businesses.get(db))
+    await compiled(db, campaign)
+
+
+async def _move(
+    db: Db,
+    by: Actor,
+    campaign_id: UUID,
+    state: State,
+    *,
+    only: frozenset[State] | None = None,
+    at: datetime | None = None,
+) -> Campaign:
+    moved = await db.maybe(
+        sql.move_campaign,
+        Campaign,
+        campaign_id=campaign_id,
+        state=state,
+        from_states=sorted(only or MOVES[state]),
+        approved_by=by.id
+        if state in {State.scheduled, State.starting} and by.kind is ActorKind.member
+        else None,
+        scheduled_at=at,
+    )
+    if moved is None:
+        raise _wrong(await get(db, campaign_id), state)
+    return moved
+
+
+def _wrong(campaign: Campaign, wanted: str) -> WrongState:
+    return WrongState(f"The campaign is {campaign.state}; it cannot be {wanted} from there.")

@@ -1,0 +1,86 @@
+"""From a stored campaign to its compiled message, and from a customer to the values in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from crm import businesses, consent
+from crm.businesses import Business
+from crm.campaigns.model import Campaign
+from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
+from crm.db import ReadDb, Statements
+from crm.keys import Keys
+from crm.mail.mime import Slots
+from crm.tokens import Stop, Why, stop_token, why_token
+
+sql = Statements("campaigns")
+
+ATTRIBUTE = "attribute."
+
+
+async def compiled(db: ReadDb, campaign: Campaign) -> Compiled:
+    """Compile a campaign, or refuse with every problem of its text and letterhead."""
+    business = await businesses.get(db)
+    purpose = await consent.purpose(db, campaign.purpose_id)
+    written = Draft(
+        subject=campaign.subject,
+        preheader=campaign.preheader,
+        source=campaign.source,
+        kind=campaign.format,
+        purpose=purpose.name,
+        # RFC 2919: a label of ours before a domain that we control.
+        list_id=f"{purpose.slug}.{business.host}",
+    )
+    declared = await db.many(sql.declared_attributes, str)
+    return compile_message(written, letterhead(business), declared)
+
+
+def letterhead(business: Business) -> Letterhead:
+    """Return what a business puts on all its mail."""
+    return Letterhead(
+        name=business.name,
+        legal_name=business.legal_name,
+        postal_address=business.postal_address,
+        sender_name=business.sender_name,
+        sender_address=business.sender_address,
+        locale=business.locale,
+        contact_address=business.privacy_contact,
+    )
+
+
+def values_of(name: str, address: str, attributes: Mapping[str, str]) -> dict[str, str]:
+    """Name one customer's merge values as a text may use them."""
+    first, _, _ = name.partition(" ")
+    values = {"name": name, "first_name": first, "address": address}
+    values |= {f"{ATTRIBUTE}{key}": value for key, value in attributes.items()}
+    return values
+
+
+class Envelope:
+    """What differs in the header from customer to customer of one campaign."""
+
+    def __init__(
+        self, keys: Keys, business: Business, campaign_id: UUID, purpose_code: int, date: str
+    ) -> None:
+        """Prepare what is the same for all."""
+        self._keys = keys
+        self._business = business
+        self._campaign_id = campaign_id
+        self._purpose_code = purpose_code
+        self._date = date
+        self._domain = business.sender_address.rpartition("@")[2]
+
+    def slots(self, address: str, address_hash: bytes) -> Slots:
+        """Write one customer's header values; the Message-ID is the same at every try."""
+        business_id, origin = self._business.id, self._business.origin
+        stop = stop_token(self._keys, Stop(business_id, address_hash, self._purpose_code))
+        why = why_token(self._keys, Why(business_id, address_hash, self._campaign_id))
+        return Slots(
+            to=address,
+            message_id=f"<{self._campaign_id.hex}.{address_hash.hex()}@{self._domain}>",
+            date=self._date,
+            unsubscribe=f"{origin}/u/{stop}",
+            preferences=f"{origin}/p/{stop}",
+            why=f"{origin}/why/{why}",
+        )

@@ -1,0 +1,74 @@
+"""Writes a campaign's deliveries: the audience at its start, range by range."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.db import Db, Statements
+
+sql = Statements("campaigns")
+
+_LOWEST = UUID(int=0)
+
+
+class Filling(Struct, frozen=True):
+    """How far the deliveries of a campaign are written."""
+
+    purpose_id: UUID
+    filled_to: UUID | None
+    filled_by: int | None
+
+
+class Piece(Struct, frozen=True):
+    """What one piece of the audience came to."""
+
+    waiting: int
+    excluded: int
+    last: UUID | None
+
+
+async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
+    """Write the next range of deliveries with its lease, in one transaction; False at the end.
+
+    A crash between two pieces loses nothing: the next call goes on after the last one.
+    """
+    filling = await db.maybe(sql.campaign_to_fill, Filling, campaign_id=campaign_id)
+    if filling is None or filling.filled_by is not None:
+        return False
+    after = filling.filled_to or _LOWEST
+    piece = await db.one(
+        sql.write_deliveries,
+        Piece,
+        campaign_id=campaign_id,
+        purpose_id=filling.purpose_id,
+        after=after,
+        size=size,
+    )
+    if piece.last is None:
+        await db.run(sql.filled, campaign_id=campaign_id)
+        return False
+    await db.run(
+        sql.add_lease,
+        campaign_id=campaign_id,
+        low=after,
+        high=piece.last,
+        waiting=piece.waiting,
+        excluded=piece.excluded,
+    )
+    await db.run(sql.filled_to, campaign_id=campaign_id, filled_to=piece.last)
+    return True
+
+
+async def begin_sending(db: Db, campaign_id: UUID) -> bool:
+    """Open a filled campaign for claims, or say that an older transaction is still at work.
+
+    That transaction may be a withdrawal that could not see the deliveries (promise 2).
+    """
+    return bool(await db.run(sql.begin_sending, campaign_id=campaign_id))
+
+
+async def finish_if_done(db: Db, campaign_id: UUID) -> None:
+    """End a campaign of which nothing waits: the audience may be empty, or all of it excluded."""
+    await db.run(sql.finish_campaign, campaign_id=campaign_id)

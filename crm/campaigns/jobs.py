@@ -1,0 +1,173 @@
+"""Entry points of the worker: start what is due, write deliveries, send ranges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from datetime import timedelta
+from typing import TypedDict
+from uuid import UUID
+
+from crm import above, businesses, consent
+from crm.campaigns import actions, filling
+from crm.campaigns.composing import Envelope, compiled
+from crm.campaigns.model import State
+from crm.campaigns.sending import Issue, Lease, RangeSender, sql
+from crm.db import Database, Db
+from crm.errors import Refused
+from crm.events import Actor
+from crm.log import logger
+from crm.mail.mime import stamp
+from crm.mail.wire import Unreachable, open_lanes
+from crm.settings import Settings
+
+_log = logger(__name__)
+
+# A job is short, so that a killed worker's is forgotten soon: leases and rows go on.
+SECONDS = 40.0
+# Several workers, and several jobs of one, share a campaign by its ranges.
+_SLOTS = 4
+# How long a filled campaign looks for older transactions to end before the sweep looks again.
+_PATIENCE = 20
+_POLL_SECONDS = 0.05
+
+
+class Ctx(TypedDict):
+    """What the worker puts into every job."""
+
+    database: Database
+    settings: Settings
+
+
+async def sweep(ctx: Ctx) -> None:
+    """Find what is due in the rows themselves: emptying Redis loses nothing."""
+    database = ctx["database"]
+    for due in await above.campaigns_to_start(database):
+        await _start_scheduled(database, due.business_id, due.campaign_id)
+    for free in await above.leases_due(database):
+        async with database.write(free.business_id) as db:
+            for slot in range(min(free.leases, _SLOTS)):
+                db.wake(
+                    "campaigns.send",
+                    str(free.business_id),
+                    str(free.campaign_id),
+                    slot=f"{free.campaign_id}:{slot}:{_round(db)}",
+                )
+
+
+async def _start_scheduled(database: Database, business_id: UUID, campaign_id: UUID) -> None:
+    try:
+        async with database.write(business_id) as db:
+            campaign = await actions.get(db, campaign_id)
+            if campaign.state is State.scheduled:
+                await actions.start(db, Actor.system(), campaign_id)
+            else:
+                slot = f"{campaign_id}:{_round(db)}"
+                db.wake("campaigns.fill", str(business_id), str(campaign_id), slot=slot)
+    except Refused as no:
+        # It stays scheduled and overdue, which the console shows with the reason.
+        _log.warning("campaign_not_started", campaign=str(campaign_id), code=no.code)
+
+
+def _round(db: Db) -> int:
+    # A killed worker's job ids stay taken for a while, so the sweep's are new every ten seconds.
+    return int(db.now.timestamp()) // 10
+
+
+async def fill(ctx: Ctx, business: str, campaign: str) -> None:
+    """Write a campaign's deliveries, then open it for claims."""
+    database, size = ctx["database"], ctx["settings"].sending.range
+    business_id, campaign_id = UUID(business), UUID(campaign)
+    more = True
+    while more:
+        async with database.write(business_id) as db:
+            more = await filling.fill_piece(db, campaign_id, size)
+    async with database.write(business_id) as db:
+        await db.run(sql.analyze_deliveries)
+    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    while asyncio.get_running_loop().time() < deadline:
+        async with database.write(business_id) as db:
+            if await filling.begin_sending(db, campaign_id):
+                await filling.finish_if_done(db, campaign_id)
+                for slot in range(_SLOTS):
+                    db.wake("campaigns.send", business, campaign, slot=f"{campaign}:{slot}")
+                return
+            if (await actions.get(db, campaign_id)).state is not State.starting:
+                return
+        # Other transactions end by themselves; PostgreSQL tells nobody when.
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def send(ctx: Ctx, business: str, campaign: str) -> None:
+    """Take ranges of a campaign, one after the other, and send them."""
+    database = ctx["database"]
+    business_id, campaign_id = UUID(business), UUID(campaign)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SECONDS
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    issue: Issue | None = None
+    while loop.time() < until:
+        lease = await _take(ctx, business_id, campaign_id, holder)
+        if lease is None:
+            return
+        issue = issue or await _issue(database, business_id, campaign_id)
+        if not await _send_range(ctx, issue, lease, until):
+            return
+    async with database.write(business_id) as db:
+        db.wake("campaigns.send", business, campaign)
+
+
+async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> Lease | None:
+    database, settings = ctx["database"], ctx["settings"].sending
+    async with database.write(business_id) as db:
+        lease = await db.maybe(
+            sql.take_lease,
+            Lease,
+            campaign_id=campaign_id,
+            holder=holder,
+            expires_at=db.now + timedelta(seconds=settings.lease_seconds),
+        )
+        if lease is not None and lease.sending:
+            doubted = await db.run(
+                sql.doubt_deliveries, campaign_id=campaign_id, low=lease.low, high=lease.high
+            )
+            await db.run(
+                sql.count_lease,
+                campaign_id=campaign_id,
+                number=lease.number,
+                epoch=lease.epoch,
+                cursor=lease.cursor,
+                waiting=0,
+                sending=-doubted,
+                sent=0,
+                failed=0,
+                excluded=0,
+                uncertain=doubted,
+            )
+    return lease
+
+
+async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Issue:
+    async with database.read(business_id) as db:
+        business = await businesses.get(db)
+        campaign = await actions.get(db, campaign_id)
+        purpose = await consent.purpose(db, campaign.purpose_id)
+        message = await compiled(db, campaign)
+        date = stamp(campaign.started_at or db.now)
+    envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
+    return Issue(business, campaign, message, envelope)
+
+
+async def _send_range(ctx: Ctx, issue: Issue, lease: Lease, until: float) -> bool:
+    """Send one range; False if the relay cannot be reached: the lease runs out, then all again."""
+    settings = ctx["settings"]
+    try:
+        lanes = await open_lanes(
+            settings.smtp, settings.sending.connections, hello=settings.smtp.hostname
+        )
+    except Unreachable as no:
+        _log.warning("relay_unreachable", reason=no.trouble.reason)
+        return False
+    await RangeSender(ctx["database"], issue, lease, lanes, settings.sending).run(until)
+    return True

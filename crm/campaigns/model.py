@@ -1,0 +1,198 @@
+"""Campaigns and deliveries: their states as tables, their counts, and when to try again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from crm.errors import Conflict
+
+
+class State(StrEnum):
+    """What a campaign is doing."""
+
+    draft = "draft"
+    scheduled = "scheduled"
+    starting = "starting"
+    sending = "sending"
+    paused = "paused"
+    cancelled = "cancelled"
+    done = "done"
+
+
+# To a state, from which states.
+MOVES: dict[State, frozenset[State]] = {
+    State.draft: frozenset({State.scheduled}),
+    State.scheduled: frozenset({State.draft}),
+    State.starting: frozenset({State.draft, State.scheduled}),
+    State.sending: frozenset({State.paused}),
+    State.paused: frozenset({State.sending}),
+    State.cancelled: frozenset({State.scheduled, State.starting, State.sending, State.paused}),
+}
+
+
+class DeliveryState(StrEnum):
+    """What became of one campaign to one customer."""
+
+    waiting = "waiting"
+    sending = "sending"
+    sent = "sent"
+    failed = "failed"
+    excluded = "excluded"
+    uncertain = "uncertain"
+
+
+class WrongState(Conflict):
+    """The campaign's present state does not allow it."""
+
+
+class Stale(Conflict):
+    """Somebody changed this draft since you opened it; look at theirs first, then save again."""
+
+
+class TooLate(Conflict):
+    """The scheduled time is in the past; choose a later one, or start the campaign now."""
+
+
+class NothingUncertain(Conflict):
+    """This delivery is not uncertain, so there is nothing to resolve."""
+
+
+Format = Literal["markdown", "html"]
+
+
+class NewCampaign(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is written for a campaign."""
+
+    purpose_id: UUID
+    subject: Annotated[str, Meta(max_length=300)] = ""
+    preheader: Annotated[str, Meta(max_length=300)] = ""
+    source: Annotated[str, Meta(max_length=1_000_000)] = ""
+    format: Format = "markdown"
+
+
+class Campaign(Struct, frozen=True, kw_only=True):
+    """One issue for the customers who consented to its purpose."""
+
+    id: UUID
+    purpose_id: UUID
+    subject: str
+    preheader: str
+    source: str
+    format: Format
+    state: State
+    version: int
+    created_by: UUID | None
+    approved_by: UUID | None
+    created_at: datetime
+    changed_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class Reason(Struct, frozen=True):
+    """How many of an audience share one reason for being left out; None will get it."""
+
+    reason: str | None
+    customers: int
+
+
+class Review(Struct, frozen=True):
+    """Who would get a campaign now, and who not, by reason; the sum is the audience."""
+
+    will_get: int
+    left_out: dict[str, int]
+
+    @property
+    def audience(self) -> int:
+        """Everybody who was ever asked about the purpose."""
+        return self.will_get + sum(self.left_out.values())
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """Promise 3: each counted from rows, and together the audience."""
+
+    waiting: int
+    sending: int
+    sent: int
+    failed: int
+    excluded: int
+    uncertain: int
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def audience(self) -> int:
+        """Everybody the campaign named when it started."""
+        return (
+            self.waiting + self.sending + self.sent + self.failed + self.excluded + self.uncertain
+        )
+
+
+class RowCount(Struct, frozen=True):
+    """How many deliveries are in one state for one reason."""
+
+    state: DeliveryState
+    reason: str | None
+    customers: int
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One campaign to one customer, with the warrant it rests on."""
+
+    customer_id: UUID
+    state: DeliveryState
+    reason: str | None
+    event_id: UUID | None
+    notice_id: UUID | None
+    attempt: int
+    claimed_at: datetime | None
+    done_at: datetime | None
+    code: int | None
+    reply: str | None
+    resolved_by: UUID | None
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """One campaign as its customer sees it."""
+
+    campaign_id: UUID
+    subject: str
+    purpose_id: UUID
+    state: DeliveryState
+    reason: str | None
+    event_id: UUID | None
+    notice_id: UUID | None
+    done_at: datetime | None
+
+
+def counted(rows: list[RowCount]) -> Counts:
+    """Add up deliveries by state, and those left out by reason."""
+    sums = dict.fromkeys(DeliveryState, 0)
+    reasons: dict[str, int] = {}
+    for row in rows:
+        sums[row.state] += row.customers
+        if row.reason is not None:
+            reasons[row.reason] = row.customers
+    return Counts(**{state.value: count for state, count in sums.items()}, reasons=reasons)
+
+
+# RFC 5321 §4.5.4.1 asks for half an hour between tries; greylisting lets the first be shorter.
+_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 60, 120, 240, 480))
+
+
+def next_try(
+    customer_id: UUID, attempt: int, now: datetime, started_at: datetime, give_up: timedelta
+) -> datetime | None:
+    """Say when a delivery that could not go is tried again, or None when it has become stale.
+
+    The pause grows with each attempt and differs by customer, so that not all come back at once.
+    """
+    pause = _PAUSES[min(max(attempt, 1), len(_PAUSES)) - 1]
+    jitter = 0.75 + 0.5 * (customer_id.int % 1000) / 1000
+    due = now + pause * jitter
+    return due if due < started_at + give_up else None

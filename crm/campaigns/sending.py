@@ -1,0 +1,419 @@
+"""Works through one range of a campaign: claim, hand over, record, in micro-batches.
+
+One transaction records the outcomes of one micro-batch and claims the next. It locks the range
+first, which fences off a worker presumed dead and puts claims and withdrawals in one order. What
+is claimed and has no recorded outcome is at most 2 x batch + connections deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.businesses import Business
+from crm.campaigns.composing import ATTRIBUTE, Envelope, values_of
+from crm.campaigns.model import Campaign, DeliveryState, State, next_try
+from crm.campaigns.render import Compiled
+from crm.db import Database, Db, Statements
+from crm.log import logger
+from crm.mail.mime import needs_smtputf8
+from crm.mail.outcome import Kind, Outcome
+from crm.mail.wire import Lanes, Parcel
+from crm.settings import Sending
+
+sql = Statements("campaigns")
+_log = logger(__name__)
+
+# Outcomes are written at least so often, and consent is never older than this at hand-over.
+FLUSH_SECONDS = 0.25
+OLDEST_CLAIM = 1.0
+# After its time is over, a sender waits so long for answers, and then so long for the lanes to close.
+_LINGER = 15.0
+_GRACE = 2.0
+# After the relay could not be reached, the range rests for so long.
+_REST = timedelta(seconds=20)
+
+_STATE = {
+    Kind.sent: DeliveryState.sent,
+    Kind.failed: DeliveryState.failed,
+    Kind.uncertain: DeliveryState.uncertain,
+    Kind.later: DeliveryState.waiting,
+}
+
+
+class Lease(Struct, frozen=True):
+    """A range as it was taken; `sending` is what an earlier holder left behind."""
+
+    number: int
+    low: UUID
+    high: UUID
+    cursor: UUID
+    epoch: int
+    sending: int
+
+
+class Claimed(Struct, frozen=True):
+    """A delivery that the claiming statement looked at."""
+
+    customer_id: UUID
+    state: DeliveryState
+    attempt: int
+    address: str
+    name: str
+    address_hash: bytes
+
+
+class MergeValue(Struct, frozen=True):
+    """One attribute of one customer."""
+
+    customer_id: UUID
+    name: str
+    value: str
+
+
+class Issue(Struct, frozen=True):
+    """All that is the same for every delivery of a campaign."""
+
+    business: Business
+    campaign: Campaign
+    compiled: Compiled
+    envelope: Envelope
+
+
+class Result(Struct, frozen=True):
+    """What became of one claimed delivery; no outcome means it was given back untried."""
+
+    customer_id: UUID
+    attempt: int
+    outcome: Outcome | None
+
+
+class _Queued(Struct, frozen=True):
+    parcel: Parcel
+    since: float
+
+
+class RangeSender:
+    """Sends one range through lanes shared with nobody else."""
+
+    def __init__(
+        self, database: Database, issue: Issue, lease: Lease, lanes: Lanes, settings: Sending
+    ) -> None:
+        """Begin at the cursor of the lease."""
+        self._database = database
+        self._issue = issue
+        self._lease = lease
+        self._lanes = lanes
+        self._settings = settings
+        self._cursor = lease.cursor
+        self._queue: deque[_Queued] = deque()
+        self._attempts: dict[UUID, int] = {}
+        self._results: list[Result] = []
+        self._stirred = asyncio.Event()
+        self._state = State.sending
+        self._exhausted = False
+        self._pace = _Pace(settings)
+
+    async def run(self, until: float) -> None:
+        """Send until the range is done, the campaign stops, or the loop's clock shows `until`.
+
+        Then, or when cancelled, it claims no more, waits for what is on its way, records it and
+        lets the range go.
+        """
+        clock = asyncio.get_running_loop().time
+        self._lanes.deliver(self, self._on_outcome, self._on_given_back)
+        try:
+            while clock() < until + _LINGER and await self._turn(claiming=clock() < until):
+                await self._wait()
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._let_go()))
+
+    # The feed of the lanes ----------------------------------------------------------------------
+
+    def take(self) -> Parcel | None:
+        """Hand the next claimed parcel to a lane; None where there is none, or the pace says so."""
+        if len(self._queue) <= self._pace.batch // 2 and self._hungry():
+            self._stirred.set()
+        if not self._queue or not self._pace.may_go():
+            return None
+        return self._queue.popleft().parcel
+
+    def _hungry(self) -> bool:
+        """Say whether another claim could bring something now."""
+        return self._state is State.sending and not self._exhausted and self._room() > 0
+
+    def _room(self) -> int:
+        """How many more may be claimed without a recorded outcome."""
+        allowed = 2 * self._settings.batch + self._settings.connections
+        return allowed - len(self._attempts) - len(self._results)
+
+    def _on_outcome(self, parcel: Parcel, outcome: Outcome) -> None:
+        self._settle(parcel, outcome)
+        self._pace.count()
+
+    def _on_given_back(self, parcel: Parcel) -> None:
+        self._settle(parcel, None)
+
+    def _settle(self, parcel: Parcel, outcome: Outcome | None) -> None:
+        customer_id = parcel.key
+        assert isinstance(customer_id, UUID)  # noqa: S101  (we made the key)
+        self._results.append(Result(customer_id, self._attempts.pop(customer_id), outcome))
+        if not self._attempts:
+            self._stirred.set()
+
+    # One turn -----------------------------------------------------------------------------------
+
+    async def _turn(self, *, claiming: bool) -> bool:
+        """Record and claim once; False when there is nothing left to do here now."""
+        self._stirred.clear()
+        self._give_back_stale()
+        unreachable = self._lanes.open == 0 and self._lanes.trouble is not None
+        claimed: list[Claimed] = []
+        async with self._database.write(self._issue.business.id) as db:
+            if not await self._hold(db):
+                return False
+            tally = await self._record(db, unreachable=unreachable)
+            claiming = claiming and self._state is State.sending and not unreachable
+            if claiming:
+                claimed = await self._claim(db, tally)
+            await self._count(db, tally)
+            values = await self._merge_values(db, claimed)
+        self._enqueue(claimed, values)
+        if not claiming:
+            self._give_back_all()
+        on_the_way = bool(self._attempts) or bool(self._results)
+        return not unreachable and (on_the_way or (claiming and not self._exhausted))
+
+    async def _wait(self) -> None:
+        self._lanes.nudge()
+        try:
+            async with asyncio.timeout(self._pace.nap(len(self._queue))):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+
+    async def _let_go(self) -> None:
+        """Wait for what the lanes hold, give back what they have not taken, and leave the range."""
+        self._give_back_all()
+        await self._lanes.close(grace=_GRACE)
+        async with self._database.write(self._issue.business.id) as db:
+            if not await self._hold(db):
+                return
+            tally = await self._record(db, unreachable=self._lanes.trouble is not None)
+            await self._count(db, tally)
+            await db.maybe(sql.leave_lease, bool, **self._key())
+            await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
+
+    async def _hold(self, db: Db) -> bool:
+        state = await db.maybe(
+            sql.hold_lease,
+            str,
+            **self._key(),
+            expires_at=db.now + timedelta(seconds=self._settings.lease_seconds),
+        )
+        if state is None:
+            _log.warning("range_lost", campaign=str(self._issue.campaign.id))
+            return False
+        self._state = State(state)
+        return True
+
+    async def _record(self, db: Db, *, unreachable: bool) -> dict[DeliveryState, int]:
+        """Write what became of deliveries; return by how much each state's count changed."""
+        results, self._results = self._results, []
+        tally = dict.fromkeys(DeliveryState, 0)
+        if not results:
+            return tally
+        rows = [self._row(result, db.now, unreachable=unreachable) for result in results]
+        recorded = await db.many(
+            sql.record_outcomes,
+            DeliveryState,
+            campaign_id=self._issue.campaign.id,
+            customer_ids=[row.customer_id for row in rows],
+            states=[row.state.value for row in rows],
+            codes=[row.code for row in rows],
+            replies=[row.reply for row in rows],
+            untried=[row.untried for row in rows],
+        )
+        for state in recorded:
+            tally[state] += 1
+        tally[DeliveryState.sending] -= len(recorded)
+        await self._retry(db, rows)
+        return tally
+
+    async def _retry(self, db: Db, rows: list[_Row]) -> None:
+        later = [row for row in rows if row.due_at is not None]
+        if later:
+            await db.run(
+                sql.retry_later,
+                campaign_id=self._issue.campaign.id,
+                customer_ids=[row.customer_id for row in later],
+                due_ats=[row.due_at for row in later],
+            )
+
+    def _row(self, result: Result, now: datetime, *, unreachable: bool) -> _Row:
+        outcome = result.outcome
+        if outcome is None:
+            due = now + _REST if unreachable else now
+            return _Row(result.customer_id, DeliveryState.waiting, None, None, 1, due)
+        state, due_at = _STATE[outcome.kind], None
+        if state is DeliveryState.waiting:
+            due_at = self._next_try(result, now)
+            state = DeliveryState.waiting if due_at else DeliveryState.failed
+        reply = f"{outcome.reason} {outcome.text}".strip()
+        return _Row(result.customer_id, state, outcome.code or None, reply, 0, due_at)
+
+    def _next_try(self, result: Result, now: datetime) -> datetime | None:
+        started_at = self._issue.campaign.started_at or now
+        give_up = timedelta(hours=self._settings.give_up_hours)
+        return next_try(result.customer_id, result.attempt, now, started_at, give_up)
+
+    async def _claim(self, db: Db, tally: dict[DeliveryState, int]) -> list[Claimed]:
+        size = min(self._pace.batch, self._room())
+        if size <= 0 or len(self._queue) > self._pace.batch // 2:
+            return []
+        ids = await self._candidates(db, size)
+        if not ids:
+            return []
+        looked = await db.many(
+            sql.claim_deliveries,
+            Claimed,
+            campaign_id=self._issue.campaign.id,
+            purpose_id=self._issue.campaign.purpose_id,
+            customer_ids=ids,
+        )
+        for each in looked:
+            tally[each.state] += 1
+            tally[DeliveryState.waiting] -= 1
+        return [each for each in looked if each.state is DeliveryState.sending]
+
+    async def _candidates(self, db: Db, size: int) -> list[UUID]:
+        """Look at retries that are due, then along the key; moves the cursor."""
+        keys = {"campaign_id": self._issue.campaign.id}
+        due = await db.many(
+            sql.take_retries, UUID, **keys, low=self._lease.low, high=self._lease.high, size=size
+        )
+        found = await db.many(
+            sql.next_waiting,
+            UUID,
+            **keys,
+            cursor=self._cursor,
+            high=self._lease.high,
+            size=size - len(due),
+        )
+        if found:
+            self._cursor = found[-1]
+        elif len(due) < size:
+            self._cursor = self._lease.high
+        self._exhausted = not due and not found
+        return due + found
+
+    async def _merge_values(
+        self, db: Db, claimed: list[Claimed]
+    ) -> dict[UUID, dict[str, str]]:
+        names = [
+            field.name.removeprefix(ATTRIBUTE)
+            for field in self._issue.compiled.fields
+            if field.name.startswith(ATTRIBUTE)
+        ]
+        values: dict[UUID, dict[str, str]] = {}
+        if names and claimed:
+            ids = [each.customer_id for each in claimed]
+            for row in await db.many(
+                sql.merge_values, MergeValue, customer_ids=ids, names=names
+            ):
+                values.setdefault(row.customer_id, {})[row.name] = row.value
+        return values
+
+    async def _count(self, db: Db, tally: dict[DeliveryState, int]) -> None:
+        await db.run(
+            sql.count_lease,
+            **self._key(),
+            cursor=self._cursor,
+            **{state.value: change for state, change in tally.items()},
+        )
+
+    def _enqueue(self, claimed: list[Claimed], values: dict[UUID, dict[str, str]]) -> None:
+        since = asyncio.get_running_loop().time()
+        for each in claimed:
+            self._attempts[each.customer_id] = each.attempt
+            merged = values_of(each.name, each.address, values.get(each.customer_id, {}))
+            slots = self._issue.envelope.slots(each.address, each.address_hash)
+            parcel = Parcel(
+                each.customer_id,
+                self._issue.business.sender_address,
+                each.address,
+                self._issue.compiled.bytes_for(merged, slots),
+                smtputf8=needs_smtputf8(each.address),
+            )
+            self._queue.append(_Queued(parcel, since))
+
+    def _give_back_stale(self) -> None:
+        oldest = asyncio.get_running_loop().time() - OLDEST_CLAIM
+        while self._queue and self._queue[0].since < oldest:
+            self._settle(self._queue.popleft().parcel, None)
+
+    def _give_back_all(self) -> None:
+        while self._queue:
+            self._settle(self._queue.popleft().parcel, None)
+
+    def _key(self) -> dict[str, UUID | int]:
+        return {
+            "campaign_id": self._issue.campaign.id,
+            "number": self._lease.number,
+            "epoch": self._lease.epoch,
+        }
+
+
+class _Row(Struct, frozen=True):
+    """One outcome as it is written; `untried` takes back the attempt that never was."""
+
+    customer_id: UUID
+    state: DeliveryState
+    code: int | None
+    reply: str | None
+    untried: int
+    due_at: datetime | None
+
+
+class _Pace:
+    """How much to claim: what goes in a quarter of a second, so that a claim is never old."""
+
+    def __init__(self, settings: Sending) -> None:
+        self._limit = settings.batch
+        self._rate = settings.rate
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._taken = 0
+        self._counted = 0
+        self._since = self._began
+        self._measured = float(settings.batch) / FLUSH_SECONDS
+
+    @property
+    def batch(self) -> int:
+        """The size of a micro-batch at the present rate."""
+        rate = min(self._measured, self._rate or self._measured)
+        return int(min(max(rate * FLUSH_SECONDS, 1), self._limit))
+
+    def may_go(self) -> bool:
+        """Say whether another message keeps to the configured rate, and count it if so."""
+        if self._rate and self._taken >= (self._clock() - self._began) * self._rate + 1:
+            return False
+        self._taken += 1
+        return True
+
+    def count(self) -> None:
+        """Count an outcome; the rate is measured over whole quarters of a second."""
+        self._counted += 1
+        now = self._clock()
+        if now - self._since >= FLUSH_SECONDS:
+            rate = self._counted / (now - self._since)
+            self._measured = max((self._measured + rate) / 2, rate)
+            self._counted, self._since = 0, now
+
+    def nap(self, queued: int) -> float:
+        """How long to wait at most before looking again."""
+        return min(1 / self._rate, FLUSH_SECONDS) if self._rate and queued else FLUSH_SECONDS

@@ -1,0 +1,291 @@
+"""What is done with customers: they are added, changed, found, exported and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from crm import events
+from crm.customers.address import NotAnAddress, fold, parse
+from crm.customers.attributes import values
+from crm.customers.interactions import all_interactions
+from crm.customers.model import (
+    AddressTaken,
+    Arrival,
+    Changes,
+    Customer,
+    Derived,
+    Erasable,
+    Export,
+    ExternalIdTaken,
+    Fill,
+    Forgotten,
+    Known,
+    Lapsed,
+    NewCustomer,
+    Place,
+    Source,
+    Stale,
+    UnknownCustomer,
+    Wanted,
+    changed,
+    cleaned,
+    named,
+)
+from crm.db import Db, ReadDb, Statements
+from crm.errors import Invalid
+from crm.events import Actor, Kind
+from crm.ids import opaque
+
+sql = Statements("customers")
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+_LAST = UUID(int=2**128 - 1)
+# The highest code point: above every address that begins with the prefix before it.
+_HIGHEST = "\U0010ffff"
+
+
+async def add(
+    db: Db, by: Actor, new: NewCustomer, *, source: Source, customer_id: UUID | None = None
+) -> Customer:
+    """Add a customer, to whom nothing may be sent yet; AddressTaken if there is one already."""
+    try:
+        address = parse(new.address)
+    except NotAnAddress as wrong:
+        raise named(wrong, "address") from None
+    external_id = cleaned(new.external_id or "", "external_id") or None
+    customer = await db.maybe(
+        sql.add_customer,
+        Customer,
+        customer_id=customer_id or opaque(),
+        address=address.display,
+        folded=address.folded,
+        address_hash=db.keys.address_hash(db.business_id, address.folded),
+        name=cleaned(new.name, "name"),
+        locale=cleaned(new.locale, "locale"),
+        external_id=external_id,
+        source=source,
+    )
+    if customer is None:
+        if await db.maybe(sql.customer_by_folded, Customer, folded=address.folded) is None:
+            raise named(ExternalIdTaken(), "external_id")
+        raise named(AddressTaken(), "address")
+    await events.record(db, by, Kind.customer_added, customer_id=customer.id)
+    return customer
+
+
+async def change(
+    db: Db, by: Actor, customer_id: UUID, changes: Changes, *, expected: int | None = None
+) -> Customer:
+    """Change name, locale or external id, of exactly the version `expected` if one is given.
+
+    Refuses a new address (NotChangeable) and a version no longer current (Stale); what changes
+    nothing makes no new version.
+    """
+    customer = await _locked(db, customer_id)
+    if expected is not None and customer.version != expected:
+        raise Stale
+    name, locale, external_id = changed(customer, changes)
+    if (name, locale, external_id) == (customer.name, customer.locale, customer.external_id):
+        return customer
+    if external_id is not None and external_id != customer.external_id:
+        await _check_external_id(db, external_id)
+    try:
+        customer = await db.one(
+            sql.change_customer,
+            Customer,
+            customer_id=customer_id,
+            name=name,
+            locale=locale,
+            external_id=external_id,
+        )
+    except asyncpg.UniqueViolationError:
+        # UPDATE has no ON CONFLICT: somebody took the id between the look and here.
+        raise named(ExternalIdTaken(), "external_id") from None
+    await events.record(db, by, Kind.customer_changed, customer_id=customer_id)
+    return customer
+
+
+async def get(db: ReadDb, customer_id: UUID) -> Customer:
+    """Return one living customer, or refuse with UnknownCustomer, also where she is erased."""
+    return _known(await db.maybe(sql.customer, Customer, customer_id=customer_id))
+
+
+async def of_ids(db: ReadDb, customer_ids: Sequence[UUID]) -> dict[UUID, Customer]:
+    """Return those of these customers that exist, erased ones as tombstones without address."""
+    found = await db.many(sql.customers_by_ids, Customer, customer_ids=list(customer_ids))
+    return {customer.id: customer for customer in found}
+
+
+async def by_address(db: ReadDb, text: str) -> Customer | None:
+    """Return whose address this is, compared by rule; refuses what is no address."""
+    return await db.maybe(sql.customer_by_folded, Customer, folded=fold(text))
+
+
+async def by_hash(db: ReadDb, address_hash: bytes) -> Customer | None:
+    """Return whose address has this fingerprint, or None: unknown, erased, or never a customer."""
+    return await db.maybe(sql.customer_by_address_hash, Customer, address_hash=address_hash)
+
+
+async def by_external_id(db: ReadDb, external_id: str) -> Customer | None:
+    """Return who is called this in the business's own systems."""
+    return await db.maybe(sql.customer_by_external_id, Customer, external_id=external_id)
+
+
+async def search(db: ReadDb, wanted: Wanted) -> list[Customer]:
+    """Return the one customer of exactly this address or external id, or nobody."""
+    if (wanted.address is None) == (wanted.external_id is None):
+        raise Invalid("Give either an address or an external id.")
+    if wanted.external_id is not None:
+        found = await by_external_id(db, wanted.external_id)
+    else:
+        try:
+            found = await by_address(db, wanted.address or "")
+        except NotAnAddress as wrong:
+            raise named(wrong, "address") from None
+    return [] if found is None else [found]
+
+
+async def find(db: ReadDb, text: str, *, limit: int = 50) -> list[Customer]:
+    """Return customers by the beginning of an address or of a name, or by their external id.
+
+    The exact external id comes first, then addresses, then names; at most `limit` of all.
+    """
+    words = cleaned(text, "text")
+    if not words:
+        return []
+    exact = await by_external_id(db, words)
+    try:
+        low = fold(words)
+    except NotAnAddress:
+        low = words.lower()
+    found = [] if exact is None else [exact]
+    found += await db.many(
+        sql.customers_by_prefix, Customer, low=low, high=low + _HIGHEST, limit=limit
+    )
+    if len(found) < limit and "@" not in words:
+        found += await db.many(sql.customers_by_name, Customer, word=words.lower(), limit=limit)
+    return list({customer.id: customer for customer in found}.values())[:limit]
+
+
+async def page(db: ReadDb, *, after: Place | None = None, limit: int = 50) -> list[Customer]:
+    """Return living customers, the newest first, beginning after this place."""
+    return await db.many(
+        sql.customers_before,
+        Customer,
+        created_at=after.created_at if after else _LATEST,
+        customer_id=after.id if after else _LAST,
+        limit=limit,
+    )
+
+
+async def restrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
+    """Freeze a customer: kept, and used for nothing (Art. 18 GDPR); again changes nothing."""
+    customer = await _locked(db, customer_id)
+    if customer.restricted_at is not None:
+        return customer
+    return await _restricted(db, by, customer_id, db.now)
+
+
+async def unrestrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
+    """Free a customer's data again; again changes nothing."""
+    customer = await _locked(db, customer_id)
+    if customer.restricted_at is None:
+        return customer
+    return await _restricted(db, by, customer_id, None)
+
+
+async def add_many(
+    db: Db, arrivals: Sequence[Arrival], *, source: Source, import_id: UUID | None = None
+) -> dict[str, Known]:
+    """Add those whose address is new, in one statement; return them by folded address.
+
+    The caller records one event for all of them. An address twice among them is added once.
+    """
+    keys, business_id = db.keys, db.business_id
+    added = await db.many(
+        sql.add_customers,
+        Known,
+        customer_ids=[opaque() for _ in arrivals],
+        addresses=[each.address.display for each in arrivals],
+        folded=[each.address.folded for each in arrivals],
+        address_hashes=[keys.address_hash(business_id, each.address.folded) for each in arrivals],
+        names=[each.name for each in arrivals],
+        locales=[each.locale for each in arrivals],
+        source=source,
+        import_id=import_id,
+    )
+    return {known.folded: known for known in added}
+
+
+async def known_by_folded(db: ReadDb, folded: Sequence[str]) -> dict[str, Known]:
+    """Return those of these folded addresses that belong to somebody, in one look."""
+    found = await db.many(sql.known_customers, Known, folded=list(folded))
+    return {known.folded: known for known in found}
+
+
+async def fill_many(db: Db, fills: Sequence[Fill]) -> int:
+    """Fill empty names and locales; what somebody entered stays. Returns how many changed."""
+    return await db.run(
+        sql.fill_customers,
+        customer_ids=[fill.id for fill in fills],
+        names=[fill.name for fill in fills],
+        locales=[fill.locale for fill in fills],
+    )
+
+
+async def export(db: ReadDb, customer_id: UUID) -> Export:
+    """Return everything that this domain holds of one customer (promise 9)."""
+    return Export(
+        customer=await get(db, customer_id),
+        derived=await db.one(sql.derived_of_customer, Derived, customer_id=customer_id),
+        attributes=await values(db, customer_id),
+        interactions=await all_interactions(db, customer_id),
+    )
+
+
+async def forget(db: Db, customer_id: UUID) -> Forgotten:
+    """Empty a customer's row and delete what hangs on it; again finds nothing left to delete."""
+    found = await db.maybe(sql.customer_to_erase, Erasable, customer_id=customer_id)
+    if found is None:
+        raise UnknownCustomer
+    await db.run(sql.erase_customer, customer_id=customer_id)
+    return Forgotten(
+        address_hash=found.address_hash,
+        values=await db.run(sql.erase_values, customer_id=customer_id),
+        interactions=await db.run(sql.erase_interactions, customer_id=customer_id),
+    )
+
+
+async def lapse(db: Db) -> Lapsed:
+    """Delete values and interactions whose declared retention is over (promise 13)."""
+    return Lapsed(
+        values=await db.run(sql.lapse_values), interactions=await db.run(sql.lapse_interactions)
+    )
+
+
+async def _locked(db: Db, customer_id: UUID) -> Customer:
+    return _known(await db.maybe(sql.customer_locked, Customer, customer_id=customer_id))
+
+
+async def _restricted(db: Db, by: Actor, customer_id: UUID, at: datetime | None) -> Customer:
+    customer = await db.one(
+        sql.restrict_customer, Customer, customer_id=customer_id, restricted_at=at
+    )
+    what = "restricted" if at else "restriction lifted"
+    await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason=what)
+    return customer
+
+
+async def _check_external_id(db: Db, external_id: str) -> None:
+    if await by_external_id(db, external_id) is not None:
+        raise named(ExternalIdTaken(), "external_id")
+
+
+def _known(found: Customer | None) -> Customer:
+    if found is None:
+        raise UnknownCustomer
+    return found

@@ -1,0 +1,134 @@
+"""What is done with attributes: they are declared, and then set, filled and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from crm import events
+from crm.customers.model import (
+    Attribute,
+    AttributeValue,
+    Customer,
+    NewAttribute,
+    NewValue,
+    TypeFixed,
+    UnknownAttribute,
+    UnknownCustomer,
+    ValueRow,
+    checked_name,
+    filled,
+    named,
+)
+from crm.customers.retention import retention
+from crm.customers.value import Given, Written, WrongType, written
+from crm.db import Db, ReadDb, Statements
+from crm.errors import Invalid, Problem
+from crm.events import Actor, Kind
+
+sql = Statements("customers")
+
+
+async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> Attribute:
+    """Declare a field, or say anew what it is for; its type stays (TypeFixed)."""
+    retention(new.retention)
+    attribute = await db.maybe(
+        sql.declare_attribute,
+        Attribute,
+        name=checked_name(name),
+        label=filled(new.label, "label"),
+        type=new.type,
+        purpose=filled(new.purpose, "purpose", 3),
+        retention=new.retention,
+    )
+    if attribute is None:
+        raise named(TypeFixed(), "type")
+    await events.record(db, by, Kind.attribute_declared)
+    return attribute
+
+
+async def attributes(db: ReadDb) -> list[Attribute]:
+    """Return every declared attribute, by name."""
+    return await db.many(sql.attributes, Attribute)
+
+
+async def set_attributes(
+    db: Db, by: Actor, customer_id: UUID, given: Mapping[str, Given | None]
+) -> list[AttributeValue]:
+    """Set some values of one customer and leave the others; None takes a value away.
+
+    Refuses with every problem at once, named `attributes/<name>`; then nothing is set.
+    """
+    if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
+        raise UnknownCustomer
+    declared = {attribute.name: attribute for attribute in await attributes(db)}
+    to_set = _read_all(declared, given)
+    await _set(db, sql.set_values, [(customer_id, name, value) for name, value in to_set.items()])
+    dropped = [name for name, value in given.items() if value is None]
+    await db.run(sql.drop_values, customer_id=customer_id, names=dropped)
+    if given:
+        await events.record(
+            db, by, Kind.customer_changed, customer_id=customer_id, reason="attributes"
+        )
+    return await values(db, customer_id)
+
+
+async def fill_attributes(db: Db, new: Sequence[NewValue]) -> int:
+    """Set many values where customers have none yet, in one statement; returns how many.
+
+    Every value must be of its type: an import reads its rows by `written` before.
+    """
+    types = {attribute.name: attribute.type for attribute in await attributes(db)}
+    rows = []
+    for each in new:
+        if each.name not in types:
+            raise UnknownAttribute
+        rows.append((each.customer_id, each.name, written(types[each.name], each.value)))
+    return await _set(db, sql.fill_values, rows)
+
+
+async def values(db: ReadDb, customer_id: UUID) -> list[AttributeValue]:
+    """Return what is held of one customer by attributes, each with what for and until when."""
+    rows = await db.many(sql.values_of_customer, ValueRow, customer_id=customer_id)
+    return [row.held() for row in rows]
+
+
+def _read_all(
+    declared: Mapping[str, Attribute], given: Mapping[str, Given | None]
+) -> dict[str, Written]:
+    read: dict[str, Written] = {}
+    problems: list[Problem] = []
+    unknown = False
+    for name, value in given.items():
+        if name not in declared:
+            unknown = True
+            # The name itself is not repeated: it may be a value in the wrong place.
+            problems.append(Problem(f"attributes/{_pointed(name)}", str(UnknownAttribute())))
+        elif value is not None:
+            try:
+                read[name] = written(declared[name].type, value)
+            except Invalid as wrong:
+                problems.append(Problem(f"attributes/{name}", wrong.message))
+    if problems:
+        raise UnknownAttribute(problems=problems) if unknown else WrongType(problems=problems)
+    return read
+
+
+def _pointed(name: str) -> str:
+    # RFC 6901 §3: the two characters that mean something in a pointer.
+    return name[:63].replace("~", "~0").replace("/", "~1")
+
+
+async def _set(db: Db, statement: Any, rows: Sequence[tuple[UUID, str, Written]]) -> int:
+    numbers: list[Decimal | None] = [value.number for _, _, value in rows]
+    return await db.run(
+        statement,
+        customer_ids=[customer_id for customer_id, _, _ in rows],
+        names=[name for _, name, _ in rows],
+        texts=[value.text for _, _, value in rows],
+        numbers=numbers,
+        dates=[value.date for _, _, value in rows],
+        booleans=[value.boolean for _, _, value in rows],
+    )

@@ -1,0 +1,116 @@
+"""What is done with interactions: kinds are declared, and what happens is recorded and read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from crm import events
+from crm.customers.model import (
+    NOTE,
+    Customer,
+    Interaction,
+    InteractionKind,
+    Moment,
+    NewInteraction,
+    NewKind,
+    UnknownCustomer,
+    UnknownKind,
+    check_amount,
+    checked_instant,
+    checked_name,
+    cleaned,
+    filled,
+    named,
+)
+from crm.customers.retention import retention
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
+from crm.ids import time_ordered
+
+sql = Statements("customers")
+
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+_LAST = UUID(int=2**128 - 1)
+
+
+async def declare_kind(db: Db, by: Actor, name: str, new: NewKind) -> InteractionKind:
+    """Declare a kind of interaction, or say anew what it is for and how long each is kept."""
+    retention(new.retention)
+    kind = await db.one(
+        sql.declare_kind,
+        InteractionKind,
+        name=checked_name(name),
+        label=filled(new.label, "label"),
+        purpose=filled(new.purpose, "purpose", 3),
+        retention=new.retention,
+    )
+    await events.record(db, by, Kind.attribute_declared)
+    return kind
+
+
+async def kinds(db: ReadDb) -> list[InteractionKind]:
+    """Return every declared kind of interaction, by name."""
+    return await db.many(sql.kinds, InteractionKind)
+
+
+async def interact(db: Db, by: Actor, customer_id: UUID, new: NewInteraction) -> Interaction:
+    """Record something that happened, under a declared kind (UnknownKind)."""
+    check_amount(new)
+    at = checked_instant(new.at, db.now)
+    if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
+        raise UnknownCustomer
+    kind = await db.maybe(sql.kind, InteractionKind, name=new.kind)
+    if kind is None:
+        raise named(UnknownKind(), "kind")
+    interaction = await db.one(
+        sql.add_interaction,
+        Interaction,
+        interaction_id=time_ordered(),
+        customer_id=customer_id,
+        kind=kind.name,
+        label=kind.label,
+        at=at,
+        title=filled(new.title, "title"),
+        detail=cleaned(new.detail, "detail", lines=True),
+        amount=new.amount,
+        currency=new.currency,
+        actor_kind=by.kind,
+        actor_name=by.name,
+    )
+    await events.record(
+        db, by, Kind.interaction_recorded, customer_id=customer_id, ref=interaction.id
+    )
+    return interaction
+
+
+async def note(db: Db, by: Actor, customer_id: UUID, title: str, detail: str = "") -> Interaction:
+    """Record a note, a kind that every business has unless it declared its own; two years kept."""
+    await db.run(
+        sql.declare_kind_once,
+        name=NOTE,
+        label="Note",
+        purpose="So that we remember what we talked about with you.",
+        retention="P2Y",
+    )
+    new = NewInteraction(kind=NOTE, title=title, detail=detail)
+    return await interact(db, by, customer_id, new)
+
+
+async def interactions(
+    db: ReadDb, customer_id: UUID, *, after: Moment | None = None, limit: int = 50
+) -> list[Interaction]:
+    """Return what happened with one customer, newest first, beginning after this moment."""
+    return await db.many(
+        sql.interactions_before,
+        Interaction,
+        customer_id=customer_id,
+        at=after.at if after else _LATEST,
+        interaction_id=after.id if after else _LAST,
+        limit=limit,
+    )
+
+
+async def all_interactions(db: ReadDb, customer_id: UUID) -> list[Interaction]:
+    """Return everything that happened with one customer, oldest first: for her own copy."""
+    return await db.many(sql.interactions_of_customer, Interaction, customer_id=customer_id)

@@ -1,0 +1,147 @@
+"""What is done with service messages and suppressed addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from crm import businesses, events
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
+from crm.ids import time_ordered
+from crm.mail import mime
+from crm.mail.model import (
+    PASSES,
+    ClaimedLetter,
+    Letter,
+    LetterKind,
+    Scope,
+    SentLetter,
+    Suppression,
+    TooManyLetters,
+    Why,
+    next_letter_try,
+)
+from crm.mail.outcome import Kind as OutcomeKind
+from crm.mail.outcome import Outcome
+
+sql = Statements("mail")
+
+# Against mail bombs: so many letters of a kind per address within a day.
+_PER_DAY = 6
+_DAY = timedelta(days=1)
+_LEASE = timedelta(seconds=90)
+
+
+async def post_letter(db: Db, letter: Letter) -> None:
+    """Send a service message soon after this transaction commits; never behind a campaign.
+
+    Refuses with TooManyLetters when the address got too many of its kind within a day.
+    """
+    recent = await db.one(
+        sql.letters_to,
+        int,
+        address_hash=letter.address_hash,
+        kind=letter.kind,
+        since=db.now - _DAY,
+    )
+    if letter.kind is not LetterKind.test and recent >= _PER_DAY:
+        raise TooManyLetters(retry_after=3600)
+    business = await businesses.get(db)
+    message_id = time_ordered()
+    content = mime.compose(
+        mime.ServiceMessage(
+            sender_name=business.sender_name,
+            sender_address=business.sender_address,
+            to=letter.address,
+            subject=letter.subject,
+            text=letter.text,
+            html=letter.html,
+            date=db.now,
+            message_id=f"<{message_id.hex}@{business.sender_address.rpartition('@')[2]}>",
+            language=letter.locale,
+        )
+    )
+    await db.run(
+        sql.post_letter,
+        message_id=message_id,
+        kind=letter.kind,
+        passes=PASSES[letter.kind],
+        customer_id=letter.customer_id,
+        address_hash=letter.address_hash,
+        address=letter.address,
+        content=content,
+    )
+    db.wake("mail.deliver", str(db.business_id))
+
+
+async def claim_letters(db: Db, limit: int) -> list[ClaimedLetter]:
+    """Take messages that are due for the length of a lease; suppressed ones end in this look."""
+    claimed = await db.many(
+        sql.claim_letters, ClaimedLetter, limit=limit, lease_until=db.now + _LEASE
+    )
+    return [letter for letter in claimed if letter.state == "sending"]
+
+
+async def record_letter(db: Db, letter: ClaimedLetter, outcome: Outcome) -> None:
+    """Write what became of a message; at least once: what is uncertain is tried again."""
+    state, due = "sent", None
+    if outcome.kind is OutcomeKind.failed:
+        state = "failed"
+    elif outcome.kind is not OutcomeKind.sent:
+        due = next_letter_try(letter.attempt, db.now, letter.created_at)
+        state = "waiting" if due else "failed"
+    await db.run(
+        sql.record_letter,
+        message_id=letter.message_id,
+        state=state,
+        code=outcome.code or None,
+        reply=f"{outcome.reason} {outcome.text}".strip(),
+        next_at=due,
+    )
+
+
+async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Why) -> None:
+    """Mail an address no more; waiting deliveries to it are taken out in this transaction."""
+    changed = await db.run(sql.suppress, address_hash=address_hash, scope=scope, reason=why)
+    if changed:
+        await events.record(db, by, Kind.address_suppressed, reason=f"{scope}: {why}")
+
+
+async def suppress_many(
+    db: Db, new: Sequence[tuple[bytes, Scope, Why]]
+) -> int:
+    """Suppress many addresses in one statement; returns how many were new or widened."""
+    return await db.run(
+        sql.suppress_many,
+        address_hashes=[each[0] for each in new],
+        scopes=[each[1].value for each in new],
+        reasons=[each[2].value for each in new],
+    )
+
+
+async def suppressed(db: ReadDb, address_hash: bytes) -> Suppression | None:
+    """Return how and why an address is suppressed, or None."""
+    return await db.maybe(sql.suppression, Suppression, address_hash=address_hash)
+
+
+async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> frozenset[bytes]:
+    """Return which of these addresses are suppressed."""
+    found = await db.many(sql.suppressed_among, bytes, address_hashes=list(address_hashes))
+    return frozenset(found)
+
+
+async def lift(db: Db, address_hash: bytes) -> None:
+    """Let an address be mailed again; only a confirmation from that very mailbox calls this."""
+    await db.run(sql.lift_suppression, address_hash=address_hash)
+
+
+async def export(db: ReadDb, customer_id: UUID) -> list[SentLetter]:
+    """Return the service messages sent to a customer, newest first."""
+    return await db.many(sql.letters_of_customer, SentLetter, customer_id=customer_id)
+
+
+async def forget(db: Db, customer_id: UUID) -> int:
+    """Delete the service messages to an erased customer; suppressions stay, as fingerprints."""
+    return await db.run(sql.forget_letters, customer_id=customer_id)

@@ -1,0 +1,105 @@
+"""Service messages and suppressions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.errors import TooMany
+
+
+class LetterKind(StrEnum):
+    """What a service message is for."""
+
+    confirmation = "confirmation"
+    sign_in = "sign_in"
+    test = "test"
+    notice = "notice"
+
+
+class Scope(StrEnum):
+    """How far a suppression reaches."""
+
+    marketing = "marketing"
+    all = "all"
+
+
+class Why(StrEnum):
+    """Why an address is suppressed."""
+
+    left = "left"
+    erased = "erased"
+    bounced = "bounced"
+    complained = "complained"
+    staff = "staff"
+    imported = "imported"
+
+
+# Which suppression a kind of letter passes: a confirmation that the owner of the address has just
+# asked for passes every one, the rest passes one for marketing only.
+PASSES: dict[LetterKind, str] = {
+    LetterKind.confirmation: "all",
+    LetterKind.sign_in: "marketing",
+    LetterKind.notice: "marketing",
+    LetterKind.test: "marketing",
+}
+
+
+class TooManyLetters(TooMany):
+    """This address was sent several of these mails already; look in its mailbox, or try later."""
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """A service message to write: text and HTML say the same."""
+
+    kind: LetterKind
+    address: str
+    address_hash: bytes
+    subject: str
+    text: str
+    html: str
+    locale: str
+    customer_id: UUID | None = None
+
+
+class Suppression(Struct, frozen=True):
+    """How and why an address is not mailed."""
+
+    scope: Scope
+    reason: Why
+    at: datetime
+
+
+class ClaimedLetter(Struct, frozen=True):
+    """A service message in our hands until the lease ends."""
+
+    message_id: UUID
+    state: str
+    attempt: int
+    address: str
+    content: bytes
+    created_at: datetime
+
+
+class SentLetter(Struct, frozen=True):
+    """A service message as its customer sees it."""
+
+    message_id: UUID
+    kind: LetterKind
+    state: str
+    created_at: datetime
+    done_at: datetime | None
+
+
+# Soon, since somebody waits for it; then slower; an expired link is not worth delivering.
+_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 300, 900, 1800))
+_STALE = timedelta(hours=4)
+
+
+def next_letter_try(attempt: int, now: datetime, created_at: datetime) -> datetime | None:
+    """Say when a service message is tried again, or None when nobody waits for it any more."""
+    due = now + _PAUSES[min(attempt, len(_PAUSES)) - 1]
+    return due if due < created_at + _STALE else None

@@ -1,0 +1,76 @@
+"""Who works here, and which programs call.
+
+Owns `member`, `session`, `look_reason`, `api_key` and `attempt`. What a role may do is one table
+in `model.py`; a disabled member and a revoked key stop at their next request; each look at a
+customer's record is committed before the answer leaves (promise 11).
+"""
+
+from crm.staff.actions import (
+    add_first_owner,
+    change_password,
+    disable,
+    enable,
+    export,
+    forget,
+    give_reason,
+    invite,
+    member,
+    members,
+    reason_for,
+    reset_password,
+    set_role,
+)
+from crm.staff.keys import add_key, api_keys, revoke_key
+from crm.staff.model import (
+    LISTED,
+    RIGHTS,
+    Caller,
+    Key,
+    LastOwner,
+    Member,
+    NewKey,
+    NewMember,
+    ReasonMissing,
+    Right,
+    Role,
+    Scope,
+)
+from crm.staff.passwords import hashed, one_time
+from crm.staff.sessions import close_others, open_sessions, sign_out, sweep
+
+__all__ = [
+    "LISTED",
+    "RIGHTS",
+    "Caller",
+    "Key",
+    "LastOwner",
+    "Member",
+    "NewKey",
+    "NewMember",
+    "ReasonMissing",
+    "Right",
+    "Role",
+    "Scope",
+    "add_first_owner",
+    "add_key",
+    "api_keys",
+    "change_password",
+    "close_others",
+    "disable",
+    "enable",
+    "export",
+    "forget",
+    "give_reason",
+    "hashed",
+    "invite",
+    "member",
+    "members",
+    "one_time",
+    "open_sessions",
+    "reason_for",
+    "reset_password",
+    "revoke_key",
+    "set_role",
+    "sign_out",
+    "sweep",
+]

@@ -1,0 +1,34 @@
+"""What a program can ask about itself."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import get
+from litestar.params import NamedDependency
+from msgspec import Struct
+
+from crm.staff import Caller, Scope
+
+
+class ThisKey(Struct, frozen=True, kw_only=True):
+    """The key a request was made with."""
+
+    id: UUID
+    name: str
+    scopes: list[Scope]
+    reason: str
+
+
+@get("/key", sync_to_thread=False)
+def get_key(caller: NamedDependency[Caller]) -> ThisKey:
+    """Say which key this is and what it may do; needs no scope, so it serves as a first try."""
+    return ThisKey(
+        id=caller.id,
+        name=caller.name,
+        scopes=[scope for scope in Scope if caller.allows(scope)],
+        reason=caller.reason,
+    )
+
+
+handlers = [get_key]

@@ -1,0 +1,76 @@
+"""What is done with API keys: they are made, shown once, used and revoked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import events
+from crm.db import Db, ReadDb
+from crm.events import Actor, Kind
+from crm.ids import opaque, secret
+from crm.staff import credentials as texts
+from crm.staff.actions import sql
+from crm.staff.model import SEEN_EVERY, Caller, Key, NewKey, Scope, checked_reason
+
+
+class KeyInUse(Struct, frozen=True, kw_only=True):
+    """A key with the hash that its text must have; never part of an answer."""
+
+    id: UUID
+    name: str
+    scopes: frozenset[Scope]
+    reason: str
+    secret_hash: bytes
+    last_used_at: datetime | None
+
+    def caller(self) -> Caller:
+        """The program that calls with it."""
+        return Caller(id=self.id, name=self.name, scopes=self.scopes, reason=self.reason)
+
+
+async def api_keys(db: ReadDb) -> list[Key]:
+    """List the keys of the business, revoked ones last."""
+    return await db.many(sql.keys, Key)
+
+
+async def add_key(db: Db, by: Actor, new: NewKey) -> tuple[Key, str]:
+    """Make a key; its text is returned this once and kept by nobody."""
+    key_id = opaque()
+    text = texts.key_text(db.business_id, key_id, secret(texts.SECRET_SIZE))
+    key = await db.one(
+        sql.add_key,
+        Key,
+        key_id=key_id,
+        name=new.name,
+        secret_hash=texts.fingerprint(text),
+        scopes=[scope for scope in Scope if scope in new.scopes],
+        reason=checked_reason(new.reason),
+        created_by=by.id,
+    )
+    await events.record(db, by, Kind.key_added, ref=key.id, reason=key.name)
+    return key, text
+
+
+async def revoke_key(db: Db, by: Actor, key_id: UUID) -> Key:
+    """End a key from its next request on; a second time changes nothing."""
+    revoked = await db.maybe(sql.revoke_key, Key, key_id=key_id)
+    if revoked is None:
+        return await db.one(sql.key, Key, key_id=key_id)
+    await events.record(db, by, Kind.key_revoked, ref=key_id, reason=revoked.name)
+    return revoked
+
+
+async def key_of(db: ReadDb, text: texts.KeyText) -> KeyInUse | None:
+    """Return the key if it is in use and the text is exactly its own."""
+    found = await db.maybe(sql.key_in_use, KeyInUse, key_id=text.key_id)
+    if found is None or not texts.same(found.secret_hash, text.hash):
+        return None
+    return found
+
+
+async def use(db: Db, key_id: UUID) -> None:
+    """Note that a key is in use, at most once in a while."""
+    await db.run(sql.use_key, key_id=key_id, stale=db.now - SEEN_EVERY)

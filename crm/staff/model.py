@@ -1,0 +1,266 @@
+"""Who works here and which programs call; what each may do, as one table."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from crm.errors import Conflict, Forbidden, Invalid, Problem, TooMany, Unauthenticated
+from crm.events import Actor
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Reason = Annotated[str, Meta(min_length=3, max_length=500)]
+
+SHORTEST_REASON = 3
+LONGEST_REASON = 500
+
+# One password is one factor (NIST SP 800-63B-4, AAL1), so these are our own bounds: a working day
+# without typing it again, and never longer than to the next day.
+IDLE = timedelta(hours=8)
+ABSOLUTE = timedelta(hours=24)
+# The session and the key say when they were used last, written no oftener than this.
+SEEN_EVERY = timedelta(minutes=1)
+# How long a reason for opening a customer's record counts for that record.
+REASON_COUNTS = timedelta(minutes=15)
+
+# Tries at a password: per address, so that no password is found by guessing; per network, so that
+# one password is not tried on everybody. An office shares one network, hence the second number.
+ATTEMPT_WINDOW = timedelta(minutes=15)
+ADDRESS_ATTEMPTS = 10
+CLIENT_ATTEMPTS = 100
+
+# What a look at each customer of a list gives as its reason.
+LISTED = "list"
+
+
+class Right(StrEnum):
+    """One thing a member may do or not."""
+
+    see_customers = "see_customers"
+    change_customers = "change_customers"
+    export_customers = "export_customers"
+    erase_customers = "erase_customers"
+    see_campaigns = "see_campaigns"
+    write_campaigns = "write_campaigns"
+    send_campaigns = "send_campaigns"
+    import_customers = "import_customers"
+    edit_purposes = "edit_purposes"
+    manage_staff = "manage_staff"
+    manage_keys = "manage_keys"
+    change_business = "change_business"
+    see_audit = "see_audit"
+
+
+class Role(StrEnum):
+    """What a member is here for."""
+
+    owner = "owner"
+    editor = "editor"
+    care = "care"
+    viewer = "viewer"
+
+
+# The whole of it: nothing else in the product asks who may do what.
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.owner: frozenset(Right),
+    Role.editor: frozenset(
+        {
+            Right.see_customers,
+            Right.see_campaigns,
+            Right.write_campaigns,
+            Right.send_campaigns,
+            Right.import_customers,
+            Right.edit_purposes,
+        }
+    ),
+    Role.care: frozenset(
+        {
+            Right.see_customers,
+            Right.change_customers,
+            Right.export_customers,
+            Right.erase_customers,
+            Right.see_campaigns,
+        }
+    ),
+    # A viewer sees numbers, and no customer.
+    Role.viewer: frozenset({Right.see_campaigns}),
+}
+
+# What each role is for, in the words of the page where it is chosen.
+ROLES: dict[Role, str] = {
+    Role.owner: "Everything: staff, keys, business, audit, and all that the others may do.",
+    Role.editor: "Writes and sends campaigns, imports lists, edits purposes, sees customers.",
+    Role.care: "Looks after customers: sees, changes, exports and deletes their records.",
+    Role.viewer: "Sees campaigns and their numbers, and no customer.",
+}
+
+
+class Scope(StrEnum):
+    """One thing an API key may do or not."""
+
+    customers_read = "customers:read"
+    customers_write = "customers:write"
+    consents_read = "consents:read"
+    consents_write = "consents:write"
+    campaigns_read = "campaigns:read"
+    campaigns_write = "campaigns:write"
+    campaigns_send = "campaigns:send"
+    imports_write = "imports:write"
+    purposes_read = "purposes:read"
+    purposes_write = "purposes:write"
+    suppressions_write = "suppressions:write"
+    events_read = "events:read"
+
+
+class SignedOut(Unauthenticated):
+    """Please sign in. A session ends after eight hours without use, and after a day in any case."""
+
+
+class WrongPassword(Unauthenticated):
+    """This address and this password do not belong together. Check both and try again."""
+
+
+class TooManyTries(TooMany):
+    """Too many tries with this address or from this network. Wait, then try again."""
+
+
+class PasswordToReplace(Conflict):
+    """This password was made for one use. Choose one of your own now."""
+
+
+class WeakPassword(Invalid):
+    """Choose another password."""
+
+
+class NotYourRole(Forbidden):
+    """Your role does not include this. An owner can change your role on the staff page."""
+
+
+class UnknownKey(Unauthenticated):
+    """Send a key that exists and is not revoked: `Authorization: Bearer fh_…`."""
+
+
+class ScopeMissing(Forbidden):
+    """The key lacks the scope that this needs."""
+
+
+class ReasonMissing(Forbidden):
+    """Say first why you open this customer's record; the customer can read it."""
+
+
+class AddressTaken(Conflict):
+    """Somebody with this address works here already."""
+
+
+class LastOwner(Conflict):
+    """This is the last owner. Make somebody else an owner first."""
+
+
+class OwnerExists(Conflict):
+    """There is an owner already; she can invite others."""
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A person who works for the business."""
+
+    id: UUID
+    address: str
+    name: str
+    role: Role
+    created_at: datetime
+    disabled_at: datetime | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The member as the one who does something."""
+        return Actor.member(self.id, self.name)
+
+    def may(self, right: Right | str) -> bool:
+        """Say whether the member's role includes this."""
+        return right in RIGHTS[self.role]
+
+
+class NewMember(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whom an owner invites."""
+
+    name: Name
+    address: str
+    role: Role
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A browser in which a member is signed in."""
+
+    token_hash: bytes
+    created_at: datetime
+    seen_at: datetime
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """A program that calls with an API key; `reason` is why it looks at customers."""
+
+    id: UUID
+    name: str
+    scopes: frozenset[Scope]
+    reason: str
+
+    @property
+    def actor(self) -> Actor:
+        """The key as the one who does something."""
+        return Actor.key(self.id, self.name)
+
+    def allows(self, scope: Scope | str) -> bool:
+        """Say whether the key has this scope."""
+        return scope in self.scopes
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """An API key as staff see it: everything but its text, which nobody can see again."""
+
+    id: UUID
+    name: str
+    scopes: list[Scope]
+    reason: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What staff say about a key before it is made."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Meta(min_length=1)]
+    reason: Reason
+
+
+def folded(address: str) -> str:
+    """The form in which two addresses of staff are compared."""
+    return unicodedata.normalize("NFC", address.strip()).lower()
+
+
+def window_of(now: datetime) -> datetime:
+    """The beginning of the window in which tries are counted."""
+    seconds = int(ATTEMPT_WINDOW.total_seconds())
+    return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, tz=now.tzinfo)
+
+
+def wait_after(now: datetime, by_address: int, by_client: int) -> int:
+    """How many seconds to wait after so many tries; 0 lets this one pass."""
+    if by_address <= ADDRESS_ATTEMPTS and by_client <= CLIENT_ATTEMPTS:
+        return 0
+    return max(1, round((window_of(now) + ATTEMPT_WINDOW - now).total_seconds()))
+
+
+def checked_reason(reason: str) -> str:
+    """Return a reason that a customer can make something of, or refuse."""
+    reason = " ".join(reason.split())
+    if SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        return reason
+    sentence = f"Give a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters."
+    raise Invalid(sentence, [Problem("reason", sentence)])

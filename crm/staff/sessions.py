@@ -1,0 +1,150 @@
+"""What is done with sessions: tries are counted, sessions opened, used and closed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from crm import events
+from crm.db import Db, ReadDb
+from crm.events import Actor, Kind
+from crm.ids import secret
+from crm.staff import credentials as texts
+from crm.staff.actions import Credentials, sql
+from crm.staff.model import (
+    ABSOLUTE,
+    ATTEMPT_WINDOW,
+    IDLE,
+    Member,
+    Session,
+    WrongPassword,
+    folded,
+    wait_after,
+    window_of,
+)
+
+_BY_ADDRESS = "sign_in_address"
+_BY_CLIENT = "sign_in_client"
+
+
+class SignedIn(Member, frozen=True, kw_only=True):
+    """A member with the instant at which her session was last seen."""
+
+    seen_at: datetime
+
+    def member(self) -> Member:
+        """The member alone."""
+        return msgspec.convert(self, Member, from_attributes=True)
+
+
+async def count_try(db: Db, address: str, client: str) -> int:
+    """Count a try at a password before it is checked; return the seconds to wait, or 0.
+
+    The caller commits at once and then refuses, so that no refusal takes the count back.
+    """
+    window = window_of(db.now)
+    counts = [
+        await db.one(sql.count_attempt, int, kind=kind, subject=subject, window_start=window)
+        for kind, subject in _subjects(db, address, client)
+    ]
+    return wait_after(db.now, *counts)
+
+
+async def credentials_of(db: ReadDb, address: str) -> Credentials | None:
+    """Return what to check the password of this address against, or None for a stranger's."""
+    return await db.maybe(sql.credentials_by_address, Credentials, folded=folded(address))
+
+
+async def refuse_sign_in(db: Db, member_id: UUID | None) -> None:
+    """Record that somebody gave a wrong password; for an unknown address the same, without id."""
+    await events.record(
+        db, Actor.system(), Kind.member_refused, ref=member_id, reason="wrong password"
+    )
+
+
+async def open_session(
+    db: Db, checked: Credentials, address: str, *, rehashed: str | None = None
+) -> tuple[Member, str]:
+    """Open a session under a token made here, for the password that was checked; forgive tries.
+
+    Refused where the member was disabled or changed her password meanwhile.
+    """
+    token = texts.session_token(db.business_id, secret(texts.SECRET_SIZE))
+    who = await db.maybe(
+        sql.open_session,
+        Member,
+        token_hash=texts.fingerprint(token),
+        member_id=checked.id,
+        checked=checked.password_hash,
+        expires_at=db.now + ABSOLUTE,
+    )
+    if who is None:
+        raise WrongPassword
+    if rehashed is not None:
+        await db.run(sql.set_password, member_id=who.id, password_hash=rehashed)
+    # Only the address: one good password must not forgive a network its tries at others.
+    await db.run(
+        sql.forgive_attempts,
+        kind=_BY_ADDRESS,
+        subject=db.keys.address_hash(db.business_id, folded(address)),
+    )
+    await events.record(db, who.actor, Kind.member_signed_in, ref=who.id)
+    return who, token
+
+
+async def session(db: ReadDb, token: str) -> SignedIn | None:
+    """Return who is signed in by this token, or None."""
+    return await db.maybe(
+        sql.session,
+        SignedIn,
+        token_hash=texts.fingerprint(token),
+        idle_since=db.now - IDLE,
+    )
+
+
+async def see(db: Db, token: str) -> None:
+    """Note that a session is in use."""
+    await db.run(sql.see_session, token_hash=texts.fingerprint(token))
+
+
+async def open_sessions(db: ReadDb, member_id: UUID) -> list[Session]:
+    """List the browsers in which a member is signed in, the one used last first."""
+    return await db.many(
+        sql.sessions_of_member, Session, member_id=member_id, idle_since=db.now - IDLE
+    )
+
+
+async def close(db: Db, token: str) -> None:
+    """End the session of this token, if there is one; nothing is said about whose it was."""
+    await db.run(sql.close_session, token_hash=texts.fingerprint(token))
+
+
+async def sign_out(db: Db, who: Member, token: str) -> None:
+    """End the session of this browser."""
+    await close(db, token)
+    await events.record(db, who.actor, Kind.member_signed_out, ref=who.id)
+
+
+async def close_others(db: Db, who: Member, token: str) -> int:
+    """End every session of a member but this one; return how many."""
+    ended = await db.run(sql.close_sessions, member_id=who.id, but=texts.fingerprint(token))
+    await events.record(db, who.actor, Kind.member_signed_out, ref=who.id, reason="everywhere else")
+    return ended
+
+
+async def sweep(db: Db) -> None:
+    """Delete what has ended: sessions, reasons, and tries of windows long over."""
+    await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)
+    await db.run(sql.drop_old_reasons)
+    await db.run(sql.drop_old_attempts, before=db.now - ATTEMPT_WINDOW - timedelta(hours=1))
+
+
+def _subjects(db: ReadDb, address: str, client: str) -> list[tuple[str, bytes]]:
+    keys, business_id = db.keys, db.business_id
+    return [
+        (_BY_ADDRESS, keys.address_hash(business_id, folded(address))),
+        # A mark before it, so that no address has the fingerprint of a network.
+        (_BY_CLIENT, keys.address_hash(business_id, f"\0network {client}")),
+    ]

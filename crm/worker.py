@@ -1,0 +1,111 @@
+"""The arq process: every job and the whole schedule, one list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from arq import cron
+from arq.typing import WorkerCoroutine
+from arq.worker import Function, Worker, func
+
+from crm.access import jobs as access_jobs
+from crm.campaigns import jobs as campaigns_jobs
+from crm.db import open_database
+from crm.imports import jobs as imports_jobs
+from crm.log import configure, logger
+from crm.mail import jobs as mail_jobs
+from crm.settings import Settings
+from crm.staff import jobs as staff_jobs
+from crm.wakes import Waker, open_pool
+
+_log = logger(__name__)
+
+Job = Callable[..., Awaitable[None]]
+
+# Names are the contract between processes. A campaign's job stops itself well before its timeout.
+JOBS: dict[str, tuple[Job, int]] = {
+    "mail.deliver": (mail_jobs.deliver, 60),
+    "campaigns.fill": (campaigns_jobs.fill, 300),
+    "campaigns.send": (campaigns_jobs.send, 75),
+    "imports.work": (imports_jobs.work, 3600),
+}
+
+# Each of these reads the rows, so that an emptied Redis loses nothing; seconds between two runs.
+SCHEDULE: dict[str, tuple[Job, int]] = {
+    "mail.sweep": (mail_jobs.sweep, 5),
+    "campaigns.sweep": (campaigns_jobs.sweep, 5),
+    "imports.sweep": (imports_jobs.sweep, 15),
+    "access.tidy": (access_jobs.tidy, 60),
+    "staff.tidy": (staff_jobs.tidy, 60),
+}
+
+
+async def work(settings: Settings, stopping: asyncio.Event | None = None) -> None:
+    """Work until stopped; a lost Redis is waited for, and every claim is settled before leaving."""
+    configure(settings.log_level)
+    pool = await open_pool(settings.redis_url)
+    async with open_database(settings.database_url, settings.keys(), wake=Waker(pool)) as database:
+        worker = Worker(
+            functions=[_function(name, job, seconds) for name, (job, seconds) in JOBS.items()],
+            cron_jobs=[_repeated(name, job, every) for name, (job, every) in SCHEDULE.items()],
+            redis_pool=pool,
+            ctx={"database": database, "settings": settings},
+            job_serializer=msgspec.msgpack.encode,
+            job_deserializer=msgspec.msgpack.decode,
+            handle_signals=stopping is None,
+            max_jobs=16,
+            poll_delay=0.05,
+            keep_result=0,
+            max_tries=3,
+            job_completion_wait=0,
+            health_check_interval=10,
+            log_results=False,
+        )
+        try:
+            if stopping is None:
+                await worker.async_run()
+            else:
+                await _until(worker, stopping)
+        finally:
+            await worker.close()
+
+
+async def _until(worker: Worker, stopping: asyncio.Event) -> None:
+    running = asyncio.create_task(worker.async_run())
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    running.cancel()
+    await asyncio.gather(running, waiting, return_exceptions=True)
+
+
+def _function(name: str, job: Job, seconds: int) -> Function:
+    # A result kept would block the next job of the same id.
+    return func(_quiet(name, job), name=name, timeout=seconds, keep_result=0, max_tries=3)
+
+
+def _repeated(name: str, job: Job, every: int) -> Any:
+    return cron(
+        _quiet(name, job),
+        name=name,
+        second=set(range(0, 60, every)) if every < 60 else 0,  # noqa: PLR2004  (a minute)
+        unique=True,
+        timeout=max(every * 4, 30),
+        keep_result=0,
+    )
+
+
+def _quiet(name: str, job: Job) -> WorkerCoroutine:
+    """Log a failure by its place only: arq would write arguments and messages."""
+
+    async def run(ctx: dict[str, Any], *args: str) -> None:
+        try:
+            await job(ctx, *args)
+        except Exception:
+            _log.exception("job_failed", job=name)
+
+    run.__qualname__ = name
+    return run

@@ -1,0 +1,457 @@
+-- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry.
+
+-- name: add_campaign
+-- A new draft.
+INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, preheader, source, format,
+                          created_by, created_at, changed_at)
+VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
+        :created_by, :now, :now)
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+
+-- name: campaign
+-- One campaign.
+SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: campaign_locked
+-- One campaign, held until its new state is written.
+SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   FOR UPDATE;
+
+-- name: campaigns_before
+-- Campaigns by pages, newest first.
+SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id < :before
+ ORDER BY campaign_id DESC
+ LIMIT :limit;
+
+-- name: change_campaign
+-- The text of a draft, if it is still the version that was read.
+UPDATE crm.campaign
+   SET purpose_id = :purpose_id, subject = :subject, preheader = :preheader, source = :source,
+       format = :format, version = version + 1, changed_at = :now
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND version = :version
+   AND state = 'draft'
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+
+-- name: move_campaign
+-- From one state to another; no row if another was first.
+UPDATE crm.campaign
+   SET state = :state, changed_at = :now,
+       approved_by = coalesce(:approved_by, approved_by),
+       scheduled_at = coalesce(:scheduled_at, scheduled_at),
+       started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
+       ended_at = CASE WHEN :state::text IN ('done', 'cancelled') THEN :now ELSE ended_at END
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state = ANY (:from_states::text[])
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+
+-- name: audience_by_reason
+-- How many of a purpose's customers would get a campaign now (no reason), and why others not.
+SELECT crm.exclusion(s.status, s.valid_until, u.scope, c.restricted_at, c.erased_at, :now)
+         AS reason,
+       count(*) AS customers
+  FROM crm.consent s
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
+  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
+ WHERE s.business_id = :business_id
+   AND s.purpose_id = :purpose_id
+ GROUP BY 1
+ ORDER BY 2 DESC;
+
+-- name: sample_customer
+-- Somebody who would get it: for the preview.
+SELECT s.customer_id
+  FROM crm.consent s
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
+ WHERE s.business_id = :business_id
+   AND s.purpose_id = :purpose_id
+   AND s.status IN ('given', 'renewed')
+   AND c.name <> ''
+ ORDER BY s.customer_id
+ LIMIT 1;
+
+-- name: campaign_to_fill
+-- A campaign whose deliveries are being written, held against a second writer; none if one is
+-- at it already, or it has been cancelled.
+SELECT purpose_id, filled_to, filled_by
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state = 'starting'
+   FOR UPDATE SKIP LOCKED;
+
+-- name: write_deliveries
+-- The next piece of the audience, in the order of the key: each customer waits or is excluded
+-- with the reason. Says how many, and the last customer looked at.
+WITH piece AS MATERIALIZED (
+  SELECT s.customer_id, s.status, s.valid_until, s.event_id, s.notice_id
+    FROM crm.consent s
+   WHERE s.business_id = :business_id
+     AND s.purpose_id = :purpose_id
+     AND s.customer_id > :after
+   ORDER BY s.customer_id
+   LIMIT :size
+), judged AS MATERIALIZED (
+  SELECT p.customer_id, p.event_id, p.notice_id,
+         crm.exclusion(p.status, p.valid_until, u.scope, c.restricted_at, c.erased_at, :now)
+           AS reason
+    FROM piece p
+    JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = p.customer_id
+    LEFT JOIN crm.suppression u
+      ON u.business_id = :business_id AND u.address_hash = c.address_hash
+), written AS (
+  INSERT INTO crm.delivery (business_id, campaign_id, customer_id, state, reason, event_id,
+                            notice_id)
+  SELECT :business_id, :campaign_id, j.customer_id,
+         CASE WHEN j.reason IS NULL THEN 'waiting' ELSE 'excluded' END, j.reason,
+         CASE WHEN j.reason IS NULL THEN j.event_id END,
+         CASE WHEN j.reason IS NULL THEN j.notice_id END
+    FROM judged j
+  ON CONFLICT (business_id, campaign_id, customer_id) DO NOTHING
+  RETURNING state
+)
+SELECT count(*) FILTER (WHERE w.state = 'waiting')::integer AS waiting,
+       count(*) FILTER (WHERE w.state = 'excluded')::integer AS excluded,
+       (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p) AS last
+  FROM written w;
+
+-- name: add_lease
+-- The range of deliveries just written.
+INSERT INTO crm.lease (business_id, campaign_id, number, low, high, cursor, due_at, waiting,
+                       excluded, open)
+VALUES (:business_id, :campaign_id,
+        (SELECT count(*) FROM crm.lease l
+          WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id),
+        :low, :high, :low, :now, :waiting, :excluded, :waiting > 0);
+
+-- name: filled_to
+-- How far deliveries are written.
+UPDATE crm.campaign SET filled_to = :filled_to
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: filled
+-- All deliveries are written, by this transaction or an older one.
+UPDATE crm.campaign SET filled_by = pg_current_xact_id()::text::bigint
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state = 'starting'
+   AND filled_by IS NULL;
+
+-- name: begin_sending
+-- Starts claiming once every transaction has ended that could not see all the deliveries: a
+-- withdrawal among them would have left its customer's delivery waiting.
+UPDATE crm.campaign SET state = 'sending', changed_at = :now
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state = 'starting'
+   AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint > filled_by;
+
+-- name: analyze_deliveries
+-- Fresh statistics, without which a claim sorts the whole campaign.
+SELECT crm.analyze_deliveries();
+
+-- name: take_lease
+-- A range with something to do that nobody holds, or whose holder has gone quiet; what such a
+-- holder left on its way is settled even when the campaign has been paused or cancelled since.
+UPDATE crm.lease l
+   SET holder = :holder, epoch = l.epoch + 1, expires_at = :expires_at
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = (
+     SELECT f.number
+       FROM crm.lease f
+       JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = f.campaign_id
+        AND (c.state = 'sending' OR f.sending > 0)
+      WHERE f.business_id = :business_id
+        AND f.campaign_id = :campaign_id
+        AND f.open
+        AND f.due_at <= :now
+        AND (f.expires_at IS NULL OR f.expires_at < :now)
+      ORDER BY f.number
+      LIMIT 1
+        FOR UPDATE OF f SKIP LOCKED)
+RETURNING l.number, l.low, l.high, l.cursor, l.epoch, l.sending;
+
+-- name: doubt_deliveries
+-- What a holder that has gone left claimed: handed over or not, nobody knows. Not sent again.
+UPDATE crm.delivery
+   SET state = 'uncertain', done_at = :now, reply = 'the worker was gone before the answer'
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :low
+   AND customer_id <= :high
+   AND state = 'sending';
+
+-- name: hold_lease
+-- Keeps the range for a while longer and says what the campaign is doing; no row if the range
+-- was taken over. It locks the range before any delivery, as a withdrawal does.
+UPDATE crm.lease l
+   SET expires_at = :expires_at
+  FROM crm.campaign c
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = :number
+   AND l.epoch = :epoch
+   AND c.business_id = :business_id
+   AND c.campaign_id = l.campaign_id
+RETURNING c.state;
+
+-- name: record_outcomes
+-- What became of deliveries on their way; only those still on their way.
+UPDATE crm.delivery d
+   SET state = o.state, code = o.code, reply = o.reply,
+       attempt = d.attempt - o.untried,
+       done_at = CASE WHEN o.state <> 'waiting' THEN :now::timestamptz END
+  FROM unnest(:customer_ids::uuid[], :states::text[], :codes::smallint[], :replies::text[],
+              :untried::smallint[])
+         AS o (customer_id, state, code, reply, untried)
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id = o.customer_id
+   AND d.state = 'sending'
+RETURNING d.state;
+
+-- name: retry_later
+-- What could not go now is looked at again when it is due.
+INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at)
+SELECT :business_id, :campaign_id, r.customer_id, r.due_at
+  FROM unnest(:customer_ids::uuid[], :due_ats::timestamptz[]) AS r (customer_id, due_at)
+ON CONFLICT (business_id, campaign_id, customer_id) DO UPDATE SET due_at = excluded.due_at;
+
+-- name: next_waiting
+-- The next customers of a range, along the key.
+SELECT d.customer_id
+  FROM crm.delivery d
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id > :cursor
+   AND d.customer_id <= :high
+   AND d.state = 'waiting'
+ ORDER BY d.customer_id
+ LIMIT :size;
+
+-- name: take_retries
+-- Customers of a range whose next try is due.
+DELETE FROM crm.retry r
+ WHERE r.business_id = :business_id
+   AND r.campaign_id = :campaign_id
+   AND r.customer_id = ANY (ARRAY(
+     SELECT f.customer_id FROM crm.retry f
+      WHERE f.business_id = :business_id
+        AND f.campaign_id = :campaign_id
+        AND f.customer_id > :low
+        AND f.customer_id <= :high
+        AND f.due_at <= :now
+      ORDER BY f.due_at
+      LIMIT :size))
+RETURNING r.customer_id;
+
+-- name: claim_deliveries
+-- Promise 2, second half: the warrant is looked at in the statement that takes the delivery. A row
+-- that a withdrawal has just excluded is not waiting any more when its lock is free.
+UPDATE crm.delivery d
+   SET state = CASE WHEN x.reason IS NULL THEN 'sending' ELSE 'excluded' END,
+       reason = x.reason,
+       event_id = coalesce(s.event_id, d.event_id), notice_id = coalesce(s.notice_id, d.notice_id),
+       attempt = d.attempt + 1, claimed_at = :now
+  FROM crm.customer c
+  LEFT JOIN crm.consent_now s ON s.business_id = :business_id
+       AND s.purpose_id = :purpose_id AND s.customer_id = c.customer_id
+  LEFT JOIN crm.suppression u ON u.business_id = :business_id
+       AND u.address_hash = c.address_hash
+ CROSS JOIN LATERAL (
+   SELECT crm.exclusion(s.status, s.valid_until, u.scope, c.restricted_at, c.erased_at, :now)
+            AS reason) x
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id = ANY (:customer_ids::uuid[])
+   AND d.state = 'waiting'
+   AND c.business_id = :business_id
+   AND c.customer_id = d.customer_id
+RETURNING d.customer_id, d.state, d.attempt, coalesce(c.address, '') AS address, c.name,
+          c.address_hash;
+
+-- name: merge_values
+-- The declared attributes of some customers, for merge fields.
+SELECT v.customer_id, v.name, v.text_value AS value
+  FROM crm.attribute_value v
+ WHERE v.business_id = :business_id
+   AND v.customer_id = ANY (:customer_ids::uuid[])
+   AND v.name = ANY (:names::text[]);
+
+-- name: declared_attributes
+-- The names that merge fields may use.
+SELECT a.name FROM crm.attribute a WHERE a.business_id = :business_id ORDER BY a.name;
+
+-- name: count_lease
+-- Moves the range's cursor and its counts in the transaction that changed the rows.
+UPDATE crm.lease
+   SET cursor = :cursor, waiting = waiting + :waiting, sending = sending + :sending,
+       sent = sent + :sent, failed = failed + :failed, excluded = excluded + :excluded,
+       uncertain = uncertain + :uncertain
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND number = :number
+   AND epoch = :epoch;
+
+-- name: leave_lease
+-- Lets a range go: closed when nothing waits, otherwise due when its next retry is.
+UPDATE crm.lease l
+   SET holder = NULL, expires_at = NULL, open = l.waiting + l.sending > 0,
+       due_at = CASE WHEN l.cursor < l.high THEN :now ELSE coalesce(
+         (SELECT min(r.due_at) FROM crm.retry r
+           WHERE r.business_id = :business_id AND r.campaign_id = :campaign_id
+             AND r.customer_id > l.low AND r.customer_id <= l.high), :now) END
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = :number
+   AND l.epoch = :epoch
+RETURNING l.open;
+
+-- name: finish_campaign
+-- Ends a campaign of which nothing waits and nothing is on its way.
+UPDATE crm.campaign c
+   SET state = 'done', ended_at = :now, changed_at = :now
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = :campaign_id
+   AND c.state = 'sending'
+   AND NOT EXISTS (SELECT FROM crm.lease l
+                    WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id
+                      AND l.open);
+
+-- name: lock_leases
+-- All ranges of a campaign, held in the order of their key.
+SELECT l.number
+  FROM crm.lease l
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+ ORDER BY l.number
+   FOR UPDATE;
+
+-- name: cancel_deliveries
+-- Takes out what still waits; the ranges are held. Their counts follow in the same statement.
+WITH cancelled AS (
+  UPDATE crm.delivery d
+     SET state = 'excluded', reason = 'cancelled'
+   WHERE d.business_id = :business_id
+     AND d.campaign_id = :campaign_id
+     AND d.state = 'waiting'
+  RETURNING d.customer_id
+), per_range AS (
+  SELECT l.number, count(*)::integer AS customers
+    FROM cancelled x
+    JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = :campaign_id
+     AND l.low < x.customer_id AND l.high >= x.customer_id
+   GROUP BY l.number
+)
+UPDATE crm.lease l
+   SET waiting = l.waiting - p.customers, excluded = l.excluded + p.customers,
+       open = l.sending > 0
+  FROM per_range p
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = p.number;
+
+-- name: drop_retries
+-- Nothing of a cancelled campaign is tried again.
+DELETE FROM crm.retry WHERE business_id = :business_id AND campaign_id = :campaign_id;
+
+-- name: counts
+-- The sums over ranges: cheap, and equal to a count of rows.
+SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(sending), 0)::bigint AS sending,
+       coalesce(sum(sent), 0)::bigint AS sent, coalesce(sum(failed), 0)::bigint AS failed,
+       coalesce(sum(excluded), 0)::bigint AS excluded,
+       coalesce(sum(uncertain), 0)::bigint AS uncertain
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: count_rows
+-- The same by counting every delivery, with the reason of those excluded.
+SELECT state, reason, count(*) AS customers
+  FROM crm.delivery
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+ GROUP BY state, reason
+ ORDER BY state, reason;
+
+-- name: deliveries_in_state
+-- Deliveries of a campaign in one state, by pages.
+SELECT customer_id, state, reason, event_id, notice_id, attempt, claimed_at, done_at, code, reply,
+       resolved_by
+  FROM crm.delivery
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :after
+   AND state = :state
+ ORDER BY customer_id
+ LIMIT :limit;
+
+-- name: delivery_of_customer
+-- One campaign to one customer.
+SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.notice_id,
+       d.done_at
+  FROM crm.delivery d
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id = :customer_id;
+
+-- name: deliveries_of_customer
+-- Every campaign to one customer, newest first.
+SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.notice_id,
+       d.done_at
+  FROM crm.delivery d
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+ WHERE d.business_id = :business_id
+   AND d.customer_id = :customer_id
+ ORDER BY d.campaign_id DESC;
+
+-- name: resolve_delivery
+-- A member of staff says what became of an uncertain delivery (promise 3).
+UPDATE crm.delivery
+   SET state = :state, resolved_by = :resolved_by, done_at = :now
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id = :customer_id
+   AND state = 'uncertain'
+RETURNING customer_id;
+
+-- name: count_resolved
+-- The range's counts follow a resolved delivery.
+UPDATE crm.lease
+   SET uncertain = uncertain - 1,
+       sent = sent + CASE WHEN :state::text = 'sent' THEN 1 ELSE 0 END,
+       failed = failed + CASE WHEN :state::text = 'failed' THEN 1 ELSE 0 END
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND low < :customer_id
+   AND high >= :customer_id;
+
+-- name: lock_lease_of
+-- The range a customer's delivery is in, held before the delivery.
+SELECT number
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND low < :customer_id
+   AND high >= :customer_id
+   FOR UPDATE;

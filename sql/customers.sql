@@ -1,0 +1,332 @@
+-- Every statement of crm/customers.
+-- Owns: customer, attribute, attribute_value, interaction_kind, interaction.
+
+-- name: add_customer
+-- A new customer; no row where the address or the external id is taken.
+INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
+                          external_id, source, created_at, changed_at)
+VALUES (:business_id, :customer_id, :address, :folded, :address_hash, :name, :locale,
+        :external_id, :source, :now, :now)
+ON CONFLICT DO NOTHING
+RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at;
+
+-- name: add_customers
+-- Those of these customers whose address is new; the index decides, whoever else is adding.
+INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
+                          source, import_id, created_at, changed_at)
+SELECT :business_id, new.customer_id, new.address, new.folded, new.address_hash, new.name,
+       new.locale, :source, :import_id, :now, :now
+  FROM unnest(:customer_ids::uuid[], :addresses::text[], :folded::text[],
+              :address_hashes::bytea[], :names::text[], :locales::text[])
+       AS new (customer_id, address, folded, address_hash, name, locale)
+ON CONFLICT (business_id, folded) DO NOTHING
+RETURNING customer_id AS id, folded, name, locale, restricted_at;
+
+-- name: known_customers
+-- Those of these folded addresses that belong to somebody, in one look.
+SELECT customer_id AS id, folded, name, locale, restricted_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND folded = ANY (:folded::text[]);
+
+-- name: fill_customers
+-- Names and locales that were empty; what somebody entered is never overwritten.
+UPDATE crm.customer AS c
+   SET name = CASE WHEN c.name = '' THEN fill.name ELSE c.name END,
+       locale = CASE WHEN c.locale = '' THEN fill.locale ELSE c.locale END,
+       version = c.version + 1,
+       changed_at = :now
+  FROM unnest(:customer_ids::uuid[], :names::text[], :locales::text[])
+       AS fill (customer_id, name, locale)
+ WHERE c.business_id = :business_id
+   AND c.customer_id = fill.customer_id
+   AND c.erased_at IS NULL
+   AND (c.name = '' AND fill.name <> '' OR c.locale = '' AND fill.locale <> '');
+
+-- name: customer
+-- One living customer.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL;
+
+-- name: customer_locked
+-- One living customer, held until the change that follows is written.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL
+   FOR UPDATE;
+
+-- name: customers_by_ids
+-- These customers, tombstones of erased ones among them.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[]);
+
+-- name: customer_by_folded
+-- Whose address this is.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND folded = :folded;
+
+-- name: customer_by_address_hash
+-- Whose address has this fingerprint, which is all that a link carries.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash;
+
+-- name: customer_by_external_id
+-- Who is called this in the business's own systems.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND external_id = :external_id;
+
+-- name: customers_before
+-- Living customers, the newest first, by pages.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND (created_at, customer_id) < (:created_at::timestamptz, :customer_id::uuid)
+   AND erased_at IS NULL
+ ORDER BY created_at DESC, customer_id DESC
+ LIMIT :limit;
+
+-- name: customers_by_prefix
+-- Living customers whose folded address begins so, by the index.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND folded >= :low
+   AND folded < :high
+ ORDER BY folded
+ LIMIT :limit;
+
+-- name: customers_by_name
+-- Living customers one of whose names begins so.
+-- Names have no index: this reads the customers of one business, about 50 ms for 100,000.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND erased_at IS NULL
+   AND position(' ' || :word IN ' ' || lower(name)) > 0
+ ORDER BY name, customer_id
+ LIMIT :limit;
+
+-- name: change_customer
+-- What may change of a customer; a changed row has the next version.
+UPDATE crm.customer
+   SET name = :name, locale = :locale, external_id = :external_id,
+       version = version + 1, changed_at = :now
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL
+RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at;
+
+-- name: restrict_customer
+-- Freezes or frees a customer's data (Art. 18 GDPR).
+UPDATE crm.customer
+   SET restricted_at = :restricted_at, version = version + 1, changed_at = :now
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL
+RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at;
+
+-- name: declare_attribute
+-- A declaration, new or in place of an earlier one of the same type; no row for another type.
+INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, retention, declared_at)
+VALUES (:business_id, :name, :label, :type, :purpose, :retention, :now)
+ON CONFLICT (business_id, name) DO UPDATE
+   SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
+       declared_at = excluded.declared_at
+ WHERE a.type = excluded.type
+RETURNING name, label, type, purpose, retention, declared_at;
+
+-- name: attributes
+-- Every declared attribute.
+SELECT name, label, type, purpose, retention, declared_at
+  FROM crm.attribute
+ WHERE business_id = :business_id
+ ORDER BY name;
+
+-- name: set_values
+-- Values of one or many customers, in place of earlier ones; an erased customer gets none.
+INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
+                                 boolean, set_at)
+SELECT :business_id, given.customer_id, given.name, given.text_value, given.number, given.date,
+       given.boolean, :now
+  FROM unnest(:customer_ids::uuid[], :names::text[], :texts::text[], :numbers::numeric[],
+              :dates::date[], :booleans::boolean[])
+       AS given (customer_id, name, text_value, number, date, boolean)
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = given.customer_id
+                     AND c.erased_at IS NULL
+   -- An erasure under way is waited for, and then nothing is set.
+   FOR KEY SHARE OF c
+ON CONFLICT (business_id, customer_id, name) DO UPDATE
+   SET text_value = excluded.text_value, number = excluded.number, date = excluded.date,
+       boolean = excluded.boolean, set_at = excluded.set_at;
+
+-- name: fill_values
+-- Values that customers do not have yet; what is there stays.
+INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
+                                 boolean, set_at)
+SELECT :business_id, given.customer_id, given.name, given.text_value, given.number, given.date,
+       given.boolean, :now
+  FROM unnest(:customer_ids::uuid[], :names::text[], :texts::text[], :numbers::numeric[],
+              :dates::date[], :booleans::boolean[])
+       AS given (customer_id, name, text_value, number, date, boolean)
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = given.customer_id
+                     AND c.erased_at IS NULL
+   -- An erasure under way is waited for, and then nothing is set.
+   FOR KEY SHARE OF c
+ON CONFLICT (business_id, customer_id, name) DO NOTHING;
+
+-- name: drop_values
+-- Takes some values of one customer away.
+DELETE FROM crm.attribute_value
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND name = ANY (:names::text[]);
+
+-- name: values_of_customer
+-- What we hold of one customer besides name and address, with what for and how long.
+SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, v.set_at
+  FROM crm.attribute_value v
+  JOIN crm.attribute a ON a.business_id = v.business_id AND a.name = v.name
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+ ORDER BY v.name;
+
+-- name: lapse_values
+-- Deletes values whose retention is over (promise 13).
+DELETE FROM crm.attribute_value AS v
+ USING crm.attribute a
+ WHERE v.business_id = :business_id
+   AND a.business_id = :business_id
+   AND a.name = v.name
+   AND v.set_at + a.retention::interval <= :now::timestamptz;
+
+-- name: declare_kind
+-- A kind of interaction, new or in place of an earlier declaration.
+INSERT INTO crm.interaction_kind (business_id, name, label, purpose, retention, declared_at)
+VALUES (:business_id, :name, :label, :purpose, :retention, :now)
+ON CONFLICT (business_id, name) DO UPDATE
+   SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
+       declared_at = excluded.declared_at
+RETURNING name, label, purpose, retention, declared_at;
+
+-- name: declare_kind_once
+-- A kind of interaction that every business has, unless it has declared its own.
+INSERT INTO crm.interaction_kind (business_id, name, label, purpose, retention, declared_at)
+VALUES (:business_id, :name, :label, :purpose, :retention, :now)
+ON CONFLICT (business_id, name) DO NOTHING;
+
+-- name: kinds
+-- Every declared kind of interaction.
+SELECT name, label, purpose, retention, declared_at
+  FROM crm.interaction_kind
+ WHERE business_id = :business_id
+ ORDER BY name;
+
+-- name: kind
+-- One kind of interaction.
+SELECT name, label, purpose, retention, declared_at
+  FROM crm.interaction_kind
+ WHERE business_id = :business_id
+   AND name = :name;
+
+-- name: add_interaction
+-- Something that happened.
+INSERT INTO crm.interaction (business_id, interaction_id, customer_id, kind, at, title, detail,
+                             amount, currency, actor_kind, actor_name, recorded_at)
+VALUES (:business_id, :interaction_id, :customer_id, :kind, :at, :title, :detail, :amount,
+        :currency, :actor_kind, :actor_name, :now)
+RETURNING interaction_id AS id, customer_id, kind, :label::text AS label, at, title, detail,
+          amount, currency, actor_kind, actor_name, recorded_at;
+
+-- name: interactions_before
+-- What happened with one customer, newest first, by pages.
+SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
+       i.currency, i.actor_kind, i.actor_name, i.recorded_at
+  FROM crm.interaction i
+  JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
+ WHERE i.business_id = :business_id
+   AND i.customer_id = :customer_id
+   AND (i.at, i.interaction_id) < (:at::timestamptz, :interaction_id::uuid)
+ ORDER BY i.at DESC, i.interaction_id DESC
+ LIMIT :limit;
+
+-- name: interactions_of_customer
+-- Everything that happened with one customer, oldest first.
+SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
+       i.currency, i.actor_kind, i.actor_name, i.recorded_at
+  FROM crm.interaction i
+  JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
+ WHERE i.business_id = :business_id
+   AND i.customer_id = :customer_id
+ ORDER BY i.at, i.interaction_id;
+
+-- name: lapse_interactions
+-- Deletes interactions whose retention is over (promise 13).
+DELETE FROM crm.interaction AS i
+ USING crm.interaction_kind k
+ WHERE i.business_id = :business_id
+   AND k.business_id = :business_id
+   AND k.name = i.kind
+   AND i.at + k.retention::interval <= :now::timestamptz;
+
+-- name: derived_of_customer
+-- What is kept of a customer for comparing and joining: for the export.
+SELECT folded, address_hash, import_id
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL;
+
+-- name: customer_to_erase
+-- The fingerprint of a customer, living or erased already, held until the row is emptied.
+SELECT customer_id, address_hash
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   FOR UPDATE;
+
+-- name: erase_customer
+-- Empties a customer's row: a tombstone, so that deliveries keep their state and sums hold.
+UPDATE crm.customer
+   SET address = NULL, folded = NULL, address_hash = NULL, name = '', locale = '',
+       external_id = NULL, import_id = NULL, restricted_at = NULL, version = version + 1,
+       changed_at = :now, erased_at = :now
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL;
+
+-- name: erase_values
+-- Every value of an erased customer.
+DELETE FROM crm.attribute_value
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: erase_interactions
+-- Every interaction with an erased customer.
+DELETE FROM crm.interaction
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;

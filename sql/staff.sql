@@ -1,0 +1,211 @@
+-- Every statement of crm/staff. Owns: member, session, look_reason, api_key, attempt.
+
+-- name: members
+-- Who works here, those who may still sign in first.
+SELECT member_id AS id, address, name, role, created_at, disabled_at
+  FROM crm.member
+ WHERE business_id = :business_id
+ ORDER BY disabled_at IS NOT NULL, name, member_id;
+
+-- name: member
+-- One member by id.
+SELECT member_id AS id, address, name, role, created_at, disabled_at
+  FROM crm.member
+ WHERE business_id = :business_id AND member_id = :member_id;
+
+-- name: add_member
+-- A new member; no row where the address is taken.
+INSERT INTO crm.member (business_id, member_id, address, folded, name, role, password_hash,
+                        created_at)
+VALUES (:business_id, :member_id, :address, :folded, :name, :role, :password_hash, :now)
+ON CONFLICT ON CONSTRAINT member_one_per_address DO NOTHING
+RETURNING member_id AS id, address, name, role, created_at, disabled_at;
+
+-- name: active_owners_locked
+-- The owners who may sign in, locked: whoever takes one away waits for whoever takes another.
+SELECT member_id
+  FROM crm.member
+ WHERE business_id = :business_id AND role = 'owner' AND disabled_at IS NULL
+ ORDER BY member_id
+   FOR UPDATE;
+
+-- name: set_role
+-- What a member may do from now on.
+UPDATE crm.member SET role = :role
+ WHERE business_id = :business_id AND member_id = :member_id
+RETURNING member_id AS id, address, name, role, created_at, disabled_at;
+
+-- name: disable_member
+-- The member signs in no more; the first instant stays.
+UPDATE crm.member SET disabled_at = coalesce(disabled_at, :now)
+ WHERE business_id = :business_id AND member_id = :member_id
+RETURNING member_id AS id, address, name, role, created_at, disabled_at;
+
+-- name: enable_member
+-- The member may sign in again.
+UPDATE crm.member SET disabled_at = NULL
+ WHERE business_id = :business_id AND member_id = :member_id
+RETURNING member_id AS id, address, name, role, created_at, disabled_at;
+
+-- name: credentials_by_address
+-- Whose password to check; those who were disabled have none.
+SELECT member_id AS id, password_hash
+  FROM crm.member
+ WHERE business_id = :business_id AND folded = :folded AND disabled_at IS NULL;
+
+-- name: credentials
+-- The password of one member, to check it again before it is changed.
+SELECT member_id AS id, password_hash
+  FROM crm.member
+ WHERE business_id = :business_id AND member_id = :member_id AND disabled_at IS NULL;
+
+-- name: set_password
+-- A new password in place of whatever was there.
+UPDATE crm.member SET password_hash = :password_hash
+ WHERE business_id = :business_id AND member_id = :member_id;
+
+-- name: replace_password
+-- A new password in place of exactly the one that was checked.
+UPDATE crm.member SET password_hash = :password_hash
+ WHERE business_id = :business_id AND member_id = :member_id
+   AND password_hash = :checked AND disabled_at IS NULL;
+
+-- name: open_session
+-- A session for a member whose password is still the one that was checked; no row otherwise.
+WITH opened AS (
+  INSERT INTO crm.session (business_id, token_hash, member_id, created_at, seen_at, expires_at)
+  SELECT business_id, :token_hash, member_id, :now, :now, :expires_at
+    FROM crm.member
+   WHERE business_id = :business_id AND member_id = :member_id
+     AND password_hash = :checked AND disabled_at IS NULL
+     FOR SHARE
+  RETURNING business_id, member_id
+)
+SELECT member_id AS id, address, name, role, created_at, disabled_at
+  FROM opened JOIN crm.member USING (business_id, member_id);
+
+-- name: session
+-- Who is signed in by this token: not disabled, not idle for too long, not for too long at all.
+SELECT member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at, s.seen_at
+  FROM crm.session s JOIN crm.member m USING (business_id, member_id)
+ WHERE s.business_id = :business_id AND s.token_hash = :token_hash
+   AND s.expires_at > :now AND s.seen_at > :idle_since AND m.disabled_at IS NULL;
+
+-- name: sessions_of_member
+-- Where else a member is signed in.
+SELECT token_hash, created_at, seen_at
+  FROM crm.session
+ WHERE business_id = :business_id AND member_id = :member_id
+   AND expires_at > :now AND seen_at > :idle_since
+ ORDER BY seen_at DESC;
+
+-- name: see_session
+-- The session was used; written at most once in a while.
+UPDATE crm.session SET seen_at = :now
+ WHERE business_id = :business_id AND token_hash = :token_hash AND seen_at < :now;
+
+-- name: close_session
+-- The session of one browser ends.
+DELETE FROM crm.session
+ WHERE business_id = :business_id AND token_hash = :token_hash;
+
+-- name: close_sessions
+-- Every session of a member ends, but for one that may be kept.
+DELETE FROM crm.session
+ WHERE business_id = :business_id AND member_id = :member_id
+   AND token_hash IS DISTINCT FROM :but::bytea;
+
+-- name: drop_old_sessions
+-- Sessions that nobody can use any more.
+DELETE FROM crm.session
+ WHERE business_id = :business_id AND (expires_at <= :now OR seen_at <= :idle_since);
+
+-- name: reason_for
+-- Why a member opens this customer's record, if that was said and still counts.
+SELECT reason
+  FROM crm.look_reason
+ WHERE business_id = :business_id AND member_id = :member_id AND customer_id = :customer_id
+   AND expires_at > :now;
+
+-- name: give_reason
+-- Why a member opens this customer's record; the newest reason counts.
+INSERT INTO crm.look_reason (business_id, member_id, customer_id, reason, expires_at)
+VALUES (:business_id, :member_id, :customer_id, :reason, :expires_at)
+ON CONFLICT (business_id, member_id, customer_id)
+DO UPDATE SET reason = excluded.reason, expires_at = excluded.expires_at;
+
+-- name: reasons_about
+-- What staff have said just now about why they open one customer's record.
+SELECT reason, expires_at
+  FROM crm.look_reason
+ WHERE business_id = :business_id AND customer_id = :customer_id
+ ORDER BY expires_at;
+
+-- name: forget_reasons
+-- What staff said about one customer, deleted with the customer.
+DELETE FROM crm.look_reason
+ WHERE business_id = :business_id AND customer_id = :customer_id;
+
+-- name: drop_old_reasons
+-- Reasons that count no more; what was said stands in the events.
+DELETE FROM crm.look_reason
+ WHERE business_id = :business_id AND expires_at <= :now;
+
+-- name: add_key
+-- A new API key; of its text only a hash is kept.
+INSERT INTO crm.api_key (business_id, key_id, name, secret_hash, scopes, reason, created_by,
+                         created_at)
+VALUES (:business_id, :key_id, :name, :secret_hash, :scopes, :reason, :created_by, :now)
+RETURNING key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at;
+
+-- name: keys
+-- The keys of the business, those that work first.
+SELECT key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at
+  FROM crm.api_key
+ WHERE business_id = :business_id
+ ORDER BY revoked_at IS NOT NULL, name, key_id;
+
+-- name: key_in_use
+-- A key that is not revoked, with the hash its text must have.
+SELECT key_id AS id, name, scopes, reason, secret_hash, last_used_at
+  FROM crm.api_key
+ WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL;
+
+-- name: use_key
+-- The key was used; a request that finds the row locked leaves it to whoever holds it.
+UPDATE crm.api_key SET last_used_at = :now
+ WHERE business_id = :business_id
+   AND key_id = (SELECT key_id FROM crm.api_key
+                  WHERE business_id = :business_id AND key_id = :key_id
+                    AND (last_used_at IS NULL OR last_used_at < :stale)
+                    FOR UPDATE SKIP LOCKED);
+
+-- name: revoke_key
+-- The key works no more; the first instant stays.
+UPDATE crm.api_key SET revoked_at = :now
+ WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
+RETURNING key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at;
+
+-- name: key
+-- One key by id.
+SELECT key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at
+  FROM crm.api_key
+ WHERE business_id = :business_id AND key_id = :key_id;
+
+-- name: count_attempt
+-- One more try in this window; returns how many there were with it.
+INSERT INTO crm.attempt (business_id, kind, subject, window_start, count)
+VALUES (:business_id, :kind, :subject, :window_start, 1)
+ON CONFLICT (business_id, kind, subject, window_start)
+DO UPDATE SET count = attempt.count + 1
+RETURNING count;
+
+-- name: forgive_attempts
+-- The tries for this subject were those of its owner.
+DELETE FROM crm.attempt
+ WHERE business_id = :business_id AND kind = :kind AND subject = :subject;
+
+-- name: drop_old_attempts
+-- Tries whose window is long over.
+DELETE FROM crm.attempt
+ WHERE business_id = :business_id AND window_start < :before;

@@ -1,0 +1,124 @@
+"""What an import appends: all of it is kept, and it moves only what it may."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from crm import consent
+from crm.consent import Method, NewEvent, Notice, Status
+from crm.db import Db
+from crm.events import Actor
+from tests.consent.conftest import SIGNED, add_customer
+from tests.consent.test_give import put
+
+AT = datetime(2024, 5, 3, tzinfo=UTC)
+SYSTEM = Actor.system()
+S = Status
+
+
+def row(customer: UUID, notice: Notice, status: Status, at: datetime = AT) -> NewEvent:
+    return NewEvent(
+        customer_id=customer,
+        purpose_id=notice.purpose_id,
+        notice_id=notice.id,
+        status=status,
+        method=Method.imported,
+        at=at,
+        evidence=SIGNED,
+    )
+
+
+async def standing(db: Db, customer: UUID, notice: Notice) -> Status:
+    found = await consent.state(db, customer, notice.purpose_id)
+    assert found is not None
+    return found.status
+
+
+@pytest.mark.parametrize("status", [S.unknown, S.requested, S.given, S.refused, S.withdrawn])
+async def test_of_somebody_never_asked(
+    db: Db, customer: UUID, notice: Notice, status: Status
+) -> None:
+    assert await consent.append_many(db, SYSTEM, [row(customer, notice, status)]) == 1
+    assert await standing(db, customer, notice) is status
+
+
+@pytest.mark.parametrize("before", [S.given, S.withdrawn, S.refused, S.expired, S.invalidated])
+@pytest.mark.parametrize("status", [S.unknown, S.requested, S.given, S.refused])
+async def test_what_is_known_stands(
+    db: Db, customer: UUID, notice: Notice, before: Status, status: Status
+) -> None:
+    if before is S.given:
+        await consent.append_many(db, SYSTEM, [row(customer, notice, S.given)])
+    else:
+        await put(db, customer, notice, before)
+    kept = len(await consent.history(db, customer))
+    assert await consent.append_many(db, SYSTEM, [row(customer, notice, status)]) == 0
+    assert await standing(db, customer, notice) is before
+    assert len(await consent.history(db, customer)) == kept + 1
+
+
+@pytest.mark.parametrize("before", [S.unknown, S.requested, S.given, S.refused, S.expired])
+async def test_a_withdrawal_always_counts(
+    db: Db, customer: UUID, notice: Notice, before: Status
+) -> None:
+    if before in (S.refused, S.expired):
+        await put(db, customer, notice, before)
+    else:
+        await consent.append_many(db, SYSTEM, [row(customer, notice, before)])
+    assert await consent.append_many(db, SYSTEM, [row(customer, notice, S.withdrawn)]) == 1
+    assert await standing(db, customer, notice) is S.withdrawn
+
+
+@pytest.mark.parametrize("before", [S.unknown, S.requested])
+@pytest.mark.parametrize("status", [S.given, S.refused])
+async def test_an_answer_follows_no_answer(
+    db: Db, customer: UUID, notice: Notice, before: Status, status: Status
+) -> None:
+    await consent.append_many(db, SYSTEM, [row(customer, notice, before)])
+    assert await consent.append_many(db, SYSTEM, [row(customer, notice, status)]) == 1
+    assert await standing(db, customer, notice) is status
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ((S.given, S.withdrawn), S.withdrawn),
+        ((S.withdrawn, S.given), S.withdrawn),
+        ((S.requested, S.given), S.given),
+        ((S.given, S.requested, S.unknown), S.given),
+        ((S.refused, S.given), S.refused),
+    ],
+)
+async def test_several_of_one_customer_in_one_go(
+    db: Db, customer: UUID, notice: Notice, statuses: tuple[Status, ...], expected: Status
+) -> None:
+    """The same address twice in one file: nothing fails, all is kept, a no decides."""
+    rows = [
+        row(customer, notice, status, AT + timedelta(days=day))
+        for day, status in enumerate(statuses)
+    ]
+    assert await consent.append_many(db, SYSTEM, rows) == 1
+    assert await standing(db, customer, notice) is expected
+    assert len(await consent.history(db, customer)) == len(statuses)
+
+
+async def test_of_two_alike_the_later_is_the_warrant(
+    db: Db, customer: UUID, notice: Notice
+) -> None:
+    days = [AT, AT + timedelta(days=2), AT + timedelta(days=1)]
+    await consent.append_many(db, SYSTEM, [row(customer, notice, S.given, day) for day in days])
+    found = await consent.state(db, customer, notice.purpose_id)
+    assert found is not None
+    assert found.at == days[1]
+
+
+async def test_nothing_and_many(db: Db, notice: Notice) -> None:
+    assert await consent.append_many(db, SYSTEM, []) == 0
+    customers = [await add_customer(db) for _ in range(50)]
+    rows = [row(each, notice, S.given) for each in customers]
+    assert await consent.append_many(db, SYSTEM, rows) == 50
+    allowed = await consent.authorised(db, notice.purpose_id, customers)
+    assert set(allowed) == set(customers)

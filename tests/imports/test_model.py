@@ -1,0 +1,232 @@
+"""What a row is worth, what it does to the books, and that no order of rows undoes an opt-out."""
+
+from datetime import UTC, datetime
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from crm.consent import OPTED_OUT, EvidenceKind, Status
+from crm.imports.decision import (
+    BOUNCED,
+    Decision,
+    KnownCustomer,
+    Outcome,
+    decide,
+    repeated,
+)
+from crm.imports.model import (
+    Row,
+    RowStatus,
+    Seen,
+    State,
+    evidence_kind,
+    may_move,
+    merge,
+    opts_out,
+)
+
+ASKED = datetime(2021, 5, 4, 9, 10, tzinfo=UTC)
+CONFIRMED = datetime(2021, 5, 4, 9, 12, tzinfo=UTC)
+LEFT = datetime(2023, 6, 7, tzinfo=UTC)
+DOUBLE = frozenset({EvidenceKind.former_double_opt_in})
+SINGLE = DOUBLE | {EvidenceKind.former_single_opt_in}
+
+PROVEN = Row(
+    2, "a@example.com", "Ada", RowStatus.subscribed, opted_in_at=ASKED, confirmed_at=CONFIRMED
+)
+HALF = replace(PROVEN, line=3, confirmed_at=None)
+UNPROVEN = Row(4, "a@example.com", "Ada", RowStatus.subscribed)
+UNSAID = Row(5, "a@example.com", opted_in_at=ASKED, confirmed_at=CONFIRMED)
+GONE = replace(PROVEN, line=6, status=RowStatus.unsubscribed, unsubscribed_at=LEFT)
+CLEANED = replace(PROVEN, line=7, status=RowStatus.cleaned, bounced=True)
+KINDS = (PROVEN, HALF, UNPROVEN, UNSAID, GONE, CLEANED)
+
+
+def entered(known: KnownCustomer | None, decision: Decision) -> KnownCustomer | None:
+    """The books after a decision was carried out."""
+    if not decision.changes:
+        return known
+    before = known or KnownCustomer(exists=False)
+    assert decision.add is not before.exists
+    return replace(
+        before,
+        exists=True,
+        standing=decision.event or before.standing,
+        suppressed=before.suppressed or decision.suppress is not None,
+        filled=before.filled | decision.fill.keys(),
+        own_consent_at=None if decision.event else before.own_consent_at,
+    )
+
+
+def mailable(known: KnownCustomer | None) -> bool:
+    return known is not None and known.standing is Status.given and not known.suppressed
+
+
+@pytest.mark.parametrize(
+    ("row", "accepts", "outcome", "event"),
+    [
+        (PROVEN, DOUBLE, Outcome.mailable, Status.given),
+        (PROVEN, frozenset(), Outcome.unproven, Status.unknown),
+        (HALF, DOUBLE, Outcome.unproven, Status.unknown),
+        (HALF, SINGLE, Outcome.mailable, Status.given),
+        (UNPROVEN, SINGLE, Outcome.unproven, Status.unknown),
+        (UNPROVEN, frozenset(EvidenceKind), Outcome.unproven, Status.unknown),
+        (UNSAID, DOUBLE, Outcome.unproven, Status.unknown),
+        (GONE, DOUBLE, Outcome.left, Status.withdrawn),
+        (CLEANED, DOUBLE, Outcome.bounced, Status.unknown),
+    ],
+)
+def test_a_new_address(
+    row: Row, accepts: frozenset[EvidenceKind], outcome: Outcome, event: Status
+) -> None:
+    decision = decide(row, None, accepts)
+    assert (decision.outcome, decision.event, decision.add) == (outcome, event, True)
+    assert decision.suppress == (BOUNCED if row is CLEANED else None)
+    assert decision.reason.endswith(".")
+
+
+def test_a_confirmation_before_the_sign_up_confirms_nothing() -> None:
+    row = replace(PROVEN, confirmed_at=datetime(2020, 1, 1, tzinfo=UTC))
+    assert evidence_kind(row) is EvidenceKind.former_single_opt_in
+
+
+@pytest.mark.parametrize("row", KINDS)
+@pytest.mark.parametrize("standing", sorted(OPTED_OUT))
+@pytest.mark.parametrize("suppressed", [True, False])
+def test_an_opt_out_is_never_undone(row: Row, standing: Status, suppressed: bool) -> None:  # noqa: FBT001
+    known = KnownCustomer(standing=standing, suppressed=suppressed)
+    decision = decide(row, known, SINGLE, frozenset({"City"}))
+    assert decision.event in (None, Status.withdrawn)
+    assert not decision.fill, "nothing new is learned about who has left"
+
+
+@pytest.mark.parametrize("row", KINDS)
+def test_a_suppressed_address_never_becomes_mailable(row: Row) -> None:
+    for standing in (None, *Status):
+        known = KnownCustomer(standing=standing, suppressed=True)
+        decision = decide(row, known, SINGLE)
+        assert decision.event in (None, Status.withdrawn)
+        assert decision.suppress is None
+
+
+@pytest.mark.parametrize("row", KINDS)
+def test_who_was_erased_does_not_come_back(row: Row) -> None:
+    decision = decide(row, KnownCustomer(exists=False, suppressed=True), SINGLE)
+    assert not decision.changes
+    assert decision.outcome is Outcome.kept_out
+
+
+def test_an_opt_out_from_the_file_ends_a_consent() -> None:
+    decision = decide(GONE, KnownCustomer(standing=Status.given), DOUBLE)
+    assert (decision.outcome, decision.event) == (Outcome.left, Status.withdrawn)
+
+
+def test_who_came_back_to_us_stays() -> None:
+    later = datetime(2024, 1, 1, tzinfo=UTC)
+    known = KnownCustomer(standing=Status.given, own_consent_at=later)
+    assert not decide(GONE, known, DOUBLE).changes
+    undated = replace(GONE, unsubscribed_at=None)
+    assert decide(undated, known, DOUBLE).event is Status.withdrawn
+    newer = replace(GONE, unsubscribed_at=datetime(2025, 1, 1, tzinfo=UTC))
+    assert decide(newer, known, DOUBLE).event is Status.withdrawn
+
+
+def test_only_empty_fields_are_filled() -> None:
+    row = replace(PROVEN, other={"City": "Oslo", "Shoe size": "43", "Zip": "0150"})
+    known = KnownCustomer(standing=Status.given, filled=frozenset({"Zip"}))
+    decision = decide(row, known, DOUBLE, frozenset({"City", "Zip"}))
+    assert decision.fill == {"name": "Ada", "City": "Oslo"}
+    assert (decision.outcome, decision.event) == (Outcome.filled, None)
+
+
+def test_proof_that_comes_later_counts() -> None:
+    known = KnownCustomer(standing=Status.unknown, filled=frozenset({"name"}))
+    assert decide(PROVEN, known, DOUBLE).event is Status.given
+    assert not decide(UNPROVEN, known, DOUBLE).changes
+
+
+@pytest.mark.parametrize("row", KINDS)
+@pytest.mark.parametrize("standing", [None, *Status])
+def test_the_same_row_again_changes_nothing(row: Row, standing: Status | None) -> None:
+    for known in (None, KnownCustomer(standing=standing)):
+        after = entered(known, decide(row, known, SINGLE))
+        assert not decide(row, after, SINGLE).changes
+
+
+@pytest.mark.parametrize("rows", list(permutations(KINDS, 3)))
+def test_any_order_of_files_ends_the_same(rows: tuple[Row, ...]) -> None:
+    books = None
+    for row in rows:
+        books = entered(books, decide(row, books, DOUBLE))
+    assert mailable(books) == (PROVEN in rows and not any(opts_out(row) for row in rows))
+    assert books is not None
+    assert (books.standing is Status.withdrawn) == (GONE in rows)
+    assert books.suppressed == (CLEANED in rows)
+
+
+@pytest.mark.parametrize("rows", list(permutations(KINDS, 3)))
+def test_rows_of_one_batch_are_taken_together(rows: tuple[Row, ...]) -> None:
+    merged = merge(rows)
+    assert merged == merge(reversed(rows))
+    books = entered(None, decide(merged, None, DOUBLE))
+    assert mailable(books) == (PROVEN in rows and not any(opts_out(row) for row in rows))
+    assert books is not None
+    assert books.suppressed == (CLEANED in rows)
+    assert (books.standing is Status.withdrawn) == (GONE in rows)
+
+
+def test_merging_takes_the_later_opt_out_and_all_that_was_said() -> None:
+    other = replace(GONE, line=9, name="", unsubscribed_at=datetime(2024, 1, 1, tzinfo=UTC))
+    other = replace(other, tags=("b",), other={"City": "Oslo", "Zip": "1"})
+    first = replace(GONE, tags=("a", "b"), other={"City": "Rome"})
+    merged = merge([other, first])
+    assert merged.unsubscribed_at == datetime(2024, 1, 1, tzinfo=UTC)
+    assert (merged.line, merged.name, merged.tags) == (6, "Ada", ("a", "b"))
+    assert merged.other == {"City": "Rome", "Zip": "1"}
+    undated = merge([first, replace(other, unsubscribed_at=None)])
+    assert undated.unsubscribed_at is None, "an opt-out without a time may be the newer one"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=8), st.randoms())
+def test_no_order_and_no_cut_into_batches_matters(rows: list[Row], chance: object) -> None:
+    """In two passes, opt-outs first, nobody is mailable in between who is not at the end."""
+    books = None
+    ever_mailable = False
+    for first in (True, False):
+        for row in rows:
+            if opts_out(row) is first:
+                books = entered(books, decide(row, books, DOUBLE))
+                ever_mailable = ever_mailable or mailable(books)
+    assert ever_mailable == mailable(books)
+    assert mailable(books) == (PROVEN in rows and not any(map(opts_out, rows)))
+
+
+def test_repetitions_are_reported_with_the_first_line() -> None:
+    seen = Seen()
+    assert seen.earlier("a@example.com", 2) is None
+    assert seen.earlier("b@example.com", 3) is None
+    assert seen.earlier("a@example.com", 9) == 2
+    line = repeated(9, 2)
+    assert (line.line, line.outcome) == (9, Outcome.repeated)
+    assert "line 2" in line.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "may"),
+    [
+        (State.waiting, State.running, True),
+        (State.waiting, State.done, False),
+        (State.running, State.running, True),
+        (State.running, State.done, True),
+        (State.running, State.failed, True),
+        (State.failed, State.running, True),
+        (State.done, State.running, False),
+        (State.done, State.failed, False),
+    ],
+)
+def test_states(before: State, after: State, may: bool) -> None:  # noqa: FBT001
+    assert may_move(before, after) is may

@@ -1,0 +1,172 @@
+"""Every field says what is wrong with it, and no field reaches the database unreadable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+from litestar import Litestar, Request, post
+
+from crm.errors import Invalid, Problem
+from crm.web.forms import Form, read_form
+from crm.web.refusals import PROBLEMS
+from tests.web.sample import client
+
+
+def value(read: Callable[[Form], Any], *typed: str) -> tuple[Any, str]:
+    form = Form({"x": typed})
+    return read(form), form.problem("x")
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("  Nora ", "Nora"),
+        ("Cafe\u0301", "Café"),
+        ("ن\u200cم", "ن\u200cم"),
+        ("👩\u200d🍳", "👩\u200d🍳"),
+    ],
+)
+def test_text_is_kept_as_meant(typed: str, read: str) -> None:
+    assert value(lambda form: form.text("x"), typed) == (read, "")
+
+
+@pytest.mark.parametrize("typed", ["a\0b", "a\x1bb", "\ud800", "a\nb", "x" * 201, "", "  "])
+def test_text_that_cannot_be_kept_is_told(typed: str) -> None:
+    read, problem = value(lambda form: form.text("x"), typed)
+    assert (read, bool(problem)) == ("", True)
+
+
+def test_lines_may_be_kept() -> None:
+    typed = "one\r\ntwo\tthree"
+    assert value(lambda form: form.text("x", lines=True), typed) == ("one\ntwo\tthree", "")
+
+
+@pytest.mark.parametrize("typed", ["nora@example.com", "Nora@Bäckerei.example", "n+1@a.test"])
+def test_an_address_stays_as_typed(typed: str) -> None:
+    assert value(lambda form: form.address("x"), typed) == (typed, "")
+
+
+@pytest.mark.parametrize(
+    "typed", ["nora", "nora@", "@example.com", "a b@example.com", "a@b@c.de", "nora@exa mple.com"]
+)
+def test_what_is_no_address_is_told(typed: str) -> None:
+    read, problem = value(lambda form: form.address("x"), typed)
+    assert read == ""
+    assert "name@example.com" in problem
+
+
+@pytest.mark.parametrize(
+    ("typed", "ticked"), [("on", True), ("yes", True), ("1", True), ("", False), ("false", False)]
+)
+def test_a_box_is_ticked_or_not(typed: str, ticked: bool) -> None:  # noqa: FBT001
+    assert value(lambda form: form.boolean("x"), typed) == (ticked, "")
+    assert not Form().boolean("x")
+
+
+def test_only_what_was_offered_is_taken() -> None:
+    assert value(lambda form: form.choice("x", ["a", "b"]), "b") == ("b", "")
+    assert value(lambda form: form.choice("x", ["a", "b"]), "c")[1]
+    assert value(lambda form: form.choice("x", ["a"], required=False)) == (None, "")
+    assert value(lambda form: form.choices("x", ["a", "b"]), "b", "a", "a") == (["a", "b"], "")
+    assert value(lambda form: form.choices("x", ["a", "b"]), "b", "c")[1]
+    assert value(lambda form: form.choices("x", ["a"], required=True))[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [("7", 7), (" 7 ", 7), ("٧", 7), ("7.5", None), ("1_0", None), ("-1", None), ("9" * 39, None)],
+)
+def test_a_number_is_within_bounds(typed: str, number: int | None) -> None:
+    read, problem = value(lambda form: form.integer("x"), typed)
+    assert (read, bool(problem)) == (number, number is None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "at"),
+    [
+        ("2026-06-04T07:00", datetime(2026, 6, 4, 5, tzinfo=UTC)),
+        ("2026-01-04T07:00", datetime(2026, 1, 4, 6, tzinfo=UTC)),
+        # The hour that comes twice is its first.
+        ("2026-10-25T02:30", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        # The hour that does not come at all.
+        ("2026-03-29T02:30", None),
+        ("2026-06-04T07:00Z", datetime(2026, 6, 4, 7, tzinfo=UTC)),
+        ("9999-12-31T23:59", None),
+        ("0001-01-01T00:00", None),
+        ("tomorrow", None),
+        ("9999-12-31T23:59:59-23:59", None),
+    ],
+)
+def test_a_wall_clock_becomes_an_instant(typed: str, at: datetime | None) -> None:
+    read, problem = value(lambda form: form.instant("x", "Europe/Berlin"), typed)
+    assert (read, bool(problem)) == (at, at is None)
+
+
+def test_all_problems_are_kept_and_the_first_of_a_field_is_shown() -> None:
+    def refuse(_: str) -> str:
+        raise Invalid("Not this one.")
+
+    form = Form({"a": ["1"]})
+    assert form.parsed("a", refuse) is None
+    form.wrong("a", "Later.")
+    form.text("b")
+    form.take(Invalid("All of it is wrong."))
+    assert [wrong.field for wrong in form.problems] == ["a", "b", ""]
+    assert form.problem("a") == "Not this one."
+    with pytest.raises(Invalid) as refused:
+        form.refuse()
+    assert refused.value.problems[0] == Problem("a", "Not this one.")
+
+
+@post("/echo", request_max_body_size=100_000, status_code=200)
+async def post_echo(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Give back what was read."""
+    form = await read_form(request)
+    again = await read_form(request)
+    assert again.values == form.values
+    file = form.file("list", required=False)
+    return {"values": form.values, "file": (await file.read()).decode() if file else None}
+
+
+def echo() -> httpx2.AsyncClient:
+    """Ask an application that gives back what it read."""
+    return client(
+        Litestar([post_echo], exception_handlers=PROBLEMS, logging_config=None, openapi_config=None)
+    )
+
+
+async def test_both_encodings_are_read() -> None:
+    async with echo() as web:
+        short = await web.post("/echo", data={"a": ["1", "2"], "ü": "ü", "b": ""})
+        long = await web.post(
+            "/echo", data={"a": ["1", "2"], "b": ""}, files={"list": ("l.csv", b"x,y")}
+        )
+    assert short.json()["values"] == {"a": ["1", "2"], "ü": ["ü"], "b": [""]}
+    assert long.json() == {"values": {"a": ["1", "2"], "b": [""]}, "file": "x,y"}
+
+
+_PART = b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"a=%ff", "application/x-www-form-urlencoded", 400),
+        (b"a=\xff", "application/x-www-form-urlencoded", 400),
+        (b"&".join(b"a=1" for _ in range(1001)), "application/x-www-form-urlencoded", 400),
+        (b"a=" + b"1" * 100_001, "application/x-www-form-urlencoded", 413),
+        (_PART + b"\xff\r\n--B--\r\n", "multipart/form-data; boundary=B", 400),
+        (_PART + b"1", "multipart/form-data; boundary=B", 400),
+        (_PART + b"1", "multipart/form-data", 400),
+        (b"", "multipart/form-data; boundary=B", 200),
+        (b"a=1", "text/plain", 200),
+    ],
+)
+async def test_a_broken_form_is_told(body: bytes, kind: str, status: int) -> None:
+    async with echo() as web:
+        answer = await web.post("/echo", content=body, headers={"content-type": kind})
+    assert answer.status_code == status, answer.text

@@ -1,0 +1,175 @@
+"""The same request twice is done once, and another one under its key is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from litestar import Litestar, Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
+
+from crm.businesses import Business
+from crm.db import Database, Db, Statement
+from crm.web.idempotency import KeyMalformed, bare, forget, once
+from crm.web.refusals import PROBLEMS
+from crm.web.transaction import transaction
+
+
+class Order(Struct):
+    """A body."""
+
+    rolls: int
+
+
+class Oven:
+    """Counts what is really done, and can be made to wait in the middle."""
+
+    def __init__(self) -> None:
+        self.baked = 0
+        self.busy = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+
+@post("/bake", status_code=200)
+async def post_bake(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Any:
+    """Bake what the body says, once."""
+    oven: Oven = request.app.state.oven
+    order = await request.json()
+
+    async def bake() -> dict[str, int]:
+        if order["rolls"] > 100:
+            raise RuntimeError
+        oven.baked += order["rolls"]
+        oven.busy.set()
+        await oven.go_on.wait()
+        return {"baked": oven.baked}
+
+    return await once(request, db, "key-1", bake, status=201, required="strict" in request.headers)
+
+
+def web(database: Database, business: Business, oven: Oven) -> httpx2.AsyncClient:
+    """Ask as one API key of one business."""
+    app = Litestar(
+        [post_bake],
+        dependencies={"db": Provide(transaction)},
+        exception_handlers=PROBLEMS,
+        logging_config=None,
+        openapi_config=None,
+        state=State({"database": database, "oven": oven}),
+    )
+    transport = httpx2.ASGITransport(app=_of(app, business))
+    return httpx2.AsyncClient(transport=transport, base_url="http://bakery.example")
+
+
+def _of(app: ASGIApp, business: Business) -> Any:
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = {"business_id": business.id}
+        await app(scope, receive, send)
+
+    return asked
+
+
+async def test_a_request_is_done_once(database: Database, business: Business) -> None:
+    oven = Oven()
+    async with web(database, business, oven) as client:
+        first = await client.post("/bake", json={"rolls": 6}, headers={"idempotency-key": '"a"'})
+        again = await client.post("/bake", json={"rolls": 6}, headers={"idempotency-key": "a"})
+        other = await client.post("/bake", json={"rolls": 6}, headers={"idempotency-key": "b"})
+        none = await client.post("/bake", json={"rolls": 6})
+    assert (first.status_code, first.json()) == (201, {"baked": 6})
+    assert "idempotency-replayed" not in first.headers
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert (other.json(), none.json()) == ({"baked": 12}, {"baked": 18})
+
+
+async def test_a_key_with_another_request_is_refused(
+    database: Database, business: Business
+) -> None:
+    headers = {"idempotency-key": "a"}
+    async with web(database, business, Oven()) as client:
+        await client.post("/bake", json={"rolls": 6}, headers=headers)
+        body = await client.post("/bake", json={"rolls": 7}, headers=headers)
+        query = await client.post("/bake?x=1", json={"rolls": 6}, headers=headers)
+    assert (body.status_code, body.json()["code"]) == (422, "key_reused")
+    assert query.status_code == 422
+
+
+async def test_a_key_is_of_one_business(
+    database: Database, business: Business, other_business: Business
+) -> None:
+    headers = {"idempotency-key": "a"}
+    oven = Oven()
+    async with web(database, business, oven) as one, web(database, other_business, oven) as other:
+        await one.post("/bake", json={"rolls": 6}, headers=headers)
+        answer = await other.post("/bake", json={"rolls": 1}, headers=headers)
+    assert answer.json() == {"baked": 7}
+
+
+async def test_a_second_request_in_flight_is_told(database: Database, business: Business) -> None:
+    oven = Oven()
+    oven.go_on.clear()
+    headers = {"idempotency-key": "a"}
+    async with web(database, business, oven) as client:
+        running = asyncio.create_task(client.post("/bake", json={"rolls": 6}, headers=headers))
+        async with asyncio.timeout(10):
+            await oven.busy.wait()
+        early = await client.post("/bake", json={"rolls": 6}, headers=headers)
+        oven.go_on.set()
+        first = await running
+        late = await client.post("/bake", json={"rolls": 6}, headers=headers)
+    assert (early.status_code, early.json()["code"]) == (409, "in_flight")
+    assert late.content == first.content
+    assert oven.baked == 6
+
+
+async def test_a_failure_is_not_kept(database: Database, business: Business) -> None:
+    headers = {"idempotency-key": "a"}
+    async with web(database, business, Oven()) as client:
+        failed = await client.post("/bake", json={"rolls": 101}, headers=headers)
+        again = await client.post("/bake", json={"rolls": 6}, headers=headers)
+    assert (failed.status_code, again.status_code) == (500, 201)
+
+
+async def test_a_key_can_be_required(database: Database, business: Business) -> None:
+    async with web(database, business, Oven()) as client:
+        answer = await client.post("/bake", json={"rolls": 6}, headers={"strict": "yes"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "key_missing")
+
+
+async def test_an_answer_is_forgotten_and_unreadable_until_then(
+    database: Database, business: Business
+) -> None:
+    async with web(database, business, Oven()) as client:
+        await client.post("/bake", json={"rolls": 6}, headers={"idempotency-key": "a"})
+    bodies = Statement(
+        "x", "x", "SELECT body FROM idempotency_key WHERE business_id = $1", ("business_id",)
+    )
+    async with database.write(business.id) as db:
+        kept = await db.many(bodies, bytes)
+        assert len(kept) == 1
+        assert b"baked" not in kept[0]
+        assert await forget(db) == 0
+        db.now += timedelta(hours=25)
+        assert await forget(db) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [('"a b"', "a b"), ("a", "a"), (" a ", "a"), ("x" * 200, "x" * 200)]
+)
+def test_a_key_is_read_quoted_or_bare(text: str, key: str) -> None:
+    assert bare(text) == key
+
+
+@pytest.mark.parametrize("text", ["", '""', '"', 'a"b', "é", "x" * 201, "a\tb"])
+def test_a_bad_key_is_refused(text: str) -> None:
+    with pytest.raises(KeyMalformed):
+        bare(text)
