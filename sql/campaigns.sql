@@ -17,15 +17,6 @@ SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state,
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
 
--- name: campaign_locked
--- One campaign, held until its new state is written.
-SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
-       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
-  FROM crm.campaign
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   FOR UPDATE;
-
 -- name: campaigns_before
 -- Campaigns by pages, newest first.
 SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,

@@ -53,12 +53,6 @@ SELECT member_id AS id, password_hash
   FROM crm.member
  WHERE business_id = :business_id AND folded = :folded AND disabled_at IS NULL;
 
--- name: credentials
--- The password of one member, to check it again before it is changed.
-SELECT member_id AS id, password_hash
-  FROM crm.member
- WHERE business_id = :business_id AND member_id = :member_id AND disabled_at IS NULL;
-
 -- name: set_password
 -- A new password in place of whatever was there.
 UPDATE crm.member SET password_hash = :password_hash

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from crm import businesses, consent
+from crm import businesses, campaigns, consent, customers
 from crm.businesses import Business, NewBusiness
-from crm.consent import NewNotice, NewPurpose, Notice, Purpose
+from crm.campaigns import Campaign, NewCampaign
+from crm.consent import NewEvent, NewNotice, NewPurpose, Notice, Purpose
 from crm.db import Database, Db
 from crm.events import Actor
 
@@ -59,3 +60,39 @@ async def notice(db: Db, purpose_id: UUID, **changes: Any) -> Notice:
         "accepts": [consent.EvidenceKind.former_double_opt_in],
     }
     return await consent.publish_notice(db, SYSTEM, purpose_id, NewNotice(**given | changes))
+
+
+async def audience(db: Db, notice: Notice, count: int, *, prefix: str = "reader") -> list[UUID]:
+    """Add customers who consented to a notice elsewhere, by the bulk actions of an import."""
+    arrivals = [
+        customers.Arrival(
+            address=customers.parse(f"{prefix}{number}@example.com"), name=f"Reader {number}"
+        )
+        for number in range(count)
+    ]
+    added = await customers.add_many(db, arrivals, source="import")
+    ids = [known.id for known in added.values()]
+    given = [
+        NewEvent(
+            customer_id=customer_id,
+            purpose_id=notice.purpose_id,
+            notice_id=notice.id,
+            status=consent.Status.given,
+            method=consent.Method.imported,
+            at=db.now,
+            evidence={"kind": "former_double_opt_in"},
+        )
+        for customer_id in ids
+    ]
+    await consent.append_many(db, SYSTEM, given)
+    return ids
+
+
+async def campaign(db: Db, purpose_id: UUID, **changes: Any) -> Campaign:
+    """Write a draft."""
+    given: dict[str, Any] = {
+        "purpose_id": purpose_id,
+        "subject": "Rye on Saturdays",
+        "source": "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.",
+    }
+    return await campaigns.draft(db, SYSTEM, NewCampaign(**given | changes))

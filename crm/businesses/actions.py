@@ -6,8 +6,10 @@ from uuid import UUID
 
 import msgspec
 
+from crm import events
 from crm.businesses.model import Business, NewBusiness, UnusableHost, checked_origin
 from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
 
 sql = Statements("businesses")
 
@@ -26,13 +28,14 @@ async def get(db: ReadDb) -> Business:
     return await db.one(sql.business, Business)
 
 
-async def change(db: Db, new: NewBusiness) -> Business:
+async def change(db: Db, by: Actor, new: NewBusiness) -> Business:
     """Replace what is known of the business; a new origin answers at once, the old one no more."""
     origin, host = checked_origin(new.origin)
     fields = msgspec.structs.asdict(new) | {"origin": origin}
     business = await db.one(sql.change_business, Business, **fields)
     await db.run(sql.drop_other_hosts, host=host)
     await _answer_on(db, host)
+    await events.record(db, by, Kind.business_changed)
     return business
 
 

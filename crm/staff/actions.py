@@ -116,15 +116,8 @@ async def reset_password(db: Db, by: Actor, member_id: UUID, password_hash: str)
     await events.record(db, by, Kind.member_changed, ref=member_id, reason="password reset")
 
 
-async def credentials(db: ReadDb, member_id: UUID) -> Credentials:
-    """Return what a member's present password is checked against."""
-    return await db.one(sql.credentials, Credentials, member_id=member_id)
-
-
-async def change_password(
-    db: Db, member_id: UUID, password_hash: str, *, checked: str, but: bytes | None = None
-) -> None:
-    """Replace the password whose hash was `checked`; other sessions than `but` end.
+async def change_password(db: Db, member_id: UUID, password_hash: str, *, checked: str) -> None:
+    """Replace the password whose hash was `checked`, and end every session.
 
     Refused where it is not that one any more: somebody was faster.
     """
@@ -133,7 +126,7 @@ async def change_password(
     )
     if not done:
         raise WrongPassword
-    await db.run(sql.close_sessions, member_id=member_id, but=but)
+    await db.run(sql.close_sessions, member_id=member_id, but=None)
     who = await member(db, member_id)
     await events.record(
         db, who.actor, Kind.member_changed, ref=member_id, reason="password changed"

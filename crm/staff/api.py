@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from litestar import get
-from litestar.params import NamedDependency
+from litestar.di import NamedDependency
 from msgspec import Struct
 
 from crm.staff import Caller, Scope

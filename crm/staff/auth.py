@@ -193,11 +193,6 @@ async def replace_password(
     return await _opened(connection, Credentials(checked.id, kept), address, None)
 
 
-async def confirm_password(connection: Connection, who: Member, password: str) -> Credentials:
-    """Check the password of somebody signed in once more, counted like any other try."""
-    return await _checked(connection, who.address, password, _cost(connection))
-
-
 def cookie_name(business: Business) -> str:
     """Name the session cookie: only by TLS can it insist on its host."""
     return COOKIE_SECURE if business.secure else COOKIE_PLAIN

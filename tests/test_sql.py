@@ -1,0 +1,89 @@
+"""Every statement prepares on the real schema as the application's role, and keeps to its tables."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from crm.db import SQL, Statement, Statements, parse
+from tests.conftest import Cluster
+
+DOMAINS = sorted(path.stem for path in SQL.glob("*.sql"))
+STATEMENTS = [
+    pytest.param(domain, statement, id=f"{domain}.{statement.name}")
+    for domain in DOMAINS
+    for statement in parse((SQL / f"{domain}.sql").read_text())
+]
+_WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:crm\.)?([a-z_]+)(?=[\s(])")
+_OWNS = re.compile(r"Owns: ([a-z_,\s-]+)\.")
+
+
+@pytest.fixture(scope="session")
+async def as_application(shared_cluster: Cluster) -> asyncpg.Connection:
+    """Connect as the role that serves."""
+    conn = await asyncpg.connect(
+        shared_cluster.app_url, server_settings={"search_path": "crm"}, statement_cache_size=0
+    )
+    yield conn
+    await conn.close()
+
+
+@pytest.mark.parametrize(("domain", "statement"), STATEMENTS)
+async def test_it_prepares(
+    domain: str, statement: Statement, as_application: asyncpg.Connection
+) -> None:
+    """A column, a table or a type that is not there fails here, not in production."""
+    prepared = await as_application.prepare(statement.sql)
+
+    assert len(prepared.get_parameters()) == len(statement.params), domain
+
+
+@pytest.mark.parametrize(("domain", "statement"), STATEMENTS)
+def test_it_writes_only_what_its_domain_owns(domain: str, statement: Statement) -> None:
+    """A domain reads others through their tables' current state and writes none of them."""
+    head = (SQL / f"{domain}.sql").read_text().split("-- name:")[0].replace("--", " ")
+    owns = _OWNS.search(" ".join(head.split()))
+    owned = set(re.findall(r"[a-z_]+", owns[1])) if owns else set()
+    code = re.sub(r"--[^\n]*", "", statement.sql)
+
+    written = set(_WRITES.findall(code)) - {"set"}
+
+    assert written <= owned
+
+
+@pytest.mark.parametrize(("domain", "statement"), STATEMENTS)
+def test_it_names_the_business_of_every_table(domain: str, statement: Statement) -> None:
+    """Row-level security stands behind, but each statement says whose rows it means."""
+    if domain == "above":
+        return
+    code = re.sub(r"--[^\n]*", "", statement.sql)
+    tables = re.findall(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+crm\.[a-z_]+", code)
+    functions = re.findall(r"crm\.[a-z_]+\(", code)
+    named = len(re.findall(r"business_id", code))
+
+    assert not tables or named >= len([t for t in tables if t]), functions
+
+
+def _used(domain: str) -> set[str]:
+    """Find the statements of a domain that Python names, by `sql.NAME` where `sql` is its file."""
+    names: set[str] = set()
+    for path in sorted((Path(SQL).parent / "crm").rglob("*.py")):
+        text = path.read_text()
+        if f'Statements("{domain}")' not in text and "import" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                names.add(node.attr)
+    return names
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_statement_is_used(domain: str) -> None:
+    """A statement that nothing runs is deleted."""
+    unused = {s.name for s in Statements(domain)} - _used(domain)
+
+    assert not unused
