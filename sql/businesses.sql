@@ -38,7 +38,3 @@ RETURNING business_id;
 -- name: own_host
 -- The host, if this business already answers on it.
 SELECT host FROM crm.host WHERE business_id = :business_id AND host = :host;
-
--- name: drop_other_hosts
--- The business answers on one host only.
-DELETE FROM crm.host WHERE business_id = :business_id AND host <> :host;

@@ -34,6 +34,11 @@ class Fault:
     until: asyncio.Event | None = None
     after: int | None = None
 
+    @property
+    def accepts(self) -> bool:
+        """Whether a content counts as accepted in spite of it."""
+        return self.accept or (not self.drop and self.reply[:1] in ("", "2"))
+
 
 @dataclass
 class Message:
@@ -173,7 +178,7 @@ class _Client:
         self.server.note(self.number, ".")
         message = Message(self.sender or "", self.recipients, b"".join(lines), self.number)
         self.sender, self.recipients = None, []
-        if message.recipients and (fault is None or fault.accept or fault.reply.startswith("2")):
+        if message.recipients and (fault is None or fault.accepts):
             self.server.accept(message)
         if fault is None:
             await self.say(ORDINARY["dot"] if message.recipients else "554 5.5.1 Nobody")

@@ -29,12 +29,15 @@ async def get(db: ReadDb) -> Business:
 
 
 async def change(db: Db, by: Actor, new: NewBusiness) -> Business:
-    """Replace what is known of the business; a new origin answers at once, the old one no more."""
+    """Replace what is known of the business; a new origin answers at once.
+
+    The old host goes on answering, because links in mails already sent lead there (promise 8).
+    """
     origin, host = checked_origin(new.origin)
     fields = msgspec.structs.asdict(new) | {"origin": origin}
-    business = await db.one(sql.change_business, Business, **fields)
-    await db.run(sql.drop_other_hosts, host=host)
+    # First, because it refuses: a form is then shown again, and nothing of it may be kept.
     await _answer_on(db, host)
+    business = await db.one(sql.change_business, Business, **fields)
     await events.record(db, by, Kind.business_changed)
     return business
 

@@ -16,6 +16,7 @@ from crm.consent.actions import (
     history,
     refuse,
     request,
+    standings,
     state,
     states,
     withdraw,
@@ -62,6 +63,7 @@ from crm.consent.purposes import (
     purpose_by_slug,
     purposes,
 )
+from crm.consent.standing import Standing, Told
 
 __all__ = [
     "AUTHORISES",
@@ -84,7 +86,9 @@ __all__ = [
     "OptOutStands",
     "Purpose",
     "SlugTaken",
+    "Standing",
     "Status",
+    "Told",
     "UnknownNotice",
     "UnknownPurpose",
     "add_purpose",
@@ -111,6 +115,7 @@ __all__ = [
     "purposes",
     "refuse",
     "request",
+    "standings",
     "state",
     "states",
     "withdraw",

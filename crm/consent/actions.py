@@ -30,8 +30,9 @@ from crm.consent.model import (
     check_transition,
     moves,
 )
-from crm.consent.purposes import notices_shown_to, purpose, purposes
+from crm.consent.purposes import current_notices, notices_shown_to, purpose, purposes
 from crm.consent.record import canonical, commitment
+from crm.consent.standing import Standing, arranged
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import secret, time_ordered
@@ -227,7 +228,7 @@ async def history(db: ReadDb, customer_id: UUID) -> list[ConsentEvent]:
     return await db.many(sql.events_of_customer, ConsentEvent, customer_id=customer_id)
 
 
-async def check(db: ReadDb, customer_id: UUID, purpose_id: UUID) -> Check:
+async def check(db: ReadDb, customer_id: UUID | None, purpose_id: UUID) -> Check:
     """Say whether a customer's consent authorises now, in one statement; this is not a look.
 
     Whoever is not known has allowed nothing; an unknown purpose is refused (UnknownPurpose).
@@ -246,6 +247,15 @@ async def check_many(db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID])
     if not found and customer_ids:
         raise UnknownPurpose
     return found
+
+
+async def standings(db: ReadDb, customer_id: UUID, locale: str) -> list[Standing]:
+    """Return for every purpose in use where a customer stands, with all the texts and decisions.
+
+    `locale` is that of the text she would be asked with now.
+    """
+    held = await export(db, customer_id)
+    return arranged(held, await current_notices(db, locale), db.now)
 
 
 async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:

@@ -239,7 +239,8 @@ class ConsentEvent(Struct, frozen=True, kw_only=True):
 class Check(Struct, frozen=True, kw_only=True):
     """The answer to "may I contact this customer for this purpose?"."""
 
-    customer_id: UUID
+    # Null where an address was asked about that no customer has.
+    customer_id: UUID | None
     purpose_id: UUID
     authorises: bool
     # Null where the customer was never asked, or is not known.

@@ -17,6 +17,7 @@ from crm.customers.actions import (
     find,
     forget,
     get,
+    held,
     known_by_folded,
     lapse,
     of_ids,
@@ -32,6 +33,14 @@ from crm.customers.attributes import (
     fill_attributes,
     set_attributes,
     values,
+)
+from crm.customers.interaction import (
+    Interaction,
+    InteractionKind,
+    Moment,
+    NewInteraction,
+    NewKind,
+    UnknownKind,
 )
 from crm.customers.interactions import (
     declare_kind,
@@ -51,15 +60,11 @@ from crm.customers.model import (
     ExternalIdTaken,
     Fill,
     Forgotten,
-    Interaction,
-    InteractionKind,
+    Held,
     Known,
     Lapsed,
-    Moment,
     NewAttribute,
     NewCustomer,
-    NewInteraction,
-    NewKind,
     NewValue,
     NotChangeable,
     Place,
@@ -67,7 +72,6 @@ from crm.customers.model import (
     Stale,
     UnknownAttribute,
     UnknownCustomer,
-    UnknownKind,
     Wanted,
 )
 from crm.customers.retention import Retention, ends, retention
@@ -87,6 +91,7 @@ __all__ = [
     "Fill",
     "Forgotten",
     "Given",
+    "Held",
     "Interaction",
     "InteractionKind",
     "Known",
@@ -126,6 +131,7 @@ __all__ = [
     "fold",
     "forget",
     "get",
+    "held",
     "interact",
     "interactions",
     "kinds",

@@ -11,7 +11,8 @@ import asyncpg
 from crm import events
 from crm.customers.address import NotAnAddress, fold, parse
 from crm.customers.attributes import values
-from crm.customers.interactions import all_interactions
+from crm.customers.interactions import all_interactions, interactions
+from crm.customers.language import language
 from crm.customers.model import (
     AddressTaken,
     Arrival,
@@ -23,6 +24,7 @@ from crm.customers.model import (
     ExternalIdTaken,
     Fill,
     Forgotten,
+    Held,
     Known,
     Lapsed,
     NewCustomer,
@@ -32,9 +34,8 @@ from crm.customers.model import (
     UnknownCustomer,
     Wanted,
     changed,
-    cleaned,
-    named,
 )
+from crm.customers.text import cleaned, named
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid
 from crm.events import Actor, Kind
@@ -234,6 +235,18 @@ async def fill_many(db: Db, fills: Sequence[Fill]) -> int:
         customer_ids=[fill.id for fill in fills],
         names=[fill.name for fill in fills],
         locales=[fill.locale for fill in fills],
+    )
+
+
+async def held(db: ReadDb, customer: Customer, *, newest: int = 10) -> Held:
+    """Return what the customer's own page shows of her, with the newest interactions."""
+    happened = await interactions(db, customer.id, limit=newest + 1)
+    return Held(
+        customer=customer,
+        language=language(customer.locale) if customer.locale else "",
+        attributes=await values(db, customer.id),
+        interactions=happened[:newest],
+        more=len(happened) > newest,
     )
 
 

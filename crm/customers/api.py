@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, patch, post, put
+from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import BodyKwarg, FromPath, FromQuery, JSONBody, NamedDependency
+from litestar.params import BodyKwarg, FromPath, FromQuery, JSONBody
 
 from crm import customers
 from crm.customers import (
@@ -154,6 +155,7 @@ async def patch_customer(
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
     looks: NamedDependency[Looks],
+    *,
     id: FromPath[UUID],
     data: MergePatch,
 ) -> Response[Customer]:
@@ -333,6 +335,7 @@ async def get_interactions(
     request: Request[Any, Any, Any],
     db: NamedDependency[ReadDb],
     looks: NamedDependency[Looks],
+    *,
     id: FromPath[UUID],
     limit: FromQuery[int | None] = None,
     after: FromQuery[str | None] = None,
@@ -342,9 +345,7 @@ async def get_interactions(
     size = capped(limit)
     await customers.get(db, id)
     cursors = Cursors(db.keys, db.business_id, f"interactions/{id}")
-    rows = await customers.interactions(
-        db, id, after=cursors.open(after, Moment), limit=size + 1
-    )
+    rows = await customers.interactions(db, id, after=cursors.open(after, Moment), limit=size + 1)
     shown = cursors.cut(rows, size, lambda row: Moment(row.at, row.id))
     await looks.record([id])
     path = f"/v1/customers/{id}/interactions"

@@ -18,11 +18,9 @@ from crm.customers.model import (
     UnknownAttribute,
     UnknownCustomer,
     ValueRow,
-    checked_name,
-    filled,
-    named,
 )
 from crm.customers.retention import retention
+from crm.customers.text import checked_name, filled, named
 from crm.customers.value import Given, Written, WrongType, written
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem

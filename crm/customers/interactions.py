@@ -6,24 +6,20 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from crm import events
-from crm.customers.model import (
+from crm.customers.interaction import (
     NOTE,
-    Customer,
     Interaction,
     InteractionKind,
     Moment,
     NewInteraction,
     NewKind,
-    UnknownCustomer,
     UnknownKind,
     check_amount,
     checked_instant,
-    checked_name,
-    cleaned,
-    filled,
-    named,
 )
+from crm.customers.model import Customer, UnknownCustomer
 from crm.customers.retention import retention
+from crm.customers.text import checked_name, cleaned, filled, named
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered

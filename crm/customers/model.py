@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -12,28 +10,16 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm.customers.address import Address
+from crm.customers.interaction import Interaction
 from crm.customers.retention import ends, retention
-from crm.customers.value import AttributeType, Read, UnusableText, clean, read
-from crm.errors import Conflict, Invalid, NotFound, Problem, Refused
-from crm.events import ActorKind
+from crm.customers.text import Duration, Label, Sentence, cleaned
+from crm.customers.value import AttributeType, Read, read
+from crm.errors import Conflict, Invalid, NotFound
 
 Name = Annotated[str, Meta(max_length=200)]
 # Empty where nobody has said: then the business's own is meant.
 Locale = Annotated[str, Meta(max_length=35, pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
-Label = Annotated[str, Meta(min_length=1, max_length=200)]
-Sentence = Annotated[str, Meta(min_length=3, max_length=500)]
-Duration = Annotated[str, Meta(max_length=20, examples=["P24M"])]
-Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-
-# A clock elsewhere may be a little ahead of ours.
-_CLOCKS_DIFFER = timedelta(minutes=5)
-_LARGEST_AMOUNT = Decimal(10) ** 12
-_AMOUNT_DECIMALS = 4
-
-NOTE = "note"
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class Source(StrEnum):
@@ -71,22 +57,6 @@ class UnknownAttribute(Invalid):
 
 class TypeFixed(Conflict):
     """An attribute keeps its type, because its values are of it. Declare another attribute."""
-
-
-class UnknownKind(Invalid):
-    """There is no such kind of interaction; declare it first, with its purpose and retention."""
-
-
-class NotAnInstant(Invalid):
-    """This instant has no time zone, or is not one at which something can have happened."""
-
-
-class NotAnAmount(Invalid):
-    """An amount is a number such as 9.40 with its currency, and both or neither are given."""
-
-
-class UnusableName(Invalid):
-    """A name has lower-case letters, digits and _, begins with a letter, and at most 63 of them."""
 
 
 class NewCustomer(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -241,70 +211,22 @@ class AttributeValue(Struct, frozen=True, kw_only=True):
     ends_at: datetime
 
 
-class NewKind(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A declaration of a kind of interaction: what for, and how long each is kept."""
-
-    label: Label
-    purpose: Sentence
-    retention: Duration
-
-
-class InteractionKind(Struct, frozen=True, kw_only=True):
-    """A declared kind of interaction: a note, a purchase, a call."""
-
-    name: str
-    label: str
-    purpose: str
-    retention: str
-    declared_at: datetime
-
-    @property
-    def kept_for(self) -> str:
-        """The retention in words."""
-        return retention(self.retention).words()
-
-
-class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Something that happened; without `at`, it is happening now."""
-
-    kind: Word
-    title: Annotated[str, Meta(min_length=1, max_length=300)]
-    at: datetime | None = None
-    detail: Annotated[str, Meta(max_length=10_000)] = ""
-    amount: Decimal | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
-
-
-class Interaction(Struct, frozen=True, kw_only=True):
-    """Something that happened between business and customer, and who recorded it."""
-
-    id: UUID
-    customer_id: UUID
-    kind: str
-    label: str
-    at: datetime
-    title: str
-    detail: str
-    amount: Decimal | None
-    currency: str | None
-    actor_kind: ActorKind
-    actor_name: str
-    recorded_at: datetime
-
-
-class Moment(Struct, frozen=True):
-    """Where a page of interactions ends: the key of its last row."""
-
-    at: datetime
-    id: UUID
-
-
 class Derived(Struct, frozen=True, kw_only=True):
     """What is kept of a customer for comparing and joining; in the export, and nowhere else."""
 
     folded: str
     address_hash: bytes
     import_id: UUID | None
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """What a customer reads of herself on her own page: details, and what happened lately."""
+
+    customer: Customer
+    language: str
+    attributes: list[AttributeValue]
+    interactions: list[Interaction]
+    more: bool
 
 
 class Export(Struct, frozen=True, kw_only=True):
@@ -338,36 +260,6 @@ class Forgotten(Struct, frozen=True):
     interactions: int
 
 
-def cleaned(text: str, field: str, *, lines: bool = False) -> str:
-    """Trim and compose a text of this field, or refuse, naming the field."""
-    try:
-        return clean(text, lines=lines)
-    except UnusableText as wrong:
-        raise UnusableText(problems=[Problem(field, wrong.message)]) from None
-
-
-def filled(text: str, field: str, least: int = 1) -> str:
-    """Trim and compose a text that must say something, or refuse, naming the field."""
-    text = cleaned(text, field)
-    if len(text) < least:
-        raise named(Invalid("Please fill this in."), field)
-    return text
-
-
-def checked_name(name: str) -> str:
-    """Return the name of an attribute or kind, or refuse with UnusableName."""
-    if not _NAME.fullmatch(name):
-        raise named(UnusableName(), "name")
-    return name
-
-
-def named(refusal: Refused, field: str) -> Refused:
-    """Point a refusal at the field it is about, unless it points somewhere already."""
-    if not refusal.problems:
-        refusal.problems = (Problem(field, refusal.message),)
-    return refusal
-
-
 def changed(customer: Customer, changes: Changes) -> tuple[str, str, str | None]:
     """Work out name, locale and external id after a merge patch; an address is refused."""
     if changes.address is not UNSET:
@@ -380,30 +272,3 @@ def changed(customer: Customer, changes: Changes) -> tuple[str, str, str | None]
     if changes.external_id is not UNSET:
         external_id = cleaned(changes.external_id or "", "external_id") or None
     return name, locale, external_id
-
-
-def checked_instant(at: datetime | None, now: datetime) -> datetime:
-    """Return when something happened: now, or an instant with its zone that is past."""
-    if at is None:
-        return now
-    wrong = ""
-    if at.tzinfo is None:
-        wrong = "Give the time zone too, as in 2026-06-04T07:00:00Z."
-    elif at > now + _CLOCKS_DIFFER:
-        wrong = "This is in the future, and only what has happened is recorded."
-    elif at.year < 1900:  # noqa: PLR2004
-        wrong = "This is before 1900."
-    if wrong:
-        raise NotAnInstant(problems=[Problem("at", wrong)])
-    return at
-
-
-def check_amount(new: NewInteraction) -> None:
-    """Refuse an amount without currency, a currency without amount, and what is no amount."""
-    if (new.amount is None) != (new.currency is None):
-        raise named(NotAnAmount(), "currency" if new.currency is None else "amount")
-    if new.amount is None:
-        return
-    fits = new.amount.is_finite() and abs(new.amount) < _LARGEST_AMOUNT
-    if not fits or new.amount != round(new.amount, _AMOUNT_DECIMALS):
-        raise named(NotAnAmount(), "amount")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 from msgspec import Struct
 
+from crm.customers.text import clean
 from crm.errors import Invalid
 
 LONGEST_TEXT = 2000
@@ -39,10 +39,6 @@ class WrongType(Invalid):
     """The value is not of the type that the attribute was declared with."""
 
 
-class UnusableText(Invalid):
-    """A text contains a character that cannot be kept. Type it anew."""
-
-
 class Written(Struct, frozen=True):
     """A value as it is kept: written out, and in the column of its type to select by."""
 
@@ -50,16 +46,6 @@ class Written(Struct, frozen=True):
     number: Decimal | None = None
     date: date | None = None
     boolean: bool | None = None
-
-
-def clean(text: str, *, lines: bool = False) -> str:
-    """Trim and compose (NFC) what was typed, or refuse control characters with UnusableText."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
-    # Cc: control, Cs: half of a pair. Cf stays: it joins letters in Arabic, Persian and emoji.
-    for char in text:
-        if unicodedata.category(char) in ("Cc", "Cs") and not (lines and char in "\n\t"):
-            raise UnusableText
-    return text
 
 
 def written(type: AttributeType, given: Given) -> Written:

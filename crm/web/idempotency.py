@@ -74,9 +74,8 @@ async def once(
             raise KeyMissing
         return _answer(status, msgspec.json.encode(await act()), JSON)
     secret = bare(text).encode()
-    scope = f"{by} {request.method} {request.scope['path']}"
     key = hashlib.sha256(secret).hexdigest()
-    fingerprint = await _fingerprint(request)
+    scope, fingerprint = f"{by} {request.method} {request.scope['path']}", await _mark(request)
     if not await db.one(sql.try_idempotency_key, bool, lock=f"{scope} {key}"):
         raise InFlight
     kept = await db.maybe(sql.idempotency_key, Kept, scope=scope, key=key)
@@ -114,7 +113,7 @@ def bare(text: str) -> str:
     return key
 
 
-async def _fingerprint(request: Request[Any, Any, Any]) -> bytes:
+async def _mark(request: Request[Any, Any, Any]) -> bytes:
     digest = hashlib.sha256(request.scope["query_string"] + b"\0")
     digest.update(await request.body())
     return digest.digest()

@@ -1,0 +1,297 @@
+"""Purposes, decisions and checks for programs: /v1/purposes, /v1/customers/{id}/consent-events.
+
+A state is never put or patched; only an event is posted, and the state follows from it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta, Struct, field
+
+from crm import consent, customers
+from crm.consent import (
+    Check,
+    Consent,
+    ConsentEvent,
+    EvidenceKind,
+    Method,
+    NewNotice,
+    NewPurpose,
+    Notice,
+    Purpose,
+)
+from crm.db import Db, ReadDb
+from crm.errors import Invalid, Problem
+from crm.events import Actor
+from crm.staff import Caller
+from crm.staff.auth import Looks, needs
+from crm.web.idempotency import once
+
+# A text of 5,000 characters, each escaped, or a thousand ids.
+_BODY = 128 * 1024
+
+_KEYED = "With an Idempotency-Key a repeated request does nothing twice."
+
+
+class PublishedNotice(Struct, frozen=True, kw_only=True):
+    """One version of a text; `sha256` is over the text, a line feed and the control's words."""
+
+    id: UUID
+    purpose_id: UUID
+    version: int
+    locale: str
+    text: str
+    control_label: str
+    sha256: str
+    accepts: list[EvidenceKind]
+    published_at: datetime
+
+
+class NewConsentEvent(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A decision of a customer, as the caller can prove it."""
+
+    purpose: UUID
+    status: Literal["given", "refused", "withdrawn"]
+    # The version she was shown: for `given` and `refused`; a withdrawal needs none.
+    notice: UUID | None = None
+    # For `given` with the `kind` that the notice accepts; names are plain, texts short.
+    evidence: dict[str, str | int | bool] = field(default_factory=dict)
+    # When she decided, with a zone; absent means now.
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Question(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whom to check: up to 1,000 customers by id, or one address."""
+
+    purpose: UUID
+    customers: Annotated[list[UUID], Meta(min_length=1, max_length=1000)] | None = None
+    address: Annotated[str, Meta(min_length=3, max_length=1000)] | None = None
+
+
+class Checks(Struct, frozen=True):
+    """One answer for each customer asked about, in the order asked."""
+
+    checks: list[Check]
+
+
+@get(
+    "/purposes",
+    guards=[needs("purposes:read")],
+    tags=["Purposes"],
+    summary="List the purposes",
+    description="What customers may be contacted or their data be used for; a newsletter is one.",
+)
+async def get_purposes(db: NamedDependency[ReadDb]) -> list[Purpose]:
+    """List the purposes."""
+    return await consent.purposes(db)
+
+
+@post(
+    "/purposes",
+    guards=[needs("purposes:write")],
+    request_max_body_size=_BODY,
+    tags=["Purposes"],
+    summary="Add a purpose",
+    description="It asks nobody anything until a notice is published. 409 `slug_taken` where the "
+    f"short name is in use. {_KEYED}",
+    responses={201: ResponseSpec(Purpose, generate_examples=False, description="Added")},
+)
+async def post_purpose(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    data: JSONBody[NewPurpose],
+) -> Response[bytes]:
+    """Add a purpose."""
+
+    async def act() -> Purpose:
+        return await consent.add_purpose(db, caller.actor, data)
+
+    return await once(request, db, str(caller.id), act, status=201)
+
+
+@get(
+    "/purposes/{purpose_id:uuid}/notices",
+    guards=[needs("purposes:read")],
+    tags=["Purposes"],
+    summary="List every version of a purpose's text",
+    description="The newest first. A version never changes: decisions rest on it.",
+)
+async def get_notices(
+    db: NamedDependency[ReadDb], purpose_id: FromPath[UUID]
+) -> list[PublishedNotice]:
+    """List every version of a purpose's text."""
+    await consent.purpose(db, purpose_id)
+    return [_published(each) for each in await consent.notices(db, purpose_id)]
+
+
+@post(
+    "/purposes/{purpose_id:uuid}/notices",
+    guards=[needs("purposes:write")],
+    request_max_body_size=_BODY,
+    tags=["Purposes"],
+    summary="Publish the next version of a purpose's text",
+    description="The exact words to show and those of the control beside them. `accepts` names the "
+    "evidence collected elsewhere that counts as consent to this version; what it does not name "
+    f"gives no consent. {_KEYED}",
+    responses={
+        201: ResponseSpec(PublishedNotice, generate_examples=False, description="Published")
+    },
+)
+async def post_notice(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    purpose_id: FromPath[UUID],
+    data: JSONBody[NewNotice],
+) -> Response[bytes]:
+    """Publish the next version of a purpose's text."""
+
+    async def act() -> PublishedNotice:
+        return _published(await consent.publish_notice(db, caller.actor, purpose_id, data))
+
+    return await once(request, db, str(caller.id), act, status=201)
+
+
+@post(
+    "/customers/{customer_id:uuid}/consent-events",
+    guards=[needs("consents:write")],
+    request_max_body_size=_BODY,
+    tags=["Consent"],
+    summary="Record a decision of a customer",
+    description="`given` needs the notice shown and evidence of a `kind` that it accepts (409 "
+    "`evidence_not_accepted`), and lifts no earlier no: that takes the customer's own word, by "
+    "sign-up or in her portal (409 `opt_out_stands`). `refused` needs the notice asked. "
+    "`withdrawn` needs neither, is always accepted, at once, and again changes nothing. `at` has "
+    f"a zone and lies between 1990 and now. {_KEYED}",
+    responses={201: ResponseSpec(ConsentEvent, generate_examples=False, description="Recorded")},
+)
+async def post_consent_event(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    customer_id: FromPath[UUID],
+    data: JSONBody[NewConsentEvent],
+) -> Response[bytes]:
+    """Record a decision of a customer."""
+
+    async def act() -> ConsentEvent:
+        await customers.get(db, customer_id)
+        return await _decided(db, caller.actor, customer_id, data)
+
+    return await once(request, db, str(caller.id), act, status=201)
+
+
+@get(
+    "/customers/{customer_id:uuid}/consent-events",
+    guards=[needs("consents:read")],
+    tags=["Consent"],
+    summary="Read every decision of a customer",
+    description="The newest first, with evidence. The customer can see that this key looked.",
+)
+async def get_consent_events(
+    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], customer_id: FromPath[UUID]
+) -> list[ConsentEvent]:
+    """Read every decision of a customer."""
+    await customers.get(db, customer_id)
+    told = await consent.history(db, customer_id)
+    await looks.record([customer_id])
+    return told
+
+
+@get(
+    "/customers/{customer_id:uuid}/consents",
+    guards=[needs("consents:read")],
+    tags=["Consent"],
+    summary="Read what a customer allows now",
+    description="The state of each purpose she was ever asked about. A bare check: no look.",
+)
+async def get_consents(db: NamedDependency[ReadDb], customer_id: FromPath[UUID]) -> list[Consent]:
+    """Read what a customer allows now."""
+    await customers.get(db, customer_id)
+    return await consent.states(db, customer_id)
+
+
+@get(
+    "/consents/check",
+    guards=[needs("consents:read")],
+    tags=["Consent"],
+    summary="May I contact this customer for this purpose?",
+    description="`authorises` is the answer, now. Whoever is not known has allowed nothing. "
+    "A bare check: no look.",
+)
+async def get_check(
+    db: NamedDependency[ReadDb], customer: FromQuery[UUID], purpose: FromQuery[UUID]
+) -> Check:
+    """Check one customer by id."""
+    return await consent.check(db, customer, purpose)
+
+
+@post(
+    "/consent-checks",
+    guards=[needs("consents:read")],
+    status_code=200,
+    request_max_body_size=_BODY,
+    tags=["Consent"],
+    summary="May I contact these customers for this purpose?",
+    description="By up to 1,000 ids, or by one address, which no URL and no log should hold. "
+    "An answer for each, in the order asked. Bare checks: no looks.",
+)
+async def post_checks(db: NamedDependency[Db], data: JSONBody[Question]) -> Checks:
+    """Check many customers by id, or one by address."""
+    if (data.customers is None) == (data.address is None):
+        sentence = "Give either customers or an address."
+        raise Invalid(sentence, [Problem("customers", sentence)])
+    if data.customers is not None:
+        return Checks(await consent.check_many(db, data.purpose, data.customers))
+    found = await customers.by_address(db, data.address or "")
+    return Checks([await consent.check(db, found.id if found else None, data.purpose)])
+
+
+async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) -> ConsentEvent:
+    at = consent.check_instant(data.at, db.now) if data.at else None
+    evidence = consent.checked_evidence(data.evidence)
+    if data.status == "withdrawn":
+        return await consent.withdraw(
+            db, by, customer_id, data.purpose, method=Method.api, at=at, evidence=evidence
+        )
+    if data.notice is None:
+        sentence = "Name the notice that was shown."
+        raise Invalid(sentence, [Problem("notice", sentence)])
+    notice = consent.belongs(await consent.notice(db, data.notice), data.purpose)
+    decide = consent.give if data.status == "given" else consent.refuse
+    return await decide(db, by, customer_id, notice, method=Method.api, at=at, evidence=evidence)
+
+
+def _published(notice: Notice) -> PublishedNotice:
+    return PublishedNotice(
+        id=notice.id,
+        purpose_id=notice.purpose_id,
+        version=notice.version,
+        locale=notice.locale,
+        text=notice.text,
+        control_label=notice.control_label,
+        sha256=notice.sha256.hex(),
+        accepts=sorted(notice.accepts),
+        published_at=notice.published_at,
+    )
+
+
+handlers = [
+    get_purposes,
+    post_purpose,
+    get_notices,
+    post_notice,
+    post_consent_event,
+    get_consent_events,
+    get_consents,
+    get_check,
+    post_checks,
+]

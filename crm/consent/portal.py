@@ -1,0 +1,104 @@
+"""What we may do: a customer sees the exact words, starts and stops, and reads how it came."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import consent
+from crm.businesses import Business
+from crm.consent import Method, Notice
+from crm.customers import Customer
+from crm.db import Db, ReadDb
+from crm.events import Actor
+from crm.web.forms import Form, read_form
+from crm.web.pages import Flash, page, redirect
+
+HERE = "/me/consent"
+_BODY = 4 * 1024
+_CHANGED = (
+    "The words have changed since you opened this page, so nothing was started. Read them as they "
+    "are now, and decide anew."
+)
+
+
+@get("/consent")
+async def get_consent(
+    db: NamedDependency[ReadDb], me: NamedDependency[Customer], business: NamedDependency[Business]
+) -> Response[Any]:
+    """Show every purpose with its state, its words, its control and its history."""
+    return await _shown(db, me, business)
+
+
+@post("/consent/{purpose_id:uuid}/grant", request_max_body_size=_BODY)
+async def post_grant(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    me: NamedDependency[Customer],
+    business: NamedDependency[Business],
+    purpose_id: FromPath[UUID],
+) -> Response[Any]:
+    """Start a purpose with exactly the words that were shown; others are shown anew instead."""
+    purpose = await consent.purpose(db, purpose_id)
+    notice = await consent.current_notice(db, purpose_id, _locale(me, business))
+    if not _was_shown(await read_form(request), notice):
+        return await _shown(db, me, business, status=409, flash=Flash(_CHANGED, "wait"))
+    state = await consent.state(db, me.id, purpose_id)
+    if state is None or not state.authorises(db.now) or state.notice_id != notice.id:
+        evidence = {"control": notice.control_label, "page": HERE, "chosen_beforehand": False}
+        await consent.give(
+            db, Actor.customer(me.id), me.id, notice, method=Method.portal, evidence=evidence
+        )
+    return redirect(f"{HERE}#{purpose.slug}", say=f"{purpose.name} is on.")
+
+
+@post("/consent/{purpose_id:uuid}/withdrawal", request_max_body_size=_BODY)
+async def post_withdrawal(
+    db: NamedDependency[Db], me: NamedDependency[Customer], purpose_id: FromPath[UUID]
+) -> Response[Any]:
+    """Stop one purpose; always accepted, and at once."""
+    purpose = await consent.purpose(db, purpose_id)
+    await consent.withdraw(db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal)
+    return redirect(
+        f"{HERE}#{purpose.slug}", say=f"{purpose.name} is off, from the moment you pressed."
+    )
+
+
+@post("/consent/withdrawal", request_max_body_size=_BODY)
+async def post_withdrawal_of_all(
+    db: NamedDependency[Db], me: NamedDependency[Customer]
+) -> Response[Any]:
+    """Stop every purpose that is not off already."""
+    await consent.withdraw_all(db, Actor.customer(me.id), me.id, method=Method.portal)
+    return redirect(HERE, say="All of it is off, from the moment you pressed.")
+
+
+def _was_shown(form: Form, notice: Notice) -> bool:
+    shown = f"{notice.id} {notice.sha256.hex()}"
+    told = f"{form.typed('notice')} {form.typed('sha256')}"
+    return hmac.compare_digest(shown.encode(), told.encode())
+
+
+def _locale(me: Customer, business: Business) -> str:
+    return me.locale or business.locale
+
+
+async def _shown(
+    db: ReadDb,
+    me: Customer,
+    business: Business,
+    *,
+    status: int = 200,
+    flash: Flash | None = None,
+) -> Response[Any]:
+    standings = await consent.standings(db, me.id, _locale(me, business))
+    values: dict[str, Any] = {"flash": flash} if flash else {}
+    return page("consent/pages/preferences.html", status=status, standings=standings, **values)
+
+
+handlers = [get_consent, post_grant, post_withdrawal, post_withdrawal_of_all]

@@ -1,0 +1,68 @@
+"""Where a customer stands for one purpose: the state, the words it rests on, and how it came."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.consent.model import (
+    OPTED_OUT,
+    Consent,
+    ConsentEvent,
+    ConsentExport,
+    EvidenceKind,
+    Notice,
+    Purpose,
+)
+
+
+class Told(Struct, frozen=True):
+    """One decision with the exact text it was about; none where nothing was shown."""
+
+    event: ConsentEvent
+    notice: Notice | None
+
+
+class Standing(Struct, frozen=True):
+    """One purpose for one customer; `shown` is the text of the state, `current` the one to ask."""
+
+    purpose: Purpose
+    consent: Consent | None
+    on: bool
+    shown: Notice | None
+    current: Notice | None
+    history: list[Told]
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether only the customer's own word can start it again."""
+        return self.consent is not None and self.consent.status in OPTED_OUT
+
+    @property
+    def words(self) -> Notice | None:
+        """The text to show beside the control: what she agreed to, or what she would agree to."""
+        return self.shown if self.on else self.current
+
+    def accepts(self, kind: EvidenceKind) -> bool:
+        """Say whether the text in use now accepts such evidence from elsewhere."""
+        return self.current is not None and kind in self.current.accepts
+
+
+def arranged(held: ConsentExport, current: dict[UUID, Notice], now: datetime) -> list[Standing]:
+    """Put what belongs to one purpose together, in the order of the purposes and the events."""
+    state_of = {each.purpose_id: each for each in held.consents}
+    notice_of = {each.id: each for each in held.notices}
+    standings = []
+    for purpose in held.purposes:
+        state = state_of.get(purpose.id)
+        history = [
+            Told(event, notice_of.get(event.notice_id) if event.notice_id else None)
+            for event in held.events
+            if event.purpose_id == purpose.id
+        ]
+        on = state is not None and state.authorises(now)
+        shown = notice_of.get(state.notice_id) if state and state.notice_id else None
+        standings.append(Standing(purpose, state, on, shown, current.get(purpose.id), history))
+    return standings

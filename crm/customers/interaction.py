@@ -1,0 +1,119 @@
+"""What happens between business and customer: declared kinds, amounts and instants."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from crm.customers.retention import retention
+from crm.customers.text import Duration, Label, Sentence, Word, named
+from crm.errors import Invalid, Problem
+from crm.events import ActorKind
+
+# A clock elsewhere may be a little ahead of ours.
+_CLOCKS_DIFFER = timedelta(minutes=5)
+_LARGEST_AMOUNT = Decimal(10) ** 12
+_AMOUNT_DECIMALS = 4
+
+NOTE = "note"
+
+
+class UnknownKind(Invalid):
+    """There is no such kind of interaction; declare it first, with its purpose and retention."""
+
+
+class NotAnInstant(Invalid):
+    """This instant has no time zone, or is not one at which something can have happened."""
+
+
+class NotAnAmount(Invalid):
+    """An amount is a number such as 9.40 with its currency, and both or neither are given."""
+
+
+class NewKind(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A declaration of a kind of interaction: what for, and how long each is kept."""
+
+    label: Label
+    purpose: Sentence
+    retention: Duration
+
+
+class InteractionKind(Struct, frozen=True, kw_only=True):
+    """A declared kind of interaction: a note, a purchase, a call."""
+
+    name: str
+    label: str
+    purpose: str
+    retention: str
+    declared_at: datetime
+
+    @property
+    def kept_for(self) -> str:
+        """The retention in words."""
+        return retention(self.retention).words()
+
+
+class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Something that happened; without `at`, it is happening now."""
+
+    kind: Word
+    title: Annotated[str, Meta(min_length=1, max_length=300)]
+    at: datetime | None = None
+    detail: Annotated[str, Meta(max_length=10_000)] = ""
+    amount: Decimal | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+
+
+class Interaction(Struct, frozen=True, kw_only=True):
+    """Something that happened between business and customer, and who recorded it."""
+
+    id: UUID
+    customer_id: UUID
+    kind: str
+    label: str
+    at: datetime
+    title: str
+    detail: str
+    amount: Decimal | None
+    currency: str | None
+    actor_kind: ActorKind
+    actor_name: str
+    recorded_at: datetime
+
+
+class Moment(Struct, frozen=True):
+    """Where a page of interactions ends: the key of its last row."""
+
+    at: datetime
+    id: UUID
+
+
+def checked_instant(at: datetime | None, now: datetime) -> datetime:
+    """Return when something happened: now, or an instant with its zone that is past."""
+    if at is None:
+        return now
+    wrong = ""
+    if at.tzinfo is None:
+        wrong = "Give the time zone too, as in 2026-06-04T07:00:00Z."
+    elif at > now + _CLOCKS_DIFFER:
+        wrong = "This is in the future, and only what has happened is recorded."
+    elif at.year < 1900:  # noqa: PLR2004
+        wrong = "This is before 1900."
+    if wrong:
+        raise NotAnInstant(problems=[Problem("at", wrong)])
+    return at
+
+
+def check_amount(new: NewInteraction) -> None:
+    """Refuse an amount without currency, a currency without amount, and what is no amount."""
+    if (new.amount is None) != (new.currency is None):
+        raise named(NotAnAmount(), "currency" if new.currency is None else "amount")
+    if new.amount is None:
+        return
+    fits = new.amount.is_finite() and abs(new.amount) < _LARGEST_AMOUNT
+    if not fits or new.amount != round(new.amount, _AMOUNT_DECIMALS):
+        raise named(NotAnAmount(), "amount")

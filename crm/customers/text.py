@@ -1,0 +1,66 @@
+"""Texts as they are kept: trimmed, composed, without control characters; and declared names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated
+
+from msgspec import Meta
+
+from crm.errors import Invalid, Problem, Refused
+
+Label = Annotated[str, Meta(min_length=1, max_length=200)]
+Sentence = Annotated[str, Meta(min_length=3, max_length=500)]
+Duration = Annotated[str, Meta(max_length=20, examples=["P24M"])]
+Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class UnusableText(Invalid):
+    """A text contains a character that cannot be kept. Type it anew."""
+
+
+class UnusableName(Invalid):
+    """A name has lower-case letters, digits and _, begins with a letter, and at most 63 of them."""
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """Trim and compose (NFC) what was typed, or refuse control characters with UnusableText."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    # Cc: control, Cs: half of a pair. Cf stays: it joins letters in Arabic, Persian and emoji.
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cs") and not (lines and char in "\n\t"):
+            raise UnusableText
+    return text
+
+
+def cleaned(text: str, field: str, *, lines: bool = False) -> str:
+    """Trim and compose a text of this field, or refuse, naming the field."""
+    try:
+        return clean(text, lines=lines)
+    except UnusableText as wrong:
+        raise UnusableText(problems=[Problem(field, wrong.message)]) from None
+
+
+def filled(text: str, field: str, least: int = 1) -> str:
+    """Trim and compose a text that must say something, or refuse, naming the field."""
+    text = cleaned(text, field)
+    if len(text) < least:
+        raise named(Invalid("Please fill this in."), field)
+    return text
+
+
+def checked_name(name: str) -> str:
+    """Return the name of an attribute or kind, or refuse with UnusableName."""
+    if not _NAME.fullmatch(name):
+        raise named(UnusableName(), "name")
+    return name
+
+
+def named(refusal: Refused, field: str) -> Refused:
+    """Point a refusal at the field it is about, unless it points somewhere already."""
+    if not refusal.problems:
+        refusal.problems = (Problem(field, refusal.message),)
+    return refusal

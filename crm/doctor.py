@@ -1,0 +1,83 @@
+"""Says what is wrong with the servers before anything is served, in one line each."""
+
+from __future__ import annotations
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from crm.migrate import MigrationRefused, missing
+from crm.settings import Settings
+
+_OLDEST_MAJOR = 15
+_ROLE = """
+SELECT r.rolsuper, r.rolbypassrls, current_user::text AS name,
+       EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = 'crm'
+                AND pg_has_role(current_user, n.nspowner, 'MEMBER')) AS owns
+  FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+class Unfit(Exception):  # noqa: N818  (its text is what the operator reads)
+    """The servers cannot be used as they are; the message lists every reason."""
+
+
+async def check(settings: Settings) -> None:
+    """Refuse with Unfit unless database, role, migrations and Redis are as they must be."""
+    problems = await database_problems(settings.database_url)
+    problems += await redis_problems(settings.redis_url)
+    if problems:
+        raise Unfit("\n".join(problems))
+
+
+async def database_problems(url: str) -> list[str]:
+    """Look at version, role and migrations; promise 14 needs a role that row security binds."""
+    try:
+        conn = await asyncpg.connect(url, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+        reason = type(wrong).__name__
+        return [f"CRM_DATABASE_URL: the database cannot be reached ({reason}); check the address."]
+    try:
+        return await _inside(conn)
+    finally:
+        await conn.close()
+
+
+async def redis_problems(url: str) -> list[str]:
+    """Look whether Redis answers; it wakes workers, and keeps counters of rate limits."""
+    client = Redis.from_url(url, socket_connect_timeout=5)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as wrong:
+        return [f"CRM_REDIS_URL: Redis cannot be reached ({type(wrong).__name__})."]
+    finally:
+        await client.aclose()
+    return []
+
+
+async def _inside(conn: asyncpg.Connection) -> list[str]:
+    version = conn.get_server_version()
+    if version.major < _OLDEST_MAJOR:
+        return [f"PostgreSQL {version.major} is too old; use {_OLDEST_MAJOR} or newer."]
+    role = await conn.fetchrow(_ROLE)
+    problems = []
+    if role["rolsuper"] or role["rolbypassrls"]:
+        problems.append(
+            f"CRM_DATABASE_URL: the role {role['name']} is a superuser or bypasses row-level "
+            "security; connect as crm_app (deploy/roles.sql makes it)."
+        )
+    elif role["owns"]:
+        problems.append(
+            f"CRM_DATABASE_URL: the role {role['name']} owns the tables; connect as crm_app, and "
+            "keep the owner for CRM_MIGRATE_DATABASE_URL."
+        )
+    try:
+        lacking = await missing(conn)
+    except MigrationRefused as no:
+        return [*problems, str(no)]
+    except asyncpg.InsufficientPrivilegeError:
+        problem = f"CRM_DATABASE_URL: the role {role['name']} may not read; connect as crm_app."
+        return problems or [problem]
+    if lacking:
+        problems.append(f"{len(lacking)} migrations are missing; run `crm migrate` first.")
+    return problems
