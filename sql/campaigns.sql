@@ -18,14 +18,34 @@ SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state,
    AND campaign_id = :campaign_id;
 
 -- name: campaigns_before
--- Campaigns by pages, newest first.
-SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
-       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
+-- Campaigns by pages, newest first, each with its counts and without its text.
+SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.state, c.version,
+       coalesce(m.name, '') AS written_by, c.created_at, c.changed_at, c.scheduled_at,
+       c.started_at, c.ended_at, n.waiting, n.sending, n.sent, n.failed, n.excluded, n.uncertain
+  FROM crm.campaign c
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = c.created_by
+ CROSS JOIN LATERAL (
+   SELECT coalesce(sum(l.waiting), 0)::bigint AS waiting,
+          coalesce(sum(l.sending), 0)::bigint AS sending,
+          coalesce(sum(l.sent), 0)::bigint AS sent,
+          coalesce(sum(l.failed), 0)::bigint AS failed,
+          coalesce(sum(l.excluded), 0)::bigint AS excluded,
+          coalesce(sum(l.uncertain), 0)::bigint AS uncertain
+     FROM crm.lease l
+    WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id) n
+ WHERE c.business_id = :business_id
+   AND c.campaign_id < :before
+   AND c.state = ANY (:states::text[])
+ ORDER BY c.campaign_id DESC
+ LIMIT :limit;
+
+-- name: campaigns_by_state
+-- How many campaigns are in each state.
+SELECT state, count(*) AS campaigns
   FROM crm.campaign
  WHERE business_id = :business_id
-   AND campaign_id < :before
- ORDER BY campaign_id DESC
- LIMIT :limit;
+ GROUP BY state;
 
 -- name: change_campaign
 -- The text of a draft, if it is still the version that was read.
@@ -40,11 +60,12 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, sta
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: move_campaign
--- From one state to another; no row if another was first.
+-- From one state to another; no row if another was first. A draft again is approved by nobody.
 UPDATE crm.campaign
    SET state = :state, changed_at = :now,
-       approved_by = coalesce(:approved_by, approved_by),
-       scheduled_at = coalesce(:scheduled_at, scheduled_at),
+       approved_by = CASE WHEN :state::text <> 'draft' THEN coalesce(:approved_by, approved_by) END,
+       scheduled_at = CASE WHEN :state::text <> 'draft'
+                           THEN coalesce(:scheduled_at, scheduled_at) END,
        started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
        ended_at = CASE WHEN :state::text IN ('done', 'cancelled') THEN :now ELSE ended_at END
  WHERE business_id = :business_id
@@ -65,18 +86,6 @@ SELECT crm.exclusion(s.status, s.valid_until, u.scope, c.restricted_at, c.erased
    AND s.purpose_id = :purpose_id
  GROUP BY 1
  ORDER BY 2 DESC;
-
--- name: sample_customer
--- Somebody who would get it: for the preview.
-SELECT s.customer_id
-  FROM crm.consent s
-  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
- WHERE s.business_id = :business_id
-   AND s.purpose_id = :purpose_id
-   AND s.status IN ('given', 'renewed')
-   AND c.name <> ''
- ORDER BY s.customer_id
- LIMIT 1;
 
 -- name: campaign_to_fill
 -- A campaign whose deliveries are being written, held against a second writer; none if one is
@@ -415,6 +424,32 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
  WHERE d.business_id = :business_id
    AND d.customer_id = :customer_id
  ORDER BY d.campaign_id DESC;
+
+-- name: campaigns_held_of
+-- Every campaign to one customer with its text and all that was recorded, newest first.
+SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, d.state, d.reason,
+       d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
+       r.due_at AS next_try_at
+  FROM crm.delivery d
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+  LEFT JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id
+   AND r.customer_id = d.customer_id
+ WHERE d.business_id = :business_id
+   AND d.customer_id = :customer_id
+ ORDER BY d.campaign_id DESC;
+
+-- name: blank_replies
+-- What relays said about an erased customer's address goes; that there was a delivery stays.
+UPDATE crm.delivery SET reply = NULL
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND reply IS NOT NULL;
+
+-- name: drop_retries_of
+-- Nothing is tried again for an erased customer.
+DELETE FROM crm.retry
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
 
 -- name: resolve_delivery
 -- A member of staff says what became of an uncertain delivery (promise 3).

@@ -215,6 +215,14 @@ SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, v.set_at
    AND v.customer_id = :customer_id
  ORDER BY v.name;
 
+-- name: values_held
+-- Which of these attributes these customers have a value of.
+SELECT customer_id, name
+  FROM crm.attribute_value
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[])
+   AND name = ANY (:names::text[]);
+
 -- name: lapse_values
 -- Deletes values whose retention is over (promise 13).
 DELETE FROM crm.attribute_value AS v

@@ -171,7 +171,7 @@ UPDATE crm.api_key SET last_used_at = :now
  WHERE business_id = :business_id
    AND key_id = (SELECT key_id FROM crm.api_key
                   WHERE business_id = :business_id AND key_id = :key_id
-                    AND (last_used_at IS NULL OR last_used_at < :stale)
+                    AND (last_used_at IS NULL OR last_used_at <= :stale)
                     FOR UPDATE SKIP LOCKED);
 
 -- name: revoke_key

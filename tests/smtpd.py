@@ -153,7 +153,7 @@ class _Client:
             await self.say("221 2.0.0 Bye")
             raise _Gone
         elif verb == "RSET":
-            self.sender = None
+            self.sender, self.recipients = None, []
             await self.say("250 2.0.0 Ok")
         else:
             await self.say("503 5.5.1 Bad sequence of commands")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from msgspec import Struct
+
 from crm import businesses, consent
 from crm.businesses import Business
-from crm.campaigns.model import Campaign
+from crm.campaigns.model import Campaign, NewCampaign
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
 from crm.db import ReadDb, Statements
 from crm.keys import Keys
@@ -19,8 +21,16 @@ sql = Statements("campaigns")
 ATTRIBUTE = "attribute."
 
 
-async def compiled(db: ReadDb, campaign: Campaign) -> Compiled:
-    """Compile a campaign, or refuse with every problem of its text and letterhead."""
+class MergeValue(Struct, frozen=True):
+    """One attribute of one customer."""
+
+    customer_id: UUID
+    name: str
+    value: str
+
+
+async def compiled(db: ReadDb, campaign: Campaign | NewCampaign) -> Compiled:
+    """Compile a campaign, kept or only typed so far, or refuse with every problem of its text and letterhead."""
     business = await businesses.get(db)
     purpose = await consent.purpose(db, campaign.purpose_id)
     written = Draft(

@@ -16,6 +16,7 @@ from crm.errors import Invalid, Problem
 from crm.mail import mime
 
 _OWN = ("link.unsubscribe", "link.preferences", "link.why")
+_NOWHERE = mime.Slots("", "", "", unsubscribe="#", preferences="#", why="#")
 _CLIPPED = 102_000  # bytes of HTML above which Gmail hides the rest, the unsubscribe link with it
 
 
@@ -75,10 +76,9 @@ class Compiled(Struct, frozen=True):
         """Return one customer's message for the wire; a field that is `missing` is left empty."""
         return self.message.bytes_for(slots, self._filling(values, slots))
 
-    def preview(self, values: Mapping[str, str]) -> Preview:
-        """Return what this customer would read; the links of the footer lead nowhere."""
-        nowhere = mime.Slots("", "", "", unsubscribe="#", preferences="#", why="#")
-        plain = self._filling(values, nowhere)
+    def preview(self, values: Mapping[str, str], slots: mime.Slots = _NOWHERE) -> Preview:
+        """Return what this customer would read; without `slots` the footer's links lead nowhere."""
+        plain = self._filling(values, slots)
         return Preview(
             html=filled(self.html, by_mark([escape(value) for value in plain])),
             text=filled(self.text, by_mark(plain)),

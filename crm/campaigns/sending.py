@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.businesses import Business
-from crm.campaigns.composing import ATTRIBUTE, Envelope, values_of
+from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, values_of
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
 from crm.campaigns.render import Compiled
 from crm.db import Database, Db, Statements
@@ -65,14 +65,6 @@ class Claimed(Struct, frozen=True):
     address: str
     name: str
     address_hash: bytes
-
-
-class MergeValue(Struct, frozen=True):
-    """One attribute of one customer."""
-
-    customer_id: UUID
-    name: str
-    value: str
 
 
 class Issue(Struct, frozen=True):

@@ -19,6 +19,7 @@ from crm.consent.actions import (
     standings,
     state,
     states,
+    states_for,
     withdraw,
     withdraw_all,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "standings",
     "state",
     "states",
+    "states_for",
     "withdraw",
     "withdraw_all",
 ]

@@ -214,13 +214,21 @@ async def authorised(
     db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID]
 ) -> dict[UUID, Consent]:
     """Return those of these customers whose consent authorises now; the rest are left out."""
+    found = await states_for(db, purpose_id, customer_ids)
+    return {each: state for each, state in found.items() if state.authorises(db.now)}
+
+
+async def states_for(
+    db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID]
+) -> dict[UUID, Consent]:
+    """Return where some customers stand for one purpose; who was never asked is left out."""
     found = await db.many(
         sql.consents_for_purpose,
         Consent,
         purpose_id=purpose_id,
         customer_ids=list(customer_ids),
     )
-    return {each.customer_id: each for each in found if each.authorises(db.now)}
+    return {each.customer_id: each for each in found}
 
 
 async def history(db: ReadDb, customer_id: UUID) -> list[ConsentEvent]:

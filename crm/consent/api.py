@@ -161,7 +161,7 @@ async def post_notice(
 
 
 @post(
-    "/customers/{customer_id:uuid}/consent-events",
+    "/customers/{id:uuid}/consent-events",
     guards=[needs("consents:write")],
     request_max_body_size=_BODY,
     tags=["Consent"],
@@ -177,46 +177,46 @@ async def post_consent_event(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
-    customer_id: FromPath[UUID],
+    id: FromPath[UUID],
     data: JSONBody[NewConsentEvent],
 ) -> Response[bytes]:
     """Record a decision of a customer."""
 
     async def act() -> ConsentEvent:
-        await customers.get(db, customer_id)
-        return await _decided(db, caller.actor, customer_id, data)
+        await customers.get(db, id)
+        return await _decided(db, caller.actor, id, data)
 
     return await once(request, db, str(caller.id), act, status=201)
 
 
 @get(
-    "/customers/{customer_id:uuid}/consent-events",
+    "/customers/{id:uuid}/consent-events",
     guards=[needs("consents:read")],
     tags=["Consent"],
     summary="Read every decision of a customer",
     description="The newest first, with evidence. The customer can see that this key looked.",
 )
 async def get_consent_events(
-    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], customer_id: FromPath[UUID]
+    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
 ) -> list[ConsentEvent]:
     """Read every decision of a customer."""
-    await customers.get(db, customer_id)
-    told = await consent.history(db, customer_id)
-    await looks.record([customer_id])
+    await customers.get(db, id)
+    told = await consent.history(db, id)
+    await looks.record([id])
     return told
 
 
 @get(
-    "/customers/{customer_id:uuid}/consents",
+    "/customers/{id:uuid}/consents",
     guards=[needs("consents:read")],
     tags=["Consent"],
     summary="Read what a customer allows now",
     description="The state of each purpose she was ever asked about. A bare check: no look.",
 )
-async def get_consents(db: NamedDependency[ReadDb], customer_id: FromPath[UUID]) -> list[Consent]:
+async def get_consents(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[Consent]:
     """Read what a customer allows now."""
-    await customers.get(db, customer_id)
-    return await consent.states(db, customer_id)
+    await customers.get(db, id)
+    return await consent.states(db, id)
 
 
 @get(

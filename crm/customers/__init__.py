@@ -31,6 +31,7 @@ from crm.customers.attributes import (
     attributes,
     declare_attribute,
     fill_attributes,
+    held_among,
     set_attributes,
     values,
 )
@@ -131,6 +132,7 @@ __all__ = [
     "fold",
     "forget",
     "get",
+    "held_among",
     "held",
     "interact",
     "interactions",

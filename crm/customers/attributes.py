@@ -12,6 +12,7 @@ from crm.customers.model import (
     Attribute,
     AttributeValue,
     Customer,
+    HeldName,
     NewAttribute,
     NewValue,
     TypeFixed,
@@ -85,6 +86,19 @@ async def fill_attributes(db: Db, new: Sequence[NewValue]) -> int:
             raise UnknownAttribute
         rows.append((each.customer_id, each.name, written(types[each.name], each.value)))
     return await _set(db, sql.fill_values, rows)
+
+
+async def held_among(
+    db: ReadDb, customer_ids: Sequence[UUID], names: Sequence[str]
+) -> dict[UUID, set[str]]:
+    """Return which of these attributes some customers have a value of; for imports."""
+    found = await db.many(
+        sql.values_held, HeldName, customer_ids=list(customer_ids), names=list(names)
+    )
+    held: dict[UUID, set[str]] = {}
+    for each in found:
+        held.setdefault(each.customer_id, set()).add(each.name)
+    return held
 
 
 async def values(db: ReadDb, customer_id: UUID) -> list[AttributeValue]:

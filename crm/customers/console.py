@@ -103,8 +103,9 @@ async def post_customer(
 ) -> Response[Any]:
     """Add a customer, to whom nothing may be sent before she has said so herself."""
     form = await read_form(request)
+    address = form.parsed("address", customers.parse, max=254)
     new = NewCustomer(
-        address=form.text("address", max=254),
+        address=address.display if address else "",
         name=form.text("name", required=False),
         locale=form.choice("locale", [code for code, _ in languages()], required=False) or "",
         external_id=form.text("external_id", required=False) or None,

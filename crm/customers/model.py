@@ -173,6 +173,13 @@ class NewValue(Struct, frozen=True):
     value: str
 
 
+class HeldName(Struct, frozen=True):
+    """That a customer has a value of an attribute, and not which."""
+
+    customer_id: UUID
+    name: str
+
+
 class ValueRow(Struct, frozen=True, kw_only=True):
     """A value as the database keeps it, beside its declaration."""
 

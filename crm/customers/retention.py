@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from crm.errors import Invalid, Problem
 
-_DURATION = re.compile(r"P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})D)?")
+_DURATION = re.compile(r"P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})D)?", re.ASCII)
 # Nobody keeps a detail longer, and every date stays one that can be computed.
 _LONGEST_DAYS = 36525
-_DAYS_OF_MONTH = 30
+_LONGEST_MONTHS = 1200
 _MONTHS = 12
 
 
@@ -42,7 +42,7 @@ def retention(text: str) -> Retention:
     match = _DURATION.fullmatch(text)
     years, months, days = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     months += years * _MONTHS
-    if not 0 < months * _DAYS_OF_MONTH + days <= _LONGEST_DAYS:
+    if not (months or days) or months > _LONGEST_MONTHS or days > _LONGEST_DAYS:
         wrong = NoRetention()
         raise NoRetention(problems=[Problem("retention", wrong.message)])
     return Retention(months, days)

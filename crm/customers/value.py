@@ -100,7 +100,8 @@ def _number(given: Given) -> Decimal:
     small = round(number, _DECIMALS)
     if small != number:
         raise WrongType(f"This number has more than {_DECIMALS} decimals. Round it.")
-    # 1E+3 and 1000.000 are the same number, and are written the same way.
+    # 1E+3 and 1000.000 are the same number, as are -0 and 0, and are written the same way.
+    small += 0
     return small.quantize(Decimal(1)) if small == small.to_integral_value() else small.normalize()
 
 

@@ -6,6 +6,6 @@ run left behind is stopped by the next one, which then recovers as after a power
 """
 
 from crm.embedded.place import EmbeddedRefused, default_directory
-from crm.embedded.servers import Embedded, embedded
+from crm.embedded.servers import Embedded, clear, embedded
 
-__all__ = ["Embedded", "EmbeddedRefused", "default_directory", "embedded"]
+__all__ = ["Embedded", "EmbeddedRefused", "clear", "default_directory", "embedded"]

@@ -83,11 +83,17 @@ class Cluster(msgspec.Struct, frozen=True):
         return f"postgresql://{role}:{password}@/{database}?host={quote(str(self.sockets))}"
 
 
+async def stop_left(place: Place) -> None:
+    """End the server that a killed run left behind."""
+    pidfile = place.directory / "postgres" / "data" / "postmaster.pid"
+    await stop_orphan(pidfile, place.directory, GENTLY)
+
+
 async def cluster(place: Place, programs: Programs, *, fsync: bool) -> Cluster:
     """Find or make the cluster, after stopping whatever still runs on it."""
     home = place.folder("postgres")
     data = home / "data"
-    await stop_orphan(data / "postmaster.pid", place.directory, GENTLY)
+    await stop_left(place)
     passwords = _passwords(place.directory / PASSWORDS, known=data.exists())
     if not data.exists():
         await asyncio.to_thread(_initdb, place, programs, home, passwords.postgres, fsync=fsync)

@@ -1,5 +1,6 @@
 """Both embedded servers, running for as long as a block does."""
 
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from crm.embedded import postgres, valkey
 from crm.embedded.child import stop
-from crm.embedded.place import EmbeddedRefused, Place, taken
+from crm.embedded.place import LOCK, EmbeddedRefused, Place, taken
 from crm.embedded.programs import programs
 
 
@@ -38,6 +39,21 @@ class _Running(Struct):
             child.send_signal(gently)
         for child, _ in self.children:
             await stop(child)
+
+
+async def clear(directory: Path) -> None:
+    """Delete all data in a directory, ending what a killed run left; refused while it is in use."""
+    with taken(directory) as place:
+        await postgres.stop_left(place)
+        await valkey.stop_left(place)
+        for path in directory.iterdir():
+            # The copy of the programs is no data, and takes a second to make.
+            if path.name == LOCK or path.name.startswith("programs-"):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 @asynccontextmanager

@@ -15,10 +15,15 @@ SOCKET = "valkey.sock"
 GENTLY = signal.SIGTERM
 
 
+async def stop_left(place: Place) -> None:
+    """End the server that a killed run left behind."""
+    await stop_orphan(place.directory / "valkey" / "valkey.pid", place.directory, GENTLY)
+
+
 async def start(place: Place, programs: Programs, sockets: Path) -> subprocess.Popen[bytes]:
     """Start the server after ending an orphan of it, and wait until it has read its file."""
     data = place.folder("valkey")
-    await stop_orphan(data / "valkey.pid", place.directory, GENTLY)
+    await stop_left(place)
     path = sockets / SOCKET
     path.unlink(missing_ok=True)
     settings = {

@@ -1,13 +1,35 @@
 """An import, the rows of its file, what they prove, and how rows for one address become one."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from crm.consent import EvidenceKind
+from crm.errors import Conflict, NotFound
+from crm.events import Actor, ActorKind
+
+# An import without a sign of life for so long is taken up by the next worker.
+QUIET = timedelta(seconds=60)
+
+
+class UnknownImport(NotFound):
+    """There is no such import here."""
+
+
+class AnotherRuns(Conflict):
+    """Another import is running. Wait for it to end, then start this one again."""
+
+
+class SameFile(Conflict):
+    """This very file is being imported for this purpose already. Look at that import instead."""
+
+
+class PurposeRetired(Conflict):
+    """This purpose is retired; nobody is asked for it any more, and nothing is imported for it."""
 
 
 class State(StrEnum):
@@ -31,6 +53,77 @@ MOVES: Mapping[State, frozenset[State]] = {
 def may_move(before: State, after: State) -> bool:
     """Whether an import may go from one state to the other."""
     return after in MOVES[before]
+
+
+class Import(Struct, frozen=True, kw_only=True):
+    """A file of customers as one unit: how far it is, and what came of it."""
+
+    id: UUID
+    purpose_id: UUID
+    notice_id: UUID
+    file_name: str
+    sha256: str
+    format: str
+    state: State
+    problem: str
+    actor_kind: ActorKind
+    actor_id: UUID | None
+    created_at: datetime
+    rows_read: int
+    beat_at: datetime | None
+    done_at: datetime | None
+    added: int
+    changed: int
+    unchanged: int
+    rejected: int
+    given: int
+    withdrawn: int
+    unproven: int
+    suppressed: int
+
+    @property
+    def actor(self) -> Actor:
+        """Who brought the file."""
+        return Actor(self.actor_kind, self.actor_id)
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still to come of it."""
+        return self.state in (State.waiting, State.running)
+
+
+class Tally(Struct):
+    """The books of one import: each row is one of the first four; then what was recorded."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    given: int = 0
+    withdrawn: int = 0
+    unproven: int = 0
+    suppressed: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the file were taken, each counted once."""
+        return self.added + self.changed + self.unchanged + self.rejected
+
+
+class Told(StrEnum):
+    """Why a line is in the report: it was not taken in, or not quite as it says."""
+
+    rejected = "rejected"
+    noted = "noted"
+
+
+class RowReport(Struct, frozen=True):
+    """What the report says about one line of the file; `number` counts within the line."""
+
+    line: int
+    number: int
+    outcome: Told
+    reason: str
 
 
 class Tool(StrEnum):

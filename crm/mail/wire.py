@@ -109,8 +109,7 @@ class Lanes:
     async def opened(self) -> None:
         """Wait for the first session; Unreachable when every lane has failed to open one."""
         while not self._sessions:
-            if self._failures >= len(self._tasks) and self.trouble is not None:
-                raise Unreachable(self.trouble)
+            self._check_reachable()
             await self._change()
 
     def deliver(
@@ -138,8 +137,7 @@ class Lanes:
         After Unreachable the lanes keep trying; the caller chooses to wait again or to close.
         """
         while self.in_flight or self._wanted.is_set():
-            if not self._sessions and self.trouble is not None:
-                raise Unreachable(self.trouble)
+            self._check_reachable()
             await self._change()
 
     async def close(self, grace: float | None = None) -> None:
@@ -192,6 +190,12 @@ class Lanes:
             # It may be in the feed again, and the other lanes may be idle.
             asyncio.get_running_loop().call_soon(self.nudge)
 
+    def _check_reachable(self) -> None:
+        """Raise when no session stands and as many tries as there are lanes failed in a row."""
+        trouble = None if self._sessions else self.trouble
+        if trouble is not None and self._failures >= len(self._tasks):
+            raise Unreachable(trouble)
+
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
@@ -202,6 +206,8 @@ class Lanes:
         pause = limits.first_pause
         while not self._closing:
             session = await self._talk()
+            if self._closing:
+                return
             if session is not None and session.served:
                 pause = limits.first_pause
             if session is not None and session.idle_at_end:
@@ -221,6 +227,10 @@ class Lanes:
             if not self._sessions:
                 self.trouble = no.trouble
             self._changed.set()
+            return None
+        if self._closing:
+            # wait_for inside aiosmtplib can lose a cancellation that comes as it finishes.
+            opened.transport.abort()
             return None
         session = Session(self, opened, self._door.limits)
         self._sessions.add(session)

@@ -20,6 +20,7 @@ from crm.staff.actions import (
     reset_password,
     set_role,
 )
+from crm.staff.attempts import count_attempt, forgive_attempts
 from crm.staff.keys import add_key, api_keys, revoke_key
 from crm.staff.model import (
     LISTED,
@@ -56,10 +57,12 @@ __all__ = [
     "api_keys",
     "change_password",
     "close_others",
+    "count_attempt",
     "disable",
     "enable",
     "export",
     "forget",
+    "forgive_attempts",
     "give_reason",
     "hashed",
     "invite",

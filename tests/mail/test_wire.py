@@ -4,13 +4,14 @@ import asyncio
 import json
 import random
 from collections import Counter, deque
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from msgspec import Struct
 
 from crm.mail.outcome import Outcome
-from crm.mail.wire import Lanes, Limits, Parcel, Unreachable, open_lanes, send_one
+from crm.mail.wire import Limits, Parcel, Unreachable, open_lanes, send_one
 from tests.smtpd import OFFERS, Fault, Smtpd, smtpd
 
 QUICK = Limits(dot=0.3, mail=0.3, rcpt=0.3, data=0.3, block=0.3, quit=0.3, first_pause=0.001,
@@ -67,12 +68,18 @@ class Book:
 
 async def delivered(
     server: Smtpd, book: Book, connections: int = 1, limits: Limits = PATIENT
-) -> Lanes:
-    lanes = await open_lanes(Here(server.port), connections, limits=limits, hello="me.example")
-    lanes.deliver(book, book.outcome, book.given_back, book.hand)
-    await lanes.settled()
-    await lanes.close()
-    return lanes
+) -> None:
+    """As a job would: until all is settled, beginning anew when the relay was out of reach."""
+    settled = False
+    while not settled:
+        with suppress(Unreachable):
+            lanes = await open_lanes(Here(server.port), connections, limits=limits, hello="me")
+            lanes.deliver(book, book.outcome, book.given_back, book.hand)
+            try:
+                await lanes.settled()
+                settled = True
+            finally:
+                await lanes.close()
 
 
 async def test_content_and_next_envelope_travel_together() -> None:
@@ -145,7 +152,8 @@ async def test_each_fault_ends_in_its_outcome(
 
 
 @pytest.mark.parametrize(
-    ("step", "kind"), [("mail", "later"), ("rcpt", "later"), ("data", "later"), ("dot", "uncertain")]
+    ("step", "kind"),
+    [("mail", "later"), ("rcpt", "later"), ("data", "later"), ("dot", "uncertain")],
 )
 async def test_silence_is_uncertain_only_after_the_dot(step: str, kind: str) -> None:
     never = asyncio.Event()
@@ -274,7 +282,7 @@ async def test_closing_cuts_off_what_is_not_answered_in_time() -> None:
     assert book.back == {"b": 1}
 
 
-FAULTS = [
+FAULTS: list[tuple[str, Fault | str]] = [
     ("greeting", "421 4.3.2 Busy"),
     ("greeting", Fault(drop=True)),
     ("ehlo", Fault(drop=True)),
@@ -296,12 +304,12 @@ async def test_no_parcel_is_lost_or_doubled(
 ) -> None:
     chance = random.Random(seed)
     log = tmp_path / "log.jsonl"
-    names = [f"p{number}" for number in range(150)]
+    names: list[object] = [f"p{number}" for number in range(150)]
     async with smtpd(offers=offers, log=log) as server:
         for step, fault in chance.choices(FAULTS, k=40):
             usual: list[Fault | str] = [Fault()] * chance.randrange(6)
             server.fails(step, *usual, fault)
-        book = Book(*(to(name) for name in names))
+        book = Book(*(to(str(name)) for name in names))
         await delivered(server, book, connections=4)
     accepted = [
         name.removesuffix("@example.com")
@@ -309,7 +317,7 @@ async def test_no_parcel_is_lost_or_doubled(
         for name in json.loads(line)["recipients"]
     ]
     kinds = book.kinds()
-    assert sorted(kinds) == sorted(names)
+    assert set(kinds) == set(names)
     assert all(len(found) == 1 for found in book.outcomes.values())
     assert all(book.taken[name] == 1 + book.back[name] for name in names)
     assert len(accepted) == len(set(accepted))

@@ -110,7 +110,9 @@ class Browser(httpx2.AsyncClient):
         """Send the sign-in form."""
         return await self.post("/staff/sign-in", data={"address": address, "password": password})
 
-    async def fill(self, path: str, action: str = "", **fields: Any) -> httpx2.Response:
+    async def fill(
+        self, path: str, action: str = "", **fields: str | Sequence[str]
+    ) -> httpx2.Response:
         """Open a page and send its form, with the token that stands in it."""
         token = _CSRF.search((await self.get(path)).text)
         data = {**fields, "csrf": token[1] if token else ""}

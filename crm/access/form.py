@@ -1,0 +1,49 @@
+"""The signed hidden field of the sign-up form: which texts it showed, in which language, and when.
+
+So the form can be pasted into another site, and still nobody can claim other words were shown.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from crm.errors import Invalid
+from crm.keys import MAC_SIZE, Keys
+
+_LABEL = "sign-up form"
+
+
+class BadForm(Invalid):
+    """This form is not one of ours, or was changed on its way. Open our own form and use that."""
+
+
+class Shown(Struct, frozen=True, array_like=True):
+    """What a form showed: the ids of its notices, its language, and the second it was made."""
+
+    notice_ids: tuple[UUID, ...]
+    locale: str
+    made_at: int
+
+
+def seal(keys: Keys, business_id: UUID, shown: Shown) -> str:
+    """Write the hidden field."""
+    data = msgspec.msgpack.encode(shown)
+    signature = keys.sign(business_id, _LABEL, data)
+    return urlsafe_b64encode(signature + data).rstrip(b"=").decode()
+
+
+def unseal(keys: Keys, business_id: UUID, text: str) -> Shown:
+    """Read the hidden field, or refuse with BadForm: missing, altered, or of somebody else."""
+    try:
+        whole = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise BadForm from None
+    signature, data = whole[: MAC_SIZE + 1], whole[MAC_SIZE + 1 :]
+    if not keys.verified(business_id, _LABEL, data, signature):
+        raise BadForm
+    return msgspec.msgpack.decode(data, type=Shown)

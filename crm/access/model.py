@@ -1,0 +1,172 @@
+"""Sign-ups, mailed ways in, sessions of customers, and how they end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.consent import Notice, Purpose
+from crm.customers import Address, Customer
+from crm.errors import Invalid, NotFound, Problem, TooMany, Unauthenticated
+
+# Long enough for a mailbox read once a week; what nobody confirms is then forgotten.
+SIGNUP_LASTS = timedelta(days=7)
+# ASVS 6.5.5: a mailed way in is good for ten minutes at most.
+LINK_LASTS = timedelta(minutes=10)
+# A page with everything held about somebody does not stay open in a library for a day.
+IDLE = timedelta(hours=1)
+ABSOLUTE = timedelta(hours=12)
+# A session says when it was used last, written no oftener than this.
+SEEN_EVERY = timedelta(minutes=1)
+
+# Tries at a code, counted in windows of a quarter of an hour: with ten per address, 2^40 codes
+# last for ever. A network has many people behind it.
+TRIES_PER_ADDRESS = 10
+TRIES_PER_NETWORK = 100
+# Mails that strangers can cause to one address in such a window; crm.mail bounds the day.
+MAILS_PER_ADDRESS = 3
+
+# A person reads at least so long; a program that posts faster is shown the form again.
+SECONDS_TO_READ = 1
+
+
+class LinkOver(NotFound):
+    """This link is over: it was used, replaced by a newer mail, or has expired."""
+
+
+class WrongCode(Invalid):
+    """This code does not belong to that address, was used, or has expired. Check both."""
+
+    def __init__(self) -> None:
+        """Point at the field."""
+        super().__init__(problems=[Problem("code", (type(self).__doc__ or "").strip())])
+
+
+class OtherBrowser(NotFound):
+    """You asked for this in another browser. Type the code from the mail."""
+
+
+class TooManyCodes(TooMany):
+    """Too many codes were tried. The link in the mail still works; codes do so again later."""
+
+
+class SignedOut(Unauthenticated):
+    """Please sign in. A session ends after an hour without use, and after half a day in any case."""
+
+
+class Offer(Struct, frozen=True):
+    """A purpose that can be signed up for, with the text that is shown for it now."""
+
+    purpose: Purpose
+    notice: Notice
+
+
+class Choice(Struct, frozen=True):
+    """A box that was ticked, and the text that stood beside it."""
+
+    purpose_id: UUID
+    notice_id: UUID
+
+
+class NewSignup(Struct, frozen=True, kw_only=True):
+    """What somebody entered on a sign-up form; nothing of it is known to be true yet."""
+
+    address: Address
+    name: str
+    locale: str
+    choices: tuple[Choice, ...]
+    # Where the form stood, without query; empty for our own.
+    page: str
+
+
+class Signup(Struct, frozen=True, kw_only=True):
+    """A sign-up that waits for its confirmation. Not a customer."""
+
+    id: UUID
+    address: str
+    address_hash: bytes
+    name: str
+    locale: str
+    choices: list[Choice]
+    page: str
+    requested_at: datetime
+    expires_at: datetime
+
+
+class Standing(Struct, frozen=True):
+    """Whose address it is, and what that person allows already."""
+
+    customer_id: UUID
+    allowed: frozenset[UUID]
+
+
+class Agreed(Struct, frozen=True):
+    """One purpose that was confirmed: its name and the text that was agreed to."""
+
+    purpose: Purpose
+    notice: Notice
+
+
+class Confirmed(Struct, frozen=True, kw_only=True):
+    """What a confirmation recorded, now or, `before`, when it was pressed the first time."""
+
+    address: str
+    agreed: list[Agreed]
+    requested_at: datetime
+    confirmed_at: datetime
+    before: bool
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """A mailed way in that is open."""
+
+    customer_id: UUID
+    address_hash: bytes
+    token_hash: bytes
+    code_hash: bytes
+    # Without it the way in is open to any browser; only an operator makes such a one.
+    browser_hash: bytes | None
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A browser in which a customer is signed in."""
+
+    customer_id: UUID
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+class OpenLink(Struct, frozen=True, kw_only=True):
+    """Since when a customer has a way in that is not used yet."""
+
+    created_at: datetime
+    expires_at: datetime
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """Everything this domain holds of one customer (promise 9)."""
+
+    signups: list[Signup]
+    links: list[OpenLink]
+    sessions: list[Session]
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """Who left what: no customer where the address is known no more, no purpose where all."""
+
+    customer: Customer | None
+    purpose: Purpose | None
+
+
+def too_fast(made_at: int, now: datetime) -> bool:
+    """Say whether a form came back sooner than a person can have read it."""
+    return now.timestamp() - made_at < SECONDS_TO_READ
+
+
+def wanted(choices: tuple[Choice, ...], standing: Standing | None) -> bool:
+    """Say whether a sign-up asks for anything that is not allowed already."""
+    allowed = standing.allowed if standing else frozenset()
+    return any(choice.purpose_id not in allowed for choice in choices)

@@ -1,0 +1,237 @@
+"""The web process: every router, guard and dependency, put together here only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Request, Router, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp, ControllerRouterHandler
+from redis.asyncio import Redis
+
+from crm.access import auth as access_auth
+from crm.access import console as access_console
+from crm.access import portal as access_portal
+from crm.businesses import Business
+from crm.businesses import console as businesses_console
+from crm.businesses.host import of_host
+from crm.campaigns import api as campaigns_api
+from crm.campaigns import console as campaigns_console
+from crm.campaigns import portal as campaigns_portal
+from crm.consent import api as consent_api
+from crm.consent import console as consent_console
+from crm.consent import portal as consent_portal
+from crm.customers import api as customers_api
+from crm.customers import console as customers_console
+from crm.customers import portal as customers_portal
+from crm.db import Database, open_database
+from crm.events import api as events_api
+from crm.events import console as events_console
+from crm.imports import api as imports_api
+from crm.imports import console as imports_console
+from crm.log import configure
+from crm.privacy import api as privacy_api
+from crm.privacy import console as privacy_console
+from crm.privacy import portal as privacy_portal
+from crm.settings import Settings
+from crm.staff import api as staff_api
+from crm.staff import auth as staff_auth
+from crm.staff import console as staff_console
+from crm.wakes import Waker, open_pool
+from crm.web import assets
+from crm.web.csrf import same_session
+from crm.web.head import answers_head
+from crm.web.headers import secured
+from crm.web.health import health, stores
+from crm.web.pages import Tab, redirect
+from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
+from crm.web.transaction import transaction
+
+_TABS = (
+    Tab("/me", "What we hold"),
+    Tab("/me/consent", "What we may do"),
+    Tab("/me/mails", "What we sent"),
+    Tab("/me/delete", "Leave or delete"),
+)
+_ROOMS = (
+    Tab("/staff/campaigns", "Campaigns"),
+    Tab("/staff/customers", "Customers"),
+    Tab("/staff/imports", "Imports"),
+    Tab("/staff/purposes", "Purposes"),
+    Tab("/staff/members", "Staff"),
+    Tab("/staff/keys", "API keys"),
+    Tab("/staff/audit", "Audit"),
+    Tab("/staff/settings", "Settings"),
+)
+# Two connections for looks, which are committed while a request holds one of the others.
+_LOOKS = 2
+
+
+def provide_business(request: Request[Any, Any, Any]) -> Business:
+    """Inject the business whose page is asked for."""
+    business: Business = request.scope["state"]["business"]
+    return business
+
+
+@get("/", guards=[of_host], exception_handlers=PAGES)
+async def get_front() -> Any:
+    """Lead a visitor of a business's host to its sign-up form."""
+    return redirect("/sign-up")
+
+
+def routers() -> Sequence[ControllerRouterHandler]:
+    """List every router: the path is the audience, and the audience is the guard."""
+    return [
+        Router(
+            "/v1",
+            route_handlers=[
+                *customers_api.handlers,
+                *consent_api.handlers,
+                *campaigns_api.handlers,
+                *imports_api.handlers,
+                *privacy_api.handlers,
+                *events_api.handlers,
+                *staff_api.handlers,
+            ],
+            guards=[staff_auth.with_key],
+            exception_handlers=PROBLEMS,
+            security=[{"key": []}],
+        ),
+        Router(
+            "/me",
+            route_handlers=[
+                *privacy_portal.handlers,
+                *consent_portal.handlers,
+                *campaigns_portal.handlers,
+                *customers_portal.handlers,
+                *access_portal.handlers,
+            ],
+            guards=[of_host, access_auth.signed_in_customer, same_session],
+            exception_handlers=pages_behind("/sign-in"),
+            include_in_schema=False,
+        ),
+        Router(
+            "/staff",
+            route_handlers=[
+                *campaigns_console.handlers,
+                *customers_console.handlers,
+                *consent_console.handlers,
+                *imports_console.handlers,
+                *privacy_console.handlers,
+                *access_console.handlers,
+                *events_console.handlers,
+                *staff_console.handlers,
+                *businesses_console.handlers,
+            ],
+            guards=[of_host, staff_auth.signed_in, same_session],
+            exception_handlers=pages_behind("/staff/sign-in"),
+            include_in_schema=False,
+        ),
+        Router(
+            "/staff",
+            route_handlers=[*staff_console.open_handlers],
+            guards=[of_host],
+            exception_handlers=PAGES,
+            include_in_schema=False,
+        ),
+        # A signed link or an open form; no session.
+        Router(
+            "/",
+            route_handlers=[*access_portal.by_link, *campaigns_portal.by_link],
+            guards=[of_host],
+            exception_handlers=PAGES,
+            include_in_schema=False,
+        ),
+        get_front,
+        *assets.handlers,
+    ]
+
+
+def application(settings: Settings, state: State) -> Litestar:
+    """Put the web process together around open stores; tests do so around theirs."""
+    return Litestar(
+        route_handlers=[*routers(), health(stores(settings.database_url, state["redis"]))],
+        dependencies={
+            "db": Provide(transaction),
+            "business": Provide(provide_business, sync_to_thread=False),
+            **staff_auth.dependencies,
+            **access_auth.dependencies,
+        },
+        exception_handlers=EITHER,
+        # A browser heeds HSTS only where it came by TLS (RFC 6797 §8.1).
+        before_send=[secured(https=True)],
+        state=state,
+        request_max_body_size=settings.web.max_body,
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+
+
+def state_of(
+    settings: Settings, database: Database, looks: Database, redis: Redis
+) -> State:
+    """Gather what handlers and layouts find in the application's state."""
+    return State(
+        {
+            "database": database,
+            "looks_database": looks,
+            "redis": redis,
+            "settings": settings,
+            "tabs": _TABS,
+            "rooms": _ROOMS,
+        }
+    )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[State]:
+    """Open the stores of the web process until the block ends."""
+    pool = await open_pool(settings.redis_url)
+    keys = settings.keys()
+    try:
+        async with (
+            open_database(settings.database_url, keys, wake=Waker(pool)) as database,
+            open_database(settings.database_url, keys, size=_LOOKS) as looks,
+        ):
+            yield state_of(settings, database, looks, pool)
+    finally:
+        await pool.aclose()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until stopped."""
+    configure(settings.log_level)
+    async with opened(settings) as state:
+        app: ASGIApp = answers_head(application(settings, state))
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]  # Litestar's scope is a typed dict, uvicorn's a mapping
+            host=settings.web.host,
+            port=settings.web.port,
+            server_header=False,
+            log_config=None,
+            access_log=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.web.trusted_proxies,
+            timeout_graceful_shutdown=10,
+            lifespan="off",
+        )
+        await uvicorn.Server(config).serve()
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Firsthand",
+        version="1",
+        description="Customers, what they allow, and newsletters to exactly those who agreed.",
+        path="/docs",
+        render_plugins=[],
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+    )

@@ -1,0 +1,321 @@
+"""The command `crm`: every process of the service, and what an operator does by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import rich_click as click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from crm import above, app, businesses, campaigns, consent, imports, staff, worker
+from crm.bench import run as bench_run
+from crm.businesses import NewBusiness
+from crm.db import Database, open_database
+from crm.demo import run as demo_run
+from crm.doctor import Unfit, check
+from crm.embedded import EmbeddedRefused
+from crm.errors import NotFound, Refused
+from crm.events import Actor
+from crm.ids import opaque
+from crm.installation import Installation, installation
+from crm.letterbox import serve as letterbox_serve
+from crm.migrate import MigrationRefused, migrate
+from crm.settings import BadSettings
+from crm.up import keep
+from crm.wakes import Waker, open_pool
+
+# What the operator can mend: told in its own words, without a traceback.
+_TOLD = (BadSettings, EmbeddedRefused, MigrationRefused, Unfit, Refused, OSError)
+_USAGE = 2
+
+out = Console()
+
+
+def main() -> None:
+    """Run a command; what the operator can mend is one line and exit status 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except _TOLD as wrong:
+        for line in _lines(wrong):
+            click.echo(f"crm: {line}", err=True)
+        sys.exit(_USAGE)
+
+
+def _lines(wrong: BaseException) -> list[str]:
+    problems = [problem.message for problem in wrong.problems] if isinstance(wrong, Refused) else []
+    return [*str(wrong).splitlines(), *problems]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="firsthand-crm")
+def cli() -> None:
+    """Firsthand: a consent-first CRM and newsletter service."""
+
+
+@cli.command()
+@click.option("--dev", is_flag=True, help="Catch mail in a letterbox; reload when files change.")
+def up(*, dev: bool) -> None:
+    """Run everything: servers of our own if none are configured, web and worker."""
+    _run(_up(dev=dev))
+
+
+async def _up(*, dev: bool) -> None:
+    async with installation(os.environ) as here:
+        await check(here.settings)
+        web = here.settings.web
+        out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
+        tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
+        if dev:
+            tasks.append(_letterbox(_place(here) / "letterbox", here.settings.smtp.port, 8025, None))
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(task)
+
+
+@cli.command()
+def web() -> None:
+    """Serve pages and API."""
+    _run(_checked(app.serve))
+
+
+@cli.command("worker")
+def work() -> None:
+    """Send mail, write deliveries, work through imports."""
+    _run(_checked(worker.work))
+
+
+async def _checked(serve: Any) -> None:
+    async with installation(os.environ, join=True) as here:
+        await check(here.settings)
+        await serve(here.settings)
+
+
+@cli.command("migrate")
+def migrate_command() -> None:
+    """Bring the database to this version, as its owner."""
+    _run(_migrate())
+
+
+async def _migrate() -> None:
+    async with installation(os.environ, join=True) as here:
+        url = here.settings.migrate_database_url
+        if not url:
+            message = "CRM_MIGRATE_DATABASE_URL is not set; migrations run as the role crm_owner."
+            raise BadSettings(message)
+        for name in await migrate(url):
+            out.print(f"applied {name}")
+    out.print("The database is up to date.")
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what is wrong with settings, servers and roles."""
+    _run(_doctor())
+
+
+async def _doctor() -> None:
+    async with installation(os.environ, join=True) as here:
+        await check(here.settings)
+        async with _database(here) as database:
+            known = await above.businesses(database)
+    out.print(f"All is well; {len(known)} businesses.")
+
+
+@cli.command("letterbox")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--smtp-port", default=1025, show_default=True)
+@click.option("--http-port", default=8025, show_default=True)
+@click.option("--pace", type=float, default=None, help="Messages per second at most.")
+def letterbox(directory: Path, smtp_port: int, http_port: int, pace: float | None) -> None:
+    """Catch mail and show it on a local page; for development."""
+    _run(_letterbox(directory, smtp_port, http_port, pace))
+
+
+async def _letterbox(directory: Path, smtp: int, http: int, pace: float | None) -> None:
+    def ready(where: Any) -> None:
+        out.print(f"Letterbox: http://127.0.0.1:{where.http_port}, SMTP on {where.smtp_port}.")
+
+    await letterbox_serve(directory, smtp, http, pace, ready)
+
+
+@cli.group()
+def business() -> None:
+    """Add and list businesses."""
+
+
+@business.command("add")
+@click.option("--name", required=True)
+@click.option("--legal-name", default="")
+@click.option("--postal-address", default="", help="Shown in every mail; needed before sending.")
+@click.option("--sender", required=True, help="The address its mail comes from.")
+@click.option("--privacy-contact", default="", help="Where customers ask; else the sender.")
+@click.option("--locale", default="en", show_default=True)
+@click.option("--time-zone", default="UTC", show_default=True)
+@click.option("--origin", required=True, help="Scheme and host of its pages.")
+@click.option("--owner", required=True, help="The address of its first member of staff.")
+@click.option("--owner-name", default="Owner", show_default=True)
+@click.password_option("--password", help="The owner's password.")
+def business_add(**given: str) -> None:
+    """Add a business and its first owner."""
+    _run(_business_add(given))
+
+
+async def _business_add(given: dict[str, str]) -> None:
+    new = NewBusiness(
+        name=given["name"],
+        legal_name=given["legal_name"] or given["name"],
+        postal_address=given["postal_address"],
+        sender_name=given["name"],
+        sender_address=given["sender"],
+        privacy_contact=given["privacy_contact"] or given["sender"],
+        locale=given["locale"],
+        time_zone=given["time_zone"],
+        origin=given["origin"],
+    )
+    async with _joined() as database, database.write(opaque()) as db:
+        added = await businesses.add(db, new)
+        await staff.add_first_owner(db, given["owner_name"], given["owner"], given["password"])
+    out.print(f"Added {added.name} as {added.id}; sign in at {added.origin}/staff.")
+
+
+@cli.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--purpose", required=True, help="The short name of the purpose it is for.")
+@click.option("--business", "which", default="", help="Its id; needed where there are several.")
+def import_command(file: Path, purpose: str, which: str) -> None:
+    """Import customers and their evidence from a CSV file; mails nobody."""
+    _run(_import(file, purpose, which))
+
+
+async def _import(file: Path, slug: str, which: str) -> None:
+    async with _joined() as database:
+        business_id = await _business(database, which)
+        async with database.read(business_id) as db:
+            wanted = await consent.purpose_by_slug(db, slug)
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(f"Importing {file.name}", total=None)
+            done = await imports.work_file(
+                database,
+                business_id,
+                Actor.system(),
+                wanted.id,
+                file,
+                lambda rows: bar.update(task, completed=rows),
+            )
+        async with database.read(business_id) as db:
+            lines = await imports.report(db, done.id)
+    table = Table("Rows of the file", "")
+    for word in ("added", "changed", "unchanged", "rejected"):
+        table.add_row(word, str(getattr(done, word)))
+    out.print(table)
+    for line in lines:
+        out.print(f"line {line.line}: {line.outcome}: {line.reason}", highlight=False)
+
+
+@cli.group()
+def campaign() -> None:
+    """Start, watch and stop campaigns."""
+
+
+def _campaign_command(name: str, action: Any, words: str) -> None:
+    @campaign.command(name, help=words)
+    @click.argument("campaign_id", type=click.UUID)
+    @click.option("--business", "which", default="", help="Its id, where there are several.")
+    def command(campaign_id: UUID, which: str) -> None:
+        _run(_act(action, campaign_id, which))
+
+
+async def _act(action: Any, campaign_id: UUID, which: str) -> None:
+    async with _joined() as database:
+        business_id = await _business(database, which)
+        async with database.write(business_id) as db:
+            moved = await action(db, Actor.system(), campaign_id)
+    out.print(f"The campaign is {moved.state}.")
+
+
+_campaign_command("start", campaigns.start, "Begin a campaign now.")
+_campaign_command("pause", campaigns.pause, "Claim nothing more of a campaign.")
+_campaign_command("resume", campaigns.resume, "Go on with a paused campaign.")
+_campaign_command("cancel", campaigns.cancel, "End a campaign for good.")
+
+
+@campaign.command("list")
+@click.option("--business", "which", default="", help="Its id, where there are several.")
+def campaign_list(which: str) -> None:
+    """List campaigns with their counts."""
+    _run(_campaign_list(which))
+
+
+async def _campaign_list(which: str) -> None:
+    words = ("waiting", "sending", "sent", "failed", "excluded", "uncertain")
+    table = Table("id", "subject", "state", *words)
+    async with _joined() as database, database.read(await _business(database, which)) as db:
+        for each in await campaigns.page(db):
+            counts = await campaigns.counts(db, each.id)
+            figures = [str(getattr(counts, word)) for word in words]
+            table.add_row(str(each.id), each.subject, each.state, *figures)
+    out.print(table)
+
+
+cli.add_command(demo_run.command)
+cli.add_command(bench_run.command)
+
+
+async def _business(database: Database, which: str) -> UUID:
+    known = await above.businesses(database)
+    if which:
+        wanted = [each for each in known if str(each) == which]
+    else:
+        wanted = known
+    if len(wanted) == 1:
+        return wanted[0]
+    if which or not known:
+        message = "There is no such business; `crm business add` adds one."
+        raise NotFound(message)
+    message = "There are several businesses; say which with --business ID."
+    raise NotFound(message)
+
+
+@asynccontextmanager
+async def _joined() -> AsyncIterator[Database]:
+    """Work beside a running `crm up`, or start the servers for this one command."""
+    async with installation(os.environ, join=True) as here:
+        await check(here.settings)
+        async with _database(here) as database:
+            yield database
+
+
+@asynccontextmanager
+async def _database(here: Installation) -> AsyncIterator[Database]:
+    pool = await open_pool(here.settings.redis_url)
+    try:
+        async with open_database(
+            here.settings.database_url, here.settings.keys(), wake=Waker(pool), size=4
+        ) as database:
+            yield database
+    finally:
+        await pool.aclose()
+
+
+def _place(here: Installation) -> Path:
+    return here.directory or Path.cwd()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)

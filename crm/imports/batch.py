@@ -1,0 +1,334 @@
+"""Some thousand rows of a list: gathered by address, then judged and written with few statements."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from crm import consent, customers, mail
+from crm.consent import OWN_WORD, EvidenceKind, Method, NewEvent, Status
+from crm.customers import Address, Arrival, Fill, Known, NewValue, NotAnAddress
+from crm.db import Db, Statements
+from crm.events import Actor
+from crm.imports.decision import (
+    STRANGER,
+    Decision,
+    KnownCustomer,
+    Outcome,
+    decide,
+    repeated,
+)
+from crm.imports.fields import Fields
+from crm.imports.model import Bad, Row, Seen, Tally, Told, Tool, evidence, merge
+from crm.mail import Scope, Why
+
+sql = Statements("imports")
+
+_LONGEST_REASON = 500
+# Outcomes that are what the row says need no word in the report.
+_AS_SAID = frozenset(
+    {Outcome.mailable, Outcome.left, Outcome.bounced, Outcome.filled, Outcome.unchanged}
+)
+
+
+class Group(Struct, frozen=True):
+    """All rows of a batch that name one address, and what they come to together."""
+
+    address: Address
+    row: Row
+    rows: list[Row]
+
+
+class Batch(Struct, frozen=True):
+    """Rows as gathered: `read` of the file, good ones by folded address, bad ones with reasons."""
+
+    read: int
+    groups: dict[str, Group]
+    bad: list[Bad]
+
+
+class Task(Struct, frozen=True):
+    """What is the same for every row of an import."""
+
+    import_id: UUID
+    by: Actor
+    purpose_id: UUID
+    notice_id: UUID
+    accepts: frozenset[EvidenceKind]
+    tool: Tool
+    sha256: str
+    fields: Fields
+
+
+def gather(rows: Iterator[Row | Bad], size: int, wanted: Callable[[Row | Bad], bool]) -> Batch:
+    """Take the next rows that are wanted, at most `size`; none read means the end of the file."""
+    good: dict[str, list[Row]] = {}
+    addresses: dict[str, Address] = {}
+    bad: list[Bad] = []
+    read = 0
+    for row in islice(filter(wanted, rows), size):
+        read += 1
+        if isinstance(row, Bad):
+            bad.append(row)
+            continue
+        try:
+            address = customers.parse(row.address)
+        except NotAnAddress as wrong:
+            bad.append(Bad(row.line, wrong.message))
+            continue
+        good.setdefault(address.folded, []).append(row)
+        addresses.setdefault(address.folded, address)
+    groups = {
+        folded: Group(addresses[folded], merge(same) if len(same) > 1 else same[0], same)
+        for folded, same in good.items()
+    }
+    return Batch(read, groups, bad)
+
+
+class Judged(Struct, frozen=True):
+    """One address with its decision; `id` is there for a customer already known."""
+
+    group: Group
+    decision: Decision
+    id: UUID | None
+
+
+class Merge:
+    """Writes batches into the books, one transaction for all of them, and keeps the tally."""
+
+    def __init__(self, db: Db, task: Task) -> None:
+        self._db = db
+        self._task = task
+        self._seen = Seen()
+        self.tally = Tally()
+
+    async def take(self, batch: Batch) -> None:
+        """Judge and write one batch."""
+        report = Report()
+        for bad in batch.bad:
+            self.tally.rejected += 1
+            report.say(bad.line, Told.rejected, bad.reason)
+        await self._settle(batch.groups, report)
+        await report.write(self._db, self._task.import_id)
+
+    async def _settle(self, groups: Mapping[str, Group], report: Report) -> None:
+        while groups:
+            judged = await self._judged(groups, report)
+            arrived = await self._arrived(judged)
+            kept: list[tuple[UUID | None, Judged]] = []
+            lost: dict[str, Group] = {}
+            for each in judged:
+                customer_id = each.id or arrived.get(each.group.address.folded)
+                if each.decision.add and customer_id is None:
+                    lost[each.group.address.folded] = each.group
+                    continue
+                kept.append((customer_id, each))
+            await self._write([(id, each) for id, each in kept if id is not None])
+            for _, each in kept:
+                self._count(each, report)
+            # Somebody signed up with these addresses in this very moment: look again.
+            groups = lost
+
+    async def _judged(self, groups: Mapping[str, Group], report: Report) -> list[Judged]:
+        known, holds = await self._known(groups)
+        accepts, fields = self._task.accepts, self._task.fields
+        declared = fields.names
+        judged = []
+        for folded, group in groups.items():
+            row = fields.of(group.row) if declared else group.row
+            row = _named(row, report)
+            decision = decide(row, holds.get(folded), accepts, declared)
+            found = known.get(folded)
+            judged.append(Judged(group, decision, found.id if found else None))
+        return judged
+
+    async def _known(
+        self, groups: Mapping[str, Group]
+    ) -> tuple[dict[str, Known], dict[str, KnownCustomer]]:
+        """What the books hold about these addresses, in a few looks."""
+        db, fields = self._db, self._task.fields
+        known = await customers.known_by_folded(db, list(groups))
+        ids = [each.id for each in known.values()]
+        states = await consent.states_for(db, self._task.purpose_id, ids) if ids else {}
+        held = (
+            await customers.held_among(db, ids, sorted(fields.names))
+            if ids and fields.names
+            else {}
+        )
+        hashes = {db.keys.address_hash(db.business_id, folded): folded for folded in groups}
+        silent = {hashes[each] for each in await mail.suppressed_among(db, list(hashes))}
+        holds = {
+            folded: _holding(each, states.get(each.id), held.get(each.id, set()), folded in silent)
+            for folded, each in known.items()
+        }
+        for folded in silent - known.keys():
+            holds[folded] = KnownCustomer(exists=False, suppressed=True)
+        return known, holds
+
+    async def _arrived(self, judged: list[Judged]) -> dict[str, UUID]:
+        new = [
+            Arrival(each.group.address, each.decision.fill.get("name", ""))
+            for each in judged
+            if each.decision.add and each.id is None
+        ]
+        if not new:
+            return {}
+        added = await customers.add_many(
+            self._db, new, source=customers.Source.imported, import_id=self._task.import_id
+        )
+        return {folded: each.id for folded, each in added.items()}
+
+    async def _write(self, kept: list[tuple[UUID, Judged]]) -> None:
+        db, task = self._db, self._task
+        events = [
+            self._event(customer_id, each)
+            for customer_id, each in kept
+            if each.decision.event is not None
+        ]
+        if events:
+            await consent.append_many(db, task.by, events)
+        fills = [
+            Fill(customer_id, name)
+            for customer_id, each in kept
+            if not each.decision.add and (name := each.decision.fill.get("name"))
+        ]
+        if fills:
+            await customers.fill_many(db, fills)
+        given = [
+            NewValue(customer_id, name, value)
+            for customer_id, each in kept
+            for name, value in each.decision.fill.items()
+            if name != "name"
+        ]
+        if given:
+            await customers.fill_attributes(db, given)
+        silenced = [
+            (
+                db.keys.address_hash(db.business_id, each.group.address.folded),
+                Scope(each.decision.suppress.scope),
+                Why(each.decision.suppress.reason),
+            )
+            for _, each in kept
+            if each.decision.suppress is not None
+        ]
+        if silenced:
+            await mail.suppress_many(db, silenced)
+
+    def _event(self, customer_id: UUID, judged: Judged) -> NewEvent:
+        task, row = self._task, judged.group.row
+        status = judged.decision.event or Status.unknown
+        given = status is Status.given
+        return NewEvent(
+            customer_id=customer_id,
+            purpose_id=task.purpose_id,
+            status=status,
+            method=Method.imported,
+            at=_decided_at(row, status) or self._db.now,
+            notice_id=task.notice_id if given else None,
+            evidence=msgspec.to_builtins(evidence(row, task.tool, task.sha256)),
+        )
+
+    def _count(self, judged: Judged, report: Report) -> None:
+        """Count every row of the group once, and say what is worth a word."""
+        tally, group, decision = self.tally, judged.group, judged.decision
+        line = group.row.line
+        first = self._seen.earlier(group.address.folded, line)
+        for row in group.rows:
+            report.note(row)
+            before = line if first is None and row.line != line else first
+            if before is not None:
+                tally.unchanged += 1
+                said = repeated(row.line, before)
+                report.say(row.line, Told.noted, said.reason)
+        if first is None:
+            self._count_first(judged, report)
+        tally.given += decision.event is Status.given
+        tally.withdrawn += decision.event is Status.withdrawn
+        tally.unproven += decision.outcome is Outcome.unproven
+        tally.suppressed += decision.suppress is not None
+
+    def _count_first(self, judged: Judged, report: Report) -> None:
+        tally, decision, line = self.tally, judged.decision, judged.group.row.line
+        if decision.outcome is Outcome.kept_out and judged.id is None:
+            tally.rejected += 1
+            report.say(line, Told.rejected, decision.reason)
+            return
+        tally.added += decision.add
+        tally.changed += decision.changes and not decision.add
+        tally.unchanged += not decision.changes
+        if decision.outcome not in _AS_SAID:
+            report.say(line, Told.noted, decision.reason)
+
+
+class Report:
+    """Lines for the report, gathered and written with one statement."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, list[tuple[Told, str]]] = {}
+
+    def say(self, line: int, outcome: Told, reason: str) -> None:
+        """Add a sentence about a line; the same one twice is said once."""
+        said = self._said.setdefault(line, [])
+        if (outcome, reason) not in said:
+            said.append((outcome, reason))
+
+    def note(self, row: Row) -> None:
+        """Add what was noticed while a row was read."""
+        for sentence in row.notes:
+            self.say(row.line, Told.noted, sentence)
+
+    async def write(self, db: Db, import_id: UUID) -> None:
+        """Write what was said; nothing where there is nothing to say."""
+        rows = [
+            (line, number, outcome.value, reason[:_LONGEST_REASON])
+            for line, said in self._said.items()
+            for number, (outcome, reason) in enumerate(said)
+        ]
+        if not rows:
+            return
+        lines, numbers, outcomes, reasons = (list(column) for column in zip(*rows, strict=True))
+        await db.run(
+            sql.add_rows,
+            import_id=import_id,
+            lines=lines,
+            numbers=numbers,
+            outcomes=outcomes,
+            reasons=reasons,
+        )
+
+
+def _holding(
+    known: Known, state: consent.Consent | None, held: set[str], suppressed: bool
+) -> KnownCustomer:
+    ours = state is not None and state.method is not Method.imported
+    return KnownCustomer(
+        standing=state.status if state else None,
+        suppressed=suppressed,
+        own_consent_at=state.at if state is not None and ours else None,
+        filled=frozenset(held | {"name"} if known.name else held),
+    )
+
+
+def _decided_at(row: Row, status: Status) -> datetime | None:
+    if status is Status.given:
+        return row.confirmed_at or row.opted_in_at
+    return row.unsubscribed_at if status is Status.withdrawn else None
+
+
+def _named(row: Row, report: Report) -> Row:
+    """A name as it may be kept: composed, and without characters that nobody can see."""
+    if not row.name or (row.name.isascii() and row.name.isprintable()):
+        return row
+    name = unicodedata.normalize("NFC", row.name)
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        name = ""
+        report.say(
+            row.line, Told.noted, "The name was left out: it has a character that cannot be kept."
+        )
+    return row if name == row.name else msgspec.structs.replace(row, name=name)

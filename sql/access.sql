@@ -1,0 +1,189 @@
+-- Every statement of crm/access. Owns: signup, portal_link, portal_session.
+
+-- name: standing
+-- Who has this address, and which purposes that person allows already; no row for a stranger.
+SELECT c.customer_id,
+       ARRAY(SELECT s.purpose_id
+               FROM crm.consent s
+              WHERE s.business_id = :business_id
+                AND s.customer_id = c.customer_id
+                AND s.status IN ('given', 'renewed')
+                AND (s.valid_until IS NULL OR s.valid_until > :now)) AS allowed
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.address_hash = :address_hash;
+
+-- name: replace_signup
+-- A sign-up that waits to be confirmed; the newest of an address replaces the older one.
+INSERT INTO crm.signup (business_id, signup_id, address, folded, address_hash, name, locale,
+                        choices, page, token_hash, code_hash, requested_at, expires_at)
+VALUES (:business_id, :signup_id, :address, :folded, :address_hash, :name, :locale, :choices,
+        :page, :token_hash, :code_hash, :now, :expires_at)
+ON CONFLICT ON CONSTRAINT signup_one_per_address DO UPDATE
+   SET signup_id = excluded.signup_id, address = excluded.address, name = excluded.name,
+       locale = excluded.locale, choices = excluded.choices, page = excluded.page,
+       token_hash = excluded.token_hash, code_hash = excluded.code_hash,
+       requested_at = excluded.requested_at, expires_at = excluded.expires_at;
+
+-- name: drop_expired_signup
+-- The sign-up of one address goes if it has expired; weighs as much as replacing it.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND folded = :folded
+   AND expires_at <= :now;
+
+-- name: signup
+-- The sign-up that a link names, while it can be confirmed.
+SELECT signup_id AS id, address, address_hash, name, locale, choices, page, requested_at,
+       expires_at
+  FROM crm.signup
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash
+   AND expires_at > :now;
+
+-- name: take_signup_by_link
+-- The sign-up that a link names, taken out: of two confirmations at once one gets it.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash
+   AND expires_at > :now
+RETURNING signup_id AS id, address, address_hash, name, locale, choices, page, requested_at,
+          expires_at;
+
+-- name: take_signup_by_code
+-- The sign-up of an address, taken out if this is its code.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND folded = :folded
+   AND code_hash = :code_hash
+   AND expires_at > :now
+RETURNING signup_id AS id, address, address_hash, name, locale, choices, page, requested_at,
+          expires_at;
+
+-- name: signups_of_customer
+-- What waits to be confirmed under the address of a customer.
+SELECT s.signup_id AS id, s.address, s.address_hash, s.name, s.locale, s.choices, s.page,
+       s.requested_at, s.expires_at
+  FROM crm.customer c
+  JOIN crm.signup s ON s.business_id = c.business_id AND s.folded = c.folded
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id;
+
+-- name: forget_signups
+-- What waits to be confirmed under the address of a customer goes with the customer.
+DELETE FROM crm.signup s
+ USING crm.customer c
+ WHERE s.business_id = :business_id
+   AND c.business_id = s.business_id
+   AND c.customer_id = :customer_id
+   AND s.folded = c.folded;
+
+-- name: drop_old_signups
+-- Sign-ups that nobody confirmed in time.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND expires_at <= :now;
+
+-- name: replace_link
+-- A way in for one customer; the newest replaces the older one.
+INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, browser_hash,
+                             created_at, expires_at)
+VALUES (:business_id, :customer_id, :token_hash, :code_hash, :browser_hash, :now, :expires_at)
+ON CONFLICT (business_id, customer_id) DO UPDATE
+   SET token_hash = excluded.token_hash, code_hash = excluded.code_hash,
+       browser_hash = excluded.browser_hash, created_at = excluded.created_at,
+       expires_at = excluded.expires_at;
+
+-- name: link
+-- The way in that a mailed link names, while it is open.
+SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
+  FROM crm.portal_link l
+  JOIN crm.customer c ON c.business_id = l.business_id AND c.customer_id = l.customer_id
+ WHERE l.business_id = :business_id
+   AND l.token_hash = :token_hash
+   AND l.expires_at > :now
+   AND c.erased_at IS NULL;
+
+-- name: link_of_address
+-- The way in that was mailed to an address, while it is open.
+SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
+  FROM crm.portal_link l
+  JOIN crm.customer c ON c.business_id = l.business_id AND c.customer_id = l.customer_id
+ WHERE l.business_id = :business_id
+   AND c.address_hash = :address_hash
+   AND l.expires_at > :now;
+
+-- name: take_link
+-- The way in, used up: of two that press at once one gets in.
+DELETE FROM crm.portal_link
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash
+   AND expires_at > :now
+RETURNING customer_id;
+
+-- name: link_of_customer
+-- Since when a customer has a way in that is not used yet.
+SELECT created_at, expires_at
+  FROM crm.portal_link
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: forget_link
+-- A customer's unused way in goes with the customer.
+DELETE FROM crm.portal_link
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: drop_old_links
+-- Ways in that nobody used in time.
+DELETE FROM crm.portal_link
+ WHERE business_id = :business_id
+   AND expires_at <= :now;
+
+-- name: open_session
+-- A customer is signed in, in one browser.
+INSERT INTO crm.portal_session (business_id, token_hash, customer_id, created_at, seen_at,
+                                expires_at)
+VALUES (:business_id, :token_hash, :customer_id, :now, :now, :expires_at);
+
+-- name: session
+-- Who is signed in by this token: not idle for too long, not for too long at all.
+SELECT customer_id, created_at, seen_at, expires_at
+  FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash
+   AND expires_at > :now
+   AND seen_at > :idle_since;
+
+-- name: see_session
+-- The session was used; written at most once in a while.
+UPDATE crm.portal_session SET seen_at = :now
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash
+   AND seen_at < :now;
+
+-- name: close_session
+-- The session of one browser ends.
+DELETE FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash;
+
+-- name: sessions_of_customer
+-- Where a customer is signed in, the newest first.
+SELECT customer_id, created_at, seen_at, expires_at
+  FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY created_at DESC;
+
+-- name: forget_sessions
+-- A customer's sessions end with the customer.
+DELETE FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: drop_old_sessions
+-- Sessions that nobody can use any more.
+DELETE FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND (expires_at <= :now OR seen_at <= :idle_since);

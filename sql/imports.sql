@@ -1,0 +1,151 @@
+-- Every statement of crm/imports. Owns: import, import_turn, import_file, import_row.
+
+-- name: add_turn
+-- The row that a business's working import holds; there from its first import on.
+INSERT INTO crm.import_turn (business_id) VALUES (:business_id)
+ON CONFLICT (business_id) DO NOTHING;
+
+-- name: take_turn
+-- The turn, held until this transaction ends; no row while another import works.
+SELECT business_id
+  FROM crm.import_turn
+ WHERE business_id = :business_id
+   FOR UPDATE SKIP LOCKED;
+
+-- name: add_import
+-- A file of customers, received or (from the terminal) about to be worked through at once.
+INSERT INTO crm.import (business_id, import_id, purpose_id, notice_id, file_name, file_sha256,
+                        format, state, actor_kind, actor_id, created_at, beat_at)
+VALUES (:business_id, :import_id, :purpose_id, :notice_id, :file_name, :file_sha256, :format,
+        :state, :actor_kind, :actor_id, :now,
+        CASE WHEN :state::text = 'running' THEN :now::timestamptz END);
+
+-- name: keep_file
+-- The file of an import, until it has been worked through.
+INSERT INTO crm.import_file (business_id, import_id, content)
+VALUES (:business_id, :import_id, :content);
+
+-- name: file_of_import
+-- The file of an import that waits; no row where it was read from a terminal.
+SELECT content
+  FROM crm.import_file
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
+
+-- name: drop_file
+-- The file goes as soon as it is of no use any more.
+DELETE FROM crm.import_file
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
+
+-- name: import
+-- One import.
+SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
+       format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
+
+-- name: imports_before
+-- Imports, newest first, by pages.
+SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
+       format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND import_id < :before
+ ORDER BY import_id DESC
+ LIMIT :limit;
+
+-- name: same_file
+-- When the same file was received for the same purpose and is not worked through yet.
+SELECT created_at
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND file_sha256 = :file_sha256
+   AND (state = 'waiting' OR state = 'running' AND beat_at >= :quiet_since)
+ ORDER BY import_id
+ LIMIT 1;
+
+-- name: running_since
+-- When the import that holds the turn was begun.
+SELECT created_at
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND state = 'running'
+ ORDER BY beat_at DESC
+ LIMIT 1;
+
+-- name: begin_import
+-- Takes an import up that waits, or whose worker has gone quiet; no row for any other.
+UPDATE crm.import
+   SET state = 'running', beat_at = :now, rows_read = 0
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND (state = 'waiting' OR state = 'running' AND beat_at < :quiet_since)
+RETURNING import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
+          format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+          added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed;
+
+-- name: beat
+-- A sign of life with how far the work is, committed apart from the work.
+UPDATE crm.import
+   SET rows_read = :rows_read, beat_at = :now
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state = 'running';
+
+-- name: finish_import
+-- The end of the work, in the transaction of the work.
+UPDATE crm.import
+   SET state = 'done', done_at = :now, rows_read = :rows_read, added = :added,
+       changed = :changed, unchanged = :unchanged, rejected = :rejected, given = :given,
+       withdrawn = :withdrawn, unproven = :unproven, suppressed = :suppressed
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state = 'running';
+
+-- name: fail_import
+-- The end of an import of which nothing was kept, and why.
+UPDATE crm.import
+   SET state = 'failed', done_at = :now, problem = :problem
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state IN ('waiting', 'running');
+
+-- name: abandoned_imports
+-- Imports begun at a terminal whose process is gone: asked only by who holds the turn.
+SELECT i.import_id
+  FROM crm.import i
+ WHERE i.business_id = :business_id
+   AND i.state = 'running'
+   AND NOT EXISTS (SELECT FROM crm.import_file f
+                    WHERE f.business_id = :business_id AND f.import_id = i.import_id);
+
+-- name: add_rows
+-- What the report says about some lines.
+INSERT INTO crm.import_row (business_id, import_id, line, number, outcome, reason)
+SELECT :business_id, :import_id, said.line, said.number, said.outcome, said.reason
+  FROM unnest(:lines::integer[], :numbers::integer[], :outcomes::text[], :reasons::text[])
+       AS said (line, number, outcome, reason)
+ON CONFLICT (business_id, import_id, line, number) DO NOTHING;
+
+-- name: rows_after
+-- Lines of a report in the order of the file, by pages.
+SELECT line, number, outcome, reason
+  FROM crm.import_row
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND (line, number) > (:line::integer, :number::integer)
+ ORDER BY line, number
+ LIMIT :limit;
+
+-- name: rows_of_import
+-- The whole report in the order of the file, for a stream.
+SELECT line, number, outcome, reason
+  FROM crm.import_row
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+ ORDER BY line, number;

@@ -1,0 +1,263 @@
+"""What we may do: the customer's page, without script."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+
+from crm import consent, customers
+from crm.businesses import Business
+from crm.consent import Method, Notice, Purpose, Status
+from crm.db import Database
+from crm.events import Actor
+from tests import make
+from tests.consent.conftest import SIGNED, say_no, say_yes
+from tests.consent.site import client, form
+
+HERE = "/me/consent"
+
+
+@pytest.fixture
+async def portal(
+    database: Database, business: Business, customer: UUID
+) -> AsyncIterator[httpx2.AsyncClient]:
+    async with database.read(business.id) as db:
+        me = await customers.get(db, customer)
+    async with client(database, business, me=me) as web:
+        yield web
+
+
+async def status_of(
+    database: Database, business: Business, customer: UUID, purpose_id: UUID
+) -> Status | None:
+    async with database.read(business.id) as db:
+        state = await consent.state(db, customer, purpose_id)
+    return state.status if state else None
+
+
+def shown(notice: Notice, **changes: Any) -> dict[str, Any]:
+    return form(**({"notice": str(notice.id), "sha256": notice.sha256.hex()} | changes))
+
+
+async def test_it_works(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    at = f"{HERE}/{notice.purpose_id}"
+    before = unescape((await portal.get(HERE)).text)
+    assert "<b>Off</b>, never started" in before
+    assert notice.text in before
+    assert notice.control_label in before
+    assert notice.sha256.hex() in before
+    given = await portal.post(f"{at}/grant", data=shown(notice))
+    assert (given.status_code, given.headers["location"][: len(HERE)]) == (303, HERE)
+    assert await status_of(database, business, customer, notice.purpose_id) is Status.given
+    during = unescape((await portal.get(HERE)).text)
+    assert "<b>On</b> since" in during
+    assert "is on." in during
+    assert "You started it on this page." in during
+    stopped = await portal.post(f"{at}/withdrawal", data=form())
+    assert stopped.status_code == 303
+    assert await status_of(database, business, customer, notice.purpose_id) is Status.withdrawn
+    after = unescape((await portal.get(HERE)).text)
+    assert "<b>Off</b>, stopped by you on" in after
+    assert "You stopped it on this page." in after
+
+
+async def test_the_event_says_what_was_pressed(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    await portal.post(f"{HERE}/{notice.purpose_id}/grant", data=shown(notice))
+    async with database.read(business.id) as db:
+        (event,) = await consent.history(db, customer)
+    assert event.method is Method.portal
+    assert (event.actor_kind, event.actor_id) == ("customer", customer)
+    assert event.evidence["control"] == notice.control_label
+    assert event.evidence["chosen_beforehand"] is False
+
+
+async def test_pressing_twice_is_one_yes(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    for _ in range(2):
+        await portal.post(f"{HERE}/{notice.purpose_id}/grant", data=shown(notice))
+    async with database.read(business.id) as db:
+        assert len(await consent.history(db, customer)) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sha256": "0" * 64},
+        {"sha256": ""},
+        {"notice": str(uuid4())},
+        {"notice": "é", "sha256": "ü"},
+    ],
+)
+async def test_other_words_than_these_start_nothing(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+    changes: dict[str, str],
+) -> None:
+    path = f"{HERE}/{notice.purpose_id}/grant"
+    answer = await portal.post(path, data=shown(notice, **changes))
+    assert answer.status_code == 409
+    assert "The words have changed" in answer.text
+    assert notice.text in unescape(answer.text)
+    assert await status_of(database, business, customer, notice.purpose_id) is None
+
+
+async def test_a_version_published_meanwhile_is_shown_anew(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    async with database.write(business.id) as db:
+        newer = await make.notice(db, notice.purpose_id, text="Yes, and look at my purchases too.")
+    path = f"{HERE}/{notice.purpose_id}/grant"
+    answer = await portal.post(path, data=shown(notice))
+    assert answer.status_code == 409
+    assert newer.text in unescape(answer.text)
+    assert await status_of(database, business, customer, notice.purpose_id) is None
+    assert (await portal.post(path, data=shown(newer))).status_code == 303
+
+
+async def test_whoever_agreed_to_earlier_words_reads_those(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    async with database.write(business.id) as db:
+        await say_yes(db, customer, notice)
+        newer = await make.notice(db, notice.purpose_id, text="Yes, and look at my purchases too.")
+    seen = unescape((await portal.get(HERE)).text)
+    assert notice.text in seen
+    assert newer.text not in seen
+    async with database.write(business.id) as db:
+        await say_no(db, customer, notice.purpose_id)
+    seen = unescape((await portal.get(HERE)).text)
+    assert newer.text in seen
+    # In the history the words of then still stand.
+    assert notice.text in seen
+
+
+async def test_a_purpose_without_text_cannot_be_started(
+    portal: httpx2.AsyncClient, purpose: Purpose
+) -> None:
+    assert "/grant" not in (await portal.get(HERE)).text
+    answer = await portal.post(f"{HERE}/{purpose.id}/grant", data=form())
+    assert answer.status_code == 409
+
+
+async def test_all_of_it(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    assert "Stop all of it" not in (await portal.get(HERE)).text
+    async with database.write(business.id) as db:
+        await say_yes(db, customer, notice)
+    assert "Stop all of it" in (await portal.get(HERE)).text
+    assert (await portal.post(f"{HERE}/withdrawal", data=form())).status_code == 303
+    assert await status_of(database, business, customer, notice.purpose_id) is Status.withdrawn
+
+
+async def test_every_kind_of_decision_has_its_sentence(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    me, system = Actor.customer(customer), Actor.system()
+    async with database.write(business.id) as db:
+        await consent.request(db, me, customer, notice)
+        await consent.refuse(db, me, customer, notice, method=Method.portal)
+        await consent.give(db, me, customer, notice, method=Method.double_opt_in)
+        await consent.give(db, system, customer, notice, method=Method.api, evidence=SIGNED)
+        for method in (Method.one_click, Method.stop_page, Method.complaint, Method.staff):
+            await consent.withdraw(db, system, customer, notice.purpose_id, method=method)
+            await say_yes(db, customer, notice)
+    seen = unescape((await portal.get(HERE)).text)
+    for sentence in (
+        "You asked for it on a sign-up form.",
+        "You said no.",
+        "You confirmed from your mailbox.",
+        "You signed a form.",
+        "with the unsubscribe button of a mail",
+        "with the link in a mail",
+        "You reported a mail as unwanted.",
+        "Our staff recorded that you said no.",
+        "You started it on this page.",
+    ):
+        assert sentence in seen, sentence
+
+
+@pytest.mark.parametrize("verb", ["grant", "withdrawal"])
+async def test_a_foreign_form_is_refused(
+    portal: httpx2.AsyncClient, notice: Notice, verb: str
+) -> None:
+    fields = {"notice": str(notice.id), "sha256": notice.sha256.hex()}
+    answer = await portal.post(f"{HERE}/{notice.purpose_id}/{verb}", data=fields)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("verb", ["grant", "withdrawal"])
+async def test_an_unknown_purpose(portal: httpx2.AsyncClient, verb: str) -> None:
+    answer = await portal.post(f"{HERE}/{uuid4()}/{verb}", data=form())
+    assert answer.status_code == 404
+
+
+async def test_a_stranger_sees_and_moves_nothing(
+    database: Database,
+    business: Business,
+    other_business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    async with database.read(business.id) as db:
+        me = await customers.get(db, customer)
+    async with client(database, other_business, me=me) as stranger:
+        assert notice.text not in unescape((await stranger.get(HERE)).text)
+        path = f"{HERE}/{notice.purpose_id}/withdrawal"
+        assert (await stranger.post(path, data=form())).status_code == 404
+        path = f"{HERE}/{notice.purpose_id}/grant"
+        assert (await stranger.post(path, data=shown(notice))).status_code == 404
+
+
+async def test_nothing_moves_by_looking(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    for path in ("grant", "withdrawal"):
+        assert (await portal.get(f"{HERE}/{notice.purpose_id}/{path}")).status_code == 405
+    await portal.get(HERE)
+    assert await status_of(database, business, customer, notice.purpose_id) is None

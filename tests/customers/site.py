@@ -1,0 +1,109 @@
+"""The API, console and portal around the handlers of this domain, with somebody signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from litestar import Litestar, Request, Router
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+
+from crm import staff
+from crm.businesses import Business
+from crm.customers import Customer, api, console, portal
+from crm.db import Database
+from crm.events import Actor
+from crm.staff import Caller, Member, NewMember, Role, Scope
+from crm.staff.auth import dependencies
+from crm.web import assets
+from crm.web.csrf import FIELD, csrf_token, same_session
+from crm.web.headers import secured
+from crm.web.pages import Tab
+from crm.web.refusals import EITHER, PAGES, PROBLEMS
+from crm.web.transaction import transaction
+
+SECRET = b"s" * 32
+ROOMS = [Tab("/staff/campaigns", "Campaigns"), Tab("/staff/customers", "Customers")]
+TABS = [Tab("/me", "What we hold"), Tab("/me/consent", "What we may do")]
+
+
+def caller(scopes: Sequence[Scope] = tuple(Scope)) -> Caller:
+    """A program with a reason to look."""
+    return Caller(
+        id=UUID(int=5), name="Shop website", scopes=frozenset(scopes), reason="to show her orders"
+    )
+
+
+async def member(database: Database, business: Business, role: Role = Role.owner) -> Member:
+    """Somebody who works here."""
+    new = NewMember(name="Bob Okafor", address="bob@bakery.example", role=role)
+    async with database.write(business.id) as db:
+        return await staff.invite(db, Actor.system(), new, "not a hash")
+
+
+def client(
+    database: Database,
+    business: Business,
+    *,
+    key: Caller | None = None,
+    who: Member | None = None,
+    me: Customer | None = None,
+) -> httpx2.AsyncClient:
+    """Send requests as a program, a member or a customer of this business."""
+    put = {"business_id": business.id, "business": business, "session_secret": SECRET}
+    asking = {"caller": key, "who": who, "me": me}
+    put |= {name: value for name, value in asking.items() if value is not None}
+
+    async def signed_in(
+        connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+    ) -> None:
+        connection.scope["state"].update(put)
+
+    app = _application(database, signed_in)
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url=business.origin, follow_redirects=False
+    )
+
+
+def _application(database: Database, signed_in: Any) -> Litestar:
+    def provide_me(request: Request[Any, Any, Any]) -> Customer:
+        found: Customer = request.scope["state"]["me"]
+        return found
+
+    routers = [
+        Router("/v1", route_handlers=api.handlers, guards=[signed_in], exception_handlers=PROBLEMS),
+        Router(
+            "/staff",
+            route_handlers=console.handlers,
+            guards=[signed_in, same_session],
+            exception_handlers=PAGES,
+        ),
+        Router(
+            "/me",
+            route_handlers=portal.handlers,
+            guards=[signed_in, same_session],
+            exception_handlers=PAGES,
+        ),
+    ]
+    return Litestar(
+        [*routers, *assets.handlers],
+        dependencies={
+            **dependencies,
+            "db": Provide(transaction),
+            "me": Provide(provide_me, sync_to_thread=False),
+        },
+        exception_handlers=EITHER,
+        before_send=[secured(https=False)],
+        logging_config=None,
+        state=State({"database": database, "rooms": ROOMS, "tabs": TABS}),
+    )
+
+
+def form(**fields: Any) -> dict[str, Any]:
+    """What a browser sends from one of our pages."""
+    return {**fields, FIELD: csrf_token(SECRET)}

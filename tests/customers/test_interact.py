@@ -1,0 +1,130 @@
+"""Interactions: of a declared kind, when they happened, and who recorded them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from crm.customers import Customer
+from crm.db import utc_now
+from tests.customers import site
+
+KIND = {"label": "Bought", "purpose": "Because tax law says so.", "retention": "P6Y"}
+CAKE = {
+    "kind": "purchase",
+    "title": "Birthday cake",
+    "at": "2026-05-03T10:00:00+02:00",
+    "amount": "32.00",
+    "currency": "GBP",
+}
+
+
+@pytest.fixture
+async def kinds(api: httpx2.AsyncClient) -> None:
+    answer = await api.put("/v1/interaction-kinds/purchase", json=KIND)
+    assert answer.status_code == 200
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_it_works(api: httpx2.AsyncClient, nora: Customer) -> None:
+    path = f"/v1/customers/{nora.id}/interactions"
+    answer = await api.post(path, json=CAKE)
+    assert answer.status_code == 201
+    body = answer.json()
+    assert (body["label"], body["amount"], body["at"]) == (
+        "Bought",
+        "32.00",
+        "2026-05-03T08:00:00Z",
+    )
+    assert (body["actor_kind"], body["actor_name"]) == ("key", "Shop website")
+    assert (await api.get(path)).json() == [body]
+    assert [kind["name"] for kind in (await api.get("/v1/interaction-kinds")).json()] == [
+        "purchase"
+    ]
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_a_repeated_request_records_nothing_twice(
+    api: httpx2.AsyncClient, nora: Customer
+) -> None:
+    path = f"/v1/customers/{nora.id}/interactions"
+    for _ in range(2):
+        await api.post(path, json=CAKE, headers={"idempotency-key": "order-7"})
+    assert len((await api.get(path)).json()) == 1
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_pages_show_each_once_newest_first(api: httpx2.AsyncClient, nora: Customer) -> None:
+    path = f"/v1/customers/{nora.id}/interactions"
+    for number in range(5):
+        # Two of one instant: the id decides between them.
+        at = f"2026-05-0{1 + number // 2}T10:00:00Z"
+        await api.post(path, json={"kind": "purchase", "title": f"Loaf {number}", "at": at})
+    seen: list[str] = []
+    following = f"{path}?limit=2"
+    while following:
+        answer = await api.get(following)
+        seen += [row["title"] for row in answer.json()]
+        following = answer.headers.get("link", "").partition(">")[0].lstrip("<")
+    assert seen == [f"Loaf {number}" for number in reversed(range(5))]
+
+
+@pytest.mark.usefixtures("kinds")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "theft"},
+        {"kind": "Purchase"},
+        {"title": ""},
+        {"title": " \n "},
+        {"title": "a\x00b"},
+        {"title": "a\nb"},
+        {"title": "x" * 301},
+        {"detail": "a\x00b"},
+        {"detail": "x" * 10_001},
+        {"amount": None},
+        {"currency": None},
+        {"currency": "gbp"},
+        {"amount": "NaN"},
+        {"amount": "1e12"},
+        {"amount": "1e400"},
+        {"amount": "0.00001"},
+        {"amount": "many"},
+        {"at": "2026-05-03T10:00:00"},
+        {"at": "9999-12-31T23:59:59Z"},
+        {"at": "0001-01-01T00:00:00+14:00"},
+        {"at": "yesterday"},
+        {"actor_name": "Somebody else"},
+    ],
+    ids=str,
+)
+async def test_what_makes_no_sense_is_refused(
+    api: httpx2.AsyncClient, nora: Customer, changes: dict[str, Any]
+) -> None:
+    path = f"/v1/customers/{nora.id}/interactions"
+    answer = await api.post(path, json=CAKE | changes)
+    assert answer.status_code == 422, answer.text[:300]
+    assert (await api.get(path)).json() == []
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_a_clock_a_little_ahead_is_forgiven(api: httpx2.AsyncClient, nora: Customer) -> None:
+    at = (utc_now() + timedelta(minutes=2)).isoformat()
+    answer = await api.post(f"/v1/customers/{nora.id}/interactions", json={**CAKE, "at": at})
+    assert answer.status_code == 201
+
+
+async def test_staff_add_a_note(console: httpx2.AsyncClient, nora: Customer) -> None:
+    base = f"/staff/customers/{nora.id}"
+    await console.post(f"{base}/look", data=site.form(reason="she rang"))
+    data = site.form(title="Wants to try rye <next>", detail="On\r\nSaturday")
+    assert (await console.post(f"{base}/notes", data=data)).status_code == 303
+    shown = await console.get(base)
+    assert "Wants to try rye &lt;next&gt;" in shown.text
+    assert "Bob Okafor" in shown.text
+    empty = await console.post(f"{base}/notes", data=site.form(title="", detail="kept"))
+    assert empty.status_code == 422
+    assert "kept</textarea>" in empty.text

@@ -1,0 +1,129 @@
+"""The trail for staff and the feed for programs, by pages, newest first."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID, uuid4
+
+import httpx2
+from litestar import Litestar
+
+from crm import events, staff
+from crm.businesses import Business
+from crm.db import Database
+from crm.events import Actor, ActorKind, Kind
+from crm.events.console import WORDS, line
+from crm.staff import NewKey, Scope
+from tests.staff import site
+
+NORA = uuid4()
+_NUMBER = re.compile(r"number \d{3}")
+
+
+async def _happen(database: Database, business_id: UUID, times: int) -> None:
+    async with database.write(business_id) as db:
+        for number in range(times):
+            await events.record(
+                db,
+                Actor.member(uuid4(), "Bob Okafor"),
+                Kind.interaction_recorded,
+                customer_id=NORA,
+                reason=f"number {number:03}",
+            )
+
+
+async def _bearing(database: Database, business: Business, scope: Scope) -> dict[str, str]:
+    async with database.write(business.id) as db:
+        new = NewKey(name="Till", scopes=[scope], reason="to keep a copy of the trail")
+        _, text = await staff.add_key(db, Actor.system(), new)
+    return {"authorization": f"Bearer {text}"}
+
+
+def _calling(app: Litestar) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    return httpx2.AsyncClient(transport=transport, base_url="http://api.example")
+
+
+async def test_staff_read_it_page_by_page(
+    clocked: Database, business: Business, owner: site.Browser
+) -> None:
+    await _happen(clocked, business.id, 60)
+    first = await owner.get("/staff/audit")
+    assert first.status_code == 200
+    assert "<b>Bob Okafor</b> recorded an interaction" in first.text
+    assert f"/staff/customers/{NORA}" in first.text
+    older = await owner.get(first.headers["link"].partition(">")[0].lstrip("<"))
+    # Events of one millisecond come in any order, so which page has which is not said.
+    shown = [_NUMBER.findall(each.text) for each in (first, older)]
+    assert [len(each) for each in shown] == [50, 10]
+    assert sorted(shown[0] + shown[1]) == [f"number {number:03}" for number in range(60)]
+    assert "link" not in older.headers
+    assert "<b>Olga Owner</b> signed in" in older.text
+
+
+async def test_programs_read_it_page_by_page(
+    clocked: Database, business: Business, app: Litestar
+) -> None:
+    await _happen(clocked, business.id, 25)
+    headers = await _bearing(clocked, business, Scope.events_read)
+    reasons: list[str] = []
+    async with _calling(app) as program:
+        path = "/v1/events?limit=10"
+        while path:
+            answer = await program.get(path, headers=headers)
+            assert answer.status_code == 200
+            reasons += [row["reason"] for row in answer.json()["rows"]]
+            path = answer.headers.get("link", "").partition(">")[0].lstrip("<")
+    assert sorted(reasons) == ["Till", *(f"number {number:03}" for number in range(25))]
+
+
+async def test_without_the_scope_there_is_no_feed(
+    clocked: Database, business: Business, app: Litestar
+) -> None:
+    headers = await _bearing(clocked, business, Scope.customers_read)
+    async with _calling(app) as program:
+        answer = await program.get("/v1/events", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
+        assert (await program.get("/v1/events")).status_code == 401
+
+
+async def test_a_cursor_of_another_list_is_refused(
+    clocked: Database, business: Business, app: Litestar, owner: site.Browser
+) -> None:
+    await _happen(clocked, business.id, 60)
+    first = await owner.get("/staff/audit")
+    after = first.headers["link"].partition("after=")[2].partition(">")[0]
+    headers = await _bearing(clocked, business, Scope.events_read)
+    async with _calling(app) as program:
+        answer = await program.get(f"/v1/events?after={after}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
+        assert (await program.get("/v1/events?limit=0", headers=headers)).status_code == 422
+    assert (await owner.get("/staff/audit?after=nothing")).status_code == 422
+
+
+def test_every_kind_and_actor_has_words() -> None:
+    assert set(WORDS) == set(Kind)
+
+
+async def test_who_has_no_name_is_called_what_she_is(clocked: Database, business: Business) -> None:
+    async with clocked.write(business.id) as db:
+        await events.record(db, Actor.customer(NORA), Kind.consent_withdrawn, customer_id=NORA)
+        await events.record(db, Actor.system(), Kind.campaign_done)
+        shown = [line(event) for event in await events.page(db)]
+    assert [each.who for each in shown] == ["Firsthand", "A customer"]
+    assert [each.event.actor_kind for each in shown] == [ActorKind.system, ActorKind.customer]
+
+
+async def test_a_stranger_cannot(
+    clocked: Database,
+    business: Business,
+    other_business: Business,
+    app: Litestar,
+    owner: site.Browser,
+) -> None:
+    await _happen(clocked, other_business.id, 1)
+    assert "number 000" not in (await owner.get("/staff/audit")).text
+    headers = await _bearing(clocked, business, Scope.events_read)
+    async with _calling(app) as program:
+        rows = (await program.get("/v1/events", headers=headers)).json()["rows"]
+    assert all(row["customer_id"] is None for row in rows)

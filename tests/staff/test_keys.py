@@ -1,0 +1,210 @@
+"""API keys: shown once, scoped, and gone the moment they are revoked."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx2
+import pytest
+from litestar import Litestar, get
+
+from crm import staff
+from crm.businesses import Business
+from crm.db import Database
+from crm.errors import Invalid, NotFound
+from crm.events import Actor
+from crm.staff import Key, NewKey, Scope, credentials
+from crm.staff.auth import needs
+from tests.staff import site
+from tests.staff.conftest import Clock
+
+SYSTEM = Actor.system()
+WHY = "to greet customers at the till"
+_SHOWN = re.compile(r'id="key">([^<]+)<')
+
+
+async def _key(database: Database, business: Business, *scopes: Scope) -> tuple[Key, str]:
+    new = NewKey(name="Till", scopes=list(scopes or [Scope.customers_read]), reason=WHY)
+    async with database.write(business.id) as db:
+        return await staff.add_key(db, SYSTEM, new)
+
+
+def _caller(app: Litestar) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    return httpx2.AsyncClient(transport=transport, base_url="http://api.example")
+
+
+def _bearing(text: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {text}"}
+
+
+async def test_it_works(
+    clocked: Database, business: Business, app: Litestar, owner: site.Browser
+) -> None:
+    scopes = ["customers:read", "consents:read"]
+    answer = await owner.fill("/staff/keys", name="Till", reason=WHY, scopes=scopes)
+    assert answer.status_code == 200
+    found = _SHOWN.search(answer.text)
+    assert found is not None
+    assert found[1] not in (await owner.get("/staff/keys")).text
+    async with _caller(app) as program:
+        said = await program.get("/v1/key", headers=_bearing(found[1]))
+    assert said.status_code == 200
+    assert said.json() == {
+        "id": said.json()["id"],
+        "name": "Till",
+        "scopes": ["customers:read", "consents:read"],
+        "reason": WHY,
+    }
+    assert ("key.added", "Till") in await site.kinds(clocked, business.id)
+
+
+async def test_only_a_hash_is_kept(clocked: Database, business: Business) -> None:
+    key, text = await _key(clocked, business)
+    read = credentials.read_key(text)
+    assert read is not None
+    assert (read.business_id, read.key_id) == (business.id, key.id)
+    async with clocked.read(business.id) as db:
+        kept = await staff.keys.key_of(db, read)
+    assert kept is not None
+    assert kept.secret_hash == credentials.fingerprint(text)
+    assert not hasattr(key, "secret_hash")
+
+
+async def test_a_revoked_key_is_refused_at_once(
+    clocked: Database, business: Business, app: Litestar, owner: site.Browser
+) -> None:
+    key, text = await _key(clocked, business)
+    async with _caller(app) as program:
+        assert (await program.get("/v1/key", headers=_bearing(text))).status_code == 200
+        action = f"/staff/keys/{key.id}/revocation"
+        assert (await owner.fill("/staff/keys", action)).status_code == 303
+        assert (await program.get("/v1/key", headers=_bearing(text))).status_code == 401
+    async with clocked.write(business.id) as db:
+        again = await staff.revoke_key(db, SYSTEM, key.id)
+    assert again.revoked_at is not None
+    kinds = [kind for kind, _ in await site.kinds(clocked, business.id)]
+    assert kinds.count("key.revoked") == 1
+
+
+async def test_every_bad_key_reads_the_same(
+    clocked: Database, business: Business, other_business: Business, app: Litestar
+) -> None:
+    _, text = await _key(clocked, business)
+    read = credentials.read_key(text)
+    assert read is not None
+    _, other = await _key(clocked, other_business)
+    head, secret = text.rsplit("_", 1)
+    last = "a" if secret[-1] != "a" else "b"
+    elsewhere = credentials.key_text(other_business.id, read.key_id, b"s" * 32)
+    bad = [
+        {},
+        {"authorization": ""},
+        {"authorization": text},
+        {"authorization": f"Basic {text}"},
+        _bearing(""),
+        _bearing(text[:-1]),
+        _bearing(text[:40]),
+        _bearing(f"{head}_{secret[:-1]}{last}"),
+        _bearing(text.upper()),
+        _bearing(f"{text} {text}"),
+        _bearing("fh_" + "_".join([elsewhere.split("_")[1], *text.split("_")[2:]])),
+        _bearing("_".join([head, other.rsplit("_", 1)[1]])),
+        _bearing(credentials.key_text(uuid4(), uuid4(), b"s" * 32)),
+    ]
+    foreign = httpx2.Headers([(b"authorization", f"Bearer {text}é".encode())])
+    seen = set()
+    async with _caller(app) as program:
+        for headers in [*map(httpx2.Headers, bad), foreign]:
+            answer = await program.get("/v1/key", headers=headers)
+            assert answer.status_code == 401, headers
+            assert answer.headers["www-authenticate"] == 'Bearer realm="firsthand"'
+            seen.add(answer.text)
+    assert len(seen) == 1
+    assert '"code":"unknown_key"' in seen.pop()
+
+
+async def test_the_word_bearer_may_be_written_small(
+    clocked: Database, business: Business, app: Litestar
+) -> None:
+    _, text = await _key(clocked, business)
+    async with _caller(app) as program:
+        headers = {"authorization": f"bearer  {text} "}
+        assert (await program.get("/v1/key", headers=headers)).status_code == 200
+
+
+async def test_a_missing_scope_is_named(clocked: Database, business: Business) -> None:
+    @get("/guarded", guards=[needs("campaigns:send")], sync_to_thread=False)
+    def get_guarded() -> str:
+        return "in"
+
+    @get("/named", opt={"scope": "campaigns:send"}, sync_to_thread=False)
+    def get_named() -> str:
+        return "in"
+
+    _, poor = await _key(clocked, business, Scope.campaigns_write)
+    _, rich = await _key(clocked, business, Scope.campaigns_send)
+    app = site.application(clocked, api=[get_guarded, get_named])
+    async with _caller(app) as program:
+        for path in ("/v1/guarded", "/v1/named"):
+            refused = await program.get(path, headers=_bearing(poor))
+            assert refused.status_code == 403
+            assert refused.json()["code"] == "scope_missing"
+            assert "campaigns:send" in refused.json()["detail"]
+            assert (await program.get(path, headers=_bearing(rich))).status_code == 200
+
+
+def test_a_scope_that_is_none_cannot_be_asked_for() -> None:
+    with pytest.raises(ValueError, match="everything"):
+        needs("everything")
+
+
+async def test_use_is_written_once_a_minute(
+    clocked: Database, business: Business, app: Litestar, clock: Clock
+) -> None:
+    key, text = await _key(clocked, business)
+    seen = []
+    async with _caller(app) as program:
+        for step in (0, 30, 30):
+            clock.move(timedelta(seconds=step))
+            await program.get("/v1/key", headers=_bearing(text))
+            async with clocked.read(business.id) as db:
+                seen.append((await staff.api_keys(db))[0].last_used_at)
+    begun = clock.now - timedelta(seconds=60)
+    assert seen == [begun, begun, clock.now]
+    assert key.last_used_at is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"name": ""}, {"reason": "no"}, {"reason": ""}, {"scopes": []}, {"scopes": ["everything"]}],
+)
+async def test_a_bad_key_is_not_made(
+    clocked: Database, business: Business, owner: site.Browser, fields: dict[str, str | list[str]]
+) -> None:
+    good: dict[str, str | list[str]] = {"name": "Till", "reason": WHY, "scopes": ["customers:read"]}
+    answer = await owner.fill("/staff/keys", "", **good | fields)
+    assert answer.status_code == 422
+    async with clocked.read(business.id) as db:
+        assert await staff.api_keys(db) == []
+
+
+async def test_a_reason_says_something(clocked: Database, business: Business) -> None:
+    new = NewKey(name="Till", scopes=[Scope.customers_read], reason="  a\n ")
+    async with clocked.write(business.id) as db:
+        with pytest.raises(Invalid):
+            await staff.add_key(db, SYSTEM, new)
+
+
+async def test_a_stranger_cannot(
+    clocked: Database, business: Business, other_business: Business, owner: site.Browser
+) -> None:
+    theirs, _ = await _key(clocked, other_business)
+    answer = await owner.fill("/staff/keys", f"/staff/keys/{theirs.id}/revocation")
+    assert answer.status_code == 404
+    async with clocked.write(business.id) as db:
+        assert await staff.api_keys(db) == []
+        with pytest.raises(NotFound):
+            await staff.revoke_key(db, SYSTEM, theirs.id)
