@@ -13,6 +13,7 @@ from arq.worker import Function, Worker, func
 
 from crm.access import jobs as access_jobs
 from crm.campaigns import jobs as campaigns_jobs
+from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
 from crm.log import configure, logger
@@ -22,6 +23,8 @@ from crm.staff import jobs as staff_jobs
 from crm.wakes import Waker, open_pool
 
 _log = logger(__name__)
+
+_MINUTE, _HOUR = 60, 3600
 
 Job = Callable[..., Awaitable[None]]
 
@@ -39,7 +42,8 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "imports.sweep": (imports_jobs.sweep, 15),
     "access.tidy": (access_jobs.tidy, 60),
-    "staff.tidy": (staff_jobs.tidy, 60),
+    "staff.sweep": (staff_jobs.sweep, 60),
+    "customers.lapse": (customers_jobs.lapse, 3600),
 }
 
 
@@ -52,7 +56,7 @@ async def work(settings: Settings, stopping: asyncio.Event | None = None) -> Non
             functions=[_function(name, job, seconds) for name, (job, seconds) in JOBS.items()],
             cron_jobs=[_repeated(name, job, every) for name, (job, every) in SCHEDULE.items()],
             redis_pool=pool,
-            ctx={"database": database, "settings": settings},
+            ctx={"database": database, "settings": settings, "sending": asyncio.Lock()},
             job_serializer=msgspec.msgpack.encode,
             job_deserializer=msgspec.msgpack.decode,
             handle_signals=stopping is None,
@@ -88,11 +92,15 @@ def _function(name: str, job: Job, seconds: int) -> Function:
 
 
 def _repeated(name: str, job: Job, every: int) -> Any:
+    seconds = set(range(0, 60, every)) if every < _MINUTE else {0}
     return cron(
         _quiet(name, job),
         name=name,
-        second=set(range(0, 60, every)) if every < 60 else 0,  # noqa: PLR2004  (a minute)
+        second=seconds,
+        minute={0} if every >= _HOUR else None,
         unique=True,
+        # What a killed worker left is looked for at once.
+        run_at_startup=every < _MINUTE,
         timeout=max(every * 4, 30),
         keep_result=0,
     )

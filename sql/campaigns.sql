@@ -408,7 +408,7 @@ SELECT customer_id, state, reason, event_id, notice_id, attempt, claimed_at, don
 -- name: delivery_of_customer
 -- One campaign to one customer.
 SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.notice_id,
-       d.done_at
+       d.claimed_at, d.done_at
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
  WHERE d.business_id = :business_id
@@ -418,7 +418,7 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
 -- name: deliveries_of_customer
 -- Every campaign to one customer, newest first.
 SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.notice_id,
-       d.done_at
+       d.claimed_at, d.done_at
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
  WHERE d.business_id = :business_id

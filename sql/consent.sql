@@ -87,7 +87,7 @@ SELECT notice_id AS id, purpose_id, version, locale, text, control_label, sha256
   FROM crm.notice
  WHERE business_id = :business_id
    AND purpose_id = :purpose_id
- ORDER BY published_at DESC, locale;
+ ORDER BY published_at DESC, version DESC, locale;
 
 -- name: current_notice
 -- The newest text in this locale, or in its language, or the newest there is.

@@ -282,6 +282,15 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
  ORDER BY i.at DESC, i.interaction_id DESC
  LIMIT :limit;
 
+-- name: interactions_counted
+-- How often each kind of thing happened with one customer.
+SELECT kind, count(*)::integer AS count
+  FROM crm.interaction
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ GROUP BY kind
+ ORDER BY kind;
+
 -- name: interactions_of_customer
 -- Everything that happened with one customer, oldest first.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,

@@ -38,7 +38,7 @@ DELETE FROM crm.import_file
  WHERE business_id = :business_id
    AND import_id = :import_id;
 
--- name: import
+-- name: get_import
 -- One import.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
        format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,

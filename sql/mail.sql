@@ -66,6 +66,12 @@ DELETE FROM crm.service_message
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
 
+-- name: forget_letters_to
+-- Nothing remains of the service messages to an erased address, whoever was meant.
+DELETE FROM crm.service_message
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash;
+
 -- name: letters_to
 -- How many messages of a kind an address was sent since an instant: against floods.
 SELECT count(*)

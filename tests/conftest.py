@@ -8,8 +8,10 @@ level security keeps businesses apart. Only what works above businesses (workers
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -21,7 +23,7 @@ from msgspec import Struct
 from crm import businesses
 from crm.businesses import Business
 from crm.db import Database, Db, open_database
-from crm.embedded import embedded
+from crm.embedded import Embedded, embedded
 from crm.keys import Keys
 from crm.migrate import migrate
 from tests import make
@@ -50,18 +52,33 @@ def _database(url: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """Start PostgreSQL from the wheel, or use the server that CRM_TEST_POSTGRES names."""
+async def servers() -> AsyncIterator[Embedded]:
+    """Start PostgreSQL and Valkey from their wheels, for the time of the session."""
+    directory = Path(tempfile.mkdtemp(prefix="fh-"))
+    # The servers run as another user when root runs the tests.
+    directory.chmod(0o755)
+    try:
+        async with embedded(directory / "data", fsync=False) as running:
+            yield running
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+async def cluster(servers: Embedded) -> Cluster:
+    """Use the embedded PostgreSQL, or the server that CRM_TEST_POSTGRES names."""
     given = os.environ.get("CRM_TEST_POSTGRES")
-    async with AsyncExitStack() as stack:
-        if given:
-            yield await _roles_on(given)
-            return
-        directory = Path(make.short_directory(tmp_path_factory))
-        servers = await stack.enter_async_context(embedded(directory, fsync=False))
-        yield Cluster(
-            servers.superuser_database_url, servers.migrate_database_url, servers.database_url
-        )
+    if given:
+        return await _roles_on(given)
+    return Cluster(
+        servers.superuser_database_url, servers.migrate_database_url, servers.database_url
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Embedded) -> str:
+    """Give the address of a Valkey that this session's tests share."""
+    return servers.redis_url
 
 
 async def _roles_on(superuser_url: str) -> Cluster:

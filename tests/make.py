@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 from uuid import UUID, uuid4
-
-import pytest
 
 from crm import businesses, campaigns, consent, customers
 from crm.businesses import Business, NewBusiness
@@ -16,13 +13,6 @@ from crm.db import Database, Db
 from crm.events import Actor
 
 SYSTEM = Actor.system()
-
-
-def short_directory(factory: pytest.TempPathFactory) -> str:
-    """Make a directory whose path leaves room for a socket's 100 characters."""
-    directory = tempfile.mkdtemp(prefix="fh-")
-    factory.mktemp("servers")
-    return directory
 
 
 async def business(database: Database, **changes: Any) -> Business:
@@ -70,7 +60,7 @@ async def audience(db: Db, notice: Notice, count: int, *, prefix: str = "reader"
         )
         for number in range(count)
     ]
-    added = await customers.add_many(db, arrivals, source="import")
+    added = await customers.add_many(db, arrivals, source=customers.Source.imported)
     ids = [known.id for known in added.values()]
     given = [
         NewEvent(
@@ -96,3 +86,10 @@ async def campaign(db: Db, purpose_id: UUID, **changes: Any) -> Campaign:
         "source": "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.",
     }
     return await campaigns.draft(db, SYSTEM, NewCampaign(**given | changes))
+
+
+async def customer(db: Db, **changes: Any) -> customers.Customer:
+    """Add a customer, to whom nothing may be sent yet."""
+    given: dict[str, Any] = {"address": f"nora-{uuid4().hex[:12]}@example.com", "name": "Nora"}
+    new = customers.NewCustomer(**given | changes)
+    return await customers.add(db, SYSTEM, new, source=customers.Source.api)

@@ -53,7 +53,7 @@ class TooManyCodes(TooMany):
 
 
 class SignedOut(Unauthenticated):
-    """Please sign in. A session ends after an hour without use, and after half a day in any case."""
+    """Please sign in. A session ends after an hour without use, and after half a day anyway."""
 
 
 class Offer(Struct, frozen=True):

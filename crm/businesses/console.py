@@ -53,7 +53,7 @@ def _read(form: Form) -> NewBusiness | None:
     given = {
         "name": form.text("name"),
         "legal_name": form.text("legal_name", max=300),
-        "postal_address": form.text("postal_address", required=False, max=500, lines=True),
+        "postal_address": form.text("postal_address", max=500, lines=True),
         "sender_name": form.text("sender_name"),
         "sender_address": form.address("sender_address"),
         "privacy_contact": form.address("privacy_contact"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -9,11 +10,14 @@ from crm import businesses, consent, events
 from crm.businesses.model import sent_from
 from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
+    FARTHEST,
     MOVES,
     Campaign,
+    CampaignLine,
     Counts,
     Delivery,
     DeliveryState,
+    HeldDelivery,
     NewCampaign,
     NothingUncertain,
     Reason,
@@ -22,9 +26,11 @@ from crm.campaigns.model import (
     RowCount,
     Stale,
     State,
+    StateCount,
+    TooFar,
     TooLate,
-    WrongState,
     counted,
+    wrong_state,
 )
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
@@ -59,9 +65,28 @@ async def get(db: ReadDb, campaign_id: UUID) -> Campaign:
     return await db.one(sql.campaign, Campaign, campaign_id=campaign_id)
 
 
-async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> list[Campaign]:
-    """Return campaigns, newest first."""
-    return await db.many(sql.campaigns_before, Campaign, before=before or _NEWEST, limit=limit)
+async def page(
+    db: ReadDb,
+    *,
+    before: UUID | None = None,
+    states: Iterable[State] = State,
+    limit: int = 50,
+) -> list[CampaignLine]:
+    """Return campaigns in these states, newest first, with their counts and without their texts."""
+    return await db.many(
+        sql.campaigns_before,
+        CampaignLine,
+        before=before or _NEWEST,
+        states=[state.value for state in states],
+        limit=limit,
+    )
+
+
+async def by_state(db: ReadDb) -> dict[State, int]:
+    """Count campaigns in each state; a state in which there are none is left out."""
+    return {
+        row.state: row.campaigns for row in await db.many(sql.campaigns_by_state, StateCount)
+    }
 
 
 async def change(
@@ -82,7 +107,7 @@ async def change(
     )
     if campaign is None:
         present = await get(db, campaign_id)
-        raise _wrong(present, "changed") if present.state is not State.draft else Stale
+        raise wrong_state(present.state, None) if present.state is not State.draft else Stale
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
     return campaign
 
@@ -99,6 +124,8 @@ async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campai
     """Start it by itself at an instant; it is checked now, and can be taken back until then."""
     if at <= db.now:
         raise TooLate
+    if at > db.now + FARTHEST:
+        raise TooFar
     await _sendable(db, campaign_id)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
@@ -209,6 +236,20 @@ async def received_one(db: ReadDb, campaign_id: UUID, customer_id: UUID) -> Rece
     )
 
 
+async def export(db: ReadDb, customer_id: UUID) -> list[HeldDelivery]:
+    """Return all that is held about campaigns to a customer, with their texts, newest first."""
+    return await db.many(sql.campaigns_held_of, HeldDelivery, customer_id=customer_id)
+
+
+async def forget(db: Db, customer_id: UUID) -> int:
+    """Blank what relays said about an erased customer; her deliveries stay, and name nobody.
+
+    The counts of a campaign are its rows (promise 3), so the rows cannot go.
+    """
+    await db.run(sql.drop_retries_of, customer_id=customer_id)
+    return await db.run(sql.blank_replies, customer_id=customer_id)
+
+
 async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
     campaign = await get(db, campaign_id)
     sent_from(await businesses.get(db))
@@ -236,9 +277,5 @@ async def _move(
         scheduled_at=at,
     )
     if moved is None:
-        raise _wrong(await get(db, campaign_id), state)
+        raise wrong_state((await get(db, campaign_id)).state, state)
     return moved
-
-
-def _wrong(campaign: Campaign, wanted: str) -> WrongState:
-    return WrongState(f"The campaign is {campaign.state}; it cannot be {wanted} from there.")

@@ -30,7 +30,7 @@ class MergeValue(Struct, frozen=True):
 
 
 async def compiled(db: ReadDb, campaign: Campaign | NewCampaign) -> Compiled:
-    """Compile a campaign, kept or only typed so far, or refuse with every problem of its text and letterhead."""
+    """Compile what is kept or only typed, or refuse with every problem of text and letterhead."""
     business = await businesses.get(db)
     purpose = await consent.purpose(db, campaign.purpose_id)
     written = Draft(

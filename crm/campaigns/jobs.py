@@ -26,8 +26,10 @@ _log = logger(__name__)
 
 # A job is short, so that a killed worker's is forgotten soon: leases and rows go on.
 SECONDS = 40.0
-# Several workers, and several jobs of one, share a campaign by its ranges.
+# Several workers share a campaign by its ranges; each has one range at a time, so that what a
+# crash leaves in doubt is bounded per worker, and campaigns take turns.
 _SLOTS = 4
+_TURN_SECONDS = 10.0
 # How long a filled campaign looks for older transactions to end before the sweep looks again.
 _PATIENCE = 20
 _POLL_SECONDS = 0.05
@@ -38,6 +40,7 @@ class Ctx(TypedDict):
 
     database: Database
     settings: Settings
+    sending: asyncio.Lock
 
 
 async def sweep(ctx: Ctx) -> None:
@@ -108,12 +111,13 @@ async def send(ctx: Ctx, business: str, campaign: str) -> None:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     issue: Issue | None = None
     while loop.time() < until:
-        lease = await _take(ctx, business_id, campaign_id, holder)
-        if lease is None:
-            return
-        issue = issue or await _issue(database, business_id, campaign_id)
-        if not await _send_range(ctx, issue, lease, until):
-            return
+        async with ctx["sending"]:
+            lease = await _take(ctx, business_id, campaign_id, holder)
+            if lease is None:
+                return
+            issue = issue or await _issue(database, business_id, campaign_id)
+            if not await _send_range(ctx, issue, lease, min(until, loop.time() + _TURN_SECONDS)):
+                return
     async with database.write(business_id) as db:
         db.wake("campaigns.send", business, campaign)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from crm.errors import Conflict
+from crm.errors import Conflict, Forbidden
 
 
 class State(StrEnum):
@@ -58,9 +58,20 @@ class TooLate(Conflict):
     """The scheduled time is in the past; choose a later one, or start the campaign now."""
 
 
+class TooFar(Conflict):
+    """A campaign can be scheduled two years ahead at most; who consents today may not by then."""
+
+
+class NotOurs(Forbidden):
+    """A test goes only to somebody who works here: everybody else must consent first."""
+
+
 class NothingUncertain(Conflict):
     """This delivery is not uncertain, so there is nothing to resolve."""
 
+
+# How far ahead a start can be scheduled.
+FARTHEST = timedelta(days=731)
 
 Format = Literal["markdown", "html"]
 
@@ -93,6 +104,43 @@ class Campaign(Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class CampaignLine(Struct, frozen=True, kw_only=True):
+    """A campaign in a list: without its text, with its counts."""
+
+    id: UUID
+    purpose_id: UUID
+    purpose: str
+    subject: str
+    state: State
+    version: int
+    written_by: str
+    created_at: datetime
+    changed_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    waiting: int
+    sending: int
+    sent: int
+    failed: int
+    excluded: int
+    uncertain: int
+
+    @property
+    def audience(self) -> int:
+        """Everybody the campaign named when it started."""
+        return (
+            self.waiting + self.sending + self.sent + self.failed + self.excluded + self.uncertain
+        )
+
+
+class StateCount(Struct, frozen=True):
+    """How many campaigns are in one state."""
+
+    state: State
+    campaigns: int
 
 
 class Reason(Struct, frozen=True):
@@ -167,7 +215,54 @@ class Received(Struct, frozen=True, kw_only=True):
     reason: str | None
     event_id: UUID | None
     notice_id: UUID | None
+    claimed_at: datetime | None
     done_at: datetime | None
+
+
+class HeldDelivery(Struct, frozen=True, kw_only=True):
+    """All that is held about one campaign to one customer, the text included: for her export."""
+
+    campaign_id: UUID
+    subject: str
+    preheader: str
+    source: str
+    format: Format
+    purpose_id: UUID
+    state: DeliveryState
+    reason: str | None
+    event_id: UUID | None
+    notice_id: UUID | None
+    attempt: int
+    claimed_at: datetime | None
+    done_at: datetime | None
+    code: int | None
+    reply: str | None
+    next_try_at: datetime | None
+
+
+_IS = {
+    State.draft: "still a draft",
+    State.scheduled: "scheduled",
+    State.starting: "started already",
+    State.sending: "being sent",
+    State.paused: "paused",
+    State.cancelled: "cancelled",
+    State.done: "sent to everybody already",
+}
+_VERB = {
+    State.draft: "taken back",
+    State.scheduled: "scheduled",
+    State.starting: "started",
+    State.sending: "resumed",
+    State.paused: "paused",
+    State.cancelled: "cancelled",
+}
+
+
+def wrong_state(present: State, wanted: State | None) -> WrongState:
+    """Say what the campaign is doing, and what it cannot be told for that reason; None: changed."""
+    verb = "changed" if wanted is None else _VERB[wanted]
+    return WrongState(f"This campaign is {_IS[present]}, so it cannot be {verb} now.")
 
 
 def counted(rows: list[RowCount]) -> Counts:

@@ -45,6 +45,7 @@ from crm.customers.interaction import (
 )
 from crm.customers.interactions import (
     declare_kind,
+    happenings,
     interact,
     interactions,
     kinds,
@@ -132,8 +133,9 @@ __all__ = [
     "fold",
     "forget",
     "get",
-    "held_among",
+    "happenings",
     "held",
+    "held_among",
     "interact",
     "interactions",
     "kinds",

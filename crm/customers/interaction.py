@@ -85,6 +85,13 @@ class Interaction(Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
+class KindCount(Struct, frozen=True):
+    """How often one kind of thing happened."""
+
+    kind: str
+    count: int
+
+
 class Moment(Struct, frozen=True):
     """Where a page of interactions ends: the key of its last row."""
 

@@ -10,6 +10,7 @@ from crm.customers.interaction import (
     NOTE,
     Interaction,
     InteractionKind,
+    KindCount,
     Moment,
     NewInteraction,
     NewKind,
@@ -105,6 +106,12 @@ async def interactions(
         interaction_id=after.id if after else _LAST,
         limit=limit,
     )
+
+
+async def happenings(db: ReadDb, customer_id: UUID) -> dict[str, int]:
+    """Count what happened with one customer, by kind."""
+    found = await db.many(sql.interactions_counted, KindCount, customer_id=customer_id)
+    return {each.kind: each.count for each in found}
 
 
 async def all_interactions(db: ReadDb, customer_id: UUID) -> list[Interaction]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm.campaigns import Counts, Delivery, DeliveryState
+from crm.campaigns import Counts, DeliveryState, Received
 from crm.demo.mailbox import Accepted
 
 
@@ -99,7 +99,7 @@ def _sums(counts: Counts) -> tuple[int, ...]:
     )
 
 
-def claimed_after(leavers: tuple[Leaver, ...], ended: dict[UUID, Delivery]) -> int:
+def claimed_after(leavers: tuple[Leaver, ...], ended: dict[UUID, Received]) -> int:
     """Count leavers who were claimed after their leaving had been answered.
 
     Either the row still waited when the answer was here, and went all the same; or the claiming
@@ -108,7 +108,7 @@ def claimed_after(leavers: tuple[Leaver, ...], ended: dict[UUID, Delivery]) -> i
     return sum(_too_late(leaver, ended[leaver.customer_id]) for leaver in leavers)
 
 
-def _too_late(leaver: Leaver, delivery: Delivery) -> bool:
+def _too_late(leaver: Leaver, delivery: Received) -> bool:
     if delivery.state is DeliveryState.excluded or delivery.claimed_at is None:
         return False
     return leaver.then == "waiting" or delivery.claimed_at > leaver.answered_at

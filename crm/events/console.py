@@ -58,6 +58,17 @@ WORDS: dict[Kind, str] = {
     Kind.delivery_resolved: "resolved an uncertain delivery",
 }
 
+# What a customer does herself; of anybody else it is said that they recorded it.
+_OWN: dict[Kind, str] = {
+    Kind.consent_requested: "asked for something",
+    Kind.consent_given: "gave consent",
+    Kind.consent_refused: "refused consent",
+    Kind.consent_withdrawn: "withdrew consent",
+    Kind.customer_changed: "changed what is held",
+    Kind.customer_exported: "took everything along",
+    Kind.customer_erased: "had everything erased",
+}
+
 _KINDS: dict[ActorKind, str] = {
     ActorKind.customer: "A customer",
     ActorKind.member: "Somebody of staff",
@@ -101,7 +112,9 @@ async def get_audit(
 
 def line(event: Event) -> Line:
     """Put an event into words."""
-    return Line(event, event.actor_name or _KINDS[event.actor_kind], WORDS[event.kind])
+    own = event.actor_kind is ActorKind.customer and event.kind in _OWN
+    did = _OWN[event.kind] if own else WORDS[event.kind]
+    return Line(event, event.actor_name or _KINDS[event.actor_kind], did)
 
 
 handlers = [get_audit]

@@ -1,1 +1,44 @@
-"""Customers from elsewhere: files of other tools, taken in with their evidence of consent."""
+"""Customers from elsewhere, taken in as one unit that can be reported.
+
+Owns `import`, `import_turn`, `import_file` and `import_row`. An import is one transaction: killed
+half-way it has not been. It mails nobody, records foreign evidence as what it is, and never undoes
+an opt-out, whatever the order of rows and files (promise 7). Its rows add up: each is added,
+changed, unchanged or rejected.
+"""
+
+from crm.imports.actions import Place, asked_by, fail, get, page, receive, report, whole_report
+from crm.imports.columns import Unreadable
+from crm.imports.model import (
+    AnotherRuns,
+    Import,
+    PurposeRetired,
+    RowReport,
+    SameFile,
+    State,
+    Told,
+    UnknownImport,
+)
+from crm.imports.working import Progress, work_file, work_waiting
+
+__all__ = [
+    "AnotherRuns",
+    "Import",
+    "Place",
+    "Progress",
+    "PurposeRetired",
+    "RowReport",
+    "SameFile",
+    "State",
+    "Told",
+    "UnknownImport",
+    "Unreadable",
+    "asked_by",
+    "fail",
+    "get",
+    "page",
+    "receive",
+    "report",
+    "whole_report",
+    "work_file",
+    "work_waiting",
+]

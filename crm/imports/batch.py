@@ -1,9 +1,10 @@
-"""Some thousand rows of a list: gathered by address, then judged and written with few statements."""
+"""Some thousand rows of a list: gathered by address, judged, and written with few statements."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
@@ -12,12 +13,12 @@ import msgspec
 from msgspec import Struct
 
 from crm import consent, customers, mail
-from crm.consent import OWN_WORD, EvidenceKind, Method, NewEvent, Status
+from crm.consent import EvidenceKind, Method, NewEvent, Status
 from crm.customers import Address, Arrival, Fill, Known, NewValue, NotAnAddress
 from crm.db import Db, Statements
 from crm.events import Actor
 from crm.imports.decision import (
-    STRANGER,
+    CAME_BACK,
     Decision,
     KnownCustomer,
     Outcome,
@@ -99,7 +100,7 @@ class Judged(Struct, frozen=True):
     id: UUID | None
 
 
-class Merge:
+class Books:
     """Writes batches into the books, one transaction for all of them, and keeps the tally."""
 
     def __init__(self, db: Db, task: Task) -> None:
@@ -117,6 +118,12 @@ class Merge:
         await self._settle(batch.groups, report)
         await report.write(self._db, self._task.import_id)
 
+    async def tell(self, line: int, sentence: str) -> None:
+        """Put a sentence into the report that is about no row."""
+        report = Report()
+        report.say(line, Told.noted, sentence)
+        await report.write(self._db, self._task.import_id)
+
     async def _settle(self, groups: Mapping[str, Group], report: Report) -> None:
         while groups:
             judged = await self._judged(groups, report)
@@ -129,7 +136,7 @@ class Merge:
                     lost[each.group.address.folded] = each.group
                     continue
                 kept.append((customer_id, each))
-            await self._write([(id, each) for id, each in kept if id is not None])
+            await self._write([(each_id, each) for each_id, each in kept if each_id is not None])
             for _, each in kept:
                 self._count(each, report)
             # Somebody signed up with these addresses in this very moment: look again.
@@ -141,8 +148,8 @@ class Merge:
         declared = fields.names
         judged = []
         for folded, group in groups.items():
-            row = fields.of(group.row) if declared else group.row
-            row = _named(row, report)
+            row = _named(fields.of(group.row) if declared else group.row, report)
+            report.note(row)
             decision = decide(row, holds.get(folded), accepts, declared)
             found = known.get(folded)
             judged.append(Judged(group, decision, found.id if found else None))
@@ -164,7 +171,13 @@ class Merge:
         hashes = {db.keys.address_hash(db.business_id, folded): folded for folded in groups}
         silent = {hashes[each] for each in await mail.suppressed_among(db, list(hashes))}
         holds = {
-            folded: _holding(each, states.get(each.id), held.get(each.id, set()), folded in silent)
+            folded: _holding(
+                each,
+                states.get(each.id),
+                # Of a frozen customer nothing is changed but what she stops herself (Art. 18 GDPR).
+                fields.names if each.restricted_at else held.get(each.id, set()),
+                suppressed=folded in silent,
+            )
             for folded, each in known.items()
         }
         for folded in silent - known.keys():
@@ -262,7 +275,7 @@ class Merge:
         tally.added += decision.add
         tally.changed += decision.changes and not decision.add
         tally.unchanged += not decision.changes
-        if decision.outcome not in _AS_SAID:
+        if decision.outcome not in _AS_SAID or decision is CAME_BACK:
             report.say(line, Told.noted, decision.reason)
 
 
@@ -304,14 +317,15 @@ class Report:
 
 
 def _holding(
-    known: Known, state: consent.Consent | None, held: set[str], suppressed: bool
+    known: Known, state: consent.Consent | None, held: AbstractSet[str], *, suppressed: bool
 ) -> KnownCustomer:
     ours = state is not None and state.method is not Method.imported
+    named = bool(known.name) or known.restricted_at is not None
     return KnownCustomer(
         standing=state.status if state else None,
         suppressed=suppressed,
         own_consent_at=state.at if state is not None and ours else None,
-        filled=frozenset(held | {"name"} if known.name else held),
+        filled=frozenset(held | {"name"} if named else held),
     )
 
 

@@ -82,7 +82,7 @@ _STAYS_QUIET = Decision(
     Outcome.kept_out, "Left as it is: mail to this address is suppressed, an import keeps it so."
 )
 _NOTHING = Decision(Outcome.unchanged, "Already known; nothing to change.")
-_CAME_BACK = Decision(
+CAME_BACK = Decision(
     Outcome.unchanged, "Left as it is: the customer gave consent to us after leaving there."
 )
 
@@ -121,7 +121,7 @@ def _leave(row: Row, known: KnownCustomer) -> Decision:
         # An opt-out without a time counts as the newer one: silence is the smaller mistake.
         gone = left is not None and left < known.own_consent_at
         if gone and suppress is None:
-            return _CAME_BACK
+            return CAME_BACK
     if gone and suppress is None:
         return Decision(Outcome.unchanged, "Already known to have left; nothing to change.")
     return Decision(

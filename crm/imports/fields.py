@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from crm.customers import Attribute, WrongType, written
+from crm.customers import Attribute, written
 from crm.errors import Refused
 from crm.imports.model import Row
 
@@ -18,12 +18,11 @@ class Fields:
     """Finds the declared attribute of a column by its name or label: “ZIP Code” is `zip_code`."""
 
     def __init__(self, declared: Iterable[Attribute]) -> None:
-        self._types = {each.name: each.type for each in declared}
-        self._named: dict[str, str] = {}
-        for each in declared:
-            self._named[_plain(each.label)] = each.name
-        for name in self._types:
-            self._named[_plain(name)] = name
+        # A customer's name is no attribute, whatever is declared.
+        mine = [each for each in declared if each.name != "name"]
+        self._types = {each.name: each.type for each in mine}
+        self._named = {_plain(each.label): each.name for each in mine}
+        self._named |= {_plain(each.name): each.name for each in mine}
         self.names = frozenset(self._types)
         self._known: dict[str, str | None] = {}
 
@@ -39,7 +38,7 @@ class Fields:
                 continue
             try:
                 kept[name] = written(self._types[name], value).text
-            except (WrongType, Refused):
+            except Refused:
                 notes.append(f"The value of {name} was left out: it is no {self._types[name]}.")
         return replace(row, other=kept, notes=(*row.notes, *notes))
 

@@ -7,6 +7,7 @@ suppression is a fingerprint, and only its owner's mailbox lifts it.
 from crm.mail.actions import (
     export,
     forget,
+    forget_address,
     lift,
     post_letter,
     suppress,
@@ -34,6 +35,7 @@ __all__ = [
     "Why",
     "export",
     "forget",
+    "forget_address",
     "lift",
     "post_letter",
     "suppress",

@@ -145,3 +145,8 @@ async def export(db: ReadDb, customer_id: UUID) -> list[SentLetter]:
 async def forget(db: Db, customer_id: UUID) -> int:
     """Delete the service messages to an erased customer; suppressions stay, as fingerprints."""
     return await db.run(sql.forget_letters, customer_id=customer_id)
+
+
+async def forget_address(db: Db, address_hash: bytes) -> int:
+    """Delete the service messages to an erased address that name no customer: confirmations."""
+    return await db.run(sql.forget_letters_to, address_hash=address_hash)

@@ -13,9 +13,7 @@ async def count_attempt(db: Db, kind: str, subject: bytes, *, most: int) -> int:
     The caller commits before it checks anything, so that no refusal takes the count back.
     """
     window = window_of(db.now)
-    count = await db.one(
-        sql.count_attempt, int, kind=kind, subject=subject, window_start=window
-    )
+    count = await db.one(sql.count_attempt, int, kind=kind, subject=subject, window_start=window)
     if count <= most:
         return 0
     return max(1, round((window + ATTEMPT_WINDOW - db.now).total_seconds()))

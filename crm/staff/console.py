@@ -15,14 +15,16 @@ from crm.db import Db, ReadDb
 from crm.errors import Refused, TooMany
 from crm.staff import Key, Member, NewKey, NewMember, Right, Role, Scope
 from crm.staff.auth import may, replace_password, session_cookie, sign_in
+from crm.staff.credentials import fingerprint
 from crm.staff.model import LONGEST_REASON, ROLES, PasswordToReplace
 from crm.staff.passwords import SHORTEST
+from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
 _HOME = "/staff"
+_FIRST_ROOM = "/staff/campaigns"
 _SIGN_IN = "/staff/sign-in"
-_NEW_PASSWORD = "/staff/new-password"  # noqa: S105  (a path)
 # Nothing of the console may be read from the cache afterwards; cookies are taken away by name,
 # because the portal of a customer may be open in the same browser.
 _CLEARED = '"cache", "storage"'
@@ -34,7 +36,7 @@ def get_sign_in() -> Response[Any]:
     return page("staff/pages/sign_in.html", form=Form())
 
 
-@post("/sign-in", status_code=303)
+@post("/sign-in", guards=[same_site], status_code=303)
 async def post_sign_in(
     request: Request[Any, Any, Any], business: NamedDependency[Business]
 ) -> Response[Any]:
@@ -66,7 +68,7 @@ def get_new_password() -> Response[Any]:
     return page("staff/pages/new_password.html", form=Form(), shortest=SHORTEST)
 
 
-@post("/new-password", status_code=303)
+@post("/new-password", guards=[same_site], status_code=303)
 async def post_new_password(
     request: Request[Any, Any, Any], business: NamedDependency[Business]
 ) -> Response[Any]:
@@ -77,6 +79,12 @@ async def post_new_password(
     if token is None:
         return page("staff/pages/new_password.html", status=422, form=form, shortest=SHORTEST)
     return _entered(business, token, _HOME, say="Your password is set. You are signed in.")
+
+
+@get("/", status_code=303, sync_to_thread=False)
+def get_home() -> Response[Any]:
+    """Lead to the room that every role may enter."""
+    return redirect(_FIRST_ROOM)
 
 
 @post("/sign-out", status_code=303)
@@ -94,9 +102,15 @@ async def post_sign_out(
 
 
 @get("/account")
-async def get_account(db: NamedDependency[ReadDb], who: NamedDependency[Member]) -> Response[Any]:
+async def get_account(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], who: NamedDependency[Member]
+) -> Response[Any]:
     """Show one's own role, sessions and password form."""
-    return await _account(db, who, Form())
+    sessions = await staff.open_sessions(db, who.id)
+    here = fingerprint(_token(request))
+    return page(
+        "staff/pages/account.html", form=Form(), open=sessions, here=here, shortest=SHORTEST
+    )
 
 
 @post("/account/password", status_code=303)
@@ -110,7 +124,9 @@ async def post_password(
     token = await _replaced(request, form, who.address)
     if token is None:
         # No transaction is open here, because Argon2 works meanwhile; the sessions can wait.
-        return page("staff/pages/account.html", status=422, form=form, open=[], shortest=SHORTEST)
+        return page(
+            "staff/pages/account.html", status=422, form=form, open=[], here=b"", shortest=SHORTEST
+        )
     say = "Your password is changed. Everywhere else you are signed out."
     return _entered(business, token, "/staff/account", say=say)
 
@@ -252,11 +268,6 @@ async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -
     return token
 
 
-async def _account(db: ReadDb, who: Member, form: Form) -> Response[Any]:
-    sessions = await staff.open_sessions(db, who.id)
-    return page("staff/pages/account.html", form=form, open=sessions, shortest=SHORTEST)
-
-
 async def _members(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
     members = await staff.members(db)
     return page("staff/pages/members.html", status=status, form=form, members=members, roles=ROLES)
@@ -291,6 +302,7 @@ def _a(role: Role) -> str:
 open_handlers = [get_sign_in, post_sign_in, get_new_password, post_new_password]
 
 handlers = [
+    get_home,
     post_sign_out,
     get_account,
     post_password,

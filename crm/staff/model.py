@@ -250,13 +250,6 @@ def window_of(now: datetime) -> datetime:
     return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, tz=now.tzinfo)
 
 
-def wait_after(now: datetime, by_address: int, by_client: int) -> int:
-    """How many seconds to wait after so many tries; 0 lets this one pass."""
-    if by_address <= ADDRESS_ATTEMPTS and by_client <= CLIENT_ATTEMPTS:
-        return 0
-    return max(1, round((window_of(now) + ATTEMPT_WINDOW - now).total_seconds()))
-
-
 def checked_reason(reason: str) -> str:
     """Return a reason that a customer can make something of, or refuse."""
     reason = " ".join(reason.split())

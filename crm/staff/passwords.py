@@ -64,7 +64,7 @@ def weak(sentence: str) -> WeakPassword:
 
 
 def one_time() -> str:
-    """Make a password to be handed over and replaced: 20 letters in fives, 98 bits."""
+    """Make a password to be handed over and replaced: 20 letters in fives, 99 bits."""
     letters = "".join(secrets.choice(_LETTERS) for _ in range(20))
     return "-".join(letters[start : start + 5] for start in range(0, 20, 5))
 

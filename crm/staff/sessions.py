@@ -13,16 +13,17 @@ from crm.events import Actor, Kind
 from crm.ids import secret
 from crm.staff import credentials as texts
 from crm.staff.actions import Credentials, sql
+from crm.staff.attempts import count_attempt, forgive_attempts
 from crm.staff.model import (
     ABSOLUTE,
+    ADDRESS_ATTEMPTS,
     ATTEMPT_WINDOW,
+    CLIENT_ATTEMPTS,
     IDLE,
     Member,
     Session,
     WrongPassword,
     folded,
-    wait_after,
-    window_of,
 )
 
 _BY_ADDRESS = "sign_in_address"
@@ -44,12 +45,11 @@ async def count_try(db: Db, address: str, client: str) -> int:
 
     The caller commits at once and then refuses, so that no refusal takes the count back.
     """
-    window = window_of(db.now)
-    counts = [
-        await db.one(sql.count_attempt, int, kind=kind, subject=subject, window_start=window)
-        for kind, subject in _subjects(db, address, client)
+    waits = [
+        await count_attempt(db, kind, subject, most=most)
+        for kind, subject, most in _subjects(db, address, client)
     ]
-    return wait_after(db.now, *counts)
+    return max(waits)
 
 
 async def credentials_of(db: ReadDb, address: str) -> Credentials | None:
@@ -85,11 +85,8 @@ async def open_session(
     if rehashed is not None:
         await db.run(sql.set_password, member_id=who.id, password_hash=rehashed)
     # Only the address: one good password must not forgive a network its tries at others.
-    await db.run(
-        sql.forgive_attempts,
-        kind=_BY_ADDRESS,
-        subject=db.keys.address_hash(db.business_id, folded(address)),
-    )
+    subject = db.keys.address_hash(db.business_id, folded(address))
+    await forgive_attempts(db, _BY_ADDRESS, subject)
     await events.record(db, who.actor, Kind.member_signed_in, ref=who.id)
     return who, token
 
@@ -141,10 +138,10 @@ async def sweep(db: Db) -> None:
     await db.run(sql.drop_old_attempts, before=db.now - ATTEMPT_WINDOW - timedelta(hours=1))
 
 
-def _subjects(db: ReadDb, address: str, client: str) -> list[tuple[str, bytes]]:
+def _subjects(db: ReadDb, address: str, client: str) -> list[tuple[str, bytes, int]]:
     keys, business_id = db.keys, db.business_id
     return [
-        (_BY_ADDRESS, keys.address_hash(business_id, folded(address))),
+        (_BY_ADDRESS, keys.address_hash(business_id, folded(address)), ADDRESS_ATTEMPTS),
         # A mark before it, so that no address has the fingerprint of a network.
-        (_BY_CLIENT, keys.address_hash(business_id, f"\0network {client}")),
+        (_BY_CLIENT, keys.address_hash(business_id, f"\0network {client}"), CLIENT_ATTEMPTS),
     ]

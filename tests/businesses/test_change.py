@@ -11,6 +11,7 @@ from crm import businesses
 from crm.above import business_of_host
 from crm.businesses import Business, NewBusiness
 from crm.db import Database
+from tests import make
 from tests.staff import site
 
 _FIELDS = NewBusiness.__struct_fields__
@@ -63,6 +64,7 @@ async def test_it_works(clocked: Database, business: Business, owner: site.Brows
         {"origin": "https://letters.example.com/path"},
         {"origin": "javascript:alert(1)"},
         {"postal_address": "x" * 501},
+        {"postal_address": " \r\n "},
     ],
 )
 async def test_what_makes_no_sense_is_shown_again(
@@ -74,13 +76,15 @@ async def test_what_makes_no_sense_is_shown_again(
     assert await _now(clocked, business) == business
 
 
-async def test_without_a_postal_address_the_page_says_what_follows(
-    owner: site.Browser, business: Business
-) -> None:
-    assert "No campaign starts yet." not in (await owner.get("/staff/settings")).text
-    fields = _known(business, postal_address=" \n ")
-    assert (await owner.fill("/staff/settings", **fields)).status_code == 303
-    assert "No campaign starts yet." in (await owner.get("/staff/settings")).text
+async def test_without_a_postal_address_the_page_says_what_follows(clocked: Database) -> None:
+    business = await make.business(clocked, postal_address="")
+    await site.member(clocked, business.id)
+    async with site.Browser(site.application(clocked), business) as owner:
+        await owner.enter("owner@bakery.example")
+        assert "No campaign starts yet." in (await owner.get("/staff/settings")).text
+        fields = _known(business, postal_address="4 Mill Lane")
+        assert (await owner.fill("/staff/settings", **fields)).status_code == 303
+        assert "No campaign starts yet." not in (await owner.get("/staff/settings")).text
 
 
 async def test_links_of_old_mails_still_find_the_business(

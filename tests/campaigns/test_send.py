@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 from crm import campaigns, consent
@@ -40,7 +41,11 @@ async def sent_through(
     database: Database, business: Business, campaign_id: UUID, relay: Smtpd, **sending: int
 ) -> Counts:
     """Fill and send to the end; the sums of ranges equal the counts of rows."""
-    ctx: jobs.Ctx = {"database": database, "settings": settings(relay.port, **sending)}
+    ctx: jobs.Ctx = {
+        "database": database,
+        "settings": settings(relay.port, **sending),
+        "sending": asyncio.Lock(),
+    }
     await jobs.fill(ctx, str(business.id), str(campaign_id))
     await jobs.send(ctx, str(business.id), str(campaign_id))
     async with database.read(business.id) as db:

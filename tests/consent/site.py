@@ -69,7 +69,8 @@ def client(
     ) -> None:
         connection.scope["state"].update(put)
 
-    transport = httpx2.ASGITransport(app=application(database, signed_in))
+    asgi: Any = application(database, signed_in)
+    transport = httpx2.ASGITransport(app=asgi)
     return httpx2.AsyncClient(transport=transport, base_url=business.origin, follow_redirects=False)
 
 

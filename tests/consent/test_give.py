@@ -100,7 +100,13 @@ async def test_accepted_evidence_is_recorded_as_what_it_is(
 @pytest.mark.parametrize(("by", "method"), STRANGERS)
 @pytest.mark.parametrize("evidence", [{}, FORMER, {"kind": "word of mouth"}, {"kind": {}}, None])
 async def test_other_evidence_gives_nothing(
-    db: Db, customer: UUID, notice: Notice, by: Actor, method: Method, evidence: dict[str, object]
+    *,
+    db: Db,
+    customer: UUID,
+    notice: Notice,
+    by: Actor,
+    method: Method,
+    evidence: dict[str, object],
 ) -> None:
     with pytest.raises(EvidenceNotAccepted, match=r"Version 1 .* accepts signed_form"):
         await consent.give(db, by, customer, notice, method=method, evidence=evidence)
@@ -126,7 +132,7 @@ async def test_nobody_borrows_her_voice(
 @pytest.mark.parametrize("status", sorted(OPTED_OUT))
 @pytest.mark.parametrize(("by", "method"), STRANGERS)
 async def test_nobody_else_lifts_an_opt_out(
-    db: Db, customer: UUID, notice: Notice, status: Status, by: Actor, method: Method
+    *, db: Db, customer: UUID, notice: Notice, status: Status, by: Actor, method: Method
 ) -> None:
     await put(db, customer, notice, status)
     before = await consent.history(db, customer)
@@ -172,6 +178,7 @@ async def test_the_statement_alone_keeps_it(
 @pytest.mark.parametrize("status", sorted(OPTED_OUT))
 @pytest.mark.parametrize("wanted", [Status.given, Status.renewed, Status.unknown])
 async def test_the_trigger_alone_keeps_it(
+    *,
     database: Database,
     business: Business,
     customer: UUID,

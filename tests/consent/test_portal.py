@@ -40,8 +40,8 @@ async def status_of(
     return state.status if state else None
 
 
-def shown(notice: Notice, **changes: Any) -> dict[str, Any]:
-    return form(**({"notice": str(notice.id), "sha256": notice.sha256.hex()} | changes))
+def shown(words: Notice, /, **changes: Any) -> dict[str, Any]:
+    return form(**({"notice": str(words.id), "sha256": words.sha256.hex()} | changes))
 
 
 async def test_it_works(
@@ -111,6 +111,7 @@ async def test_pressing_twice_is_one_yes(
     ],
 )
 async def test_other_words_than_these_start_nothing(
+    *,
     portal: httpx2.AsyncClient,
     database: Database,
     business: Business,

@@ -172,8 +172,8 @@ async def test_two_versions_at_once_get_two_numbers(
         return consent.publish_notice(db, KEY, notice.purpose_id, new)
 
     await second(database, business, publish, publish)
-    async with database.read(business.id) as db:
-        found = await consent.notices(db, notice.purpose_id)
+    async with database.read(business.id) as read:
+        found = await consent.notices(read, notice.purpose_id)
     assert sorted(each.version for each in found) == [1, 2, 3]
 
 

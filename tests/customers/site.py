@@ -64,7 +64,7 @@ def client(
     ) -> None:
         connection.scope["state"].update(put)
 
-    app = _application(database, signed_in)
+    app: Any = _application(database, signed_in)
     return httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app), base_url=business.origin, follow_redirects=False
     )

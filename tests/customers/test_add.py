@@ -14,6 +14,7 @@ from crm.customers import Customer, NewCustomer, Source
 from crm.customers.model import AddressTaken
 from crm.db import Database
 from crm.events import Kind
+from crm.staff import Scope
 from tests.customers import site
 from tests.customers.conftest import SYSTEM
 
@@ -111,7 +112,7 @@ async def test_broken_json_is_refused(api: httpx2.AsyncClient) -> None:
 
 
 async def test_a_key_without_the_scope_adds_nobody(database: Database, business: Business) -> None:
-    key = site.caller([staff_scope for staff_scope in site.Scope if "read" in staff_scope])
+    key = site.caller([scope for scope in Scope if "read" in scope])
     async with site.client(database, business, key=key) as client:
         answer = await client.post("/v1/customers", json={"address": "nora@example.com"})
     assert answer.status_code == 403

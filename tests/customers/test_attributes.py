@@ -26,8 +26,8 @@ SHOP = {"label": "Usual shop", "type": "text", "purpose": "For opening hours.", 
 
 
 async def _declare(api: httpx2.AsyncClient, **types: str) -> None:
-    for name, type in types.items():
-        answer = await api.put(f"/v1/attributes/{name}", json={**SHOP, "type": type})
+    for name, kind in types.items():
+        answer = await api.put(f"/v1/attributes/{name}", json={**SHOP, "type": kind})
         assert answer.status_code == 200, answer.text
 
 

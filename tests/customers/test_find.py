@@ -11,6 +11,7 @@ from crm import customers, events
 from crm.businesses import Business
 from crm.customers import Customer, NewCustomer, Source
 from crm.db import Database
+from crm.staff import Role
 from tests.customers import site
 from tests.customers.conftest import SYSTEM
 
@@ -188,6 +189,6 @@ async def test_the_list_pages_and_finds(
 
 
 async def test_a_viewer_sees_no_customer(database: Database, business: Business) -> None:
-    who = await site.member(database, business, site.Role.viewer)
+    who = await site.member(database, business, Role.viewer)
     async with site.client(database, business, who=who) as client:
         assert (await client.get("/staff/customers")).status_code == 403

@@ -23,19 +23,19 @@ REFUSED: dict[str, Act] = {
     "get": customers.get,
     "export": customers.export,
     "forget": customers.forget,
-    "change": lambda db, id: customers.change(db, SYSTEM, id, Changes(name="X")),
-    "restrict": lambda db, id: customers.restrict(db, SYSTEM, id),
-    "unrestrict": lambda db, id: customers.unrestrict(db, SYSTEM, id),
-    "set_attributes": lambda db, id: customers.set_attributes(db, SYSTEM, id, {}),
-    "note": lambda db, id: customers.note(db, SYSTEM, id, "X"),
-    "interact": lambda db, id: customers.interact(
-        db, SYSTEM, id, NewInteraction(kind="note", title="X")
+    "change": lambda db, her: customers.change(db, SYSTEM, her, Changes(name="X")),
+    "restrict": lambda db, her: customers.restrict(db, SYSTEM, her),
+    "unrestrict": lambda db, her: customers.unrestrict(db, SYSTEM, her),
+    "set_attributes": lambda db, her: customers.set_attributes(db, SYSTEM, her, {}),
+    "note": lambda db, her: customers.note(db, SYSTEM, her, "X"),
+    "interact": lambda db, her: customers.interact(
+        db, SYSTEM, her, NewInteraction(kind="note", title="X")
     ),
 }
 NOTHING: dict[str, tuple[Act, Any]] = {
     "values": (customers.values, []),
     "interactions": (customers.interactions, []),
-    "of_ids": (lambda db, id: customers.of_ids(db, [id]), {}),
+    "of_ids": (lambda db, her: customers.of_ids(db, [her]), {}),
     "page": (lambda db, _: customers.page(db), []),
     "find_address": (lambda db, _: customers.find(db, "zoe@"), []),
     "find_name": (lambda db, _: customers.find(db, "foreign"), []),
@@ -43,7 +43,7 @@ NOTHING: dict[str, tuple[Act, Any]] = {
     "by_address": (lambda db, _: customers.by_address(db, "zoe@example.com"), None),
     "by_external_id": (lambda db, _: customers.by_external_id(db, "z-1"), None),
     "known": (lambda db, _: customers.known_by_folded(db, ["zoe@example.com"]), {}),
-    "fill": (lambda db, id: customers.fill_many(db, [Fill(id, "X", "de")]), 0),
+    "fill": (lambda db, her: customers.fill_many(db, [Fill(her, "X", "de")]), 0),
 }
 
 
@@ -112,6 +112,7 @@ async def test_no_route_of_the_api_reaches_her(
     database: Database,
     other_business: Business,
     foreign: Customer,
+    *,
     method: str,
     path: str,
     body: dict[str, str] | None,

@@ -11,7 +11,7 @@ from litestar import Litestar
 from crm import events, staff
 from crm.businesses import Business
 from crm.db import Database
-from crm.events import Actor, ActorKind, Kind
+from crm.events import Actor, Kind
 from crm.events.console import WORDS, line
 from crm.staff import NewKey, Scope
 from tests.staff import site
@@ -109,9 +109,13 @@ async def test_who_has_no_name_is_called_what_she_is(clocked: Database, business
     async with clocked.write(business.id) as db:
         await events.record(db, Actor.customer(NORA), Kind.consent_withdrawn, customer_id=NORA)
         await events.record(db, Actor.system(), Kind.campaign_done)
+        await events.record(db, Actor.member(NORA, "Bob"), Kind.consent_withdrawn)
         shown = [line(event) for event in await events.page(db)]
-    assert [each.who for each in shown] == ["Firsthand", "A customer"]
-    assert [each.event.actor_kind for each in shown] == [ActorKind.system, ActorKind.customer]
+    assert {(each.who, each.did) for each in shown} == {
+        ("Firsthand", "finished a campaign"),
+        ("A customer", "withdrew consent"),
+        ("Bob", "recorded consent withdrawn"),
+    }
 
 
 async def test_a_stranger_cannot(

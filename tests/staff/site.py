@@ -26,7 +26,7 @@ from crm.staff import console as staff_console
 from crm.staff.auth import dependencies, signed_in, with_key
 from crm.staff.passwords import Cost
 from crm.web import assets
-from crm.web.csrf import same_session, same_site
+from crm.web.csrf import same_session
 from crm.web.headers import secured
 from crm.web.pages import Tab
 from crm.web.refusals import EITHER, PROBLEMS, pages_behind
@@ -66,7 +66,7 @@ def application(
         Router(
             "/staff",
             route_handlers=staff_console.open_handlers,
-            guards=[of_host, same_site],
+            guards=[of_host],
             exception_handlers=pages_behind("/staff/sign-in"),
         ),
         Router(

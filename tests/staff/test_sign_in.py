@@ -34,6 +34,7 @@ async def test_it_works(clocked: Database, business: Business, browser: site.Bro
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("sid=")
     assert {"httponly", "path=/", "samesite=lax"} <= set(cookie.lower().split("; "))
+    assert (await browser.get("/staff")).headers["location"] == "/staff/campaigns"
     assert "Olga Owner" in (await browser.get("/staff/account")).text
     assert ("member.signed_in", "") in await site.kinds(clocked, business.id)
 

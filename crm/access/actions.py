@@ -1,0 +1,294 @@
+"""What is done with sign-ups: they are offered, started, confirmed once, and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from crm import businesses, consent, customers, mail, staff
+from crm.access import credentials, form, wording
+from crm.access.credentials import ConfirmLink
+from crm.access.form import Shown
+from crm.access.model import (
+    IDLE,
+    MAILS_PER_ADDRESS,
+    SIGNUP_LASTS,
+    Agreed,
+    Confirmed,
+    Export,
+    LinkOver,
+    NewSignup,
+    Offer,
+    OpenLink,
+    Session,
+    Signup,
+    Standing,
+    WrongCode,
+    wanted,
+)
+from crm.consent import ConsentEvent, Method
+from crm.customers import Address, AddressTaken, Changes, Customer, NewCustomer, Source
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor
+from crm.ids import opaque
+from crm.keys import HASH_SIZE
+from crm.mail import Letter, LetterKind, TooManyLetters
+
+sql = Statements("access")
+
+SIGN_UP_LETTERS = "sign_up_letter"
+# What a letter costs in statements, and what it costs when crm.mail refuses it.
+_LETTER, _REFUSED = 3, 1
+_NOBODY = bytes(HASH_SIZE)
+
+
+async def offers(db: ReadDb, locale: str, slugs: Collection[str] = ()) -> list[Offer]:
+    """Return what can be signed up for, with the text shown now; of these short names, or all."""
+    notices = await consent.current_notices(db, locale)
+    return [
+        Offer(purpose, notices[purpose.id])
+        for purpose in await consent.purposes(db)
+        if purpose.channel == "email"
+        and purpose.id in notices
+        and (not slugs or purpose.slug in slugs)
+    ]
+
+
+def seal_form(db: ReadDb, shown: list[Offer], locale: str) -> str:
+    """Write the hidden field of a form that shows these texts."""
+    ids = tuple(offer.notice.id for offer in shown)
+    return form.seal(db.keys, db.business_id, Shown(ids, locale, int(db.now.timestamp())))
+
+
+def unseal_form(db: ReadDb, text: str) -> Shown:
+    """Read the hidden field of a form of this business, or refuse with BadForm."""
+    return form.unseal(db.keys, db.business_id, text)
+
+
+async def start(db: Db, new: NewSignup) -> None:
+    """Take a sign-up and mail its address. Nothing comes back that tells whose address it is.
+
+    Whoever allows all of it already is told so by mail. When the address got too many mails,
+    nothing is sent and an earlier sign-up stays as it is. Each way costs the same statements.
+    """
+    fingerprint = db.keys.address_hash(db.business_id, new.address.folded)
+    wait = await staff.count_attempt(db, SIGN_UP_LETTERS, fingerprint, most=MAILS_PER_ADDRESS)
+    standing = await db.maybe(sql.standing, Standing, address_hash=fingerprint)
+    link = ConfirmLink(db.business_id, opaque(), fingerprint)
+    token, code = credentials.confirm_token(db.keys, link), credentials.new_code()
+    asks = wanted(new.choices, standing)
+    letter = await _letter(db, new, standing, token=token if asks else "", code=code)
+    sent = await posted(db, letter, wait=wait)
+    if not (sent and asks):
+        await db.run(sql.drop_expired_signup, folded=new.address.folded)
+        return
+    await db.run(
+        sql.replace_signup,
+        signup_id=link.signup_id,
+        address=new.address.display,
+        folded=new.address.folded,
+        address_hash=fingerprint,
+        name=new.name,
+        locale=new.locale,
+        choices=new.choices,
+        page=new.page,
+        token_hash=credentials.fingerprint(token),
+        code_hash=credentials.code_hash(db.keys, db.business_id, fingerprint, code),
+        expires_at=db.now + SIGNUP_LASTS,
+    )
+
+
+async def waiting(db: ReadDb, token: str) -> Signup | None:
+    """Return what a link would confirm, or None where it is over; BadLink if it is no link."""
+    credentials.open_confirm(db.keys, db.business_id, token)
+    return await db.maybe(sql.signup, Signup, token_hash=credentials.fingerprint(token))
+
+
+async def confirm(db: Db, token: str) -> Confirmed:
+    """Make a sign-up's wish count, once: customer, request, yes, and the mailbox free for mail.
+
+    A second press records nothing and tells what the first did; a link that is over is refused
+    with LinkOver, one that is none with BadLink.
+    """
+    credentials.open_confirm(db.keys, db.business_id, token)
+    taken = await db.maybe(
+        sql.take_signup_by_link, Signup, token_hash=credentials.fingerprint(token)
+    )
+    return await _confirmed(db, taken, "link") if taken else await confirmed_before(db, token)
+
+
+async def confirm_by_code(db: Db, address: Address, code: str) -> Confirmed:
+    """Make a sign-up's wish count by the typed code, or refuse with WrongCode.
+
+    The caller has counted this try and committed the count.
+    """
+    fingerprint = db.keys.address_hash(db.business_id, address.folded)
+    taken = await db.maybe(
+        sql.take_signup_by_code,
+        Signup,
+        folded=address.folded,
+        code_hash=credentials.code_hash(db.keys, db.business_id, fingerprint, code),
+    )
+    if taken is None:
+        raise WrongCode
+    return await _confirmed(db, taken, "code")
+
+
+async def confirmed_before(db: ReadDb, token: str) -> Confirmed:
+    """Tell what the first press of a link recorded, or refuse with LinkOver if there was none."""
+    link = credentials.open_confirm(db.keys, db.business_id, token)
+    customer = await customers.by_hash(db, link.address_hash)
+    if customer is None:
+        raise LinkOver
+    events = [
+        event
+        for event in await consent.history(db, customer.id)
+        if event.method is Method.double_opt_in
+        and event.evidence.get("sign_up") == str(link.signup_id)
+    ]
+    if not events:
+        raise LinkOver
+    return await _told(db, customer, events, before=True)
+
+
+async def posted(db: Db, letter: Letter | None, *, wait: int = 0) -> bool:
+    """Send a letter if there is one and nobody floods the address; else do as much work.
+
+    The answer to whoever asked is the same, and takes about the same time.
+    """
+    if letter is not None and not wait:
+        try:
+            await mail.post_letter(db, letter)
+        except TooManyLetters:
+            await _busy(db, _LETTER - _REFUSED)
+            return False
+        return True
+    await _busy(db, _LETTER)
+    return False
+
+
+async def export(db: ReadDb, customer_id: UUID) -> Export:
+    """Return what is held of a customer here: sign-ups not confirmed, ways in, sessions."""
+    return Export(
+        signups=await db.many(sql.signups_of_customer, Signup, customer_id=customer_id),
+        links=await db.many(sql.link_of_customer, OpenLink, customer_id=customer_id),
+        sessions=await db.many(sql.sessions_of_customer, Session, customer_id=customer_id),
+    )
+
+
+async def forget(db: Db, customer_id: UUID) -> int:
+    """Delete it, and return how many rows; before customers.forget, while the address is known."""
+    return (
+        await db.run(sql.forget_signups, customer_id=customer_id)
+        + await db.run(sql.forget_link, customer_id=customer_id)
+        + await db.run(sql.forget_sessions, customer_id=customer_id)
+    )
+
+
+async def tidy(db: Db) -> None:
+    """Delete what has ended: sign-ups, ways in, sessions."""
+    await db.run(sql.drop_old_signups)
+    await db.run(sql.drop_old_links)
+    await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)
+
+
+async def _letter(
+    db: Db, new: NewSignup, standing: Standing | None, *, token: str, code: str
+) -> Letter:
+    """Write the mail that asks for a confirmation, or, without token, says there is nothing to."""
+    business = await businesses.get(db)
+    names = {each.id: each.name for each in await consent.purposes(db)}
+    words = wording.words(
+        "confirm" if token else "already",
+        new.locale,
+        business,
+        names=", ".join(names[choice.purpose_id] for choice in new.choices),
+        asked=wording.moment(db.now, business),
+        until=wording.day(db.now + SIGNUP_LASTS, business),
+        link=f"{business.origin}/confirm/{token}" if token else f"{business.origin}/sign-in",
+        code=credentials.grouped(code),
+    )
+    return Letter(
+        kind=LetterKind.confirmation if token else LetterKind.notice,
+        address=new.address.deliverable,
+        address_hash=db.keys.address_hash(db.business_id, new.address.folded),
+        subject=words.subject,
+        text=words.text,
+        html=words.html,
+        locale=words.language,
+        customer_id=standing.customer_id if standing else None,
+    )
+
+
+async def _confirmed(db: Db, signup: Signup, by: str) -> Confirmed:
+    customer = await _customer(db, signup)
+    actor = Actor.customer(customer.id)
+    asked = {"sign_up": str(signup.id), "page": signup.page or "our own sign-up page"}
+    given = asked | {
+        "requested_at": signup.requested_at.isoformat(),
+        "confirmed_at": db.now.isoformat(),
+        "confirmed_by": by,
+    }
+    events = []
+    # In one order for everybody, so that two at once wait and do not deadlock.
+    for choice in sorted(signup.choices, key=lambda choice: choice.purpose_id):
+        # The text that was shown counts, whatever is published by now.
+        notice = await consent.notice(db, choice.notice_id)
+        await consent.request(
+            db, actor, customer.id, notice, at=signup.requested_at, evidence=dict(asked)
+        )
+        events.append(
+            await consent.give(
+                db, actor, customer.id, notice, method=Method.double_opt_in, evidence=dict(given)
+            )
+        )
+    # The mailbox answered: whatever stood against mailing it is over (left, bounced, imported).
+    await mail.lift(db, signup.address_hash)
+    await staff.forgive_attempts(db, SIGN_UP_LETTERS, signup.address_hash)
+    return await _told(db, customer, events, before=False)
+
+
+async def _customer(db: Db, signup: Signup) -> Customer:
+    """Find or add whose address was confirmed; what a customer says herself fills a gap only."""
+    customer = await customers.by_hash(db, signup.address_hash)
+    if customer is None:
+        new = NewCustomer(address=signup.address, name=signup.name, locale=signup.locale)
+        customer_id = opaque()
+        by = Actor.customer(customer_id)
+        try:
+            return await customers.add(db, by, new, source=Source.sign_up, customer_id=customer_id)
+        except AddressTaken:
+            # Somebody else added her between the look and here.
+            customer = await customers.by_hash(db, signup.address_hash)
+            if customer is None:
+                raise
+    if signup.name and not customer.name:
+        by = Actor.customer(customer.id)
+        return await customers.change(db, by, customer.id, Changes(name=signup.name))
+    return customer
+
+
+async def _told(
+    db: ReadDb, customer: Customer, events: list[ConsentEvent], *, before: bool
+) -> Confirmed:
+    agreed = [
+        Agreed(
+            await consent.purpose(db, event.purpose_id), await consent.notice(db, event.notice_id)
+        )
+        for event in events
+        if event.notice_id is not None
+    ]
+    return Confirmed(
+        address=customer.address,
+        agreed=sorted(agreed, key=lambda each: each.purpose.code),
+        requested_at=datetime.fromisoformat(events[0].evidence["requested_at"]),
+        confirmed_at=events[0].at,
+        before=before,
+    )
+
+
+async def _busy(db: ReadDb, statements: int) -> None:
+    """Ask for nobody so many times."""
+    for _ in range(statements):
+        await db.maybe(sql.standing, Standing, address_hash=_NOBODY)

@@ -1,0 +1,63 @@
+"""What is done when somebody leaves by a link: at once, without sign-in, whoever is still known."""
+
+from __future__ import annotations
+
+from crm import consent, customers, mail
+from crm.access.model import Stopped
+from crm.consent import OPTED_OUT, Consent, Method, Purpose
+from crm.customers import Customer
+from crm.db import Db, ReadDb
+from crm.events import Actor
+from crm.mail import Scope, Why
+from crm.tokens import Stop
+
+
+async def leave(db: Db, stop: Stop, *, method: Method) -> Stopped:
+    """Stop what a link names, for good; again changes nothing. Never refused (promises 2 and 8).
+
+    An address of nobody we know is suppressed for marketing by its fingerprint: erased since, or
+    known to a former life of this database. So is all marketing when the purpose is gone.
+    """
+    customer = await customers.by_hash(db, stop.address_hash)
+    purpose = await purpose_of(db, stop)
+    if customer is None:
+        await mail.suppress(db, Actor.system(), stop.address_hash, Scope.marketing, Why.left)
+    elif purpose is not None:
+        by = Actor.customer(customer.id)
+        await consent.withdraw(db, by, customer.id, purpose.id, method=method)
+    else:
+        await _leave_all(db, customer, method)
+        if stop.purpose_code is not None:
+            by = Actor.customer(customer.id)
+            await mail.suppress(db, by, stop.address_hash, Scope.marketing, Why.left)
+    return Stopped(customer=customer, purpose=purpose)
+
+
+async def purpose_of(db: ReadDb, stop: Stop) -> Purpose | None:
+    """Return the purpose that a link names, or None: it names all, or one that is gone."""
+    if stop.purpose_code is None:
+        return None
+    return await consent.purpose_by_code(db, stop.purpose_code)
+
+
+async def standings(db: ReadDb, stop: Stop) -> list[tuple[Purpose, Consent | None]]:
+    """Return every purpose in use with what the holder of a link has decided for it."""
+    customer = await customers.by_hash(db, stop.address_hash)
+    states = await consent.states(db, customer.id) if customer else []
+    by_purpose = {state.purpose_id: state for state in states}
+    return [(each, by_purpose.get(each.id)) for each in await consent.purposes(db)]
+
+
+async def _leave_all(db: Db, customer: Customer, method: Method) -> None:
+    """Withdraw all there is, and say no for purposes in use that were never asked about."""
+    by = Actor.customer(customer.id)
+    await consent.withdraw_all(db, by, customer.id, method=method)
+    known = {state.purpose_id for state in await consent.states(db, customer.id)}
+    for purpose in sorted(await consent.purposes(db), key=lambda each: each.id):
+        if purpose.id not in known:
+            await consent.withdraw(db, by, customer.id, purpose.id, method=method)
+
+
+def on(state: Consent | None) -> bool:
+    """Say whether there is anything to stop."""
+    return state is not None and state.status not in OPTED_OUT

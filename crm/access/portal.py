@@ -1,0 +1,292 @@
+"""Pages of whoever is not signed in yet: sign up, confirm, sign in; and the way out again."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from crm import access, consent, customers
+from crm.access import sessions
+from crm.access.auth import (
+    BROWSER,
+    SESSION,
+    Tries,
+    browser_cookie,
+    cookie_of,
+    session_cookie,
+)
+from crm.access.by_link import by_token
+from crm.access.model import LinkOver, OtherBrowser, WrongCode, too_fast
+from crm.access.signup_form import Asked, asked, offered
+from crm.businesses import Business
+from crm.db import Db, ReadDb
+from crm.ids import secret
+from crm.web.csrf import same_site
+from crm.web.forms import Form, read_form
+from crm.web.headers import PUBLIC
+from crm.web.pages import page, redirect
+from crm.web.ratelimit import Limit
+
+# The most that any of these forms can need.
+_BODY = 20_000
+_SIGN_IN = "/sign-in"
+# Nothing of the portal may be read from the cache afterwards; cookies are taken away by name,
+# because the console may be open in the same browser.
+_CLEARED = '"cache", "storage"'
+_MANY = 60
+_QUARTER = 900
+
+
+@get("/sign-up")
+async def get_sign_up(
+    db: NamedDependency[ReadDb], business: NamedDependency[Business], purposes: FromQuery[str] = ""
+) -> Response[Any]:
+    """Show the form; `?purposes=letter,offers` shows these only."""
+    slugs = [slug for slug in purposes.split(",") if slug]
+    shown = await access.offers(db, business.locale, slugs)
+    return offered(db, Asked(Form(), shown, business.locale), headers=PUBLIC)
+
+
+# No guard against foreign sites: the form may stand on the business's own, and uses no cookie.
+@post(
+    "/sign-up",
+    guards=[Limit("sign-up", quota=_MANY, seconds=_QUARTER)],
+    status_code=200,
+    request_max_body_size=_BODY,
+)
+async def post_sign_up(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Take a sign-up. Whoever is known, suppressed or waiting already gets the same answer."""
+    form = await read_form(request)
+    try:
+        wish = await asked(db, form)
+    except (access.BadForm, consent.UnknownNotice):
+        return page("access/pages/foreign_form.html", status=422)
+    if wish.new is None:
+        return offered(db, wish, status=422)
+    if not wish.trapped:
+        await access.start(db, wish.with_page(_page_of(request, business)))
+    return page("access/pages/sent.html", address=wish.new.address.display, form=Form())
+
+
+@get("/confirm")
+async def get_confirm() -> Response[Any]:
+    """Ask for the code of a confirmation mail."""
+    return page("access/pages/confirm_code.html", form=Form())
+
+
+@post(
+    "/confirm",
+    guards=[same_site, Tries("confirm_code")],
+    status_code=200,
+    request_max_body_size=_BODY,
+)
+async def post_confirm(
+    request: Request[Any, Any, Any], db: NamedDependency[Db]
+) -> Response[Any]:
+    """Confirm by the code."""
+    form = await read_form(request)
+    address = form.parsed("address", customers.parse, max=1000)
+    code = form.text("code", max=40)
+    if address is not None and code:
+        try:
+            done = await access.confirm_by_code(db, address, code)
+        except WrongCode as wrong:
+            form.take(wrong)
+        else:
+            return page("access/pages/confirmed.html", done=done)
+    return page("access/pages/confirm_code.html", status=422, form=form)
+
+
+@get("/confirm/{token:str}")
+async def get_confirmation(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+    """Show what one press would confirm; changes nothing, so scanners may come."""
+    signup = await access.waiting(db, token)
+    if signup is None:
+        return await _confirmed_before(db, token)
+    asked_for = [await consent.notice(db, choice.notice_id) for choice in signup.choices]
+    names = {each.id: each.name for each in await consent.purposes(db)}
+    return page(
+        "access/pages/confirm.html", signup=signup, token=token, notices=asked_for, names=names
+    )
+
+
+@post("/confirm/{token:str}", status_code=200, request_max_body_size=_BODY)
+async def post_confirmation(db: NamedDependency[Db], token: FromPath[str]) -> Response[Any]:
+    """Confirm by the link, once; a second press is told what the first did."""
+    try:
+        done = await access.confirm(db, token)
+    except LinkOver:
+        return page("access/pages/confirm_over.html", status=404)
+    return page("access/pages/confirmed.html", done=done)
+
+
+@get(_SIGN_IN, sync_to_thread=False)
+def get_sign_in() -> Response[Any]:
+    """Ask for an address to mail a way in to."""
+    return page("access/pages/sign_in.html", form=Form())
+
+
+@post(
+    _SIGN_IN,
+    guards=[same_site, Limit("portal-sign-in", quota=_MANY, seconds=_QUARTER)],
+    status_code=200,
+    request_max_body_size=_BODY,
+)
+async def post_sign_in(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Mail a way in, if the address is a customer's; the answer is the same if it is not."""
+    form = await read_form(request)
+    address = form.parsed("address", customers.parse, max=1000)
+    if address is None:
+        return page("access/pages/sign_in.html", status=422, form=form)
+    browser = secret().hex()
+    await access.send_link(db, address, browser)
+    answer = page("access/pages/mailed.html", form=Form.of(address=address.display))
+    answer.cookies.append(browser_cookie(business, browser))
+    return answer
+
+
+@get("/sign-in/code", sync_to_thread=False)
+def get_sign_in_code() -> Response[Any]:
+    """Ask for the code of a sign-in mail."""
+    return page("access/pages/sign_in_code.html", form=Form())
+
+
+@post(
+    "/sign-in/code",
+    guards=[same_site, Tries("sign_in_code")],
+    status_code=303,
+    request_max_body_size=_BODY,
+)
+async def post_sign_in_code(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Let a customer in by the code."""
+    form = await read_form(request)
+    address = form.parsed("address", customers.parse, max=1000)
+    code = form.text("code", max=40)
+    if address is not None and code:
+        try:
+            customer_id = await access.open_by_code(db, address, code)
+        except (WrongCode, LinkOver):
+            form.take(WrongCode())
+        else:
+            before = cookie_of(request, business, SESSION)
+            token = await access.open_session(db, customer_id, instead_of=before)
+            return _entered(business, token)
+    return page("access/pages/sign_in_code.html", status=422, form=form)
+
+
+@get("/sign-in/{token:str}")
+async def get_sign_in_link(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    business: NamedDependency[Business],
+    token: FromPath[str],
+) -> Response[Any]:
+    """Show the button that signs in, or, in another browser, ask for the code."""
+    try:
+        found = await access.link(db, token)
+    except LinkOver:
+        return page("access/pages/sign_in_over.html", status=404)
+    here = access.of_browser(found, cookie_of(request, business, BROWSER))
+    return page("access/pages/sign_in_link.html", token=token, here=here, form=Form())
+
+
+@post(
+    "/sign-in/{token:str}",
+    guards=[same_site, Tries("sign_in_link")],
+    status_code=303,
+    request_max_body_size=_BODY,
+)
+async def post_sign_in_link(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    business: NamedDependency[Business],
+    token: FromPath[str],
+) -> Response[Any]:
+    """Use up the way in: once, in the browser that asked, or with the code."""
+    form = await read_form(request)
+    browser = cookie_of(request, business, BROWSER)
+    code = form.text("code", required=False, max=40)
+    try:
+        customer_id = await access.open_link(db, token, browser, code)
+    except LinkOver:
+        return page("access/pages/sign_in_over.html", status=404)
+    except (OtherBrowser, WrongCode) as wrong:
+        form.wrong("code", wrong.message)
+        where = {"token": token, "here": False, "form": form}
+        return page("access/pages/sign_in_link.html", status=422, **where)
+    before = cookie_of(request, business, SESSION)
+    opened = await access.open_session(db, customer_id, instead_of=before)
+    return _entered(business, opened)
+
+
+@post("/sign-out", status_code=303, request_max_body_size=_BODY)
+async def post_sign_out(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """End the session of this browser."""
+    await sessions.close(db, request.scope["state"]["session_token"])
+    answer = redirect(_SIGN_IN, say="You are signed out.")
+    answer.cookies.append(session_cookie(business, ""))
+    answer.headers["clear-site-data"] = _CLEARED
+    return answer
+
+
+async def _confirmed_before(db: ReadDb, token: str) -> Response[Any]:
+    try:
+        done = await access.confirmed_before(db, token)
+    except LinkOver:
+        return page("access/pages/confirm_over.html", status=404)
+    return page("access/pages/confirmed.html", done=done)
+
+
+def _entered(business: Business, token: str) -> Response[Any]:
+    answer = redirect("/me")
+    answer.cookies += [session_cookie(business, token), browser_cookie(business, "")]
+    return answer
+
+
+def _page_of(request: Request[Any, Any, Any], business: Business) -> str:
+    """Say where the form stood, without query; our own pages send no referrer."""
+    said = request.headers.get("referer") or request.headers.get("origin") or ""
+    parts = urlsplit(said)
+    here = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    if parts.scheme not in {"http", "https"} or here.startswith(f"{business.origin}/"):
+        return ""
+    return "" if here == business.origin else here[:500]
+
+
+handlers = [post_sign_out]
+
+by_link = [
+    get_sign_up,
+    post_sign_up,
+    get_confirm,
+    post_confirm,
+    get_confirmation,
+    post_confirmation,
+    get_sign_in,
+    post_sign_in,
+    get_sign_in_code,
+    post_sign_in_code,
+    get_sign_in_link,
+    post_sign_in_link,
+    *by_token,
+]

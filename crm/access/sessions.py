@@ -1,0 +1,192 @@
+"""What is done to let a customer in: a way in is mailed, opened once, and becomes a session."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import businesses, customers, staff
+from crm.access import credentials, wording
+from crm.access.actions import posted, sql
+from crm.access.model import (
+    ABSOLUTE,
+    IDLE,
+    LINK_LASTS,
+    MAILS_PER_ADDRESS,
+    Link,
+    LinkOver,
+    OtherBrowser,
+    Session,
+    WrongCode,
+)
+from crm.businesses import Business
+from crm.customers import Address, Customer
+from crm.db import Db, ReadDb
+from crm.ids import secret
+from crm.mail import Letter, LetterKind
+
+_LETTERS = "sign_in_letter"
+
+
+class _Way(Struct, frozen=True):
+    """The two secrets of one way in."""
+
+    token: str
+    code: str
+
+
+async def send_link(db: Db, address: Address, browser: str) -> None:
+    """Mail a way in to an address that is a customer's, good in this browser, or by its code.
+
+    Nothing comes back, and each way costs the same statements and one write at least. When the
+    address got too many mails, nothing is sent and an earlier way in stays open.
+    """
+    fingerprint = db.keys.address_hash(db.business_id, address.folded)
+    wait = await staff.count_attempt(db, _LETTERS, fingerprint, most=MAILS_PER_ADDRESS)
+    customer = await customers.by_hash(db, fingerprint)
+    business = await businesses.get(db)
+    way = _new_way(db)
+    letter = _letter(db, business, address, way, customer)
+    sent = await posted(db, letter if customer else None, wait=wait)
+    if not sent or customer is None:
+        await db.maybe(sql.link_of_address, Link, address_hash=fingerprint)
+        return
+    await _replace(db, customer.id, fingerprint, way, browser)
+
+
+async def make_link(db: Db, customer: Customer) -> str:
+    """Make a way in for any browser, for whoever runs the installation; returns its token."""
+    way = _new_way(db)
+    fingerprint = db.keys.address_hash(db.business_id, customers.fold(customer.address))
+    await _replace(db, customer.id, fingerprint, way, None)
+    return way.token
+
+
+async def link(db: ReadDb, token: str) -> Link:
+    """Return the way in that a link names; LinkOver if it is over, BadLink if it is no link."""
+    credentials.check_token(db.business_id, token)
+    found = await db.maybe(sql.link, Link, token_hash=credentials.fingerprint(token))
+    if found is None:
+        raise LinkOver
+    return found
+
+
+def of_browser(found: Link, browser: str) -> bool:
+    """Say whether a way in may be opened in this browser without its code."""
+    if found.browser_hash is None:
+        return True
+    return credentials.same(found.browser_hash, credentials.fingerprint(browser))
+
+
+async def open_link(db: Db, token: str, browser: str, code: str = "") -> UUID:
+    """Use up a way in and return whose it is.
+
+    In another browser than the one that asked, the code is needed too: without it OtherBrowser,
+    with a wrong one WrongCode. The caller has counted this try.
+    """
+    found = await link(db, token)
+    if not of_browser(found, browser):
+        if not code:
+            raise OtherBrowser
+        _check_code(db, found, code)
+    return await _taken(db, found)
+
+
+async def open_by_code(db: Db, address: Address, code: str) -> UUID:
+    """Use up the way in of an address by its code, or refuse with WrongCode."""
+    fingerprint = db.keys.address_hash(db.business_id, address.folded)
+    found = await db.maybe(sql.link_of_address, Link, address_hash=fingerprint)
+    if found is None:
+        raise WrongCode
+    _check_code(db, found, code)
+    return await _taken(db, found)
+
+
+async def open_session(db: Db, customer_id: UUID, *, instead_of: str = "") -> str:
+    """Open a session under a new token; the one that the browser had before ends."""
+    await close(db, instead_of)
+    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    await db.run(
+        sql.open_session,
+        token_hash=credentials.fingerprint(token),
+        customer_id=customer_id,
+        expires_at=db.now + ABSOLUTE,
+    )
+    return token
+
+
+async def session(db: ReadDb, token: str) -> Session | None:
+    """Return the session of this token, or None where it has ended."""
+    return await db.maybe(
+        sql.session,
+        Session,
+        token_hash=credentials.fingerprint(token),
+        idle_since=db.now - IDLE,
+    )
+
+
+async def see(db: Db, token: str) -> None:
+    """Note that a session is in use."""
+    await db.run(sql.see_session, token_hash=credentials.fingerprint(token))
+
+
+async def close(db: Db, token: str) -> None:
+    """End the session of this token, if there is one."""
+    await db.run(sql.close_session, token_hash=credentials.fingerprint(token))
+
+
+def _new_way(db: ReadDb) -> _Way:
+    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    return _Way(token, credentials.new_code())
+
+
+def _letter(
+    db: ReadDb, business: Business, address: Address, way: _Way, customer: Customer | None
+) -> Letter:
+    """Write the mail, also where nobody gets it: that costs time too."""
+    words = wording.words(
+        "sign_in",
+        (customer.locale if customer else "") or business.locale,
+        business,
+        asked=wording.moment(db.now, business),
+        link=f"{business.origin}/sign-in/{way.token}",
+        code=credentials.grouped(way.code),
+    )
+    return Letter(
+        kind=LetterKind.sign_in,
+        # As it is held, not as somebody typed it: one letter more or less is another mailbox.
+        address=customers.parse(customer.address if customer else address.display).deliverable,
+        address_hash=db.keys.address_hash(db.business_id, address.folded),
+        subject=words.subject,
+        text=words.text,
+        html=words.html,
+        locale=words.language,
+        customer_id=customer.id if customer else None,
+    )
+
+
+async def _replace(
+    db: Db, customer_id: UUID, address_hash: bytes, way: _Way, browser: str | None
+) -> None:
+    await db.run(
+        sql.replace_link,
+        customer_id=customer_id,
+        token_hash=credentials.fingerprint(way.token),
+        code_hash=credentials.code_hash(db.keys, db.business_id, address_hash, way.code),
+        browser_hash=None if browser is None else credentials.fingerprint(browser),
+        expires_at=db.now + LINK_LASTS,
+    )
+
+
+def _check_code(db: ReadDb, found: Link, code: str) -> None:
+    typed = credentials.code_hash(db.keys, db.business_id, found.address_hash, code)
+    if not credentials.same(found.code_hash, typed):
+        raise WrongCode
+
+
+async def _taken(db: Db, found: Link) -> UUID:
+    taken = await db.maybe(sql.take_link, UUID, token_hash=found.token_hash)
+    if taken is None:
+        raise LinkOver
+    return taken

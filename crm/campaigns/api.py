@@ -1,0 +1,392 @@
+"""Campaigns for programs: /v1/campaigns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta, Struct
+
+from crm import campaigns
+from crm.campaigns import Campaign, CampaignLine, DeliveryState, NewCampaign, Preview, Stale
+from crm.campaigns.documents import (
+    CampaignWithCounts,
+    DeliveryLine,
+    Forecast,
+    Tally,
+    line_of,
+    numbers_of,
+    tally_of,
+)
+from crm.db import Db, ReadDb
+from crm.errors import Invalid, Problem
+from crm.staff import Caller
+from crm.staff.auth import Looks, needs
+from crm.web.etag import MatchFailed, etag, expected
+from crm.web.idempotency import once
+from crm.web.paging import Cursors, capped, link
+
+READ = [needs("campaigns:read")]
+WRITE = [needs("campaigns:write")]
+SEND = [needs("campaigns:send")]
+
+_PATH = "/v1/campaigns"
+# A text of a megabyte, as JSON may write it.
+_TEXT = 8 * 1024 * 1024
+_SMALL = 4 * 1024
+
+
+class Start(Struct, forbid_unknown_fields=True):
+    """When a campaign starts by itself."""
+
+    at: Annotated[datetime, Meta(tz=True)]
+
+
+class Trial(Struct, forbid_unknown_fields=True):
+    """To whom a test goes: somebody who works here."""
+
+    address: Annotated[str, Meta(max_length=254)]
+
+
+class Last(Struct, frozen=True):
+    """The last row of a page."""
+
+    id: UUID
+
+
+@post(
+    "/campaigns",
+    guards=WRITE,
+    request_max_body_size=_TEXT,
+    tags=["Campaigns"],
+    summary="Write a draft",
+    description="Kept whatever is wrong with its text: the review says so, and so does the start. "
+    "With an Idempotency-Key a repeated request writes nothing twice.",
+    responses={201: ResponseSpec(Campaign, generate_examples=False, description="Kept")},
+)
+async def post_campaign(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    data: JSONBody[NewCampaign],
+) -> Response[bytes]:
+    """Write a draft."""
+
+    async def act() -> Campaign:
+        return await campaigns.draft(db, caller.actor, data)
+
+    answer = await once(request, db, str(caller.id), act, status=201)
+    kept = msgspec.json.decode(answer.content, type=Campaign)
+    answer.headers.update({"location": f"{_PATH}/{kept.id}", **etag(kept.version)})
+    return answer
+
+
+@get(
+    "/campaigns",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Page through campaigns",
+    description="The newest first, with counts and without texts; the Link header leads on.",
+)
+async def get_campaigns(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    limit: FromQuery[int | None] = None,
+    after: FromQuery[str | None] = None,
+) -> Response[list[CampaignLine]]:
+    """Page through campaigns."""
+    _only(request, "limit", "after")
+    size = capped(limit)
+    cursors = Cursors(db.keys, db.business_id, "campaigns")
+    last = cursors.open(after, Last)
+    rows = await campaigns.page(db, before=last.id if last else None, limit=size + 1)
+    shown = cursors.cut(rows, size, lambda row: Last(row.id))
+    return Response(shown.rows, headers=link(_PATH, shown.after, limit=size))
+
+
+@get(
+    "/campaigns/{id:uuid}",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Read a campaign",
+    description="With its text and counts. The ETag names the version, for If-Match.",
+)
+async def get_campaign(
+    db: NamedDependency[ReadDb], id: FromPath[UUID]
+) -> Response[CampaignWithCounts]:
+    """Read a campaign."""
+    campaign = await campaigns.get(db, id)
+    counts = numbers_of(await campaigns.counts(db, id))
+    shown = CampaignWithCounts(**msgspec.structs.asdict(campaign), counts=counts)
+    return Response(shown, headers=etag(campaign.version))
+
+
+@put(
+    "/campaigns/{id:uuid}",
+    guards=WRITE,
+    request_max_body_size=_TEXT,
+    tags=["Campaigns"],
+    summary="Change a draft",
+    description="Replaces the whole text. If-Match with the ETag you read is required (428), and a "
+    "version no longer current is refused (412). Only a draft can be changed (409).",
+)
+async def put_campaign(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[NewCampaign],
+) -> Response[Campaign]:
+    """Change a draft."""
+    version = expected(request)
+    if version is None:
+        version = (await campaigns.get(db, id)).version
+    try:
+        changed = await campaigns.change(db, caller.actor, id, data, version=version)
+    except Stale:
+        raise MatchFailed from None
+    return Response(changed, headers=etag(changed.version))
+
+
+@get(
+    "/campaigns/{id:uuid}/preview",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Read a campaign as a customer would",
+    description="Subject, HTML and text for somebody invented, or with `customer_id` for a "
+    "customer, who can see that look. The links of the footer lead nowhere.",
+)
+async def get_preview(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
+    customer_id: FromQuery[UUID | None] = None,
+) -> Preview:
+    """Read a campaign as a customer would."""
+    _only(request, "customer_id")
+    shown = await campaigns.preview(db, id, customer_id)
+    if customer_id is not None:
+        await looks.record([customer_id])
+    return shown
+
+
+@get(
+    "/campaigns/{id:uuid}/review",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Ask who would get a campaign now",
+    description="How many would get it, how many not and for which reason, and everything that "
+    "keeps it from being sent. Each customer is looked at once more at the moment of sending.",
+)
+async def get_review(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Forecast:
+    """Ask who would get a campaign now."""
+    checked = await campaigns.check(db, await campaigns.get(db, id))
+    review = await campaigns.review(db, id)
+    return Forecast(
+        audience=review.audience,
+        will_get=review.will_get,
+        left_out=review.left_out,
+        problems=checked.problems,
+        warnings=checked.warnings,
+    )
+
+
+@post(
+    "/campaigns/{id:uuid}/test",
+    guards=WRITE,
+    status_code=202,
+    request_max_body_size=_SMALL,
+    tags=["Campaigns"],
+    summary="Send a test",
+    description="To somebody who works here, and nobody else; its links stop nobody's mail.",
+)
+async def post_test(
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[Trial],
+) -> None:
+    """Send a test."""
+    await campaigns.try_out(db, caller.actor, id, data.address)
+
+
+@post(
+    "/campaigns/{id:uuid}/schedule",
+    guards=SEND,
+    status_code=200,
+    request_max_body_size=_SMALL,
+    tags=["Campaigns"],
+    summary="Schedule a campaign",
+    description="`at` is an instant with its offset (RFC 3339), later than now.",
+)
+async def post_schedule(
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[Start],
+) -> Campaign:
+    """Schedule a campaign."""
+    return await campaigns.schedule(db, caller.actor, id, data.at)
+
+
+@delete(
+    "/campaigns/{id:uuid}/schedule",
+    guards=SEND,
+    status_code=200,
+    tags=["Campaigns"],
+    summary="Take a scheduled campaign back",
+    description="It is a draft again, approved by nobody.",
+)
+async def delete_schedule(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Campaign:
+    """Take a scheduled campaign back."""
+    return await campaigns.unschedule(db, caller.actor, id)
+
+
+@post(
+    "/campaigns/{id:uuid}/start",
+    guards=SEND,
+    status_code=200,
+    request_max_body_size=_SMALL,
+    tags=["Campaigns"],
+    summary="Start a campaign",
+    description="An Idempotency-Key is required. Of two starts at once one is refused (409).",
+    responses={200: ResponseSpec(Campaign, generate_examples=False, description="Started")},
+)
+async def post_start(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+) -> Response[bytes]:
+    """Start a campaign."""
+
+    async def act() -> Campaign:
+        return await campaigns.start(db, caller.actor, id)
+
+    return await once(request, db, str(caller.id), act, required=True)
+
+
+@post(
+    "/campaigns/{id:uuid}/pause",
+    guards=SEND,
+    status_code=200,
+    tags=["Campaigns"],
+    summary="Pause a campaign",
+    description="Nothing more is claimed; what is on its way arrives and is counted.",
+)
+async def post_pause(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Campaign:
+    """Pause a campaign."""
+    return await campaigns.pause(db, caller.actor, id)
+
+
+@post(
+    "/campaigns/{id:uuid}/resumption",
+    guards=SEND,
+    status_code=200,
+    tags=["Campaigns"],
+    summary="Resume a paused campaign",
+)
+async def post_resumption(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Campaign:
+    """Resume a paused campaign."""
+    return await campaigns.resume(db, caller.actor, id)
+
+
+@post(
+    "/campaigns/{id:uuid}/cancellation",
+    guards=SEND,
+    status_code=200,
+    tags=["Campaigns"],
+    summary="Cancel a campaign",
+    description="Whoever still waits is excluded, for good; what is on its way arrives.",
+)
+async def post_cancellation(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Campaign:
+    """Cancel a campaign."""
+    return await campaigns.cancel(db, caller.actor, id)
+
+
+@get(
+    "/campaigns/{id:uuid}/counts",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Count a campaign's deliveries",
+    description="Each number is counted from the rows at this moment, and they add up. To watch a "
+    "campaign often, read the campaign itself: its counts are as true and cost less.",
+)
+async def get_counts(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Tally:
+    """Count a campaign's deliveries."""
+    await campaigns.get(db, id)
+    return tally_of(await campaigns.recount(db, id))
+
+
+@get(
+    "/campaigns/{id:uuid}/deliveries",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Page through a campaign's deliveries in one state",
+    description="Ids only. Each customer of the answer can see that this key looked, when and why.",
+)
+async def get_deliveries(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    looks: NamedDependency[Looks],
+    *,
+    id: FromPath[UUID],
+    state: FromQuery[DeliveryState],
+    limit: FromQuery[int | None] = None,
+    after: FromQuery[str | None] = None,
+) -> Response[list[DeliveryLine]]:
+    """Page through a campaign's deliveries in one state."""
+    _only(request, "state", "limit", "after")
+    size = capped(limit)
+    await campaigns.get(db, id)
+    cursors = Cursors(db.keys, db.business_id, f"deliveries/{id}/{state}")
+    last = cursors.open(after, Last)
+    rows = await campaigns.deliveries(
+        db, id, state, after=last.id if last else None, limit=size + 1
+    )
+    shown = cursors.cut(rows, size, lambda row: Last(row.customer_id))
+    await looks.record([row.customer_id for row in shown.rows])
+    lines = [line_of(row) for row in shown.rows]
+    path = f"{_PATH}/{id}/deliveries"
+    return Response(lines, headers=link(path, shown.after, state=state.value, limit=size))
+
+
+def _only(request: Request[Any, Any, Any], *known: str) -> None:
+    """Refuse query parameters that nobody reads: a misspelt filter must not look like one."""
+    if set(request.query_params) - set(known):
+        sentence = f"This takes only the parameters {', '.join(known)}."
+        raise Invalid(sentence, [Problem("", sentence)])
+
+
+handlers = [
+    post_campaign,
+    get_campaigns,
+    get_campaign,
+    put_campaign,
+    get_preview,
+    get_review,
+    post_test,
+    post_schedule,
+    delete_schedule,
+    post_start,
+    post_pause,
+    post_resumption,
+    post_cancellation,
+    get_counts,
+    get_deliveries,
+]

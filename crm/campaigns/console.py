@@ -1,0 +1,376 @@
+"""Campaigns for staff: write, check, preview, try out, review and send."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from crm import campaigns, consent
+from crm.businesses import Business
+from crm.businesses.model import NoPostalAddress
+from crm.campaigns import Campaign, NewCampaign, Newsletter, Stale, State
+from crm.campaigns.watching import handlers as watching
+from crm.customers import NotAnAddress
+from crm.db import Db, ReadDb
+from crm.errors import Conflict, Invalid
+from crm.staff import Member, Right
+from crm.staff.auth import may
+from crm.web.forms import Form, read_form
+from crm.web.headers import MAIL_PREVIEW
+from crm.web.pages import HTML, page, redirect
+
+SEE = [may(Right.see_campaigns)]
+WRITE = [may(Right.write_campaigns)]
+SEND = [may(Right.send_campaigns)]
+
+LIST = "/staff/campaigns"
+_SHOWN = 25
+# A text of a megabyte; most letters of the world take three bytes, and nine in a plain form.
+_TEXT = 10 * 1024 * 1024
+_FORMATS = ("markdown", "html")
+_WHICH: dict[str, tuple[State, ...]] = {
+    "all": tuple(State),
+    "drafts": (State.draft, State.scheduled),
+    "sending": (State.starting, State.sending, State.paused),
+    "sent": (State.done, State.cancelled),
+}
+
+
+@get("/campaigns", guards=SEE)
+async def get_campaigns(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    which: FromQuery[str] = "all",
+    before: FromQuery[UUID | None] = None,
+) -> Response[Any]:
+    """Show campaigns, the newest first."""
+    states = _WHICH.get(which, _WHICH["all"])
+    rows = await campaigns.page(db, before=before, states=states, limit=_SHOWN + 1)
+    present = await campaigns.by_state(db)
+    tabs = {name: sum(present.get(state, 0) for state in among) for name, among in _WHICH.items()}
+    return page(
+        "campaigns/pages/list.html",
+        found=rows[:_SHOWN],
+        older=rows[_SHOWN - 1].id if len(rows) > _SHOWN else None,
+        first=before is None,
+        which=which if which in _WHICH else "all",
+        counted=tabs,
+        may_write=who.may(Right.write_campaigns),
+    )
+
+
+@get("/campaigns/new", guards=WRITE)
+async def get_new_campaign(db: NamedDependency[ReadDb]) -> Response[Any]:
+    """Show an empty sheet."""
+    return await _sheet(db, Form.of(format="markdown"))
+
+
+@post("/campaigns", guards=WRITE, request_max_body_size=_TEXT)
+async def post_campaign(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
+) -> Response[Any]:
+    """Keep a new draft, from what was typed or from a file."""
+    form = await read_form(request)
+    taken = await _taken(form)
+    new = await _read(db, form)
+    if new is None:
+        return await _sheet(db, form, status=422)
+    campaign = await campaigns.draft(db, who.actor, new)
+    return _saved(form, campaign.id, "Kept as a draft." + _noted(taken))
+
+
+@post("/campaigns/check", guards=WRITE, status_code=200, request_max_body_size=_TEXT)
+async def post_check(
+    request: Request[Any, Any, Any], db: NamedDependency[Db]
+) -> Response[Any]:
+    """Say what is wrong with what is typed so far; nothing is kept."""
+    new = await _read(db, await read_form(request))
+    checked = await campaigns.check(db, new) if new else None
+    return page("campaigns/pages/check.html", checked=checked)
+
+
+@get("/campaigns/{id:uuid}", guards=SEE)
+async def get_campaign(
+    db: NamedDependency[ReadDb], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Lead to the page that fits what the campaign is doing."""
+    campaign = await campaigns.get(db, id)
+    if campaign.state is State.draft and who.may(Right.write_campaigns):
+        return redirect(f"{LIST}/{id}/text")
+    waits = campaign.state in {State.draft, State.scheduled}
+    return redirect(f"{LIST}/{id}/{'review' if waits else 'progress'}")
+
+
+@get("/campaigns/{id:uuid}/text", guards=WRITE)
+async def get_text(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
+    """Show a draft to write on."""
+    campaign = await campaigns.get(db, id)
+    if campaign.state is not State.draft:
+        return redirect(f"{LIST}/{id}")
+    return await _sheet(db, _filled(campaign), campaign=campaign)
+
+
+@post("/campaigns/{id:uuid}/text", guards=WRITE, request_max_body_size=_TEXT)
+async def post_text(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Save a draft; where somebody else was faster, show both texts and keep what was typed."""
+    campaign = await campaigns.get(db, id)
+    form = await read_form(request)
+    taken = await _taken(form)
+    new = await _read(db, form)
+    version = form.integer("version", max=2**31 - 1)
+    if new is None or version is None:
+        return await _sheet(db, form, status=422, campaign=campaign)
+    if taken:
+        # The file is laid over the text on the page only: looked at first, saved afterwards.
+        return await _sheet(db, form, campaign=campaign, taken=taken)
+    try:
+        await campaigns.change(db, who.actor, id, new, version=version)
+    except Conflict as refusal:
+        form.take(refusal)
+        theirs = await campaigns.get(db, id) if isinstance(refusal, Stale) else None
+        if theirs:
+            form.values["version"] = [str(theirs.version)]
+        return await _sheet(db, form, status=409, campaign=campaign, theirs=theirs)
+    return _saved(form, id, "Saved.")
+
+
+@get("/campaigns/{id:uuid}/preview", guards=SEE)
+async def get_preview(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+    part: FromQuery[str] = "html",
+) -> Response[Any]:
+    """Show how the campaign reads, for somebody invented."""
+    campaign = await campaigns.get(db, id)
+    checked = await campaigns.check(db, campaign)
+    return page(
+        "campaigns/pages/preview.html",
+        campaign=campaign,
+        checked=checked,
+        shown=await campaigns.preview(db, id) if checked.sendable else None,
+        part="text" if part == "text" else "html",
+        form=Form.of(address=who.address),
+        may_write=who.may(Right.write_campaigns),
+    )
+
+
+@get("/campaigns/{id:uuid}/mail", guards=SEE)
+async def get_mail(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[str]:
+    """Answer with the mail's HTML alone, for a frame that can do nothing."""
+    shown = await campaigns.preview(db, id)
+    return Response(shown.html, media_type=HTML, headers=MAIL_PREVIEW)
+
+
+@post("/campaigns/{id:uuid}/trial", guards=WRITE)
+async def post_trial(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Send a test to somebody who works here."""
+    form = await read_form(request)
+    address = form.address("address")
+    if address:
+        try:
+            await campaigns.try_out(db, who.actor, id, address)
+            return redirect(f"{LIST}/{id}/preview", say=f"A test is on its way to {address}.")
+        except (campaigns.NotOurs, NotAnAddress) as refusal:
+            form.wrong("address", refusal.message)
+    campaign = await campaigns.get(db, id)
+    return page(
+        "campaigns/pages/preview.html",
+        status=422,
+        campaign=campaign,
+        checked=await campaigns.check(db, campaign),
+        shown=await campaigns.preview(db, id),
+        part="html",
+        form=form,
+        may_write=True,
+    )
+
+
+@get("/campaigns/{id:uuid}/review", guards=SEE)
+async def get_review(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    business: NamedDependency[Business],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Show who would get it and who not, what is wrong, and the decision."""
+    return await _review(db, who, business, id, Form())
+
+
+@post("/campaigns/{id:uuid}/start", guards=SEND)
+async def post_start(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Approve and begin; of two who press at once, one is told."""
+    await campaigns.start(db, who.actor, id)
+    return redirect(f"{LIST}/{id}/progress", say="Started. You can stop it at any moment.")
+
+
+@post("/campaigns/{id:uuid}/schedule", guards=SEND)
+async def post_schedule(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    business: NamedDependency[Business],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Approve and let it begin by itself, at a time by the business's own clock."""
+    form = await read_form(request)
+    at = form.instant("at", business.time_zone)
+    if at is not None:
+        try:
+            await campaigns.schedule(db, who.actor, id, at)
+            return redirect(f"{LIST}/{id}/review", say="Scheduled. Until then you can take it back.")
+        except (campaigns.TooLate, campaigns.TooFar) as refusal:
+            form.wrong("at", refusal.message)
+        except (NoPostalAddress, Invalid):
+            # The page says both, with the way to put it right.
+            return await _review(db, who, business, id, form, status=409)
+    return await _review(db, who, business, id, form, status=422)
+
+
+@post("/campaigns/{id:uuid}/unscheduling", guards=SEND)
+async def post_unscheduling(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Make it a draft again."""
+    await campaigns.unschedule(db, who.actor, id)
+    return redirect(f"{LIST}/{id}/review", say="Taken back. It is a draft again.")
+
+
+async def _sheet(
+    db: ReadDb,
+    form: Form,
+    *,
+    status: int = 200,
+    campaign: Campaign | None = None,
+    theirs: Campaign | None = None,
+    taken: Newsletter | None = None,
+) -> Response[Any]:
+    purposes = [each for each in await consent.purposes(db) if each.channel == "email"]
+    typed = _typed(form) if form.typed("purpose_id") else None
+    return page(
+        "campaigns/pages/text.html",
+        status=status,
+        form=form,
+        campaign=campaign,
+        theirs=theirs,
+        taken=taken,
+        checked=await campaigns.check(db, typed) if typed and not form.problems else None,
+        purposes=[(str(each.id), each.name) for each in purposes if each.retired_at is None],
+    )
+
+
+async def _review(
+    db: ReadDb, who: Member, business: Business, id: UUID, form: Form, *, status: int = 200
+) -> Response[Any]:
+    campaign = await campaigns.get(db, id)
+    if campaign.state not in {State.draft, State.scheduled}:
+        return redirect(f"{LIST}/{id}/progress")
+    late = campaign.scheduled_at is not None and campaign.scheduled_at <= db.now
+    return page(
+        "campaigns/pages/review.html",
+        status=status,
+        campaign=campaign,
+        purpose=await consent.purpose(db, campaign.purpose_id),
+        review=await campaigns.review(db, id),
+        checked=await campaigns.check(db, campaign),
+        form=form,
+        late=late,
+        at=db.now,
+        zone=business.time_zone,
+        may_send=who.may(Right.send_campaigns),
+        may_write=who.may(Right.write_campaigns),
+    )
+
+
+async def _taken(form: Form) -> Newsletter | None:
+    """Lay an uploaded newsletter over what was typed; its warnings are the reader's."""
+    upload = form.file("file", required=False)
+    if upload is None or not upload.filename:
+        return None
+    try:
+        found = campaigns.read_newsletter(await upload.read(), upload.filename)
+    except Invalid as refusal:
+        form.wrong("file", refusal.message)
+        return None
+    form.values |= {
+        "subject": [found.subject],
+        "preheader": [found.preheader[:300]],
+        "source": [found.source],
+        "format": [found.kind],
+    }
+    return found
+
+
+async def _read(db: ReadDb, form: Form) -> NewCampaign | None:
+    known = [str(each.id) for each in await consent.purposes(db)]
+    form.choice("purpose_id", known)
+    form.choice("format", _FORMATS)
+    form.text("subject", required=False, max=300)
+    form.text("preheader", required=False, max=300)
+    form.text("source", required=False, max=1_000_000, lines=True)
+    return None if form.problems else _typed(form)
+
+
+def _typed(form: Form) -> NewCampaign:
+    return NewCampaign(
+        purpose_id=UUID(form.typed("purpose_id")),
+        subject=form.text("subject", required=False, max=300),
+        preheader=form.text("preheader", required=False, max=300),
+        source=form.text("source", required=False, max=1_000_000, lines=True),
+        format="html" if form.typed("format") == "html" else "markdown",
+    )
+
+
+def _filled(campaign: Campaign) -> Form:
+    return Form.of(
+        purpose_id=str(campaign.purpose_id),
+        subject=campaign.subject,
+        preheader=campaign.preheader,
+        source=campaign.source,
+        format=campaign.format,
+        version=str(campaign.version),
+    )
+
+
+def _saved(form: Form, id: UUID, say: str) -> Response[Any]:
+    then = form.choice("then", ("text", "preview", "review"), required=False) or "text"
+    return redirect(f"{LIST}/{id}/{then}", say=say)
+
+
+def _noted(taken: Newsletter | None) -> str:
+    return "".join(f" {warning}" for warning in taken.warnings) if taken else ""
+
+
+handlers = [
+    get_campaigns,
+    get_new_campaign,
+    post_campaign,
+    post_check,
+    get_campaign,
+    get_text,
+    post_text,
+    get_preview,
+    get_mail,
+    post_trial,
+    get_review,
+    post_start,
+    post_schedule,
+    post_unscheduling,
+    *watching,
+]

@@ -1,0 +1,80 @@
+"""What the API shows of campaigns where that is not a row: sums, forecasts, lines without text."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from crm.campaigns.model import Campaign, Counts, Delivery, DeliveryState
+from crm.errors import Problem
+
+_STATES = tuple(state.value for state in DeliveryState)
+
+
+class Numbers(Struct, frozen=True, kw_only=True):
+    """Promise 3: `audience` is the sum of the six."""
+
+    audience: int
+    waiting: int
+    sending: int
+    sent: int
+    failed: int
+    excluded: int
+    uncertain: int
+
+
+class Tally(Numbers, frozen=True, kw_only=True):
+    """The same with the reasons, which are the sum of `excluded`."""
+
+    reasons: dict[str, int]
+
+
+class CampaignWithCounts(Campaign, frozen=True, kw_only=True):
+    """A campaign and what became of its deliveries so far."""
+
+    counts: Numbers
+
+
+class Forecast(Struct, frozen=True, kw_only=True):
+    """Who would get a campaign now, who not and why; what keeps it from being sent at all."""
+
+    audience: int
+    will_get: int
+    left_out: dict[str, int]
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+
+class DeliveryLine(Struct, frozen=True, kw_only=True):
+    """One campaign to one customer: ids only, and not what the relay said about the address."""
+
+    customer_id: UUID
+    state: DeliveryState
+    reason: str | None
+    event_id: UUID | None
+    notice_id: UUID | None
+    attempt: int
+    claimed_at: datetime | None
+    done_at: datetime | None
+    code: int | None
+    resolved_by: UUID | None
+
+
+def numbers_of(counts: Counts) -> Numbers:
+    """Write out the sum with its parts."""
+    return Numbers(audience=counts.audience, **{name: getattr(counts, name) for name in _STATES})
+
+
+def tally_of(counts: Counts) -> Tally:
+    """Write out the sum with its parts and the reasons."""
+    parts = {name: getattr(counts, name) for name in _STATES}
+    return Tally(audience=counts.audience, reasons=counts.reasons, **parts)
+
+
+def line_of(delivery: Delivery) -> DeliveryLine:
+    """Leave out what names or describes the customer's address."""
+    fields = msgspec.structs.asdict(delivery)
+    return DeliveryLine(**{name: fields[name] for name in DeliveryLine.__struct_fields__})

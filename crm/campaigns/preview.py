@@ -1,0 +1,124 @@
+"""A campaign before it goes out: what is wrong with it, how it reads, and a test in a mailbox."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import businesses, consent, customers, events, mail, staff
+from crm.campaigns.actions import get
+from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, compiled, values_of
+from crm.campaigns.model import Campaign, NewCampaign, NotOurs
+from crm.campaigns.render import Compiled, Preview
+from crm.db import Db, ReadDb, Statements
+from crm.errors import Invalid, Problem
+from crm.events import Actor, Kind
+from crm.keys import Keys
+from crm.mail import Letter, LetterKind
+from crm.mail.mime import stamp
+
+sql = Statements("campaigns")
+
+# Somebody who does not exist; example.com belongs to nobody (RFC 2606).
+_NAME, _ADDRESS = "Nora Example", "nora@example.com"
+
+
+class Checked(Struct, frozen=True):
+    """What keeps a text from being sent, and what its author should know."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def sendable(self) -> bool:
+        """Whether nothing keeps it from being sent."""
+        return not self.problems
+
+
+async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
+    """List every problem of a text and its letterhead, each with its line; refuses nothing."""
+    try:
+        message = await compiled(db, campaign)
+    except Invalid as no:
+        return Checked(no.problems or (Problem("source", no.message),), ())
+    # Everybody has an address; all else may be missing.
+    missing = message.missing({"address": _ADDRESS})
+    empty = [
+        f'Whoever has no {name} reads nothing there. Say what to write instead: '
+        f'{{{{ {name} | default("…") }}}}.'
+        for name in missing
+    ]
+    return Checked((), (*message.warnings, *empty))
+
+
+async def preview(
+    db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None
+) -> Preview:
+    """Return what a customer would read, or somebody invented; the links of the footer are dead."""
+    message = await compiled(db, await get(db, campaign_id))
+    if customer_id is None:
+        return message.preview(_invented(message))
+    customer = await customers.get(db, customer_id)
+    held = await db.many(
+        sql.merge_values,
+        MergeValue,
+        customer_ids=[customer_id],
+        names=[name.removeprefix(ATTRIBUTE) for name in _attributes(message)],
+    )
+    attributes = {each.name: each.value for each in held}
+    return message.preview(values_of(customer.name, customer.address, attributes))
+
+
+async def try_out(db: Db, by: Actor, campaign_id: UUID, address: str) -> None:
+    """Send a campaign to one member of staff, as a service message whose links harm nobody.
+
+    Anybody else is refused (NotOurs): a test must not be a way around consent (promise 1).
+    """
+    to = customers.parse(address)
+    known = await staff.members(db)
+    ours = [each for each in known if each.disabled_at is None and _same(each.address, to)]
+    if not ours:
+        raise NotOurs
+    campaign = await get(db, campaign_id)
+    message = await compiled(db, campaign)
+    business = await businesses.get(db)
+    purpose = await consent.purpose(db, campaign.purpose_id)
+    envelope = Envelope(db.keys, business, campaign_id, purpose.code, stamp(db.now))
+    slots = envelope.slots(to.display, nobody(db.keys, db.business_id))
+    name = ours[0].name
+    values = _invented(message) | values_of(name, to.display, {})
+    shown = message.preview(values, slots)
+    letter = Letter(
+        kind=LetterKind.test,
+        address=to.display,
+        address_hash=db.keys.address_hash(db.business_id, to.folded),
+        subject=f"[Test] {shown.subject}",
+        text=shown.text,
+        html=shown.html,
+        locale=business.locale,
+    )
+    await mail.post_letter(db, letter)
+    await events.record(db, by, Kind.campaign_tested, ref=campaign_id)
+
+
+def nobody(keys: Keys, business_id: UUID) -> bytes:
+    """Return the fingerprint of no address: what a test's links name, so that they stop nobody."""
+    # No folded address lacks its @, so none has this fingerprint.
+    return keys.address_hash(business_id, "a test of a campaign")
+
+
+def _attributes(message: Compiled) -> list[str]:
+    return [field.name for field in message.fields if field.name.startswith(ATTRIBUTE)]
+
+
+def _invented(message: Compiled) -> dict[str, str]:
+    shown = {name.removeprefix(ATTRIBUTE): f"[{name}]" for name in _attributes(message)}
+    return values_of(_NAME, _ADDRESS, shown)
+
+
+def _same(address: str, to: customers.Address) -> bool:
+    try:
+        return customers.fold(address) == to.folded
+    except customers.NotAnAddress:
+        return False

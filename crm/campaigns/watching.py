@@ -1,0 +1,175 @@
+"""A campaign on its way, for staff: its account, pausing and ending it, and what is uncertain."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from crm import campaigns, consent, customers, staff
+from crm.campaigns import DeliveryState, State
+from crm.campaigns.progress import Glance, crossed, progress
+from crm.db import Db, ReadDb
+from crm.errors import Conflict, NotFound
+from crm.staff import LISTED, Member, Right
+from crm.staff.auth import Looks, may
+from crm.web.forms import read_form
+from crm.web.pages import page, redirect
+
+SEE = [may(Right.see_campaigns)]
+SEND = [may(Right.send_campaigns)]
+CUSTOMERS = [may(Right.see_customers)]
+
+LIST = "/staff/campaigns"
+_SHOWN = 50
+_ENDINGS = {"sent": DeliveryState.sent, "failed": DeliveryState.failed}
+
+
+@get("/campaigns/{id:uuid}/progress", guards=SEE)
+async def get_progress(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+    live: FromQuery[str] = "yes",
+) -> Response[Any]:
+    """Show the account of a campaign, which follows by itself while it runs."""
+    campaign = await campaigns.get(db, id)
+    if campaign.state in {State.draft, State.scheduled}:
+        return redirect(f"{LIST}/{id}/review")
+    shown = progress(campaign, await campaigns.counts(db, id), db.now)
+    reasons = (await campaigns.recount(db, id)).reasons
+    return page(
+        "campaigns/pages/progress.html",
+        campaign=campaign,
+        purpose=await consent.purpose(db, campaign.purpose_id),
+        approved_by=await _name(db, campaign.approved_by),
+        progress=shown,
+        reasons=reasons,
+        live=live != "no" and shown.running,
+        may_send=who.may(Right.send_campaigns),
+        may_look=who.may(Right.see_customers),
+    )
+
+
+@get("/campaigns/{id:uuid}/account", guards=SEE)
+async def get_account(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    *,
+    id: FromPath[UUID],
+    at: FromQuery[float] = 0.0,
+    handed: FromQuery[int] = 0,
+    settled: FromQuery[int] = 0,
+    state: FromQuery[str] = "",
+) -> Response[Any]:
+    """Answer the page that follows: the table anew, or the whole page when the state changed."""
+    campaign = await campaigns.get(db, id)
+    earlier = Glance(at, handed, settled, state)
+    shown = progress(campaign, await campaigns.counts(db, id), db.now, earlier)
+    changed = campaign.state.value != state or not shown.running
+    return page(
+        "campaigns/pages/account.html",
+        headers={"hx-refresh": "true"} if changed else None,
+        campaign=campaign,
+        progress=shown,
+        live=True,
+        aloud=crossed(shown, earlier),
+        may_look=who.may(Right.see_customers),
+    )
+
+
+@post("/campaigns/{id:uuid}/pause", guards=SEND)
+async def post_pause(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Claim nothing more."""
+    await campaigns.pause(db, who.actor, id)
+    return redirect(f"{LIST}/{id}/progress", say="Paused. Nobody more is mailed until you go on.")
+
+
+@post("/campaigns/{id:uuid}/resumption", guards=SEND)
+async def post_resumption(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Go on where it was paused."""
+    await campaigns.resume(db, who.actor, id)
+    return redirect(f"{LIST}/{id}/progress", say="It goes on exactly where it was paused.")
+
+
+@post("/campaigns/{id:uuid}/cancellation", guards=SEND)
+async def post_cancellation(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """End it for good."""
+    await campaigns.cancel(db, who.actor, id)
+    return redirect(f"{LIST}/{id}/progress", say="Cancelled. Whoever still waited is left out.")
+
+
+@get("/campaigns/{id:uuid}/deliveries/{state:str}", guards=CUSTOMERS)
+async def get_deliveries(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
+    state: FromPath[str],
+    after: FromQuery[UUID | None] = None,
+) -> Response[Any]:
+    """List the customers in one state with what the relay said; each can see that it was read."""
+    if state not in list(DeliveryState):
+        raise NotFound
+    wanted = DeliveryState(state)
+    campaign = await campaigns.get(db, id)
+    rows = await campaigns.deliveries(db, id, wanted, after=after, limit=_SHOWN + 1)
+    shown = rows[:_SHOWN]
+    ids = [row.customer_id for row in shown]
+    known = await customers.of_ids(db, ids)
+    await looks.record(ids, reason=LISTED)
+    return page(
+        "campaigns/pages/deliveries.html",
+        campaign=campaign,
+        state=wanted.value,
+        rows=shown,
+        known=known,
+        names={each.id: each.name for each in await staff.members(db)},
+        more=shown[-1].customer_id if len(rows) > _SHOWN else None,
+        first=after is None,
+        may_send=who.may(Right.send_campaigns),
+    )
+
+
+@post("/campaigns/{id:uuid}/deliveries/{customer_id:uuid}/resolution", guards=SEND)
+async def post_resolution(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+    customer_id: FromPath[UUID],
+) -> Response[Any]:
+    """Say what became of an uncertain delivery; the member's name stays on it."""
+    form = await read_form(request)
+    ending = form.choice("ending", tuple(_ENDINGS))
+    form.refuse()
+    here = f"{LIST}/{id}/deliveries/uncertain"
+    try:
+        await campaigns.resolve(db, who.actor, id, customer_id, _ENDINGS[ending or ""])
+    except Conflict as refusal:
+        return redirect(here, say=refusal.message, tone="wait")
+    return redirect(here, say=f"Recorded as {ending}, with your name on it.")
+
+
+async def _name(db: ReadDb, member_id: UUID | None) -> str:
+    return (await staff.member(db, member_id)).name if member_id else ""
+
+
+handlers = [
+    get_progress,
+    get_account,
+    post_pause,
+    post_resumption,
+    post_cancellation,
+    get_deliveries,
+    post_resolution,
+]

@@ -1,0 +1,237 @@
+"""The story of the demo, step by step: each through the door that a real one would use."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+from msgspec import Struct
+from rich.progress import Progress
+
+from crm import businesses, campaigns, consent, imports, staff
+from crm.businesses import Business, NewBusiness
+from crm.campaigns import Campaign, NewCampaign
+from crm.consent import EvidenceKind, NewNotice, NewPurpose, Notice, Purpose
+from crm.demo import browser
+from crm.demo.accounts import Accounts, Leaver, claimed_after
+from crm.demo.browser import Form, expect
+from crm.demo.mailbox import link
+from crm.demo.people import write_export
+from crm.demo.stage import Stage
+from crm.demo.watch import Watch
+from crm.events import Actor
+from crm.ids import opaque
+
+_SYSTEM = Actor.system()
+_HERE = Path(__file__).resolve().parent
+_TEXT = (
+    "Yes, send me The Corner Letter by e-mail, about every second Thursday: what we bake, why, "
+    "and when. Corner Bakery Ltd uses my e-mail address and first name for this and for nothing "
+    "else. I can stop at any time, with one click in every mail."
+)
+_OWNER = "owner@corner-bakery.example"
+_SIGN_UPS = ("ada@example.org", "noor@example.org", "wim@example.org")
+_CONFIRMED = 2
+# The campaign to watch lasts at least so long, whatever the machine can do.
+_LASTS = 5.5
+_SEED = 20260604
+
+
+class Cast(Struct, frozen=True):
+    """Who and what the story is about."""
+
+    business: Business
+    purpose: Purpose
+    notice: Notice
+    password: str
+    key: str
+
+
+class Wishes(Struct, frozen=True):
+    """What was asked for on the command line."""
+
+    customers: int
+    files: tuple[Path, ...]
+    newsletter: Path | None
+
+
+async def told(stage: Stage, wishes: Wishes, bar: Progress) -> Accounts:
+    """Tell the whole story and return its accounts."""
+    began = time.monotonic()
+    draft = _newsletter(wishes.newsletter)
+    cast = await _found(stage)
+    for file in await _files(stage, wishes):
+        await _import(stage, cast, file, bar)
+    await _sign_ups(stage, cast, bar)
+    await _send_earlier(stage, cast, bar)
+    campaign = await _start(stage, cast, draft)
+    watching = Watch(stage, cast.business.id, campaign.id, bar)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watching.to_the_end("The Corner Letter"))
+        leaving = group.create_task(watching.let_some_leave())
+    return await _accounts(stage, cast, campaign, leaving.result(), time.monotonic() - began)
+
+
+def _newsletter(file: Path | None) -> campaigns.Newsletter:
+    path = file or _HERE / "newsletter.md"
+    return campaigns.read_newsletter(path.read_bytes(), path.name)
+
+
+async def _found(stage: Stage) -> Cast:
+    """Add the business, its purpose and notice, its owner and a key."""
+    business_id, password = opaque(), secrets.token_urlsafe(12)
+    async with stage.database.write(business_id) as db:
+        business = await businesses.add(
+            db,
+            NewBusiness(
+                name="Corner Bakery",
+                legal_name="Corner Bakery Ltd",
+                postal_address="4 Mill Lane, Exampleton EX1 2AB",
+                sender_name="Corner Bakery",
+                sender_address="letter@corner-bakery.example",
+                privacy_contact="privacy@corner-bakery.example",
+                origin=stage.origin,
+            ),
+        )
+        purpose = await consent.add_purpose(
+            db,
+            _SYSTEM,
+            NewPurpose(
+                slug="letter",
+                name="The Corner Letter",
+                description="What we bake, why, and when; about every second Thursday.",
+            ),
+        )
+        notice = await consent.publish_notice(
+            db,
+            _SYSTEM,
+            purpose.id,
+            NewNotice(
+                locale="en",
+                text=_TEXT,
+                control_label="The Corner Letter",
+                accepts=[EvidenceKind.former_double_opt_in],
+            ),
+        )
+        await staff.add_first_owner(db, "Alice Moreau", _OWNER, password)
+        key = await staff.add_key(
+            db,
+            _SYSTEM,
+            staff.NewKey(
+                name="Shop website",
+                scopes=sorted(staff.Scope),
+                reason="to show you your orders in the shop",
+            ),
+        )
+    return Cast(business, purpose, notice, password, key.text)
+
+
+async def _files(stage: Stage, wishes: Wishes) -> Sequence[Path]:
+    if wishes.files:
+        return wishes.files
+    path = stage.directory / "subscribers.csv"
+    await asyncio.to_thread(write_export, path, customers=wishes.customers, seed=_SEED)
+    return [path]
+
+
+async def _import(stage: Stage, cast: Cast, file: Path, bar: Progress) -> None:
+    task = bar.add_task(f"Import {file.name}", total=None)
+    done = await imports.work_file(
+        stage.database,
+        cast.business.id,
+        _SYSTEM,
+        cast.purpose.id,
+        file,
+        lambda rows: bar.update(task, completed=rows),
+    )
+    total = done.added + done.changed + done.unchanged + done.rejected
+    bar.update(task, completed=total, total=total)
+
+
+async def _sign_ups(stage: Stage, cast: Cast, bar: Progress) -> None:
+    """Three people use the form; two of them confirm from the mail they were sent."""
+    task = bar.add_task("Sign-ups by the form", total=len(_SIGN_UPS) + _CONFIRMED)
+    for address in _SIGN_UPS:
+        page = expect(await browser.get(f"{stage.origin}/sign-up"), 200)
+        form = Form(page.body)
+        fields = form.hidden | {"email": address, "name": "", "purpose": cast.purpose.slug}
+        expect(await browser.post(stage.origin + form.action, fields), 200, 303)
+        bar.advance(task)
+    for address in _SIGN_UPS[:_CONFIRMED]:
+        letter = await stage.mailbox.wait_for(address)
+        page = expect(await browser.get(link(letter, "/confirm/")), 200)
+        form = Form(page.body)
+        expect(await browser.post(stage.origin + form.action, form.hidden), 200, 303)
+        bar.advance(task)
+
+
+async def _send_earlier(stage: Stage, cast: Cast, bar: Progress) -> None:
+    """Send last month's short issue, so that everybody has a mail with a link to leave by."""
+    path = _HERE / "earlier.md"
+    newsletter = campaigns.read_newsletter(path.read_bytes(), path.name)
+    campaign = await _start(stage, cast, newsletter, paced=False)
+    watching = Watch(stage, cast.business.id, campaign.id, bar)
+    await watching.to_the_end("Last month's issue")
+
+
+async def _start(
+    stage: Stage, cast: Cast, newsletter: campaigns.Newsletter, *, paced: bool = True
+) -> Campaign:
+    async with stage.database.write(cast.business.id) as db:
+        campaign = await campaigns.draft(
+            db,
+            _SYSTEM,
+            NewCampaign(
+                purpose_id=cast.purpose.id,
+                subject=newsletter.subject,
+                preheader=newsletter.preheader,
+                source=newsletter.source,
+                format=newsletter.kind,
+            ),
+        )
+        review = await campaigns.review(db, campaign.id)
+    await stage.mailbox.pace(max(review.will_get / _LASTS, 0.2) if paced else None)
+    async with stage.database.write(cast.business.id) as db:
+        return await campaigns.start(db, _SYSTEM, campaign.id)
+
+
+async def _accounts(
+    stage: Stage, cast: Cast, campaign: Campaign, leavers: tuple[Leaver, ...], seconds: float
+) -> Accounts:
+    async with stage.database.read(cast.business.id) as db:
+        counts = await campaigns.recount(db, campaign.id)
+        ranges = await campaigns.counts(db, campaign.id)
+        ended = {
+            leaver.customer_id: await campaigns.received_one(db, campaign.id, leaver.customer_id)
+            for leaver in leavers
+        }
+    return Accounts(
+        counts=counts,
+        ranges=ranges,
+        accepted=stage.mailbox.accepted(campaign.id.hex),
+        leavers=leavers,
+        claimed_after=claimed_after(leavers, ended),
+        peak_rss_mb=stage.worker_peak_rss_mb(),
+        seconds=seconds,
+        urls=await _urls(stage, cast),
+    )
+
+
+async def _urls(stage: Stage, cast: Cast) -> dict[str, str]:
+    """Say where to look, with what is needed to get in."""
+    origin = stage.origin
+    curl = f"curl -H 'Authorization: Bearer {cast.key}' {origin}/v1/customers?limit=3"
+    return {
+        "console": f"{origin}/staff",
+        "console_sign_in": f"{_OWNER} / {cast.password}",
+        "portal": f"{origin}/sign-in",
+        "portal_customer": f"{_SIGN_UPS[0]}; the link is in the letterbox",
+        "sign_up": f"{origin}/sign-up",
+        "api": f"{origin}/docs",
+        "api_example": curl,
+        "letterbox": stage.mailbox.url,
+    }

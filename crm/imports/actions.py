@@ -1,0 +1,147 @@
+"""What is done with imports: received, watched, reported; the work itself is in `working`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import BinaryIO
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import businesses, consent, events
+from crm.consent import Notice, Purpose
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
+from crm.ids import time_ordered
+from crm.imports.model import (
+    QUIET,
+    Import,
+    PurposeRetired,
+    RowReport,
+    SameFile,
+    State,
+    UnknownImport,
+)
+from crm.imports.table import SIZE_LIMIT, Table, read
+
+sql = Statements("imports")
+
+_FIRST_PAGE = UUID(int=2**128 - 1)
+_LONGEST_NAME = 255
+
+
+class Place(Struct, frozen=True):
+    """A line of a report to go on after."""
+
+    line: int
+    number: int
+
+
+async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: bytes) -> Import:
+    """Take a file in for a worker; refused at once if it cannot be read or nobody may be asked.
+
+    The file is kept until it has been worked through, and no longer.
+    """
+    notice = await asked_by(db, await consent.purpose(db, purpose_id))
+    table = await opened(content, now=db.now)
+    begun = await db.maybe(
+        sql.same_file,
+        datetime,
+        purpose_id=purpose_id,
+        file_sha256=bytes.fromhex(table.sha256),
+        quiet_since=db.now - QUIET,
+    )
+    if begun is not None:
+        raise SameFile
+    received = await add(db, by, notice, table, file_name=file_name, state=State.waiting)
+    await db.run(sql.keep_file, import_id=received.id, content=content)
+    db.wake("imports.work", str(db.business_id), str(received.id))
+    return received
+
+
+async def asked_by(db: ReadDb, purpose: Purpose) -> Notice:
+    """Return the text whose accepted evidence decides; NoNotice or PurposeRetired without one."""
+    if purpose.retired_at is not None:
+        raise PurposeRetired
+    business = await businesses.get(db)
+    return await consent.current_notice(db, purpose.id, business.locale)
+
+
+async def opened(
+    source: bytes | BinaryIO,
+    *,
+    now: datetime,
+    encoding: str | None = None,
+    size_limit: int = SIZE_LIMIT,
+) -> Table:
+    """Open a list beside the event loop, for it is read through once; Unreadable if it is none."""
+    return await asyncio.to_thread(read, source, now=now, encoding=encoding, size_limit=size_limit)
+
+
+async def add(
+    db: Db, by: Actor, notice: Notice, table: Table, *, file_name: str, state: State
+) -> Import:
+    """Write down that an import was received or begun."""
+    import_id = time_ordered()
+    await db.run(
+        sql.add_import,
+        import_id=import_id,
+        purpose_id=notice.purpose_id,
+        notice_id=notice.id,
+        file_name=_plain(file_name),
+        file_sha256=bytes.fromhex(table.sha256),
+        format=table.tool,
+        state=state,
+        actor_kind=by.kind,
+        actor_id=by.id,
+    )
+    await events.record(db, by, Kind.import_started, ref=import_id)
+    return await get(db, import_id)
+
+
+async def get(db: ReadDb, import_id: UUID) -> Import:
+    """Return one import with its books, or refuse with UnknownImport."""
+    found = await db.maybe(sql.get_import, Import, import_id=import_id)
+    if found is None:
+        raise UnknownImport
+    return found
+
+
+async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> list[Import]:
+    """Return imports, the newest first, beginning before this one."""
+    return await db.many(sql.imports_before, Import, before=before or _FIRST_PAGE, limit=limit)
+
+
+async def report(
+    db: ReadDb, import_id: UUID, *, after: Place | None = None, limit: int = 50
+) -> list[RowReport]:
+    """Return what is said about lines of the file, in its order, beginning after this place."""
+    return await db.many(
+        sql.rows_after,
+        RowReport,
+        import_id=import_id,
+        line=after.line if after else 0,
+        number=after.number if after else 0,
+        limit=limit,
+    )
+
+
+def whole_report(db: ReadDb, import_id: UUID) -> AsyncIterator[RowReport]:
+    """Yield every line of a report in constant memory."""
+    return db.stream(sql.rows_of_import, RowReport, import_id=import_id)
+
+
+async def fail(db: Db, import_id: UUID, problem: str) -> None:
+    """Write down that nothing of an import was kept, and why; one that has ended stays as it is."""
+    if await db.run(sql.fail_import, import_id=import_id, problem=problem):
+        await db.run(sql.drop_file, import_id=import_id)
+        await events.record(db, Actor.system(), Kind.import_failed, ref=import_id)
+
+
+def _plain(file_name: str) -> str:
+    """The last part of a name, with nothing in it that cannot be shown."""
+    name = file_name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(letter for letter in name if letter.isprintable())
+    return kept[:_LONGEST_NAME] or "list.csv"

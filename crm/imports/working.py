@@ -1,0 +1,281 @@
+"""The work of an import: all of it in one transaction, with signs of life beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from crm import consent, customers, events
+from crm.db import RETRIABLE, Database, Db, Statements
+from crm.errors import Refused
+from crm.events import Actor, Kind
+from crm.imports import actions
+from crm.imports.batch import Batch, Books, Task, gather
+from crm.imports.fields import Fields
+from crm.imports.model import (
+    QUIET,
+    AnotherRuns,
+    Bad,
+    Import,
+    Row,
+    State,
+    Tally,
+    opts_out,
+)
+from crm.imports.table import SIZE_LIMIT, Table
+
+sql = Statements("imports")
+
+# Larger batches were no faster, and smaller ones show progress sooner and keep memory flat.
+BATCH = 2000
+_BEAT_SECONDS = 0.5
+
+_ENDED = "The command was ended before it was done. Nothing of it was kept; run it again."
+_OURS = "Something failed on our side. Nothing of it was kept; start the import again."
+_GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
+_CUT_OFF = (*RETRIABLE, OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+
+
+class Progress(Struct, frozen=True):
+    """How far an import is; `share` of all, from 0 to 1, is measured in bytes of the file."""
+
+    rows_read: int
+    share: float
+
+
+Watch = Callable[[Progress], None]
+Begin = Callable[[], Awaitable[Import | None]]
+
+
+async def work_file(
+    database: Database,
+    business_id: UUID,
+    by: Actor,
+    purpose: str,
+    path: Path,
+    *,
+    watch: Watch | None = None,
+    encoding: str | None = None,
+    size_limit: int = SIZE_LIMIT,
+) -> Import:
+    """Import a file in this process, for the purpose of this short name; return the books.
+
+    Refuses an unknown purpose, one without notice, an unreadable file, and while another import
+    works (AnotherRuns). Whatever ends it early, nothing of it is kept.
+    """
+    with path.open("rb") as file:
+        async with database.read(business_id) as db:
+            notice = await actions.asked_by(db, await consent.purpose_by_slug(db, purpose))
+        table = await actions.opened(
+            file, now=database.clock(), encoding=encoding, size_limit=size_limit
+        )
+
+        async def begin() -> Import:
+            async with database.write(business_id) as db:
+                return await actions.add(
+                    db, by, notice, table, file_name=path.name, state=State.running
+                )
+
+        async def given(_: Import) -> Opened:
+            return Opened(file, table)
+
+        work = Work(database, business_id, watch=watch)
+        done = await work.through(begin, given)
+    if done is None:
+        raise AnotherRuns
+    return done
+
+
+async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -> Import | None:
+    """Work through an import that waits, or was left by a worker; None if it is not to be had."""
+
+    async def begin() -> Import | None:
+        async with database.write(business_id) as db:
+            return await db.maybe(
+                sql.begin_import, Import, import_id=import_id, quiet_since=db.now - QUIET
+            )
+
+    async def kept(begun: Import) -> Opened:
+        async with database.read(business_id) as db:
+            content = await db.maybe(sql.file_of_import, bytes, import_id=begun.id)
+        if content is None:
+            raise Refused(_ENDED)
+        source = io.BytesIO(content)
+        return Opened(source, await actions.opened(source, now=begun.created_at))
+
+    try:
+        return await Work(database, business_id, resumable=True).through(begin, kept)
+    except AnotherRuns:
+        # It stays as it is; the sweep comes by again.
+        return None
+
+
+class Opened(Struct, frozen=True):
+    """A file and the table in it."""
+
+    source: BinaryIO
+    table: Table
+
+
+class Work:
+    """One import at work; a resumable one has a file that the next worker can take up."""
+
+    def __init__(
+        self,
+        database: Database,
+        business_id: UUID,
+        *,
+        watch: Watch | None = None,
+        resumable: bool = False,
+    ) -> None:
+        self._database = database
+        self._business_id = business_id
+        self._watch = watch
+        self._resumable = resumable
+        self._beat_at = 0.0
+        self._begun: Import | None = None
+
+    async def through(
+        self, begin: Begin, opened: Callable[[Import], Awaitable[Opened]]
+    ) -> Import | None:
+        """Do all of it while holding the turn, or keep nothing and write down why."""
+        try:
+            try:
+                return await self._once(begin, opened)
+            except RETRIABLE:
+                # Nothing was kept, and the other transaction has its way now.
+                return await self._once(begin, opened)
+        except (*_CUT_OFF, asyncio.CancelledError):
+            if not self._resumable:
+                await self._fail(_ENDED)
+            raise
+        except Refused as no:
+            await self._fail(no.message)
+            raise
+        except Exception:
+            await self._fail(_OURS)
+            raise
+
+    async def _once(
+        self, begin: Begin, opened: Callable[[Import], Awaitable[Opened]]
+    ) -> Import | None:
+        async with _turn(self._database, self._business_id) as db:
+            if self._begun is None:
+                await self._clear_abandoned(db)
+                self._begun = await begin()
+            begun = self._begun
+            if begun is None:
+                return None
+            source, table = msgspec.structs.astuple(await opened(begun))
+            tally = await self._merge(db, begun, source, table)
+            await db.run(
+                sql.finish_import,
+                import_id=begun.id,
+                rows_read=tally.rows,
+                **msgspec.structs.asdict(tally),
+            )
+            await db.run(sql.drop_file, import_id=begun.id)
+            await events.record(
+                db, Actor.system(), Kind.import_done, ref=begun.id, reason=_summed(tally)
+            )
+            return await actions.get(db, begun.id)
+
+    async def _clear_abandoned(self, db: Db) -> None:
+        """Whoever holds the turn knows that no other import works, whatever their rows say."""
+        for import_id in await db.many(sql.abandoned_imports, UUID):
+            async with self._database.write(self._business_id) as beside:
+                await actions.fail(beside, import_id, _ENDED)
+
+    async def _merge(self, db: Db, begun: Import, source: BinaryIO, table: Table) -> Tally:
+        notice = await consent.notice(db, begun.notice_id)
+        task = Task(
+            begun.id,
+            begun.actor,
+            begun.purpose_id,
+            begun.notice_id,
+            notice.accepts,
+            table.tool,
+            table.sha256,
+            Fields(await customers.attributes(db)),
+        )
+        books = Books(db, task)
+        if table.encoding_guessed:
+            await books.tell(1, _GUESSED.format(table.encoding))
+        passes = _passes(table)
+        for number, wanted in enumerate(passes):
+            async with aclosing(_batches(table.rows(), wanted)) as batches:
+                async for batch in batches:
+                    await books.take(batch)
+                    share = (number + source.tell() / max(table.size, 1)) / len(passes)
+                    await self._beat(Progress(books.tally.rows, min(share, 1.0)))
+        return books.tally
+
+    async def _beat(self, progress: Progress) -> None:
+        if self._watch is not None:
+            self._watch(progress)
+        now = asyncio.get_running_loop().time()
+        if self._begun is None or now - self._beat_at < _BEAT_SECONDS:
+            return
+        self._beat_at = now
+        async with self._database.write(self._business_id) as beside:
+            await beside.run(sql.beat, import_id=self._begun.id, rows_read=progress.rows_read)
+
+    async def _fail(self, problem: str) -> None:
+        if self._begun is None:
+            return
+        async with self._database.write(self._business_id) as db:
+            await actions.fail(db, self._begun.id, problem)
+
+
+@asynccontextmanager
+async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
+    """Hold the turn of the business in the one transaction of the work, or refuse."""
+    async with database.write(business_id) as db:
+        await db.run(sql.add_turn)
+    async with database.write(business_id) as db:
+        if await db.maybe(sql.take_turn, UUID) is None:
+            since = await db.maybe(sql.running_since, datetime)
+            when = f" since {since:%H:%M:%S} UTC" if since else ""
+            raise AnotherRuns(f"Another import is running{when}. Wait for it to end, then start.")
+        yield db
+
+
+def _passes(table: Table) -> list[Callable[[Row | Bad], bool]]:
+    """Who leaves is taken first, so that later rows find the opt-out, wherever it stands."""
+    if not table.mixed:
+        return [lambda _: True]
+    return [
+        lambda row: isinstance(row, Bad) or opts_out(row),
+        lambda row: not isinstance(row, Bad) and not opts_out(row),
+    ]
+
+
+async def _batches(
+    rows: Iterator[Row | Bad], wanted: Callable[[Row | Bad], bool]
+) -> AsyncGenerator[Batch, None]:
+    """Read the next batch in a thread while the caller writes this one."""
+    ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH, wanted))
+    try:
+        while (batch := await ahead).read:
+            ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH, wanted))
+            yield batch
+    finally:
+        # The thread owns the position in the file until it has ended.
+        await asyncio.wait([ahead])
+
+
+def _summed(tally: Tally) -> str:
+    return (
+        f"{tally.rows} rows: {tally.added} added, {tally.changed} changed, "
+        f"{tally.unchanged} unchanged, {tally.rejected} rejected"
+    )

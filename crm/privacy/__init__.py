@@ -1,0 +1,36 @@
+"""Everything we hold about one customer: shown to her, taken with her, or deleted.
+
+Owns no table: it calls `export` and `forget` of every domain that holds personal data, in one
+visible tuple (`actions.py`), and a test that reads the catalog finds what the tuple leaves out
+(promises 8 to 11).
+"""
+
+from crm.privacy.actions import copy, erase, freeze, home, inventory, unfreeze
+from crm.privacy.archive import as_file, packed
+from crm.privacy.model import (
+    Copy,
+    Erased,
+    Fingerprint,
+    Home,
+    Inventory,
+    NotHerChoice,
+    fresh,
+)
+
+__all__ = [
+    "Copy",
+    "Erased",
+    "Fingerprint",
+    "Home",
+    "Inventory",
+    "NotHerChoice",
+    "as_file",
+    "copy",
+    "erase",
+    "freeze",
+    "fresh",
+    "home",
+    "inventory",
+    "packed",
+    "unfreeze",
+]

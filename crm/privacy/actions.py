@@ -1,0 +1,151 @@
+"""What is done with everything held of a customer: it is shown, copied, frozen and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+from crm import access, businesses, campaigns, consent, customers, events, mail, staff
+from crm.customers import Customer
+from crm.db import Db, ReadDb
+from crm.events import Actor, Kind
+from crm.mail import Scope, Why
+from crm.privacy.model import (
+    Consents,
+    Controller,
+    Copy,
+    Erased,
+    Fingerprint,
+    Home,
+    Inventory,
+    check_fingerprint,
+    decisions,
+    details,
+    looks,
+    mails,
+)
+
+Forget: TypeAlias = Callable[[Db, UUID], Awaitable[int]]
+ForgetAddress: TypeAlias = Callable[[Db, bytes], Awaitable[int]]
+
+# While her address is known, because a sign-up hangs on nothing else.
+FORGET_FIRST: tuple[Forget, ...] = (access.forget,)
+# Every domain that holds personal data besides the customer's own row; in this order, from the
+# proof of what she allowed to what happened on the way. tests/test_personal_data.py reads the
+# catalog and finds the table that none of them empties.
+FORGET: tuple[Forget, ...] = (
+    consent.forget,
+    events.forget,
+    mail.forget,
+    # Once more, now that her row is held: a way in made in the meantime goes as well.
+    access.forget,
+    campaigns.forget,
+    staff.forget,
+)
+# Letters to her address from before she was a customer.
+FORGET_ADDRESS: tuple[ForgetAddress, ...] = (mail.forget_address,)
+
+_SHOWN = 5
+
+
+async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Copy:
+    """Take a copy of everything held about a customer; that it was taken is its last event.
+
+    The customer reads `reason` where somebody else took it (promise 11).
+    """
+    customer = await customers.export(db, customer_id)
+    await events.record(
+        db, by, Kind.customer_exported, customer_id=customer_id, reason=reason
+    )
+    held = await consent.export(db, customer_id)
+    happened = await events.export(db, customer_id)
+    return Copy(
+        generated_at=db.now,
+        business=Controller.of(await businesses.get(db)),
+        customer=customer,
+        consent=Consents(
+            purposes=held.purposes, states=held.consents, decisions=decisions(held)
+        ),
+        campaigns=await campaigns.export(db, customer_id),
+        service_messages=await mail.export(db, customer_id),
+        access=await access.export(db, customer_id),
+        suppression=await mail.suppressed(db, customer.derived.address_hash),
+        looks=looks(happened),
+        open_reasons=await staff.export(db, customer_id),
+        events=happened,
+    )
+
+
+async def erase(
+    db: Db, by: Actor, customer_id: UUID, *, fingerprint: Fingerprint = Fingerprint.keep
+) -> Erased:
+    """Delete everything held about a customer, in one transaction; again finds nothing to delete.
+
+    What stays: a tombstone and the deliveries that books count by, stubs of consent events, the
+    fingerprint of the address unless she drops it herself, and one event that names nobody.
+    """
+    check_fingerprint(by, fingerprint)
+    for forget in FORGET_FIRST:
+        await forget(db, customer_id)
+    # Before the rest: the eraser of consent and events insists on the tombstone, and the
+    # tombstone takes waiting deliveries out (promise 2).
+    gone = await customers.forget(db, customer_id)
+    for forget in FORGET:
+        await forget(db, customer_id)
+    if gone.address_hash is not None:
+        for forget_address in FORGET_ADDRESS:
+            await forget_address(db, gone.address_hash)
+        await _mark(db, by, gone.address_hash, fingerprint)
+        # No customer_id: the feed of a customer who is no more is empty, and stays so.
+        await events.record(db, by, Kind.customer_erased, ref=customer_id)
+    return Erased(customer_id=customer_id, erased_at=await _erased_at(db, customer_id))
+
+
+async def freeze(db: Db, customer_id: UUID) -> None:
+    """Keep a customer's data and use it for nothing, because she says so (Art. 18 GDPR)."""
+    await customers.restrict(db, Actor.customer(customer_id), customer_id)
+
+
+async def unfreeze(db: Db, customer_id: UUID) -> None:
+    """Use a customer's data again, because she says so."""
+    await customers.unrestrict(db, Actor.customer(customer_id), customer_id)
+
+
+async def home(db: ReadDb, me: Customer) -> Home:
+    """Return what a customer's home page shows: the newest of each kind, and how much in all."""
+    held = await customers.held(db, me)
+    said = await consent.export(db, me.id)
+    went = mails(await campaigns.received(db, me.id), await mail.export(db, me.id), said)
+    seen = looks(await events.looks_at(db, me.id, limit=_SHOWN + 1))
+    return Home(
+        held=held,
+        inventory=Inventory(
+            details=details(held),
+            interactions=await customers.happenings(db, me.id),
+            mails=len(went),
+            decisions=len(said.events),
+        ),
+        mails=went[:_SHOWN],
+        looks=seen[:_SHOWN],
+        more_looks=len(seen) > _SHOWN,
+    )
+
+
+async def inventory(db: ReadDb, customer: Customer) -> Inventory:
+    """Count what an erasure of this customer would delete."""
+    return (await home(db, customer)).inventory
+
+
+async def _mark(db: Db, by: Actor, address_hash: bytes, fingerprint: Fingerprint) -> None:
+    if fingerprint is Fingerprint.drop:
+        await mail.lift(db, address_hash)
+    else:
+        await mail.suppress(db, by, address_hash, Scope.marketing, Why.erased)
+
+
+async def _erased_at(db: ReadDb, customer_id: UUID) -> datetime:
+    tombstone = (await customers.of_ids(db, [customer_id]))[customer_id]
+    assert tombstone.erased_at is not None  # noqa: S101  (written a moment ago, or before)
+    return tombstone.erased_at

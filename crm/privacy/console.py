@@ -1,0 +1,98 @@
+"""Requests that a customer makes to staff: a copy of everything, or its deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import customers, privacy, staff
+from crm.db import Db, ReadDb
+from crm.staff import Member, ReasonMissing, Right
+from crm.staff.auth import Looks, may
+from crm.web.forms import Form, read_form
+from crm.web.pages import page, redirect
+
+LIST = "/staff/customers"
+_BODY = 4 * 1024
+
+
+@get("/customers/{id:uuid}/privacy", guards=[may(Right.see_customers)], include_in_schema=False)
+async def get_privacy(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Show how much is held of a customer, and what can be done at her request."""
+    return await _shown(db, who, looks, id, Form())
+
+
+@post(
+    "/customers/{id:uuid}/export",
+    guards=[may(Right.export_customers)],
+    request_max_body_size=_BODY,
+    include_in_schema=False,
+)
+async def post_export(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[bytes]:
+    """Give a member the file for a customer who asked for it; she reads who took it, and why."""
+    reason = await staff.reason_for(db, who, id)
+    if reason is None:
+        raise ReasonMissing
+    copy = await privacy.copy(db, who.actor, id, reason=reason)
+    return Response(
+        privacy.packed(copy),
+        status_code=200,
+        media_type="application/json",
+        headers=privacy.as_file(copy),
+    )
+
+
+@post(
+    "/customers/{id:uuid}/erasure",
+    guards=[may(Right.erase_customers)],
+    request_max_body_size=_BODY,
+    include_in_schema=False,
+)
+async def post_erasure(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Delete everything held about a customer who asked for it."""
+    form = await read_form(request)
+    if not form.boolean("asked"):
+        form.wrong("asked", "Tick that the customer asked for it. It cannot be taken back.")
+        return await _shown(db, who, looks, id, form)
+    await privacy.erase(db, who.actor, id)
+    return redirect(LIST, say="Deleted. What stays names nobody.")
+
+
+async def _shown(
+    db: ReadDb, who: Member, looks: Looks, customer_id: UUID, form: Form
+) -> Response[Any]:
+    customer = await customers.get(db, customer_id)
+    reason = await staff.reason_for(db, who, customer_id)
+    if reason is None:
+        return page("customers/pages/reason.html", id=customer_id, form=Form())
+    await looks.record([customer_id], reason=reason)
+    return page(
+        "privacy/pages/customer.html",
+        status=422 if form.problems else 200,
+        customer=customer,
+        reason=reason,
+        form=form,
+        inventory=await privacy.inventory(db, customer),
+        may_export=who.may(Right.export_customers),
+        may_erase=who.may(Right.erase_customers),
+    )
+
+
+handlers = [get_privacy, post_export, post_erasure]

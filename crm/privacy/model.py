@@ -1,0 +1,266 @@
+"""What a customer is shown of herself, what she takes with her, and what an erasure leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.access import Export as HeldAccess
+from crm.businesses import Business
+from crm.campaigns import DeliveryState, HeldDelivery, Received
+from crm.consent import Consent, ConsentEvent, ConsentExport, Notice, Purpose
+from crm.customers import Export, Held
+from crm.errors import Forbidden
+from crm.events import Actor, ActorKind, Event, Kind
+from crm.mail import LetterKind, SentLetter, Suppression
+from crm.staff import Said
+
+# A link from the mailbox opened this long ago still proves whose mailbox it is.
+FRESH = timedelta(minutes=10)
+
+# Handed over to the relay, as far as we know.
+_WENT = frozenset({DeliveryState.sent, DeliveryState.uncertain, DeliveryState.sending})
+_LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
+_OTHERS = frozenset({ActorKind.member, ActorKind.key})
+
+
+class NotHerChoice(Forbidden):
+    """Only the customer herself may have the fingerprint of her address deleted as well."""
+
+
+class Fingerprint(StrEnum):
+    """Whether we recognise an erased address when an old list brings it again."""
+
+    keep = "keep"
+    drop = "drop"
+
+
+class Erased(Struct, frozen=True, kw_only=True):
+    """Whose record is gone, and since when."""
+
+    customer_id: UUID
+    erased_at: datetime
+
+
+class Controller(Struct, frozen=True):
+    """Whose copy it is: the business that holds the data."""
+
+    name: str
+    legal_name: str
+    postal_address: str
+    privacy_contact: str
+    origin: str
+
+    @classmethod
+    def of(cls, business: Business) -> Controller:
+        """Name a business as the law wants it named."""
+        return cls(
+            business.name,
+            business.legal_name,
+            business.postal_address,
+            business.privacy_contact,
+            business.origin,
+        )
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """The exact words a decision was about, with the digest they can be checked by."""
+
+    version: int
+    locale: str
+    text: str
+    control_label: str
+    sha256: str
+    published_at: datetime
+
+    @classmethod
+    def of(cls, notice: Notice) -> Shown:
+        """Write a notice out, its digest in hexadecimal."""
+        return cls(
+            version=notice.version,
+            locale=notice.locale,
+            text=notice.text,
+            control_label=notice.control_label,
+            sha256=notice.sha256.hex(),
+            published_at=notice.published_at,
+        )
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """One consent event with its purpose by name and the words that were shown, if any."""
+
+    purpose: str
+    event: ConsentEvent
+    notice: Shown | None
+
+
+class Consents(Struct, frozen=True, kw_only=True):
+    """What a customer allows, and every decision that led there."""
+
+    purposes: list[Purpose]
+    states: list[Consent]
+    decisions: list[Decision]
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """Somebody opened or copied the record: who, when and why."""
+
+    at: datetime
+    who: ActorKind
+    name: str
+    did: Kind
+    reason: str
+
+
+class Copy(Struct, frozen=True, kw_only=True):
+    """Everything we hold about one customer (promise 9); `version` rises when its shape changes."""
+
+    format: str = "firsthand/copy"
+    version: int = 1
+    generated_at: datetime
+    business: Controller
+    customer: Export
+    consent: Consents
+    campaigns: list[HeldDelivery]
+    service_messages: list[SentLetter]
+    access: HeldAccess
+    suppression: Suppression | None
+    looks: list[Look]
+    # Reasons for looking that staff gave a moment ago; earlier ones stand beside the looks.
+    open_reasons: list[Said]
+    events: list[Event]
+
+
+class Mail(Struct, frozen=True, kw_only=True):
+    """One mail she got, and what it rests on: a decision of hers, or something she did."""
+
+    at: datetime
+    subject: str
+    purpose: Purpose | None = None
+    agreed_at: datetime | None = None
+    kind: LetterKind | None = None
+
+
+class Inventory(Struct, frozen=True, kw_only=True):
+    """How much we hold of one customer, by kind of thing."""
+
+    details: int
+    interactions: dict[str, int]
+    mails: int
+    decisions: int
+
+    @property
+    def happened(self) -> int:
+        """How many interactions of all kinds."""
+        return sum(self.interactions.values())
+
+    def sentence(self) -> str:
+        """Say it in one sentence: `Five details, eleven purchases, fourteen mails.`"""
+        parts = [numbered(self.details, "detail", "details")]
+        rest = dict(self.interactions)
+        if bought := rest.pop("purchase", 0):
+            parts.append(numbered(bought, "purchase", "purchases"))
+        if noted := rest.pop("note", 0):
+            parts.append(numbered(noted, "note", "notes"))
+        if others := sum(rest.values()):
+            words = ("other entry", "other entries") if bought or noted else ("entry", "entries")
+            parts.append(numbered(others, *words))
+        parts.append(numbered(self.mails, "mail", "mails"))
+        text = ", ".join(parts)
+        return f"{text[:1].upper()}{text[1:]}."
+
+
+class Home(Struct, frozen=True, kw_only=True):
+    """What her home page shows, the newest of each."""
+
+    held: Held
+    inventory: Inventory
+    mails: list[Mail]
+    looks: list[Look]
+    more_looks: bool
+
+
+_NUMBERS = (
+    "no one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty"
+).split()
+
+
+def numbered(count: int, one: str, many: str) -> str:
+    """Write a count out, in words up to twenty: `five details`."""
+    number = _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
+    return f"{number} {one if count == 1 else many}"
+
+
+def fresh(signed_in_at: datetime, now: datetime) -> bool:
+    """Say whether a sign-in by mailed link still proves whose mailbox it is."""
+    return now - signed_in_at < FRESH
+
+
+def check_fingerprint(by: Actor, fingerprint: Fingerprint) -> None:
+    """Refuse to let anybody but her decide that an old list may bring her address again."""
+    if fingerprint is Fingerprint.drop and by.kind is not ActorKind.customer:
+        raise NotHerChoice
+
+
+def decisions(held: ConsentExport) -> list[Decision]:
+    """Put each decision beside the words it was about, newest first."""
+    names = {purpose.id: purpose.name for purpose in held.purposes}
+    texts = {notice.id: Shown.of(notice) for notice in held.notices}
+    return [
+        Decision(
+            purpose=names.get(event.purpose_id, ""),
+            event=event,
+            notice=texts[event.notice_id] if event.notice_id else None,
+        )
+        for event in held.events
+    ]
+
+
+def looks(happened: Iterable[Event]) -> list[Look]:
+    """Pick out who looked or took a copy, other than herself."""
+    return [
+        Look(
+            at=event.at,
+            who=event.actor_kind,
+            name=event.actor_name,
+            did=event.kind,
+            reason=event.reason,
+        )
+        for event in happened
+        if event.kind in _LOOKS and event.actor_kind in _OTHERS
+    ]
+
+
+def mails(
+    received: Sequence[Received], letters: Sequence[SentLetter], held: ConsentExport
+) -> list[Mail]:
+    """Put what went out to her in order, newest first, each with what it rests on."""
+    purposes = {purpose.id: purpose for purpose in held.purposes}
+    agreed = {event.id: event.at for event in held.events}
+    went = [
+        Mail(
+            at=each.done_at,
+            subject=each.subject,
+            purpose=purposes.get(each.purpose_id),
+            agreed_at=agreed.get(each.event_id) if each.event_id else None,
+        )
+        for each in received
+        if each.state in _WENT and each.done_at is not None
+    ]
+    went += [
+        Mail(at=each.done_at, subject="", kind=each.kind)
+        for each in letters
+        if each.state == "sent" and each.done_at is not None
+    ]
+    return sorted(went, key=lambda mail: mail.at, reverse=True)
+
+
+def details(held: Held) -> int:
+    """Count what we know of her: the address, and whatever else is filled in."""
+    known = (held.customer.name, held.customer.locale, held.customer.external_id)
+    return 1 + sum(bool(each) for each in known) + len(held.attributes)

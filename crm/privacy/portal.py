@@ -1,0 +1,174 @@
+"""Her own pages: what we hold, who looked, a copy to take away, and the way to delete it all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+from msgspec import Struct
+
+from crm import events, privacy
+from crm.access.auth import session_cookie
+from crm.businesses import Business
+from crm.customers import Customer
+from crm.db import Db, ReadDb
+from crm.events import Actor
+from crm.privacy import Fingerprint
+from crm.web.forms import Form, read_form
+from crm.web.pages import page, redirect
+from crm.web.paging import DEFAULT_LIMIT, Cursors
+
+DELETE = "/me/delete"
+CONFIRM = "/me/deletion"
+_BODY = 4 * 1024
+
+
+class After(Struct, frozen=True):
+    """The last look of a page."""
+
+    id: UUID
+
+
+@get("/")
+async def get_home(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
+    """Show what we hold, what we sent, and who looked."""
+    return page("privacy/pages/home.html", home=await privacy.home(db, me))
+
+
+@get("/looks")
+async def get_looks(
+    db: NamedDependency[ReadDb],
+    me: NamedDependency[Customer],
+    after: FromQuery[str | None] = None,
+) -> Response[Any]:
+    """Show everybody who opened or copied her record, newest first."""
+    cursors = Cursors(db.keys, db.business_id, "me/looks")
+    begun = cursors.open(after, After)
+    found = await events.looks_at(
+        db, me.id, before=begun.id if begun else None, limit=DEFAULT_LIMIT + 1
+    )
+    shown = cursors.cut(found, DEFAULT_LIMIT, lambda event: After(event.id))
+    return page(
+        "privacy/pages/looks.html",
+        looks=shown.rows,
+        older=f"/me/looks?after={shown.after}" if shown.after else "",
+        newest="/me/looks" if begun else "",
+    )
+
+
+@post("/export", request_max_body_size=_BODY)
+async def post_export(
+    db: NamedDependency[Db], me: NamedDependency[Customer]
+) -> Response[bytes]:
+    """Give her a file with everything; by POST, because that she took it is recorded."""
+    copy = await privacy.copy(db, Actor.customer(me.id), me.id)
+    return Response(
+        privacy.packed(copy),
+        status_code=200,
+        media_type="application/json",
+        headers=privacy.as_file(copy),
+    )
+
+
+@get("/delete")
+async def get_delete(
+    db: NamedDependency[ReadDb], me: NamedDependency[Customer]
+) -> Response[Any]:
+    """Show the three ways to go, and exactly what goes and what stays."""
+    form = Form.of(fingerprint=Fingerprint.keep.value)
+    return page(
+        "privacy/pages/delete.html", form=form, inventory=await privacy.inventory(db, me)
+    )
+
+
+@post("/restriction", request_max_body_size=_BODY)
+async def post_restriction(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
+) -> Response[Any]:
+    """Freeze her record, or have it used again; both count at once."""
+    form = await read_form(request)
+    decision = form.choice("decision", ("freeze", "free"))
+    form.refuse()
+    if decision == "freeze":
+        await privacy.freeze(db, me.id)
+        return redirect(DELETE, say="Your record is frozen. Nothing is sent until you say so.")
+    await privacy.unfreeze(db, me.id)
+    return redirect(DELETE, say="Your record is no longer frozen.")
+
+
+@post("/deletion", request_max_body_size=_BODY)
+async def post_deletion(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Take the choice and lead to the last page before it; nothing is deleted yet."""
+    form = await read_form(request)
+    fingerprint = form.choice("fingerprint", Fingerprint)
+    form.refuse()
+    return redirect(f"{CONFIRM}?fingerprint={fingerprint}")
+
+
+@get("/deletion")
+async def get_deletion(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    me: NamedDependency[Customer],
+    fingerprint: FromQuery[Fingerprint] = Fingerprint.keep,
+) -> Response[Any]:
+    """Show the button that deletes everything, to whoever has just come from her mailbox."""
+    if not privacy.fresh(_signed_in_at(request), db.now):
+        return _afresh(me)
+    return page(
+        "privacy/pages/confirm.html",
+        fingerprint=fingerprint,
+        inventory=await privacy.inventory(db, me),
+    )
+
+
+@post("/deletion/confirmation", request_max_body_size=_BODY)
+async def post_deletion_confirmation(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    me: NamedDependency[Customer],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Delete everything, sign out, and say what stays."""
+    form = await read_form(request)
+    fingerprint = form.choice("fingerprint", Fingerprint) or Fingerprint.keep
+    form.refuse()
+    if not privacy.fresh(_signed_in_at(request), db.now):
+        return _afresh(me)
+    inventory = await privacy.inventory(db, me)
+    erased = await privacy.erase(db, Actor.customer(me.id), me.id, fingerprint=fingerprint)
+    # The layout must not greet, nor a form be marked for, somebody who is no more.
+    request.scope["state"].update(me=None, session_secret=None)
+    answer = page(
+        "privacy/pages/deleted.html",
+        erased=erased,
+        fingerprint=fingerprint,
+        inventory=inventory,
+    )
+    answer.cookies.append(session_cookie(business, ""))
+    return answer
+
+
+def _afresh(me: Customer) -> Response[Any]:
+    return page("privacy/pages/afresh.html", status=403, address=me.address)
+
+
+def _signed_in_at(request: Request[Any, Any, Any]) -> datetime:
+    signed_in_at: datetime = request.scope["state"]["signed_in_at"]
+    return signed_in_at
+
+
+handlers = [
+    get_home,
+    get_looks,
+    post_export,
+    get_delete,
+    post_restriction,
+    post_deletion,
+    get_deletion,
+    post_deletion_confirmation,
+]
