@@ -68,6 +68,7 @@ _ROOMS = (
     Tab("/staff/keys", "API keys"),
     Tab("/staff/audit", "Audit"),
     Tab("/staff/settings", "Settings"),
+    Tab("/staff/account", "My account"),
 )
 # Two connections for looks, which are committed while a request holds one of the others.
 _LOOKS = 2

@@ -63,6 +63,8 @@ async def signed_in_customer(connection: Connection, _: BaseRouteHandler) -> Non
         async with database.write(business.id) as db:
             await sessions.see(db, token)
     state["me"] = me
+    # How long ago she came from her mailbox: deleting everything asks for it.
+    state["signed_in_at"] = found.created_at
     state["session_token"] = token
     state["session_secret"] = credentials.session_secret(token)
 

@@ -20,7 +20,7 @@ from crm.access.auth import (
     session_cookie,
 )
 from crm.access.by_link import by_token
-from crm.access.model import LinkOver, OtherBrowser, WrongCode, too_fast
+from crm.access.model import LinkOver, OtherBrowser, WrongCode
 from crm.access.signup_form import Asked, asked, offered
 from crm.businesses import Business
 from crm.db import Db, ReadDb
@@ -69,11 +69,12 @@ async def post_sign_up(
         wish = await asked(db, form)
     except (access.BadForm, consent.UnknownNotice):
         return page("access/pages/foreign_form.html", status=422)
-    if wish.new is None:
+    new = wish.from_page(_page_of(request, business))
+    if new is None:
         return offered(db, wish, status=422)
     if not wish.trapped:
-        await access.start(db, wish.with_page(_page_of(request, business)))
-    return page("access/pages/sent.html", address=wish.new.address.display, form=Form())
+        await access.start(db, new)
+    return page("access/pages/sent.html", form=Form.of(address=new.address.display))
 
 
 @get("/confirm")
@@ -88,9 +89,7 @@ async def get_confirm() -> Response[Any]:
     status_code=200,
     request_max_body_size=_BODY,
 )
-async def post_confirm(
-    request: Request[Any, Any, Any], db: NamedDependency[Db]
-) -> Response[Any]:
+async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
     """Confirm by the code."""
     form = await read_form(request)
     address = form.parsed("address", customers.parse, max=1000)

@@ -12,8 +12,7 @@ from litestar.params import FromPath, FromQuery
 from crm import campaigns, consent
 from crm.businesses import Business
 from crm.businesses.model import NoPostalAddress
-from crm.campaigns import Campaign, NewCampaign, Newsletter, Stale, State
-from crm.campaigns.watching import handlers as watching
+from crm.campaigns import Campaign, NewCampaign, Newsletter, Stale, State, watching
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid
@@ -213,11 +212,18 @@ async def get_review(
 
 @post("/campaigns/{id:uuid}/start", guards=SEND)
 async def post_start(
-    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    business: NamedDependency[Business],
+    id: FromPath[UUID],
 ) -> Response[Any]:
     """Approve and begin; of two who press at once, one is told."""
-    await campaigns.start(db, who.actor, id)
-    return redirect(f"{LIST}/{id}/progress", say="Started. You can stop it at any moment.")
+    starting = campaigns.start(db, who.actor, id)
+    try:
+        return await watching.told(id, starting, "Started. You can pause it at any moment.")
+    except (NoPostalAddress, Invalid):
+        # The page says what is missing, with the way to put it right.
+        return await _review(db, who, business, id, Form(), status=409)
 
 
 @post("/campaigns/{id:uuid}/schedule", guards=SEND)
@@ -233,12 +239,12 @@ async def post_schedule(
     at = form.instant("at", business.time_zone)
     if at is not None:
         try:
-            await campaigns.schedule(db, who.actor, id, at)
-            return redirect(f"{LIST}/{id}/review", say="Scheduled. Until then you can take it back.")
+            scheduling = campaigns.schedule(db, who.actor, id, at)
+            return await watching.told(id, scheduling, "Scheduled. Until then you can take it back.")
         except (campaigns.TooLate, campaigns.TooFar) as refusal:
             form.wrong("at", refusal.message)
         except (NoPostalAddress, Invalid):
-            # The page says both, with the way to put it right.
+            # The same as at once.
             return await _review(db, who, business, id, form, status=409)
     return await _review(db, who, business, id, form, status=422)
 
@@ -248,8 +254,8 @@ async def post_unscheduling(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Make it a draft again."""
-    await campaigns.unschedule(db, who.actor, id)
-    return redirect(f"{LIST}/{id}/review", say="Taken back. It is a draft again.")
+    taking = campaigns.unschedule(db, who.actor, id)
+    return await watching.told(id, taking, "Taken back. It is a draft again.")
 
 
 async def _sheet(
@@ -372,5 +378,5 @@ handlers = [
     post_start,
     post_schedule,
     post_unscheduling,
-    *watching,
+    *watching.handlers,
 ]

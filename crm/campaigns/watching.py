@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent, customers, staff
-from crm.campaigns import DeliveryState, State
+from crm.campaigns import Campaign, DeliveryState, NothingUncertain, State, WrongState
 from crm.campaigns.progress import Glance, crossed, progress
 from crm.db import Db, ReadDb
-from crm.errors import Conflict, NotFound
+from crm.errors import NotFound
 from crm.staff import LISTED, Member, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import read_form
@@ -86,8 +87,7 @@ async def post_pause(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Claim nothing more."""
-    await campaigns.pause(db, who.actor, id)
-    return redirect(f"{LIST}/{id}/progress", say="Paused. Nobody more is mailed until you go on.")
+    return await told(id, campaigns.pause(db, who.actor, id), "Paused. Nobody more is mailed until you go on.")
 
 
 @post("/campaigns/{id:uuid}/resumption", guards=SEND)
@@ -95,8 +95,7 @@ async def post_resumption(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Go on where it was paused."""
-    await campaigns.resume(db, who.actor, id)
-    return redirect(f"{LIST}/{id}/progress", say="It goes on exactly where it was paused.")
+    return await told(id, campaigns.resume(db, who.actor, id), "It goes on exactly where it was paused.")
 
 
 @post("/campaigns/{id:uuid}/cancellation", guards=SEND)
@@ -104,8 +103,7 @@ async def post_cancellation(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """End it for good."""
-    await campaigns.cancel(db, who.actor, id)
-    return redirect(f"{LIST}/{id}/progress", say="Cancelled. Whoever still waited is left out.")
+    return await told(id, campaigns.cancel(db, who.actor, id), "Cancelled. Whoever still waited is left out.")
 
 
 @get("/campaigns/{id:uuid}/deliveries/{state:str}", guards=CUSTOMERS)
@@ -113,6 +111,7 @@ async def get_deliveries(
     db: NamedDependency[ReadDb],
     who: NamedDependency[Member],
     looks: NamedDependency[Looks],
+    *,
     id: FromPath[UUID],
     state: FromPath[str],
     after: FromQuery[UUID | None] = None,
@@ -155,9 +154,18 @@ async def post_resolution(
     here = f"{LIST}/{id}/deliveries/uncertain"
     try:
         await campaigns.resolve(db, who.actor, id, customer_id, _ENDINGS[ending or ""])
-    except Conflict as refusal:
+    except NothingUncertain as refusal:
         return redirect(here, say=refusal.message, tone="wait")
     return redirect(here, say=f"Recorded as {ending}, with your name on it.")
+
+
+async def told(id: UUID, doing: Awaitable[Campaign], say: str) -> Response[Any]:
+    """Do what was pressed and say so, or say why it came too late; then show the account."""
+    try:
+        await doing
+    except WrongState as refusal:
+        return redirect(f"{LIST}/{id}", say=refusal.message, tone="wait")
+    return redirect(f"{LIST}/{id}", say=say)
 
 
 async def _name(db: ReadDb, member_id: UUID | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -32,6 +33,8 @@ from crm.mail import Scope, Why
 sql = Statements("imports")
 
 _LONGEST_REASON = 500
+# What Unicode calls Cc.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Outcomes that are what the row says need no word in the report.
 _AS_SAID = frozenset(
     {Outcome.mailable, Outcome.left, Outcome.bounced, Outcome.filled, Outcome.unchanged}
@@ -340,7 +343,7 @@ def _named(row: Row, report: Report) -> Row:
     if not row.name or (row.name.isascii() and row.name.isprintable()):
         return row
     name = unicodedata.normalize("NFC", row.name)
-    if any(unicodedata.category(letter) == "Cc" for letter in name):
+    if _CONTROL.search(name):
         name = ""
         report.say(
             row.line, Told.noted, "The name was left out: it has a character that cannot be kept."

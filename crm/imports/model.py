@@ -182,6 +182,11 @@ def evidence_kind(row: Row) -> EvidenceKind | None:
     return EvidenceKind.former_double_opt_in
 
 
+def proves(row: Row, accepts: frozenset[EvidenceKind]) -> bool:
+    """Whether a row alone makes a newcomer mailable under a notice that accepts this."""
+    return row.status is RowStatus.subscribed and evidence_kind(row) in accepts
+
+
 class Evidence(Struct, frozen=True, omit_defaults=True):
     """What is stored with a consent event about where it comes from; never an IP address."""
 

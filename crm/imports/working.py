@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from crm import consent, customers, events
+from crm.consent import EvidenceKind
 from crm.db import RETRIABLE, Database, Db, Statements
 from crm.errors import Refused
 from crm.events import Actor, Kind
@@ -31,6 +32,7 @@ from crm.imports.model import (
     State,
     Tally,
     opts_out,
+    proves,
 )
 from crm.imports.table import SIZE_LIMIT, Table
 
@@ -211,7 +213,7 @@ class Work:
         books = Books(db, task)
         if table.encoding_guessed:
             await books.tell(1, _GUESSED.format(table.encoding))
-        passes = _passes(table)
+        passes = _passes(table, notice.accepts)
         for number, wanted in enumerate(passes):
             async with aclosing(_batches(table.rows(), wanted)) as batches:
                 async for batch in batches:
@@ -250,14 +252,25 @@ async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
         yield db
 
 
-def _passes(table: Table) -> list[Callable[[Row | Bad], bool]]:
-    """Who leaves is taken first, so that later rows find the opt-out, wherever it stands."""
-    if not table.mixed:
-        return [lambda _: True]
-    return [
-        lambda row: isinstance(row, Bad) or opts_out(row),
-        lambda row: not isinstance(row, Bad) and not opts_out(row),
-    ]
+def _passes(table: Table, accepts: frozenset[EvidenceKind]) -> list[Callable[[Row | Bad], bool]]:
+    """Who leaves comes first, then who is proven, then the rest: wherever a row stands in the file.
+
+    So rows of one address that are far apart come to the same as if they stood together.
+    """
+
+    def leaves(row: Row | Bad) -> bool:
+        return isinstance(row, Bad) or opts_out(row)
+
+    def proven(row: Row | Bad) -> bool:
+        return not leaves(row) and isinstance(row, Row) and proves(row, accepts)
+
+    def other(row: Row | Bad) -> bool:
+        return not leaves(row) and not proven(row)
+
+    dated = table.columns.opted_in_at >= 0
+    if dated:
+        return [leaves, proven, other]
+    return [leaves, other] if table.mixed else [lambda _: True]
 
 
 async def _batches(

@@ -56,18 +56,14 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
     The customer reads `reason` where somebody else took it (promise 11).
     """
     customer = await customers.export(db, customer_id)
-    await events.record(
-        db, by, Kind.customer_exported, customer_id=customer_id, reason=reason
-    )
+    await events.record(db, by, Kind.customer_exported, customer_id=customer_id, reason=reason)
     held = await consent.export(db, customer_id)
     happened = await events.export(db, customer_id)
     return Copy(
         generated_at=db.now,
         business=Controller.of(await businesses.get(db)),
         customer=customer,
-        consent=Consents(
-            purposes=held.purposes, states=held.consents, decisions=decisions(held)
-        ),
+        consent=Consents(purposes=held.purposes, states=held.consents, decisions=decisions(held)),
         campaigns=await campaigns.export(db, customer_id),
         service_messages=await mail.export(db, customer_id),
         access=await access.export(db, customer_id),

@@ -159,7 +159,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
         return sum(self.interactions.values())
 
     def sentence(self) -> str:
-        """Say it in one sentence: `Five details, eleven purchases, fourteen mails.`"""
+        """Say it in one sentence, such as: five details, eleven purchases, fourteen mails."""
         parts = [numbered(self.details, "detail", "details")]
         rest = dict(self.interactions)
         if bought := rest.pop("purchase", 0):
@@ -184,10 +184,13 @@ class Home(Struct, frozen=True, kw_only=True):
     more_looks: bool
 
 
+# fmt: off
 _NUMBERS = (
-    "no one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen twenty"
-).split()
+    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen", "twenty",
+)
+# fmt: on
 
 
 def numbered(count: int, one: str, many: str) -> str:

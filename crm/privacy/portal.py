@@ -61,9 +61,7 @@ async def get_looks(
 
 
 @post("/export", request_max_body_size=_BODY)
-async def post_export(
-    db: NamedDependency[Db], me: NamedDependency[Customer]
-) -> Response[bytes]:
+async def post_export(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[bytes]:
     """Give her a file with everything; by POST, because that she took it is recorded."""
     copy = await privacy.copy(db, Actor.customer(me.id), me.id)
     return Response(
@@ -75,14 +73,10 @@ async def post_export(
 
 
 @get("/delete")
-async def get_delete(
-    db: NamedDependency[ReadDb], me: NamedDependency[Customer]
-) -> Response[Any]:
+async def get_delete(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
     """Show the three ways to go, and exactly what goes and what stays."""
     form = Form.of(fingerprint=Fingerprint.keep.value)
-    return page(
-        "privacy/pages/delete.html", form=form, inventory=await privacy.inventory(db, me)
-    )
+    return page("privacy/pages/delete.html", form=form, inventory=await privacy.inventory(db, me))
 
 
 @post("/restriction", request_max_body_size=_BODY)

@@ -6,6 +6,7 @@ customer's record is committed before the answer leaves (promise 11).
 """
 
 from crm.staff.actions import (
+    Said,
     add_first_owner,
     change_password,
     disable,
@@ -51,6 +52,7 @@ __all__ = [
     "ReasonMissing",
     "Right",
     "Role",
+    "Said",
     "Scope",
     "add_first_owner",
     "add_key",

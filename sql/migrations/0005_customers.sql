@@ -5,7 +5,7 @@ CREATE TABLE crm.customer (
   customer_id   uuid NOT NULL,
   address       text,
   -- For comparison only; the address as given is what mail goes to.
-  folded        text,
+  folded        text COLLATE "C",
   -- Keyed fingerprint of the folded address: joins suppressions, and is all a link carries.
   address_hash  bytea CHECK (length(address_hash) = 16),
   name          text NOT NULL DEFAULT '' CHECK (length(name) <= 200),

@@ -1,0 +1,127 @@
+"""Leaving by the link of a mail: one click by the mailbox (RFC 8058), a page, and preferences.
+
+The link alone is the right: no session, no cookie, no check of the origin, no limit (promise 8).
+Looking at a page changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import access, consent, customers
+from crm.access.auth import of_stop
+from crm.access.leaving import on
+from crm.access.model import Stopped
+from crm.consent import Method
+from crm.db import Db, ReadDb
+from crm.tokens import Stop
+from crm.web.forms import BadForm, Form, read_form
+from crm.web.pages import page, redirect
+
+_BODY = 20_000
+_ALL = "all"
+
+
+@get("/u/{token:str}", guards=[of_stop])
+async def get_stop(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
+) -> Response[Any]:
+    """Show what one press would stop."""
+    stop = _stop(request)
+    customer = await customers.by_hash(db, stop.address_hash)
+    purpose = await access.purpose_of(db, stop)
+    state = await consent.state(db, customer.id, purpose.id) if customer and purpose else None
+    return page(
+        "access/pages/stop.html",
+        token=token,
+        masked=customers.masked(customer.address) if customer else "",
+        purpose=purpose,
+        stopped=customer is not None and purpose is not None and not on(state),
+    )
+
+
+@post("/u/{token:str}", guards=[of_stop], status_code=200, request_max_body_size=_BODY)
+async def post_stop(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
+) -> Response[Any]:
+    """Stop what the link names. Whatever the body says, a POST here is the wish to leave.
+
+    The buttons of our page are answered with a page, everybody else in plain text, with 200 and
+    without redirect (RFC 8058 §3.1), also the second time and after an erasure.
+    """
+    try:
+        pressed = (await read_form(request)).typed("stop")
+    except BadForm:
+        # The body proves nothing: the link does.
+        pressed = ""
+    stop = _stop(request)
+    if not pressed:
+        await access.leave(db, stop, method=Method.one_click)
+        return Response(
+            "You get no more of these mails.\n",
+            media_type="text/plain",
+            headers={"cache-control": "no-store"},
+        )
+    done = await access.leave(db, _meant(stop, pressed), method=Method.stop_page)
+    return page("access/pages/stopped.html", token=token, at=db.now, **_said(done))
+
+
+@get("/p/{token:str}", guards=[of_stop])
+async def get_preferences(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
+) -> Response[Any]:
+    """Show every purpose with its state and, where it is on, a button that stops it."""
+    stop = _stop(request)
+    customer = await customers.by_hash(db, stop.address_hash)
+    lines = [(purpose, state, on(state)) for purpose, state in await access.standings(db, stop)]
+    return page(
+        "access/pages/preferences.html",
+        token=token,
+        masked=customers.masked(customer.address) if customer else "",
+        lines=lines,
+        any_on=any(line[2] for line in lines),
+        now=db.now,
+        form=Form(),
+    )
+
+
+@post("/p/{token:str}/stop", guards=[of_stop], status_code=303, request_max_body_size=_BODY)
+async def post_preference(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
+) -> Response[Any]:
+    """Stop one purpose, or all; starting one needs a sign-in."""
+    stop = _stop(request)
+    form = await read_form(request)
+    offered = {each.slug: each for each in await consent.purposes(db)}
+    slug = form.choice("stop", [_ALL, *offered])
+    form.refuse()
+    code = offered[slug].code if slug in offered else None
+    done = await access.leave(
+        db, Stop(stop.business_id, stop.address_hash, code), method=Method.stop_page
+    )
+    name = done.purpose.name if done.purpose else "All of it"
+    return redirect(f"/p/{token}", say=f"{name} is off, from the moment you pressed.")
+
+
+def _stop(request: Request[Any, Any, Any]) -> Stop:
+    stop: Stop = request.scope["state"]["stop"]
+    return stop
+
+
+def _meant(stop: Stop, pressed: str) -> Stop:
+    return Stop(stop.business_id, stop.address_hash, None) if pressed == _ALL else stop
+
+
+def _said(done: Stopped) -> dict[str, Any]:
+    customer = done.customer
+    return {
+        "purpose": done.purpose,
+        "masked": customers.masked(customer.address) if customer else "",
+    }
+
+
+by_token = [get_stop, post_stop, get_preferences, post_preference]

@@ -1,0 +1,47 @@
+"""The sign-up form to copy into the business's own site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+
+from crm import access
+from crm.access.signup_form import TRAP
+from crm.businesses import Business
+from crm.db import ReadDb
+from crm.staff import Right
+from crm.staff.auth import may
+from crm.web.forms import Form
+from crm.web.pages import environment, page
+
+
+@get("/sign-up-form", guards=[may(Right.edit_purposes)])
+async def get_sign_up_form(
+    db: NamedDependency[ReadDb],
+    business: NamedDependency[Business],
+    purpose: FromQuery[list[str] | None] = None,
+) -> Response[Any]:
+    """Show the HTML of the form, for the purposes ticked or for all."""
+    every = await access.offers(db, business.locale)
+    slugs = purpose or []
+    chosen = [offer for offer in every if not slugs or offer.purpose.slug in slugs]
+    html = ""
+    if chosen:
+        html = environment.get_template("access/pages/form_to_copy.html").render(
+            business=business,
+            offers=chosen,
+            sealed=access.seal_form(db, chosen, business.locale),
+            trap=TRAP,
+        )
+    return page(
+        "access/pages/sign_up_form.html",
+        html=html,
+        offers=every,
+        form=Form.of(purpose=[offer.purpose.slug for offer in chosen]),
+    )
+
+
+handlers = [get_sign_up_form]

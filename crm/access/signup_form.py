@@ -1,0 +1,107 @@
+"""The sign-up form as a page and as an answer: what it offered, what was entered, what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from crm import access, consent, customers
+from crm.access.form import Shown
+from crm.access.model import Choice, NewSignup, Offer, too_fast
+from crm.db import ReadDb
+from crm.web.forms import Form
+from crm.web.pages import page
+
+# A field that people do not see; programs fill in whatever there is.
+TRAP = "extra"
+
+_LONGEST_NAME = 100
+_AGAIN = "That came faster than a person reads. Press the button once more."
+
+
+class Asked(Struct, frozen=True):
+    """What came in: the form to show again, or, if nothing is wrong with it, a new sign-up."""
+
+    form: Form
+    offers: list[Offer]
+    locale: str
+    # The hidden field to show again; empty for a new one.
+    sealed: str = ""
+    new: NewSignup | None = None
+    trapped: bool = False
+
+    def from_page(self, where: str) -> NewSignup | None:
+        """The sign-up with the place its form stood at."""
+        return msgspec.structs.replace(self.new, page=where) if self.new else None
+
+
+def offered(
+    db: ReadDb, wish: Asked, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response[Any]:
+    """Show the form with what can be signed up for, or say that there is nothing."""
+    if not wish.offers:
+        return page("access/pages/nothing_to_sign_up.html", status=404)
+    return page(
+        "access/pages/sign_up.html",
+        status=status,
+        headers=headers,
+        form=wish.form,
+        offers=wish.offers,
+        trap=TRAP,
+        sealed=wish.sealed or access.seal_form(db, wish.offers, wish.locale),
+    )
+
+
+async def asked(db: ReadDb, form: Form) -> Asked:
+    """Read a posted form; BadForm or UnknownNotice if its hidden field is not one of ours.
+
+    A form whose texts are no longer the present ones is answered with the present ones, and only
+    boxes beside an unchanged text stay ticked.
+    """
+    sealed = form.typed("form")
+    shown = access.unseal_form(db, sealed)
+    now = {offer.notice.id: offer for offer in await access.offers(db, shown.locale)}
+    if any(notice_id not in now for notice_id in shown.notice_ids):
+        return await _anew(db, form, shown)
+    offers = [now[notice_id] for notice_id in shown.notice_ids]
+    address = form.parsed("email", customers.parse, max=1000)
+    name = form.text("name", required=False, max=_LONGEST_NAME)
+    ticked = form.choices("purpose", [each.purpose.slug for each in offers], required=True)
+    if not form.problems and too_fast(shown.made_at, db.now):
+        form.wrong("", _AGAIN)
+    wish = Asked(form, offers, shown.locale, sealed)
+    if form.problems or address is None:
+        return wish
+    new = NewSignup(
+        address=address,
+        name=name,
+        locale=shown.locale,
+        choices=tuple(
+            Choice(offer.purpose.id, offer.notice.id)
+            for offer in offers
+            if offer.purpose.slug in ticked
+        ),
+        page="",
+    )
+    return msgspec.structs.replace(wish, new=new, trapped=bool(form.typed(TRAP)))
+
+
+async def _anew(db: ReadDb, form: Form, shown: Shown) -> Asked:
+    """Offer the present texts of the same purposes."""
+    before = [await consent.notice(db, notice_id) for notice_id in shown.notice_ids]
+    purposes = {notice.purpose_id for notice in before}
+    offers = [each for each in await access.offers(db, shown.locale) if each.purpose.id in purposes]
+    changed = [each for each in offers if each.notice.id not in shown.notice_ids]
+    slugs = {each.purpose.slug for each in changed}
+    form.values["purpose"] = [each for each in form.values.get("purpose", []) if each not in slugs]
+    names = ", ".join(each.purpose.name for each in changed)
+    form.wrong(
+        "purpose",
+        f"The words for {names} have changed since this form was made. Read them and tick anew."
+        if changed
+        else "Something on this form is not offered any more. Look at what is, and send it again.",
+    )
+    return Asked(form, offers, shown.locale)

@@ -1,0 +1,152 @@
+"""Imports for programs: /v1/imports takes a file, says how far it is, and reports its lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+from msgspec import Struct
+
+from crm import consent, imports
+from crm.db import Database, Db, ReadDb
+from crm.imports import Import, RowReport, State
+from crm.settings import Settings
+from crm.staff import Caller
+from crm.staff.auth import needs
+
+# The operator's own limit is checked while the body comes in; this one only ends the absurd.
+_BODY = 1_000_000_000
+_NDJSON = "application/x-ndjson"
+
+
+class ImportShown(Struct, frozen=True, kw_only=True):
+    """An import; `rows` is the sum of the four outcomes once it is done."""
+
+    id: UUID
+    purpose_id: UUID
+    notice_id: UUID
+    file_name: str
+    sha256: str
+    format: str
+    state: State
+    problem: str
+    created_at: datetime
+    done_at: datetime | None
+    rows_read: int
+    rows: int
+    added: int
+    changed: int
+    unchanged: int
+    rejected: int
+    given: int
+    withdrawn: int
+    unproven: int
+    suppressed: int
+
+
+@post(
+    "/imports",
+    guards=[needs("imports:write")],
+    request_max_body_size=_BODY,
+    status_code=202,
+    tags=["Imports"],
+    summary="Import a list of customers",
+    description="The body is the file: CSV as Mailchimp, listmonk and others export it. It is read "
+    "at once and refused if it cannot be, and then worked through by a worker; `Location` says "
+    "where to look. An import mails nobody and never undoes an opt-out; the same file a second "
+    "time changes nothing.",
+    responses={202: ResponseSpec(ImportShown, generate_examples=False, description="Received")},
+)
+async def post_import(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    purpose: Annotated[str, QueryParameter(description="The short name of the purpose.")],
+    file_name: FromQuery[str] = "list.csv",
+) -> Response[bytes]:
+    """Receive a list of customers."""
+    wanted = await consent.purpose_by_slug(db, purpose)
+    settings: Settings = request.app.state.settings
+    content = await _body(request, settings.imports.max_bytes)
+    received = await imports.receive(db, caller.actor, wanted.id, file_name, content)
+    return Response(
+        msgspec.json.encode(shown(received)),
+        status_code=202,
+        headers={"location": f"/v1/imports/{received.id}"},
+        media_type="application/json",
+    )
+
+
+@get(
+    "/imports/{import_id:uuid}",
+    guards=[needs("imports:write")],
+    tags=["Imports"],
+    summary="Look how far an import is",
+    description="`waiting`, `running`, `done`, or `failed` with the problem in words; of a failed "
+    "one nothing was kept.",
+)
+async def get_import(db: NamedDependency[ReadDb], import_id: FromPath[UUID]) -> ImportShown:
+    """Show one import."""
+    return shown(await imports.get(db, import_id))
+
+
+@get(
+    "/imports/{import_id:uuid}/report",
+    guards=[needs("imports:write")],
+    media_type=_NDJSON,
+    tags=["Imports"],
+    summary="Read the report of an import",
+    description="One JSON object a line, in the order of the file: every line that was rejected, "
+    "and every one taken otherwise than it says, with the reason. It holds no address.",
+)
+async def get_import_report(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    caller: NamedDependency[Caller],
+    import_id: FromPath[UUID],
+) -> Stream:
+    """Stream the report."""
+    found = await imports.get(db, import_id)
+    return Stream(_lines(request.app.state.database, db.business_id, found.id), media_type=_NDJSON)
+
+
+def shown(found: Import) -> ImportShown:
+    """Put an import into the shape that programs read."""
+    values = {name: getattr(found, name) for name in found.__struct_fields__}
+    values["rows"] = found.added + found.changed + found.unchanged + found.rejected
+    return msgspec.convert(values, ImportShown)
+
+
+async def _lines(database: Database, business_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:
+    # The transaction of the request has ended when its answer leaves, so this is one of its own.
+    async with database.read(business_id) as db:
+        async for line in imports.whole_report(db, import_id):
+            yield msgspec.json.encode(_line(line)) + b"\n"
+
+
+def _line(line: RowReport) -> dict[str, Any]:
+    return {"line": line.line, "outcome": line.outcome, "reason": line.reason}
+
+
+async def _body(request: Request[Any, Any, Any], most: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > most:
+        raise HTTPException(status_code=413)
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > most:
+            raise HTTPException(status_code=413)
+    return bytes(content)
+
+
+handlers = [post_import, get_import, get_import_report]

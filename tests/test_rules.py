@@ -1,0 +1,168 @@
+"""The house rules as code: how files are named, how long things are, and what must be declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from litestar.handlers import HTTPRouteHandler
+
+from crm import app
+from crm.db import Db
+from crm.settings import Settings, names
+from crm.web.transaction import SAFE
+from crm.worker import JOBS, SCHEDULE
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "crm"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FUNCTION = 40
+LONGEST_MODULE = 400
+FORBIDDEN_NAMES = {
+    "base",
+    "common",
+    "constants",
+    "core",
+    "dto",
+    "handler",
+    "helpers",
+    "lib",
+    "managers",
+    "misc",
+    "processor",
+    "repository",
+    "services",
+    "types",
+    "utils",
+}
+# Open to everybody without session, key or link: each has a reason.
+OPEN = {
+    "/",  # leads to the sign-up form
+    "/health",  # for whoever watches the service
+    "/problems/{code:str}",  # what a refusal means
+    "/sign-in",
+    "/sign-up",
+    "/confirm",
+    "/staff/sign-in",
+    "/staff/new-password",
+}
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_keeps_the_measure(path: Path) -> None:
+    """Short modules, short functions, no import inside a function, a name that says something."""
+    text = path.read_text()
+    tree = ast.parse(text)
+
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    assert not {*path.relative_to(PACKAGE).parts, path.stem} & FORBIDDEN_NAMES
+    for function in _functions(tree):
+        length = (function.end_lineno or function.lineno) - function.lineno + 1
+        assert length <= LONGEST_FUNCTION, function.name
+        for node in ast.walk(function):
+            assert not isinstance(node, ast.Import | ast.ImportFrom), function.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_other_domains_are_entered_by_the_front_door(path: Path) -> None:
+    """Nobody reaches around a domain's front door for its actions."""
+    domain = path.relative_to(PACKAGE).parts[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split(".")
+            if parts[0] == "crm" and len(parts) == 3 and parts[2] == "actions":
+                assert parts[1] == domain, node.module
+
+
+def _handlers() -> list[tuple[str, HTTPRouteHandler]]:
+    """Walk every route as mounted, without opening a store."""
+    found: list[tuple[str, HTTPRouteHandler]] = []
+
+    def walk(prefix: str, items: object) -> None:
+        for item in items:  # type: ignore[attr-defined]
+            if isinstance(item, HTTPRouteHandler):
+                found.extend((f"{prefix}{path}" or "/", item) for path in item.paths)
+            else:
+                walk(item.path.rstrip("/"), item.route_handlers)
+
+    walk("", app.routers())
+    return found
+
+
+ROUTES = [
+    pytest.param(path, handler, id=f"{'/'.join(sorted(handler.http_methods))} {path}")
+    for path, handler in _handlers()
+]
+
+
+@pytest.mark.parametrize(("path", "handler"), ROUTES)
+def test_every_route_knows_who_asks(path: str, handler: HTTPRouteHandler) -> None:
+    """By the guard of its router, by a signed link in its path, or it is in the short open list."""
+    guarded = path.startswith(("/v1/", "/me", "/staff", "/static"))
+
+    assert guarded or "{token:" in path or path in OPEN
+
+
+@pytest.mark.parametrize(("path", "handler"), ROUTES)
+def test_a_get_cannot_write(path: str, handler: HTTPRouteHandler) -> None:
+    """Promise 8: what answers a GET asks for no transaction that writes."""
+    if not handler.http_methods & SAFE:
+        return
+    hints = getattr(handler.fn, "__annotations__", {})
+
+    assert not re.search(r"\bDb\b", str(hints.get("db", ""))), path
+    assert hints.get("db") is not Db
+
+
+def test_every_wake_is_a_job() -> None:
+    """A wake for a job that no worker knows would be lost without a word."""
+    text = "\n".join(path.read_text() for path in MODULES)
+    wakes = set(re.findall(r"\.wake\(\s*\"([a-z.]+)\"", text))
+
+    assert wakes
+    assert wakes <= set(JOBS)
+
+
+def test_every_waking_domain_sweeps() -> None:
+    """Redis may forget every wake: the rows are looked at by schedule as well."""
+    assert {name.split(".")[0] for name in JOBS} <= {name.split(".")[0] for name in SCHEDULE}
+
+
+def test_every_setting_is_documented() -> None:
+    """`deploy/env.example` names exactly the settings there are."""
+    example = (ROOT / "deploy" / "env.example").read_text()
+    named = set(re.findall(r"^#?\s?(CRM_[A-Z0-9_]+)=", example, re.MULTILINE))
+
+    assert named - {"CRM_DATA"} == set(names(Settings))
+
+
+def test_the_map_names_every_folder() -> None:
+    """A newcomer finds each folder in the README, and no folder that is gone."""
+    readme = (ROOT / "README.md").read_text()
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    mapped = set(re.findall(r"`crm/([a-z]+)/`", readme))
+
+    assert mapped == folders
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    """No host of a package registry and no path of one machine."""
+    hosts = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|/root/")
+    found = [
+        str(path.relative_to(ROOT))
+        for folder in ("crm", "sql", "deploy", "docs", "tests")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix in {".py", ".sql", ".md", ".txt", ".yaml", ".html"}
+        if path != Path(__file__).resolve() and hosts.search(path.read_text(errors="replace"))
+    ]
+
+    assert found == []
