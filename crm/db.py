@@ -236,7 +236,8 @@ class Database:
 
 @asynccontextmanager
 async def _opened(conn: asyncpg.Connection, business_id: UUID, begin: str) -> AsyncIterator[None]:
-    # One round trip. A plpgsql function sets the business, not bare set_config: docs/scale.md.
+    # One round trip. A plpgsql function sets the business, not bare set_config, which a table
+    # distributed over several machines would not see.
     await conn.execute(f"{begin}; SELECT crm.begin_business('{UUID(str(business_id))}')")
     try:
         yield

@@ -32,6 +32,13 @@ SELECT content
  WHERE business_id = :business_id
    AND import_id = :import_id;
 
+-- name: head_of_file
+-- How large the file of an import is, and how it begins: to say about how many rows it has.
+SELECT octet_length(content) AS size, substring(content FROM 1 FOR 65536) AS begins
+  FROM crm.import_file
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
+
 -- name: drop_file
 -- The file goes as soon as it is of no use any more.
 DELETE FROM crm.import_file

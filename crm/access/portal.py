@@ -227,8 +227,9 @@ async def post_sign_in_link(
         return page("access/pages/sign_in_over.html", status=404)
     except (OtherBrowser, WrongCode) as wrong:
         form.wrong("code", wrong.message)
-        where = {"token": token, "here": False, "form": form}
-        return page("access/pages/sign_in_link.html", status=422, **where)
+        return page(
+            "access/pages/sign_in_link.html", status=422, token=token, here=False, form=form
+        )
     before = cookie_of(request, business, SESSION)
     opened = await access.open_session(db, customer_id, instead_of=before)
     return _entered(business, opened)

@@ -10,8 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent
-from crm.businesses import Business
-from crm.businesses.model import NoPostalAddress
+from crm.businesses import Business, NoPostalAddress
 from crm.campaigns import Campaign, NewCampaign, Newsletter, Stale, State, watching
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
@@ -240,7 +239,7 @@ async def post_schedule(
     if at is not None:
         try:
             scheduling = campaigns.schedule(db, who.actor, id, at)
-            return await watching.told(id, scheduling, "Scheduled. Until then you can take it back.")
+            return await watching.told(id, scheduling, "Scheduled. Until then, take it back here.")
         except (campaigns.TooLate, campaigns.TooFar) as refusal:
             form.wrong("at", refusal.message)
         except (NoPostalAddress, Invalid):

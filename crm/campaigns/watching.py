@@ -87,7 +87,8 @@ async def post_pause(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Claim nothing more."""
-    return await told(id, campaigns.pause(db, who.actor, id), "Paused. Nobody more is mailed until you go on.")
+    doing = campaigns.pause(db, who.actor, id)
+    return await told(id, doing, "Paused. Nobody more is mailed until you go on.")
 
 
 @post("/campaigns/{id:uuid}/resumption", guards=SEND)
@@ -95,7 +96,8 @@ async def post_resumption(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Go on where it was paused."""
-    return await told(id, campaigns.resume(db, who.actor, id), "It goes on exactly where it was paused.")
+    doing = campaigns.resume(db, who.actor, id)
+    return await told(id, doing, "It goes on exactly where it was paused.")
 
 
 @post("/campaigns/{id:uuid}/cancellation", guards=SEND)
@@ -103,7 +105,8 @@ async def post_cancellation(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """End it for good."""
-    return await told(id, campaigns.cancel(db, who.actor, id), "Cancelled. Whoever still waited is left out.")
+    doing = campaigns.cancel(db, who.actor, id)
+    return await told(id, doing, "Cancelled. Whoever still waited is left out.")
 
 
 @get("/campaigns/{id:uuid}/deliveries/{state:str}", guards=CUSTOMERS)

@@ -6,7 +6,17 @@ an opt-out, whatever the order of rows and files (promise 7). Its rows add up: e
 changed, unchanged or rejected.
 """
 
-from crm.imports.actions import Place, asked_by, fail, get, page, receive, report, whole_report
+from crm.imports.actions import (
+    Place,
+    asked_by,
+    expected,
+    fail,
+    get,
+    page,
+    receive,
+    report,
+    whole_report,
+)
 from crm.imports.columns import Unreadable
 from crm.imports.model import (
     AnotherRuns,
@@ -33,6 +43,7 @@ __all__ = [
     "UnknownImport",
     "Unreadable",
     "asked_by",
+    "expected",
     "fail",
     "get",
     "page",

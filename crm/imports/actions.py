@@ -39,6 +39,13 @@ class Place(Struct, frozen=True):
     number: int
 
 
+class Head(Struct, frozen=True):
+    """The size of a file in bytes, and how it begins."""
+
+    size: int
+    begins: bytes
+
+
 async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: bytes) -> Import:
     """Take a file in for a worker; refused at once if it cannot be read or nobody may be asked.
 
@@ -126,6 +133,17 @@ async def report(
         number=after.number if after else 0,
         limit=limit,
     )
+
+
+async def expected(db: ReadDb, import_id: UUID) -> int | None:
+    """Guess from its beginning how many rows a file has that is not worked through; None if gone.
+
+    Line breaks inside of cells count too, so it is at most an “about”.
+    """
+    head = await db.maybe(sql.head_of_file, Head, import_id=import_id)
+    if head is None or not head.begins:
+        return None
+    return max(1, head.begins.count(b"\n") * head.size // len(head.begins))
 
 
 def whole_report(db: ReadDb, import_id: UUID) -> AsyncIterator[RowReport]:

@@ -111,7 +111,6 @@ async def get_import(db: NamedDependency[ReadDb], import_id: FromPath[UUID]) -> 
 async def get_import_report(
     request: Request[Any, Any, Any],
     db: NamedDependency[ReadDb],
-    caller: NamedDependency[Caller],
     import_id: FromPath[UUID],
 ) -> Stream:
     """Stream the report."""

@@ -115,6 +115,16 @@ async def test_of_two_alike_the_later_is_the_warrant(
     assert found.at == days[1]
 
 
+async def test_history_is_told_in_the_order_of_the_decisions(
+    db: Db, customer: UUID, notice: Notice
+) -> None:
+    """All recorded within one millisecond, in which the ids of events have no order."""
+    days = [AT + timedelta(days=day) for day in (3, 0, 4, 1, 5, 2)]
+    await consent.append_many(db, SYSTEM, [row(customer, notice, S.requested, at) for at in days])
+    told = [event.at for event in await consent.history(db, customer)]
+    assert told == sorted(days, reverse=True)
+
+
 async def test_nothing_and_many(db: Db, notice: Notice) -> None:
     assert await consent.append_many(db, SYSTEM, []) == 0
     customers = [await add_customer(db) for _ in range(50)]

@@ -150,8 +150,8 @@ async def test_two_imports_of_the_same_customers_do_not_deadlock(
             [imported(db, each, notice, Status.unknown) for each in reversed(customers)],
         ),
     )
-    async with database.read(business.id) as db:
-        allowed = await consent.authorised(db, notice.purpose_id, customers)
+    async with database.read(business.id) as read:
+        allowed = await consent.authorised(read, notice.purpose_id, customers)
     assert set(allowed) == set(customers)
 
 

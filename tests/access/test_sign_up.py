@@ -1,0 +1,366 @@
+"""Signing up: the form, what it refuses, and that its answer tells nobody whose address it is."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from crm import access, customers, mail
+from crm.access.form import Shown, seal
+from crm.access.model import Choice, NewSignup
+from crm.businesses import Business
+from crm.customers import Customer
+from crm.db import Database, Db, ReadDb, Statement
+from crm.mail import Scope, Why
+from tests import make
+from tests.access.conftest import Asking, Clock, Inbox, Rows, SignUp
+from tests.conftest import KEYS
+
+
+async def test_it_works(sign_up: SignUp, inbox: Inbox, rows: Rows) -> None:
+    answer = await sign_up.post()
+
+    assert answer.status_code == 200
+    assert "Look into your mailbox" in answer.text
+    sent = await inbox.newest()
+    assert (sent.kind, sent.to) == ("confirmation", "nora@example.com")
+    assert sent.link.startswith("/confirm/")
+    assert await rows.count("signup") == 1
+    assert await rows.count("customer") == 0
+
+
+async def test_the_form_shows_the_exact_words_and_no_ticked_box(
+    web: httpx2.AsyncClient, asking: Asking
+) -> None:
+    page = await web.get("/sign-up")
+
+    assert html.escape(asking.letter_notice.text) in page.text
+    assert asking.offers_notice.control_label in page.text
+    assert "checked" not in page.text
+    assert "<script" not in page.text
+    assert page.headers["x-robots-tag"] == "all"
+
+
+async def test_it_can_show_some_purposes_only(web: httpx2.AsyncClient, asking: Asking) -> None:
+    page = await web.get("/sign-up?purposes=offers,nonsense")
+
+    assert 'value="offers"' in page.text
+    assert 'value="letter"' not in page.text
+
+
+async def test_a_form_for_nothing_says_so(web: httpx2.AsyncClient, asking: Asking) -> None:
+    page = await web.get("/sign-up?purposes=gone")
+
+    assert page.status_code == 404
+    assert "Nothing to sign up for" in page.text
+
+
+async def test_looking_at_the_form_changes_nothing(
+    web: httpx2.AsyncClient, asking: Asking, rows: Rows
+) -> None:
+    before = await rows.all()
+
+    await web.get("/sign-up")
+    await web.head("/sign-up")
+
+    assert await rows.all() == before
+
+
+async def test_the_mail_has_one_link_one_code_and_no_advertising(
+    sign_up: SignUp, inbox: Inbox, business: Business
+) -> None:
+    await sign_up.post("nora@example.com", "letter", "offers", name="Buy at https://spam.example")
+
+    sent = await inbox.newest()
+    links = set(re.findall(r"https?://[^\s\"<]+", sent.text + sent.html))
+    assert links == {f"{business.origin}{sent.link}"}
+    assert sent.message["Auto-Submitted"] == "auto-generated"
+    assert "List-Unsubscribe" not in sent.message
+    assert "<img" not in sent.html
+    assert sent.code in sent.html
+    # The name comes from whoever typed it (listmonk #1133).
+    assert "spam" not in sent.text + sent.html
+    for said in ("If it was not you, do nothing", "Corner Bakery Ltd, 4 Mill Lane"):
+        assert said in sent.text
+    assert sent.message["Subject"] == "Please confirm: The Corner Letter, Offers for regulars"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"email": "nora.example.com"}, "There is an @ missing"),
+        ({"email": ""}, "Please fill this in"),
+        ({"email": "nora@localhost"}, "has no ending"),
+        ({"email": "a@example.com, b@example.com"}, "address"),
+        ({"purpose": []}, "Please choose at least one"),
+        ({"purpose": ["letter", "nonsense"]}, "choose only among these"),
+        ({"name": "x" * 101}, "there is room for 100"),
+        ({"name": "a\x00b"}, "cannot be kept"),
+    ],
+)
+async def test_a_mistake_shows_the_form_again_with_what_was_typed(
+    sign_up: SignUp, rows: Rows, changes: dict[str, Any], said: str
+) -> None:
+    answer = await sign_up.post("kept@example.com", **changes)
+
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert "<title>Error: " in answer.text
+    if "email" not in changes:
+        assert 'value="kept@example.com"' in answer.text
+    if "purpose" not in changes:
+        assert 'value="letter" checked' in answer.text
+    assert await rows.count("signup") == 0
+
+
+@pytest.mark.parametrize("how", ["missing", "altered", "truncated", "nonsense", "unicode"])
+async def test_a_form_without_its_signed_field_is_refused_with_a_way_out(
+    sign_up: SignUp, rows: Rows, how: str
+) -> None:
+    sealed = (await sign_up.form())["form"]
+    spoilt = {
+        "missing": "",
+        "altered": sealed[:-4] + ("AAAA" if not sealed.endswith("AAAA") else "BBBB"),
+        "truncated": sealed[:20],
+        "nonsense": "***",
+        "unicode": "ключ",
+    }[how]
+
+    answer = await sign_up.post(form=spoilt)
+
+    assert answer.status_code == 422
+    assert 'href="/sign-up"' in answer.text
+    assert await rows.count("signup") == 0
+
+
+async def test_a_form_that_names_an_unknown_notice_is_refused(
+    sign_up: SignUp, business: Business, other_business: Business, database: Database
+) -> None:
+    async with database.write(other_business.id) as db:
+        purpose = await make.purpose(db)
+        foreign = await make.notice(db, purpose.id)
+
+    answer = await sign_up.post(form=seal(KEYS, business.id, Shown((foreign.id,), "en", 0)))
+
+    assert answer.status_code == 422
+    assert "This form does not work" in answer.text
+
+
+async def test_a_form_of_another_business_is_refused(
+    sign_up: SignUp, asking: Asking, other_business: Business
+) -> None:
+    shown = Shown((asking.letter_notice.id,), "en", 0)
+
+    answer = await sign_up.post(form=seal(KEYS, other_business.id, shown))
+
+    assert answer.status_code == 422
+    assert "This form does not work" in answer.text
+
+
+async def test_new_words_are_shown_before_anything_counts(
+    sign_up: SignUp, database: Database, business: Business, asking: Asking, rows: Rows
+) -> None:
+    old = await sign_up.form()
+    async with database.write(business.id) as db:
+        await make.notice(db, asking.letter.id, text="Yes, send me the new words of the letter.")
+
+    answer = await sign_up.web.post(
+        "/sign-up", data=old | {"email": "nora@example.com", "purpose": ["letter", "offers"]}
+    )
+
+    assert answer.status_code == 422
+    assert "the new words of the letter" in answer.text
+    assert 'value="letter" checked' not in answer.text
+    assert 'value="offers" checked' in answer.text
+    assert 'value="nora@example.com"' in answer.text
+    assert await rows.count("signup") == 0
+    # The form shown instead is good.
+    sealed = re.search(r'name="form" value="([^"]+)"', answer.text)
+    assert sealed is not None
+    assert (await sign_up.post(form=sealed[1])).status_code == 200
+
+
+async def test_who_fills_in_everything_is_no_person(sign_up: SignUp, rows: Rows) -> None:
+    person = await sign_up.post("one@example.com")
+    program = await sign_up.post("two@example.com", extra="https://spam.example")
+
+    assert program.text.replace("two@", "one@") == person.text
+    assert await rows.count("signup") == 1
+
+
+async def test_who_posts_at_once_is_shown_the_form_again_and_can_press_again(
+    sign_up: SignUp, clocked: Clock, rows: Rows
+) -> None:
+    form = await sign_up.form() | {"email": "nora@example.com", "purpose": "letter"}
+    clocked.ahead -= timedelta(seconds=5)
+
+    answer = await sign_up.web.post("/sign-up", data=form)
+    assert answer.status_code == 422
+    assert "Press the button once more" in answer.text
+    assert form["form"] in answer.text
+    assert await rows.count("signup") == 0
+
+    clocked.ahead += timedelta(seconds=2)
+    assert (await sign_up.web.post("/sign-up", data=form)).status_code == 200
+
+
+async def test_it_can_be_posted_from_another_site(
+    sign_up: SignUp, database: Database, business: Business
+) -> None:
+    form = await sign_up.form() | {"email": "nora@example.com", "purpose": "letter"}
+
+    answer = await sign_up.web.post(
+        "/sign-up",
+        data=form,
+        headers={
+            "origin": "https://bakery.example",
+            "referer": "https://bakery.example/about?visitor=17",
+            "sec-fetch-site": "cross-site",
+        },
+    )
+
+    assert answer.status_code == 200
+    async with database.read(business.id) as db:
+        page = await db.many(_PAGES, str)
+    assert page == ["https://bakery.example/about"]
+
+
+_PAGES = Statement("pages", "Where forms stood.", "SELECT page FROM crm.signup", ())
+
+
+async def test_the_newest_replaces_the_older(
+    sign_up: SignUp, inbox: Inbox, rows: Rows, web: httpx2.AsyncClient
+) -> None:
+    await sign_up.post("Nora@Example.com")
+    await sign_up.post("nora@example.com", "offers")
+
+    first, second = await inbox.mails()
+    assert await rows.count("signup") == 1
+    assert (await web.get(first.link)).status_code == 404
+    assert (await web.get(second.link)).status_code == 200
+
+
+async def _one_of_each(database: Database, business: Business, asking: Asking) -> None:
+    """Make addresses in every state that a sign-up must not tell apart."""
+    async with database.write(business.id) as db:
+        for name, scope in (("gone", Scope.marketing), ("bounced", Scope.all)):
+            fingerprint = KEYS.address_hash(business.id, f"{name}@example.com")
+            await mail.suppress(db, make.SYSTEM, fingerprint, scope, Why.bounced)
+        await make.customer(db, address="known@example.com")
+
+
+async def test_the_answer_is_the_same_whoever_it_is(
+    sign_up: SignUp, database: Database, business: Business, asking: Asking, nora: Customer
+) -> None:
+    await _one_of_each(database, business, asking)
+    await sign_up.post("waiting@example.com")
+    names = ("new", "nora", "known", "gone", "bounced", "waiting")
+
+    answers = {name: await sign_up.post(f"{name}@example.com") for name in names}
+    again = [await sign_up.post("nora@example.com") for _ in range(8)]
+
+    said = {a.text.replace(f"{name}@", "x@") for name, a in answers.items()}
+    said |= {a.text.replace("nora@", "x@") for a in again}
+    assert len(said) == 1
+    assert {a.status_code for a in [*answers.values(), *again]} == {200}
+    headers = {tuple(sorted(k for k in a.headers if k != "date")) for a in answers.values()}
+    assert len(headers) == 1
+
+
+class Counting(Db):
+    """Counts the statements asked of it."""
+
+    count = 0
+
+    def _args(self, statement: Statement, params: dict[str, Any]) -> list[Any]:
+        self.count += 1
+        return super()._args(statement, params)
+
+
+async def test_it_costs_the_same_statements_whoever_it_is(
+    database: Database, business: Business, asking: Asking, nora: Customer
+) -> None:
+    """Wall time varies; what is asked of the database must not."""
+    await _one_of_each(database, business, asking)
+    names = ("new", "new", "nora", "known", "gone", "bounced")
+    counts = [await _start(database, business, asking, name) for name in names]
+    # Beyond the bounds on mails, too.
+    counts += [await _start(database, business, asking, "nora") for _ in range(5)]
+    counts += [await _start(database, business, asking, "new") for _ in range(5)]
+
+    assert len(set(counts)) == 1
+
+
+async def _start(database: Database, business: Business, asking: Asking, name: str) -> int:
+    async with database.write(business.id) as db:
+        counting = Counting(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
+        await access.start(counting, _new(asking, f"{name}@example.com"))
+    return counting.count
+
+
+def _new(asking: Asking, address: str) -> NewSignup:
+    return NewSignup(
+        address=customers.parse(address),
+        name="",
+        locale="en",
+        choices=(Choice(asking.letter.id, asking.letter_notice.id),),
+        page="",
+    )
+
+
+async def test_whoever_has_it_already_is_told_so_by_mail_only(
+    sign_up: SignUp, nora: Customer, inbox: Inbox, rows: Rows
+) -> None:
+    await sign_up.post("nora@example.com")
+
+    sent = await inbox.newest()
+    assert sent.kind == "notice"
+    assert sent.message["Subject"] == "You already get The Corner Letter"
+    assert sent.link == "/sign-in"
+    assert await rows.count("signup") == 0
+
+
+async def test_a_flood_stops_and_leaves_the_mail_that_came_good(
+    sign_up: SignUp, inbox: Inbox, web: httpx2.AsyncClient
+) -> None:
+    for _ in range(12):
+        assert (await sign_up.post()).status_code == 200
+
+    mails = await inbox.mails()
+    assert len(mails) == 3
+    assert (await web.get(mails[-1].link)).status_code == 200
+
+
+async def test_a_body_too_large_is_refused(web: httpx2.AsyncClient, asking: Asking) -> None:
+    answer = await web.post("/sign-up", data={"name": "x" * 50_000})
+
+    assert answer.status_code == 413
+
+
+async def test_a_stranger_sees_only_the_own_purposes(
+    app: Any, other_business: Business, asking: Asking
+) -> None:
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url=other_business.origin) as client:
+        page = await client.get("/sign-up")
+
+    assert page.status_code == 404
+    assert asking.letter_notice.text not in page.text
+
+
+async def test_what_a_customer_has_waiting_is_exported_and_forgotten(
+    sign_up: SignUp, nora: Customer, database: Database, business: Business, rows: Rows
+) -> None:
+    await sign_up.post("nora@example.com", "offers")
+
+    async with database.write(business.id) as db:
+        found = await access.export(db, nora.id)
+        assert [each.address for each in found.signups] == ["nora@example.com"]
+        assert await access.forget(db, nora.id) == 1
+        assert isinstance(db, ReadDb)
+    assert await rows.count("signup") == 0

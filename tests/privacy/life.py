@@ -1,0 +1,215 @@
+"""A customer with something in every table, all of it made by the actions themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import msgspec
+
+from crm import access, campaigns, consent, customers, events, imports, mail, staff
+from crm.access import Choice, NewSignup
+from crm.businesses import Business
+from crm.campaigns import jobs
+from crm.consent import Method, Notice
+from crm.customers import Changes, Customer, NewAttribute, NewInteraction, NewKind
+from crm.db import Database
+from crm.events import Actor
+from crm.imports.working import work_waiting
+from crm.mail.actions import claim_letters, record_letter
+from crm.mail.outcome import Kind, Outcome
+from crm.settings import Sending, Settings, Smtp
+from crm.staff import Member, NewKey, NewMember, Role, Scope
+from tests import make
+from tests.smtpd import smtpd
+
+SYSTEM = Actor.system()
+_LINK = re.compile(r"/confirm/([A-Za-z0-9_=\-\r\n]+)")
+
+
+class Life(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose life it is, and what of it a test wants to find again."""
+
+    business: Business
+    customer: Customer
+    notice: Notice
+    member: Member
+    # The campaign she got, and the one that waits for her.
+    got: campaigns.Campaign
+    waits: campaigns.Campaign
+
+    @property
+    def actor(self) -> Actor:
+        """The customer acting for herself."""
+        return Actor.customer(self.customer.id)
+
+
+async def lived(database: Database, business: Business, address: str, name: str) -> Life:
+    """Live through everything that leaves a row."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        notice = await make.notice(db, purpose.id)
+        other = await make.notice(db, (await make.purpose(db, name="Offers")).id)
+        await _declare(database, business)
+    customer = await _signed_up(database, business, notice, address, name)
+    member = await _seen_by_staff(database, business, customer)
+    await _described(database, business, customer, other)
+    got = await _sent(database, business, purpose.id)
+    async with database.write(business.id) as db:
+        waits = await make.campaign(db, purpose.id, subject="Waiting for her")
+        await campaigns.start(db, SYSTEM, waits.id)
+    await jobs.fill(_ctx(database, 1), str(business.id), str(waits.id))
+    await _on_her_way_in(database, business, customer, other)
+    await _imported(database, business, purpose.id, address)
+    async with database.read(business.id) as read:
+        known = await customers.get(read, customer.id)
+    return Life(
+        business=business, customer=known, notice=notice, member=member, got=got, waits=waits
+    )
+
+
+async def _declare(database: Database, business: Business) -> None:
+    async with database.write(business.id) as db:
+        await customers.declare_attribute(
+            db,
+            SYSTEM,
+            "usual_shop",
+            NewAttribute(
+                label="Usual shop", type="text", purpose="For opening hours.", retention="P24M"
+            ),
+        )
+        await customers.declare_kind(
+            db,
+            SYSTEM,
+            "purchase",
+            NewKind(label="Purchase", purpose="Because tax law says so.", retention="P6Y"),
+        )
+
+
+async def _signed_up(
+    database: Database, business: Business, notice: Notice, address: str, name: str
+) -> Customer:
+    """Fill in the form, open the caught mail, press the button."""
+    async with database.write(business.id) as db:
+        await access.start(db, _sign_up(address, name, notice))
+    async with database.write(business.id) as db:
+        (letter,) = await claim_letters(db, 10)
+        text = letter.content.decode().replace("=\r\n", "")
+        token = _LINK.search(text)
+        assert token is not None
+        await access.confirm(db, token[1].strip())
+        # As rude a relay as there is: it says the address back, and nobody has cleaned it.
+        await record_letter(db, letter, Outcome(Kind.sent, "accepted", code=250, text=address))
+        found = await customers.by_address(db, address)
+    assert found is not None
+    return found
+
+
+async def _seen_by_staff(database: Database, business: Business, customer: Customer) -> Member:
+    async with database.write(business.id) as db:
+        new = NewMember(name="Bob Okafor", address="bob@bakery.example", role=Role.owner)
+        member = await staff.invite(db, SYSTEM, new, "not a hash")
+        reason = "answering your question"
+        await staff.give_reason(db, member, customer.id, reason)
+        await events.look(db, member.actor, [customer.id], reason)
+        key, _ = await staff.add_key(
+            db,
+            member.actor,
+            NewKey(name="Shop till", scopes=[Scope.customers_read], reason="to print the list"),
+        )
+        await events.look(db, Actor.key(key.id, key.name), [customer.id], "list")
+    return member
+
+
+async def _described(
+    database: Database, business: Business, customer: Customer, other: Notice
+) -> None:
+    me = Actor.customer(customer.id)
+    async with database.write(business.id) as db:
+        await customers.change(
+            db, SYSTEM, customer.id, Changes(external_id=f"shop-{customer.id.hex[:6]}", locale="en")
+        )
+        await customers.set_attributes(db, SYSTEM, customer.id, {"usual_shop": "Mill Lane"})
+        await customers.interact(
+            db,
+            SYSTEM,
+            customer.id,
+            NewInteraction(
+                kind="purchase",
+                title=f"Birthday cake for {customer.name}",
+                detail=f"Receipt to {customer.address}",
+                amount="32.00",
+                currency="GBP",
+            ),
+        )
+        await customers.note(db, SYSTEM, customer.id, "Rang about the course")
+        await consent.give(db, me, customer.id, other, method=Method.portal)
+        await consent.withdraw(db, me, customer.id, other.purpose_id, method=Method.portal)
+
+
+async def _sent(database: Database, business: Business, purpose_id: Any) -> campaigns.Campaign:
+    async with database.write(business.id) as db:
+        campaign = await make.campaign(db, purpose_id)
+        await campaigns.start(db, SYSTEM, campaign.id)
+    async with smtpd() as relay:
+        ctx = _ctx(database, relay.port)
+        await jobs.fill(ctx, str(business.id), str(campaign.id))
+        await jobs.send(ctx, str(business.id), str(campaign.id))
+    return campaign
+
+
+async def _on_her_way_in(
+    database: Database, business: Business, customer: Customer, other: Notice
+) -> None:
+    """A way in and a sign-up that are not used, with their letters waiting; and a session."""
+    async with database.write(business.id) as db:
+        await access.send_link(db, customers.parse(customer.address), "a browser")
+    async with database.write(business.id) as db:
+        await access.start(db, _sign_up(customer.address, customer.name, other))
+    async with database.write(business.id) as db:
+        await access.open_session(db, customer.id)
+
+
+async def _imported(
+    database: Database, business: Business, purpose_id: Any, address: str
+) -> None:
+    """An old list with her in it: nothing of her changes, and the report names nobody."""
+    lines = [
+        "Email Address,First Name,Last Name,OPTIN_TIME,CONFIRM_TIME,LAST_CHANGED,UNSUB_TIME,"
+        "CLEAN_TIME,TAGS",
+        f"{address},Old,Name,,,,,,",
+        f"{address},Old,Name,2021-05-04 09:10:11",
+    ]
+    async with database.write(business.id) as db:
+        received = await imports.receive(
+            db, SYSTEM, purpose_id, "list.csv", "\n".join(lines).encode()
+        )
+    await work_waiting(database, business.id, received.id)
+
+
+def _sign_up(address: str, name: str, notice: Notice) -> NewSignup:
+    return NewSignup(
+        address=customers.parse(address),
+        name=name,
+        locale="en",
+        choices=(Choice(notice.purpose_id, notice.id),),
+        page="https://corner-bakery.example/rye",
+    )
+
+
+def _ctx(database: Database, port: int) -> jobs.Ctx:
+    settings = Settings(
+        link_keys="1:" + "31" * 32,
+        pepper="70" * 32,
+        smtp=Smtp(port=port),
+        sending=Sending(batch=20, connections=2),
+    )
+    return {"database": database, "settings": settings, "sending": asyncio.Lock()}
+
+
+async def suppressed(database: Database, life: Life) -> mail.Suppression | None:
+    """How her address is suppressed now, if it is."""
+    async with database.read(life.business.id) as db:
+        fingerprint = db.keys.address_hash(db.business_id, customers.fold(life.customer.address))
+        return await mail.suppressed(db, fingerprint)
