@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from crm import above, app, businesses, campaigns, consent, imports, staff, worker
+from crm import above, app, businesses, campaigns, imports, staff, worker
 from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
 from crm.db import Database, open_database
@@ -206,17 +206,15 @@ def import_command(file: Path, purpose: str, which: str) -> None:
 async def _import(file: Path, slug: str, which: str) -> None:
     async with _joined() as database:
         business_id = await _business(database, which)
-        async with database.read(business_id) as db:
-            wanted = await consent.purpose_by_slug(db, slug)
         with Progress(console=Console(stderr=True)) as bar:
-            task = bar.add_task(f"Importing {file.name}", total=None)
+            task = bar.add_task(f"Importing {file.name}", total=1.0)
             done = await imports.work_file(
                 database,
                 business_id,
                 Actor.system(),
-                wanted.id,
+                slug,
                 file,
-                lambda rows: bar.update(task, completed=rows),
+                watch=lambda seen: bar.update(task, completed=seen.share),
             )
         async with database.read(business_id) as db:
             lines = await imports.report(db, done.id)

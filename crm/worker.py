@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -47,9 +48,12 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
 }
 
 
-async def work(settings: Settings, stopping: asyncio.Event | None = None) -> None:
+async def work(settings: Settings) -> None:
     """Work until stopped; a lost Redis is waited for, and every claim is settled before leaving."""
     configure(settings.log_level)
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     pool = await open_pool(settings.redis_url)
     async with open_database(settings.database_url, settings.keys(), wake=Waker(pool)) as database:
         worker = Worker(
@@ -59,7 +63,7 @@ async def work(settings: Settings, stopping: asyncio.Event | None = None) -> Non
             ctx={"database": database, "settings": settings, "sending": asyncio.Lock()},
             job_serializer=msgspec.msgpack.encode,
             job_deserializer=msgspec.msgpack.decode,
-            handle_signals=stopping is None,
+            handle_signals=False,
             max_jobs=16,
             poll_delay=0.05,
             keep_result=0,
@@ -69,10 +73,7 @@ async def work(settings: Settings, stopping: asyncio.Event | None = None) -> Non
             log_results=False,
         )
         try:
-            if stopping is None:
-                await worker.async_run()
-            else:
-                await _until(worker, stopping)
+            await _until(worker, stopping)
         finally:
             await worker.close()
 
@@ -82,6 +83,9 @@ async def _until(worker: Worker, stopping: asyncio.Event) -> None:
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    if running.done():
+        # It ends by itself only when something is wrong, such as a Redis that stays away.
+        running.result()
     running.cancel()
     await asyncio.gather(running, waiting, return_exceptions=True)
 

@@ -70,13 +70,15 @@ SELECT s.signup_id AS id, s.address, s.address_hash, s.name, s.locale, s.choices
    AND c.customer_id = :customer_id;
 
 -- name: forget_signups
--- What waits to be confirmed under the address of a customer goes with the customer.
+-- What waits to be confirmed under the address of a customer goes with the customer, whose row
+-- may have been emptied already: then the fingerprint is given.
 DELETE FROM crm.signup s
- USING crm.customer c
  WHERE s.business_id = :business_id
-   AND c.business_id = s.business_id
-   AND c.customer_id = :customer_id
-   AND s.folded = c.folded;
+   AND s.address_hash = coalesce(:address_hash::bytea,
+                                 (SELECT c.address_hash
+                                    FROM crm.customer c
+                                   WHERE c.business_id = :business_id
+                                     AND c.customer_id = :customer_id));
 
 -- name: drop_old_signups
 -- Sign-ups that nobody confirmed in time.

@@ -53,12 +53,14 @@ UPDATE crm.service_message
    AND state = 'sending';
 
 -- name: letters_of_customer
--- Every service message to one customer, newest first.
-SELECT message_id, kind, state, created_at, done_at
-  FROM crm.service_message
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
- ORDER BY message_id DESC;
+-- Every service message to one customer or to her address before she was one, newest first.
+SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at
+  FROM crm.customer c
+  JOIN crm.service_message m ON m.business_id = :business_id
+   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash)
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+ ORDER BY m.message_id DESC;
 
 -- name: forget_letters
 -- Nothing remains of the service messages to an erased customer.

@@ -18,15 +18,22 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from litestar.types import ASGIApp
 from msgspec import Struct
 
 from crm import businesses
+from crm.app import application, state_of
 from crm.businesses import Business
+from crm.customers import Customer
 from crm.db import Database, Db, open_database
 from crm.embedded import Embedded, embedded
 from crm.keys import Keys
 from crm.migrate import migrate
+from crm.settings import Settings
+from crm.wakes import open_pool
+from crm.web.head import answers_head
 from tests import make
+from tests.browser import Browser
 
 KEYS = Keys(link_keys=((1, b"1" * 32),), pepper=b"p" * 32)
 
@@ -177,3 +184,93 @@ async def db(database: Database, business: Business) -> AsyncIterator[Db]:
     async with database.write(business.id) as opened:
         assert await businesses.get(opened) == business
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def site(
+    shared_cluster: Cluster, database: Database, redis_url: str
+) -> AsyncIterator[ASGIApp]:
+    """The whole web process, as it serves, around the stores of the tests."""
+    redis = await open_pool(redis_url)
+    settings = Settings(
+        database_url=shared_cluster.app_url,
+        redis_url=redis_url,
+        link_keys="1:" + "31" * 32,
+        pepper="70" * 32,
+    )
+    state = state_of(settings, database, database, redis)
+    state["password_cost"] = make.CHEAP
+    yield answers_head(application(settings, state))
+    await redis.aclose()
+
+
+@pytest.fixture
+async def web(site: ASGIApp, business: Business) -> AsyncIterator[Browser]:
+    """A browser on the pages of the business, of nobody in particular."""
+    async with Browser(site, business.origin) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def api(site: ASGIApp, database: Database, business: Business) -> AsyncIterator[Browser]:
+    """A program with a key that may do everything."""
+    async with Browser(site, business.origin) as program:
+        await make.let_in_by_key(database, business, program)
+        yield program
+
+
+@pytest.fixture
+async def console(site: ASGIApp, database: Database, business: Business) -> AsyncIterator[Browser]:
+    """A browser in which an owner of the business is signed in."""
+    async with Browser(site, business.origin) as browser:
+        await make.let_in_as_owner(database, business, browser)
+        yield browser
+
+
+@pytest.fixture
+async def customer(database: Database, business: Business) -> Customer:
+    """A customer of the business, to whom nothing may be sent yet."""
+    async with database.write(business.id) as opened:
+        return await make.customer(opened)
+
+
+@pytest.fixture
+async def portal(
+    site: ASGIApp, database: Database, business: Business, customer: Customer
+) -> AsyncIterator[Browser]:
+    """A browser in which `customer` is signed in."""
+    async with Browser(site, business.origin) as browser:
+        await make.let_in_as_customer(database, business, customer, browser)
+        yield browser
+
+
+@pytest.fixture
+async def stranger_api(
+    site: ASGIApp, database: Database, other_business: Business
+) -> AsyncIterator[Browser]:
+    """A program with a key of another business that may do everything there."""
+    async with Browser(site, other_business.origin) as program:
+        await make.let_in_by_key(database, other_business, program)
+        yield program
+
+
+@pytest.fixture
+async def stranger_console(
+    site: ASGIApp, database: Database, other_business: Business
+) -> AsyncIterator[Browser]:
+    """A browser in which an owner of another business is signed in."""
+    async with Browser(site, other_business.origin) as browser:
+        await make.let_in_as_owner(database, other_business, browser)
+        yield browser
+
+
+@pytest.fixture
+async def stranger_portal(
+    site: ASGIApp, database: Database, other_business: Business
+) -> AsyncIterator[Browser]:
+    """A browser in which a customer of another business is signed in."""
+    async with database.write(other_business.id) as opened:
+        theirs = await make.customer(opened)
+    async with Browser(site, other_business.origin) as browser:
+        await make.let_in_as_customer(database, other_business, theirs, browser)
+        yield browser

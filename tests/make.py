@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
-from crm import businesses, campaigns, consent, customers
+from crm import access, businesses, campaigns, consent, customers, imports, staff
+from crm.access.auth import SESSION, cookie_name
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import Campaign, NewCampaign
 from crm.consent import NewEvent, NewNotice, NewPurpose, Notice, Purpose
 from crm.db import Database, Db
 from crm.events import Actor
+from crm.staff import Member, NewKey, NewMember, Role, Scope
+from crm.staff.passwords import Cost
+from tests.browser import Browser
 
 SYSTEM = Actor.system()
+PASSWORD = "a sentence that is easy"
+# The least Argon2 takes: what is tested is what is made of the answer, not the work.
+CHEAP = Cost(memory=8, passes=1, lanes=1)
 
 
 async def business(database: Database, **changes: Any) -> Business:
@@ -93,3 +100,39 @@ async def customer(db: Db, **changes: Any) -> customers.Customer:
     given: dict[str, Any] = {"address": f"nora-{uuid4().hex[:12]}@example.com", "name": "Nora"}
     new = customers.NewCustomer(**given | changes)
     return await customers.add(db, SYSTEM, new, source=customers.Source.api)
+
+
+async def received(db: Db, slug: str, text: str) -> imports.Import:
+    """Hand in a list that waits for a worker."""
+    purpose = await consent.purpose_by_slug(db, slug)
+    return await imports.receive(db, SYSTEM, purpose.id, "list.csv", text.encode())
+
+
+async def let_in_by_key(database: Database, business: Business, program: Browser) -> None:
+    """Give a program a key with every scope."""
+    new = NewKey(name="Shop", scopes=list(Scope), reason="to answer what was asked")
+    async with database.write(business.id) as db:
+        _, text = await staff.add_key(db, SYSTEM, new)
+    program.headers["authorization"] = f"Bearer {text}"
+
+
+async def let_in_as_owner(database: Database, business: Business, browser: Browser) -> Member:
+    """Sign an owner in by the form."""
+    address = f"owner-{uuid4().hex[:8]}@bakery.example"
+    kept = await staff.hashed(PASSWORD, cost=CHEAP)
+    new = NewMember(name="Olga Owner", address=address, role=Role.owner)
+    async with database.write(business.id) as db:
+        owner = await staff.invite(db, SYSTEM, new, kept)
+    form = {"address": address, "password": PASSWORD}
+    answer = await browser.post("/staff/sign-in", data=form)
+    assert answer.status_code == 303, answer.text
+    return owner
+
+
+async def let_in_as_customer(
+    database: Database, business: Business, customer: customers.Customer, browser: Browser
+) -> None:
+    """Sign a customer in, as pressing the button of the mail does."""
+    async with database.write(business.id) as db:
+        token = await access.open_session(db, customer.id)
+    browser.cookies.set(cookie_name(business, SESSION), token)

@@ -177,10 +177,13 @@ async def export(db: ReadDb, customer_id: UUID) -> Export:
     )
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
-    """Delete it, and return how many rows; before customers.forget, while the address is known."""
+async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -> int:
+    """Delete it all, and return how many rows.
+
+    Once customers.forget has emptied the row, the fingerprint that it returned is needed.
+    """
     return (
-        await db.run(sql.forget_signups, customer_id=customer_id)
+        await db.run(sql.forget_signups, customer_id=customer_id, address_hash=address_hash)
         + await db.run(sql.forget_link, customer_id=customer_id)
         + await db.run(sql.forget_sessions, customer_id=customer_id)
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from crm import access, consent, customers
@@ -55,8 +56,8 @@ async def post_stop(
     """
     try:
         pressed = (await read_form(request)).typed("stop")
-    except BadForm:
-        # The body proves nothing: the link does.
+    except (BadForm, HTTPException):
+        # Broken or too large: the body proves nothing, the link does.
         pressed = ""
     stop = _stop(request)
     if not pressed:

@@ -84,9 +84,7 @@ async def page(
 
 async def by_state(db: ReadDb) -> dict[State, int]:
     """Count campaigns in each state; a state in which there are none is left out."""
-    return {
-        row.state: row.campaigns for row in await db.many(sql.campaigns_by_state, StateCount)
-    }
+    return {row.state: row.campaigns for row in await db.many(sql.campaigns_by_state, StateCount)}
 
 
 async def change(

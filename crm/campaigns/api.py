@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from crm import campaigns
@@ -346,7 +346,7 @@ async def get_deliveries(
     looks: NamedDependency[Looks],
     *,
     id: FromPath[UUID],
-    state: FromQuery[DeliveryState],
+    wanted: Annotated[DeliveryState, QueryParameter(name="state")],
     limit: FromQuery[int | None] = None,
     after: FromQuery[str | None] = None,
 ) -> Response[list[DeliveryLine]]:
@@ -354,16 +354,16 @@ async def get_deliveries(
     _only(request, "state", "limit", "after")
     size = capped(limit)
     await campaigns.get(db, id)
-    cursors = Cursors(db.keys, db.business_id, f"deliveries/{id}/{state}")
+    cursors = Cursors(db.keys, db.business_id, f"deliveries/{id}/{wanted}")
     last = cursors.open(after, Last)
     rows = await campaigns.deliveries(
-        db, id, state, after=last.id if last else None, limit=size + 1
+        db, id, wanted, after=last.id if last else None, limit=size + 1
     )
     shown = cursors.cut(rows, size, lambda row: Last(row.customer_id))
     await looks.record([row.customer_id for row in shown.rows])
     lines = [line_of(row) for row in shown.rows]
     path = f"{_PATH}/{id}/deliveries"
-    return Response(lines, headers=link(path, shown.after, state=state.value, limit=size))
+    return Response(lines, headers=link(path, shown.after, state=wanted.value, limit=size))
 
 
 def _only(request: Request[Any, Any, Any], *known: str) -> None:

@@ -82,9 +82,7 @@ async def post_campaign(
 
 
 @post("/campaigns/check", guards=WRITE, status_code=200, request_max_body_size=_TEXT)
-async def post_check(
-    request: Request[Any, Any, Any], db: NamedDependency[Db]
-) -> Response[Any]:
+async def post_check(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
     """Say what is wrong with what is typed so far; nothing is kept."""
     new = await _read(db, await read_form(request))
     checked = await campaigns.check(db, new) if new else None

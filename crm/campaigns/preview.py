@@ -45,16 +45,14 @@ async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
     # Everybody has an address; all else may be missing.
     missing = message.missing({"address": _ADDRESS})
     empty = [
-        f'Whoever has no {name} reads nothing there. Say what to write instead: '
+        f"Whoever has no {name} reads nothing there. Say what to write instead: "
         f'{{{{ {name} | default("…") }}}}.'
         for name in missing
     ]
     return Checked((), (*message.warnings, *empty))
 
 
-async def preview(
-    db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None
-) -> Preview:
+async def preview(db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None) -> Preview:
     """Return what a customer would read, or somebody invented; the links of the footer are dead."""
     message = await compiled(db, await get(db, campaign_id))
     if customer_id is None:

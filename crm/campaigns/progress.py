@@ -72,9 +72,7 @@ def crossed(shown: Progress, earlier: Glance | None) -> bool:
     return shown.glance.settled * 10 // everybody != earlier.settled * 10 // everybody
 
 
-def _rate(
-    campaign: Campaign, handed: int, now: datetime, earlier: Glance | None
-) -> float | None:
+def _rate(campaign: Campaign, handed: int, now: datetime, earlier: Glance | None) -> float | None:
     if campaign.state is State.sending and earlier is not None:
         seconds = now.timestamp() - earlier.at
         if _SHORTEST <= seconds <= _LONGEST and handed >= earlier.handed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,19 +18,20 @@ from msgspec import Struct
 from crm.businesses import Business
 from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, values_of
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
+from crm.campaigns.pace import FLUSH_SECONDS, Pace
 from crm.campaigns.render import Compiled
+from crm.customers import NotAnAddress, parse
 from crm.db import Database, Db, Statements
 from crm.log import logger
 from crm.mail.mime import needs_smtputf8
-from crm.mail.outcome import Kind, Outcome
+from crm.mail.outcome import Kind, Outcome, Whose, refused_here
 from crm.mail.wire import Lanes, Parcel
 from crm.settings import Sending
 
 sql = Statements("campaigns")
 _log = logger(__name__)
 
-# Outcomes are written at least so often, and consent is never older than this at hand-over.
-FLUSH_SECONDS = 0.25
+# Consent is never older than this at hand-over.
 OLDEST_CLAIM = 1.0
 # After its time is over, a sender waits so long for answers, and then so long for the lanes to close.
 _LINGER = 15.0
@@ -75,6 +77,20 @@ class Issue(Struct, frozen=True):
     compiled: Compiled
     envelope: Envelope
 
+    def parcel(self, claimed: Claimed, attributes: Mapping[str, str]) -> Parcel:
+        """Write one customer's message; a ValueError where her address or a value forbids it."""
+        # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
+        address = parse(claimed.address).deliverable
+        values = values_of(claimed.name, claimed.address, attributes)
+        slots = self.envelope.slots(address, claimed.address_hash)
+        return Parcel(
+            claimed.customer_id,
+            self.business.sender_address,
+            address,
+            self.compiled.bytes_for(values, slots),
+            smtputf8=needs_smtputf8(address),
+        )
+
 
 class Result(Struct, frozen=True):
     """What became of one claimed delivery; no outcome means it was given back untried."""
@@ -108,7 +124,7 @@ class RangeSender:
         self._stirred = asyncio.Event()
         self._state = State.sending
         self._exhausted = False
-        self._pace = _Pace(settings)
+        self._pace = Pace(settings)
 
     async def run(self, until: float) -> None:
         """Send until the range is done, the campaign stops, or the loop's clock shows `until`.
@@ -332,15 +348,14 @@ class RangeSender:
         since = asyncio.get_running_loop().time()
         for each in claimed:
             self._attempts[each.customer_id] = each.attempt
-            merged = values_of(each.name, each.address, values.get(each.customer_id, {}))
-            slots = self._issue.envelope.slots(each.address, each.address_hash)
-            parcel = Parcel(
-                each.customer_id,
-                self._issue.business.sender_address,
-                each.address,
-                self._issue.compiled.bytes_for(merged, slots),
-                smtputf8=needs_smtputf8(each.address),
-            )
+            try:
+                parcel = self._issue.parcel(each, values.get(each.customer_id, {}))
+            except (ValueError, NotAnAddress):
+                # One customer's address or value cannot be written: theirs fails, nobody else's.
+                unwritable = refused_here("unwritable", Whose.ours)
+                self._results.append(Result(each.customer_id, each.attempt, unwritable))
+                del self._attempts[each.customer_id]
+                continue
             self._queue.append(_Queued(parcel, since))
 
     def _give_back_stale(self) -> None:
@@ -369,43 +384,3 @@ class _Row(Struct, frozen=True):
     reply: str | None
     untried: int
     due_at: datetime | None
-
-
-class _Pace:
-    """How much to claim: what goes in a quarter of a second, so that a claim is never old."""
-
-    def __init__(self, settings: Sending) -> None:
-        self._limit = settings.batch
-        self._rate = settings.rate
-        self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
-        self._taken = 0
-        self._counted = 0
-        self._since = self._began
-        self._measured = float(settings.batch) / FLUSH_SECONDS
-
-    @property
-    def batch(self) -> int:
-        """The size of a micro-batch at the present rate."""
-        rate = min(self._measured, self._rate or self._measured)
-        return int(min(max(rate * FLUSH_SECONDS, 1), self._limit))
-
-    def may_go(self) -> bool:
-        """Say whether another message keeps to the configured rate, and count it if so."""
-        if self._rate and self._taken >= (self._clock() - self._began) * self._rate + 1:
-            return False
-        self._taken += 1
-        return True
-
-    def count(self) -> None:
-        """Count an outcome; the rate is measured over whole quarters of a second."""
-        self._counted += 1
-        now = self._clock()
-        if now - self._since >= FLUSH_SECONDS:
-            rate = self._counted / (now - self._since)
-            self._measured = max((self._measured + rate) / 2, rate)
-            self._counted, self._since = 0, now
-
-    def nap(self, queued: int) -> float:
-        """How long to wait at most before looking again."""
-        return min(1 / self._rate, FLUSH_SECONDS) if self._rate and queued else FLUSH_SECONDS

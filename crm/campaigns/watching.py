@@ -64,13 +64,13 @@ async def get_account(
     at: FromQuery[float] = 0.0,
     handed: FromQuery[int] = 0,
     settled: FromQuery[int] = 0,
-    state: FromQuery[str] = "",
+    doing: FromQuery[str] = "",
 ) -> Response[Any]:
     """Answer the page that follows: the table anew, or the whole page when the state changed."""
     campaign = await campaigns.get(db, id)
-    earlier = Glance(at, handed, settled, state)
+    earlier = Glance(at, handed, settled, doing)
     shown = progress(campaign, await campaigns.counts(db, id), db.now, earlier)
-    changed = campaign.state.value != state or not shown.running
+    changed = campaign.state.value != doing or not shown.running
     return page(
         "campaigns/pages/account.html",
         headers={"hx-refresh": "true"} if changed else None,
@@ -109,20 +109,20 @@ async def post_cancellation(
     return await told(id, doing, "Cancelled. Whoever still waited is left out.")
 
 
-@get("/campaigns/{id:uuid}/deliveries/{state:str}", guards=CUSTOMERS)
+@get("/campaigns/{id:uuid}/deliveries/{kind:str}", guards=CUSTOMERS)
 async def get_deliveries(
     db: NamedDependency[ReadDb],
     who: NamedDependency[Member],
     looks: NamedDependency[Looks],
     *,
     id: FromPath[UUID],
-    state: FromPath[str],
+    kind: FromPath[str],
     after: FromQuery[UUID | None] = None,
 ) -> Response[Any]:
     """List the customers in one state with what the relay said; each can see that it was read."""
-    if state not in list(DeliveryState):
+    if kind not in list(DeliveryState):
         raise NotFound
-    wanted = DeliveryState(state)
+    wanted = DeliveryState(kind)
     campaign = await campaigns.get(db, id)
     rows = await campaigns.deliveries(db, id, wanted, after=after, limit=_SHOWN + 1)
     shown = rows[:_SHOWN]

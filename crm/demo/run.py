@@ -38,6 +38,8 @@ def command(
 
 async def _demo(wishes: Wishes, *, leave: bool, as_json: bool) -> int:
     console = Console(stderr=as_json)
+    stopped = False
+    accounts: Accounts | None = None
     try:
         async with staged() as stage:
             with _bars(console) as bar:
@@ -50,8 +52,8 @@ async def _demo(wishes: Wishes, *, leave: bool, as_json: bool) -> int:
     except* Unexpected as group:
         for wrong in group.exceptions:
             console.print(f"[red]The demo stopped:[/] {wrong}", highlight=False)
-        return _FAILED
-    return _FAILED if accounts.problems() else 0
+        stopped = True
+    return _FAILED if stopped or accounts is None or accounts.problems() else 0
 
 
 def _bars(console: Console) -> Progress:

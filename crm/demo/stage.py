@@ -86,6 +86,7 @@ async def staged() -> AsyncIterator[Stage]:
 def _environ(smtp_port: int) -> dict[str, str]:
     given = {name: value for name, value in os.environ.items() if name.startswith("CRM_")}
     given |= {
+        "CRM_LOG_LEVEL": "warning",
         "CRM_SMTP__HOST": "127.0.0.1",
         "CRM_SMTP__PORT": str(smtp_port),
         "CRM_WEB__HOST": "127.0.0.1",

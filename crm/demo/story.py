@@ -36,6 +36,8 @@ _TEXT = (
 _OWNER = "owner@corner-bakery.example"
 _SIGN_UPS = ("ada@example.org", "noor@example.org", "wim@example.org")
 _CONFIRMED = 2
+_PRESSES = 10
+_AGAIN = 422
 # The campaign to watch lasts at least so long, whatever the machine can do.
 _LASTS = 5.5
 _SEED = 20260604
@@ -118,7 +120,7 @@ async def _found(stage: Stage) -> Cast:
             ),
         )
         await staff.add_first_owner(db, "Alice Moreau", _OWNER, password)
-        key = await staff.add_key(
+        _, key = await staff.add_key(
             db,
             _SYSTEM,
             staff.NewKey(
@@ -127,7 +129,7 @@ async def _found(stage: Stage) -> Cast:
                 reason="to show you your orders in the shop",
             ),
         )
-    return Cast(business, purpose, notice, password, key.text)
+    return Cast(business, purpose, notice, password, key)
 
 
 async def _files(stage: Stage, wishes: Wishes) -> Sequence[Path]:
@@ -144,9 +146,9 @@ async def _import(stage: Stage, cast: Cast, file: Path, bar: Progress) -> None:
         stage.database,
         cast.business.id,
         _SYSTEM,
-        cast.purpose.id,
+        cast.purpose.slug,
         file,
-        lambda rows: bar.update(task, completed=rows),
+        watch=lambda seen: bar.update(task, completed=seen.rows_read),
     )
     total = done.added + done.changed + done.unchanged + done.rejected
     bar.update(task, completed=total, total=total)
@@ -156,10 +158,7 @@ async def _sign_ups(stage: Stage, cast: Cast, bar: Progress) -> None:
     """Three people use the form; two of them confirm from the mail they were sent."""
     task = bar.add_task("Sign-ups by the form", total=len(_SIGN_UPS) + _CONFIRMED)
     for address in _SIGN_UPS:
-        page = expect(await browser.get(f"{stage.origin}/sign-up"), 200)
-        form = Form(page.body)
-        fields = form.hidden | {"email": address, "name": "", "purpose": cast.purpose.slug}
-        expect(await browser.post(stage.origin + form.action, fields), 200, 303)
+        await _sign_up(stage, {"email": address, "name": "", "purpose": cast.purpose.slug})
         bar.advance(task)
     for address in _SIGN_UPS[:_CONFIRMED]:
         letter = await stage.mailbox.wait_for(address)
@@ -167,6 +166,18 @@ async def _sign_ups(stage: Stage, cast: Cast, bar: Progress) -> None:
         form = Form(page.body)
         expect(await browser.post(stage.origin + form.action, form.hidden), 200, 303)
         bar.advance(task)
+
+
+async def _sign_up(stage: Stage, typed: dict[str, str]) -> None:
+    """Fill in the form; who is faster than a person reads is asked to press the button again."""
+    page = expect(await browser.get(f"{stage.origin}/sign-up"), 200)
+    for _ in range(_PRESSES):
+        form = Form(page.body)
+        page = await browser.post(stage.origin + form.action, form.hidden | typed)
+        if page.status != _AGAIN:
+            break
+        await asyncio.sleep(1)
+    expect(page, 200, 303)
 
 
 async def _send_earlier(stage: Stage, cast: Cast, bar: Progress) -> None:

@@ -22,7 +22,13 @@ class After(Struct, frozen=True):
 
 
 # A scope by name: the guard of the router asks for it, this domain lies below the one of keys.
-@get("/events", opt={"scope": "events:read"})
+@get(
+    "/events",
+    opt={"scope": "events:read"},
+    tags=["Events"],
+    summary="Page through what happened",
+    description="The newest first: who did what, when, and to whom. The Link header leads on.",
+)
 async def get_events(
     db: NamedDependency[ReadDb],
     limit: FromQuery[int | None] = None,

@@ -58,6 +58,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     guards=[needs("imports:write")],
     request_max_body_size=_BODY,
     status_code=202,
+    opt={"body": "text/csv"},
     tags=["Imports"],
     summary="Import a list of customers",
     description="The body is the file: CSV as Mailchimp, listmonk and others export it. It is read "

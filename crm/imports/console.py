@@ -1,4 +1,4 @@
-"""Imports for staff: choose a file and a purpose, watch it being worked through, read the report."""
+"""Imports for staff: choose file and purpose, watch it being worked through, read the report."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from crm import consent, imports
 from crm.businesses import Business
-from crm.consent import EvidenceKind, Notice
+from crm.consent import EvidenceKind, NoNotice, Notice
 from crm.db import Database, Db, ReadDb
 from crm.errors import Refused
-from crm.imports import Import, Place, SameFile, State
+from crm.imports import Import, Place, PurposeRetired, State
 from crm.settings import Settings
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -106,8 +106,8 @@ async def post_import(
             purpose = await consent.purpose_by_slug(db, slug)
             received = await imports.receive(db, who.actor, purpose.id, file.filename, content)
             return redirect(f"{_PATH}/{received.id}")
-        except SameFile as refusal:
-            form.wrong("file", refusal.message)
+        except (NoNotice, PurposeRetired) as refusal:
+            form.wrong("purpose", refusal.message)
         except Refused as refusal:
             form.wrong("file", refusal.message)
     return await _list(db, business, form)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from crm import businesses, events
+from crm import businesses, customers, events
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
@@ -50,11 +50,13 @@ async def post_letter(db: Db, letter: Letter) -> None:
         raise TooManyLetters(retry_after=3600)
     business = await businesses.get(db)
     message_id = time_ordered()
+    # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
+    address = customers.parse(letter.address).deliverable
     content = mime.compose(
         mime.ServiceMessage(
             sender_name=business.sender_name,
             sender_address=business.sender_address,
-            to=letter.address,
+            to=address,
             subject=letter.subject,
             text=letter.text,
             html=letter.html,
@@ -70,7 +72,7 @@ async def post_letter(db: Db, letter: Letter) -> None:
         passes=PASSES[letter.kind],
         customer_id=letter.customer_id,
         address_hash=letter.address_hash,
-        address=letter.address,
+        address=address,
         content=content,
     )
     db.wake("mail.deliver", str(db.business_id))

@@ -20,7 +20,13 @@ class ThisKey(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-@get("/key", sync_to_thread=False)
+@get(
+    "/key",
+    sync_to_thread=False,
+    tags=["Keys"],
+    summary="Read which key this is",
+    description="Its scopes and its declared reason. Needs no scope, so it serves as a first try.",
+)
 def get_key(caller: NamedDependency[Caller]) -> ThisKey:
     """Say which key this is and what it may do; needs no scope, so it serves as a first try."""
     return ThisKey(

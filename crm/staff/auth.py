@@ -15,6 +15,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
 
 from crm import events
 from crm.businesses import Business
@@ -75,14 +76,18 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
         _check_scope(connection, Scope(handler.opt["scope"]))
 
 
+class _Needs(Struct, frozen=True):
+    """A guard that the API's document can ask which scope it wants."""
+
+    scope: Scope
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        _check_scope(connection, self.scope)
+
+
 def needs(scope: Scope | str) -> Guard:
     """Guard a handler of the API: refuse a key without this scope, naming it."""
-    scope = Scope(scope)
-
-    async def has_scope(connection: Connection, _: BaseRouteHandler) -> None:
-        _check_scope(connection, scope)
-
-    return has_scope
+    return _Needs(Scope(scope))
 
 
 async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -27,6 +27,9 @@ CREATE INDEX event_of_customer ON crm.event (business_id, customer_id, event_id)
 CREATE TRIGGER event_append_only BEFORE UPDATE OR DELETE ON crm.event
   FOR EACH ROW EXECUTE FUNCTION crm.append_only();
 
+CREATE TRIGGER event_never_emptied BEFORE TRUNCATE ON crm.event
+  FOR EACH STATEMENT EXECUTE FUNCTION crm.append_only();
+
 GRANT SELECT, INSERT ON crm.event TO crm_app;
 
 GRANT SELECT, DELETE ON crm.event TO crm_eraser;

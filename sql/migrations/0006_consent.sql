@@ -51,6 +51,9 @@ SELECT crm.keep_apart('crm.notice');
 CREATE TRIGGER notice_append_only BEFORE UPDATE OR DELETE ON crm.notice
   FOR EACH ROW EXECUTE FUNCTION crm.append_only();
 
+CREATE TRIGGER notice_never_emptied BEFORE TRUNCATE ON crm.notice
+  FOR EACH STATEMENT EXECUTE FUNCTION crm.append_only();
+
 GRANT SELECT, INSERT ON crm.notice TO crm_app;
 
 -- The permanent stub of an event: nobody's data, kept for ever. The commitment is
@@ -68,6 +71,9 @@ SELECT crm.keep_apart('crm.consent_event');
 
 CREATE TRIGGER consent_event_append_only BEFORE UPDATE OR DELETE ON crm.consent_event
   FOR EACH ROW EXECUTE FUNCTION crm.append_only();
+
+CREATE TRIGGER consent_event_never_emptied BEFORE TRUNCATE ON crm.consent_event
+  FOR EACH STATEMENT EXECUTE FUNCTION crm.append_only();
 
 GRANT SELECT, INSERT ON crm.consent_event TO crm_app;
 
@@ -108,8 +114,11 @@ CREATE TABLE crm.consent_record (
     status NOT IN ('given', 'renewed') OR notice_id IS NOT NULL),
   -- Promise 7: staff, keys and imports name the evidence they rely on.
   CONSTRAINT consent_record_foreign_evidence CHECK (
-    status NOT IN ('given', 'renewed') OR method IN ('double_opt_in', 'portal', 'web_form')
-    OR (method IN ('staff', 'import', 'api') AND evidence ? 'kind'))
+    status NOT IN ('given', 'renewed') OR method IN ('double_opt_in', 'portal')
+    OR (method IN ('staff', 'import', 'api') AND evidence ? 'kind')),
+  CONSTRAINT consent_record_own_word CHECK (
+    status NOT IN ('given', 'renewed') OR method NOT IN ('double_opt_in', 'portal')
+    OR actor_kind = 'customer')
 );
 
 SELECT crm.place('crm.consent_record');
@@ -120,6 +129,9 @@ CREATE INDEX consent_record_of_customer ON crm.consent_record (business_id, cust
 
 CREATE TRIGGER consent_record_append_only BEFORE UPDATE OR DELETE ON crm.consent_record
   FOR EACH ROW EXECUTE FUNCTION crm.append_only();
+
+CREATE TRIGGER consent_record_never_emptied BEFORE TRUNCATE ON crm.consent_record
+  FOR EACH STATEMENT EXECUTE FUNCTION crm.append_only();
 
 GRANT SELECT, INSERT ON crm.consent_record TO crm_app;
 
@@ -157,7 +169,7 @@ CREATE FUNCTION crm.keep_opt_out() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
   IF OLD.status IN ('withdrawn', 'refused', 'expired', 'invalidated')
-     AND NEW.status IN ('given', 'renewed', 'unknown')
+     AND NEW.status NOT IN ('withdrawn', 'refused', 'expired', 'invalidated')
      AND NEW.method NOT IN ('double_opt_in', 'portal') THEN
     RAISE EXCEPTION 'only the customer can consent again after %', OLD.status
       USING ERRCODE = 'insufficient_privilege';
@@ -173,11 +185,10 @@ GRANT SELECT, INSERT, UPDATE ON crm.consent TO crm_app;
 
 GRANT SELECT, DELETE ON crm.consent TO crm_eraser;
 
--- What may be done now; the one definition of a warrant in SQL.
+-- The current states, for domains above that look before they write.
 CREATE VIEW crm.consent_now WITH (security_invoker = true) AS
 SELECT s.business_id, s.customer_id, s.purpose_id, s.status, s.method, s.event_id, s.notice_id,
-       s.at, s.valid_until,
-       s.status IN ('given', 'renewed') AS authorises
+       s.at, s.valid_until
   FROM crm.consent s;
 
 GRANT SELECT ON crm.consent_now TO crm_app;

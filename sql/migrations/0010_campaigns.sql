@@ -151,9 +151,9 @@ LANGUAGE sql IMMUTABLE AS $$
     WHEN _status = 'withdrawn' THEN 'withdrawn'
     WHEN _status = 'refused' THEN 'refused'
     WHEN _status = 'expired' OR _valid_until <= _now THEN 'expired'
-    WHEN _status IS NULL OR _status NOT IN ('given', 'renewed') THEN 'no_consent'
     WHEN _restricted_at IS NOT NULL THEN 'frozen'
     WHEN _suppressed IS NOT NULL THEN 'suppressed'
+    WHEN _status IS NULL OR _status NOT IN ('given', 'renewed') THEN 'no_consent'
   END
 $$;
 

@@ -15,7 +15,7 @@ from crm.access.form import Shown, seal
 from crm.access.model import Choice, NewSignup
 from crm.businesses import Business
 from crm.customers import Customer
-from crm.db import Database, Db, ReadDb, Statement
+from crm.db import Database, Db, Statement
 from crm.mail import Scope, Why
 from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, SignUp
@@ -362,5 +362,15 @@ async def test_what_a_customer_has_waiting_is_exported_and_forgotten(
         found = await access.export(db, nora.id)
         assert [each.address for each in found.signups] == ["nora@example.com"]
         assert await access.forget(db, nora.id) == 1
-        assert isinstance(db, ReadDb)
     assert await rows.count("signup") == 0
+
+
+async def test_it_is_forgotten_too_when_the_customer_is_empty_already(
+    sign_up: SignUp, nora: Customer, database: Database, business: Business, rows: Rows
+) -> None:
+    await sign_up.post("nora@example.com", "offers")
+
+    async with database.write(business.id) as db:
+        erased = await customers.forget(db, nora.id)
+        assert await access.forget(db, nora.id) == 0
+        assert await access.forget(db, nora.id, erased.address_hash) == 1

@@ -232,7 +232,7 @@ async def _append(
         evidence={},
         salt=bytes(32),
         canonical=b"{}",
-        actor_kind="system",
+        actor_kind="customer" if method is Method.portal else "system",
         actor_id=None,
     )
 
@@ -300,3 +300,12 @@ async def test_the_export_holds_every_word(
     assert taken.notices == [notice]
     assert [each.id for each in taken.purposes] == [notice.purpose_id]
     assert EvidenceKind.signed_form in taken.notices[0].accepts
+
+
+async def test_the_database_refuses_the_customers_word_from_others(
+    database: Database, business: Business, customer: UUID, notice: Notice
+) -> None:
+    """A mailbox or portal speaks for the customer only when she is the actor (promise 7)."""
+    with pytest.raises(asyncpg.CheckViolationError, match="own_word"):
+        async with database.write(business.id) as db:
+            await _append(db, customer, notice.purpose_id, Method.double_opt_in, notice.id)

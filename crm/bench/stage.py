@@ -1,0 +1,180 @@
+"""The stage of the measurements: servers in a directory of their own, a business, its audience."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+from msgspec import Struct
+
+from crm import businesses, consent, customers
+from crm.businesses import Business, NewBusiness
+from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose
+from crm.db import Database, open_database
+from crm.embedded import clear, default_directory
+from crm.events import Actor
+from crm.ids import opaque
+from crm.installation import Installation, installation
+from crm.wakes import Waker, open_pool
+
+SYSTEM = Actor.system()
+CONNECTIONS = 10
+BATCH = 50
+# What is measured is the service as it comes, whatever this shell has set.
+_SETTINGS = {
+    "CRM_LOG_LEVEL": "error",
+    "CRM_SENDING__CONNECTIONS": str(CONNECTIONS),
+    "CRM_SENDING__BATCH": str(BATCH),
+}
+_AT_ONCE = 5_000
+
+
+class Cast(Struct, frozen=True):
+    """A business with a newsletter that accepts a former double opt-in."""
+
+    business: Business
+    purpose: Purpose
+    notice: Notice
+
+
+class Stage(Struct, frozen=True):
+    """Running servers; `database` wakes workers, `quiet` wakes nobody."""
+
+    here: Installation
+    directory: Path
+    database: Database
+    quiet: Database
+
+    def environ(self, **changes: str | int) -> dict[str, str]:
+        """Return the variables for a process of ours, with these settings changed."""
+        return self.here.environ | {f"CRM_{name}": str(value) for name, value in changes.items()}
+
+    async def settle(self) -> None:
+        """Write out what earlier runs left behind, so that no run pays for another's."""
+        conn = await asyncpg.connect(self.here.settings.migrate_database_url)
+        try:
+            for table in await conn.fetch(_OWN_TABLES):
+                await conn.execute(f"VACUUM ANALYZE crm.{table['name']}")
+        finally:
+            await conn.close()
+
+
+_OWN_TABLES = """
+SELECT quote_ident(c.relname) AS name
+  FROM pg_class c
+ WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'r' AND c.relowner = current_user::regrole
+"""
+
+
+@asynccontextmanager
+async def staged(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
+    """Empty the directory, start the servers, stop them at the end; configured ones are left alone."""
+    place = default_directory(environ) / "bench"
+    if not place.parent.exists():
+        place.parent.mkdir(parents=True)
+        place.parent.chmod(0o711)  # the servers run as another user when we are root
+    await clear(place)
+    async with installation(_SETTINGS, directory=place) as here:
+        keys, url = here.settings.keys(), here.settings.database_url
+        pool = await open_pool(here.settings.redis_url)
+        try:
+            async with (
+                open_database(url, keys, wake=Waker(pool), size=4) as database,
+                open_database(url, keys, size=4) as quiet,
+            ):
+                yield Stage(here, place, database, quiet)
+        finally:
+            await pool.aclose()
+
+
+async def found(database: Database) -> Cast:
+    """Add a business that nothing was measured with yet."""
+    business_id = opaque()
+    async with database.write(business_id) as db:
+        business = await businesses.add(db, _business())
+        new = NewPurpose(slug="letter", name="The Corner Letter", description="What we bake.")
+        purpose = await consent.add_purpose(db, SYSTEM, new)
+        notice = await consent.publish_notice(
+            db,
+            SYSTEM,
+            purpose.id,
+            NewNotice(
+                locale="en",
+                text="Yes, send me The Corner Letter by e-mail. I can stop at any time.",
+                control_label="Send me The Corner Letter",
+                accepts=[EvidenceKind.former_double_opt_in],
+            ),
+        )
+    return Cast(business, purpose, notice)
+
+
+def _business() -> NewBusiness:
+    return NewBusiness(
+        name="Corner Bakery",
+        legal_name="Corner Bakery Ltd",
+        postal_address="4 Mill Lane, Exampleton EX1 2AB",
+        sender_name="Corner Bakery",
+        sender_address="letter@corner-bakery.example",
+        privacy_contact="privacy@corner-bakery.example",
+        origin=f"http://{uuid4().hex}.example",
+    )
+
+
+async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
+    """Add so many customers who consented at a former tool, by the bulk actions of an import."""
+    ids: list[UUID] = []
+    for begin in range(0, count, _AT_ONCE):
+        async with database.write(cast.business.id) as db:
+            arrivals = [
+                customers.Arrival(
+                    address=customers.parse(f"reader{number}@example.com"),
+                    name=f"Reader {number}",
+                )
+                for number in range(begin, min(begin + _AT_ONCE, count))
+            ]
+            added = await customers.add_many(db, arrivals, source=customers.Source.imported)
+            new = [known.id for known in added.values()]
+            await consent.append_many(
+                db, SYSTEM, [_given(cast, customer_id, db.now) for customer_id in new]
+            )
+            ids += new
+    return ids
+
+
+def _given(cast: Cast, customer_id: UUID, now: datetime) -> NewEvent:
+    return NewEvent(
+        customer_id=customer_id,
+        purpose_id=cast.purpose.id,
+        notice_id=cast.notice.id,
+        status=consent.Status.given,
+        method=consent.Method.imported,
+        at=now,
+        evidence={"kind": EvidenceKind.former_double_opt_in.value},
+    )
+
+
+def free_port() -> int:
+    """Find a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def cpu_seconds(pid: int) -> float:
+    """Read how much processor time a process has used so far (proc(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_rss_mb(pid: int) -> float:
+    """Read the most memory a process ever held, from the kernel's own account of it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024

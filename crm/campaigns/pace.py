@@ -1,0 +1,51 @@
+"""How much of a campaign to claim at once, and how fast to let it go."""
+
+from __future__ import annotations
+
+import asyncio
+
+from crm.settings import Sending
+
+# Outcomes are written at least so often, and no more is claimed than goes in this time.
+FLUSH_SECONDS = 0.25
+
+
+class Pace:
+    """How much to claim: what goes in a quarter of a second, so that a claim is never old."""
+
+    def __init__(self, settings: Sending) -> None:
+        """Begin now, at the size of a full batch."""
+        self._limit = settings.batch
+        self._rate = settings.rate
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._taken = 0
+        self._counted = 0
+        self._since = self._began
+        self._measured = float(settings.batch) / FLUSH_SECONDS
+
+    @property
+    def batch(self) -> int:
+        """The size of a micro-batch at the present rate."""
+        rate = min(self._measured, self._rate or self._measured)
+        return int(min(max(rate * FLUSH_SECONDS, 1), self._limit))
+
+    def may_go(self) -> bool:
+        """Say whether another message keeps to the configured rate, and count it if so."""
+        if self._rate and self._taken >= (self._clock() - self._began) * self._rate + 1:
+            return False
+        self._taken += 1
+        return True
+
+    def count(self) -> None:
+        """Count an outcome; the rate is measured over whole quarters of a second."""
+        self._counted += 1
+        now = self._clock()
+        if now - self._since >= FLUSH_SECONDS:
+            rate = self._counted / (now - self._since)
+            self._measured = max((self._measured + rate) / 2, rate)
+            self._counted, self._since = 0, now
+
+    def nap(self, queued: int) -> float:
+        """How long to wait at most before looking again."""
+        return min(1 / self._rate, FLUSH_SECONDS) if self._rate and queued else FLUSH_SECONDS

@@ -1,0 +1,263 @@
+"""The OpenAPI document: what Litestar derives from the handlers, and what it does not see.
+
+Litestar leaves out scopes, refusals, the headers that a handler reads, and that unknown fields
+are refused. All of that is added here, from the code itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Components, SecurityScheme
+from msgspec import Struct
+
+from crm.web.etag import expected
+from crm.web.idempotency import once
+from crm.web.paging import DEFAULT_LIMIT, MAX_LIMIT
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+METHODS = ("get", "post", "put", "patch", "delete")
+
+SECURITY = Components(
+    security_schemes={
+        "key": SecurityScheme(
+            type="http",
+            scheme="bearer",
+            description="An API key, made in the console. It names its business, its scopes, and "
+            "the reason why it looks at customers; they can read that reason.",
+        )
+    }
+)
+
+_DETAILS = {
+    "type": "object",
+    "title": "ProblemDetails",
+    "description": "What is wrong and what to do (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "instance", "code"],
+    "properties": {
+        "type": {"type": "string", "description": "A page that explains the code."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, in a sentence."},
+        "instance": {"type": "string"},
+        "code": {"type": "string", "description": "The stable name for programs."},
+        "reference": {"type": "string", "description": "What to tell us after a fault of ours."},
+        "errors": {
+            "type": "array",
+            "description": "Every value that is wrong, with a pointer into the body (RFC 6901).",
+            "items": {
+                "type": "object",
+                "required": ["detail", "pointer"],
+                "properties": {"detail": {"type": "string"}, "pointer": {"type": "string"}},
+            },
+        },
+    },
+}
+# What may come as an answer to any operation, in words that help more than the status's own.
+_REFUSALS: dict[str, str] = {
+    "400": "The request could not be read: its syntax, its encoding, or a header that is missing.",
+    "401": "No key, or one that is unknown or revoked.",
+    "403": "The key lacks the scope.",
+    "404": "There is no such thing, or not for you: the two read the same.",
+    "409": "The present state does not allow it; `code` says what stands in the way.",
+    "412": "Somebody changed it since you read it.",
+    "413": "The body is larger than this operation takes.",
+    "415": "The body is in a Content-Type that this operation does not read.",
+    "422": "The values do not make sense; `errors` points to each.",
+    "428": "If-Match is missing.",
+    "429": "Too often; Retry-After says when to try again.",
+}
+_ALWAYS = ("401", "403", "404", "409", "422", "429")
+_WITH_BODY = ("400", "413", "415")
+_PARAMETERS = {
+    "limit": f"At most so many rows; {DEFAULT_LIMIT} if not given, never more than {MAX_LIMIT}.",
+    "after": "Where to go on: the cursor in the Link header of the page before.",
+}
+_NULL = {"type": "null"}
+
+
+def operation_id(handler: HTTPRouteHandler, _method: Any, _path: Any) -> str:
+    """Name an operation as its handler is named: the names are those of a Python client."""
+    return handler.handler_name
+
+
+def document(app: Litestar) -> dict[str, Any]:
+    """Complete the document of `app`: OpenAPI 3.1 with refusals, scopes and closed schemas."""
+    found: dict[str, Any] = copy.deepcopy(app.openapi_schema.to_schema())
+    handlers = {(path, method): handler for path, method, handler in _handlers(app)}
+    for path, method, operation in operations(found):
+        _complete(operation, handlers[path, method])
+    parts = found["components"]
+    _close(parts["schemas"])
+    parts["schemas"]["ProblemDetails"] = _DETAILS
+    parts["responses"] = {
+        f"Refused{status}": _refusal(status, words) for status, words in _REFUSALS.items()
+    }
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Walk the operations of a document: path, method, operation."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference into the components; of `T or null` take T."""
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    choices = [each for each in schema.get("oneOf", ()) if each != _NULL]
+    if len(choices) == 1:
+        rest = {key: value for key, value in schema.items() if key != "oneOf"}
+        return {**rest, **resolved(document, choices[0])}
+    return schema
+
+
+def sample(document: dict[str, Any], schema: dict[str, Any], name: str = "") -> Any:
+    """Make a value that fits a schema: its example, or the plainest; of fields, the required."""
+    schema = resolved(document, schema)
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    if "const" in schema:
+        return schema["const"]
+    if "oneOf" in schema:
+        return sample(document, schema["oneOf"][0], name)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next(each for each in kind if each != "null")
+    if kind == "object":
+        wanted = schema.get("required", ())
+        fields = schema.get("properties", {})
+        return {each: sample(document, fields[each], each) for each in wanted}
+    if kind == "array":
+        least = schema.get("minItems", 0)
+        return [sample(document, schema.get("items", {}), name) for _ in range(least)]
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 1)
+    return True if kind == "boolean" else _text(schema, name)
+
+
+def _text(schema: dict[str, Any], name: str) -> str:
+    formats = {
+        "uuid": f"{name.upper().removesuffix('_ID') or 'SOME'}_ID",
+        "date-time": "2030-01-01T09:00:00Z",
+        "date": "2030-01-01",
+        "duration": "P2Y",
+    }
+    found = formats.get(schema.get("format", ""), name.replace("_", " ") or "text")
+    return str(found.ljust(schema.get("minLength", 0), "x"))
+
+
+def _handlers(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            for method in handler.http_methods:
+                yield route.path_format, str(method).lower(), handler
+
+
+def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    operation.pop("deprecated", None)
+    _describe_parameters(operation, handler)
+    if "body" in handler.opt:
+        content = {handler.opt["body"]: {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
+    scope = scope_of(handler)
+    # A role name beside a key is OpenAPI 3.1's own way to say what the key needs (§4.8.30).
+    operation["security"] = [{"key": [scope] if scope else []}]
+    _answers(operation, handler)
+
+
+def scope_of(handler: HTTPRouteHandler) -> str:
+    """Read which scope the guards of a handler ask for; empty for none."""
+    asked = [getattr(guard, "scope", "") for guard in handler.guards or ()]
+    return str(next(filter(None, asked), handler.opt.get("scope", "")))
+
+
+def _reads(handler: HTTPRouteHandler, function: Any) -> bool:
+    return function.__name__ in handler.fn.__code__.co_names
+
+
+def _describe_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    parameters = operation.setdefault("parameters", [])
+    for each in parameters:
+        for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
+            each.pop(noise, None)
+        if each["name"] in _PARAMETERS:
+            each["description"] = _PARAMETERS[each["name"]]
+    if _reads(handler, once):
+        needed = "Idempotency-Key is required" in operation.get("description", "")
+        words = "A name of your choice for this request; a repetition within 24 hours is answered."
+        parameters.append(_header("Idempotency-Key", words, required=needed))
+    if _reads(handler, expected):
+        words = "The ETag that you read, or * for any."
+        parameters.append(_header("If-Match", words, required=True))
+    if not parameters:
+        del operation["parameters"]
+
+
+def _header(name: str, words: str, *, required: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": required,
+        "description": words,
+        "schema": {"type": "string"},
+    }
+
+
+def _answers(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    answers = {
+        status: answer for status, answer in operation["responses"].items() if status[0] == "2"
+    }
+    for status, answer in answers.items():
+        if answer["description"].startswith(HTTPStatus(int(status)).description or "\0"):
+            answer["description"] = HTTPStatus(int(status)).phrase
+        if not answer.get("headers", True):
+            del answer["headers"]
+    statuses = {*_ALWAYS}
+    if "requestBody" in operation:
+        statuses.update(_WITH_BODY)
+    if _reads(handler, once):
+        statuses.add("400")
+    if _reads(handler, expected):
+        statuses.update(("412", "428"))
+    for status in sorted(statuses):
+        answers[status] = {"$ref": f"#/components/responses/Refused{status}"}
+    operation["responses"] = answers
+
+
+def _refusal(status: str, words: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": words, "content": {PROBLEM: {"schema": schema}}}
+
+
+def _close(schemas: dict[str, Any]) -> None:
+    """Say of each schema what its Struct says: what it is, and whether unknown fields pass."""
+    structs: dict[frozenset[str], list[type[Struct]]] = {}
+    for struct in _structs(Struct):
+        structs.setdefault(frozenset(struct.__struct_encode_fields__), []).append(struct)
+    for name, schema in schemas.items():
+        alike = structs.get(frozenset(schema.get("properties", ())), [])
+        meant = [each for each in alike if re.search(rf"(^|[._]){each.__name__}_?$", name)]
+        if not meant:
+            continue
+        if all(each.__struct_config__.forbid_unknown_fields for each in meant):
+            schema["additionalProperties"] = False
+        if len(meant) == 1 and meant[0].__doc__:
+            schema.setdefault("description", meant[0].__doc__.strip().split("\n")[0])
+
+
+def _structs(parent: type[Struct]) -> Iterator[type[Struct]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _structs(child)

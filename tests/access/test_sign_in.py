@@ -1,0 +1,377 @@
+"""Signing in: a mailed way in, good once, soon, and in the browser that asked or with its code."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+
+from crm import access, customers
+from crm.access import actions
+from crm.access.credentials import session_secret
+from crm.access.model import ABSOLUTE, IDLE, LinkOver
+from crm.businesses import Business
+from crm.customers import Customer
+from crm.db import Database
+from crm.web.csrf import csrf_token
+from tests import make
+from tests.access.conftest import Asking, Clock, Inbox, Rows, browser, consented
+from tests.access.test_sign_up import Counting
+
+
+async def _asked(web: httpx2.AsyncClient, inbox: Inbox) -> Any:
+    answer = await web.post("/sign-in", data={"address": "nora@example.com"})
+    assert answer.status_code == 200
+    return await inbox.newest()
+
+
+async def _signed_in(web: httpx2.AsyncClient, inbox: Inbox) -> None:
+    entered = await web.post((await _asked(web, inbox)).link)
+    assert entered.status_code == 303
+
+
+async def test_it_works(web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, rows: Rows) -> None:
+    sent = await _asked(web, inbox)
+    page = await web.get(sent.link)
+    entered = await web.post(sent.link)
+    me = await web.get("/me")
+
+    assert page.text.count("<button") == 1
+    assert (sent.kind, sent.to) == ("sign_in", "nora@example.com")
+    assert sent.message["Auto-Submitted"] == "auto-generated"
+    assert (entered.status_code, entered.headers["location"]) == (303, "/me")
+    assert me.text == str(nora.id)
+    token = web.cookies["me"]
+    stored = "".join((await rows.all())["portal_session"])
+    assert token not in stored
+    assert await rows.count("portal_link") == 0
+
+
+async def test_its_cookies_are_out_of_reach(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    asked = await web.post("/sign-in", data={"address": "nora@example.com"})
+    entered = await web.post((await inbox.newest()).link)
+
+    for cookie in (asked.headers["set-cookie"], entered.headers["set-cookie"]):
+        assert "HttpOnly" in cookie
+        assert "samesite=lax" in cookie.lower()
+        assert "Path=/" in cookie
+
+
+async def test_by_tls_the_cookie_insists_on_its_host(app: Any, database: Database) -> None:
+    business = await make.business(database, origin=f"https://{uuid4().hex}.example")
+    async with browser(app, business) as client:
+        answer = await client.post("/sign-in", data={"address": "nora@example.com"})
+
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-way=")
+    assert "Secure" in cookie
+    assert "Domain" not in cookie
+
+
+async def test_looking_changes_nothing(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, rows: Rows
+) -> None:
+    sent = await _asked(web, inbox)
+    before = await rows.all()
+
+    for path in ("/sign-in", "/sign-in/code", sent.link):
+        assert (await web.get(path)).status_code == 200
+        assert (await web.head(path)).status_code == 200
+
+    assert await rows.all() == before
+
+
+async def test_the_answer_is_the_same_whoever_it_is(
+    web: httpx2.AsyncClient, nora: Customer, inbox: Inbox
+) -> None:
+    known = await web.post("/sign-in", data={"address": "nora@example.com"})
+    unknown = await web.post("/sign-in", data={"address": "moss@example.com"})
+    flood = [await web.post("/sign-in", data={"address": "nora@example.com"}) for _ in range(9)]
+
+    assert known.text == unknown.text.replace("moss@", "nora@") == flood[-1].text
+    assert known.status_code == unknown.status_code == flood[-1].status_code
+    assert list(known.headers) == list(unknown.headers) == list(flood[-1].headers)
+    # Three in a quarter of an hour, and none to whom we do not know.
+    assert [each.to for each in await inbox.mails()] == ["nora@example.com"] * 3
+
+
+async def test_it_costs_the_same_statements_whoever_it_is(
+    database: Database, business: Business, nora: Customer
+) -> None:
+    counts = []
+    for name in ["nora", "moss"] * 9:
+        async with database.write(business.id) as db:
+            counting = Counting(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
+            await access.send_link(counting, customers.parse(f"{name}@example.com"), "mark")
+        counts.append(counting.count)
+
+    assert len(set(counts)) == 1
+
+
+async def test_a_flood_leaves_the_way_in_that_came_open(
+    web: httpx2.AsyncClient, elsewhere: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+    for _ in range(2):
+        await web.post("/sign-in", data={"address": "nora@example.com"})
+    newest = await inbox.newest()
+    for _ in range(9):
+        await elsewhere.post("/sign-in", data={"address": "nora@example.com"})
+
+    assert (await web.get(sent.link)).status_code == 404
+    assert (await web.post(newest.link)).status_code == 303
+
+
+@pytest.mark.parametrize("typed", ["", "nora", "nora@localhost"])
+async def test_what_is_no_address_is_asked_for_again(
+    web: httpx2.AsyncClient, typed: str, asking: Asking
+) -> None:
+    answer = await web.post("/sign-in", data={"address": typed})
+
+    assert answer.status_code == 422
+    assert f'value="{typed}"' in answer.text
+
+
+async def test_another_browser_needs_the_code(
+    web: httpx2.AsyncClient, elsewhere: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+
+    page = await elsewhere.get(sent.link)
+    without = await elsewhere.post(sent.link)
+    wrong = await elsewhere.post(sent.link, data={"code": "0000 0000"})
+    right = await elsewhere.post(sent.link, data={"code": sent.code})
+
+    assert "another browser" in page.text
+    assert (without.status_code, wrong.status_code, right.status_code) == (422, 422, 303)
+    assert (await elsewhere.get("/me")).text == str(nora.id)
+
+
+async def test_the_code_alone_signs_in_on_any_device(
+    web: httpx2.AsyncClient, elsewhere: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+    typed = {"address": "nora@example.com", "code": sent.code.lower()}
+
+    assert (await elsewhere.post("/sign-in/code", data=typed)).status_code == 303
+    assert (await elsewhere.get("/me")).status_code == 200
+    again = await elsewhere.post("/sign-in/code", data=typed)
+    assert again.status_code == 422
+    assert "was used" in again.text
+
+
+async def test_wrong_codes_lock_codes_and_not_the_link(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+    for n in range(30):
+        answer = await web.post(
+            "/sign-in/code", data={"address": "nora@example.com", "code": f"{n:08}"}
+        )
+        assert answer.status_code == (422 if n < 10 else 429)
+
+    typed = {"address": "nora@example.com", "code": sent.code}
+    assert (await web.post("/sign-in/code", data=typed)).status_code == 429
+    assert (await web.post(sent.link)).status_code == 303
+
+
+async def test_codes_for_one_link_are_counted_too(
+    web: httpx2.AsyncClient, elsewhere: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+    statuses = [
+        (await elsewhere.post(sent.link, data={"code": f"{n:08}"})).status_code for n in range(12)
+    ]
+
+    assert statuses == [422] * 10 + [429] * 2
+
+
+async def test_it_works_once(web: httpx2.AsyncClient, inbox: Inbox, nora: Customer) -> None:
+    sent = await _asked(web, inbox)
+    await web.post(sent.link)
+
+    again = await web.post(sent.link)
+
+    assert again.status_code == 404
+    assert "Send me a new link" in again.text
+
+
+async def test_two_presses_at_once_let_one_in(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, database: Database, business: Business
+) -> None:
+    token = (await _asked(web, inbox)).link.rpartition("/")[2]
+    mark = web.cookies["way"]
+
+    async def press() -> UUID | None:
+        try:
+            async with database.write(business.id) as db:
+                return await access.open_link(db, token, mark)
+        except LinkOver:
+            return None
+
+    done = await asyncio.gather(*(press() for _ in range(6)))
+
+    assert sorted(map(bool, done)) == [False] * 5 + [True]
+
+
+async def test_it_lasts_ten_minutes(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, clocked: Clock
+) -> None:
+    sent = await _asked(web, inbox)
+    clocked.ahead += timedelta(minutes=10, seconds=1)
+
+    assert (await web.get(sent.link)).status_code == 404
+    assert (await web.post(sent.link)).status_code == 404
+    typed = {"address": "nora@example.com", "code": sent.code}
+    assert (await web.post("/sign-in/code", data=typed)).status_code == 422
+
+
+@pytest.mark.parametrize("token", ["AAAA", "*" * 64, "ключ", "A" * 64])
+async def test_a_cut_or_forged_link_says_so(web: httpx2.AsyncClient, token: str) -> None:
+    for answer in (await web.get(f"/sign-in/{token}"), await web.post(f"/sign-in/{token}")):
+        assert answer.status_code == 404
+        assert "incomplete" in answer.text
+
+
+async def test_another_site_cannot_sign_anybody_in(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+    foreign = {"sec-fetch-site": "cross-site"}
+
+    for path in ("/sign-in", "/sign-in/code", sent.link):
+        assert (await web.post(path, data={"code": "1"}, headers=foreign)).status_code == 403
+
+
+async def test_a_session_ends_after_an_hour_without_use_and_after_half_a_day(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, clocked: Clock
+) -> None:
+    await _signed_in(web, inbox)
+    began = clocked.ahead
+    while clocked.ahead - began < ABSOLUTE - IDLE:
+        clocked.ahead += IDLE - timedelta(minutes=1)
+        assert (await web.get("/me")).status_code == 200
+    clocked.ahead = began + ABSOLUTE
+    assert (await web.get("/me")).status_code == 303
+
+    await _signed_in(web, inbox)
+    clocked.ahead += IDLE
+    gone = await web.get("/me")
+    assert (gone.status_code, gone.headers["location"]) == (303, "/sign-in")
+
+
+async def test_signing_in_again_ends_the_session_before(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, rows: Rows
+) -> None:
+    await _signed_in(web, inbox)
+    before = web.cookies["me"]
+    await _signed_in(web, inbox)
+
+    assert web.cookies["me"] != before
+    assert await rows.count("portal_session") == 1
+
+
+async def test_signing_out_ends_it(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, rows: Rows
+) -> None:
+    await _signed_in(web, inbox)
+    token = web.cookies["me"]
+    secret = session_secret(token)
+    refused = await web.post("/me/sign-out")
+    out = await web.post("/me/sign-out", data={"csrf": csrf_token(secret)})
+
+    assert refused.status_code == 403
+    assert (out.status_code, out.headers["location"]) == (303, "/sign-in")
+    assert "cache" in out.headers["clear-site-data"]
+    web.cookies.set("me", token)
+    assert (await web.get("/me")).status_code == 303
+    assert await rows.count("portal_session") == 0
+
+
+async def test_an_erased_customer_is_signed_out(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, database: Database, business: Business
+) -> None:
+    await _signed_in(web, inbox)
+    async with database.write(business.id) as db:
+        await customers.forget(db, nora.id)
+
+    assert (await web.get("/me")).status_code == 303
+
+
+async def test_sessions_and_ways_in_are_exported_and_forgotten(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, database: Database, business: Business
+) -> None:
+    await _signed_in(web, inbox)
+    await _asked(web, inbox)
+
+    async with database.write(business.id) as db:
+        held = await access.export(db, nora.id)
+        assert (len(held.sessions), len(held.links)) == (1, 1)
+        assert await access.forget(db, nora.id) == 2
+        assert await access.export(db, nora.id) == access.Export(signups=[], links=[], sessions=[])
+
+
+async def test_a_stranger_gets_nowhere(
+    *,
+    app: Any,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    nora: Customer,
+    other_business: Business,
+    database: Database,
+) -> None:
+    await _signed_in(web, inbox)
+    sent = await _asked(web, inbox)
+    async with browser(app, other_business) as stranger:
+        stranger.cookies.set("me", web.cookies["me"])
+        stranger.cookies.set("way", web.cookies["way"])
+
+        assert (await stranger.get("/me")).status_code == 303
+        assert (await stranger.get(sent.link)).status_code == 404
+        assert (await stranger.post(sent.link)).status_code == 404
+        typed = {"address": "nora@example.com", "code": sent.code}
+        assert (await stranger.post("/sign-in/code", data=typed)).status_code == 422
+    async with database.read(other_business.id) as db:
+        held = await access.export(db, nora.id)
+    assert held == access.Export(signups=[], links=[], sessions=[])
+
+
+async def test_whoever_runs_the_installation_makes_a_way_in_for_any_browser(
+    elsewhere: httpx2.AsyncClient, nora: Customer, moved: Database, business: Business
+) -> None:
+    async with moved.write(business.id) as db:
+        token = await access.make_link(db, nora)
+
+    assert (await elsewhere.post(f"/sign-in/{token}")).status_code == 303
+    assert (await elsewhere.get("/me")).text == str(nora.id)
+
+
+async def test_what_has_ended_is_deleted(
+    *,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    nora: Customer,
+    asking: Asking,
+    clocked: Clock,
+    database: Database,
+    moved: Database,
+    business: Business,
+    rows: Rows,
+) -> None:
+    await consented(database, business, asking, "other@example.com")
+    await _signed_in(web, inbox)
+    await web.post("/sign-in", data={"address": "other@example.com"})
+    async with moved.write(business.id) as db:
+        await actions.tidy(db)
+    assert (await rows.count("portal_session"), await rows.count("portal_link")) == (1, 1)
+
+    clocked.ahead += IDLE
+    async with moved.write(business.id) as db:
+        await actions.tidy(db)
+    assert (await rows.count("portal_session"), await rows.count("portal_link")) == (0, 0)

@@ -1,0 +1,79 @@
+"""Starting: once, by one, and only what may be sent."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from crm import campaigns
+from crm.businesses import Business, NoPostalAddress
+from crm.campaigns import Campaign, State, WrongState
+from crm.db import Database
+from crm.errors import Invalid
+from crm.events import Actor
+from tests import make
+from tests.campaigns.site import drafted, member, present
+
+SYSTEM = Actor.system()
+
+
+async def test_of_two_starts_at_once_one_wins(database: Database, business: Business) -> None:
+    """Two connections, both past their checks before either moves: the other is told clearly."""
+    campaign, _, _ = await drafted(database, business)
+    first_moved, second_waits = asyncio.Event(), asyncio.Event()
+
+    async def first() -> Campaign:
+        async with database.write(business.id) as db:
+            moved = await campaigns.start(db, SYSTEM, campaign.id)
+            first_moved.set()
+            await second_waits.wait()
+        return moved
+
+    async def second() -> Campaign:
+        await first_moved.wait()
+        async with database.write(business.id) as db:
+            seen = await campaigns.get(db, campaign.id)
+            assert seen.state is State.draft
+            asyncio.get_running_loop().call_later(0.05, second_waits.set)
+            return await campaigns.start(db, SYSTEM, campaign.id)
+
+    won, lost = await asyncio.gather(first(), second(), return_exceptions=True)
+
+    assert isinstance(won, Campaign)
+    assert won.state is State.starting
+    assert isinstance(lost, WrongState)
+    assert lost.message == "This campaign is started already, so it cannot be started now."
+
+
+async def test_who_starts_it_has_approved_it(database: Database, business: Business) -> None:
+    """The member's id stays on it, with the instant."""
+    who = await member(database, business)
+    campaign, _, _ = await drafted(database, business)
+    async with database.write(business.id) as db:
+        started = await campaigns.start(db, who.actor, campaign.id)
+
+    assert started.approved_by == who.id
+    assert started.started_at is not None
+
+
+async def test_without_a_postal_address_nothing_starts(database: Database) -> None:
+    """Refused with what to do, and still a draft."""
+    bare = await make.business(database, postal_address="")
+    campaign, _, _ = await drafted(database, bare)
+    async with database.write(bare.id) as db:
+        with pytest.raises(NoPostalAddress, match="Enter it first"):
+            await campaigns.start(db, SYSTEM, campaign.id)
+
+    assert (await present(database, bare, campaign)).state is State.draft
+
+
+async def test_a_broken_text_does_not_start(database: Database, business: Business) -> None:
+    """All that is wrong with it is said at once."""
+    campaign, _, _ = await drafted(database, business, source="{{ a }}\n\n{{ b }}")
+    async with database.write(business.id) as db:
+        with pytest.raises(Invalid) as refused:
+            await campaigns.start(db, SYSTEM, campaign.id)
+
+    assert len(refused.value.problems) == 2
+    assert (await present(database, business, campaign)).state is State.draft

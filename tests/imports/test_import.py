@@ -1,0 +1,300 @@
+"""An import takes a list in, with evidence as what it is, and never undoes an opt-out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from crm import consent, customers, events, imports, mail
+from crm.businesses import Business
+from crm.consent import EvidenceKind, Method, Status
+from crm.db import Database
+from crm.errors import NotFound
+from crm.events import Actor
+from crm.imports import PurposeRetired, State, Unreadable
+from tests import make
+from tests.imports import lists
+from tests.imports.lists import HEADER, held, letter, recorded, report, row, rows, take, tally
+
+OWN = Path(__file__).resolve().parents[1] / "fixtures/contact-lists"
+SHARED = Path(__file__).resolve().parents[3] / "shared/data/contact-lists"
+
+
+async def test_it_works(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    done = await take(
+        database,
+        business.id,
+        HEADER
+        + row("ada@example.com", "Ada")
+        + row("single@example.com", confirmed="")
+        + row("left@example.com", left=lists.LEFT)
+        + row("gone@example.com", gone=lists.LEFT)
+        + row("no address"),
+    )
+
+    assert done.state is State.done
+    assert tally(done) == (4, 0, 0, 1)
+    assert recorded(done) == (1, 1, 1, 1)
+    assert done.rows_read == sum(tally(done))
+    ada = await held(database, notice, business.id, "ada@example.com")
+    assert ada.mailable
+    assert ada.name == "Ada"
+    [event] = ada.history
+    assert event.method is Method.imported
+    assert event.notice_id == notice.id
+    assert event.evidence["kind"] == "former_double_opt_in"
+    assert event.evidence["opted_in_at"] == "2021-05-04T09:10:11Z"
+    assert event.evidence["confirmed_at"] == "2021-05-04T09:12:00Z"
+    assert event.evidence["zone_assumed"] is True
+    single = await held(database, notice, business.id, "single@example.com")
+    assert (single.status, single.mailable) == (Status.unknown, False)
+    left = await held(database, notice, business.id, "left@example.com")
+    assert (left.status, left.name) == (Status.withdrawn, "")
+    gone = await held(database, notice, business.id, "gone@example.com")
+    assert gone.suppressed
+    assert not gone.mailable
+
+
+async def test_it_mails_nobody(database: Database, business: Business) -> None:
+    await letter(database, business.id)
+
+    await take(database, business.id, lists.many(30))
+
+    assert await rows(database, business.id, "service_message") == 0
+    assert await rows(database, business.id, "delivery") == 0
+
+
+async def test_what_the_notice_accepts_decides(database: Database, business: Business) -> None:
+    accepts = [EvidenceKind.former_double_opt_in, EvidenceKind.former_single_opt_in]
+    notice = await letter(database, business.id, accepts=accepts)
+
+    done = await take(database, business.id, HEADER + row("single@example.com", confirmed=""))
+
+    assert recorded(done) == (1, 0, 0, 0)
+    assert (await held(database, notice, business.id, "single@example.com")).mailable
+
+
+@pytest.mark.parametrize(
+    "confirmed",
+    [
+        "9999-12-31 23:59:59",
+        "2099-01-01 00:00:00",
+        "not a time",
+        "2021-05-04",
+        "0001-01-01 00:00:00",
+    ],
+)
+async def test_an_impossible_time_proves_nothing(
+    database: Database, business: Business, confirmed: str
+) -> None:
+    notice = await letter(database, business.id)
+
+    done = await take(database, business.id, HEADER + row("ada@example.com", confirmed=confirmed))
+
+    assert recorded(done) == (0, 0, 1, 0)
+    assert not (await held(database, notice, business.id, "ada@example.com")).mailable
+    said = [line.reason for line in await report(database, business.id, done.id)]
+    assert any("confirmation" in reason for reason in said)
+
+
+@pytest.mark.parametrize("method", [Method.one_click, Method.portal, Method.staff])
+async def test_who_left_us_stays_out(
+    database: Database, business: Business, method: Method
+) -> None:
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db, address="nora@example.com")
+        await consent.withdraw(db, Actor.system(), nora.id, notice.purpose_id, method=method)
+
+    done = await take(database, business.id, HEADER + row("Nora@Example.com"))
+
+    assert tally(done) == (0, 0, 1, 0)
+    assert (await held(database, notice, business.id, "nora@example.com")).status == "withdrawn"
+    [line] = await report(database, business.id, done.id)
+    assert "has left" in line.reason
+
+
+async def test_who_came_to_us_later_stays_in(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db, address="nora@example.com")
+        herself = Actor.customer(nora.id)
+        await consent.give(db, herself, nora.id, notice, method=Method.double_opt_in)
+
+    done = await take(database, business.id, HEADER + row("nora@example.com", left=lists.LEFT))
+
+    assert tally(done) == (0, 0, 1, 0)
+    assert (await held(database, notice, business.id, "nora@example.com")).mailable
+    assert len(await report(database, business.id, done.id)) == 1
+
+
+async def test_who_is_suppressed_is_not_taken_in(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        hashed = lists.hash_of(db, "nora@example.com")
+        await mail.suppress(db, Actor.system(), hashed, mail.Scope.all, mail.Why.erased)
+
+    done = await take(database, business.id, HEADER + row("nora@example.com"))
+
+    assert tally(done) == (0, 0, 0, 1)
+    assert not (await held(database, notice, business.id, "nora@example.com")).known
+    assert await rows(database, business.id, "consent_event") == 0
+
+
+async def test_only_empty_fields_are_filled(database: Database, business: Business) -> None:
+    await letter(database, business.id)
+    async with database.write(business.id) as db:
+        await make.customer(db, address="nora@example.com", name="Nora")
+        await make.customer(db, address="ola@example.com", name="")
+        new = customers.NewAttribute(
+            label="ZIP Code",
+            type=customers.AttributeType.number,
+            purpose="To name the next shop.",
+            retention="P2Y",
+        )
+        await customers.declare_attribute(db, Actor.system(), "zip_code", new)
+    text = (
+        "email,name,Zip code,shoe size,status\n"
+        "nora@example.com,Somebody Else,4711,44,subscribed\n"
+        "ola@example.com,Ola,none,44,subscribed\n"
+    )
+
+    done = await take(database, business.id, text)
+
+    assert done.changed == 2
+    async with database.read(business.id) as db:
+        [nora] = await customers.search(db, customers.Wanted(address="nora@example.com"))
+        [ola] = await customers.search(db, customers.Wanted(address="ola@example.com"))
+        assert (nora.name, ola.name) == ("Nora", "Ola")
+        assert [value.value for value in await customers.values(db, nora.id)] == [4711]
+        assert await customers.values(db, ola.id) == []
+    said = [line.reason for line in await report(database, business.id, done.id)]
+    assert "The value of zip_code was left out: it is no number." in said
+    assert tally(await take(database, business.id, text)) == (0, 0, 2, 0)
+
+
+async def test_a_frozen_customer_is_not_filled(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db, address="nora@example.com", name="")
+        await customers.restrict(db, Actor.system(), nora.id)
+
+    await take(database, business.id, HEADER + row("nora@example.com", "Nora", left=lists.LEFT))
+    await take(database, business.id, HEADER + row("nora@example.com", "Nora", confirmed=""))
+
+    nora_held = await held(database, notice, business.id, "nora@example.com")
+    assert (nora_held.name, nora_held.status) == ("", Status.withdrawn)
+
+
+async def test_other_encodings_are_read_and_told(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    text = (HEADER + row("zoe@example.com", "Zoë")).encode("latin-1")
+
+    done = await take(database, business.id, text)
+
+    assert (await held(database, notice, business.id, "zoe@example.com")).name == "Zoë"
+    [line] = await report(database, business.id, done.id)
+    assert (line.line, "windows-1252" in line.reason) == (1, True)
+
+
+@pytest.mark.parametrize("content", [b"", b"name\nAda\n", b"PK\x03\x04", b"\x00\x01\x02" * 99])
+async def test_what_is_no_list_is_refused_at_once(
+    database: Database, business: Business, content: bytes
+) -> None:
+    notice = await letter(database, business.id)
+
+    with pytest.raises(Unreadable):
+        await take(database, business.id, content)
+    with pytest.raises(Unreadable):
+        async with database.write(business.id) as db:
+            await imports.receive(db, Actor.system(), notice.purpose_id, "a.csv", content)
+
+    assert await rows(database, business.id, "import") == 0
+
+
+async def test_nobody_can_be_asked_without_a_text(database: Database, business: Business) -> None:
+    with pytest.raises(consent.UnknownPurpose):
+        await take(database, business.id, lists.many(1))
+    async with database.write(business.id) as db:
+        await make.purpose(db, slug=lists.SLUG)
+
+    with pytest.raises(consent.NoNotice):
+        await take(database, business.id, lists.many(1))
+
+    assert await rows(database, business.id, "import") == 0
+    assert PurposeRetired().code == "purpose_retired"
+
+
+async def test_it_is_recorded(database: Database, business: Business) -> None:
+    await letter(database, business.id)
+
+    done = await take(database, business.id, lists.many(3))
+
+    kinds = await events_of(database, business.id, done.id)
+    assert kinds == [
+        ("import.started", ""),
+        ("import.done", "3 rows: 3 added, 0 changed, 0 unchanged, 0 rejected"),
+    ]
+
+
+async def events_of(
+    database: Database, business_id: UUID, import_id: UUID
+) -> list[tuple[str, str]]:
+    async with database.read(business_id) as db:
+        found = await events.page(db)
+    return [(each.kind.value, each.reason) for each in reversed(found) if each.ref == import_id]
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(OWN.glob("*.csv"))])
+async def test_every_row_of_a_list_is_counted_once(
+    database: Database, business: Business, name: str
+) -> None:
+    await _counted(database, business, (OWN / name).read_bytes())
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/contact-lists")
+async def test_every_row_of_a_shared_list_is_counted_once(
+    database: Database, business: Business
+) -> None:
+    paths = [path for path in SHARED.glob("*") if path.suffix in (".csv", ".tsv", ".txt")]
+    assert len(paths) > 30
+    await letter(database, business.id)
+    for path in sorted(paths):
+        try:
+            done = await take(database, business.id, path.read_bytes())
+        except Unreadable:
+            continue
+        assert sum(tally(done)) == done.rows_read > 0, path.name
+
+
+async def _counted(database: Database, business: Business, content: bytes) -> None:
+    await letter(database, business.id)
+    done = await take(database, business.id, content)
+    assert sum(tally(done)) == done.rows_read > 0
+    again = await take(database, business.id, content)
+    assert tally(again) == (0, 0, done.rows_read - done.rejected, done.rejected)
+    assert recorded(again) == (0, 0, 0, 0)
+
+
+async def test_a_stranger_gets_nothing(
+    database: Database, business: Business, other_business: Business
+) -> None:
+    notice = await letter(database, business.id)
+    done = await take(database, business.id, lists.many(2) + row("nobody"))
+    async with database.write(other_business.id) as db:
+        with pytest.raises(NotFound):
+            await imports.get(db, done.id)
+        with pytest.raises(consent.UnknownPurpose):
+            await imports.receive(
+                db, Actor.system(), notice.purpose_id, "a", lists.many(1).encode()
+            )
+        assert await imports.report(db, done.id) == []
+        assert await imports.page(db) == []
+        assert await imports.expected(db, done.id) is None
+        await imports.fail(db, done.id, "mine")
+    assert await imports.work_waiting(database, other_business.id, done.id) is None
+    async with database.read(business.id) as read:
+        assert (await imports.get(read, done.id)).state is State.done

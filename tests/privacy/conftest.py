@@ -1,0 +1,62 @@
+"""A customer with a full life, and a clock that can be set."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from crm.businesses import Business
+from crm.customers import Customer
+from crm.db import Database, open_database
+from tests import make
+from tests.conftest import KEYS, Cluster
+from tests.privacy.life import Life, lived
+
+
+class Clock:
+    """An hour that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, by: timedelta) -> None:
+        """Let time pass."""
+        self.now += by
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Time, in the test's hands."""
+    return Clock()
+
+
+@pytest.fixture
+async def clocked(shared_cluster: Cluster, clock: Clock) -> AsyncIterator[Database]:
+    """The shared database, at the test's own time."""
+    async with open_database(shared_cluster.app_url, KEYS, size=5, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def nora(database: Database, business: Business) -> Life:
+    """A customer with something in every table."""
+    return await lived(database, business, "nora@example.com", "Nora Lindqvist")
+
+
+@pytest.fixture
+async def ada(database: Database, business: Business) -> Customer:
+    """A customer of whom little is known."""
+    async with database.write(business.id) as db:
+        return await make.customer(db, address="ada@example.com", name="Ada")
+
+
+@pytest.fixture
+async def foreign(database: Database, other_business: Business) -> Customer:
+    """A customer of another business, of whom this one must see nothing."""
+    async with database.write(other_business.id) as db:
+        return await make.customer(db, address="zoe@example.com", name="Zoe")

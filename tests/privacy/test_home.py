@@ -1,0 +1,95 @@
+"""Her first page: what is held and why, what was sent and why, and who looked."""
+
+from __future__ import annotations
+
+import pytest
+
+from crm import events
+from crm.businesses import Business
+from crm.customers import Customer
+from crm.db import Database
+from crm.events import Actor
+from crm.privacy import Inventory
+from tests.privacy import site
+from tests.privacy.life import Life
+
+
+@pytest.mark.parametrize(
+    ("held", "sentence"),
+    [
+        (Inventory(details=1, interactions={}, mails=0, decisions=0), "One detail, no mails."),
+        (
+            Inventory(details=5, interactions={"purchase": 11}, mails=14, decisions=3),
+            "Five details, eleven purchases, fourteen mails.",
+        ),
+        (
+            Inventory(
+                details=20, interactions={"purchase": 1, "note": 2, "call": 1}, mails=1, decisions=0
+            ),
+            "Twenty details, one purchase, two notes, one other entry, one mail.",
+        ),
+        (
+            Inventory(details=21, interactions={"call": 1200}, mails=2, decisions=0),
+            "21 details, 1,200 entries, two mails.",
+        ),
+    ],
+)
+def test_it_is_counted_in_a_sentence(held: Inventory, sentence: str) -> None:
+    """In words up to twenty, and singular where there is one."""
+    assert held.sentence() == sentence
+
+
+async def test_it_shows_what_is_held(database: Database, business: Business, nora: Life) -> None:
+    """Each detail with its purpose, each mail with its reason, each look with its own."""
+    async with await site.her_browser(database, business, nora.customer) as browser:
+        text = (await browser.get("/me")).text
+
+    assert "Five details, one purchase, one note, two mails." in text
+    assert "For opening hours." in text
+    assert "Birthday cake for Nora Lindqvist" in text
+    assert nora.got.subject in text
+    assert "Why: you agreed to it on" in text
+    assert nora.waits.subject not in text
+    assert "Reason: answering your question." in text
+    assert "saw you in a list of customers." in text
+
+
+async def test_little_is_said_in_few_words(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Of somebody just added there is no empty list, but a word."""
+    async with await site.her_browser(database, business, ada) as browser:
+        text = (await browser.get("/me")).text
+
+    assert "Two details, no mails." in text
+    assert "Nobody so far." in text
+
+
+async def test_every_look_is_shown_by_pages(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """The newest first; the rest behind a link that leads on."""
+    async with database.write(business.id) as db:
+        for number in range(51):
+            await events.look(db, Actor.key(ada.id, "Till"), [ada.id], f"look {number:02}")
+    async with await site.her_browser(database, business, ada) as browser:
+        home = (await browser.get("/me")).text
+        first = (await browser.get("/me/looks")).text
+        older = first.partition('href="/me/looks?')[2].partition('"')[0]
+        last = (await browser.get(f"/me/looks?{older}")).text
+
+    assert "See every look" in home
+    assert "look 50" in home
+    assert "look 45" not in home
+    assert "look 01" in first
+    assert "look 00" not in first
+    assert "look 00" in last
+
+
+async def test_nobody_signed_in_sees_nothing(database: Database, business: Business) -> None:
+    """The page leads to the sign-in."""
+    browser = site.Browser(site.application(database), business, {})
+    async with browser:
+        answer = await browser.get("/me")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
