@@ -10,8 +10,6 @@ import uvicorn
 from litestar import Litestar, Request, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, ControllerRouterHandler
 from redis.asyncio import Redis
 
@@ -44,8 +42,9 @@ from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
 from crm.wakes import Waker, open_pool
-from crm.web import assets
+from crm.web import assets, docs
 from crm.web.csrf import same_session
+from crm.web.docs import documentation
 from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, stores
@@ -80,7 +79,7 @@ def provide_business(request: Request[Any, Any, Any]) -> Business:
     return business
 
 
-@get("/", guards=[of_host], exception_handlers=PAGES)
+@get("/", guards=[of_host], exception_handlers=PAGES, include_in_schema=False)
 async def get_front() -> Any:
     """Lead a visitor of a business's host to its sign-up form."""
     return redirect("/sign-up")
@@ -151,6 +150,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
         ),
         get_front,
         *assets.handlers,
+        *docs.handlers,
     ]
 
 
@@ -169,7 +169,7 @@ def application(settings: Settings, state: State) -> Litestar:
         before_send=[secured(https=True)],
         state=state,
         request_max_body_size=settings.web.max_body,
-        openapi_config=_openapi(),
+        openapi_config=documentation(),
         logging_config=None,
     )
 
@@ -223,16 +223,3 @@ async def serve(settings: Settings) -> None:
             lifespan="off",
         )
         await uvicorn.Server(config).serve()
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Firsthand",
-        version="1",
-        description="Customers, what they allow, and newsletters to exactly those who agreed.",
-        path="/docs",
-        render_plugins=[],
-        components=Components(
-            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
-        ),
-    )

@@ -113,7 +113,8 @@ async def home(db: ReadDb, me: Customer) -> Home:
     """Return what a customer's home page shows: the newest of each kind, and how much in all."""
     held = await customers.held(db, me)
     said = await consent.export(db, me.id)
-    went = mails(await campaigns.received(db, me.id), await mail.export(db, me.id), said)
+    received = await campaigns.received(db, me.id)
+    went = mails(received, await mail.export(db, me.id), said)
     seen = looks(await events.looks_at(db, me.id, limit=_SHOWN + 1))
     return Home(
         held=held,
@@ -122,6 +123,7 @@ async def home(db: ReadDb, me: Customer) -> Home:
             interactions=await customers.happenings(db, me.id),
             mails=len(went),
             decisions=len(said.events),
+            deliveries=len(received),
         ),
         mails=went[:_SHOWN],
         looks=seen[:_SHOWN],

@@ -86,6 +86,8 @@ async def _shown(
     return page(
         "privacy/pages/customer.html",
         status=422 if form.problems else 200,
+        # Also where a refused form is shown again at its own address.
+        request_path=f"{LIST}/{customer_id}/privacy",
         customer=customer,
         reason=reason,
         form=form,

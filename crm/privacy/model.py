@@ -152,6 +152,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     interactions: dict[str, int]
     mails: int
     decisions: int
+    # Newsletters that went to her or left her out: what stays of them is a count.
+    deliveries: int = 0
 
     @property
     def happened(self) -> int:

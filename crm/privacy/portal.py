@@ -115,6 +115,7 @@ async def get_deletion(
         return _afresh(me)
     return page(
         "privacy/pages/confirm.html",
+        request_path=DELETE,
         fingerprint=fingerprint,
         inventory=await privacy.inventory(db, me),
     )
@@ -148,7 +149,7 @@ async def post_deletion_confirmation(
 
 
 def _afresh(me: Customer) -> Response[Any]:
-    return page("privacy/pages/afresh.html", status=403, address=me.address)
+    return page("privacy/pages/afresh.html", status=403, request_path=DELETE, address=me.address)
 
 
 def _signed_in_at(request: Request[Any, Any, Any]) -> datetime:

@@ -156,6 +156,11 @@ PAGES: ExceptionHandlersMap = {Exception: page}
 EITHER: ExceptionHandlersMap = {Exception: either}
 
 
+def plain_problems() -> dict[int, tuple[str, str]]:
+    """List code and sentence of what is refused before a handler runs, by status."""
+    return dict(_WORDS)
+
+
 def answer_to(exc: Exception) -> Answer:
     """Translate whatever was raised; an unknown exception is our bug and is logged, once."""
     if isinstance(exc, Refused):

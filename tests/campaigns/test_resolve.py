@@ -64,9 +64,7 @@ async def test_once_and_only_by_a_member_and_only_to_an_end(
             key = Actor.key(uuid4(), "Shop")
             await campaigns.resolve(db, key, campaign_id, customer_id, DeliveryState.sent)
         with pytest.raises(NothingUncertain):
-            await campaigns.resolve(
-                db, who.actor, campaign_id, customer_id, DeliveryState.waiting
-            )
+            await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.waiting)
         await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.sent)
         with pytest.raises(NothingUncertain):
             await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.failed)

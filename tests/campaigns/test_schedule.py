@@ -30,9 +30,7 @@ async def test_it_waits_for_its_time(database: Database, business: Business) -> 
     assert scheduled.approved_by == who.id
 
 
-async def test_taken_back_it_is_approved_by_nobody(
-    database: Database, business: Business
-) -> None:
+async def test_taken_back_it_is_approved_by_nobody(database: Database, business: Business) -> None:
     """Its text may change now, so the approval and the time are gone."""
     who = await member(database, business)
     campaign, _, _ = await drafted(database, business)
@@ -76,9 +74,7 @@ async def test_what_cannot_be_sent_cannot_be_scheduled(
             await campaigns.schedule(db, SYSTEM, broken.id, db.now + timedelta(days=1))
 
 
-async def test_only_what_is_scheduled_is_taken_back(
-    database: Database, business: Business
-) -> None:
+async def test_only_what_is_scheduled_is_taken_back(database: Database, business: Business) -> None:
     """A draft has nothing to take back."""
     campaign, _, _ = await drafted(database, business)
     async with database.write(business.id) as db:

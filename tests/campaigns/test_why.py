@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID, uuid4
 
 import pytest
 
-from crm import consent, customers
+from crm import campaigns, consent, customers
 from crm.businesses import Business
-from crm.campaigns import Campaign, jobs
+from crm.campaigns import Campaign, NewCampaign, filling
 from crm.campaigns.preview import nobody
 from crm.consent import Method, Notice
 from crm.customers import Customer
@@ -25,7 +26,7 @@ async def sent(
     """A campaign that has gone to three, and their links."""
     campaign, notice, ids = await drafted(database, business, subject="Rye & more")
     async with database.write(business.id) as db:
-        await jobs.actions.start(db, Actor.system(), campaign.id)
+        await campaigns.start(db, Actor.system(), campaign.id)
     async with smtpd() as relay:
         await sent_through(database, business, campaign.id, relay)
     async with database.read(business.id) as db:
@@ -40,9 +41,7 @@ def link(database: Database, business: Business, address: str, campaign_id: UUID
     return f"/why/{why_token(database.keys, Why(business.id, fingerprint, campaign_id))}"
 
 
-async def test_it_says_what_when_and_by_which_words(
-    database: Database, business: Business
-) -> None:
+async def test_it_says_what_when_and_by_which_words(database: Database, business: Business) -> None:
     """Subject, purpose, state, the exact notice and the decision; the address only masked."""
     _, notice, _, links = await sent(database, business)
     async with client(database, business) as browser:
@@ -87,9 +86,7 @@ async def test_a_later_withdrawal_is_told(database: Database, business: Business
     assert notice.text in page
 
 
-async def test_it_works_when_the_customer_is_erased(
-    database: Database, business: Business
-) -> None:
+async def test_it_works_when_the_customer_is_erased(database: Database, business: Business) -> None:
     """Then it names the mail, and says that the rest is deleted."""
     _, notice, ids, links = await sent(database, business)
     async with database.write(business.id) as db:
@@ -165,21 +162,19 @@ async def test_my_mails_lists_all_of_them(database: Database, business: Business
     """Sent and left out, each with its reason one press away."""
     campaign_id, ids = await started(database, business, 3)
     async with database.write(business.id) as db:
-        purpose_id = (await jobs.actions.get(db, campaign_id)).purpose_id
+        purpose_id = (await campaigns.get(db, campaign_id)).purpose_id
     async with smtpd() as relay:
         await sent_through(database, business, campaign_id, relay)
     async with database.write(business.id) as db:
         me: Customer = await customers.get(db, ids[0])
-        await consent.withdraw(
-            db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal
-        )
-        again = await jobs.actions.draft(
+        await consent.withdraw(db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal)
+        again = await campaigns.draft(
             db,
             Actor.system(),
-            jobs.actions.NewCampaign(purpose_id=purpose_id, subject="Second", source="Text"),
+            NewCampaign(purpose_id=purpose_id, subject="Second", source="Text"),
         )
-        await jobs.actions.start(db, Actor.system(), again.id)
-        await jobs.filling.fill_piece(db, again.id, 10)
+        await campaigns.start(db, Actor.system(), again.id)
+        await filling.fill_piece(db, again.id, 10)
     async with client(database, business, me=me) as portal:
         page = (await portal.get("/me/mails")).text
 
