@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from redis.asyncio import Redis
 
 from crm.access import auth as access_auth
+from crm.access import by_link as access_by_link
 from crm.access import console as access_console
 from crm.access import portal as access_portal
 from crm.businesses import Business
@@ -145,6 +146,13 @@ def routers() -> Sequence[ControllerRouterHandler]:
             "/",
             route_handlers=[*access_portal.by_link, *campaigns_portal.by_link],
             guards=[of_host],
+            exception_handlers=PAGES,
+            include_in_schema=False,
+        ),
+        # The link names its business itself: leaving works wherever the business answers by now.
+        Router(
+            "/",
+            route_handlers=[*access_by_link.by_token],
             exception_handlers=PAGES,
             include_in_schema=False,
         ),

@@ -34,12 +34,14 @@ _TOKEN = re.compile(
 )
 _BOUND = ("business_id", "now")
 
-# Any one of these asks for the same transaction again, once: nothing of it was kept.
+# Any one of these asks for the same transaction again: nothing of it was kept.
 RETRIABLE = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.InvalidCachedStatementError,
 )
+
+_TRIES = 3
 
 Wake = Callable[[str, tuple[str, ...], str], Awaitable[None]]
 
@@ -221,6 +223,17 @@ class Database:
                 yield db
         for job, args, slot in db.wakes:
             await self._wake(job, args, slot)
+
+    async def attempt(self, business_id: UUID, act: Callable[[Db], Awaitable[T]]) -> T:
+        """Write, and begin anew where PostgreSQL chose this one to end a deadlock."""
+        for _ in range(_TRIES - 1):
+            try:
+                async with self.write(business_id) as db:
+                    return await act(db)
+            except RETRIABLE:
+                continue
+        async with self.write(business_id) as db:
+            return await act(db)
 
     async def above(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
         """Ask one of the few statements above one business (`sql/above.sql`).

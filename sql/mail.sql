@@ -117,7 +117,7 @@ SELECT address_hash
    AND address_hash = ANY (:address_hashes::bytea[]);
 
 -- name: lift_suppression
--- The owner of the address has confirmed from it that it may be mailed again.
+-- The owner of the address asked that nothing at all remains.
 DELETE FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = :address_hash;

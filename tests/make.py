@@ -116,17 +116,22 @@ async def let_in_by_key(database: Database, business: Business, program: Browser
     program.headers["authorization"] = f"Bearer {text}"
 
 
-async def let_in_as_owner(database: Database, business: Business, browser: Browser) -> Member:
-    """Sign an owner in by the form."""
+async def owner(db: Db) -> Member:
+    """Add a member of staff who may do everything."""
     address = f"owner-{uuid4().hex[:8]}@bakery.example"
     kept = await staff.hashed(PASSWORD, cost=CHEAP)
     new = NewMember(name="Olga Owner", address=address, role=Role.owner)
+    return await staff.invite(db, SYSTEM, new, kept)
+
+
+async def let_in_as_owner(database: Database, business: Business, browser: Browser) -> Member:
+    """Sign an owner in by the form."""
     async with database.write(business.id) as db:
-        owner = await staff.invite(db, SYSTEM, new, kept)
-    form = {"address": address, "password": PASSWORD}
+        who = await owner(db)
+    form = {"address": who.address, "password": PASSWORD}
     answer = await browser.post("/staff/sign-in", data=form)
     assert answer.status_code == 303, answer.text
-    return owner
+    return who
 
 
 async def let_in_as_customer(

@@ -246,8 +246,6 @@ async def _confirmed(db: Db, signup: Signup, by: str) -> Confirmed:
                 db, actor, customer.id, notice, method=Method.double_opt_in, evidence=dict(given)
             )
         )
-    # The mailbox answered: whatever stood against mailing it is over (left, bounced, imported).
-    await mail.lift(db, signup.address_hash)
     await staff.forgive_attempts(db, SIGN_UP_LETTERS, signup.address_hash)
     return await _told(db, customer, events, before=False)
 

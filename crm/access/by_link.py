@@ -18,7 +18,7 @@ from crm.access.auth import of_stop
 from crm.access.leaving import on
 from crm.access.model import Stopped
 from crm.consent import Method
-from crm.db import Db, ReadDb
+from crm.db import Database, Db, ReadDb
 from crm.tokens import Stop
 from crm.web.forms import BadForm, Form, read_form
 from crm.web.pages import page, redirect
@@ -46,9 +46,7 @@ async def get_stop(
 
 
 @post("/u/{token:str}", guards=[of_stop], status_code=200, request_max_body_size=_BODY)
-async def post_stop(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
-) -> Response[Any]:
+async def post_stop(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
     """Stop what the link names. Whatever the body says, a POST here is the wish to leave.
 
     The buttons of our page are answered with a page, everybody else in plain text, with 200 and
@@ -61,14 +59,15 @@ async def post_stop(
         pressed = ""
     stop = _stop(request)
     if not pressed:
-        await access.leave(db, stop, method=Method.one_click)
+        await _leave(request, stop, Method.one_click)
         return Response(
             "You get no more of these mails.\n",
             media_type="text/plain",
             headers={"cache-control": "no-store"},
         )
-    done = await access.leave(db, _meant(stop, pressed), method=Method.stop_page)
-    return page("access/pages/stopped.html", token=token, at=db.now, **_said(done))
+    done = await _leave(request, _meant(stop, pressed), Method.stop_page)
+    at = request.app.state.database.clock()
+    return page("access/pages/stopped.html", token=token, at=at, **_said(done))
 
 
 @get("/p/{token:str}", guards=[of_stop])
@@ -106,6 +105,14 @@ async def post_preference(
     )
     name = done.purpose.name if done.purpose else "All of it"
     return redirect(f"/p/{token}", say=f"{name} is off, from the moment you pressed.")
+
+
+async def _leave(request: Request[Any, Any, Any], stop: Stop, method: Method) -> Stopped:
+    """Leave in a transaction of its own: a deadlock with an import must not cost the wish."""
+    database: Database = request.app.state.database
+    return await database.attempt(
+        stop.business_id, lambda db: access.leave(db, stop, method=method)
+    )
 
 
 def _stop(request: Request[Any, Any, Any]) -> Stop:

@@ -19,7 +19,6 @@ from crm.access.auth import (
     cookie_of,
     session_cookie,
 )
-from crm.access.by_link import by_token
 from crm.access.model import LinkOver, OtherBrowser, WrongCode
 from crm.access.signup_form import Asked, asked, offered
 from crm.businesses import Business
@@ -288,5 +287,4 @@ by_link = [
     post_sign_in_code,
     get_sign_in_link,
     post_sign_in_link,
-    *by_token,
 ]

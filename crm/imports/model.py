@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_address
 from uuid import UUID
 
 from msgspec import Struct
@@ -188,7 +189,11 @@ def proves(row: Row, accepts: frozenset[EvidenceKind]) -> bool:
 
 
 class Evidence(Struct, frozen=True, omit_defaults=True):
-    """What is stored with a consent event about where it comes from; never an IP address."""
+    """What is stored with a consent event about where it comes from.
+
+    The IP addresses in a former tool's export are part of its proof (German courts ask for them);
+    they stand in the erasable record, in the customer's export, and nowhere else.
+    """
 
     tool: Tool
     file_sha256: str
@@ -199,11 +204,12 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     unsubscribed_at: datetime | None = None
     zone_assumed: bool = False
     same_second: bool = False
-    ip_in_file: bool = False
+    opted_in_ip: str = ""
+    confirmed_ip: str = ""
 
 
 def evidence(row: Row, tool: Tool, file_sha256: str) -> Evidence:
-    """The evidence of a row. That the file holds IP addresses is noted; they are not kept."""
+    """The evidence of a row; what stands in an IP column and is none is left out."""
     return Evidence(
         tool=tool,
         file_sha256=file_sha256,
@@ -215,8 +221,18 @@ def evidence(row: Row, tool: Tool, file_sha256: str) -> Evidence:
         zone_assumed=row.zone_assumed,
         # Nobody reads a mail and confirms within a second: whoever reviews the proof should know.
         same_second=row.opted_in_at is not None and row.opted_in_at == row.confirmed_at,
-        ip_in_file=bool(row.opted_in_ip or row.confirmed_ip),
+        opted_in_ip=_ip(row.opted_in_ip),
+        confirmed_ip=_ip(row.confirmed_ip),
     )
+
+
+def _ip(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 _WEIGHT = {

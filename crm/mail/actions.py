@@ -135,7 +135,7 @@ async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> froze
 
 
 async def lift(db: Db, address_hash: bytes) -> None:
-    """Let an address be mailed again; only a confirmation from that very mailbox calls this."""
+    """Forget a suppression with its owner, who asked for everything to go when she left."""
     await db.run(sql.lift_suppression, address_hash=address_hash)
 
 

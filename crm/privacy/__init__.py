@@ -5,7 +5,7 @@ visible tuple (`actions.py`), and a test that reads the catalog finds what the t
 (promises 8 to 11).
 """
 
-from crm.privacy.actions import copy, erase, freeze, home, inventory, unfreeze
+from crm.privacy.actions import copy, erase, erase_traces, freeze, home, inventory, unfreeze
 from crm.privacy.archive import as_file, packed
 from crm.privacy.model import (
     Copy,
@@ -27,6 +27,7 @@ __all__ = [
     "as_file",
     "copy",
     "erase",
+    "erase_traces",
     "freeze",
     "fresh",
     "home",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
 from crm import access, businesses, campaigns, consent, customers, events, mail, staff
 from crm.customers import Customer
-from crm.db import Db, ReadDb
+from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
 from crm.privacy.model import (
@@ -26,6 +26,8 @@ from crm.privacy.model import (
     looks,
     mails,
 )
+
+sql = Statements("privacy")
 
 Forget: TypeAlias = Callable[[Db, UUID], Awaitable[int]]
 ForgetAddress: TypeAlias = Callable[[Db, bytes], Awaitable[int]]
@@ -48,6 +50,8 @@ FORGET: tuple[Forget, ...] = (
 FORGET_ADDRESS: tuple[ForgetAddress, ...] = (mail.forget_address,)
 
 _SHOWN = 5
+# A mail that was claimed before an erasure has its answer long before this.
+_SETTLED = timedelta(days=2)
 
 
 async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Copy:
@@ -97,6 +101,18 @@ async def erase(
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
     return Erased(customer_id=customer_id, erased_at=await _erased_at(db, customer_id))
+
+
+async def erase_traces(db: Db) -> int:
+    """Erase again whoever something was recorded of while her erasure was under way.
+
+    A withdrawal waits for the erasure and is then written, because leaving is never refused; so
+    is what a relay answered about a mail that was on its way. Returns how many it were.
+    """
+    found = await db.many(sql.tombstones_with_traces, UUID, since=db.now - _SETTLED)
+    for customer_id in found:
+        await erase(db, Actor.system(), customer_id)
+    return len(found)
 
 
 async def freeze(db: Db, customer_id: UUID) -> None:

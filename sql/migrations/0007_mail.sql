@@ -60,6 +60,26 @@ SELECT crm.keep_apart('crm.suppression');
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm.suppression TO crm_app;
 
+-- Whoever says yes in her own words, from her mailbox or signed in by it, is mailed again: one of
+-- the few triggers that write, because consent lies below and must reach here at once.
+CREATE FUNCTION crm.consent_lifts() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM crm.suppression u
+   USING crm.customer c
+   WHERE u.business_id = NEW.business_id
+     AND c.business_id = NEW.business_id
+     AND c.customer_id = NEW.customer_id
+     AND u.address_hash = c.address_hash;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER consent_lifts AFTER INSERT OR UPDATE ON crm.consent
+  FOR EACH ROW WHEN (
+    NEW.status IN ('given', 'renewed') AND NEW.method IN ('double_opt_in', 'portal'))
+  EXECUTE FUNCTION crm.consent_lifts();
+
 CREATE POLICY sweep ON crm.service_message FOR SELECT TO crm_sweep USING (true);
 
 GRANT SELECT (business_id, next_at, done_at) ON crm.service_message TO crm_sweep;

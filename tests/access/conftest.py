@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 
 from crm import consent
 from crm.access import auth, portal
+from crm.access.by_link import by_token
 from crm.businesses import Business
 from crm.businesses.host import of_host
 from crm.consent import Notice, Purpose
@@ -65,6 +66,7 @@ def application(database: Database) -> Litestar:
     return Litestar(
         [
             Router("/", route_handlers=portal.by_link, guards=[of_host], exception_handlers=PAGES),
+            Router("/", route_handlers=by_token, exception_handlers=PAGES),
             Router(
                 "/me",
                 route_handlers=[get_me, *portal.handlers],

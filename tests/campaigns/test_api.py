@@ -276,7 +276,7 @@ async def test_a_preview_for_a_customer_is_a_look(
     ],
 )
 async def test_each_scope_opens_its_own(
-    database: Database, business: Business, scope: Scope, reads: int, writes: int, sends: int
+    database: Database, business: Business, *, scope: Scope, reads: int, writes: int, sends: int
 ) -> None:
     """Reading, writing and sending are three things."""
     campaign, _, _ = await drafted(database, business)

@@ -290,9 +290,9 @@ async def test_pause_resume_and_cancel_are_said(
     campaign, _, _ = await drafted(database, business, 4)
     base = f"{LIST}/{campaign.id}"
     await browser.post(f"{base}/start", data=form())
-    early = await browser.post(f"{base}/pause", data=form())
+    await browser.post(f"{base}/pause", data=form())
     told = await browser.get(f"{base}/progress")
-    cancelled = await browser.post(f"{base}/cancellation", data=form())
+    await browser.post(f"{base}/cancellation", data=form())
     ended = await browser.get(f"{base}/progress")
 
     assert "started already, so it cannot be paused" in told.text
@@ -329,7 +329,7 @@ async def test_uncertain_ones_are_listed_and_resolved(
     [(Role.editor, 200, 303, 200), (Role.care, 403, 403, 200), (Role.viewer, 403, 403, 403)],
 )
 async def test_each_role_may_what_its_row_says(
-    database: Database, business: Business, role: Role, writes: int, sends: int, looks: int
+    database: Database, business: Business, *, role: Role, writes: int, sends: int, looks: int
 ) -> None:
     """A viewer sees numbers and no customer; only who may send, sends."""
     who = await member(database, business, role)

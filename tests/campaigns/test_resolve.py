@@ -59,9 +59,9 @@ async def test_once_and_only_by_a_member_and_only_to_an_end(
     """A program, a second time, and a return to the queue are refused."""
     who = await member(database, business)
     campaign_id, customer_id = await doubted(database, business)
+    key = Actor.key(uuid4(), "Shop")
     async with database.write(business.id) as db:
         with pytest.raises(NothingUncertain):
-            key = Actor.key(uuid4(), "Shop")
             await campaigns.resolve(db, key, campaign_id, customer_id, DeliveryState.sent)
         with pytest.raises(NothingUncertain):
             await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.waiting)

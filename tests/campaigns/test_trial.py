@@ -41,14 +41,14 @@ async def posted(database: Database, business: Business) -> list[Posted]:
 
 
 async def test_it_goes_to_staff_marked_as_a_test(database: Database, business: Business) -> None:
-    """Compared by rule, so that a capital letter is no stranger."""
+    """Compared by rule, so that a capital letter is no stranger; the domain as it goes on the wire."""
     await member(database, business)
     campaign, _, _ = await drafted(database, business)
     async with database.write(business.id) as db:
         await campaigns.try_out(db, SYSTEM, campaign.id, "Bob@Bakery.example")
     (letter,) = await posted(database, business)
 
-    assert (letter.kind, letter.address) == ("test", "Bob@Bakery.example")
+    assert (letter.kind, letter.address) == ("test", "Bob@bakery.example")
     assert b"Subject: [Test] Rye on Saturdays" in letter.content
     assert b"Dear Bob," in letter.content
 

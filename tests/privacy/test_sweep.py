@@ -1,0 +1,63 @@
+"""What waits for an erasure and is written after it goes soon, too."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from crm import consent, privacy
+from crm.consent import ConsentEvent, Method
+from crm.db import Database
+from tests.conftest import Cluster
+from tests.privacy.life import Life
+
+
+async def _leave(database: Database, life: Life) -> ConsentEvent:
+    async with database.write(life.business.id) as db:
+        return await consent.withdraw(
+            db, life.actor, life.customer.id, life.notice.purpose_id, method=Method.one_click
+        )
+
+
+async def _until_somebody_waits(cluster: Cluster) -> None:
+    """Ask the server until a transaction waits for another one."""
+    conn = await asyncpg.connect(cluster.superuser_url)
+    try:
+        waiting = 0
+        while not waiting:
+            waiting = await conn.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    finally:
+        await conn.close()
+
+
+async def _history(database: Database, life: Life) -> list[ConsentEvent]:
+    async with database.read(life.business.id) as db:
+        return await consent.history(db, life.customer.id)
+
+
+async def test_leaving_during_an_erasure_leaves_nothing_for_long(
+    database: Database, shared_cluster: Cluster, nora: Life
+) -> None:
+    """The withdrawal is not refused; its record goes with the next sweep, and only once."""
+    async with database.write(nora.business.id) as db:
+        await privacy.erase(db, nora.actor, nora.customer.id)
+        leaving = asyncio.create_task(_leave(database, nora))
+        await _until_somebody_waits(shared_cluster)
+    await leaving
+    assert len(await _history(database, nora)) == 1
+
+    async with database.write(nora.business.id) as db:
+        swept = [await privacy.erase_traces(db), await privacy.erase_traces(db)]
+
+    assert swept == [1, 0]
+    assert await _history(database, nora) == []
+
+
+async def test_the_living_are_spared(database: Database, nora: Life) -> None:
+    """A sweep touches nobody who was not erased."""
+    before = await _history(database, nora)
+    async with database.write(nora.business.id) as db:
+        assert await privacy.erase_traces(db) == 0
+
+    assert await _history(database, nora) == before

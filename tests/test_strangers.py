@@ -1,0 +1,309 @@
+"""Promise 14: another business's ids are ids of nobody, for every statement and every route.
+
+Business A has lived through everything. Then business B uses A's ids, and again ids that nobody
+has. The two must read the same, in what is answered, in what is refused and in how many rows are
+touched; and every row of A is as before. Statements and routes are walked, so a new one is
+covered; a parameter whose sample cannot be found fails and is named.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx2
+import pytest
+from litestar.types import ASGIApp
+from msgspec import Struct
+
+from crm import access, customers, mail, tokens
+from crm.businesses import Business
+from crm.customers import Customer
+from crm.db import SQL, Database, Statement, _prepared, parse
+from crm.web import openapi
+from tests import make
+from tests.browser import Browser
+from tests.conftest import Cluster
+from tests.privacy.life import Life, lived
+from tests.routes import DOCUMENT, ROUTES, Route
+
+NOW = datetime(2031, 1, 1, tzinfo=UTC)
+# `above` holds the few questions above one business; each answers with ids only.
+STATEMENTS = [
+    pytest.param(statement, id=f"{path.stem}.{statement.name}")
+    for path in sorted(SQL.glob("*.sql"))
+    if path.stem != "above"
+    for statement in parse(path.read_text())
+]
+# Where A's value is meant to differ from nobody's, and why.
+TAKEN = {
+    "add_host": "a host belongs to one business of the whole installation",
+}
+# As many rows of each table are tried as a table has states worth trying.
+ROWS = 4
+_TABLES = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(?:crm\.)?([a-z_]+)")
+_WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE)\b|crm\.[a-z_]+\(")
+_TELLING = re.compile("@|[0-9a-f]{6}")
+_CSRF = re.compile(r'name="csrf" value="[^"]+"')
+# Parameters that are no column of any table, or must not be what A's rows say.
+PLAIN: dict[str, Any] = {
+    "now": NOW,
+    "limit": 50,
+    "size": 50,
+    "low": UUID(int=0),
+    "high": UUID(int=2**128 - 1),
+    "cursor": UUID(int=0),
+    "before": None,
+    "after": None,
+    "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
+    "quiet_since": NOW,
+    "since": datetime(2000, 1, 1, tzinfo=UTC),
+    "expires_at": NOW + timedelta(days=1),
+    "word": "n",
+    "lock": "lock",
+    "language": "en",
+    "checked": "not a hash",
+    "but": b"",
+    "from_states": ["draft", "scheduled", "sending", "paused"],
+}
+
+
+class Two(Struct):
+    """A, who has everything; B, who wants it; and what of A is known to B."""
+
+    a: Life
+    b: Business
+    insider: Browser
+    # The rows of A by table, each as a mapping.
+    rows: dict[str, list[dict[str, Any]]]
+    conn: asyncpg.Connection
+
+
+@pytest.fixture(scope="module")
+async def two(site: ASGIApp, database: Database, shared_cluster: Cluster) -> AsyncIterator[Two]:
+    """Let A live through everything, and B exist."""
+    a = await make.business(database)
+    b = await make.business(database, name="Stranger & Sons")
+    life = await lived(database, a, "nora.lindqvist@example.com", "Nora Lindqvist")
+    conn = await asyncpg.connect(
+        shared_cluster.superuser_url, server_settings={"search_path": "crm"}
+    )
+    async with Browser(site, a.origin) as insider:
+        await make.let_in_as_owner(database, a, insider)
+        await _complete(database, conn, life)
+        await _prepared(conn)
+        yield Two(life, b, insider, await _rows(conn, a.id), conn)
+    await conn.close()
+
+
+async def _complete(database: Database, conn: asyncpg.Connection, life: Life) -> None:
+    """Add what a life leaves empty: a suppression, a way in, a retry, a kept answer, a campaign."""
+    business_id = life.business.id
+    async with database.write(business_id) as db:
+        fingerprint = db.keys.address_hash(db.business_id, customers.fold("gone@example.com"))
+        await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.left)
+        await make.campaign(db, life.notice.purpose_id)
+        await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
+    for statement in (
+        "INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at)"
+        " SELECT business_id, campaign_id, customer_id, $2 FROM crm.delivery"
+        "  WHERE business_id = $1 AND state = 'waiting'",
+        "INSERT INTO crm.idempotency_key VALUES"
+        " ($1, 'scope', 'key', 'f', 200, 'body', 'application/json', $2, $2)",
+    ):
+        await conn.execute(statement, business_id, NOW + timedelta(days=1))
+
+
+async def _slug(conn: asyncpg.Connection, life: Life) -> str:
+    found: str = await conn.fetchval(
+        "SELECT slug FROM crm.purpose WHERE purpose_id = $1", life.notice.purpose_id
+    )
+    return found
+
+
+async def _tables(conn: asyncpg.Connection) -> list[str]:
+    rows = await conn.fetch(
+        "SELECT DISTINCT c.table_name FROM information_schema.columns c"
+        " JOIN pg_class p ON p.relname = c.table_name AND p.relkind = 'r'"
+        " WHERE c.table_schema = 'crm' AND c.column_name = 'business_id' ORDER BY 1"
+    )
+    return [row[0] for row in rows]
+
+
+async def _rows(conn: asyncpg.Connection, business_id: UUID) -> dict[str, list[dict[str, Any]]]:
+    """Read every row of a business, the fullest of each state first."""
+    found = {}
+    for table in await _tables(conn):
+        rows = await conn.fetch(
+            f"SELECT * FROM crm.{table} WHERE business_id = $1", business_id  # noqa: S608
+        )
+        full = sorted(rows, key=lambda row: [value is None for value in row.values()])
+        first: dict[Any, dict[str, Any]] = {}
+        for row in full:
+            first.setdefault((row.get("state"), row.get("kind")), dict(row))
+        found[table] = [*first.values(), *(dict(row) for row in full)]
+    return found
+
+
+async def _mark(conn: asyncpg.Connection, business_id: UUID) -> dict[str, str]:
+    """Sum up every row of a business, table by table, in one question."""
+    each = " UNION ALL ".join(
+        f"SELECT '{table}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), ''))"  # noqa: S608
+        f" FROM crm.{table} t WHERE business_id = $1"
+        for table in await _tables(conn)
+    )
+    return {row[0]: row[1] for row in await conn.fetch(each, business_id)}
+
+
+def test_everything_is_there_to_be_stolen(two: Two) -> None:
+    """Where A has no row, nothing would be proven."""
+    assert not [table for table, rows in two.rows.items() if not rows]
+
+
+def _column(two: Two, statement: Statement, name: str, nth: int) -> Any:
+    """Find A's value for a parameter: of the statement's own tables first, then of any."""
+    own = [table for table in _TABLES.findall(statement.sql) if table in two.rows]
+    for table in [*own, *two.rows]:
+        rows = two.rows[table]
+        named = next((each for each in _columns(name) if each in rows[0]), None)
+        if named is not None:
+            value = rows[nth % len(rows)][named]
+            if value is None:
+                value = next((row[named] for row in rows if row[named] is not None), None)
+            return value
+    return KeyError
+
+
+def _columns(name: str) -> Iterable[str]:
+    """Name the columns that a parameter may mean: its own name, or of an array its singular."""
+    yield name
+    for ending, single in (("ies", "y"), ("hes", "h"), ("ses", "s"), ("s", "")):
+        if name.endswith(ending):
+            yield name.removesuffix(ending) + single
+    yield f"{name}_id"
+
+
+def _values(two: Two, statement: Statement, kinds: list[str], nth: int) -> list[Any]:
+    """Choose A's value for each parameter; what cannot be chosen is named."""
+    found = []
+    for name, kind in zip(statement.params, kinds, strict=True):
+        value = PLAIN[name] if name in PLAIN else _column(two, statement, name, nth)
+        if value is KeyError:
+            value = _of_kind(kind)
+        assert value is not KeyError, f"no sample for :{name} ({kind}); add it to PLAIN"
+        if kind.endswith("[]") and not isinstance(value, list):
+            value = [value]
+        found.append(value)
+    return found
+
+
+def _of_kind(kind: str) -> Any:
+    """A number or a yes says nothing of whom it belongs to."""
+    plain = {"int2": 1, "int4": 1, "int8": 1, "numeric": 1, "bool": True, "timestamptz": NOW}
+    return plain.get(kind.removesuffix("[]"), KeyError)
+
+
+class Nobody(Struct):
+    """Turns each id of A into an id that nobody has, the same one each time."""
+
+    known: dict[Any, Any]
+
+    def instead(self, value: Any) -> Any:
+        """Replace what names somebody: ids, fingerprints and texts."""
+        if isinstance(value, list):
+            return [self.instead(each) for each in value]
+        if isinstance(value, UUID) and value.int not in (0, 2**128 - 1):
+            return self.known.setdefault(value, uuid4())
+        if isinstance(value, str) and _TELLING.search(value) and "://" not in value:
+            return self.known.setdefault(value, f"nobody{uuid4().hex[:8]}{value[-4:]}")
+        if isinstance(value, bytes) and value:
+            return self.known.setdefault(value, hashlib.sha256(value).digest()[: len(value)])
+        return value
+
+    def read(self, found: Any) -> str:
+        """Write an answer so that nobody's reads as A's would."""
+        text = repr(found)
+        for mine, theirs in self.known.items():
+            text = text.replace(repr(theirs), repr(mine))
+        return text
+
+
+async def _answer(
+    conn: asyncpg.Connection, statement: Statement, values: list[Any]
+) -> tuple[Any, str]:
+    """Run a statement as the application does; say what came, or which refusal."""
+    try:
+        prepared = await conn.prepare(statement.sql)
+        rows = await prepared.fetch(*values)
+    except (asyncpg.PostgresError, asyncpg.DataError) as wrong:
+        return None, type(wrong).__name__
+    return [tuple(row) for row in rows], prepared.get_statusmsg()
+
+
+async def _tried(
+    two: Two, statement: Statement, values: list[Any], *, apart: bool
+) -> tuple[Any, dict[str, str]]:
+    """Run a statement in a transaction of B and look at A before it is rolled back."""
+    transaction = two.conn.transaction()
+    await transaction.start()
+    try:
+        if apart:
+            await two.conn.execute("SET LOCAL ROLE crm_app")
+        await two.conn.execute("SELECT crm.begin_business($1)", two.b.id)
+        savepoint = two.conn.transaction()
+        await savepoint.start()
+        answer = await _answer(two.conn, statement, values)
+        if answer[0] is None:
+            await savepoint.rollback()
+        if not _WRITES.search(statement.sql):
+            return answer, {}
+        await two.conn.execute("RESET ROLE")
+        return answer, await _mark(two.conn, two.a.business.id)
+    finally:
+        await transaction.rollback()
+
+
+async def _tells(two: Two, statement: Statement, named: UUID, *, apart: bool) -> bool:
+    """Say whether A's ids are answered otherwise than nobody's, or anything of A is touched."""
+    before = await _mark(two.conn, two.a.business.id)
+    prepared = await two.conn.prepare(statement.sql)
+    kinds = [kind.name for kind in prepared.get_parameters()]
+    for nth in range(ROWS):
+        values = _values(two, statement, kinds, nth)
+        nobody = Nobody({named: named})
+        if "business_id" in statement.params:
+            values[statement.params.index("business_id")] = named
+        answer, after = await _tried(two, statement, values, apart=apart)
+        theirs, _ = await _tried(two, statement, nobody.instead(values), apart=apart)
+        if after not in ({}, before) or repr(answer) != nobody.read(theirs):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_a_statement_asks_for_its_business(two: Two, statement: Statement) -> None:
+    """Also without row-level security behind it, B with A's ids is nobody."""
+    assert not await _tells(two, statement, two.b.id, apart=False) or statement.name in TAKEN
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_row_level_security_stands_behind(two: Two, statement: Statement) -> None:
+    """Also where a statement names A outright, the role that serves B finds nobody."""
+    assert not await _tells(two, statement, two.a.business.id, apart=True)
+
+
+async def test_the_samples_would_find_something(two: Two) -> None:
+    """What the tests above rest on: where nothing keeps them apart, A's ids do tell."""
+    blunt = []
+    for each in STATEMENTS:
+        (statement,) = each.values
+        if not await _tells(two, statement, two.a.business.id, apart=False):
+            blunt.append(each.id)
+    print(blunt)
+    assert blunt == []
