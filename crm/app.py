@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar, Request, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
 from crm.access import auth as access_auth
@@ -74,6 +74,35 @@ _ROOMS = (
 _LOOKS = 2
 
 
+_API = [
+    *customers_api.handlers,
+    *consent_api.handlers,
+    *campaigns_api.handlers,
+    *imports_api.handlers,
+    *privacy_api.handlers,
+    *events_api.handlers,
+    *staff_api.handlers,
+]
+_PORTAL = [
+    *privacy_portal.handlers,
+    *consent_portal.handlers,
+    *campaigns_portal.handlers,
+    *customers_portal.handlers,
+    *access_portal.handlers,
+]
+_CONSOLE = [
+    *campaigns_console.handlers,
+    *customers_console.handlers,
+    *consent_console.handlers,
+    *imports_console.handlers,
+    *privacy_console.handlers,
+    *access_console.handlers,
+    *events_console.handlers,
+    *staff_console.handlers,
+    *businesses_console.handlers,
+]
+
+
 def provide_business(request: Request[Any, Any, Any]) -> Business:
     """Inject the business whose page is asked for."""
     business: Business = request.scope["state"]["business"]
@@ -91,75 +120,46 @@ def routers() -> Sequence[ControllerRouterHandler]:
     return [
         Router(
             "/v1",
-            route_handlers=[
-                *customers_api.handlers,
-                *consent_api.handlers,
-                *campaigns_api.handlers,
-                *imports_api.handlers,
-                *privacy_api.handlers,
-                *events_api.handlers,
-                *staff_api.handlers,
-            ],
+            route_handlers=_API,
             guards=[staff_auth.with_key],
             exception_handlers=PROBLEMS,
             security=[{"key": []}],
         ),
-        Router(
-            "/me",
-            route_handlers=[
-                *privacy_portal.handlers,
-                *consent_portal.handlers,
-                *campaigns_portal.handlers,
-                *customers_portal.handlers,
-                *access_portal.handlers,
-            ],
-            guards=[of_host, access_auth.signed_in_customer, same_session],
-            exception_handlers=pages_behind("/sign-in"),
-            include_in_schema=False,
-        ),
-        Router(
-            "/staff",
-            route_handlers=[
-                *campaigns_console.handlers,
-                *customers_console.handlers,
-                *consent_console.handlers,
-                *imports_console.handlers,
-                *privacy_console.handlers,
-                *access_console.handlers,
-                *events_console.handlers,
-                *staff_console.handlers,
-                *businesses_console.handlers,
-            ],
-            guards=[of_host, staff_auth.signed_in, same_session],
-            exception_handlers=pages_behind("/staff/sign-in"),
-            include_in_schema=False,
-        ),
-        Router(
-            "/staff",
-            route_handlers=[*staff_console.open_handlers],
-            guards=[of_host],
-            exception_handlers=PAGES,
-            include_in_schema=False,
-        ),
+        _pages("/me", _PORTAL, access_auth.signed_in_customer, sign_in="/sign-in"),
+        _pages("/staff", _CONSOLE, staff_auth.signed_in, sign_in="/staff/sign-in"),
+        _open("/staff", staff_console.open_handlers, guards=[of_host]),
         # A signed link or an open form; no session.
-        Router(
-            "/",
-            route_handlers=[*access_portal.by_link, *campaigns_portal.by_link],
-            guards=[of_host],
-            exception_handlers=PAGES,
-            include_in_schema=False,
-        ),
+        _open("/", [*access_portal.by_link, *campaigns_portal.by_link], guards=[of_host]),
         # The link names its business itself: leaving works wherever the business answers by now.
-        Router(
-            "/",
-            route_handlers=[*access_by_link.by_token],
-            exception_handlers=PAGES,
-            include_in_schema=False,
-        ),
+        _open("/", access_by_link.by_token, guards=[]),
         get_front,
         *assets.handlers,
         *docs.handlers,
     ]
+
+
+def _pages(
+    path: str, handlers: Sequence[ControllerRouterHandler], signed_in: Guard, *, sign_in: str
+) -> Router:
+    return Router(
+        path,
+        route_handlers=handlers,
+        guards=[of_host, signed_in, same_session],
+        exception_handlers=pages_behind(sign_in),
+        include_in_schema=False,
+    )
+
+
+def _open(
+    path: str, handlers: Sequence[ControllerRouterHandler], *, guards: list[Guard]
+) -> Router:
+    return Router(
+        path,
+        route_handlers=handlers,
+        guards=guards,
+        exception_handlers=PAGES,
+        include_in_schema=False,
+    )
 
 
 def application(settings: Settings, state: State) -> Litestar:

@@ -40,6 +40,11 @@ _PATH = "/v1/campaigns"
 # A text of a megabyte, as JSON may write it.
 _TEXT = 8 * 1024 * 1024
 _SMALL = 4 * 1024
+_DRAFT = {
+    "purpose_id": "PURPOSE_ID",
+    "subject": "Rye on Saturdays",
+    "source": "# Rye\n\nThere is rye bread.",
+}
 
 
 class Start(Struct, forbid_unknown_fields=True):
@@ -64,6 +69,7 @@ class Last(Struct, frozen=True):
     "/campaigns",
     guards=WRITE,
     request_max_body_size=_TEXT,
+    opt={"example": _DRAFT},
     tags=["Campaigns"],
     summary="Write a draft",
     description="Kept whatever is wrong with its text: the review says so, and so does the start. "
@@ -131,6 +137,7 @@ async def get_campaign(
     "/campaigns/{id:uuid}",
     guards=WRITE,
     request_max_body_size=_TEXT,
+    opt={"example": _DRAFT},
     tags=["Campaigns"],
     summary="Change a draft",
     description="Replaces the whole text. If-Match with the ETag you read is required (428), and a "
@@ -203,6 +210,7 @@ async def get_review(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Forecas
     guards=WRITE,
     status_code=202,
     request_max_body_size=_SMALL,
+    opt={"example": {"address": "owner@bakery.example"}},
     tags=["Campaigns"],
     summary="Send a test",
     description="To somebody who works here, and nobody else; its links stop nobody's mail.",

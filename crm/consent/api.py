@@ -37,6 +37,12 @@ from crm.web.idempotency import once
 # A text of 5,000 characters, each escaped, or a thousand ids.
 _BODY = 128 * 1024
 
+_NOTICE = {
+    "locale": "en",
+    "text": "Yes, send me The Corner Letter by e-mail. I can stop at any time.",
+    "control_label": "Send me The Corner Letter",
+}
+
 _KEYED = "With an Idempotency-Key a repeated request does nothing twice."
 
 
@@ -97,6 +103,7 @@ async def get_purposes(db: NamedDependency[ReadDb]) -> list[Purpose]:
     "/purposes",
     guards=[needs("purposes:write")],
     request_max_body_size=_BODY,
+    opt={"example": {"slug": "letter", "name": "The Corner Letter"}},
     tags=["Purposes"],
     summary="Add a purpose",
     description="It asks nobody anything until a notice is published. 409 `slug_taken` where the "
@@ -136,6 +143,7 @@ async def get_notices(
     "/purposes/{purpose_id:uuid}/notices",
     guards=[needs("purposes:write")],
     request_max_body_size=_BODY,
+    opt={"example": _NOTICE},
     tags=["Purposes"],
     summary="Publish the next version of a purpose's text",
     description="The exact words to show and those of the control beside them. `accepts` names the "
@@ -164,6 +172,7 @@ async def post_notice(
     "/customers/{id:uuid}/consent-events",
     guards=[needs("consents:write")],
     request_max_body_size=_BODY,
+    opt={"example": {"purpose": "PURPOSE_ID", "status": "withdrawn"}},
     tags=["Consent"],
     summary="Record a decision of a customer",
     description="`given` needs the notice shown and evidence of a `kind` that it accepts (409 "
@@ -239,6 +248,7 @@ async def get_check(
     guards=[needs("consents:read")],
     status_code=200,
     request_max_body_size=_BODY,
+    opt={"example": {"purpose": "PURPOSE_ID", "customers": ["CUSTOMER_ID"]}},
     tags=["Consent"],
     summary="May I contact these customers for this purpose?",
     description="By up to 1,000 ids, or by one address, which no URL and no log should hold. "

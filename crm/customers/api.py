@@ -108,6 +108,7 @@ async def get_customers(
     guards=READ,
     status_code=200,
     request_max_body_size=_BODY,
+    opt={"example": {"address": "nora@example.com"}},
     tags=["Customers"],
     summary="Find a customer by address or external id",
     description="Exactly one of the two, in the body: an address belongs in no URL. Addresses are "
@@ -143,6 +144,7 @@ async def get_customer(
     "/customers/{id:uuid}",
     guards=WRITE,
     request_max_body_size=_BODY,
+    opt={"example": {"name": "Nora Lindqvist"}},
     tags=["Customers"],
     summary="Change a customer",
     description="A merge patch (RFC 7396) of name, locale or external id: null takes away. "
@@ -252,6 +254,7 @@ async def get_customer_attributes(
     "/customers/{id:uuid}/attributes",
     guards=WRITE,
     request_max_body_size=_BODY,
+    opt={"example": {"usual_shop": "Mill Lane"}},
     tags=["Attributes"],
     summary="Set a customer's attributes",
     description="Sets the values given and leaves the others; null takes a value away. All or "
@@ -303,6 +306,7 @@ async def put_interaction_kind(
     "/customers/{id:uuid}/interactions",
     guards=WRITE,
     request_max_body_size=_BODY,
+    opt={"example": {"kind": "purchase", "title": "Birthday cake"}},
     tags=["Interactions"],
     summary="Record an interaction",
     description="A purchase, a note, a call: anything of a declared kind. The customer can read "

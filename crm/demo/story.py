@@ -28,10 +28,25 @@ from crm.ids import opaque
 
 _SYSTEM = Actor.system()
 _HERE = Path(__file__).resolve().parent
-_TEXT = (
-    "Yes, send me The Corner Letter by e-mail, about every second Thursday: what we bake, why, "
-    "and when. Corner Bakery Ltd uses my e-mail address and first name for this and for nothing "
-    "else. I can stop at any time, with one click in every mail."
+_LETTER = NewPurpose(
+    slug="letter",
+    name="The Corner Letter",
+    description="What we bake, why, and when; about every second Thursday.",
+)
+_NOTICE = NewNotice(
+    locale="en",
+    text=(
+        "Yes, send me The Corner Letter by e-mail, about every second Thursday: what we bake, "
+        "why, and when. Corner Bakery Ltd uses my e-mail address and first name for this and for "
+        "nothing else. I can stop at any time, with one click in every mail."
+    ),
+    control_label="The Corner Letter",
+    accepts=[EvidenceKind.former_double_opt_in],
+)
+_KEY = staff.NewKey(
+    name="Shop website",
+    scopes=sorted(staff.Scope),
+    reason="to show you your orders in the shop",
 )
 _OWNER = "owner@corner-bakery.example"
 _SIGN_UPS = ("ada@example.org", "noor@example.org", "wim@example.org")
@@ -87,49 +102,24 @@ async def _found(stage: Stage) -> Cast:
     """Add the business, its purpose and notice, its owner and a key."""
     business_id, password = opaque(), secrets.token_urlsafe(12)
     async with stage.database.write(business_id) as db:
-        business = await businesses.add(
-            db,
-            NewBusiness(
-                name="Corner Bakery",
-                legal_name="Corner Bakery Ltd",
-                postal_address="4 Mill Lane, Exampleton EX1 2AB",
-                sender_name="Corner Bakery",
-                sender_address="letter@corner-bakery.example",
-                privacy_contact="privacy@corner-bakery.example",
-                origin=stage.origin,
-            ),
-        )
-        purpose = await consent.add_purpose(
-            db,
-            _SYSTEM,
-            NewPurpose(
-                slug="letter",
-                name="The Corner Letter",
-                description="What we bake, why, and when; about every second Thursday.",
-            ),
-        )
-        notice = await consent.publish_notice(
-            db,
-            _SYSTEM,
-            purpose.id,
-            NewNotice(
-                locale="en",
-                text=_TEXT,
-                control_label="The Corner Letter",
-                accepts=[EvidenceKind.former_double_opt_in],
-            ),
-        )
+        business = await businesses.add(db, _bakery(stage.origin))
+        purpose = await consent.add_purpose(db, _SYSTEM, _LETTER)
+        notice = await consent.publish_notice(db, _SYSTEM, purpose.id, _NOTICE)
         await staff.add_first_owner(db, "Alice Moreau", _OWNER, password)
-        _, key = await staff.add_key(
-            db,
-            _SYSTEM,
-            staff.NewKey(
-                name="Shop website",
-                scopes=sorted(staff.Scope),
-                reason="to show you your orders in the shop",
-            ),
-        )
+        _, key = await staff.add_key(db, _SYSTEM, _KEY)
     return Cast(business, purpose, notice, password, key)
+
+
+def _bakery(origin: str) -> NewBusiness:
+    return NewBusiness(
+        name="Corner Bakery",
+        legal_name="Corner Bakery Ltd",
+        postal_address="4 Mill Lane, Exampleton EX1 2AB",
+        sender_name="Corner Bakery",
+        sender_address="letter@corner-bakery.example",
+        privacy_contact="privacy@corner-bakery.example",
+        origin=origin,
+    )
 
 
 async def _files(stage: Stage, wishes: Wishes) -> Sequence[Path]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from crm import businesses, customers, events
+from crm.businesses import Business
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
@@ -48,23 +49,9 @@ async def post_letter(db: Db, letter: Letter) -> None:
     )
     if letter.kind is not LetterKind.test and recent >= _PER_DAY:
         raise TooManyLetters(retry_after=3600)
-    business = await businesses.get(db)
     message_id = time_ordered()
     # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
     address = customers.parse(letter.address).deliverable
-    content = mime.compose(
-        mime.ServiceMessage(
-            sender_name=business.sender_name,
-            sender_address=business.sender_address,
-            to=address,
-            subject=letter.subject,
-            text=letter.text,
-            html=letter.html,
-            date=db.now,
-            message_id=f"<{message_id.hex}@{business.sender_address.rpartition('@')[2]}>",
-            language=letter.locale,
-        )
-    )
     await db.run(
         sql.post_letter,
         message_id=message_id,
@@ -73,9 +60,27 @@ async def post_letter(db: Db, letter: Letter) -> None:
         customer_id=letter.customer_id,
         address_hash=letter.address_hash,
         address=address,
-        content=content,
+        content=_composed(await businesses.get(db), letter, address, message_id, db.now),
     )
     db.wake("mail.deliver", str(db.business_id))
+
+
+def _composed(
+    business: Business, letter: Letter, address: str, message_id: UUID, now: datetime
+) -> bytes:
+    return mime.compose(
+        mime.ServiceMessage(
+            sender_name=business.sender_name,
+            sender_address=business.sender_address,
+            to=address,
+            subject=letter.subject,
+            text=letter.text,
+            html=letter.html,
+            date=now,
+            message_id=f"<{message_id.hex}@{business.sender_address.rpartition('@')[2]}>",
+            language=letter.locale,
+        )
+    )
 
 
 async def claim_letters(db: Db, limit: int) -> list[ClaimedLetter]:

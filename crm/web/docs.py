@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath
+from markupsafe import Markup, escape
 from msgspec import Struct
 
 from crm.errors import NotFound, Refused
@@ -21,6 +23,7 @@ from crm.web import openapi
 from crm.web.pages import fragment, page
 from crm.web.refusals import PAGES, answer_to, plain_problems
 
+_TYPED = re.compile("`([^`]+)`")
 _PATH = "/docs"
 _DOCUMENT = "/openapi.json"
 # The order in which somebody new meets them.
@@ -53,7 +56,7 @@ class Call(Struct, frozen=True):
     method: str
     path: str
     summary: str
-    words: str
+    words: Markup
     scope: str
     parameters: list[Line]
     body: list[Line]
@@ -186,7 +189,7 @@ def _call(
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        words=operation.get("description", ""),
+        words=_marked(operation.get("description", "")),
         scope=scopes[0] if scopes else "",
         parameters=[_parameter(document, each) for each in operation.get("parameters", ())],
         body=_fields(document, schema) or ([Line("", media, "the file itself")] if media else []),
@@ -194,6 +197,11 @@ def _call(
         refusals=[each for each in answers if each.name[0] != "2"],
         curl=_curl(document, origin, path, method, operation),
     )
+
+
+def _marked(words: str) -> Markup:
+    """Set what stands in backticks in the face of what can be typed."""
+    return Markup(_TYPED.sub(r'<span class="proof">\1</span>', str(escape(words))))  # noqa: S704
 
 
 def _body(operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -257,7 +265,7 @@ def _curl(
     ]
     url = f"{origin}{path}" + (f"?{'&'.join(queries)}" if queries else "")
     parts = ["curl"]
-    media, schema = _body(operation)
+    media, said = openapi.body_sample(document, operation)
     if method.upper() != ("POST" if media else "GET"):
         parts += ["-X", method.upper()]
     parts += [shlex.quote(url), "-H", "'Authorization: Bearer YOUR_KEY'"]
@@ -267,8 +275,8 @@ def _curl(
             parts += ["-H", f"'{each['name']}: {value}'"]
     if media:
         parts += ["-H", f"'Content-Type: {media}'"]
-        said = json.dumps(openapi.sample(document, schema), ensure_ascii=False)
-        parts += ["--data-binary", "@list.csv" if media == "text/csv" else shlex.quote(said)]
+        text = shlex.quote(json.dumps(said, ensure_ascii=False))
+        parts += ["--data-binary", "@list.csv" if media == "text/csv" else text]
     return " ".join(parts)
 
 

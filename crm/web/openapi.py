@@ -122,6 +122,13 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
     return schema
 
 
+def body_sample(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, Any]:
+    """Give the Content-Type of an operation's body and an example of it; nothing for no body."""
+    for media, content in operation.get("requestBody", {}).get("content", {}).items():
+        return media, content.get("example") or sample(document, content["schema"])
+    return "", None
+
+
 def sample(document: dict[str, Any], schema: dict[str, Any], name: str = "") -> Any:
     """Make a value that fits a schema: its example, or the plainest; of fields, the required."""
     schema = resolved(document, schema)
@@ -171,6 +178,9 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     if "body" in handler.opt:
         content = {handler.opt["body"]: {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": content}
+    if "example" in handler.opt:
+        for media in operation["requestBody"]["content"].values():
+            media["example"] = handler.opt["example"]
     scope = scope_of(handler)
     # A role name beside a key is OpenAPI 3.1's own way to say what the key needs (§4.8.30).
     operation["security"] = [{"key": [scope] if scope else []}]

@@ -41,7 +41,7 @@ async def posted(database: Database, business: Business) -> list[Posted]:
 
 
 async def test_it_goes_to_staff_marked_as_a_test(database: Database, business: Business) -> None:
-    """Compared by rule, so that a capital letter is no stranger; the domain as it goes on the wire."""
+    """Compared by rule: a capital letter makes no stranger. The domain is as on the wire."""
     await member(database, business)
     campaign, _, _ = await drafted(database, business)
     async with database.write(business.id) as db:
