@@ -150,9 +150,7 @@ def _pages(
     )
 
 
-def _open(
-    path: str, handlers: Sequence[ControllerRouterHandler], *, guards: list[Guard]
-) -> Router:
+def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: list[Guard]) -> Router:
     return Router(
         path,
         route_handlers=handlers,
@@ -182,9 +180,7 @@ def application(settings: Settings, state: State) -> Litestar:
     )
 
 
-def state_of(
-    settings: Settings, database: Database, looks: Database, redis: Redis
-) -> State:
+def state_of(settings: Settings, database: Database, looks: Database, redis: Redis) -> State:
     """Gather what handlers and layouts find in the application's state."""
     return State(
         {
@@ -219,7 +215,7 @@ async def serve(settings: Settings) -> None:
     async with opened(settings) as state:
         app: ASGIApp = answers_head(application(settings, state))
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]  # Litestar's scope is a typed dict, uvicorn's a mapping
+            app,
             host=settings.web.host,
             port=settings.web.port,
             server_header=False,

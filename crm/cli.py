@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import rich_click as click
+from click.exceptions import Exit
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -45,7 +46,7 @@ def main() -> None:
     """Run a command; what the operator can mend is one line and exit status 2."""
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Exit as done:
+    except Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as wrong:
         wrong.show()
@@ -83,7 +84,9 @@ async def _up(*, dev: bool) -> None:
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
         tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
         if dev:
-            tasks.append(_letterbox(_place(here) / "letterbox", here.settings.smtp.port, 8025, None))
+            tasks.append(
+                _letterbox(_place(here) / "letterbox", here.settings.smtp.port, 8025, None)
+            )
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(task)
@@ -278,10 +281,7 @@ cli.add_command(bench_run.command)
 
 async def _business(database: Database, which: str) -> UUID:
     known = await above.businesses(database)
-    if which:
-        wanted = [each for each in known if str(each) == which]
-    else:
-        wanted = known
+    wanted = [each for each in known if which in {"", str(each)}]
     if len(wanted) == 1:
         return wanted[0]
     if which or not known:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -43,6 +42,7 @@ RETRIABLE = (
 
 _TRIES = 3
 
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Wake = Callable[[str, tuple[str, ...], str], Awaitable[None]]
 
 
@@ -79,7 +79,7 @@ class Statements:
             message = f"sql/{self.domain}.sql has no statement {name!r}"
             raise AttributeError(message) from None
 
-    def __iter__(self) -> Iterable[Statement]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Statement]:
         """Walk all statements, in the order of the file."""
         return iter(self._by_name.values())
 
@@ -125,9 +125,7 @@ def _statement(name: str, body: str) -> Statement:
 class ReadDb:
     """A transaction that reads, for one business, at one instant."""
 
-    def __init__(
-        self, conn: asyncpg.Connection, business_id: UUID, now: datetime, keys: Keys
-    ) -> None:
+    def __init__(self, conn: Connection, business_id: UUID, now: datetime, keys: Keys) -> None:
         """Wrap a connection inside an open transaction."""
         self._conn = conn
         self.business_id = business_id
@@ -150,16 +148,16 @@ class ReadDb:
     async def maybe(self, statement: Statement, to: type[T], **params: Any) -> T | None:
         """Return the row, or None where there is none."""
         row = await self._conn.fetchrow(statement.sql, *self._args(statement, params))
-        return None if row is None else converter(to)(row)
+        return None if row is None else _converter(to)(row)
 
     async def many(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
         """Return all rows; the statement bounds how many."""
         rows = await self._conn.fetch(statement.sql, *self._args(statement, params))
-        return [converter(to)(row) for row in rows]
+        return [_converter(to)(row) for row in rows]
 
     async def stream(self, statement: Statement, to: type[T], **params: Any) -> AsyncIterator[T]:
         """Yield rows one by one through a cursor, in constant memory."""
-        convert = converter(to)
+        convert: Callable[[asyncpg.Record], T] = _converter(to)
         args = self._args(statement, params)
         async for row in self._conn.cursor(statement.sql, *args, prefetch=1000):
             yield convert(row)
@@ -168,9 +166,7 @@ class ReadDb:
 class Db(ReadDb):
     """A transaction that may write, and wakes workers when it has committed."""
 
-    def __init__(
-        self, conn: asyncpg.Connection, business_id: UUID, now: datetime, keys: Keys
-    ) -> None:
+    def __init__(self, conn: Connection, business_id: UUID, now: datetime, keys: Keys) -> None:
         """Begin with no wakes."""
         super().__init__(conn, business_id, now, keys)
         self.wakes: list[tuple[str, tuple[str, ...], str]] = []
@@ -186,14 +182,22 @@ class Db(ReadDb):
         self.wakes.append((job, args, slot))
 
 
-@lru_cache(maxsize=1024)
-def converter(to: type[T]) -> Callable[[asyncpg.Record], T]:
+_CONVERTERS: dict[Any, Callable[[asyncpg.Record], Any]] = {}
+
+
+def _converter(to: type[T]) -> Callable[[asyncpg.Record], T]:
     """Turn rows into `to`: a Struct by column names, or the first column for a plain type."""
+    if to not in _CONVERTERS:
+        _CONVERTERS[to] = _made(to)
+    return _CONVERTERS[to]
+
+
+def _made(to: Any) -> Callable[[asyncpg.Record], Any]:
     if isinstance(to, type) and issubclass(to, Struct):
         return lambda row: msgspec.convert(dict(row), to, strict=False)
     if to is dict:
-        return dict  # type: ignore[return-value]
-    return lambda row: row[0]  # type: ignore[no-any-return]
+        return dict
+    return lambda row: row[0]
 
 
 class Database:
@@ -217,10 +221,9 @@ class Database:
     @asynccontextmanager
     async def write(self, business_id: UUID) -> AsyncIterator[Db]:
         """Read and write as one business; commit at the end, or keep nothing."""
-        async with self._pool.acquire() as conn:
-            async with _opened(conn, business_id, "BEGIN"):
-                db = Db(conn, business_id, self.clock(), self.keys)
-                yield db
+        async with self._pool.acquire() as conn, _opened(conn, business_id, "BEGIN"):
+            db = Db(conn, business_id, self.clock(), self.keys)
+            yield db
         for job, args, slot in db.wakes:
             await self._wake(job, args, slot)
 
@@ -244,11 +247,11 @@ class Database:
             params["now"] = self.clock()
         async with self._pool.acquire() as conn:
             rows = await conn.fetch(statement.sql, *statement.args(params))
-        return [converter(to)(row) for row in rows]
+        return [_converter(to)(row) for row in rows]
 
 
 @asynccontextmanager
-async def _opened(conn: asyncpg.Connection, business_id: UUID, begin: str) -> AsyncIterator[None]:
+async def _opened(conn: Connection, business_id: UUID, begin: str) -> AsyncIterator[None]:
     # One round trip. A plpgsql function sets the business, not bare set_config, which a table
     # distributed over several machines would not see.
     await conn.execute(f"{begin}; SELECT crm.begin_business('{UUID(str(business_id))}')")

@@ -18,7 +18,7 @@ SELECT r.rolsuper, r.rolbypassrls, current_user::text AS name,
 """
 
 
-class Unfit(Exception):  # noqa: N818  (its text is what the operator reads)
+class Unfit(Exception):
     """The servers cannot be used as they are; the message lists every reason."""
 
 
@@ -60,6 +60,7 @@ async def _inside(conn: asyncpg.Connection) -> list[str]:
     if version.major < _OLDEST_MAJOR:
         return [f"PostgreSQL {version.major} is too old; use {_OLDEST_MAJOR} or newer."]
     role = await conn.fetchrow(_ROLE)
+    assert role is not None  # noqa: S101  (we are connected as somebody)
     problems = []
     if role["rolsuper"] or role["rolbypassrls"]:
         problems.append(

@@ -17,7 +17,7 @@ class Problem(Struct, frozen=True):
     message: str
 
 
-class Refused(Exception):  # noqa: N818  (a refusal is not an error of ours)
+class Refused(Exception):
     """The request was understood, and the answer is no."""
 
     def __init__(self, message: str = "", problems: Sequence[Problem] = ()) -> None:

@@ -59,4 +59,4 @@ def _safe_exception(exc_info: Any) -> str:
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
     """Get the logger of a module; log ids, counts and words, nothing personal."""
-    return structlog.stdlib.get_logger(name)  # type: ignore[no-any-return]
+    return structlog.stdlib.get_logger(name)

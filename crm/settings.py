@@ -20,7 +20,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 
 
-class BadSettings(Exception):  # noqa: N818  (its text is what the operator reads)
+class BadSettings(Exception):
     """The environment does not make a configuration; the message lists every reason."""
 
 

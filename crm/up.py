@@ -78,7 +78,8 @@ def _plain(environ: Mapping[str, str]) -> dict[str, str]:
 
 async def _changed() -> None:
     before = await asyncio.to_thread(_newest)
-    while await asyncio.to_thread(_newest) == before:
+    # Files change without an event that the stdlib could wait for.
+    while await asyncio.to_thread(_newest) == before:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import msgspec
@@ -10,7 +11,8 @@ from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisGone
-from redis.exceptions import RedisError, TimeoutError as RedisSlow
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisSlow
 
 from crm.log import logger
 
@@ -20,24 +22,24 @@ _PATIENCE = 2.0
 
 def redis_settings(url: str) -> RedisSettings:
     """Read `redis://`, `rediss://` or `unix://` for arq, so that a worker outlives a restart."""
-    # Without OSError among what is retried, a worker dies when Redis restarts.
-    again = {
-        "conn_timeout": 5,
-        "retry_on_timeout": True,
-        "retry_on_error": [RedisGone, RedisSlow, OSError],
-        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), 30),
-    }
     parts = urlsplit(url)
+    settings = RedisSettings(
+        conn_timeout=5,
+        retry_on_timeout=True,
+        # Without OSError among what is retried, a worker dies when Redis restarts.
+        retry_on_error=[RedisGone, RedisSlow, OSError],
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), 30),
+    )
     if parts.scheme == "unix":
-        return RedisSettings(unix_socket_path=parts.path, **again)
-    return RedisSettings(
+        return replace(settings, unix_socket_path=parts.path)
+    return replace(
+        settings,
         host=parts.hostname or "localhost",
         port=parts.port or 6379,
         username=parts.username,
         password=parts.password,
         ssl=parts.scheme == "rediss",
         database=int(parts.path.strip("/") or 0),
-        **again,
     )
 
 

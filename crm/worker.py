@@ -19,6 +19,7 @@ from crm.db import open_database
 from crm.imports import jobs as imports_jobs
 from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
+from crm.privacy import jobs as privacy_jobs
 from crm.settings import Settings
 from crm.staff import jobs as staff_jobs
 from crm.wakes import Waker, open_pool
@@ -44,6 +45,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "imports.sweep": (imports_jobs.sweep, 15),
     "access.tidy": (access_jobs.tidy, 60),
     "staff.sweep": (staff_jobs.sweep, 60),
+    "privacy.sweep": (privacy_jobs.sweep, 60),
     "customers.lapse": (customers_jobs.lapse, 3600),
 }
 
@@ -116,7 +118,7 @@ def _quiet(name: str, job: Job) -> WorkerCoroutine:
     async def run(ctx: dict[str, Any], *args: str) -> None:
         try:
             await job(ctx, *args)
-        except Exception:
+        except Exception:  # noqa: BLE001  (arq would log its text, which may quote a row)
             _log.exception("job_failed", job=name)
 
     run.__qualname__ = name

@@ -63,7 +63,7 @@ async def servers() -> AsyncIterator[Embedded]:
     """Start PostgreSQL and Valkey from their wheels, for the time of the session."""
     directory = Path(tempfile.mkdtemp(prefix="fh-"))
     # The servers run as another user when root runs the tests.
-    directory.chmod(0o755)
+    directory.chmod(0o755)  # noqa: ASYNC240  (once, before anything runs)
     try:
         async with embedded(directory / "data", fsync=False) as running:
             yield running

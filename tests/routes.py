@@ -42,7 +42,9 @@ class Route(Struct, frozen=True):
 def _routes() -> list[Route]:
     found = []
     for route in APP.routes:
-        types = {part.name: part.type for part in route.path_components if not isinstance(part, str)}
+        types = {
+            part.name: part.type for part in route.path_components if not isinstance(part, str)
+        }
         for handler in getattr(route, "route_handlers", ()):
             found += [
                 Route(str(method), route.path_format, handler, types)

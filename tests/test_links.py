@@ -71,11 +71,12 @@ async def _mails(
     }
     await campaigns_jobs.fill(ctx, str(business.id), str(campaign.id))
     await campaigns_jobs.send(ctx, str(business.id), str(campaign.id))
-    await mail_jobs.deliver({**ctx}, str(business.id))
+    letters: mail_jobs.Ctx = {"database": database, "settings": ctx["settings"]}
+    await mail_jobs.deliver(letters, str(business.id))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_opening_every_link_changes_nothing(
+async def test_opening_every_link_changes_nothing(  # noqa: PLR0917  (fixtures)
     database: Database,
     shared_cluster: Cluster,
     business: Business,

@@ -87,7 +87,7 @@ def test_other_domains_are_entered_by_the_front_door(path: Path) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
 def test_every_route_knows_who_asks(route: Route) -> None:
-    """By the guards of its router, by a signed link in its path, or it is in the short open list."""
+    """By the guards of its router, by a signed link, or it is in the short open list."""
     guards = {getattr(guard, "__name__", "") for guard in route.handler.resolve_guards()}
     asked = guards & {"with_key", "signed_in", "signed_in_customer"}
 

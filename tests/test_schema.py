@@ -149,7 +149,9 @@ async def test_only_four_triggers_write(catalog: asyncpg.Connection) -> None:
          WHERE NOT t.tgisinternal
         """
     )
-    writing = {row["tgname"] for row in rows if re.search("exclude_waiting|DELETE FROM", row["prosrc"])}
+    writing = {
+        row["tgname"] for row in rows if re.search("exclude_waiting|DELETE FROM", row["prosrc"])
+    }
     guards = {row["tgname"]: row["prosrc"] for row in rows if row["tgname"] not in writing}
 
     assert writing == WRITING_TRIGGERS

@@ -1,9 +1,10 @@
-"""Every statement prepares on the real schema as the application's role, and keeps to its tables."""
+"""Every statement prepares on the real schema as the serving role, and keeps to its tables."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -23,7 +24,7 @@ _OWNS = re.compile(r"Owns: ([a-z_,\s-]+)\.")
 
 
 @pytest.fixture(scope="session")
-async def as_application(shared_cluster: Cluster) -> asyncpg.Connection:
+async def as_application(shared_cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
     """Connect as the role that serves."""
     conn = await asyncpg.connect(
         shared_cluster.app_url, server_settings={"search_path": "crm"}, statement_cache_size=0

@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from crm import campaigns
 from crm.bench.stage import CONNECTIONS
-from crm.businesses import Business, get as business_of
+from crm.businesses import Business
+from crm.businesses import get as business_of
 from crm.campaigns import Preview
 from crm.db import open_database
 from crm.settings import Settings

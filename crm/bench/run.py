@@ -1,8 +1,134 @@
 """`crm bench`: every figure beside its ceiling from the same run."""
 
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
 import rich_click as click
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from crm.bench import importing, requests, sending
+from crm.bench.figure import Figure, Missing, Say
+from crm.bench.stage import Stage, staged
+
+_PARTS = ("send", "memory", "import", "consent", "check")
+_ROUNDS = 3
+
+Found = list[Figure | Missing]
+
+
+class Wishes(Struct, frozen=True):
+    """What is to be measured, and with how much."""
+
+    parts: tuple[str, ...] = _PARTS
+    messages: int = 10_000
+    crowd: int = 100_000
+    rows: int = 20_000
+    requests: int = 4_000
+    rounds: int = _ROUNDS
 
 
 @click.command("bench")
-def command() -> None:
-    """Measure."""
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--only", "parts", multiple=True, type=click.Choice(_PARTS), help="Repeatable.")
+@click.option("--messages", type=click.IntRange(10, 10_000), help="Messages of a round.")
+@click.option("--customers", type=click.IntRange(10), help="Customers of import and memory.")
+@click.option("--quick", is_flag=True, help="One round of everything, and a tenth of it.")
+def command(
+    *,
+    as_json: bool,
+    parts: tuple[str, ...],
+    messages: int | None,
+    customers: int | None,
+    quick: bool,
+) -> None:
+    """Measure speed and memory on servers in a directory of their own."""
+    full = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, rounds=1)
+    usual = full if quick else Wishes()
+    wishes = Wishes(
+        parts=parts or _PARTS,
+        messages=messages or usual.messages,
+        crowd=customers or usual.crowd,
+        rows=customers or usual.rows,
+        requests=usual.requests,
+        rounds=usual.rounds,
+    )
+    console = Console(stderr=True)
+    found = asyncio.run(
+        measured(os.environ, wishes, lambda text: console.print(text, style="dim", highlight=False))
+    )
+    _show(Console(stderr=as_json), found)
+    if as_json:
+        click.echo(json.dumps(told(found), ensure_ascii=False))
+
+
+async def measured(environ: Mapping[str, str], wishes: Wishes, say: Say) -> Found:
+    """Measure what was wished for, one after the other."""
+    found: Found = []
+    async with staged(environ) as stage:
+        for part in wishes.parts:
+            found += await _measure(stage, part, wishes, lambda text, of=part: say(f"{of}: {text}"))
+    return found
+
+
+def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Found]:
+    measures: dict[str, Callable[[], Awaitable[Found]]] = {
+        "send": lambda: sending.send(stage, wishes.messages, wishes.rounds, say),
+        "memory": lambda: sending.memory(stage, wishes.crowd, say),
+        "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
+        "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
+        "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),
+    }
+    return measures[part]()
+
+
+def told(found: Found) -> dict[str, Any]:
+    """Return everything for JSON."""
+    return {
+        "machine": {
+            "cpus": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        "figures": [each.told() for each in found if isinstance(each, Figure)],
+        "not_measured": [
+            {"name": each.name, "reason": each.reason}
+            for each in found
+            if isinstance(each, Missing)
+        ],
+    }
+
+
+def _show(console: Console, found: Found) -> None:
+    table = Table("", "median", "spread", "runs", "beside", "median", "ratio", "goal")
+    notes = Table("", "what was counted on the way", show_header=False)
+    for each in found:
+        if isinstance(each, Missing):
+            notes.add_row(each.name, f"not measured: {each.reason}")
+            continue
+        for number, beside in enumerate(each.beside):
+            ours, other = each.ours, beside.series
+            ratio = each.ratio(other)
+            first = (each.name, f"{ours.median:,.1f} {ours.unit}", f"{ours.spread:.0%}")
+            met = ""
+            if beside.goal is not None:
+                met = f"{beside.goal} {'reached' if beside.goal.reached(ratio) else 'missed'}"
+            table.add_row(
+                *(first if number == 0 else ("", "", "")),
+                *(str(len(ours.runs)), other.what, f"{other.median:,.1f}", f"{ratio:.2f}", met),
+            )
+        notes.add_row(each.name, ", ".join(_note(*pair) for pair in each.notes.items()))
+    console.print(table)
+    console.print(notes)
+
+
+def _note(name: str, value: float | str) -> str:
+    number = f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{name.replace('_', ' ')}: {number}"

@@ -18,7 +18,7 @@ from msgspec import Struct
 from crm.businesses import Business
 from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, values_of
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
-from crm.campaigns.pace import FLUSH_SECONDS, Pace
+from crm.campaigns.pace import Pace
 from crm.campaigns.render import Compiled
 from crm.customers import NotAnAddress, parse
 from crm.db import Database, Db, Statements
@@ -33,7 +33,7 @@ _log = logger(__name__)
 
 # Consent is never older than this at hand-over.
 OLDEST_CLAIM = 1.0
-# After its time is over, a sender waits so long for answers, and then so long for the lanes to close.
+# After its time is over, a sender waits so long for answers, then so long for lanes to close.
 _LINGER = 15.0
 _GRACE = 2.0
 # After the relay could not be reached, the range rests for so long.
@@ -319,9 +319,7 @@ class RangeSender:
         self._exhausted = not due and not found
         return due + found
 
-    async def _merge_values(
-        self, db: Db, claimed: list[Claimed]
-    ) -> dict[UUID, dict[str, str]]:
+    async def _merge_values(self, db: Db, claimed: list[Claimed]) -> dict[UUID, dict[str, str]]:
         names = [
             field.name.removeprefix(ATTRIBUTE)
             for field in self._issue.compiled.fields
@@ -330,9 +328,7 @@ class RangeSender:
         values: dict[UUID, dict[str, str]] = {}
         if names and claimed:
             ids = [each.customer_id for each in claimed]
-            for row in await db.many(
-                sql.merge_values, MergeValue, customer_ids=ids, names=names
-            ):
+            for row in await db.many(sql.merge_values, MergeValue, customer_ids=ids, names=names):
                 values.setdefault(row.customer_id, {})[row.name] = row.value
         return values
 

@@ -1,4 +1,4 @@
-"""The accounts at the end: what the rows say, what the letterbox's log says, and whether they agree."""
+"""The accounts at the end: what the rows say, what the letterbox says, and whether they agree."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _sums(counts: Counts) -> tuple[int, ...]:
     )
 
 
-def claimed_after(leavers: tuple[Leaver, ...], ended: dict[UUID, Received]) -> int:
+def claimed_after(leavers: tuple[Leaver, ...], ended: dict[UUID, Received | None]) -> int:
     """Count leavers who were claimed after their leaving had been answered.
 
     Either the row still waited when the answer was here, and went all the same; or the claiming
@@ -108,7 +108,7 @@ def claimed_after(leavers: tuple[Leaver, ...], ended: dict[UUID, Received]) -> i
     return sum(_too_late(leaver, ended[leaver.customer_id]) for leaver in leavers)
 
 
-def _too_late(leaver: Leaver, delivery: Received) -> bool:
-    if delivery.state is DeliveryState.excluded or delivery.claimed_at is None:
+def _too_late(leaver: Leaver, delivery: Received | None) -> bool:
+    if delivery is None or delivery.state is DeliveryState.excluded or delivery.claimed_at is None:
         return False
     return leaver.then == "waiting" or delivery.claimed_at > leaver.answered_at

@@ -15,7 +15,7 @@ _TIMEOUT = 30
 _FORM = "application/x-www-form-urlencoded"
 
 
-class Unexpected(Exception):  # noqa: N818  (its text is what the reader of the demo sees)
+class Unexpected(Exception):
     """A page answered otherwise than the demo needs."""
 
 

@@ -77,8 +77,11 @@ def _show(console: Console, accounts: Accounts) -> None:
         table.add_row(f"excluded: {reason}", f"{customers:,}")
     console.print(table)
     accepted = accounts.accepted
-    console.print(f"The letterbox's own log: {accepted.messages:,} accepted, none twice."
-                  if not accepted.doubled else f"{accepted.doubled} arrived twice.")
+    console.print(
+        f"The letterbox's own log: {accepted.messages:,} accepted, none twice."
+        if not accepted.doubled
+        else f"{accepted.doubled} arrived twice."
+    )
     console.print(
         f"{len(accounts.leavers)} left while it was sent; {accounts.claimed_after} of them were "
         f"claimed after that was answered, {accounts.in_flight} were on their way."

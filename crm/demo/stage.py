@@ -113,7 +113,7 @@ def _port() -> int:
 
 @asynccontextmanager
 async def _letterbox(directory: Path) -> AsyncIterator[tuple[Mailbox, int]]:
-    directory.mkdir(parents=True)
+    await asyncio.to_thread(directory.mkdir, parents=True)
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

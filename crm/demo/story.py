@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import UUID
 
 from msgspec import Struct
 from rich.progress import Progress

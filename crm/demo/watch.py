@@ -72,11 +72,9 @@ class Watch:
                 db, self._campaign_id, waiting, after=middle, limit=count * 20
             )
             if len(found) < count:
-                found = await campaigns.deliveries(
-                    db, self._campaign_id, waiting, limit=count * 20
-                )
+                found = await campaigns.deliveries(db, self._campaign_id, waiting, limit=count * 20)
         ids = [each.customer_id for each in found]
-        return random.Random(_SEED).sample(ids, min(count, len(ids)))  # noqa: S311  (a demo)
+        return random.Random(_SEED).sample(ids, min(count, len(ids)))
 
     async def _leave(self, customer_id: UUID, limit: asyncio.Semaphore) -> Leaver:
         async with limit:

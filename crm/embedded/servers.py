@@ -1,5 +1,6 @@
 """Both embedded servers, running for as long as a block does."""
 
+import asyncio
 import shutil
 import signal
 import subprocess
@@ -46,14 +47,18 @@ async def clear(directory: Path) -> None:
     with taken(directory) as place:
         await postgres.stop_left(place)
         await valkey.stop_left(place)
-        for path in directory.iterdir():
-            # The copy of the programs is no data, and takes a second to make.
-            if path.name == LOCK or path.name.startswith("programs-"):
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        await asyncio.to_thread(_empty, directory)
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        # The copy of the programs is no data, and takes a second to make.
+        if path.name == LOCK or path.name.startswith("programs-"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @asynccontextmanager

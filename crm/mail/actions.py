@@ -116,9 +116,7 @@ async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Wh
         await events.record(db, by, Kind.address_suppressed, reason=f"{scope}: {why}")
 
 
-async def suppress_many(
-    db: Db, new: Sequence[tuple[bytes, Scope, Why]]
-) -> int:
+async def suppress_many(db: Db, new: Sequence[tuple[bytes, Scope, Why]]) -> int:
     """Suppress many addresses in one statement; returns how many were new or widened."""
     return await db.run(
         sql.suppress_many,

@@ -98,7 +98,7 @@ def document(app: Litestar) -> dict[str, Any]:
     _close(parts["schemas"])
     parts["schemas"]["ProblemDetails"] = _DETAILS
     parts["responses"] = {
-        f"Refused{status}": _refusal(status, words) for status, words in _REFUSALS.items()
+        f"Refused{status}": _refusal(words) for status, words in _REFUSALS.items()
     }
     return found
 
@@ -132,26 +132,24 @@ def body_sample(document: dict[str, Any], operation: dict[str, Any]) -> tuple[st
 def sample(document: dict[str, Any], schema: dict[str, Any], name: str = "") -> Any:
     """Make a value that fits a schema: its example, or the plainest; of fields, the required."""
     schema = resolved(document, schema)
-    for key in ("examples", "enum"):
-        if schema.get(key):
-            return schema[key][0]
+    given = [*schema.get("examples", ()), *schema.get("enum", ())]
     if "const" in schema:
-        return schema["const"]
+        given.append(schema["const"])
+    if given:
+        return given[0]
     if "oneOf" in schema:
         return sample(document, schema["oneOf"][0], name)
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next(each for each in kind if each != "null")
     if kind == "object":
-        wanted = schema.get("required", ())
         fields = schema.get("properties", {})
-        return {each: sample(document, fields[each], each) for each in wanted}
+        return {each: sample(document, fields[each], each) for each in schema.get("required", ())}
     if kind == "array":
         least = schema.get("minItems", 0)
         return [sample(document, schema.get("items", {}), name) for _ in range(least)]
-    if kind in ("integer", "number"):
-        return schema.get("minimum", 1)
-    return True if kind == "boolean" else _text(schema, name)
+    plain = {"integer": schema.get("minimum", 1), "number": 1, "boolean": True}
+    return plain[kind] if kind in plain else _text(schema, name)
 
 
 def _text(schema: dict[str, Any], name: str) -> str:
@@ -246,7 +244,7 @@ def _answers(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     operation["responses"] = answers
 
 
-def _refusal(status: str, words: str) -> dict[str, Any]:
+def _refusal(words: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     return {"description": words, "content": {PROBLEM: {"schema": schema}}}
 

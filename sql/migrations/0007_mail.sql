@@ -39,6 +39,9 @@ CREATE INDEX service_message_due ON crm.service_message (business_id, next_at)
 CREATE INDEX service_message_of_customer ON crm.service_message (business_id, customer_id)
   WHERE customer_id IS NOT NULL;
 
+-- Against floods: what an address was sent lately.
+CREATE INDEX service_message_to ON crm.service_message (business_id, address_hash, created_at);
+
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm.service_message TO crm_app;
 
 -- An address that must not be mailed, as a keyed fingerprint with its scope.

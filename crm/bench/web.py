@@ -1,0 +1,47 @@
+"""The web process with one handler more, which does nothing: `python -m crm.bench.web`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import uvicorn
+from litestar import Router, get
+
+from crm import app
+from crm.log import configure
+from crm.settings import Settings
+from crm.staff import Scope
+from crm.staff.auth import needs, with_key
+from crm.web.head import answers_head
+from crm.web.refusals import PROBLEMS
+
+PATH = "/v1/bench/nothing"
+
+
+@get(PATH, guards=[with_key, needs(Scope("consents:read"))], exception_handlers=PROBLEMS)
+async def get_nothing() -> dict[str, bool]:
+    """Answer a caller who may ask, with nothing."""
+    return {}
+
+
+async def serve(settings: Settings) -> None:
+    """Serve the product and that handler until stopped."""
+    configure(settings.log_level)
+    async with app.opened(settings) as state:
+        application = app.application(settings, state)
+        application.register(Router("/", route_handlers=[get_nothing], include_in_schema=False))
+        config = uvicorn.Config(
+            answers_head(application),  # type: ignore[arg-type]  # as in crm.app
+            host=settings.web.host,
+            port=settings.web.port,
+            server_header=False,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+        )
+        await uvicorn.Server(config).serve()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Settings.read(os.environ)))
