@@ -40,7 +40,8 @@ FORBIDDEN_NAMES = {
 OPEN = {
     "/",  # leads to the sign-up form
     "/health",  # for whoever watches the service
-    "/docs",  # what the API offers
+    "/docs",
+    "/docs/openapi.json",  # what the API offers
     "/docs/{path}",
     "/problems/{code}",  # what a refusal means
     "/static/{name}",  # style sheets; nobody's data

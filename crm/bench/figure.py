@@ -10,6 +10,7 @@ from msgspec import Struct
 
 Run = Callable[[int], Awaitable[float]]
 Say = Callable[[str], None]
+Notes = Mapping[str, float | int | str]
 
 
 class Series(Struct, frozen=True):
@@ -68,7 +69,7 @@ class Figure(Struct, frozen=True):
     name: str
     ours: Series
     beside: list[Beside]
-    notes: Mapping[str, float | int | str]
+    notes: Notes
 
     def told(self) -> dict[str, Any]:
         """Return it for JSON."""

@@ -19,10 +19,9 @@ import aiosmtplib
 import asyncpg
 from msgspec import Struct
 
-from crm import campaigns
+from crm import businesses, campaigns
 from crm.bench.stage import CONNECTIONS
 from crm.businesses import Business
-from crm.businesses import get as business_of
 from crm.campaigns import Preview
 from crm.db import open_database
 from crm.settings import Settings
@@ -64,10 +63,12 @@ class Job(Struct, frozen=True):
 
 async def send(settings: Settings, business_id: UUID, campaign_id: UUID, count: int) -> float:
     """Send so many messages of a filled campaign; return how many seconds it took."""
-    async with open_database(settings.database_url, settings.keys(), size=1) as database:
-        async with database.read(business_id) as db:
-            business = await business_of(db)
-            compiled = await campaigns.compiled(db, await campaigns.get(db, campaign_id))
+    async with (
+        open_database(settings.database_url, settings.keys(), size=1) as database,
+        database.read(business_id) as db,
+    ):
+        business = await businesses.get(db)
+        compiled = await campaigns.compiled(db, await campaigns.get(db, campaign_id))
     preview = compiled.preview({"first_name": _NAME})
     pool = await asyncpg.create_pool(
         settings.database_url,

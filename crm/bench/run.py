@@ -35,12 +35,15 @@ class Wishes(Struct, frozen=True):
     rounds: int = _ROUNDS
 
 
+_QUICK = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, rounds=1)
+
+
 @click.command("bench")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option("--only", "parts", multiple=True, type=click.Choice(_PARTS), help="Repeatable.")
 @click.option("--messages", type=click.IntRange(10, 10_000), help="Messages of a round.")
 @click.option("--customers", type=click.IntRange(10), help="Customers of import and memory.")
-@click.option("--quick", is_flag=True, help="One round of everything, and a tenth of it.")
+@click.option("--quick", is_flag=True, help="One round, and a fraction of everything.")
 def command(
     *,
     as_json: bool,
@@ -50,8 +53,7 @@ def command(
     quick: bool,
 ) -> None:
     """Measure speed and memory on servers in a directory of their own."""
-    full = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, rounds=1)
-    usual = full if quick else Wishes()
+    usual = _QUICK if quick else Wishes()
     wishes = Wishes(
         parts=parts or _PARTS,
         messages=messages or usual.messages,
@@ -74,8 +76,12 @@ async def measured(environ: Mapping[str, str], wishes: Wishes, say: Say) -> Foun
     found: Found = []
     async with staged(environ) as stage:
         for part in wishes.parts:
-            found += await _measure(stage, part, wishes, lambda text, of=part: say(f"{of}: {text}"))
+            found += await _measure(stage, part, wishes, _prefixed(part, say))
     return found
+
+
+def _prefixed(part: str, say: Say) -> Say:
+    return lambda text: say(f"{part}: {text}")
 
 
 def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Found]:

@@ -13,7 +13,7 @@ import asyncpg
 from msgspec import Struct
 
 from crm import campaigns
-from crm.bench.figure import Beside, Figure, Goal, Missing, Run, Say, Series, interleaved
+from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
 from crm.bench.letter import Letter, letter
 from crm.bench.relay import Failed, Relay, program, sink, smtp_source
 from crm.bench.stage import SYSTEM, Cast, Stage, audience, cpu_seconds, found, peak_rss_mb
@@ -73,7 +73,7 @@ async def send(stage: Stage, messages: int, rounds: int, say: Say) -> list[Figur
             runs = await interleaved(rounds, contenders, say)
     ours = runs.pop("crm worker")
     goals = {"smtp-source": Goal(0.2)}
-    notes = {
+    notes: Notes = {
         "message_bytes": written.size,
         "messages": messages,
         "sink": relay.what,
@@ -107,7 +107,7 @@ async def memory(stage: Stage, customers: int, say: Say) -> list[Figure | Missin
         for count, peak in runs.items()
     }
     beside = [Beside(series[_FEW], Goal(1.15, at_most=True))]
-    notes = {"message_bytes": written.size, "few": _FEW, "many": customers}
+    notes: Notes = {"few": _FEW, "many": customers}
     return [Figure("memory", series[customers], beside, notes)]
 
 
@@ -154,7 +154,11 @@ async def _filled(stage: Stage, cast: Cast, written: Letter) -> UUID:
     async with stage.quiet.write(cast.business.id) as db:
         campaign = await campaigns.draft(db, SYSTEM, written.draft)
         await campaigns.start(db, SYSTEM, campaign.id)
-    ctx: jobs.Ctx = {"database": stage.quiet, "settings": stage.here.settings}
+    ctx: jobs.Ctx = {
+        "database": stage.quiet,
+        "settings": stage.here.settings,
+        "sending": asyncio.Lock(),
+    }
     await jobs.fill(ctx, str(cast.business.id), str(campaign.id))
     async with stage.quiet.write(cast.business.id) as db:
         await campaigns.pause(db, SYSTEM, campaign.id)
@@ -193,4 +197,7 @@ async def _span(show: Show, campaign_id: UUID) -> Span:
         row = await conn.fetchrow(_SPAN, business_id, campaign_id)
     finally:
         await conn.close()
+    if row is None or not row["seconds"]:
+        message = "no message was claimed and answered"
+        raise Failed(message)
     return Span(row["sent"], row["seconds"])

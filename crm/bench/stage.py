@@ -68,13 +68,15 @@ class Stage(Struct, frozen=True):
 _OWN_TABLES = """
 SELECT quote_ident(c.relname) AS name
   FROM pg_class c
- WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind = 'r' AND c.relowner = current_user::regrole
+ WHERE c.relnamespace = 'crm'::regnamespace
+   AND c.relkind = 'r'
+   AND c.relowner = current_user::regrole
 """
 
 
 @asynccontextmanager
 async def staged(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
-    """Empty the directory, start the servers, stop them at the end; configured ones are left alone."""
+    """Empty the directory, start the servers, stop them at the end; never configured ones."""
     place = default_directory(environ) / "bench"
     if not place.parent.exists():
         place.parent.mkdir(parents=True)

@@ -81,9 +81,7 @@ async def drive(port: int, requests: Sequence[bytes], expected: int) -> Traffic:
     shared = iter(requests)
     began = time.perf_counter()
     opened = [
-        await loop.create_connection(
-            lambda: _Lane(shared, expected, took), "127.0.0.1", port
-        )
+        await loop.create_connection(lambda: _Lane(shared, expected, took), "127.0.0.1", port)
         for _ in range(CONNECTIONS)
     ]
     try:

@@ -67,21 +67,24 @@ def _written(value: Any, changed: Any, labels: dict[UUID, int]) -> str:
 
 
 def _constant(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool | int):
-        return str(value)
-    if isinstance(value, bytes):
-        return f"'\\x{value.hex()}'::bytea"
-    if isinstance(value, dict):
-        return f"'{_quoted(msgspec.json.encode(value).decode())}'::jsonb"
-    if isinstance(value, UUID):
-        return f"'{value}'::uuid"
-    if isinstance(value, datetime):
-        return f"'{value.isoformat()}'::timestamptz"
-    if isinstance(value, list | tuple | set | frozenset):
-        return f"ARRAY[{', '.join(_constant(each) for each in value)}]"
-    return f"'{_quoted(str(value))}'::text"
+    match value:
+        case None:
+            written = "NULL"
+        case bool() | int():
+            written = str(value)
+        case bytes():
+            written = f"'\\x{value.hex()}'::bytea"
+        case dict():
+            written = f"'{_quoted(msgspec.json.encode(value).decode())}'::jsonb"
+        case UUID():
+            written = f"'{value}'::uuid"
+        case datetime():
+            written = f"'{value.isoformat()}'::timestamptz"
+        case list() | tuple():
+            written = f"ARRAY[{', '.join(_constant(each) for each in value)}]"
+        case _:
+            written = f"'{_quoted(str(value))}'::text"
+    return written
 
 
 def _quoted(text: str) -> str:

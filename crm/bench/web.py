@@ -32,7 +32,7 @@ async def serve(settings: Settings) -> None:
         application = app.application(settings, state)
         application.register(Router("/", route_handlers=[get_nothing], include_in_schema=False))
         config = uvicorn.Config(
-            answers_head(application),  # type: ignore[arg-type]  # as in crm.app
+            answers_head(application),
             host=settings.web.host,
             port=settings.web.port,
             server_header=False,

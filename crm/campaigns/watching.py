@@ -10,12 +10,12 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from crm import campaigns, consent, customers, staff
+from crm import campaigns, consent, customers, mail, staff
 from crm.campaigns import Campaign, DeliveryState, NothingUncertain, State, WrongState
 from crm.campaigns.progress import Glance, crossed, progress
 from crm.db import Db, ReadDb
 from crm.errors import NotFound
-from crm.staff import LISTED, Member, Right
+from crm.staff import LISTED, Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import read_form
 from crm.web.pages import page, redirect
@@ -162,6 +162,26 @@ async def post_resolution(
     return redirect(here, say=f"Recorded as {ending}, with your name on it.")
 
 
+@get("/customers/{id:uuid}/mails", guards=CUSTOMERS)
+async def get_customer_mails(
+    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
+) -> Response[Any]:
+    """Show every mail to a customer, with the warrant of each; this is a look."""
+    customer = await customers.get(db, id)
+    try:
+        await looks.record([id])
+    except ReasonMissing:
+        # The record's own page asks for it.
+        return redirect(f"/staff/customers/{id}")
+    return page(
+        "campaigns/pages/customer.html",
+        customer=customer,
+        received=await campaigns.received(db, id),
+        names={each.id: each.name for each in await consent.purposes(db)},
+        letters=await mail.export(db, id),
+    )
+
+
 async def told(id: UUID, doing: Awaitable[Campaign], say: str) -> Response[Any]:
     """Do what was pressed and say so, or say why it came too late; then show the account."""
     try:
@@ -183,4 +203,5 @@ handlers = [
     post_cancellation,
     get_deliveries,
     post_resolution,
+    get_customer_mails,
 ]

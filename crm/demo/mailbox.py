@@ -51,7 +51,7 @@ class Mailbox:
         expect(await browser.put_json(f"{self.url}/api/pace", {"pace": messages_per_second}), 200)
 
     async def wait_for(self, address: str, subject_part: str = "") -> dict[str, Any]:
-        """Return the newest mail to an address with these words in its subject, once it is there."""
+        """Return the newest mail to an address with these words in its subject, once there."""
         for _ in range(int(_PATIENCE / _POLL)):
             found = await self._newest(address, subject_part)
             if found is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -153,10 +154,12 @@ def sample(document: dict[str, Any], schema: dict[str, Any], name: str = "") -> 
 
 
 def _text(schema: dict[str, Any], name: str) -> str:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     formats = {
         "uuid": f"{name.upper().removesuffix('_ID') or 'SOME'}_ID",
-        "date-time": "2030-01-01T09:00:00Z",
-        "date": "2030-01-01",
+        # In the future, but not far: that is what a schedule takes.
+        "date-time": f"{tomorrow}T09:00:00Z",
+        "date": str(tomorrow),
         "duration": "P2Y",
     }
     found = formats.get(schema.get("format", ""), name.replace("_", " ") or "text")

@@ -18,7 +18,9 @@ def test_a_token_belongs_to_one_session() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", "é" * 88, "A" * 88, "A" * 87 + "=", csrf_token(SECRET)[:-4]]
+    "token",
+    ["", "x", "é" * 88, "A" * 88, "A" * 87 + "=", csrf_token(SECRET)[:-4]],
+    ids=["empty", "short", "not-ascii", "zeros", "bad-end", "cut-off"],
 )
 def test_what_is_no_token_is_refused(token: str) -> None:
     assert not verify(SECRET, token)
@@ -44,7 +46,9 @@ async def test_another_site_cannot_write(headers: dict[str, str], status: int) -
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize("data", [{}, {"csrf": ""}, {"csrf": csrf_token(b"t" * 32)}])
+@pytest.mark.parametrize(
+    "data", [{}, {"csrf": ""}, {"csrf": csrf_token(b"t" * 32)}], ids=["none", "empty", "foreign"]
+)
 async def test_a_form_without_the_token_is_refused(data: dict[str, str]) -> None:
     async with client() as web:
         answer = await web.post(PATH, data=data)

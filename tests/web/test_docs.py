@@ -1,26 +1,265 @@
-"""x"""
+"""What programmers read is true: the document, the page, its curl lines, and the codes."""
 
 from __future__ import annotations
 
-import os
+import asyncio
+import html
+import re
+import shlex
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from crm import campaigns, customers, imports
+from crm.businesses import Business
+from crm.campaigns import jobs
+from crm.customers import AttributeType, NewAttribute, NewKind
+from crm.db import Database
+from crm.settings import Settings
+from crm.web.docs import problems
+from crm.web.openapi import operations, resolved
+from tests import make
+from tests.browser import Browser
+from tests.routes import DOCUMENT, ROUTES
+
+OPERATIONS = [
+    pytest.param(path, operation, id=f"{method.upper()} {path}")
+    for path, method, operation in operations(DOCUMENT)
+]
+_CURL = re.compile(r'<p class="proof">(curl [^<]*)</p>')
 
 
-async def test_them(web):
-    a = await web.get("/docs/openapi.json")
-    print(a.status_code, len(a.text))
-    assert a.status_code == 200
-    d = a.json()
-    b = await web.get("/docs")
-    assert b.status_code == 200, b.text
-    open(os.environ["OUT"] + "/docs.html", "w").write(b.text)
-    open(os.environ["OUT"] + "/docs.json", "w").write(a.text)
-    for p in [
-        "/docs/",
-        "/docs/nope",
-        "/docs/swagger",
-        "/problems/not_found",
-        "/problems/nope",
-        "/problems/exhausted",
-    ]:
-        c = await web.get(p)
-        print(p, c.status_code, c.text[:300] if "problems" not in p else c.text[800:1500])
+def test_it_is_openapi() -> None:
+    """Version 3.1, every operation of the API and nothing else, each under a name of its own."""
+    named = Counter(operation["operationId"] for _, _, operation in operations(DOCUMENT))
+    listed = {f"{method.upper()} {path}" for path, method, _ in operations(DOCUMENT)}
+
+    assert DOCUMENT["openapi"].startswith("3.1")
+    assert listed == {str(route) for route in ROUTES if route.path.startswith("/v1")}
+    assert set(named.values()) == {1}
+
+
+def _references(found: Any) -> set[str]:
+    if isinstance(found, dict):
+        own = {found["$ref"]} if isinstance(found.get("$ref"), str) else set()
+        return own.union(*(_references(each) for each in found.values()))
+    if isinstance(found, list):
+        return set().union(*(_references(each) for each in found))
+    return set()
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """And names of components are names that generators take."""
+    for reference in _references(DOCUMENT):
+        _, where, kind, name = reference.split("/")
+        assert name in DOCUMENT[where][kind], reference
+        assert re.fullmatch(r"[\w.-]+", name)
+
+
+@pytest.mark.parametrize(("path", "operation"), OPERATIONS)
+def test_an_operation_is_complete(path: str, operation: dict[str, Any]) -> None:
+    """Tag, summary, key, parameters of its path, and every way to say no."""
+    parameters = operation.get("parameters", [])
+    in_path = {each["name"] for each in parameters if each["in"] == "path"}
+    names = [(each["in"], each["name"]) for each in parameters]
+
+    assert operation["tags"]
+    assert operation["summary"]
+    assert len(operation["security"]) == 1
+    assert in_path == set(re.findall(r"{(\w+)}", path))
+    assert len(set(names)) == len(names)
+    assert {"401", "403", "404", "409", "422", "429"} <= set(operation["responses"])
+    assert any(status.startswith("2") for status in operation["responses"])
+
+
+@pytest.mark.parametrize(("path", "operation"), OPERATIONS)
+def test_a_body_is_closed(path: str, operation: dict[str, Any]) -> None:
+    """An unknown field is refused, and the document says so."""
+    content = operation.get("requestBody", {}).get("content", {})
+    for each in content.values():
+        schema = resolved(DOCUMENT, each["schema"])
+        assert "properties" not in schema or schema["additionalProperties"] is False, path
+
+
+def test_scopes_are_named() -> None:
+    """The one operation without a scope is the first try."""
+    free = [
+        each["operationId"]
+        for _, _, each in operations(DOCUMENT)
+        if each["security"] == [{"key": []}]
+    ]
+
+    assert free == ["get_key"]
+
+
+async def test_the_page_loads_nothing(web: Browser) -> None:
+    """No script, no style in the page, and no address of another host but in examples."""
+    answer = await web.get("/docs")
+
+    assert answer.status_code == 200
+    assert "<script" not in answer.text
+    assert "style=" not in answer.text
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', answer.text)
+
+
+async def test_the_page_shows_every_operation(web: Browser) -> None:
+    """With its method, its path and its scope; and every link of the page leads somewhere."""
+    text = html.unescape((await web.get("/docs")).text)
+    ids = set(re.findall(r'id="([^"]+)"', text))
+
+    for path, method, operation in operations(DOCUMENT):
+        assert f"<b>{method.upper()}</b> {path}<" in text
+        assert operation["operationId"] in ids
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= ids
+
+
+async def test_the_document_names_the_host_that_was_asked(web: Browser, business: Business) -> None:
+    """So that a client made from it works."""
+    found = (await web.get("/docs/openapi.json")).json()
+
+    assert found["servers"] == [{"url": business.origin}]
+
+
+@pytest.mark.parametrize("path", ["/docs/nope", "/docs/swagger", "/docs/redoc", "/problems/nope"])
+async def test_nothing_else_is_there(web: Browser, path: str) -> None:
+    """Not what a framework would put there, with scripts from elsewhere."""
+    answer = await web.get(path)
+
+    assert answer.status_code == 404
+    assert "firsthand." in answer.text
+
+
+class Shop:
+    """A business with one of everything, and the words in capitals that stand for it."""
+
+    def __init__(self, database: Database, business: Business) -> None:
+        self._database = database
+        self._business = business
+
+    async def words(self, line: str) -> dict[str, str]:
+        """Make anew what a line names, so that no line depends on another."""
+        async with self._database.write(self._business.id) as db:
+            purpose = await make.purpose(db)
+            notice = await make.notice(db, purpose.id)
+            customer = await make.customer(db)
+            await make.audience(db, notice, 1, prefix=f"{customer.id.hex}-")
+            campaign = await make.campaign(db, purpose.id)
+            received = await imports.receive(
+                db, make.SYSTEM, purpose.id, "list.csv", b"Email Address\na@example.com\n"
+            )
+        await self._ready(line, campaign.id)
+        return {
+            "CUSTOMER_ID": str(customer.id),
+            "PURPOSE_ID": str(purpose.id),
+            "CAMPAIGN_ID": str(campaign.id),
+            "IMPORT_ID": str(received.id),
+            "A_NAME_OF_YOUR_CHOICE": customer.id.hex,
+            "/NAME": "/usual_shop",
+            "purpose=purpose": f"purpose={purpose.slug}",
+        }
+
+    async def _ready(self, line: str, campaign_id: UUID) -> None:
+        """Bring a campaign into the state that an operation asks for."""
+        business_id = self._business.id
+        running = any(word in line for word in ("pause", "resumption", "cancellation"))
+        if running:
+            async with self._database.write(business_id) as db:
+                await campaigns.start(db, make.SYSTEM, campaign_id)
+            await self._fill(str(campaign_id))
+        async with self._database.write(business_id) as db:
+            if "resumption" in line:
+                await campaigns.pause(db, make.SYSTEM, campaign_id)
+            if line.startswith("curl -X DELETE") and "schedule" in line:
+                at = db.now + timedelta(days=1)
+                await campaigns.schedule(db, make.SYSTEM, campaign_id, at)
+
+    async def _fill(self, campaign_id: str) -> None:
+        settings = Settings(link_keys="1:" + "31" * 32, pepper="70" * 32)
+        ctx: jobs.Ctx = {
+            "database": self._database,
+            "settings": settings,
+            "sending": asyncio.Lock(),
+        }
+        await jobs.fill(ctx, str(self._business.id), campaign_id)
+
+
+@pytest.fixture
+async def shop(database: Database, business: Business) -> Shop:
+    """Declare what the examples speak of."""
+    async with database.write(business.id) as db:
+        attribute = NewAttribute(
+            label="Usual shop",
+            type=AttributeType.text,
+            purpose="For opening hours.",
+            retention="P24M",
+        )
+        await customers.declare_attribute(db, make.SYSTEM, "usual_shop", attribute)
+        kind = NewKind(label="Purchase", purpose="Because tax law says so.", retention="P6Y")
+        await customers.declare_kind(db, make.SYSTEM, "purchase", kind)
+    return Shop(database, business)
+
+
+async def _run(line: str, api: Browser) -> httpx2.Response:
+    """Do what curl does with a line."""
+    _, *words = shlex.split(line)
+    method, headers, content, url = "", {}, None, ""
+    rest = iter(words)
+    for word in rest:
+        if word == "-X":
+            method = next(rest)
+        elif word == "-H":
+            name, _, value = next(rest).partition(": ")
+            headers[name] = value
+        elif word == "--data-binary":
+            content = next(rest)
+        else:
+            url = word
+    headers["Authorization"] = api.headers["authorization"]
+    if content == "@list.csv":
+        content = "Email Address\nreader@example.com\n"
+    method = method or ("POST" if content is not None else "GET")
+    where = urlsplit(url)
+    return await api.request(
+        method, f"{where.path}?{where.query}", headers=headers, content=content
+    )
+
+
+async def test_every_curl_line_works(api: Browser, shop: Shop, business: Business) -> None:
+    """Once the words in capitals are replaced, as the page says."""
+    async with shop._database.write(business.id) as db:  # noqa: SLF001
+        await make.employ(db, "owner@bakery.example")
+    lines = [html.unescape(line) for line in _CURL.findall((await api.get("/docs")).text)]
+    wrong = []
+    for line in lines:
+        filled = line
+        for word, value in (await shop.words(line)).items():
+            filled = filled.replace(word, value)
+        answer = await _run(filled, api)
+        if not answer.is_success:
+            wrong.append((line, answer.text))
+
+    assert len(lines) == len(OPERATIONS) + 1
+    assert not wrong
+
+
+@pytest.mark.parametrize("code", sorted(problems()))
+async def test_every_code_has_a_page(web: Browser, code: str) -> None:
+    """The `type` of a problem leads to a sentence that means something."""
+    answer = await web.get(f"/problems/{code}")
+
+    assert answer.status_code == 200
+    assert code in answer.text
+    assert len(problems()[code][1]) > 15, code
+
+
+async def test_a_refusal_leads_to_its_page(web: Browser) -> None:
+    """As the answer says it."""
+    refused = (await web.get("/v1/customers")).json()
+
+    assert (await web.get(refused["type"])).status_code == 200
+    assert refused["code"] in problems()

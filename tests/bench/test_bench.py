@@ -1,0 +1,101 @@
+"""The benchmark measures: every figure is there, beside a ceiling of the same run, and not zero."""
+
+from __future__ import annotations
+
+import json
+import os
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiosmtplib
+import pytest
+
+from crm.bench import relay, run
+from crm.bench.figure import Beside, Figure, Goal, Series, interleaved
+from crm.bench.stage import peak_rss_mb
+
+_PARTS = ("send", "import", "consent", "check")
+
+
+@pytest.fixture(scope="module")
+async def told() -> dict[str, Any]:
+    """Measure everything once with next to nothing, and return what JSON would say."""
+    few = run.Wishes(_PARTS, messages=40, rows=60, requests=32, rounds=1)
+    with TemporaryDirectory(prefix="fh-") as directory:  # short, for the sockets' sake
+        os.chmod(directory, 0o711)  # noqa: PTH101, S103  (the servers have a user of their own)
+        found = await run.measured({"CRM_DATA": directory}, few, print)
+    as_json: dict[str, Any] = json.loads(json.dumps(run.told(found)))
+    return as_json
+
+
+@pytest.mark.parametrize(
+    ("name", "ceilings"),
+    [
+        ("send", {"smtp-source", "naive Python sender"}),
+        ("import", {"PostgreSQL alone"}),
+        ("consent event", {"pgbench"}),
+        ("consent check", {"empty handler"}),
+    ],
+)
+def test_a_figure_stands_beside_its_ceiling(
+    told: dict[str, Any], name: str, ceilings: set[str]
+) -> None:
+    """Both were measured, in as many runs, and the ratio is theirs."""
+    if name == "send" and relay.program("smtp-source") is None:
+        ceilings = ceilings - {"smtp-source"}
+        assert "postfix" in told["not_measured"][0]["reason"]
+    (figure,) = (each for each in told["figures"] if each["name"] == name)
+
+    assert {each["what"] for each in figure["beside"]} == ceilings
+    for series in (figure, *figure["beside"]):
+        assert len(series["runs"]) == 1
+        assert series["median"] > 0
+    for each in figure["beside"]:
+        assert each["ratio"] == pytest.approx(figure["median"] / each["median"])
+
+
+async def test_without_postfix_our_own_sink_takes_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers as an SMTP server does, also to a content that comes in pieces or is empty."""
+    monkeypatch.setattr(relay, "_FOLDERS", "")
+
+    async with relay.sink() as sink:
+        assert sink.what == "our own sink"
+        async with aiosmtplib.SMTP(hostname="127.0.0.1", port=sink.port, start_tls=False) as smtp:
+            for content in (b"", b"Subject: Rye\r\n\r\n" + b"It is here.\r\n" * 20_000):
+                errors, answer = await smtp.sendmail("a@example.com", ["b@example.com"], content)
+                assert (errors, answer) == ({}, "2.0.0 Ok")
+
+
+def test_the_peak_of_a_process_is_read_from_the_kernel() -> None:
+    """It is that of this process, which is larger than a bare interpreter."""
+    assert peak_rss_mb(os.getpid()) > 5
+
+
+async def test_rounds_are_interleaved_and_the_middle_run_counts() -> None:
+    """A slow minute of the machine meets all contenders, and one odd run decides nothing."""
+    order: list[str] = []
+    speeds = {"ours": [10.0, 90.0, 20.0], "ceiling": [40.0, 50.0, 400.0]}
+
+    def contender(what: str) -> tuple[str, Any]:
+        async def once(number: int) -> float:
+            order.append(what)
+            return speeds[what][number]
+
+        return ("1/s", once)
+
+    runs = await interleaved(3, {what: contender(what) for what in speeds}, lambda _: None)
+
+    assert order == ["ours", "ceiling"] * 3
+    figure = Figure("it", runs["ours"], [Beside(runs["ceiling"], Goal(0.5))], {})
+    assert (figure.ours.median, figure.ours.spread) == (20.0, 4.0)
+    assert figure.told()["beside"][0]["ratio"] == 0.4
+    assert figure.told()["beside"][0]["reached"] is False
+
+
+def test_a_goal_may_be_an_upper_bound() -> None:
+    """Memory is not to grow with the number of customers."""
+    goal = Goal(1.15, at_most=True)
+
+    assert goal.reached(1.1)
+    assert not goal.reached(1.2)
+    assert Series("none", "MB", [0.0]).spread == 0.0
