@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import rich_click as click
+import uvloop
 from click.exceptions import Exit
 from rich.console import Console
 from rich.progress import Progress
@@ -95,13 +96,13 @@ async def _up(*, dev: bool) -> None:
 @cli.command()
 def web() -> None:
     """Serve pages and API."""
-    _run(_checked(app.serve))
+    _run(_checked(app.serve), quick=True)
 
 
 @cli.command("worker")
 def work() -> None:
     """Send mail, write deliveries, work through imports."""
-    _run(_checked(worker.work))
+    _run(_checked(worker.work), quick=os.environ.get("CRM_SMTP__TLS", "none") == "none")
 
 
 async def _checked(serve: Any) -> None:
@@ -316,8 +317,10 @@ def _place(here: Installation) -> Path:
     return here.directory or Path.cwd()
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(_until_told(work))
+def _run(work: Coroutine[Any, Any, None], *, quick: bool = False) -> None:
+    """Run to the end; `quick` on uvloop, which is slower only where Python does the TLS."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if quick else None) as runner:
+        runner.run(_until_told(work))
 
 
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:

@@ -17,6 +17,7 @@ from crm.demo.accounts import Accounts
 from crm.demo.browser import Unexpected
 from crm.demo.stage import staged
 from crm.demo.story import Wishes, told
+from crm.demo.story import newsletter as read_newsletter
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FAILED = 1
@@ -32,7 +33,7 @@ def command(
     *, customers: int, files: tuple[Path, ...], newsletter: Path | None, leave: bool, as_json: bool
 ) -> None:
     """Run the main job from nothing, in a directory of its own, and say where to look."""
-    wishes = Wishes(customers, files, newsletter)
+    wishes = Wishes(customers, files, read_newsletter(newsletter))
     sys.exit(asyncio.run(_demo(wishes, leave=leave, as_json=as_json)))
 
 

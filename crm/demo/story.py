@@ -72,19 +72,18 @@ class Wishes(Struct, frozen=True):
 
     customers: int
     files: tuple[Path, ...]
-    newsletter: Path | None
+    newsletter: campaigns.Newsletter
 
 
 async def told(stage: Stage, wishes: Wishes, bar: Progress) -> Accounts:
     """Tell the whole story and return its accounts."""
     began = time.monotonic()
-    draft = _newsletter(wishes.newsletter)
     cast = await _found(stage)
     for file in await _files(stage, wishes):
         await _import(stage, cast, file, bar)
     await _sign_ups(stage, cast, bar)
     await _send_earlier(stage, cast, bar)
-    campaign = await _start(stage, cast, draft)
+    campaign = await _start(stage, cast, wishes.newsletter)
     watching = Watch(stage, cast.business.id, campaign.id, bar)
     async with asyncio.TaskGroup() as group:
         group.create_task(watching.to_the_end("The Corner Letter"))
@@ -92,7 +91,8 @@ async def told(stage: Stage, wishes: Wishes, bar: Progress) -> Accounts:
     return await _accounts(stage, cast, campaign, leaving.result(), time.monotonic() - began)
 
 
-def _newsletter(file: Path | None) -> campaigns.Newsletter:
+def newsletter(file: Path | None) -> campaigns.Newsletter:
+    """Read the text to send, ours if none is named; refused before anything has started."""
     path = file or _HERE / "newsletter.md"
     return campaigns.read_newsletter(path.read_bytes(), path.name)
 

@@ -46,7 +46,6 @@ class Line(Struct, frozen=True):
     kind: str
     words: str
     required: bool = False
-    href: str = ""
 
 
 class Call(Struct, frozen=True):
@@ -212,14 +211,15 @@ def _body(operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _parameter(document: dict[str, Any], each: dict[str, Any]) -> Line:
     where = {"header": "header, ", "query": "query, ", "path": "in the path, "}[each["in"]]
     kind = where + _kind(document, each["schema"])
-    return Line(each["name"], kind, each.get("description", ""), each.get("required", False))
+    words = _marked(each.get("description", ""))
+    return Line(each["name"], kind, words, each.get("required", False))
 
 
 def _fields(document: dict[str, Any], schema: dict[str, Any]) -> list[Line]:
     whole = openapi.resolved(document, schema)
     wanted = whole.get("required", ())
     return [
-        Line(name, _kind(document, each), each.get("description", ""), name in wanted)
+        Line(name, _kind(document, each), _marked(each.get("description", "")), name in wanted)
         for name, each in whole.get("properties", {}).items()
     ]
 
@@ -229,7 +229,7 @@ def _answer(document: dict[str, Any], status: str, answer: dict[str, Any]) -> Li
         answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
     schema = next((each["schema"] for each in answer.get("content", {}).values()), None)
     kind = _kind(document, schema) if schema and status[0] == "2" else ""
-    return Line(status, kind, answer["description"])
+    return Line(status, kind, _marked(answer["description"]))
 
 
 def _kind(document: dict[str, Any], schema: dict[str, Any]) -> str:
