@@ -35,6 +35,7 @@ from crm.events import console as events_console
 from crm.imports import api as imports_api
 from crm.imports import console as imports_console
 from crm.log import configure
+from crm.mail import api as mail_api
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -79,6 +80,7 @@ _API = [
     *consent_api.handlers,
     *campaigns_api.handlers,
     *imports_api.handlers,
+    *mail_api.handlers,
     *privacy_api.handlers,
     *events_api.handlers,
     *staff_api.handlers,
