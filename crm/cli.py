@@ -4,43 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import rich_click as click
-import uvloop
 from click.exceptions import Exit
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from crm import above, app, businesses, campaigns, imports, staff, worker
+from crm import above, app, businesses, campaign_commands, imports, staff, worker
 from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
-from crm.db import Database, open_database
 from crm.demo import run as demo_run
 from crm.doctor import Unfit, check
 from crm.embedded import EmbeddedRefused
-from crm.errors import NotFound, Refused
+from crm.errors import Refused
 from crm.events import Actor
 from crm.ids import opaque
-from crm.installation import Installation, installation
+from crm.installation import installation
 from crm.letterbox import serve as letterbox_serve
 from crm.migrate import MigrationRefused, migrate
 from crm.settings import BadSettings
+from crm.terminal import database_of, joined, one_business, out, place_of, run
 from crm.up import keep
-from crm.wakes import Waker, open_pool
 
 # What the operator can mend: told in its own words, without a traceback.
 _TOLD = (BadSettings, EmbeddedRefused, MigrationRefused, Unfit, Refused, OSError)
 _USAGE = 2
-
-out = Console()
 
 
 def main() -> None:
@@ -75,7 +67,7 @@ def cli() -> None:
 @click.option("--dev", is_flag=True, help="Catch mail in a letterbox; reload when files change.")
 def up(*, dev: bool) -> None:
     """Run everything: servers of our own if none are configured, web and worker."""
-    _run(_up(dev=dev))
+    run(_up(dev=dev))
 
 
 async def _up(*, dev: bool) -> None:
@@ -86,7 +78,7 @@ async def _up(*, dev: bool) -> None:
         tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
         if dev:
             tasks.append(
-                _letterbox(_place(here) / "letterbox", here.settings.smtp.port, 8025, None)
+                _letterbox(place_of(here) / "letterbox", here.settings.smtp.port, 8025, None)
             )
         async with asyncio.TaskGroup() as group:
             for task in tasks:
@@ -96,13 +88,13 @@ async def _up(*, dev: bool) -> None:
 @cli.command()
 def web() -> None:
     """Serve pages and API."""
-    _run(_checked(app.serve), quick=True)
+    run(_checked(app.serve), quick=True)
 
 
 @cli.command("worker")
 def work() -> None:
     """Send mail, write deliveries, work through imports."""
-    _run(_checked(worker.work), quick=os.environ.get("CRM_SMTP__TLS", "none") == "none")
+    run(_checked(worker.work), quick=os.environ.get("CRM_SMTP__TLS", "none") == "none")
 
 
 async def _checked(serve: Any) -> None:
@@ -114,7 +106,7 @@ async def _checked(serve: Any) -> None:
 @cli.command("migrate")
 def migrate_command() -> None:
     """Bring the database to this version, as its owner."""
-    _run(_migrate())
+    run(_migrate())
 
 
 async def _migrate() -> None:
@@ -131,13 +123,13 @@ async def _migrate() -> None:
 @cli.command()
 def doctor() -> None:
     """Say what is wrong with settings, servers and roles."""
-    _run(_doctor())
+    run(_doctor())
 
 
 async def _doctor() -> None:
     async with installation(os.environ, join=True) as here:
         await check(here.settings)
-        async with _database(here) as database:
+        async with database_of(here) as database:
             known = await above.businesses(database)
     out.print(f"All is well; {len(known)} businesses.")
 
@@ -149,7 +141,7 @@ async def _doctor() -> None:
 @click.option("--pace", type=float, default=None, help="Messages per second at most.")
 def letterbox(directory: Path, smtp_port: int, http_port: int, pace: float | None) -> None:
     """Catch mail and show it on a local page; for development."""
-    _run(_letterbox(directory, smtp_port, http_port, pace))
+    run(_letterbox(directory, smtp_port, http_port, pace))
 
 
 async def _letterbox(directory: Path, smtp: int, http: int, pace: float | None) -> None:
@@ -178,7 +170,7 @@ def business() -> None:
 @click.password_option("--password", help="The owner's password.")
 def business_add(**given: str) -> None:
     """Add a business and its first owner."""
-    _run(_business_add(given))
+    run(_business_add(given))
 
 
 async def _business_add(given: dict[str, str]) -> None:
@@ -193,7 +185,7 @@ async def _business_add(given: dict[str, str]) -> None:
         time_zone=given["time_zone"],
         origin=given["origin"],
     )
-    async with _joined() as database, database.write(opaque()) as db:
+    async with joined() as database, database.write(opaque()) as db:
         added = await businesses.add(db, new)
         await staff.add_first_owner(db, given["owner_name"], given["owner"], given["password"])
     out.print(f"Added {added.name} as {added.id}; sign in at {added.origin}/staff.")
@@ -205,12 +197,12 @@ async def _business_add(given: dict[str, str]) -> None:
 @click.option("--business", "which", default="", help="Its id; needed where there are several.")
 def import_command(file: Path, purpose: str, which: str) -> None:
     """Import customers and their evidence from a CSV file; mails nobody."""
-    _run(_import(file, purpose, which))
+    run(_import(file, purpose, which))
 
 
 async def _import(file: Path, slug: str, which: str) -> None:
-    async with _joined() as database:
-        business_id = await _business(database, which)
+    async with joined() as database:
+        business_id = await one_business(database, which)
         with Progress(console=Console(stderr=True)) as bar:
             task = bar.add_task(f"Importing {file.name}", total=1.0)
             done = await imports.work_file(
@@ -231,102 +223,6 @@ async def _import(file: Path, slug: str, which: str) -> None:
         out.print(f"line {line.line}: {line.outcome}: {line.reason}", highlight=False)
 
 
-@cli.group()
-def campaign() -> None:
-    """Start, watch and stop campaigns."""
-
-
-def _campaign_command(name: str, action: Any, words: str) -> None:
-    @campaign.command(name, help=words)
-    @click.argument("campaign_id", type=click.UUID)
-    @click.option("--business", "which", default="", help="Its id, where there are several.")
-    def command(campaign_id: UUID, which: str) -> None:
-        _run(_act(action, campaign_id, which))
-
-
-async def _act(action: Any, campaign_id: UUID, which: str) -> None:
-    async with _joined() as database:
-        business_id = await _business(database, which)
-        async with database.write(business_id) as db:
-            moved = await action(db, Actor.system(), campaign_id)
-    out.print(f"The campaign is {moved.state}.")
-
-
-_campaign_command("start", campaigns.start, "Begin a campaign now.")
-_campaign_command("pause", campaigns.pause, "Claim nothing more of a campaign.")
-_campaign_command("resume", campaigns.resume, "Go on with a paused campaign.")
-_campaign_command("cancel", campaigns.cancel, "End a campaign for good.")
-
-
-@campaign.command("list")
-@click.option("--business", "which", default="", help="Its id, where there are several.")
-def campaign_list(which: str) -> None:
-    """List campaigns with their counts."""
-    _run(_campaign_list(which))
-
-
-async def _campaign_list(which: str) -> None:
-    words = ("waiting", "sending", "sent", "failed", "excluded", "uncertain")
-    table = Table("id", "subject", "state", *words)
-    async with _joined() as database, database.read(await _business(database, which)) as db:
-        for each in await campaigns.page(db):
-            counts = await campaigns.counts(db, each.id)
-            figures = [str(getattr(counts, word)) for word in words]
-            table.add_row(str(each.id), each.subject, each.state, *figures)
-    out.print(table)
-
-
+cli.add_command(campaign_commands.group)
 cli.add_command(demo_run.command)
 cli.add_command(bench_run.command)
-
-
-async def _business(database: Database, which: str) -> UUID:
-    known = await above.businesses(database)
-    wanted = [each for each in known if which in {"", str(each)}]
-    if len(wanted) == 1:
-        return wanted[0]
-    if which or not known:
-        message = "There is no such business; `crm business add` adds one."
-        raise NotFound(message)
-    message = "There are several businesses; say which with --business ID."
-    raise NotFound(message)
-
-
-@asynccontextmanager
-async def _joined() -> AsyncIterator[Database]:
-    """Work beside a running `crm up`, or start the servers for this one command."""
-    async with installation(os.environ, join=True) as here:
-        await check(here.settings)
-        async with _database(here) as database:
-            yield database
-
-
-@asynccontextmanager
-async def _database(here: Installation) -> AsyncIterator[Database]:
-    pool = await open_pool(here.settings.redis_url)
-    try:
-        async with open_database(
-            here.settings.database_url, here.settings.keys(), wake=Waker(pool), size=4
-        ) as database:
-            yield database
-    finally:
-        await pool.aclose()
-
-
-def _place(here: Installation) -> Path:
-    return here.directory or Path.cwd()
-
-
-def _run(work: Coroutine[Any, Any, None], *, quick: bool = False) -> None:
-    """Run to the end; `quick` on uvloop, which is slower only where Python does the TLS."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if quick else None) as runner:
-        runner.run(_until_told(work))
-
-
-async def _until_told(work: Coroutine[Any, Any, None]) -> None:
-    """Work; SIGTERM ends it as Ctrl-C does, so that everything begun is also put away."""
-    task = asyncio.ensure_future(work)
-    with suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task

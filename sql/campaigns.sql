@@ -215,11 +215,13 @@ UPDATE crm.lease l
 RETURNING c.state;
 
 -- name: record_outcomes
--- What became of deliveries on their way; only those still on their way.
+-- What became of deliveries on their way; only those still on their way. What comes back of a
+-- cancelled campaign is excluded as what waited then.
 UPDATE crm.delivery d
    SET state = o.state, code = o.code, reply = o.reply,
+       reason = CASE WHEN o.state = 'excluded' THEN 'cancelled' END,
        attempt = d.attempt - o.untried,
-       done_at = CASE WHEN o.state <> 'waiting' THEN :now::timestamptz END
+       done_at = CASE WHEN o.state NOT IN ('waiting', 'excluded') THEN :now::timestamptz END
   FROM unnest(:customer_ids::uuid[], :states::text[], :codes::smallint[], :replies::text[],
               :untried::smallint[])
          AS o (customer_id, state, code, reply, untried)

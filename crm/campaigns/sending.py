@@ -10,21 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 from msgspec import Struct
 
 from crm.businesses import Business
 from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, values_of
-from crm.campaigns.model import Campaign, DeliveryState, State, next_try
+from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.pace import Pace
+from crm.campaigns.recording import Books, Result, Row
 from crm.campaigns.render import Compiled
 from crm.customers import NotAnAddress, parse
 from crm.db import Database, Db, Statements
 from crm.log import logger
 from crm.mail.mime import needs_smtputf8
-from crm.mail.outcome import Kind, Outcome, Whose, refused_here
+from crm.mail.outcome import Outcome, Whose, refused_here
 from crm.mail.wire import Lanes, Parcel
 from crm.settings import Sending
 
@@ -36,15 +38,9 @@ OLDEST_CLAIM = 1.0
 # After its time is over, a sender waits so long for answers, then so long for lanes to close.
 _LINGER = 15.0
 _GRACE = 2.0
-# After the relay could not be reached, the range rests for so long.
-_REST = timedelta(seconds=20)
-
-_STATE = {
-    Kind.sent: DeliveryState.sent,
-    Kind.failed: DeliveryState.failed,
-    Kind.uncertain: DeliveryState.uncertain,
-    Kind.later: DeliveryState.waiting,
-}
+# How long to wait before what is known is offered to PostgreSQL once more.
+_AGAIN = 0.5
+_NOT_WRITTEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Lease(Struct, frozen=True):
@@ -90,14 +86,6 @@ class Issue(Struct, frozen=True):
             self.compiled.bytes_for(values, slots),
             smtputf8=needs_smtputf8(address),
         )
-
-
-class Result(Struct, frozen=True):
-    """What became of one claimed delivery; no outcome means it was given back untried."""
-
-    customer_id: UUID
-    attempt: int
-    outcome: Outcome | None
 
 
 class _Queued(Struct, frozen=True):
@@ -146,6 +134,8 @@ class RangeSender:
         """Hand the next claimed parcel to a lane; None where there is none, or the pace says so."""
         if len(self._queue) <= self._pace.batch // 2 and self._hungry():
             self._stirred.set()
+        # A turn may wait long for a lock, and the whole process may have slept.
+        self._give_back_stale()
         if not self._queue or not self._pace.may_go():
             return None
         return self._queue.popleft().parcel
@@ -181,20 +171,40 @@ class RangeSender:
         self._give_back_stale()
         unreachable = self._lanes.open == 0 and self._lanes.trouble is not None
         claimed: list[Claimed] = []
-        async with self._database.write(self._issue.business.id) as db:
-            if not await self._hold(db):
-                return False
-            tally = await self._record(db, unreachable=unreachable)
-            claiming = claiming and self._state is State.sending and not unreachable
-            if claiming:
-                claimed = await self._claim(db, tally)
-            await self._count(db, tally)
-            values = await self._merge_values(db, claimed)
+        results, cursor = self._results, self._cursor
+        try:
+            async with self._database.write(self._issue.business.id) as db:
+                if not await self._hold(db):
+                    return False
+                tally = await self._record(db, unreachable=unreachable)
+                claiming = claiming and self._state is State.sending and not unreachable
+                if claiming:
+                    claimed = await self._claim(db, tally)
+                await self._count(db, tally)
+                values = await self._merge_values(db, claimed)
+        except BaseException:
+            self._take_back(results, cursor, claimed)
+            raise
         self._enqueue(claimed, values)
         if not claiming:
             self._give_back_all()
         on_the_way = bool(self._attempts) or bool(self._results)
         return not unreachable and (on_the_way or (claiming and not self._exhausted))
+
+    def _take_back(self, results: list[Result], cursor: UUID, claimed: list[Claimed]) -> None:
+        """Know again what a failed transaction was to write; a later one writes it.
+
+        Whether it was committed after all nobody said, so what it claimed is given back.
+        """
+        if self._results is not results:
+            self._results = results + self._results
+        known = {result.customer_id for result in self._results}
+        self._results += [
+            Result(each.customer_id, each.attempt, None)
+            for each in claimed
+            if each.customer_id not in known
+        ]
+        self._cursor = cursor
 
     async def _wait(self) -> None:
         self._lanes.nudge()
@@ -208,13 +218,32 @@ class RangeSender:
         """Wait for what the lanes hold, give back what they have not taken, and leave the range."""
         self._give_back_all()
         await self._lanes.close(grace=_GRACE)
-        async with self._database.write(self._issue.business.id) as db:
-            if not await self._hold(db):
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._settings.lease_seconds
+        while True:
+            try:
+                await self._leave()
+            except _NOT_WRITTEN as wrong:
+                if clock() >= until:
+                    raise
+                _log.warning("outcomes_kept", error=type(wrong).__name__)
+                await asyncio.sleep(_AGAIN)
+            else:
                 return
-            tally = await self._record(db, unreachable=self._lanes.trouble is not None)
-            await self._count(db, tally)
-            await db.maybe(sql.leave_lease, bool, **self._key())
-            await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
+
+    async def _leave(self) -> None:
+        results = self._results
+        try:
+            async with self._database.write(self._issue.business.id) as db:
+                if not await self._hold(db):
+                    return
+                tally = await self._record(db, unreachable=self._lanes.trouble is not None)
+                await self._count(db, tally)
+                await db.maybe(sql.leave_lease, bool, **self._key())
+                await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
+        except BaseException:
+            self._take_back(results, self._cursor, [])
+            raise
 
     async def _hold(self, db: Db) -> bool:
         state = await db.maybe(
@@ -235,7 +264,8 @@ class RangeSender:
         tally = dict.fromkeys(DeliveryState, 0)
         if not results:
             return tally
-        rows = [self._row(result, db.now, unreachable=unreachable) for result in results]
+        books = Books(self._issue.campaign, self._settings, self._state, unreachable=unreachable)
+        rows = [books.row(result, db.now) for result in results]
         recorded = await db.many(
             sql.record_outcomes,
             DeliveryState,
@@ -252,7 +282,7 @@ class RangeSender:
         await self._retry(db, rows)
         return tally
 
-    async def _retry(self, db: Db, rows: list[_Row]) -> None:
+    async def _retry(self, db: Db, rows: list[Row]) -> None:
         later = [row for row in rows if row.due_at is not None]
         if later:
             await db.run(
@@ -261,23 +291,6 @@ class RangeSender:
                 customer_ids=[row.customer_id for row in later],
                 due_ats=[row.due_at for row in later],
             )
-
-    def _row(self, result: Result, now: datetime, *, unreachable: bool) -> _Row:
-        outcome = result.outcome
-        if outcome is None:
-            due = now + _REST if unreachable else now
-            return _Row(result.customer_id, DeliveryState.waiting, None, None, 1, due)
-        state, due_at = _STATE[outcome.kind], None
-        if state is DeliveryState.waiting:
-            due_at = self._next_try(result, now)
-            state = DeliveryState.waiting if due_at else DeliveryState.failed
-        reply = f"{outcome.reason} {outcome.text}".strip()
-        return _Row(result.customer_id, state, outcome.code or None, reply, 0, due_at)
-
-    def _next_try(self, result: Result, now: datetime) -> datetime | None:
-        started_at = self._issue.campaign.started_at or now
-        give_up = timedelta(hours=self._settings.give_up_hours)
-        return next_try(result.customer_id, result.attempt, now, started_at, give_up)
 
     async def _claim(self, db: Db, tally: dict[DeliveryState, int]) -> list[Claimed]:
         size = min(self._pace.batch, self._room())
@@ -369,14 +382,3 @@ class RangeSender:
             "number": self._lease.number,
             "epoch": self._lease.epoch,
         }
-
-
-class _Row(Struct, frozen=True):
-    """One outcome as it is written; `untried` takes back the attempt that never was."""
-
-    customer_id: UUID
-    state: DeliveryState
-    code: int | None
-    reply: str | None
-    untried: int
-    due_at: datetime | None

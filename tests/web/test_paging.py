@@ -43,7 +43,7 @@ def test_a_cursor_belongs_to_its_list_and_business() -> None:
             other.open(text, After)
         assert refused.value.problems[0].field == "after"
     with pytest.raises(BadCursor):
-        EVENTS.open(text[:-1] + ("A" if text[-1] != "A" else "B"), After)
+        EVENTS.open(text[:20] + ("A" if text[20] != "A" else "B") + text[21:], After)
 
 
 def test_rows_are_cut_and_lead_on() -> None:

@@ -1,0 +1,76 @@
+"""How the outcome of a hand-over is written into its delivery: the state, and when to try again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.campaigns.model import Campaign, DeliveryState, State, next_try
+from crm.mail.outcome import Kind, Outcome
+from crm.settings import Sending
+
+# After the relay could not be reached, what was not tried rests for so long.
+_REST = timedelta(seconds=20)
+
+_STATE = {
+    Kind.sent: DeliveryState.sent,
+    Kind.failed: DeliveryState.failed,
+    Kind.uncertain: DeliveryState.uncertain,
+    Kind.later: DeliveryState.waiting,
+}
+
+
+class Result(Struct, frozen=True):
+    """What became of one claimed delivery; no outcome means it was given back untried."""
+
+    customer_id: UUID
+    attempt: int
+    outcome: Outcome | None
+
+
+class Row(Struct, frozen=True):
+    """One outcome as it is written; `untried` takes back the attempt that never was."""
+
+    customer_id: UUID
+    state: DeliveryState
+    code: int | None
+    reply: str | None
+    untried: int
+    due_at: datetime | None
+
+
+class Books:
+    """The rule for one transaction: what the campaign is doing, and whether the relay answers."""
+
+    def __init__(
+        self, campaign: Campaign, settings: Sending, state: State, *, unreachable: bool
+    ) -> None:
+        """Judge by the state read under the lock of the range."""
+        self._started_at = campaign.started_at
+        self._give_up = timedelta(hours=settings.give_up_hours)
+        self._cancelled = state is State.cancelled
+        self._unreachable = unreachable
+
+    def row(self, result: Result, now: datetime) -> Row:
+        """Say what to write; what would wait in a cancelled campaign is excluded instead."""
+        outcome = result.outcome
+        code = reply = due_at = None
+        state = DeliveryState.waiting
+        if outcome is not None:
+            state = _STATE[outcome.kind]
+            code, reply = outcome.code or None, f"{outcome.reason} {outcome.text}".strip()
+        if state is DeliveryState.waiting:
+            if self._cancelled:
+                state = DeliveryState.excluded
+            elif outcome is None:
+                due_at = now + _REST if self._unreachable else now
+            else:
+                due_at = self._next_try(result, now)
+                state = DeliveryState.waiting if due_at else DeliveryState.failed
+        return Row(result.customer_id, state, code, reply, int(outcome is None), due_at)
+
+    def _next_try(self, result: Result, now: datetime) -> datetime | None:
+        started_at = self._started_at or now
+        return next_try(result.customer_id, result.attempt, now, started_at, self._give_up)

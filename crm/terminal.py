@@ -1,0 +1,79 @@
+"""What commands share: the database beside a running service, one business, and a gentle end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import uvloop
+from rich.console import Console
+
+from crm import above
+from crm.db import Database, open_database
+from crm.doctor import check
+from crm.errors import NotFound
+from crm.installation import Installation, installation
+from crm.wakes import Waker, open_pool
+
+out = Console()
+
+
+async def one_business(database: Database, which: str) -> UUID:
+    """Find the business named by its id, or the only one; else refuse and say what to do."""
+    known = await above.businesses(database)
+    wanted = [each for each in known if which in {"", str(each)}]
+    if len(wanted) == 1:
+        return wanted[0]
+    if which or not known:
+        message = "There is no such business; `crm business add` adds one."
+        raise NotFound(message)
+    message = "There are several businesses; say which with --business ID."
+    raise NotFound(message)
+
+
+@asynccontextmanager
+async def joined() -> AsyncIterator[Database]:
+    """Work beside a running `crm up`, or start the servers for this one command."""
+    async with installation(os.environ, join=True) as here:
+        await check(here.settings)
+        async with database_of(here) as database:
+            yield database
+
+
+@asynccontextmanager
+async def database_of(here: Installation) -> AsyncIterator[Database]:
+    """Open the installation's database, with wakes for its workers."""
+    pool = await open_pool(here.settings.redis_url)
+    try:
+        async with open_database(
+            here.settings.database_url, here.settings.keys(), wake=Waker(pool), size=4
+        ) as database:
+            yield database
+    finally:
+        await pool.aclose()
+
+
+def place_of(here: Installation) -> Path:
+    """Where files of this installation go: beside embedded data, or here."""
+    return here.directory or Path.cwd()
+
+
+def run(work: Coroutine[Any, Any, None], *, quick: bool = False) -> None:
+    """Run to the end; `quick` on uvloop, which is slower only where Python does the TLS."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if quick else None) as runner:
+        runner.run(_until_told(work))
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Work; SIGTERM ends it as Ctrl-C does, so that everything begun is also put away."""
+    task = asyncio.ensure_future(work)
+    with suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task

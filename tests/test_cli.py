@@ -1,0 +1,125 @@
+"""The command line as an operator uses it: what goes wrong is one line and exit status 2."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import KEYS, Cluster
+
+LETTER = "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.\n"
+URLS = {"CRM_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "CRM_REDIS_URL": "redis://127.0.0.1:1"}
+SECRETS = {"CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}", "CRM_PEPPER": KEYS.pepper.hex()}
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A place that the servers may enter, also when root runs the tests."""
+    path = Path(tempfile.mkdtemp(prefix="fh-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+async def crm(*arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Run a command with these settings and no others."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "crm",
+        *arguments,
+        env=plain | {"COLUMNS": "200"} | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await running.communicate()
+    assert running.returncode is not None
+    return running.returncode, out.decode(), err.decode()
+
+
+async def test_a_campaign_from_the_terminal(directory: Path, tmp_path: Path) -> None:
+    """Embedded servers for each command alone: a business, a draft, its preview and review."""
+    data = {"CRM_DATA": str(directory)}
+    file = tmp_path / "rye.md"
+    file.write_text(LETTER)
+    people = tmp_path / "people.csv"
+    people.write_text("Email Address,OPTIN_TIME,CONFIRM_TIME\n")
+    status, out, err = await crm(
+        "business",
+        "add",
+        "--name=Corner Bakery",
+        "--sender=letter@bakery.example",
+        "--origin=https://bakery.example",
+        "--owner=olga@bakery.example",
+        "--password=a long enough password",
+        **data,
+    )
+    assert (status, err) == (0, "")
+    assert "https://bakery.example/staff" in out
+
+    status, out, err = await crm("campaign", "draft", str(file), "--purpose=none", **data)
+    assert status == 2
+    assert err == "crm: There is no such purpose here.\n"
+
+    status, out, err = await crm("import", str(people), "--purpose=none", **data)
+    assert status == 2
+    assert err.splitlines()[-1] == "crm: There is no such purpose here."
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"CRM_DATABASE_URL": "postgresql://x/y"}, "set without the other"),
+        (URLS | SECRETS | {"CRM_BATCH": "5"}, "CRM_BATCH: there is no such setting"),
+        (URLS | SECRETS | {"CRM_WEB__PORT": "many"}, "CRM_WEB__PORT"),
+        (URLS | SECRETS | {"CRM_LINK_KEYS": "1:beef"}, "CRM_LINK_KEYS"),
+        (URLS, "CRM_LINK_KEYS: is not set"),
+        (URLS | SECRETS, "the database cannot be reached"),
+        ({"CRM_DATA": "/proc/firsthand"}, "/proc/firsthand"),
+    ],
+    ids=["one-url", "unknown", "no-number", "short-key", "no-secrets", "unreachable", "no-place"],
+)
+async def test_bad_settings_are_told(settings: dict[str, str], words: str) -> None:
+    """Every problem in a line of its own, no traceback, no secret."""
+    status, out, err = await crm("doctor", **settings)
+
+    assert status == 2
+    assert out == ""
+    assert words in err
+    assert all(line.startswith("crm: ") for line in err.splitlines())
+    assert KEYS.pepper.hex() not in err
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [("superuser_url", "is a superuser"), ("owner_url", "owns the tables")],
+)
+async def test_a_role_above_row_level_security_is_refused(
+    shared_cluster: Cluster, redis_url: str, role: str, words: str
+) -> None:
+    """Promise 14 rests on the role: the service does not start as another."""
+    urls = {"CRM_DATABASE_URL": getattr(shared_cluster, role), "CRM_REDIS_URL": redis_url}
+    for command in ("doctor", "web", "worker"):
+        status, _, err = await crm(command, **urls | SECRETS)
+
+        assert status == 2
+        assert words in err
+        assert not re.search(r"Traceback|password", err)
+
+
+async def test_a_fit_installation_is_said_to_be(shared_cluster: Cluster, redis_url: str) -> None:
+    """The doctor finds nothing."""
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    status, out, err = await crm("doctor", **urls | SECRETS)
+
+    assert (status, err) == (0, "")
+    assert "All is well" in out
