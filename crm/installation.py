@@ -45,7 +45,7 @@ async def installation(
     With `join`, embedded servers that another command runs already are used as they are.
     """
     given = {name: value for name, value in environ.items() if name.startswith("CRM_")}
-    configured = [name for name in _SERVERS if name in given or f"{name}_FILE" in given]
+    configured = [name for name in _SERVERS if given.get(name) or f"{name}_FILE" in given]
     if len(configured) == 1:
         message = f"{configured[0]} is set without the other of {' and '.join(_SERVERS)}."
         raise BadSettings(f"{message} Set both, or neither to use embedded servers.")

@@ -35,6 +35,7 @@ class Smtp(Struct, frozen=True):
     tls: Literal["none", "starttls", "implicit"] = "none"
     # What we call ourselves in EHLO; empty takes the machine's name.
     hostname: str = ""
+    # Seconds to wait for a session to open; what follows waits as long as RFC 5321 §4.5.3.2 asks.
     timeout: Positive = 60
 
     def __repr__(self) -> str:

@@ -62,7 +62,12 @@ async def work(settings: Settings) -> None:
             functions=[_function(name, job, seconds) for name, (job, seconds) in JOBS.items()],
             cron_jobs=[_repeated(name, job, every) for name, (job, every) in SCHEDULE.items()],
             redis_pool=pool,
-            ctx={"database": database, "settings": settings, "sending": asyncio.Lock()},
+            ctx={
+                "database": database,
+                "settings": settings,
+                "sending": asyncio.Lock(),
+                "in_line": set(),
+            },
             job_serializer=msgspec.msgpack.encode,
             job_deserializer=msgspec.msgpack.decode,
             handle_signals=False,

@@ -79,6 +79,7 @@ async def test_a_campaign_from_the_terminal(directory: Path, tmp_path: Path) -> 
     ("settings", "words"),
     [
         ({"CRM_DATABASE_URL": "postgresql://x/y"}, "set without the other"),
+        ({"CRM_DATABASE_URL": "", "CRM_REDIS_URL": URLS["CRM_REDIS_URL"]}, "set without the other"),
         (URLS | SECRETS | {"CRM_BATCH": "5"}, "CRM_BATCH: there is no such setting"),
         (URLS | SECRETS | {"CRM_WEB__PORT": "many"}, "CRM_WEB__PORT"),
         (URLS | SECRETS | {"CRM_LINK_KEYS": "1:beef"}, "CRM_LINK_KEYS"),
@@ -86,7 +87,16 @@ async def test_a_campaign_from_the_terminal(directory: Path, tmp_path: Path) -> 
         (URLS | SECRETS, "the database cannot be reached"),
         ({"CRM_DATA": "/proc/firsthand"}, "/proc/firsthand"),
     ],
-    ids=["one-url", "unknown", "no-number", "short-key", "no-secrets", "unreachable", "no-place"],
+    ids=["one-url", "empty-url", "unknown", "number", "key", "secrets", "unreachable", "place"],
+        "one-url",
+        "an-empty-url",
+        "unknown",
+        "no-number",
+        "short-key",
+        "no-secrets",
+        "unreachable",
+        "no-place",
+    ],
 )
 async def test_bad_settings_are_told(settings: dict[str, str], words: str) -> None:
     """Every problem in a line of its own, no traceback, no secret."""

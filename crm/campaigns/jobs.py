@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from datetime import timedelta
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 from uuid import UUID
 
 from crm import above, businesses, consent
@@ -19,7 +19,7 @@ from crm.errors import Refused
 from crm.events import Actor
 from crm.log import logger
 from crm.mail.mime import stamp
-from crm.mail.wire import Unreachable, open_lanes
+from crm.mail.wire import Limits, Unreachable, open_lanes
 from crm.settings import Settings
 
 _log = logger(__name__)
@@ -30,6 +30,8 @@ SECONDS = 40.0
 # crash leaves in doubt is bounded per worker, and campaigns take turns.
 _SLOTS = 4
 _TURN_SECONDS = 10.0
+# More than so many campaigns in line would take the worker's slots from service messages.
+_IN_LINE = 8
 # How long a filled campaign looks for older transactions to end before the sweep looks again.
 _PATIENCE = 20
 _POLL_SECONDS = 0.05
@@ -40,7 +42,9 @@ class Ctx(TypedDict):
 
     database: Database
     settings: Settings
+    # One range at a time; and which campaigns a job of this worker stands in line for.
     sending: asyncio.Lock
+    in_line: NotRequired[set[str]]
 
 
 async def sweep(ctx: Ctx) -> None:
@@ -103,9 +107,22 @@ async def fill(ctx: Ctx, business: str, campaign: str) -> None:
 
 
 async def send(ctx: Ctx, business: str, campaign: str) -> None:
-    """Take ranges of a campaign, one after the other, and send them."""
-    database = ctx["database"]
-    business_id, campaign_id = UUID(business), UUID(campaign)
+    """Take ranges of a campaign, one after the other, and send them; one job a worker does."""
+    line = ctx.get("in_line", set())
+    if campaign in line or len(line) >= _IN_LINE:
+        return
+    line.add(campaign)
+    try:
+        more = await _send_ranges(ctx, UUID(business), UUID(campaign))
+    finally:
+        line.remove(campaign)
+    if more:
+        async with ctx["database"].write(UUID(business)) as db:
+            db.wake("campaigns.send", business, campaign)
+
+
+async def _send_ranges(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> bool:
+    """Send for the time of one job; False when there is nothing more to take now."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SECONDS
     holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -114,12 +131,11 @@ async def send(ctx: Ctx, business: str, campaign: str) -> None:
         async with ctx["sending"]:
             lease = await _take(ctx, business_id, campaign_id, holder)
             if lease is None:
-                return
-            issue = issue or await _issue(database, business_id, campaign_id)
+                return False
+            issue = issue or await _issue(ctx["database"], business_id, campaign_id)
             if not await _send_range(ctx, issue, lease, min(until, loop.time() + _TURN_SECONDS)):
-                return
-    async with database.write(business_id) as db:
-        db.wake("campaigns.send", business, campaign)
+                return False
+    return True
 
 
 async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> Lease | None:
@@ -168,7 +184,10 @@ async def _send_range(ctx: Ctx, issue: Issue, lease: Lease, until: float) -> boo
     settings = ctx["settings"]
     try:
         lanes = await open_lanes(
-            settings.smtp, settings.sending.connections, hello=settings.smtp.hostname
+            settings.smtp,
+            settings.sending.connections,
+            hello=settings.smtp.hostname,
+            limits=Limits(open=settings.smtp.timeout),
         )
     except Unreachable as no:
         _log.warning("relay_unreachable", reason=no.trouble.reason)

@@ -224,7 +224,7 @@ async def _accounts(
 async def _urls(stage: Stage, cast: Cast) -> dict[str, str]:
     """Say where to look, with what is needed to get in."""
     origin = stage.origin
-    curl = f"curl -H 'Authorization: Bearer {cast.key}' {origin}/v1/customers?limit=3"
+    curl = f"curl -H 'Authorization: Bearer {cast.key}' '{origin}/v1/customers?limit=3'"
     return {
         "console": f"{origin}/staff",
         "console_sign_in": f"{_OWNER} / {cast.password}",

@@ -12,7 +12,7 @@ from crm.mail import actions
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
-from crm.mail.wire import Parcel, send_one
+from crm.mail.wire import Limits, Parcel, send_one
 from crm.settings import Settings
 
 _AT_ONCE = 10
@@ -54,7 +54,8 @@ async def _hand_over(ctx: Ctx, letter: ClaimedLetter) -> Outcome:
         letter.content,
         smtputf8=needs_smtputf8(letter.address),
     )
-    return await send_one(relay, parcel, hello=relay.hostname)
+    limits = Limits(open=relay.timeout)
+    return await send_one(relay, parcel, hello=relay.hostname, limits=limits)
 
 
 def sender_of(content: bytes) -> str:

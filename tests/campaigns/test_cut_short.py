@@ -125,3 +125,21 @@ async def test_outcomes_are_kept_while_postgresql_is_away(
     assert left == 0
     assert (counts.sending, counts.uncertain) == (0, 0)
     assert counts.sent == len(relay.accepted()) < COUNT
+
+
+async def test_a_campaign_stands_in_line_once(database: Database, business: Business) -> None:
+    """However often it is woken, or service messages would wait behind its jobs."""
+    held = asyncio.Event()
+    async with smtpd() as relay:
+        relay.fails("dot", Fault(until=held))
+        ctx, campaign_id = await filled(database, business, relay, connections=1)
+        ctx["in_line"] = set()
+        job = asyncio.create_task(jobs.send(ctx, str(business.id), str(campaign_id)))
+        await relay.until_heard(".")
+        async with asyncio.timeout(5):
+            await jobs.send(ctx, str(business.id), str(campaign_id))
+        assert not job.done()
+        held.set()
+        await job
+    assert ctx["in_line"] == set()
+    assert (await balanced(database, business, campaign_id)).sent == COUNT
