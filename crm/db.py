@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +39,9 @@ RETRIABLE = (
     asyncpg.DeadlockDetectedError,
     asyncpg.InvalidCachedStatementError,
 )
+
+# PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
+BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _TRIES = 3
 
@@ -258,11 +261,20 @@ async def _opened(conn: Connection, business_id: UUID, begin: str) -> AsyncItera
     try:
         yield
     except BaseException:
-        if not conn.is_closed():
-            await conn.execute("ROLLBACK")
+        await _roll_back(conn)
         raise
     else:
         await conn.execute("COMMIT")
+
+
+async def _roll_back(conn: Connection) -> None:
+    """Keep nothing; a connection that broke is given up, and its first error is what is told."""
+    try:
+        if not conn.is_closed():
+            await conn.execute("ROLLBACK")
+    except BROKEN:
+        with suppress(asyncpg.InterfaceError):
+            conn.terminate()
 
 
 def utc_now() -> datetime:

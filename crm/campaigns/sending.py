@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
 from crm.businesses import Business
@@ -23,7 +22,7 @@ from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, Row
 from crm.campaigns.render import Compiled
 from crm.customers import NotAnAddress, parse
-from crm.db import Database, Db, Statements
+from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
 from crm.mail.mime import needs_smtputf8
 from crm.mail.outcome import Outcome, Whose, refused_here
@@ -40,7 +39,6 @@ _LINGER = 15.0
 _GRACE = 2.0
 # How long to wait before what is known is offered to PostgreSQL once more.
 _AGAIN = 0.5
-_NOT_WRITTEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Lease(Struct, frozen=True):
@@ -223,7 +221,7 @@ class RangeSender:
         while True:
             try:
                 await self._leave()
-            except _NOT_WRITTEN as wrong:
+            except BROKEN as wrong:
                 if clock() >= until:
                     raise
                 _log.warning("outcomes_kept", error=type(wrong).__name__)
