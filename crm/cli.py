@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import rich_click as click
 from click.exceptions import Exit
+from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -17,6 +19,7 @@ from rich.table import Table
 from crm import above, app, businesses, campaign_commands, imports, staff, worker
 from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
+from crm.db import AWAY
 from crm.demo import run as demo_run
 from crm.doctor import Unfit, check
 from crm.embedded import EmbeddedRefused
@@ -32,6 +35,7 @@ from crm.up import keep
 
 # What the operator can mend: told in its own words, without a traceback.
 _TOLD = (BadSettings, EmbeddedRefused, MigrationRefused, Unfit, Refused, OSError)
+_LOST = (*AWAY, asyncpg.InterfaceError, asyncpg.InvalidAuthorizationSpecificationError, RedisError)
 _USAGE = 2
 
 
@@ -49,6 +53,11 @@ def main() -> None:
     except _TOLD as wrong:
         for line in _lines(wrong):
             click.echo(f"crm: {line}", err=True)
+        sys.exit(_USAGE)
+    except _LOST as lost:
+        # Its text may quote a row or an address.
+        click.echo(f"crm: A server was lost or refused ({type(lost).__name__}).", err=True)
+        click.echo("crm: Look with `crm doctor`, then run the command again.", err=True)
         sys.exit(_USAGE)
 
 
@@ -80,9 +89,12 @@ async def _up(*, dev: bool) -> None:
             tasks.append(
                 _letterbox(place_of(here) / "letterbox", here.settings.smtp.port, 8025, None)
             )
-        async with asyncio.TaskGroup() as group:
-            for task in tasks:
-                group.create_task(task)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(task)
+        except ExceptionGroup as ended:
+            raise ended.exceptions[0] from None
 
 
 @cli.command()
@@ -148,7 +160,11 @@ async def _letterbox(directory: Path, smtp: int, http: int, pace: float | None) 
     def ready(where: Any) -> None:
         out.print(f"Letterbox: http://127.0.0.1:{where.http_port}, SMTP on {where.smtp_port}.")
 
-    await letterbox_serve(directory, smtp, http, pace, ready)
+    try:
+        await letterbox_serve(directory, smtp, http, pace, ready)
+    except OSError as wrong:
+        message = f"The letterbox cannot listen on {smtp} and {http}, or write to {directory}"
+        raise BadSettings(f"{message}: {wrong.strerror}.") from wrong
 
 
 @cli.group()

@@ -42,6 +42,13 @@ RETRIABLE = (
 
 # PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# Those of them that pass by themselves, when PostgreSQL is back.
+AWAY = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 
 _TRIES = 3
 

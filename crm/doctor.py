@@ -45,7 +45,10 @@ async def database_problems(url: str) -> list[str]:
 
 async def redis_problems(url: str) -> list[str]:
     """Look whether Redis answers; it wakes workers, and keeps counters of rate limits."""
-    client = Redis.from_url(url, socket_connect_timeout=5)
+    try:
+        client = Redis.from_url(url, socket_connect_timeout=5)
+    except ValueError:
+        return ["CRM_REDIS_URL: this is no address; write it as redis://HOST:PORT/0."]
     try:
         await client.ping()
     except (RedisError, OSError) as wrong:

@@ -70,7 +70,11 @@ def statements(text: str) -> tuple[str, ...]:
 
 async def migrate(url: str) -> list[str]:
     """Apply what is missing as the owner of the database; return the names applied."""
-    conn = await asyncpg.connect(url, server_settings={"lock_timeout": "10s"})
+    try:
+        conn = await asyncpg.connect(url, server_settings={"lock_timeout": "10s"})
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+        message = f"CRM_MIGRATE_DATABASE_URL: cannot be reached ({type(wrong).__name__})"
+        raise MigrationRefused(f"{message}; check the address and the password.") from None
     try:
         # Another process may hold it; PostgreSQL tells nobody when it lets go.
         while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
@@ -79,6 +83,9 @@ async def migrate(url: str) -> list[str]:
         await conn.execute("GRANT SELECT ON public.crm_migration TO crm_app")
         done = await _applied(conn)
         return [await _apply(conn, one) for one in migrations() if one.number not in done]
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedObjectError) as wrong:
+        message = f"CRM_MIGRATE_DATABASE_URL: the role may not ({type(wrong).__name__})"
+        raise MigrationRefused(f"{message}; run deploy/roles.sql, connect as crm_owner.") from wrong
     finally:
         await conn.close()
 

@@ -18,7 +18,7 @@ from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
 from crm import errors
-from crm.db import RETRIABLE
+from crm.db import AWAY, RETRIABLE
 from crm.errors import Problem, Refused
 from crm.web.etag import MatchFailed, MatchMissing
 from crm.web.forms import BadForm
@@ -173,7 +173,7 @@ def answer_to(exc: Exception) -> Answer:
     if isinstance(exc, RecursionError) and _frames(exc)[-1].endswith(" decode_json"):
         # msgspec's answer to 100,000 opening brackets.
         return _plain(400)
-    if isinstance(exc, RETRIABLE):
+    if isinstance(exc, (*RETRIABLE, *AWAY)):
         return _plain(503, {"retry-after": "1"})
     return _bug(exc)
 

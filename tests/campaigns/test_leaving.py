@@ -3,95 +3,111 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from crm import campaigns, consent, mail
+from litestar.types import ASGIApp
+from msgspec import Struct
+
+from crm import campaigns, consent, customers
 from crm.businesses import Business
 from crm.campaigns import DeliveryState, Received, jobs
-from crm.consent import Method
-from crm.customers import restrict
-from crm.db import Database, Db
+from crm.consent import Method, Purpose
+from crm.customers import Customer
+from crm.db import Database
 from crm.events import Actor
-from crm.mail import Scope, Why
+from crm.tokens import Stop, stop_token
 from tests import make
+from tests.browser import Browser
 from tests.campaigns.test_send import settings
+from tests.conftest import KEYS
 from tests.smtpd import Fault, Smtpd, smtpd
 
 CUSTOMERS = 120
 LEAVERS = 20
 
-Leave = Callable[[Db, UUID, UUID], Awaitable[object]]
+
+class Leaving(Struct, frozen=True):
+    """Everything it takes to leave by any of the ways there are."""
+
+    database: Database
+    business: Business
+    site: ASGIApp
+    web: Browser
+    api: Browser
+    campaign_id: UUID
+    purpose: Purpose
+
+    async def by_one_click(self, customer: Customer) -> int:
+        """As a mail program does (RFC 8058)."""
+        hashed = KEYS.address_hash(self.business.id, customers.fold(customer.address))
+        token = stop_token(KEYS, Stop(self.business.id, hashed, self.purpose.code))
+        answer = await self.web.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+        return answer.status_code
+
+    async def by_portal(self, customer: Customer) -> int:
+        """Signed in, by the button beside the text."""
+        async with Browser(self.site, self.business.origin) as portal:
+            await make.let_in_as_customer(self.database, self.business, customer, portal)
+            form = {"csrf": await portal.token("/me/consent")}
+            path = f"/me/consent/{self.purpose.id}/withdrawal"
+            return (await portal.post(path, data=form)).status_code
+
+    async def by_api(self, customer: Customer) -> int:
+        """Told to the shop, which passes it on."""
+        path = f"/v1/customers/{customer.id}/consent-events"
+        body = {"purpose": str(self.purpose.id), "status": "withdrawn"}
+        return (await self.api.post(path, json=body)).status_code
+
+    async def by_suppression(self, customer: Customer) -> int:
+        """Told by address."""
+        body = {"address": customer.address}
+        return (await self.api.post("/v1/suppressions", json=body)).status_code
+
+    async def by_restriction(self, customer: Customer) -> int:
+        """Have the record frozen."""
+        path = f"/v1/customers/{customer.id}/restriction"
+        return (await self.api.post(path)).status_code
+
+    async def leave(self, customer: Customer, number: int) -> Received:
+        """Leave by one of the ways; when that is answered, see how the delivery stands."""
+        ways = (
+            self.by_one_click,
+            self.by_portal,
+            self.by_api,
+            self.by_suppression,
+            self.by_restriction,
+        )
+        status = await ways[number % len(ways)](customer)
+        assert status < 400, ways[number % len(ways)].__name__
+        async with self.database.read(self.business.id) as read:
+            found = await campaigns.received_one(read, self.campaign_id, customer.id)
+        assert found is not None
+        return found
 
 
-async def _by_one_click(db: Db, customer_id: UUID, purpose_id: UUID) -> object:
-    by = Actor.customer(customer_id)
-    return await consent.withdraw(db, by, customer_id, purpose_id, method=Method.one_click)
-
-
-async def _by_portal(db: Db, customer_id: UUID, purpose_id: UUID) -> object:
-    by = Actor.customer(customer_id)
-    return await consent.withdraw(db, by, customer_id, purpose_id, method=Method.portal)
-
-
-async def _by_api(db: Db, customer_id: UUID, purpose_id: UUID) -> object:
-    by = Actor.key(UUID(int=1), "Shop")
-    return await consent.withdraw(db, by, customer_id, purpose_id, method=Method.api)
-
-
-async def _by_suppression(db: Db, customer_id: UUID, _: UUID) -> object:
-    hashes = await db._conn.fetchval(  # noqa: SLF001  (no action tells a fingerprint)
-        "SELECT address_hash FROM crm.customer WHERE customer_id = $1", customer_id
-    )
-    await mail.suppress(db, Actor.system(), hashes, Scope.marketing, Why.staff)
-    return None
-
-
-async def _by_restriction(db: Db, customer_id: UUID, _: UUID) -> object:
-    return await restrict(db, Actor.system(), customer_id)
-
-
-WAYS: list[Leave] = [_by_one_click, _by_portal, _by_api, _by_suppression, _by_restriction]
-
-
-async def _started(database: Database, business: Business) -> tuple[UUID, UUID, list[UUID]]:
+async def _started(database: Database, business: Business) -> tuple[UUID, Purpose, list[Customer]]:
     async with database.write(business.id) as db:
         purpose = await make.purpose(db)
         ids = await make.audience(db, await make.notice(db, purpose.id), CUSTOMERS)
         campaign = await make.campaign(db, purpose.id)
         await campaigns.start(db, Actor.system(), campaign.id)
-    return campaign.id, purpose.id, sorted(ids)
-
-
-async def _leave(  # noqa: PLR0917  (who leaves what, how)
-    database: Database,
-    business: Business,
-    campaign_id: UUID,
-    purpose_id: UUID,
-    leaver: UUID,
-    way: Leave,
-) -> Received:
-    """Leave; when that is answered, see how the delivery stands."""
-    async with database.write(business.id) as db:
-        await way(db, leaver, purpose_id)
-    async with database.read(business.id) as read:
-        found = await campaigns.received_one(read, campaign_id, leaver)
-    assert found is not None
-    return found
+        known = await customers.of_ids(db, ids)
+    return campaign.id, purpose, [known[each] for each in sorted(ids)]
 
 
 async def test_nobody_is_claimed_after_leaving_was_answered(
-    database: Database, business: Business
+    database: Database, business: Business, site: ASGIApp, web: Browser, api: Browser
 ) -> None:
     """Customers not yet served leave by every way there is, while the campaign is sent."""
-    campaign_id, purpose_id, ids = await _started(database, business)
+    campaign_id, purpose, people = await _started(database, business)
     # The last of the order in which it is sent: they have not been served when they leave.
-    leavers = ids[-LEAVERS:]
+    leavers = people[-LEAVERS:]
     released = asyncio.Event()
+    leaving = Leaving(database, business, site, web, api, campaign_id, purpose)
     async with smtpd() as relay:
         # The relay takes a few and then holds the rest back until all have left.
-        for recipient in await _addresses(database, business, ids[10:14]):
-            relay.fails_for(recipient, "dot", Fault(until=released))
+        for customer in people[10:14]:
+            relay.fails_for(customer.address, "dot", Fault(until=released))
         ctx: jobs.Ctx = {
             "database": database,
             "settings": settings(relay.port, batch=5, connections=2, range=1000),
@@ -101,10 +117,7 @@ async def test_nobody_is_claimed_after_leaving_was_answered(
         sending = asyncio.create_task(jobs.send(ctx, str(business.id), str(campaign_id)))
         await relay.until_heard(".", 5)
         answered = await asyncio.gather(
-            *(
-                _leave(database, business, campaign_id, purpose_id, each, WAYS[n % len(WAYS)])
-                for n, each in enumerate(leavers)
-            )
+            *(leaving.leave(each, number) for number, each in enumerate(leavers))
         )
         released.set()
         await sending
@@ -114,12 +127,12 @@ async def test_nobody_is_claimed_after_leaving_was_answered(
 
 
 async def _balanced(
-    database: Database, business: Business, campaign_id: UUID, relay: Smtpd, leavers: list[UUID]
+    database: Database, business: Business, campaign_id: UUID, relay: Smtpd, leavers: list[Customer]
 ) -> None:
     async with database.read(business.id) as db:
         counts = await campaigns.recount(db, campaign_id)
         cheap = await campaigns.counts(db, campaign_id)
-    gone = set(await _addresses(database, business, leavers))
+    gone = {each.address for each in leavers}
 
     assert counts.audience == cheap.audience == CUSTOMERS
     assert counts.sent == cheap.sent == CUSTOMERS - LEAVERS
@@ -129,21 +142,12 @@ async def _balanced(
     assert not gone & set(relay.accepted())
 
 
-async def _addresses(database: Database, business: Business, ids: list[UUID]) -> list[str]:
-    async with database.read(business.id) as db:
-        rows = await db._conn.fetch(  # noqa: SLF001
-            "SELECT address FROM crm.customer WHERE customer_id = ANY ($1) ORDER BY customer_id",
-            ids,
-        )
-    return [row["address"] for row in rows]
-
-
 async def test_a_withdrawal_during_the_filling_is_seen(
     own_database: Database,
 ) -> None:
     """A withdrawal that could not see the deliveries keeps the campaign from opening."""
     business = await make.business(own_database)
-    campaign_id, purpose_id, ids = await _started(own_database, business)
+    campaign_id, purpose, people = await _started(own_database, business)
     async with smtpd() as relay:
         ctx: jobs.Ctx = {
             "database": own_database,
@@ -152,7 +156,9 @@ async def test_a_withdrawal_during_the_filling_is_seen(
         }
         async with own_database.write(business.id) as withdrawing:
             # Its trigger runs now, and finds no delivery: none is written yet.
-            await _by_portal(withdrawing, ids[0], purpose_id)
+            leaver = people[0].id
+            by = Actor.customer(leaver)
+            await consent.withdraw(withdrawing, by, leaver, purpose.id, method=Method.portal)
             filling = asyncio.create_task(jobs.fill(ctx, str(business.id), str(campaign_id)))
             # The rows say when the filling is over; no event does.
             while not await _filled(own_database, business, campaign_id):  # noqa: ASYNC110
