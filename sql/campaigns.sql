@@ -315,9 +315,15 @@ UPDATE crm.lease
    AND epoch = :epoch;
 
 -- name: leave_lease
--- Lets a range go: closed when nothing waits, otherwise due when its next retry is.
+-- Lets a range go: closed when nothing waits, otherwise due when its next retry is. Where some
+-- wait and none is to be tried again (a server lost what it had committed), the walk begins anew.
 UPDATE crm.lease l
    SET holder = NULL, expires_at = NULL, open = l.waiting + l.sending > 0,
+       cursor = CASE WHEN l.cursor < l.high OR l.waiting = 0 OR EXISTS (
+         SELECT FROM crm.retry r
+          WHERE r.business_id = :business_id AND r.campaign_id = :campaign_id
+            AND r.customer_id > l.low AND r.customer_id <= l.high)
+         THEN l.cursor ELSE l.low END,
        due_at = CASE WHEN l.cursor < l.high THEN :now ELSE coalesce(
          (SELECT min(r.due_at) FROM crm.retry r
            WHERE r.business_id = :business_id AND r.campaign_id = :campaign_id

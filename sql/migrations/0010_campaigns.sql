@@ -159,7 +159,8 @@ $$;
 
 -- Promise 2, first half: takes a customer's waiting deliveries out in the withdrawing transaction.
 -- The lease is locked before the deliveries, as a claiming worker does; in the order of the key,
--- so that two leavings cannot wait for each other. A purpose of null means every purpose.
+-- so that two leavings cannot wait for each other. One on its way counts as well: it may be given
+-- back and claimed anew at this very moment. A purpose of null means every purpose.
 CREATE FUNCTION crm.exclude_waiting(
   _business uuid, _customer uuid, _purpose uuid, _reason text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -173,7 +174,8 @@ BEGIN
        AND (_purpose IS NULL OR c.purpose_id = _purpose)
       JOIN crm.lease l ON l.business_id = _business AND l.campaign_id = d.campaign_id
        AND l.low < _customer AND l.high >= _customer
-     WHERE d.business_id = _business AND d.customer_id = _customer AND d.state = 'waiting'
+     WHERE d.business_id = _business AND d.customer_id = _customer
+       AND d.state IN ('waiting', 'sending')
      ORDER BY l.campaign_id, l.number
        FOR UPDATE OF l
   LOOP

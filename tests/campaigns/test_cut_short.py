@@ -143,3 +143,18 @@ async def test_a_campaign_stands_in_line_once(database: Database, business: Busi
         await job
     assert ctx["in_line"] == set()
     assert (await balanced(database, business, campaign_id)).sent == COUNT
+
+
+async def test_who_waits_behind_the_cursor_is_found_again(
+    database: Database, business: Business
+) -> None:
+    """A server that lost what it had committed leaves nobody waiting for ever."""
+    async with smtpd() as relay:
+        ctx, campaign_id = await filled(database, business, relay)
+        async with database.write(business.id) as db:
+            await db._conn.execute(  # noqa: SLF001  (no function of ours does this)
+                "UPDATE crm.lease SET cursor = high WHERE campaign_id = $1", campaign_id
+            )
+        async with asyncio.timeout(20):
+            await jobs.send(ctx, str(business.id), str(campaign_id))
+    assert (await balanced(database, business, campaign_id)).sent == COUNT
