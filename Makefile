@@ -63,8 +63,8 @@ $(READY): deploy/requirements-dev.txt pyproject.toml
 	$(eval USED := $(shell $(FIND_PYTHON)))
 	$(if $(filter !,$(USED)),$(error $(wordlist 2,99,$(USED))))
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
-		{ echo "Making .venv with $(USED)"; $(USED) -m venv --clear .venv; }
-	@echo "Installing what deploy/requirements-dev.txt pins into .venv"
+		{ echo "Making .venv with $(USED)" >&2; $(USED) -m venv --clear .venv; }
+	@echo "Installing what deploy/requirements-dev.txt pins into .venv" >&2
 	@$(PIP) install --require-hashes --requirement deploy/requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import rich_click as click
-from rich.table import Table
+from rich.table import Column, Table
 
 from crm import campaigns, consent
 from crm.campaigns import NewCampaign
@@ -18,6 +18,8 @@ from crm.terminal import joined, one_business, out, run
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _WORDS = ("waiting", "sending", "sent", "failed", "excluded", "uncertain")
+# Whole in a narrow terminal too: the other commands take it.
+_ID_WIDTH = 36
 
 
 @click.group("campaign")
@@ -37,7 +39,7 @@ def list_all(which: str) -> None:
 
 
 async def _list(which: str) -> None:
-    table = Table("id", "subject", "state", *_WORDS)
+    table = Table(Column("id", no_wrap=True, min_width=_ID_WIDTH), "subject", "state", *_WORDS)
     async with joined() as database, database.read(await one_business(database, which)) as db:
         for each in await campaigns.page(db):
             counts = await campaigns.counts(db, each.id)

@@ -21,7 +21,7 @@ from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
 from crm.db import AWAY
 from crm.demo import run as demo_run
-from crm.doctor import Unfit, check
+from crm.doctor import Unfit, check, port_problems
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
 from crm.events import Actor
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _lines(wrong: BaseException) -> list[str]:
     problems = [problem.message for problem in wrong.problems] if isinstance(wrong, Refused) else []
-    return [*str(wrong).splitlines(), *problems]
+    return list(dict.fromkeys([*str(wrong).splitlines(), *problems]))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,6 +82,9 @@ def up(*, dev: bool) -> None:
 async def _up(*, dev: bool) -> None:
     async with installation(os.environ) as here:
         await check(here.settings)
+        busy = port_problems(here.settings)
+        if busy:
+            raise Unfit(busy[0])
         web = here.settings.web
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
         tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
@@ -205,6 +208,20 @@ async def _business_add(given: dict[str, str]) -> None:
         added = await businesses.add(db, new)
         await staff.add_first_owner(db, given["owner_name"], given["owner"], given["password"])
     out.print(f"Added {added.name} as {added.id}; sign in at {added.origin}/staff.")
+
+
+@business.command("list")
+def business_list() -> None:
+    """List businesses: what --business takes, and where their pages are."""
+    run(_business_list())
+
+
+async def _business_list() -> None:
+    async with joined() as database:
+        for each in await above.businesses(database):
+            async with database.read(each) as db:
+                known = await businesses.get(db)
+            out.print(f"{each}  {known.name}  {known.origin}", highlight=False, soft_wrap=True)
 
 
 @cli.command("import")

@@ -310,7 +310,12 @@ async def open_database(
         init=_prepared,
         reset=_keep,
         command_timeout=60,
-        server_settings={"application_name": "firsthand", "search_path": "crm"},
+        server_settings={
+            "application_name": "firsthand",
+            "search_path": "crm",
+            # An answered withdrawal and a recorded hand-over outlive a crash of the server.
+            "synchronous_commit": "on",
+        },
     )
     try:
         yield Database(pool, keys, wake, clock)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
+from crm.wakes import redis_settings
 
 _OLDEST_MAJOR = 15
 _ROLE = """
@@ -34,7 +37,7 @@ async def database_problems(url: str) -> list[str]:
     """Look at version, role and migrations; promise 14 needs a role that row security binds."""
     try:
         conn = await asyncpg.connect(url, timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
         reason = type(wrong).__name__
         return [f"CRM_DATABASE_URL: the database cannot be reached ({reason}); check the address."]
     try:
@@ -43,9 +46,23 @@ async def database_problems(url: str) -> list[str]:
         await conn.close()
 
 
+def port_problems(settings: Settings) -> list[str]:
+    """Look whether the web process can listen where it should."""
+    web = settings.web
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((web.host, web.port))
+        except OSError as wrong:
+            where = f"{web.host}:{web.port}"
+            return [f"CRM_WEB__PORT: cannot listen on {where} ({wrong.strerror}); choose another."]
+    return []
+
+
 async def redis_problems(url: str) -> list[str]:
     """Look whether Redis answers; it wakes workers, and keeps counters of rate limits."""
     try:
+        redis_settings(url)
         client = Redis.from_url(url, socket_connect_timeout=5)
     except ValueError:
         return ["CRM_REDIS_URL: this is no address; write it as redis://HOST:PORT/0."]

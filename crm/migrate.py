@@ -72,7 +72,7 @@ async def migrate(url: str) -> list[str]:
     """Apply what is missing as the owner of the database; return the names applied."""
     try:
         conn = await asyncpg.connect(url, server_settings={"lock_timeout": "10s"})
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
         message = f"CRM_MIGRATE_DATABASE_URL: cannot be reached ({type(wrong).__name__})"
         raise MigrationRefused(f"{message}; check the address and the password.") from None
     try:

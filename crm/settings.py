@@ -96,11 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         problems: list[str] = []
         values = _gathered(environ, problems)
         settings = _built(cls, values, "", problems)
-        if not problems:
-            try:
-                settings.keys()
-            except ValueError as wrong:
-                problems.append(str(wrong))
+        problems += _bad_secrets(values)
         if problems:
             raise BadSettings("\n".join(problems))
         return settings  # type: ignore[no-any-return]
@@ -175,6 +171,16 @@ def _link_keys(text: str) -> tuple[tuple[int, bytes], ...]:
         message = "CRM_LINK_KEYS: a number is there twice"
         raise ValueError(message)
     return tuple(keys)
+
+
+def _bad_secrets(values: Mapping[str, str]) -> list[str]:
+    problems: list[str] = []
+    for name, decode in (("CRM_LINK_KEYS", _link_keys), ("CRM_PEPPER", partial(_hex, "CRM_PEPPER"))):
+        try:
+            decode(values.get(name, _UNSET))
+        except ValueError as wrong:
+            problems.append(str(wrong))
+    return problems
 
 
 def _hex(name: str, text: str) -> bytes:

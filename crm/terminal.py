@@ -14,7 +14,7 @@ from uuid import UUID
 import uvloop
 from rich.console import Console
 
-from crm import above
+from crm import above, parent
 from crm.db import Database, open_database
 from crm.doctor import check
 from crm.errors import NotFound
@@ -33,7 +33,7 @@ async def one_business(database: Database, which: str) -> UUID:
     if which or not known:
         message = "There is no such business; `crm business add` adds one."
         raise NotFound(message)
-    message = "There are several businesses; say which with --business ID."
+    message = "There are several businesses (`crm business list`); say which with --business ID."
     raise NotFound(message)
 
 
@@ -75,5 +75,9 @@ async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
+    watching = asyncio.ensure_future(parent.end_with_parent())
+    try:
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        watching.cancel()

@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from crm import parent
 from crm.db import SQL
 
 _GRACE = 20.0
 _PAUSES = (0.5, 1, 2, 5, 10)
 _LOOK_SECONDS = 1.0
+# What ran so long was no failure to start.
+_STEADY = 60.0
 
 
 @asynccontextmanager
@@ -27,7 +30,7 @@ async def process(
         "-m",
         "crm",
         *arguments,
-        env=_plain(os.environ) | dict(environ),
+        env=_plain(os.environ) | dict(environ) | parent.named(),
         stdout=stdout,
         # Ctrl-C is for whoever runs the block; it then stops each in turn.
         start_new_session=True,
@@ -52,7 +55,10 @@ async def stop(running: asyncio.subprocess.Process) -> None:
 
 async def keep(command: str, environ: Mapping[str, str], *, watch: bool = False) -> None:
     """Run a command again whenever it ends, and with `watch` whenever our own files change."""
-    for pause in _pauses():
+    clock = asyncio.get_running_loop().time
+    in_a_row = 0
+    while True:
+        began = clock()
         async with process(command, environ=environ) as running:
             ended = asyncio.create_task(running.wait())
             changed = asyncio.create_task(_changed() if watch else _never())
@@ -62,13 +68,10 @@ async def keep(command: str, environ: Mapping[str, str], *, watch: bool = False)
                 again_at_once = changed.done()
                 ended.cancel()
                 changed.cancel()
-        if not again_at_once:
-            await asyncio.sleep(pause)
-
-
-def _pauses() -> list[float]:
-    # So often in a row is no accident; whoever runs us shall see it end.
-    return [*_PAUSES, *[_PAUSES[-1]] * 1000]
+        if again_at_once:
+            continue
+        in_a_row = 0 if clock() - began > _STEADY else in_a_row + 1
+        await asyncio.sleep(_PAUSES[min(in_a_row, len(_PAUSES) - 1)])
 
 
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:

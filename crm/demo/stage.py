@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from crm import parent
 from crm.db import Database, open_database
 from crm.demo import browser
 from crm.demo.browser import Unexpected
@@ -119,6 +120,7 @@ async def _letterbox(directory: Path) -> AsyncIterator[tuple[Mailbox, int]]:
         "-m",
         "crm.letterbox",
         str(directory),
+        env=os.environ | parent.named(),
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )

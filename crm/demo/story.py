@@ -125,6 +125,7 @@ async def _files(stage: Stage, wishes: Wishes) -> Sequence[Path]:
     if wishes.files:
         return wishes.files
     path = stage.directory / "subscribers.csv"
+    path.touch(mode=0o600)
     await asyncio.to_thread(write_export, path, customers=wishes.customers, seed=_SEED)
     return [path]
 

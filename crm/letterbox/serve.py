@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 from msgspec import Struct
 
+from crm import parent
 from crm.letterbox.log import Log
 from crm.letterbox.page import make_app
 from crm.letterbox.smtp import Counter, Server
@@ -89,7 +90,9 @@ async def _until_told(given: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, task.cancel)
+    watching = asyncio.ensure_future(parent.end_with_parent())
     await asyncio.wait([task])
+    watching.cancel()
     if not task.cancelled():
         task.result()
 

@@ -170,8 +170,8 @@ def answer_to(exc: Exception) -> Answer:
     if isinstance(exc, asyncpg.CharacterNotInRepertoireError):
         # NUL is fine in JSON and in a URL, and in no text of PostgreSQL.
         return _refusal(errors.Invalid("A text contains a character that cannot be kept (NUL)."))
-    if isinstance(exc, RecursionError) and _frames(exc)[-1].endswith(" decode_json"):
-        # msgspec's answer to 100,000 opening brackets.
+    if isinstance(exc, RecursionError | UnicodeError) and _frames(exc)[-1].endswith(" decode_json"):
+        # msgspec's answer to 100,000 opening brackets, and to bytes that are not UTF-8.
         return _plain(400)
     if isinstance(exc, (*RETRIABLE, *AWAY)):
         return _plain(503, {"retry-after": "1"})
