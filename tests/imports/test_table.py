@@ -3,8 +3,10 @@
 import io
 import tracemalloc
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -379,3 +381,17 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         if isinstance(row, Row):
             assert "\0" not in f"{row.address}{row.name}{row.tags}"
             "".join((row.address, row.name, *row.tags, *row.other, *row.other.values())).encode()
+
+
+@given(
+    st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str), st.text(max_size=20))
+)
+def test_what_stands_in_an_ip_column_is_kept_only_if_it_is_one(text: str) -> None:
+    table = opened(OWN / "mailchimp-subscribed.csv")
+    ada, *_ = good(table)
+    kept = evidence(msgspec.structs.replace(ada, opted_in_ip=text), table.tool, "0").opted_in_ip
+    try:
+        expected = str(ip_address(text))
+    except ValueError:
+        expected = ""
+    assert kept == expected
