@@ -21,7 +21,7 @@ from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
 from crm.db import AWAY
 from crm.demo import run as demo_run
-from crm.doctor import Unfit, check, port_problems
+from crm.doctor import Unfit, check, database_problems, port_problems, redis_problems
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
 from crm.events import Actor
@@ -29,7 +29,7 @@ from crm.ids import opaque
 from crm.installation import installation
 from crm.letterbox import serve as letterbox_serve
 from crm.migrate import MigrationRefused, migrate
-from crm.settings import BadSettings
+from crm.settings import BadSettings, Settings
 from crm.terminal import database_of, joined, one_business, out, place_of, run
 from crm.up import keep
 
@@ -37,6 +37,9 @@ from crm.up import keep
 _TOLD = (BadSettings, EmbeddedRefused, MigrationRefused, Unfit, Refused, OSError)
 _LOST = (*AWAY, asyncpg.InterfaceError, asyncpg.InvalidAuthorizationSpecificationError, RedisError)
 _USAGE = 2
+# How often `crm up` looks at its servers, and how often in a row they may be away.
+_LOOK_SECONDS = 3.0
+_PATIENCE = 3
 
 
 def main() -> None:
@@ -82,12 +85,12 @@ def up(*, dev: bool) -> None:
 async def _up(*, dev: bool) -> None:
     async with installation(os.environ) as here:
         await check(here.settings)
-        busy = port_problems(here.settings)
-        if busy:
-            raise Unfit(busy[0])
+        _check_port(here.settings)
         web = here.settings.web
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
         tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
+        if here.directory is not None:
+            tasks.append(_watch(here.settings))
         if dev:
             tasks.append(
                 _letterbox(place_of(here) / "letterbox", here.settings.smtp.port, 8025, None)
@@ -100,10 +103,34 @@ async def _up(*, dev: bool) -> None:
             raise ended.exceptions[0] from None
 
 
+async def _watch(settings: Settings) -> None:
+    """End, so that whoever runs us begins anew, when the embedded servers have gone."""
+    failures = 0
+    while failures < _PATIENCE:
+        await asyncio.sleep(_LOOK_SECONDS)
+        problems = [
+            *await database_problems(settings.database_url),
+            *await redis_problems(settings.redis_url),
+        ]
+        failures = failures + 1 if problems else 0
+    message = "The embedded servers have stopped; run `crm up` again, and they recover."
+    raise EmbeddedRefused(message)
+
+
 @cli.command()
 def web() -> None:
     """Serve pages and API."""
-    run(_checked(app.serve), quick=True)
+    run(_checked(_serve), quick=True)
+
+
+async def _serve(settings: Settings) -> None:
+    _check_port(settings)
+    await app.serve(settings)
+
+
+def _check_port(settings: Settings) -> None:
+    if busy := port_problems(settings):
+        raise Unfit(busy[0])
 
 
 @cli.command("worker")

@@ -49,13 +49,15 @@ async def database_problems(url: str) -> list[str]:
 def port_problems(settings: Settings) -> list[str]:
     """Look whether the web process can listen where it should."""
     web = settings.web
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((web.host, web.port))
-        except OSError as wrong:
-            where = f"{web.host}:{web.port}"
-            return [f"CRM_WEB__PORT: cannot listen on {where} ({wrong.strerror}); choose another."]
+    try:
+        found = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)
+        family, kind, _, _, address = found[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as wrong:
+        where = f"{web.host}:{web.port}"
+        return [f"CRM_WEB__PORT: cannot listen on {where} ({wrong.strerror}); choose another."]
     return []
 
 

@@ -6,6 +6,7 @@ them and notes their addresses beside the data; a later one, while the first run
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from crm.embedded import EmbeddedRefused, default_directory, embedded
+from crm.embedded import LOCK, EmbeddedRefused, default_directory, embedded
 from crm.migrate import migrate
 from crm.settings import BadSettings, Settings
 
@@ -66,7 +67,7 @@ async def installation(
         environ = own | given
         settings = Settings.read(environ)
         await migrate(servers.migrate_database_url)
-        _write(place / _RUNNING, own | {"pid": str(os.getpid())})
+        _write(place / _RUNNING, own)
         try:
             yield Installation(settings, environ, place)
         finally:
@@ -75,13 +76,17 @@ async def installation(
 
 
 def _noted(place: Path) -> dict[str, str] | None:
-    """Read what a running command noted; a note of a process that is gone means nothing."""
+    """Read what a running command noted; without its lock, the note is of one that is gone."""
     try:
         noted: dict[str, str] = json.loads((place / _RUNNING).read_text())
-        os.kill(int(noted.pop("pid")), 0)
-    except (OSError, ValueError, KeyError):
+        with (place / LOCK).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return noted
+    except (OSError, ValueError):
         return None
-    return noted
+    return None
 
 
 def _secrets(place: Path) -> dict[str, str]:

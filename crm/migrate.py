@@ -79,6 +79,7 @@ async def migrate(url: str) -> list[str]:
         # Another process may hold it; PostgreSQL tells nobody when it lets go.
         while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
+        await _check_role(conn)
         await conn.execute(_TABLE)
         await conn.execute("GRANT SELECT ON public.crm_migration TO crm_app")
         done = await _applied(conn)
@@ -88,6 +89,13 @@ async def migrate(url: str) -> list[str]:
         raise MigrationRefused(f"{message}; run deploy/roles.sql, connect as crm_owner.") from wrong
     finally:
         await conn.close()
+
+
+async def _check_role(conn: asyncpg.Connection) -> None:
+    # A superuser's tables would be the superuser's: row-level security never binds it.
+    if await conn.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        message = "Migrations run as the role crm_owner, not as a superuser."
+        raise MigrationRefused(message)
 
 
 async def missing(conn: asyncpg.Connection) -> list[str]:

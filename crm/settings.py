@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -173,11 +173,18 @@ def _link_keys(text: str) -> tuple[tuple[int, bytes], ...]:
     return tuple(keys)
 
 
+_SECRETS: dict[str, Callable[[str], object]] = {
+    "CRM_LINK_KEYS": _link_keys,
+    "CRM_PEPPER": lambda text: _hex("CRM_PEPPER", text),
+}
+
+
 def _bad_secrets(values: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
-    for name, decode in (("CRM_LINK_KEYS", _link_keys), ("CRM_PEPPER", partial(_hex, "CRM_PEPPER"))):
+    for name, decode in _SECRETS.items():
         try:
-            decode(values.get(name, _UNSET))
+            if name in values:
+                decode(values[name])
         except ValueError as wrong:
             problems.append(str(wrong))
     return problems

@@ -70,8 +70,8 @@ async def keep(command: str, environ: Mapping[str, str], *, watch: bool = False)
                 changed.cancel()
         if again_at_once:
             continue
-        in_a_row = 0 if clock() - began > _STEADY else in_a_row + 1
-        await asyncio.sleep(_PAUSES[min(in_a_row, len(_PAUSES) - 1)])
+        in_a_row = 1 if clock() - began > _STEADY else in_a_row + 1
+        await asyncio.sleep(_PAUSES[min(in_a_row, len(_PAUSES)) - 1])
 
 
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:

@@ -133,3 +133,55 @@ async def test_a_fit_installation_is_said_to_be(shared_cluster: Cluster, redis_u
 
     assert (status, err) == (0, "")
     assert "All is well" in out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("--name=", "The name is empty"),
+        ("--name=Rye\r\nBcc: x", "The name is empty"),
+        ("--sender=no address", "The sender address is empty"),
+        ("--time-zone=Mars/Olympus", "no such time zone"),
+        ("--locale=elvish", "The locale is empty"),
+        ("--owner=no address", "The owner needs a name"),
+        ("--password=short", "at least 12 characters"),
+    ],
+    ids=["name", "line-break", "sender", "time-zone", "locale", "owner", "password"],
+)
+async def test_a_wrong_business_is_told_once(
+    shared_cluster: Cluster, redis_url: str, wrong: str, words: str
+) -> None:
+    """One line for one mistake, and nothing is kept."""
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    given = {
+        "--name": "Rye",
+        "--sender": "rye@rye.example",
+        "--origin": "https://wrong.example",
+        "--owner": "olga@rye.example",
+        "--password": "a long enough password",
+    }
+    name, _, value = wrong.partition("=")
+    arguments = [f"{key}={text}" for key, text in (given | {name: value}).items()]
+    status, out, err = await crm("business", "add", *arguments, **urls | SECRETS)
+
+    assert (status, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+async def test_every_bad_setting_is_told_at_once() -> None:
+    """Secrets beside the rest, so that a start needs one correction."""
+    bad = {"CRM_LINK_KEYS": "zz", "CRM_PEPPER": "short", "CRM_WEB__PORT": "99999"}
+    status, _, err = await crm("doctor", **URLS | bad)
+
+    assert status == 2
+    assert {line.split(":")[1].strip() for line in err.splitlines()} == set(bad)
+
+
+async def test_a_worker_ends_with_who_started_it(shared_cluster: Cluster, redis_url: str) -> None:
+    """A parent killed outright leaves nobody behind to hold ports and connections."""
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    async with asyncio.timeout(20):
+        status, _, err = await crm("worker", **urls | SECRETS, FIRSTHAND_PARENT="1")
+
+    assert (status, err) == (0, "")

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from crm import events
-from crm.businesses.model import Business, NewBusiness, UnusableHost, checked_origin
+from crm.businesses.model import Business, NewBusiness, UnusableHost, checked, checked_origin
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 
@@ -17,7 +17,7 @@ sql = Statements("businesses")
 async def add(db: Db, new: NewBusiness) -> Business:
     """Add the business whose id the transaction was opened for, and the host it answers on."""
     origin, host = checked_origin(new.origin)
-    fields = msgspec.structs.asdict(new) | {"origin": origin}
+    fields = msgspec.structs.asdict(checked(new)) | {"origin": origin}
     business = await db.one(sql.add_business, Business, **fields)
     await _answer_on(db, host)
     return business
@@ -34,7 +34,7 @@ async def change(db: Db, by: Actor, new: NewBusiness) -> Business:
     The old host goes on answering, because links in mails already sent lead there (promise 8).
     """
     origin, host = checked_origin(new.origin)
-    fields = msgspec.structs.asdict(new) | {"origin": origin}
+    fields = msgspec.structs.asdict(checked(new)) | {"origin": origin}
     # First, because it refuses: a form is then shown again, and nothing of it may be kept.
     await _answer_on(db, host)
     business = await db.one(sql.change_business, Business, **fields)

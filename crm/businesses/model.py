@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from unicodedata import category
 from urllib.parse import urlsplit
 from uuid import UUID
+from zoneinfo import available_timezones
 
+import msgspec
 from msgspec import Meta, Struct
 
 from crm.errors import Conflict, Invalid, Problem
@@ -64,6 +67,28 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     locale: Locale = "en"
     time_zone: str = "UTC"
     origin: str
+
+
+def checked(new: NewBusiness) -> NewBusiness:
+    """Return what was entered if it can be shown in a mail and used, or refuse."""
+    try:
+        msgspec.convert(msgspec.structs.asdict(new), NewBusiness)
+    except msgspec.ValidationError as wrong:
+        where = str(wrong).rpartition("$.")[2].rstrip("`")
+        raise _unusable(where) from None
+    for field, value in msgspec.structs.asdict(new).items():
+        allowed = "\r\n" if field == "postal_address" else ""
+        if any(category(char) == "Cc" and char not in allowed for char in value):
+            raise _unusable(field)
+    if new.time_zone not in available_timezones():
+        sentence = "There is no such time zone. One looks like Europe/Lisbon."
+        raise Invalid(sentence, [Problem("time_zone", sentence)])
+    return new
+
+
+def _unusable(field: str) -> Invalid:
+    sentence = f"The {field.replace('_', ' ')} is empty, too long, or not written like one."
+    return Invalid(sentence, [Problem(field, sentence)])
 
 
 def checked_origin(origin: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ sockets only, run as an unprivileged user, and end with the block that started t
 run left behind is stopped by the next one, which then recovers as after a power cut.
 """
 
-from crm.embedded.place import EmbeddedRefused, default_directory
+from crm.embedded.place import LOCK, EmbeddedRefused, default_directory
 from crm.embedded.servers import Embedded, clear, embedded
 
-__all__ = ["Embedded", "EmbeddedRefused", "clear", "default_directory", "embedded"]
+__all__ = ["LOCK", "Embedded", "EmbeddedRefused", "clear", "default_directory", "embedded"]

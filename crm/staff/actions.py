@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from crm import events
 from crm.db import Db, ReadDb, Statements
-from crm.errors import NotFound
+from crm.errors import Invalid, NotFound
 from crm.events import Actor, Kind
 from crm.ids import opaque
 from crm.staff import passwords
@@ -61,7 +62,13 @@ async def add_first_owner(
     if await db.many(sql.active_owners_locked, UUID):
         raise OwnerExists
     kept = await passwords.hashed(passwords.checked(password, address), cost=cost)
-    new = NewMember(name=name, address=address, role=Role.owner)
+    try:
+        new = msgspec.convert(
+            {"name": name, "address": address.strip(), "role": "owner"}, NewMember
+        )
+    except msgspec.ValidationError:
+        message = "The owner needs a name, and an address such as olga@bakery.example."
+        raise Invalid(message) from None
     return await invite(db, Actor.system(), new, kept)
 
 

@@ -189,7 +189,7 @@ class NewMember(Struct, kw_only=True, forbid_unknown_fields=True):
     """Whom an owner invites."""
 
     name: Name
-    address: str
+    address: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
     role: Role
 
 

@@ -5,6 +5,7 @@ Machines get problem details (RFC 9457), people a page that says what is wrong a
 
 from __future__ import annotations
 
+import re
 import secrets
 import traceback
 from typing import Any
@@ -73,6 +74,9 @@ _HEADINGS: dict[int, str] = {
 # The type that the RateLimit draft asks for; every other type is a page of ours.
 _QUOTA = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 _API = "/v1"
+_BODY = "data"
+# Of Litestar's sentence only the name: the rest repeats the address that was asked for.
+_MISSING = re.compile(r"Missing required \w+ parameter '(\w+)'")
 _SERVER_ERROR = 500
 
 _log = structlog.get_logger(__name__)
@@ -211,13 +215,19 @@ def _plain(status: int, headers: dict[str, str] | None = None) -> Answer:
 
 def _validation(exc: ValidationException) -> Answer:
     found = exc.extra if isinstance(exc.extra, list) else []
-    problems = tuple(
-        Problem(str(item.get("key", "")).replace(".", "/"), str(item.get("message", "")))
-        for item in found
-        if isinstance(item, dict)
-    )
+    problems = tuple(_wrong(item) for item in found if isinstance(item, dict))
+    if missing := _MISSING.match(exc.detail):
+        problems = (*problems, Problem(missing[1], "This parameter is needed."))
     code, words = _WORDS[422]
     return Answer(status=422, code=code, title=words, detail=words, problems=problems)
+
+
+def _wrong(item: dict[str, Any]) -> Problem:
+    key, words = str(item.get("key", "")), str(item.get("message", ""))
+    if key == _BODY:
+        # Litestar's name for the whole body; its message for none at all is a bare KeyError.
+        return Problem("", "A body is needed." if words == f"'{_BODY}'" else words)
+    return Problem(key.replace(".", "/"), words)
 
 
 def _bug(exc: Exception) -> Answer:
