@@ -75,13 +75,15 @@ WITH opened AS (
      FOR SHARE
   RETURNING business_id, member_id
 )
-SELECT member_id AS id, address, name, role, created_at, disabled_at
-  FROM opened JOIN crm.member USING (business_id, member_id);
+SELECT m.member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at
+  FROM opened o
+  JOIN crm.member m ON m.business_id = o.business_id AND m.member_id = o.member_id;
 
 -- name: session
 -- Who is signed in by this token: not disabled, not idle for too long, not for too long at all.
-SELECT member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at, s.seen_at
-  FROM crm.session s JOIN crm.member m USING (business_id, member_id)
+SELECT m.member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at, s.seen_at
+  FROM crm.session s
+  JOIN crm.member m ON m.business_id = s.business_id AND m.member_id = s.member_id
  WHERE s.business_id = :business_id AND s.token_hash = :token_hash
    AND s.expires_at > :now AND s.seen_at > :idle_since AND m.disabled_at IS NULL;
 

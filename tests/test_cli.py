@@ -9,13 +9,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from crm.businesses import Business
+from crm.db import Database
+from tests import make
 from tests.conftest import KEYS, Cluster
 
 LETTER = "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.\n"
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 URLS = {"CRM_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "CRM_REDIS_URL": "redis://127.0.0.1:1"}
 SECRETS = {"CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}", "CRM_PEPPER": KEYS.pepper.hex()}
 
@@ -46,11 +51,9 @@ async def crm(*arguments: str, **settings: str) -> tuple[int, str, str]:
     return running.returncode, out.decode(), err.decode()
 
 
-async def test_a_campaign_from_the_terminal(directory: Path, tmp_path: Path) -> None:
-    """Embedded servers for each command alone: a business, a draft, its preview and review."""
+async def test_a_business_on_embedded_servers(directory: Path, tmp_path: Path) -> None:
+    """Each command alone starts the servers, does its work and puts them away."""
     data = {"CRM_DATA": str(directory)}
-    file = tmp_path / "rye.md"
-    file.write_text(LETTER)
     people = tmp_path / "people.csv"
     people.write_text("Email Address,OPTIN_TIME,CONFIRM_TIME\n")
     status, out, err = await crm(
@@ -66,13 +69,49 @@ async def test_a_campaign_from_the_terminal(directory: Path, tmp_path: Path) -> 
     assert (status, err) == (0, "")
     assert "https://bakery.example/staff" in out
 
-    status, out, err = await crm("campaign", "draft", str(file), "--purpose=none", **data)
-    assert status == 2
-    assert err == "crm: There is no such purpose here.\n"
+    status, out, err = await crm("business", "list", **data)
+    assert status == 0
+    assert "Corner Bakery" in out
 
     status, out, err = await crm("import", str(people), "--purpose=none", **data)
     assert status == 2
     assert err.splitlines()[-1] == "crm: There is no such purpose here."
+
+
+async def test_a_campaign_from_the_terminal(
+    database: Database, business: Business, shared_cluster: Cluster, redis_url: str, tmp_path: Path
+) -> None:
+    """Drafted from a file, looked at, scheduled, taken back, started once."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        await make.audience(db, await make.notice(db, purpose.id), 3)
+    file = tmp_path / "rye.md"
+    file.write_text(LETTER)
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+
+    async def campaign(*arguments: str) -> tuple[int, str, str]:
+        which = f"--business={business.id}"
+        return await crm("campaign", *arguments, which, **urls | SECRETS)
+
+    status, out, err = await campaign("draft", str(file), f"--purpose={purpose.slug}")
+    assert (status, err) == (0, "")
+    (kept,) = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", out)
+
+    shown = (await campaign("preview", kept))[1]
+    assert "Subject: Rye" in shown
+    assert re.search(r"Dear \w+, there is rye bread\.", shown)
+    assert re.search(r"will get it\D+3\b", (await campaign("review", kept))[1])
+
+    status, _, err = await campaign("schedule", kept, "tomorrow")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "scheduled" in (await campaign("schedule", kept, TOMORROW))[1]
+    assert "draft" in (await campaign("unschedule", kept))[1]
+    assert "starting" in (await campaign("start", kept))[1]
+
+    status, _, err = await campaign("start", kept)
+    assert status == 2
+    assert err == "crm: This campaign is started already, so it cannot be started now.\n"
+    assert kept in (await campaign("list"))[1]
 
 
 @pytest.mark.parametrize(
