@@ -37,6 +37,18 @@ class DueLeases(Struct, frozen=True):
     leases: int
 
 
+class LedgerHealth(Struct, frozen=True):
+    """How the ledger of one business is."""
+
+    business_id: UUID
+    size: int
+    unsealed: int
+    waiting_since: datetime | None
+    alarms: int
+    stopped_why: str | None
+    watched_at: datetime | None
+
+
 async def business_of_host(database: Database, host: str) -> UUID | None:
     """Find whose pages a host shows; the port does not count."""
     name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
@@ -73,3 +85,13 @@ async def campaigns_to_start(database: Database) -> list[DueCampaign]:
 async def leases_due(database: Database) -> list[DueLeases]:
     """List campaigns with ranges to take."""
     return await database.above(sql.leases_due, DueLeases)
+
+
+async def ledgers_due(database: Database) -> list[UUID]:
+    """List businesses with entries to seal, or a head to sign."""
+    return await database.above(sql.ledgers_due, UUID)
+
+
+async def ledgers_health(database: Database) -> list[LedgerHealth]:
+    """Say of every business how its ledger is."""
+    return await database.above(sql.ledgers_health, LedgerHealth)

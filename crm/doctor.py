@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from crm.journal import Journal
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
 from crm.wakes import redis_settings
@@ -29,6 +31,7 @@ async def check(settings: Settings) -> None:
     """Refuse with Unfit unless database, role, migrations and Redis are as they must be."""
     problems = await database_problems(settings.database_url)
     problems += await redis_problems(settings.redis_url)
+    problems += journal_problems(settings)
     if problems:
         raise Unfit("\n".join(problems))
 
@@ -58,6 +61,19 @@ def port_problems(settings: Settings) -> list[str]:
     except OSError as wrong:
         where = f"{web.host}:{web.port}"
         return [f"CRM_WEB__PORT: cannot listen on {where} ({wrong.strerror}); choose another."]
+    return []
+
+
+def journal_problems(settings: Settings) -> list[str]:
+    """Look whether the journal can be written; without it a restore would go unnoticed."""
+    if not settings.journal:
+        return [
+            "CRM_JOURNAL: is not set; name a directory outside the database, shared by all workers."
+        ]
+    try:
+        Journal(Path(settings.journal)).check()
+    except OSError as wrong:
+        return [f"CRM_JOURNAL: {settings.journal} cannot be written ({wrong.strerror})."]
     return []
 
 

@@ -63,6 +63,7 @@ async def installation(
             "CRM_DATABASE_URL": servers.database_url,
             "CRM_MIGRATE_DATABASE_URL": servers.migrate_database_url,
             "CRM_REDIS_URL": servers.redis_url,
+            "CRM_JOURNAL": str(place / "journal"),
         }
         environ = own | given
         settings = Settings.read(environ)
@@ -90,20 +91,24 @@ def _noted(place: Path) -> dict[str, str] | None:
 
 
 def _secrets(place: Path) -> dict[str, str]:
-    """Keep secrets beside the data: made once, readable by nobody else."""
+    """Keep secrets beside the data: each made once, readable by nobody else."""
     path = place / _SECRETS
+    kept: dict[str, str] = {}
     try:
-        kept: dict[str, str] = json.loads(path.read_text())
+        kept = json.loads(path.read_text())
     except FileNotFoundError:
-        kept = {
-            "CRM_LINK_KEYS": f"1:{secrets.token_hex(32)}",
-            "CRM_PEPPER": secrets.token_hex(32),
-        }
-        _write(path, kept)
+        pass
     except (OSError, ValueError) as wrong:
         message = f"{path} cannot be read; it holds the secrets of this directory's data."
         raise EmbeddedRefused(message) from wrong
-    return kept
+    made = {
+        "CRM_LINK_KEYS": f"1:{secrets.token_hex(32)}",
+        "CRM_STORAGE_KEYS": f"1:{secrets.token_hex(32)}",
+        "CRM_PEPPER": secrets.token_hex(32),
+    } | kept
+    if made != kept:
+        _write(path, made)
+    return made
 
 
 def _write(path: Path, values: dict[str, str]) -> None:

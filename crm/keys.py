@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from functools import lru_cache
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 MAC_SIZE = 16
 HASH_SIZE = 16
 
+_NONCE = 12
+_TAG = 16
+
+
+class KeyWrong(Exception):
+    """What was kept encrypted cannot be read: its key is not among CRM_STORAGE_KEYS."""
+
 
 class Keys(Struct, frozen=True):
-    """Link keys by number (the first signs, all verify, so keys rotate) and the pepper.
+    """Link keys and storage keys by number (the first is used, all are tried, so keys rotate).
 
     The pepper is not rotated: it keys the fingerprints of addresses, which outlive the addresses.
     """
 
     link_keys: tuple[tuple[int, bytes], ...]
+    storage_keys: tuple[tuple[int, bytes], ...]
     pepper: bytes
 
     def __repr__(self) -> str:
@@ -45,6 +56,27 @@ class Keys(Struct, frozen=True):
         if key is None:
             return False
         return hmac.compare_digest(_mac(key, business_id, label, data), signature[1:])
+
+    def encrypt(self, business_id: UUID, label: str, data: bytes) -> bytes:
+        """Encrypt what is kept for one use: the key's number, a nonce, AES-256-GCM.
+
+        The label says what it is and whose, so that nothing passes for something else.
+        """
+        number, key = self.storage_keys[0]
+        nonce = os.urandom(_NONCE)
+        cipher = AESGCM(_derived(key, business_id))
+        return bytes([number]) + nonce + cipher.encrypt(nonce, data, label.encode())
+
+    def decrypt(self, business_id: UUID, label: str, kept: bytes) -> bytes:
+        """Read what `encrypt` wrote for the same use, or raise KeyWrong."""
+        key = dict(self.storage_keys).get(kept[0]) if len(kept) > _NONCE + _TAG else None
+        if key is None:
+            raise KeyWrong(KeyWrong.__doc__)
+        cipher = AESGCM(_derived(key, business_id))
+        try:
+            return cipher.decrypt(kept[1 : 1 + _NONCE], kept[1 + _NONCE :], label.encode())
+        except InvalidTag:
+            raise KeyWrong(KeyWrong.__doc__) from None
 
 
 def _mac(key: bytes, business_id: UUID, label: str, data: bytes) -> bytes:

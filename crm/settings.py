@@ -76,6 +76,15 @@ class Imports(Struct, frozen=True):
     max_bytes: Positive = 200_000_000
 
 
+class Ledger(Struct, frozen=True):
+    """What is kept of signed heads besides the journal."""
+
+    # A directory to write signed heads to, for others to keep; empty writes none.
+    anchors: str = ""
+    # How often the monitor derives each ledger anew, in hours.
+    watch_hours: Positive = 24
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything an operator can set; `deploy/env.example` names each with its meaning."""
 
@@ -83,12 +92,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     migrate_database_url: str = ""
     redis_url: str = ""
     link_keys: str
+    storage_keys: str
     pepper: str
+    # A directory outside the database, shared by all workers: what a restore is noticed by.
+    journal: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     smtp: Smtp = Smtp()
     web: Web = Web()
     sending: Sending = Sending()
     imports: Imports = Imports()
+    ledger: Ledger = Ledger()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
@@ -103,7 +116,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def keys(self) -> Keys:
         """Decode the secrets; a ValueError says which variable is wrong."""
-        return Keys(_link_keys(self.link_keys), _hex("CRM_PEPPER", self.pepper))
+        return Keys(
+            _numbered("CRM_LINK_KEYS", self.link_keys),
+            _numbered("CRM_STORAGE_KEYS", self.storage_keys),
+            _hex("CRM_PEPPER", self.pepper),
+        )
 
     def __repr__(self) -> str:
         """Show nothing that could be a secret."""
@@ -159,22 +176,23 @@ def _built(struct: type[Struct], values: dict[str, str], path: str, problems: li
     return None if problems else struct(**given)
 
 
-def _link_keys(text: str) -> tuple[tuple[int, bytes], ...]:
+def _numbered(name: str, text: str) -> tuple[tuple[int, bytes], ...]:
     keys: list[tuple[int, bytes]] = []
     for part in text.split(","):
         number, _, secret = part.strip().partition(":")
         if not number.isdigit() or not 0 <= int(number) <= 255:  # noqa: PLR2004  (one byte)
-            message = "CRM_LINK_KEYS: each key is NUMBER:HEX, the number from 0 to 255"
+            message = f"{name}: each key is NUMBER:HEX, the number from 0 to 255"
             raise ValueError(message)
-        keys.append((int(number), _hex("CRM_LINK_KEYS", secret)))
+        keys.append((int(number), _hex(name, secret)))
     if len({number for number, _ in keys}) != len(keys):
-        message = "CRM_LINK_KEYS: a number is there twice"
+        message = f"{name}: a number is there twice"
         raise ValueError(message)
     return tuple(keys)
 
 
 _SECRETS: dict[str, Callable[[str], object]] = {
-    "CRM_LINK_KEYS": _link_keys,
+    "CRM_LINK_KEYS": lambda text: _numbered("CRM_LINK_KEYS", text),
+    "CRM_STORAGE_KEYS": lambda text: _numbered("CRM_STORAGE_KEYS", text),
     "CRM_PEPPER": lambda text: _hex("CRM_PEPPER", text),
 }
 

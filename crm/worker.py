@@ -17,6 +17,7 @@ from crm.campaigns import jobs as campaigns_jobs
 from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
+from crm.ledger import jobs as ledger_jobs
 from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
 from crm.privacy import jobs as privacy_jobs
@@ -36,14 +37,17 @@ JOBS: dict[str, tuple[Job, int]] = {
     "campaigns.fill": (campaigns_jobs.fill, 300),
     "campaigns.send": (campaigns_jobs.send, 75),
     "imports.work": (imports_jobs.work, 3600),
+    "ledger.seal": (ledger_jobs.seal, 60),
 }
 
 # Each of these reads the rows, so that an emptied Redis loses nothing; seconds between two runs.
 SCHEDULE: dict[str, tuple[Job, int]] = {
+    "ledger.sweep": (ledger_jobs.sweep, 2),
     "mail.sweep": (mail_jobs.sweep, 5),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "imports.sweep": (imports_jobs.sweep, 15),
     "access.tidy": (access_jobs.tidy, 60),
+    "ledger.anchor": (ledger_jobs.anchor, 60),
     "staff.sweep": (staff_jobs.sweep, 60),
     "privacy.sweep": (privacy_jobs.sweep, 60),
     "customers.lapse": (customers_jobs.lapse, 3600),

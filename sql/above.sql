@@ -23,3 +23,12 @@ SELECT business_id, campaign_id FROM crm.campaigns_to_start(:now);
 -- name: leases_due
 -- Campaigns with ranges that no worker holds, and how many.
 SELECT business_id, campaign_id, leases FROM crm.leases_due(:now);
+
+-- name: ledgers_due
+-- Businesses with entries to seal, or a head to sign.
+SELECT business_id FROM crm.ledgers_due();
+
+-- name: ledgers_health
+-- How every ledger is: sizes, what waits since when, alarms.
+SELECT business_id, size, unsealed, waiting_since, alarms, stopped_why, watched_at
+  FROM crm.ledgers_health();

@@ -35,7 +35,7 @@ from crm.web.head import answers_head
 from tests import make
 from tests.browser import Browser
 
-KEYS = Keys(link_keys=((1, b"1" * 32),), pepper=b"p" * 32)
+KEYS = Keys(link_keys=((1, b"1" * 32),), storage_keys=((1, b"s" * 32),), pepper=b"p" * 32)
 
 
 class Cluster(Struct, frozen=True):
@@ -196,6 +196,7 @@ async def site(
         database_url=shared_cluster.app_url,
         redis_url=redis_url,
         link_keys="1:" + "31" * 32,
+        storage_keys="1:" + "73" * 32,
         pepper="70" * 32,
     )
     state = state_of(settings, database, database, redis)

@@ -14,7 +14,7 @@ from crm.web import openapi
 
 # No store is reached: nobody asks it anything.
 APP = application(
-    Settings(link_keys="1:" + "31" * 32, pepper="70" * 32),
+    Settings(link_keys="1:" + "31" * 32, storage_keys="1:" + "73" * 32, pepper="70" * 32),
     State({"database": None, "redis": None}),
 )
 DOCUMENT = openapi.document(APP)

@@ -22,7 +22,12 @@ from tests.conftest import KEYS, Cluster
 LETTER = "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.\n"
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 URLS = {"CRM_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "CRM_REDIS_URL": "redis://127.0.0.1:1"}
-SECRETS = {"CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}", "CRM_PEPPER": KEYS.pepper.hex()}
+SECRETS = {
+    "CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}",
+    "CRM_STORAGE_KEYS": f"1:{KEYS.pepper.hex()}",
+    "CRM_PEPPER": KEYS.pepper.hex(),
+    "CRM_JOURNAL": str(Path(tempfile.gettempdir()) / "fh-journal"),
+}
 
 
 @pytest.fixture
@@ -124,6 +129,8 @@ async def test_a_campaign_from_the_terminal(
         (URLS | SECRETS | {"CRM_LINK_KEYS": "1:beef"}, "CRM_LINK_KEYS"),
         (URLS, "CRM_LINK_KEYS: is not set"),
         (URLS | SECRETS, "the database cannot be reached"),
+        (URLS | SECRETS | {"CRM_JOURNAL": ""}, "CRM_JOURNAL: is not set"),
+        (URLS | SECRETS | {"CRM_JOURNAL": "/proc/journal"}, "/proc/journal cannot be written"),
         ({"CRM_DATA": "/proc/firsthand"}, "/proc/firsthand"),
     ],
     ids=[
@@ -134,6 +141,8 @@ async def test_a_campaign_from_the_terminal(
         "short-key",
         "no-secrets",
         "unreachable",
+        "no-journal",
+        "a-journal-nowhere",
         "no-place",
     ],
 )
@@ -210,7 +219,12 @@ async def test_a_wrong_business_is_told_once(
 
 async def test_every_bad_setting_is_told_at_once() -> None:
     """Secrets beside the rest, so that a start needs one correction."""
-    bad = {"CRM_LINK_KEYS": "zz", "CRM_PEPPER": "short", "CRM_WEB__PORT": "99999"}
+    bad = {
+        "CRM_LINK_KEYS": "zz",
+        "CRM_STORAGE_KEYS": "1:",
+        "CRM_PEPPER": "short",
+        "CRM_WEB__PORT": "99999",
+    }
     status, _, err = await crm("doctor", **URLS | bad)
 
     assert status == 2

@@ -108,10 +108,19 @@ NOT_HERS = {
     "import_turn": "nothing",
     "interaction_kind": "declarations",
     "lease": "ranges and counts",
+    "ledger_alarm": "what the monitor found, about leaves and events by number",
+    "ledger_checkpoint": "sizes and roots",
+    "ledger_head": "sizes and roots",
+    "ledger_leaf": "numbers of stubs, which name nobody",
+    "ledger_origin": "names of the ledger",
+    "ledger_tile": "hashes of checksums that name nobody",
+    "ledger_unsealed": "checksums that name nobody, for seconds",
+    "ledger_watch": "how far the monitor has come",
     "member": "staff",
     "notice": "what the business wrote",
     "purpose": "what the business wrote",
     "session": "staff",
+    "signing_key": "the controller's keys",
 }
 
 

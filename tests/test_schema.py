@@ -73,6 +73,8 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "campaign_id",
         "done_at",
         "due_at",
+        "ended_at",
+        "entered_at",
         "expires_at",
         "host",
         "import_id",
@@ -81,7 +83,11 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "open",
         "scheduled_at",
         "sending",
+        "settled_at",
+        "signed_size",
+        "size",
         "state",
+        "stopped_why",
     }
 
 
@@ -180,6 +186,8 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "erase_events": "crm_eraser",
         "imports_waiting": "crm_sweep",
         "leases_due": "crm_sweep",
+        "ledgers_due": "crm_sweep",
+        "ledgers_health": "crm_sweep",
     }
     for row in rows:
         assert row["proconfig"] == ["search_path=pg_catalog"], row["proname"]

@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,10 +28,12 @@ import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import customers, mail
+from crm import customers, ledger, mail
 from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import SQL, Database, Statement, _prepared, parse
+from crm.journal import Journal
+from crm.ledger import Finding, KeyKind
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials
 from crm.web import openapi
@@ -74,6 +78,7 @@ PLAIN: dict[str, Any] = {
     "lock": "lock",
     "language": "en",
     "checked": "not a hash",
+    "new_root": bytes(32),
     "but": b"",
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
@@ -120,6 +125,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         checked = Credentials(life.member.id, "not a hash")
         await staff_sessions.open_session(db, checked, life.member.address)
         await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
+    await _sealed(database, conn, business_id)
     tomorrow = NOW + timedelta(days=1)
     retry = """INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at)
         SELECT business_id, campaign_id, customer_id, $2 FROM crm.delivery
@@ -128,6 +134,21 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     answer = """INSERT INTO crm.idempotency_key
         VALUES ($1, 'scope', 'key', 'f', 200, 'body', 'application/json', $2, $2)"""
     await conn.execute(answer, business_id, tomorrow)
+
+
+async def _sealed(database: Database, conn: asyncpg.Connection, business_id: UUID) -> None:
+    """A ledger with leaves, a signed head, an entry that waits, a finding, and a round of looks."""
+    enter = "SELECT crm.enter_ledger($1, $2, $3, $4)"
+    for number in range(2):
+        ids = [uuid4(), uuid4()]
+        await conn.execute(enter, business_id, ids, [bytes(32), bytes(32)], NOW)
+        if number == 0:
+            with TemporaryDirectory() as directory:
+                await ledger.seal(database, business_id, Journal(Path(directory)), most=10)
+    async with database.write(business_id) as db:
+        await ledger.report(db, [Finding("leaf_changed", "leaf 1", "It is not what was sealed.")])
+        await ledger.begin_watch(db)
+        await ledger.rotate(db, make.SYSTEM, KeyKind.checkpoint)
 
 
 async def _slug(conn: asyncpg.Connection, life: Life) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import msgspec
 import pytest
 
 from crm import access, consent, customers, mail
@@ -15,7 +16,6 @@ from crm.consent import Method, Status
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
-from crm.keys import Keys
 from crm.mail import Scope, Suppression, Why
 from crm.tokens import Stop, stop_token, why_token
 from crm.tokens import Why as WhyLink
@@ -255,7 +255,7 @@ async def test_it_works_after_a_key_was_rotated(
     nora: Customer,
     asking: Asking,
 ) -> None:
-    newer = Keys(link_keys=((2, b"2" * 32), *KEYS.link_keys), pepper=KEYS.pepper)
+    newer = msgspec.structs.replace(KEYS, link_keys=((2, b"2" * 32), *KEYS.link_keys))
     rotated = Database(database._pool, newer, database._wake, database.clock)  # noqa: SLF001
     async with browser(application(rotated), business) as client:
         answer = await _one_click(client, token)
@@ -308,7 +308,7 @@ async def test_the_link_says_whose_it_is_not_the_host(
 @pytest.fixture
 async def bad(business: Business, token: str) -> dict[str, str]:
     fingerprint = KEYS.address_hash(business.id, "nora@example.com")
-    foreign = Keys(link_keys=((1, b"9" * 32),), pepper=KEYS.pepper)
+    foreign = msgspec.structs.replace(KEYS, link_keys=((1, b"9" * 32),))
     return {
         "cut": token[:-3],
         "altered": token[:30] + ("A" if token[30] != "A" else "B") + token[31:],

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -30,15 +31,18 @@ LEASE_SECONDS = 2
 EACH = CUSTOMERS // (KILLS + 2)
 
 
-def environ(cluster: Cluster, redis_url: str, relay: Smtpd) -> dict[str, str]:
+def environ(cluster: Cluster, redis_url: str, relay: Smtpd, journal: Path) -> dict[str, str]:
     """Configure a worker of its own process."""
     (number, key), *_ = KEYS.link_keys
+    (storage, kept), *_ = KEYS.storage_keys
     plain = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
     return plain | {
         "CRM_DATABASE_URL": cluster.app_url,
         "CRM_REDIS_URL": redis_url,
         "CRM_LINK_KEYS": f"{number}:{key.hex()}",
+        "CRM_STORAGE_KEYS": f"{storage}:{kept.hex()}",
         "CRM_PEPPER": KEYS.pepper.hex(),
+        "CRM_JOURNAL": str(journal),
         "CRM_SMTP__PORT": str(relay.port),
         "CRM_SENDING__BATCH": str(BATCH),
         "CRM_SENDING__CONNECTIONS": str(CONNECTIONS),
@@ -83,7 +87,7 @@ async def until_done(database: Database, business_id: UUID, campaign_id: UUID) -
 
 
 async def test_kills_lose_nobody_and_mail_nobody_twice(
-    own_database: Database, own_cluster: Cluster, redis_url: str
+    own_database: Database, own_cluster: Cluster, redis_url: str, tmp_path: Path
 ) -> None:
     """Promise 3 under SIGKILL while rows are `sending`, with Redis emptied in between."""
     business = await make.business(own_database)
@@ -95,7 +99,7 @@ async def test_kills_lose_nobody_and_mail_nobody_twice(
     owner = await asyncpg.connect(own_cluster.superuser_url)
     redis = Redis.from_url(redis_url)
     async with smtpd() as relay:
-        settings = environ(own_cluster, redis_url, relay)
+        settings = environ(own_cluster, redis_url, relay, tmp_path)
         for kill in range(KILLS):
             async with worker(settings) as running:
                 await relay.until_heard(".", EACH * (kill + 1))

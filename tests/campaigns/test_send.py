@@ -21,6 +21,7 @@ def settings(port: int, **sending: int) -> Settings:
     """Point a worker at a relay of the test."""
     return Settings(
         link_keys="1:" + "31" * 32,
+        storage_keys="1:" + "73" * 32,
         pepper="70" * 32,
         smtp=Smtp(port=port),
         sending=Sending(**{"batch": 20, "connections": 4, "range": 40, **sending}),

@@ -24,7 +24,9 @@ MOST = 20_000
 def app(database: Database) -> Litestar:
     """The console and the API, where a file has at most 20 kB."""
     made = site.application(database, console=console.handlers, api=api.handlers)
-    made.state.settings = Settings(link_keys="", pepper="", imports=Imports(max_bytes=MOST))
+    made.state.settings = Settings(
+        link_keys="", storage_keys="", pepper="", imports=Imports(max_bytes=MOST)
+    )
     return made
 
 

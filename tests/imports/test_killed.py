@@ -112,7 +112,7 @@ async def _swept(cluster: Cluster, *, later: timedelta) -> None:
         woken.append(args)
 
     async with _at(cluster, later, wake) as database:
-        settings = Settings(link_keys="", pepper="")
+        settings = Settings(link_keys="", storage_keys="", pepper="")
         ctx: jobs.Ctx = {"database": database, "settings": settings}
         await jobs.sweep(ctx)
         for business, import_id in woken:

@@ -209,6 +209,7 @@ def _sign_up(address: str, name: str, notice: Notice) -> NewSignup:
 def _ctx(database: Database, port: int) -> jobs.Ctx:
     settings = Settings(
         link_keys="1:" + "31" * 32,
+        storage_keys="1:" + "73" * 32,
         pepper="70" * 32,
         smtp=Smtp(port=port),
         sending=Sending(batch=20, connections=2),

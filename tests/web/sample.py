@@ -27,7 +27,7 @@ from crm.web.headers import secured
 from crm.web.pages import Tab, page, redirect
 from crm.web.refusals import EITHER, PROBLEMS, pages_behind
 
-KEYS = Keys(link_keys=((1, b"1" * 32),), pepper=b"p" * 32)
+KEYS = Keys(link_keys=((1, b"1" * 32),), storage_keys=((1, b"s" * 32),), pepper=b"p" * 32)
 SECRET = b"s" * 32
 AT = datetime(2026, 5, 3, 16, 44, 10, tzinfo=UTC)
 

@@ -179,7 +179,9 @@ class Shop:
                 await campaigns.schedule(db, make.SYSTEM, campaign_id, at)
 
     async def _fill(self, campaign_id: str) -> None:
-        settings = Settings(link_keys="1:" + "31" * 32, pepper="70" * 32)
+        settings = Settings(
+            link_keys="1:" + "31" * 32, storage_keys="1:" + "73" * 32, pepper="70" * 32
+        )
         ctx: jobs.Ctx = {
             "database": self._database,
             "settings": settings,

@@ -1,0 +1,215 @@
+"""What is done with a ledger besides sealing: it is read, proved from, and given a new origin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import businesses, events
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
+from crm.ids import time_ordered
+from crm.ledger import tile
+from crm.ledger.checkpoint import Proof, checkpoint_of
+from crm.ledger.model import (
+    Alarm,
+    Finding,
+    Halt,
+    Head,
+    KeyKind,
+    NoSuchOrigin,
+    NoSuchTile,
+    NothingSealed,
+    NotStopped,
+    Opening,
+    Origin,
+    SignedHead,
+    number_of,
+    opening_bytes,
+    opening_commitment,
+    origin_name,
+)
+from crm.ledger.sealing import append, check_extension, tiles
+from crm.ledger.signing import rotate
+from crm.ledger.tile import Place
+from crm.ledger.tree import HASH_SIZE, leaf_hash
+
+sql = Statements("ledger")
+
+_SHOWN = 100
+
+
+class Unsealed(Struct, frozen=True):
+    """How many entries wait to be sealed, and since when the longest."""
+
+    count: int
+    since: datetime | None
+
+
+class _Basis(Struct, frozen=True):
+    leaf_index: int
+    size: int | None
+    note: str | None
+
+
+class _Position(Struct, frozen=True):
+    entry_id: UUID
+    leaf_index: int
+
+
+async def head(db: ReadDb) -> Head | None:
+    """Return how far the ledger is sealed, or None before anything ever was."""
+    return await db.maybe(sql.head, Head)
+
+
+async def origins(db: ReadDb) -> list[Origin]:
+    """Return every name the ledger went by, the present one last."""
+    return await db.many(sql.origins, Origin)
+
+
+async def unsealed(db: ReadDb) -> Unsealed:
+    """Say how many entries wait to be sealed."""
+    return await db.one(sql.unsealed, Unsealed)
+
+
+async def proof(db: ReadDb, entry_id: UUID) -> Proof | None:
+    """Prove that an entry is in the ledger, below the newest signed head; None until it is."""
+    basis = await db.maybe(sql.proof_basis, _Basis, entry_id=entry_id)
+    if basis is None or basis.size is None or basis.note is None:
+        return None
+    held = await tiles(db, tile.places_of_inclusion(basis.leaf_index, basis.size))
+    path = tile.inclusion(basis.leaf_index, basis.size, held)
+    return Proof(basis.leaf_index, tuple(path), basis.note)
+
+
+async def positions(db: ReadDb, entry_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return which leaf each of these entries is; those not sealed yet are left out."""
+    rows = await db.many(sql.positions, _Position, entry_ids=list(entry_ids))
+    return {row.entry_id: row.leaf_index for row in rows}
+
+
+async def signed_head(db: ReadDb, origin_number: int) -> str:
+    """Return the newest signed head of an origin as published, or refuse.
+
+    Of an origin that ended with a restore, it is the last that anybody saw: the journal kept it.
+    """
+    every = await origins(db)
+    names = {each.number: each.origin for each in every}
+    if origin_number not in names:
+        raise NoSuchOrigin
+    for each in every:
+        if each.predecessor and checkpoint_of(each.predecessor).origin == names[origin_number]:
+            return each.predecessor
+    found = await db.maybe(sql.newest_checkpoint, SignedHead, origin_number=origin_number)
+    if found is None:
+        raise NothingSealed
+    return found.note
+
+
+async def signed_heads(db: ReadDb, *, limit: int = _SHOWN) -> list[SignedHead]:
+    """Return the newest signed heads, of whatever origin."""
+    return await db.many(sql.checkpoints, SignedHead, limit=limit)
+
+
+async def tile_at(db: ReadDb, origin_number: int, place: Place, width: int) -> bytes:
+    """Return a published tile, or refuse with NoSuchTile what no signed head covers."""
+    size = checkpoint_of(await signed_head(db, origin_number)).size
+    if not 0 < width <= tile.width_at(place, size):
+        raise NoSuchTile
+    hashes = (await tiles(db, [place])).get(place, b"")
+    if len(hashes) < width * HASH_SIZE:
+        # It was signed, and lost with a restore: the origin that came after says so.
+        raise NoSuchTile
+    return hashes[: width * HASH_SIZE]
+
+
+async def consistency(db: ReadDb, first: int, second: int) -> list[bytes]:
+    """Return the path that shows an earlier tree to be the beginning of a later one."""
+    present = await head(db)
+    if present is None or not 0 < first <= second <= present.signed_size:
+        raise NothingSealed
+    held = await tiles(db, tile.places_of_consistency(first, second))
+    return tile.consistency(first, second, held)
+
+
+async def reopen(db: Db, by: Actor, known: str, *, reason: str) -> Origin:
+    """Give a ledger that cannot go on a new origin, which cites the last signed head for ever.
+
+    `known` is that head, from the journal; where that is lost, the newest the database has. The
+    leaves that are still here keep their places; the first leaf of the new origin says what it
+    follows and how many signed leaves are gone. Refuses with NotStopped where the ledger can go on.
+    """
+    present = await db.maybe(sql.hold_head, Head)
+    if present is None:
+        raise NothingSealed
+    if await _goes_on(db, present, known):
+        raise NotStopped
+    business = await businesses.get(db)
+    cited = known or (await signed_heads(db, limit=1))[0].note
+    number = max(present.origin_number, number_of(checkpoint_of(cited).origin)) + 1
+    name = origin_name(business.origin.partition("://")[2], number)
+    opening = opening_bytes(_opening(db, present, name, cited, reason))
+    entry_id = time_ordered()
+    await db.one(
+        sql.add_origin,
+        int,
+        number=number,
+        origin=name,
+        begins_at=present.size,
+        predecessor=cited,
+        opening=opening,
+        entry_id=entry_id,
+    )
+    await db.run(sql.place_entry, leaf_index=present.size, entry_id=entry_id)
+    await append(db, present, leaf_hash(opening_commitment(opening)))
+    await db.run(sql.move_origin, origin_number=number)
+    await rotate(db, by, KeyKind.checkpoint, name=name)
+    await events.record(db, by, Kind.ledger_reopened, reason=reason[:500])
+    return next(each for each in await origins(db) if each.number == number)
+
+
+async def report(db: Db, found: Sequence[Finding]) -> None:
+    """Raise an alarm for each finding; one that was found before is the same alarm."""
+    for each in found:
+        await db.run(
+            sql.raise_alarm,
+            alarm_id=time_ordered(),
+            kind=each.kind,
+            subject=each.subject,
+            detail=each.detail,
+        )
+
+
+async def alarms(db: ReadDb, *, settled: bool = False) -> list[Alarm]:
+    """Return what was found and nobody has settled; with `settled`, all there ever was."""
+    return await db.many(sql.alarms, Alarm, settled=settled, limit=_SHOWN)
+
+
+async def settle(db: Db, by: Actor, alarm_id: UUID, *, why: str) -> bool:
+    """Say that an alarm was looked into, and what came of it; False if there is none open."""
+    if not await db.run(sql.settle_alarm, alarm_id=alarm_id, settled_why=why):
+        return False
+    await events.record(db, by, Kind.ledger_alarm_settled, ref=alarm_id, reason=why[:500])
+    return True
+
+
+async def _goes_on(db: ReadDb, present: Head, known: str) -> bool:
+    try:
+        await check_extension(db, present, known)
+    except Halt:
+        return False
+    return True
+
+
+def _opening(db: ReadDb, present: Head, name: str, cited: str, reason: str) -> Opening:
+    return Opening(
+        origin=name,
+        opened_at=db.now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        begins_at=present.size,
+        lost=max(checkpoint_of(cited).size - present.size, 0),
+        predecessor=cited,
+        reason=reason,
+    )
