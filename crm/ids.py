@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 _VERSION_7 = 0x7000
@@ -21,6 +22,11 @@ def time_ordered() -> UUID:
     high = (millis << 16) | _VERSION_7 | (nanos << 12) // _MILLISECOND
     low = _VARIANT | int.from_bytes(os.urandom(8), "big") >> 2
     return UUID(int=(high << 64) | low)
+
+
+def instant_of(made: UUID) -> datetime:
+    """Read from a `time_ordered` id when it was made, to the millisecond."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
 
 
 def opaque() -> UUID:

@@ -4,11 +4,11 @@
 -- Who has this address, and which purposes that person allows already; no row for a stranger.
 SELECT c.customer_id,
        ARRAY(SELECT s.purpose_id
-               FROM crm.consent s
+               FROM crm.consent_now s
               WHERE s.business_id = :business_id
                 AND s.customer_id = c.customer_id
                 AND s.status IN ('given', 'renewed')
-                AND (s.valid_until IS NULL OR s.valid_until > :now)) AS allowed
+                AND (s.ends_at IS NULL OR s.ends_at > :now)) AS allowed
   FROM crm.customer c
  WHERE c.business_id = :business_id
    AND c.address_hash = :address_hash;
@@ -16,14 +16,19 @@ SELECT c.customer_id,
 -- name: replace_signup
 -- A sign-up that waits to be confirmed; the newest of an address replaces the older one.
 INSERT INTO crm.signup (business_id, signup_id, address, folded, address_hash, name, locale,
-                        choices, page, token_hash, code_hash, requested_at, expires_at)
+                        choices, page, message_id, form_sha256, jurisdiction, of_age, network,
+                        token_hash, code_hash, requested_at, expires_at)
 VALUES (:business_id, :signup_id, :address, :folded, :address_hash, :name, :locale, :choices,
-        :page, :token_hash, :code_hash, :now, :expires_at)
+        :page, :message_id, :form_sha256, :jurisdiction, :of_age, :network, :token_hash,
+        :code_hash, :now, :expires_at)
 ON CONFLICT ON CONSTRAINT signup_one_per_address DO UPDATE
    SET signup_id = excluded.signup_id, address = excluded.address, name = excluded.name,
        locale = excluded.locale, choices = excluded.choices, page = excluded.page,
-       token_hash = excluded.token_hash, code_hash = excluded.code_hash,
-       requested_at = excluded.requested_at, expires_at = excluded.expires_at;
+       message_id = excluded.message_id, form_sha256 = excluded.form_sha256,
+       jurisdiction = excluded.jurisdiction, of_age = excluded.of_age,
+       network = excluded.network, token_hash = excluded.token_hash,
+       code_hash = excluded.code_hash, requested_at = excluded.requested_at,
+       expires_at = excluded.expires_at;
 
 -- name: drop_expired_signup
 -- The sign-up of one address goes if it has expired; weighs as much as replacing it.
@@ -34,36 +39,45 @@ DELETE FROM crm.signup
 
 -- name: signup
 -- The sign-up that a link names, while it can be confirmed.
-SELECT signup_id AS id, address, address_hash, name, locale, choices, page, requested_at,
-       expires_at
+SELECT signup_id AS id, address, address_hash, name, locale, choices, page, message_id,
+       form_sha256, jurisdiction, of_age, network, requested_at, expires_at
   FROM crm.signup
  WHERE business_id = :business_id
    AND token_hash = :token_hash
    AND expires_at > :now;
 
--- name: take_signup_by_link
--- The sign-up that a link names, taken out: of two confirmations at once one gets it.
-DELETE FROM crm.signup
+-- name: signup_held
+-- The same, held: of two confirmations at once one gets it, and the other finds nothing.
+SELECT signup_id AS id, address, address_hash, name, locale, choices, page, message_id,
+       form_sha256, jurisdiction, of_age, network, requested_at, expires_at
+  FROM crm.signup
  WHERE business_id = :business_id
    AND token_hash = :token_hash
    AND expires_at > :now
-RETURNING signup_id AS id, address, address_hash, name, locale, choices, page, requested_at,
-          expires_at;
+   FOR UPDATE;
 
--- name: take_signup_by_code
--- The sign-up of an address, taken out if this is its code.
-DELETE FROM crm.signup
+-- name: signup_held_by_code
+-- The sign-up of an address, held, if this is its code.
+SELECT signup_id AS id, address, address_hash, name, locale, choices, page, message_id,
+       form_sha256, jurisdiction, of_age, network, requested_at, expires_at
+  FROM crm.signup
  WHERE business_id = :business_id
    AND folded = :folded
    AND code_hash = :code_hash
    AND expires_at > :now
-RETURNING signup_id AS id, address, address_hash, name, locale, choices, page, requested_at,
-          expires_at;
+   FOR UPDATE;
+
+-- name: prove_sign_up
+-- The sign-up is used up by its secret, and the mailbox of that customer has proved itself; null
+-- where it is over.
+SELECT crm.prove_sign_up(:business_id, :proof_id, :customer_id, :signup_id, :token, :code_hash,
+                         :now);
 
 -- name: signups_of_customer
 -- What waits to be confirmed under the address of a customer.
 SELECT s.signup_id AS id, s.address, s.address_hash, s.name, s.locale, s.choices, s.page,
-       s.requested_at, s.expires_at
+       s.message_id, s.form_sha256, s.jurisdiction, s.of_age, s.network, s.requested_at,
+       s.expires_at
   FROM crm.customer c
   JOIN crm.signup s ON s.business_id = c.business_id AND s.folded = c.folded
  WHERE c.business_id = :business_id
@@ -115,13 +129,10 @@ SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
    AND c.address_hash = :address_hash
    AND l.expires_at > :now;
 
--- name: take_link
--- The way in, used up: of two that press at once one gets in.
-DELETE FROM crm.portal_link
- WHERE business_id = :business_id
-   AND token_hash = :token_hash
-   AND expires_at > :now
-RETURNING customer_id;
+-- name: prove_sign_in
+-- The way in is used up by its secret, and the mailbox of that customer has proved itself; null
+-- where it is over.
+SELECT crm.prove_sign_in(:business_id, :proof_id, :customer_id, :token, :code_hash, :now);
 
 -- name: link_of_customer
 -- Since when a customer has a way in that is not used yet.
@@ -144,18 +155,23 @@ DELETE FROM crm.portal_link
 
 -- name: open_session
 -- A customer is signed in, in one browser.
-INSERT INTO crm.portal_session (business_id, token_hash, customer_id, created_at, seen_at,
-                                expires_at)
-VALUES (:business_id, :token_hash, :customer_id, :now, :now, :expires_at);
+INSERT INTO crm.portal_session (business_id, token_hash, customer_id, proof_id, created_at,
+                                seen_at, expires_at)
+VALUES (:business_id, :token_hash, :customer_id, :proof_id, :now, :now, :expires_at);
 
 -- name: session
--- Who is signed in by this token: not idle for too long, not for too long at all.
-SELECT customer_id, created_at, seen_at, expires_at
-  FROM crm.portal_session
- WHERE business_id = :business_id
-   AND token_hash = :token_hash
-   AND expires_at > :now
-   AND seen_at > :idle_since;
+-- Who is signed in by this token, and by which proof of her mailbox: not idle for too long, not
+-- for too long at all.
+SELECT s.customer_id, s.created_at, s.seen_at, s.expires_at, s.proof_id, p.way, p.mailed_at,
+       p.proved_at
+  FROM crm.portal_session s
+  JOIN crm.mailbox_proof p
+    ON p.business_id = :business_id
+   AND p.proof_id = s.proof_id
+ WHERE s.business_id = :business_id
+   AND s.token_hash = :token_hash
+   AND s.expires_at > :now
+   AND s.seen_at > :idle_since;
 
 -- name: see_session
 -- The session was used; written at most once in a while.
@@ -172,11 +188,15 @@ DELETE FROM crm.portal_session
 
 -- name: sessions_of_customer
 -- Where a customer is signed in, the newest first.
-SELECT customer_id, created_at, seen_at, expires_at
-  FROM crm.portal_session
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
- ORDER BY created_at DESC;
+SELECT s.customer_id, s.created_at, s.seen_at, s.expires_at, s.proof_id, p.way, p.mailed_at,
+       p.proved_at
+  FROM crm.portal_session s
+  JOIN crm.mailbox_proof p
+    ON p.business_id = :business_id
+   AND p.proof_id = s.proof_id
+ WHERE s.business_id = :business_id
+   AND s.customer_id = :customer_id
+ ORDER BY s.created_at DESC;
 
 -- name: forget_sessions
 -- A customer's sessions end with the customer.

@@ -3,7 +3,8 @@
 -- name: business
 -- The business of this transaction.
 SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
-       privacy_contact, locale, time_zone, origin, created_at
+       privacy_contact, locale, time_zone, origin, country, officer, representative, authority,
+       authority_url, privacy_url, soft_opt_in, keeps_network, network_days, created_at
   FROM crm.business
  WHERE business_id = :business_id;
 
@@ -11,11 +12,15 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
 -- A new business under the id the transaction was opened for.
 INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_name,
                           sender_address, privacy_contact, locale, time_zone, origin,
-                          created_at, changed_at)
+                          country, officer, representative, authority, authority_url, privacy_url,
+                          soft_opt_in, keeps_network, network_days, created_at, changed_at)
 VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
-        :privacy_contact, :locale, :time_zone, :origin, :now, :now)
+        :privacy_contact, :locale, :time_zone, :origin, :country, :officer, :representative,
+        :authority, :authority_url, :privacy_url, :soft_opt_in, :keeps_network, :network_days,
+        :now, :now)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
-          privacy_contact, locale, time_zone, origin, created_at;
+          privacy_contact, locale, time_zone, origin, country, officer, representative, authority,
+          authority_url, privacy_url, soft_opt_in, keeps_network, network_days, created_at;
 
 -- name: change_business
 -- What is known of the business, replaced as a whole.
@@ -23,10 +28,14 @@ UPDATE crm.business
    SET name = :name, legal_name = :legal_name, postal_address = :postal_address,
        sender_name = :sender_name, sender_address = :sender_address,
        privacy_contact = :privacy_contact, locale = :locale, time_zone = :time_zone,
-       origin = :origin, changed_at = :now
+       origin = :origin, country = :country, officer = :officer,
+       representative = :representative, authority = :authority, authority_url = :authority_url,
+       privacy_url = :privacy_url, soft_opt_in = :soft_opt_in, keeps_network = :keeps_network,
+       network_days = :network_days, changed_at = :now
  WHERE business_id = :business_id
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
-          privacy_contact, locale, time_zone, origin, created_at;
+          privacy_contact, locale, time_zone, origin, country, officer, representative, authority,
+          authority_url, privacy_url, soft_opt_in, keeps_network, network_days, created_at;
 
 -- name: add_host
 -- The business answers on this host; no row where the host is taken.

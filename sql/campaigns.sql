@@ -76,10 +76,10 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, sta
 
 -- name: audience_by_reason
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not.
-SELECT crm.exclusion(s.status, s.valid_until, u.scope, c.restricted_at, c.erased_at, :now)
+SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
          AS reason,
        count(*) AS customers
-  FROM crm.consent s
+  FROM crm.consent_now s
   JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
   LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
  WHERE s.business_id = :business_id
@@ -101,8 +101,8 @@ SELECT purpose_id, filled_to, filled_by
 -- The next piece of the audience, in the order of the key: each customer waits or is excluded
 -- with the reason. Says how many, and the last customer looked at.
 WITH piece AS MATERIALIZED (
-  SELECT s.customer_id, s.status, s.valid_until, s.event_id, s.notice_id
-    FROM crm.consent s
+  SELECT s.customer_id, s.status, s.ends_at, s.event_id, s.notice_id
+    FROM crm.consent_now s
    WHERE s.business_id = :business_id
      AND s.purpose_id = :purpose_id
      AND s.customer_id > :after
@@ -110,7 +110,7 @@ WITH piece AS MATERIALIZED (
    LIMIT :size
 ), judged AS MATERIALIZED (
   SELECT p.customer_id, p.event_id, p.notice_id,
-         crm.exclusion(p.status, p.valid_until, u.scope, c.restricted_at, c.erased_at, :now)
+         crm.exclusion(p.status, p.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
            AS reason
     FROM piece p
     JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = p.customer_id
@@ -272,7 +272,8 @@ RETURNING r.customer_id;
 UPDATE crm.delivery d
    SET state = CASE WHEN x.reason IS NULL THEN 'sending' ELSE 'excluded' END,
        reason = x.reason,
-       event_id = coalesce(s.event_id, d.event_id), notice_id = coalesce(s.notice_id, d.notice_id),
+       event_id = CASE WHEN x.reason IS NULL THEN s.event_id ELSE d.event_id END,
+       notice_id = CASE WHEN x.reason IS NULL THEN s.notice_id ELSE d.notice_id END,
        attempt = d.attempt + 1, claimed_at = :now
   FROM crm.customer c
   LEFT JOIN crm.consent_now s ON s.business_id = :business_id
@@ -280,7 +281,7 @@ UPDATE crm.delivery d
   LEFT JOIN crm.suppression u ON u.business_id = :business_id
        AND u.address_hash = c.address_hash
  CROSS JOIN LATERAL (
-   SELECT crm.exclusion(s.status, s.valid_until, u.scope, c.restricted_at, c.erased_at, :now)
+   SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
             AS reason) x
  WHERE d.business_id = :business_id
    AND d.campaign_id = :campaign_id

@@ -1,5 +1,6 @@
 -- Every statement of crm/consent.
--- Owns: purpose, notice, consent_event, consent_record, consent.
+-- Owns: purpose, purpose_version, notice, form_shown, consent_event, consent_record, consent,
+-- mailbox_proof, consent_network, evidence_file, consent_erased.
 
 -- name: hold_numbers
 -- Whoever numbers purposes of this business next waits until this transaction ends.
@@ -9,19 +10,37 @@ SELECT pg_advisory_xact_lock(hashtextextended('crm.purpose.code ' || :business_i
 -- A new purpose with the next free short number; no row where the slug is taken.
 -- Run it after hold_numbers, or two at once would take one number.
 INSERT INTO crm.purpose (business_id, purpose_id, code, slug, name, description, channel,
-                         double_opt_in, created_at)
+                         double_opt_in, basis, special_category, version, created_at)
 VALUES (:business_id, :purpose_id,
         (SELECT coalesce(max(p.code), 0) + 1 FROM crm.purpose p
           WHERE p.business_id = :business_id),
-        :slug, :name, :description, :channel, :double_opt_in, :now)
+        :slug, :name, :description, :channel, :double_opt_in, :basis, :special_category, 1, :now)
 ON CONFLICT (business_id, slug) DO NOTHING
-RETURNING purpose_id AS id, code, slug, name, description, channel, double_opt_in, created_at,
-          retired_at;
+RETURNING purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+          special_category, version, created_at, retired_at;
+
+-- name: add_version
+-- A version of a purpose, for ever as it is.
+INSERT INTO crm.purpose_version (business_id, purpose_id, version, basis, special_category,
+                                 validity, terms, sha256, published_at, published_by)
+VALUES (:business_id, :purpose_id, :version, :basis, :special_category, :validity, :terms,
+        :sha256, :now, :published_by)
+RETURNING purpose_id, version, basis, special_category, validity, terms, sha256, published_at,
+          published_by, stale_at, ends_at;
+
+-- name: version
+-- One version of a purpose.
+SELECT purpose_id, version, basis, special_category, validity, terms, sha256, published_at,
+       published_by, stale_at, ends_at
+  FROM crm.purpose_version
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND version = :version;
 
 -- name: purposes
 -- The purposes in use.
-SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, created_at,
-       retired_at
+SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+       special_category, version, created_at, retired_at
   FROM crm.purpose
  WHERE business_id = :business_id
    AND retired_at IS NULL
@@ -29,16 +48,16 @@ SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, 
 
 -- name: purpose
 -- One purpose by its id.
-SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, created_at,
-       retired_at
+SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+       special_category, version, created_at, retired_at
   FROM crm.purpose
  WHERE business_id = :business_id
    AND purpose_id = :purpose_id;
 
 -- name: purpose_locked
 -- One purpose, held so that its versions are numbered one after the other.
-SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, created_at,
-       retired_at
+SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+       special_category, version, created_at, retired_at
   FROM crm.purpose
  WHERE business_id = :business_id
    AND purpose_id = :purpose_id
@@ -46,44 +65,47 @@ SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, 
 
 -- name: purpose_by_slug
 -- One purpose by its short name.
-SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, created_at,
-       retired_at
+SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+       special_category, version, created_at, retired_at
   FROM crm.purpose
  WHERE business_id = :business_id
    AND slug = :slug;
 
 -- name: purpose_by_code
 -- One purpose by the number that links carry.
-SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, created_at,
-       retired_at
+SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+       special_category, version, created_at, retired_at
   FROM crm.purpose
  WHERE business_id = :business_id
    AND code = :code;
 
 -- name: publish_notice
--- The next version of a purpose's text in one language.
-INSERT INTO crm.notice (business_id, notice_id, purpose_id, version, locale, text, control_label,
-                        sha256, accepts, published_at)
-VALUES (:business_id, :notice_id, :purpose_id,
-        (SELECT coalesce(max(n.version), 0) + 1 FROM crm.notice n
-          WHERE n.business_id = :business_id AND n.purpose_id = :purpose_id
-            AND n.locale = :locale),
-        :locale, :text, :control_label, :sha256, :accepts, :now)
-RETURNING notice_id AS id, purpose_id, version, locale, text, control_label, sha256, accepts,
-          published_at;
+-- The next version of a purpose's text in one language, for the version of the purpose in use.
+INSERT INTO crm.notice (business_id, notice_id, purpose_id, purpose_version, version, locale,
+                        text, particulars, control_label, sha256, accepts, published_at)
+SELECT :business_id, :notice_id, p.purpose_id, p.version,
+       (SELECT coalesce(max(n.version), 0) + 1 FROM crm.notice n
+         WHERE n.business_id = :business_id AND n.purpose_id = :purpose_id
+           AND n.locale = :locale),
+       :locale, :text, :particulars, :control_label, :sha256, :accepts, :now
+  FROM crm.purpose p
+ WHERE p.business_id = :business_id
+   AND p.purpose_id = :purpose_id
+RETURNING notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
+          control_label, sha256, accepts, published_at;
 
 -- name: notice
 -- One text exactly as shown.
-SELECT notice_id AS id, purpose_id, version, locale, text, control_label, sha256, accepts,
-       published_at
+SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
+       control_label, sha256, accepts, published_at
   FROM crm.notice
  WHERE business_id = :business_id
    AND notice_id = :notice_id;
 
 -- name: notices_of_purpose
 -- Every version of a purpose's text, newest first.
-SELECT notice_id AS id, purpose_id, version, locale, text, control_label, sha256, accepts,
-       published_at
+SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
+       control_label, sha256, accepts, published_at
   FROM crm.notice
  WHERE business_id = :business_id
    AND purpose_id = :purpose_id
@@ -91,8 +113,8 @@ SELECT notice_id AS id, purpose_id, version, locale, text, control_label, sha256
 
 -- name: current_notice
 -- The newest text in this locale, or in its language, or the newest there is.
-SELECT notice_id AS id, purpose_id, version, locale, text, control_label, sha256, accepts,
-       published_at
+SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
+       control_label, sha256, accepts, published_at
   FROM crm.notice
  WHERE business_id = :business_id
    AND purpose_id = :purpose_id
@@ -103,8 +125,8 @@ SELECT notice_id AS id, purpose_id, version, locale, text, control_label, sha256
 -- name: current_notices
 -- For every purpose the text that is shown when asking in this locale now.
 SELECT DISTINCT ON (purpose_id)
-       notice_id AS id, purpose_id, version, locale, text, control_label, sha256, accepts,
-       published_at
+       notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
+       control_label, sha256, accepts, published_at
   FROM crm.notice
  WHERE business_id = :business_id
  ORDER BY purpose_id, locale = :locale DESC, split_part(locale, '-', 1) = :language DESC,
@@ -112,8 +134,8 @@ SELECT DISTINCT ON (purpose_id)
 
 -- name: notices_shown_to
 -- Every text that a decision of this customer rests on, exactly as shown.
-SELECT n.notice_id AS id, n.purpose_id, n.version, n.locale, n.text, n.control_label, n.sha256,
-       n.accepts, n.published_at
+SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
+       n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
   FROM crm.notice n
  WHERE n.business_id = :business_id
    AND n.notice_id IN (SELECT r.notice_id
@@ -123,100 +145,169 @@ SELECT n.notice_id AS id, n.purpose_id, n.version, n.locale, n.text, n.control_l
  ORDER BY n.published_at, n.notice_id;
 
 -- name: consent_check
--- What one customer allows for one purpose now; no row where there is no such purpose.
-SELECT :customer_id::uuid AS customer_id, p.purpose_id,
-       coalesce(c.status IN ('given', 'renewed')
-                AND (c.valid_until IS NULL OR c.valid_until > :now), false) AS authorises,
-       c.status, c.event_id, c.notice_id, c.at, c.valid_until
+-- What one customer allows for one purpose now, and why not; no row where there is no such purpose.
+SELECT :customer_id::uuid AS customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason,
+       p.basis, s.status, s.event_id, s.notice_id, s.at, s.ends_at
   FROM crm.purpose p
-  LEFT JOIN crm.consent c
-    ON c.business_id = p.business_id
-   AND c.purpose_id = p.purpose_id
+  LEFT JOIN crm.customer c
+    ON c.business_id = :business_id
    AND c.customer_id = :customer_id
+  LEFT JOIN crm.silenced u
+    ON u.business_id = :business_id
+   AND u.address_hash = c.address_hash
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.purpose_id = p.purpose_id
+   AND s.customer_id = c.customer_id
+ CROSS JOIN LATERAL (
+   SELECT crm.exclusion(s.status, s.ends_at, encode(u.address_hash, 'hex'), c.restricted_at,
+                        c.erased_at, :now) AS reason) x
  WHERE p.business_id = :business_id
    AND p.purpose_id = :purpose_id;
 
 -- name: consent_checks
--- What some customers allow for one purpose now, in the order asked; no row without the purpose.
-SELECT asked.customer_id, p.purpose_id,
-       coalesce(c.status IN ('given', 'renewed')
-                AND (c.valid_until IS NULL OR c.valid_until > :now), false) AS authorises,
-       c.status, c.event_id, c.notice_id, c.at, c.valid_until
+-- The same for some customers, in the order asked; no row without the purpose.
+SELECT asked.customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason, p.basis,
+       s.status, s.event_id, s.notice_id, s.at, s.ends_at
   FROM crm.purpose p
  CROSS JOIN unnest(:customer_ids::uuid[]) WITH ORDINALITY AS asked (customer_id, place)
-  LEFT JOIN crm.consent c
-    ON c.business_id = p.business_id
-   AND c.purpose_id = p.purpose_id
+  LEFT JOIN crm.customer c
+    ON c.business_id = :business_id
    AND c.customer_id = asked.customer_id
+  LEFT JOIN crm.silenced u
+    ON u.business_id = :business_id
+   AND u.address_hash = c.address_hash
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.purpose_id = p.purpose_id
+   AND s.customer_id = c.customer_id
+ CROSS JOIN LATERAL (
+   SELECT crm.exclusion(s.status, s.ends_at, encode(u.address_hash, 'hex'), c.restricted_at,
+                        c.erased_at, :now) AS reason) x
  WHERE p.business_id = :business_id
    AND p.purpose_id = :purpose_id
  ORDER BY asked.place;
 
--- name: current_consent
+-- name: consent_state
 -- The state of one purpose; it alone says what is allowed now.
-SELECT customer_id, purpose_id, status, method, event_id, notice_id, at, valid_until
-  FROM crm.consent
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
-   AND purpose_id = :purpose_id;
-
--- name: current_consent_locked
--- The state of one purpose, held until the decision that follows is written.
-SELECT customer_id, purpose_id, status, method, event_id, notice_id, at, valid_until
-  FROM crm.consent
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
-   AND purpose_id = :purpose_id
-   FOR UPDATE;
+SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
+       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at
+  FROM crm.consent c
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = c.purpose_id
+   AND v.version = c.purpose_version
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND c.purpose_id = :purpose_id;
 
 -- name: consents_of_customer
 -- The state of every purpose a customer was asked about.
-SELECT customer_id, purpose_id, status, method, event_id, notice_id, at, valid_until
-  FROM crm.consent
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
- ORDER BY purpose_id;
+SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
+       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at
+  FROM crm.consent c
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = c.purpose_id
+   AND v.version = c.purpose_version
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+ ORDER BY c.purpose_id;
 
 -- name: consents_for_purpose
 -- The states of some customers for one purpose, in one look.
-SELECT customer_id, purpose_id, status, method, event_id, notice_id, at, valid_until
-  FROM crm.consent
- WHERE business_id = :business_id
-   AND purpose_id = :purpose_id
-   AND customer_id = ANY (:customer_ids::uuid[]);
+SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
+       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at
+  FROM crm.consent c
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = c.purpose_id
+   AND v.version = c.purpose_version
+ WHERE c.business_id = :business_id
+   AND c.purpose_id = :purpose_id
+   AND c.customer_id = ANY (:customer_ids::uuid[]);
+
+-- name: asked
+-- All that a decision is judged by, in one look, with the state held until it is written: the
+-- customer, the purpose, the text if one was shown, and the version that the decision is about.
+WITH held AS MATERIALIZED (
+  SELECT c.record_id, c.status, c.method, c.event_id, c.notice_id, c.purpose_version
+    FROM crm.consent c
+   WHERE c.business_id = :business_id
+     AND c.customer_id = :customer_id
+     AND c.purpose_id = :purpose_id
+     FOR UPDATE
+)
+SELECT k.customer_id IS NOT NULL AS known,
+       EXISTS (SELECT FROM crm.silenced u
+                WHERE u.business_id = :business_id
+                  AND u.address_hash = k.address_hash) AS silenced,
+       p.retired_at, p.double_opt_in, v.purpose_id, v.version AS purpose_version, v.basis,
+       v.validity, v.sha256 AS purpose_sha256, b.soft_opt_in, b.country, b.keeps_network,
+       b.network_days,
+       n.notice_id, n.version AS notice_version, n.locale, n.control_label,
+       n.sha256 AS notice_sha256, n.accepts,
+       h.record_id, h.status, h.method, h.event_id
+  FROM crm.purpose p
+  JOIN crm.business b ON b.business_id = :business_id
+  LEFT JOIN crm.notice n
+    ON n.business_id = :business_id
+   AND n.purpose_id = p.purpose_id
+   AND n.notice_id = :notice_id
+  LEFT JOIN held h ON true
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = p.purpose_id
+   AND v.version = coalesce(n.purpose_version, h.purpose_version, p.version)
+  LEFT JOIN crm.customer k
+    ON k.business_id = :business_id
+   AND k.customer_id = :customer_id
+   AND k.erased_at IS NULL
+ WHERE p.business_id = :business_id
+   AND p.purpose_id = :purpose_id;
 
 -- name: append_event
--- One decision: the stub that stays for ever, and the record that an erasure deletes.
+-- One decision, whole: the stub that stays for ever, the record that an erasure deletes, the entry
+-- to be sealed, the event that is told, and the state that follows. A withdrawal keeps the text it
+-- ends. The state is not touched where what was committed in the meantime stands against it: an
+-- opt-out that this is not the customer's own word to lift, or, for a request, any yes or no.
 WITH stub AS (
-  INSERT INTO crm.consent_event (business_id, event_id, commitment)
-  VALUES (:business_id, :event_id, :commitment)
+  INSERT INTO crm.consent_event (business_id, event_id, commitment, warrants)
+  VALUES (:business_id, :event_id, :commitment, :warrants)
+), record AS (
+  INSERT INTO crm.consent_record (business_id, event_id, customer_id, purpose_id,
+                                  purpose_version, basis, notice_id, status, method, actor_kind,
+                                  actor_id, at, recorded_at, valid_until, evidence_kind, proof_id,
+                                  salt, canonical)
+  VALUES (:business_id, :event_id, :customer_id, :purpose_id, :purpose_version, :basis,
+          :notice_id, :status, :method, :actor_kind, :actor_id, :at, :now, :valid_until,
+          :evidence_kind, :proof_id, :salt, :canonical)
+), state AS (
+  INSERT INTO crm.consent AS c (business_id, customer_id, purpose_id, purpose_version, record_id,
+                                status, method, event_id, notice_id, at, valid_until)
+  SELECT :business_id, :customer_id, :purpose_id, :purpose_version, :record_id, :status, :method,
+         :event_id, :notice_id, :at, :valid_until
+   WHERE :moves::boolean
+  ON CONFLICT (business_id, customer_id, purpose_id) DO UPDATE
+     SET purpose_version = excluded.purpose_version, status = excluded.status,
+         method = excluded.method, event_id = excluded.event_id,
+         notice_id = coalesce(excluded.notice_id, c.notice_id), at = excluded.at,
+         valid_until = excluded.valid_until
+   WHERE excluded.status = 'withdrawn'
+      OR excluded.status IN ('requested', 'deferred')
+         AND c.status IN ('unknown', 'requested', 'deferred')
+      OR excluded.status IN ('refused', 'revoked', 'expired', 'invalidated')
+         AND c.status NOT IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+      OR excluded.status IN ('given', 'renewed', 'unobjected')
+         AND (excluded.method IN ('double_opt_in', 'portal', 'renewal')
+              OR c.status NOT IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated'))
+  RETURNING c.event_id
 )
-INSERT INTO crm.consent_record (business_id, event_id, customer_id, purpose_id, notice_id,
-                                status, method, actor_kind, actor_id, at, recorded_at, evidence,
-                                salt, canonical)
-VALUES (:business_id, :event_id, :customer_id, :purpose_id, :notice_id, :status, :method,
-        :actor_kind, :actor_id, :at, :now, :evidence, :salt, :canonical)
-RETURNING event_id AS id, customer_id, purpose_id, notice_id, status, method, actor_kind,
-          actor_id, at, recorded_at, evidence;
-
--- name: set_consent
--- The state that follows from the event just appended; a withdrawal keeps the text it ends.
--- No row is touched where what was committed in the meantime stands against it: an opt-out that
--- this is not the customer's own word to lift, or, for a request, any yes or no.
-INSERT INTO crm.consent AS c (business_id, customer_id, purpose_id, status, method, event_id,
-                              notice_id, at)
-VALUES (:business_id, :customer_id, :purpose_id, :status, :method, :event_id, :notice_id, :at)
-ON CONFLICT (business_id, customer_id, purpose_id) DO UPDATE
-   SET status = excluded.status, method = excluded.method, event_id = excluded.event_id,
-       notice_id = coalesce(excluded.notice_id, c.notice_id), at = excluded.at,
-       valid_until = excluded.valid_until
- WHERE excluded.status = 'withdrawn'
-    OR excluded.status = 'requested' AND c.status IN ('unknown', 'requested')
-    OR excluded.status IN ('refused', 'expired', 'invalidated')
-       AND c.status NOT IN ('withdrawn', 'refused', 'expired', 'invalidated')
-    OR excluded.status IN ('given', 'renewed')
-       AND (excluded.method IN ('double_opt_in', 'portal')
-            OR c.status NOT IN ('withdrawn', 'refused', 'expired', 'invalidated'));
+SELECT (SELECT count(*) FROM state) > 0 AS moved,
+       crm.enter_ledger(:business_id, ARRAY[:event_id]::uuid[], ARRAY[:commitment]::bytea[], :now)
+         AS entered,
+       crm.record_event(:business_id, :told_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
+                        :customer_id, :purpose_id) AS told;
 
 -- name: append_events
 -- Many decisions judged by rule. An opt-out found when the state is written stands all the same,
@@ -226,53 +317,63 @@ ON CONFLICT (business_id, customer_id, purpose_id) DO UPDATE
 WITH new AS MATERIALIZED (
   SELECT *
     FROM unnest(:event_ids::uuid[], :commitments::bytea[], :customer_ids::uuid[],
-                :purpose_ids::uuid[], :notice_ids::uuid[], :statuses::text[], :methods::text[],
-                :ats::timestamptz[], :evidences::text[], :salts::bytea[], :canonicals::bytea[])
-      AS n (event_id, commitment, customer_id, purpose_id, notice_id, status, method, at,
-            evidence, salt, canonical)
+                :purpose_ids::uuid[], :purpose_versions::integer[], :bases::text[],
+                :record_ids::uuid[], :notice_ids::uuid[], :statuses::text[], :methods::text[],
+                :ats::timestamptz[], :valid_untils::timestamptz[], :evidence_kinds::text[],
+                :warrants::uuid[], :salts::bytea[], :canonicals::bytea[])
+      AS n (event_id, commitment, customer_id, purpose_id, purpose_version, basis, record_id,
+            notice_id, status, method, at, valid_until, evidence_kind, warrants, salt, canonical)
 ), stub AS (
-  INSERT INTO crm.consent_event (business_id, event_id, commitment)
-  SELECT :business_id, new.event_id, new.commitment FROM new
+  INSERT INTO crm.consent_event (business_id, event_id, commitment, warrants)
+  SELECT :business_id, new.event_id, new.commitment, new.warrants FROM new
   ON CONFLICT (business_id, event_id) DO NOTHING
 ), record AS (
-  INSERT INTO crm.consent_record (business_id, event_id, customer_id, purpose_id, notice_id,
-                                  status, method, actor_kind, actor_id, at, recorded_at,
-                                  evidence, salt, canonical)
-  SELECT :business_id, new.event_id, new.customer_id, new.purpose_id, new.notice_id, new.status,
-         new.method, :actor_kind, :actor_id, new.at, :now, new.evidence::jsonb, new.salt,
-         new.canonical
+  INSERT INTO crm.consent_record (business_id, event_id, customer_id, purpose_id,
+                                  purpose_version, basis, notice_id, status, method, actor_kind,
+                                  actor_id, at, recorded_at, valid_until, evidence_kind, salt,
+                                  canonical)
+  SELECT :business_id, new.event_id, new.customer_id, new.purpose_id, new.purpose_version,
+         new.basis, new.notice_id, new.status, new.method, :actor_kind, :actor_id, new.at, :now,
+         new.valid_until, new.evidence_kind, new.salt, new.canonical
     FROM new
   ON CONFLICT (business_id, event_id) DO NOTHING
+), state AS (
+  INSERT INTO crm.consent AS c (business_id, customer_id, purpose_id, purpose_version, record_id,
+                                status, method, event_id, notice_id, at, valid_until)
+  SELECT DISTINCT ON (new.customer_id, new.purpose_id)
+         :business_id, new.customer_id, new.purpose_id, new.purpose_version, new.record_id,
+         new.status, new.method, new.event_id, new.notice_id, new.at, new.valid_until
+    FROM new
+   ORDER BY new.customer_id, new.purpose_id,
+            array_position(ARRAY['withdrawn', 'refused', 'revoked', 'expired', 'given', 'renewed',
+                                 'requested', 'unknown'], new.status),
+            new.at DESC
+  ON CONFLICT (business_id, customer_id, purpose_id) DO UPDATE
+     SET purpose_version = excluded.purpose_version, status = excluded.status,
+         method = excluded.method, event_id = excluded.event_id,
+         notice_id = coalesce(excluded.notice_id, c.notice_id), at = excluded.at,
+         valid_until = excluded.valid_until
+   WHERE excluded.status = 'withdrawn' AND c.status <> 'withdrawn'
+      OR excluded.status IN ('given', 'renewed', 'refused')
+         AND c.status IN ('unknown', 'requested', 'deferred')
+      OR excluded.status IN ('expired', 'revoked') AND c.status IN ('given', 'renewed', 'unobjected')
+      OR excluded.status = 'requested' AND c.status = 'unknown'
+  RETURNING c.event_id
 )
-INSERT INTO crm.consent AS c (business_id, customer_id, purpose_id, status, method, event_id,
-                              notice_id, at)
-SELECT DISTINCT ON (new.customer_id, new.purpose_id)
-       :business_id, new.customer_id, new.purpose_id, new.status, new.method, new.event_id,
-       new.notice_id, new.at
-  FROM new
- ORDER BY new.customer_id, new.purpose_id,
-          array_position(ARRAY['withdrawn', 'refused', 'given', 'renewed', 'requested', 'unknown'],
-                         new.status),
-          new.at DESC
-ON CONFLICT (business_id, customer_id, purpose_id) DO UPDATE
-   SET status = excluded.status, method = excluded.method, event_id = excluded.event_id,
-       notice_id = coalesce(excluded.notice_id, c.notice_id), at = excluded.at
- WHERE excluded.status = 'withdrawn' AND c.status <> 'withdrawn'
-    OR excluded.status IN ('given', 'renewed', 'refused') AND c.status IN ('unknown', 'requested')
-    OR excluded.status = 'requested' AND c.status = 'unknown';
+SELECT (SELECT count(*) FROM state)::integer AS moved,
+       crm.enter_ledger(:business_id, :event_ids, :commitments, :now) AS entered;
 
--- name: consent_event
--- One decision as recorded.
-SELECT event_id AS id, customer_id, purpose_id, notice_id, status, method, actor_kind, actor_id,
-       at, recorded_at, evidence
+-- name: record
+-- One decision as it was sealed; no row where it was erased, or never was.
+SELECT canonical
   FROM crm.consent_record
  WHERE business_id = :business_id
    AND event_id = :event_id;
 
--- name: events_of_customer
--- Every decision of a customer, newest first; of two recorded at once the one made later.
-SELECT event_id AS id, customer_id, purpose_id, notice_id, status, method, actor_kind, actor_id,
-       at, recorded_at, evidence
+-- name: records_of_customer
+-- Every decision of a customer as it was sealed, newest first; of two recorded at once the one
+-- made later.
+SELECT canonical
   FROM crm.consent_record
  WHERE business_id = :business_id
    AND customer_id = :customer_id
@@ -281,3 +382,62 @@ SELECT event_id AS id, customer_id, purpose_id, notice_id, status, method, actor
 -- name: erase_consent
 -- Deletes records and states of a customer whose row is already a tombstone.
 SELECT crm.erase_consent(:business_id, :customer_id);
+
+-- name: notice_place
+-- Whose text it is, for a refusal that says what is wrong.
+SELECT purpose_id
+  FROM crm.notice
+ WHERE business_id = :business_id
+   AND notice_id = :notice_id;
+
+-- name: keep_networks
+-- From where some decisions came, encrypted, for a while.
+INSERT INTO crm.consent_network (business_id, event_id, customer_id, sealed, expires_at)
+SELECT :business_id, n.event_id, n.customer_id, n.sealed, :expires_at
+  FROM unnest(:event_ids::uuid[], :customer_ids::uuid[], :sealed::bytea[])
+         AS n (event_id, customer_id, sealed)
+ON CONFLICT (business_id, event_id) DO NOTHING;
+
+-- name: networks_of_customer
+-- From where a customer decided, as far as it is still kept.
+SELECT event_id, expires_at, sealed
+  FROM crm.consent_network
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY event_id;
+
+-- name: drop_old_networks
+-- What has had its time.
+DELETE FROM crm.consent_network
+ WHERE business_id = :business_id
+   AND expires_at <= :now;
+
+-- name: add_file
+-- A file about a customer's decision, encrypted; for ever as it came.
+INSERT INTO crm.evidence_file (business_id, file_id, customer_id, name, size, sha256, content,
+                               added_by, added_at)
+VALUES (:business_id, :file_id, :customer_id, :name, :size, :sha256, :content, :added_by, :now)
+RETURNING file_id AS id, customer_id, name, size, sha256, added_by, added_at;
+
+-- name: files_of_customer
+-- What files there are about one customer.
+SELECT file_id AS id, customer_id, name, size, sha256, added_by, added_at
+  FROM crm.evidence_file
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY added_at, file_id;
+
+-- name: file_content
+-- One file as it is kept.
+SELECT customer_id, name, content
+  FROM crm.evidence_file
+ WHERE business_id = :business_id
+   AND file_id = :file_id;
+
+-- name: proofs_of_customer
+-- When the mailbox of a customer proved itself, and by which way.
+SELECT proof_id AS id, way, mailed_at, proved_at
+  FROM crm.mailbox_proof
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY proved_at, proof_id;

@@ -11,6 +11,10 @@ SELECT c.customer_id
                  WHERE r.business_id = :business_id AND r.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.consent s
                  WHERE s.business_id = :business_id AND s.customer_id = c.customer_id)
+     OR EXISTS (SELECT FROM crm.mailbox_proof m
+                 WHERE m.business_id = :business_id AND m.customer_id = c.customer_id)
+     OR EXISTS (SELECT FROM crm.evidence_file f
+                 WHERE f.business_id = :business_id AND f.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.event e
                  WHERE e.business_id = :business_id AND e.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.portal_session p

@@ -96,8 +96,10 @@ async def _roles_on(superuser_url: str) -> Cluster:
         if not await conn.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = 'crm_owner'"):
             await conn.execute("CREATE ROLE crm_owner LOGIN PASSWORD 'owner'")
             await conn.execute("CREATE ROLE crm_app LOGIN PASSWORD 'app'")
-            await conn.execute("CREATE ROLE crm_sweep; CREATE ROLE crm_eraser")
-            await conn.execute("GRANT crm_sweep, crm_eraser TO crm_owner")
+            await conn.execute(
+                "CREATE ROLE crm_sweep; CREATE ROLE crm_eraser; CREATE ROLE crm_prover"
+            )
+            await conn.execute("GRANT crm_sweep, crm_eraser, crm_prover TO crm_owner")
     finally:
         await conn.close()
     parts = urlsplit(superuser_url)

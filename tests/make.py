@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
+from msgspec import Struct
+
 from crm import access, businesses, campaigns, consent, customers, imports, staff
+from crm.access import Entered, credentials
 from crm.access.auth import SESSION, cookie_name
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import Campaign, NewCampaign
-from crm.consent import NewEvent, NewNotice, NewPurpose, Notice, Purpose
-from crm.db import Database, Db
+from crm.consent import (
+    Circumstances,
+    Method,
+    NewEvent,
+    NewNotice,
+    NewPurpose,
+    Notice,
+    OptIn,
+    Purpose,
+)
+from crm.db import Database, Db, parse
 from crm.events import Actor
+from crm.ids import secret
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from crm.staff.passwords import Cost
 from tests.browser import Browser
@@ -20,6 +35,38 @@ SYSTEM = Actor.system()
 PASSWORD = "a sentence that is easy"
 # The least Argon2 takes: what is tested is what is made of the answer, not the work.
 CHEAP = Cost(memory=8, passes=1, lanes=1)
+# Evidence that a notice of ours accepts, as a program or an import hands it in.
+ELSEWHERE = Circumstances(Method.api, evidence={"kind": "former_double_opt_in"})
+
+_LINK, _WAY_IN = parse(
+    """
+-- name: link
+-- The way in that waits for a customer.
+SELECT token_hash, code_hash, browser_hash, created_at, expires_at
+  FROM crm.portal_link
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: way_in
+-- A way in like a mailed one.
+INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, browser_hash,
+                             created_at, expires_at)
+VALUES (:business_id, :customer_id, :token_hash, :code_hash, :browser_hash, :created_at,
+        :expires_at)
+ON CONFLICT (business_id, customer_id) DO UPDATE
+   SET token_hash = excluded.token_hash, code_hash = excluded.code_hash,
+       browser_hash = excluded.browser_hash, created_at = excluded.created_at,
+       expires_at = excluded.expires_at;
+"""
+)
+
+
+class _Way(Struct):
+    token_hash: bytes
+    code_hash: bytes
+    browser_hash: bytes
+    created_at: datetime
+    expires_at: datetime
 
 
 async def business(database: Database, **changes: Any) -> Business:
@@ -69,15 +116,19 @@ async def audience(db: Db, notice: Notice, count: int, *, prefix: str = "reader"
     ]
     added = await customers.add_many(db, arrivals, source=customers.Source.imported)
     ids = [known.id for known in added.values()]
+    version = await consent.version(db, notice.purpose_id, notice.purpose_version)
     given = [
-        NewEvent(
-            customer_id=customer_id,
-            purpose_id=notice.purpose_id,
-            notice_id=notice.id,
-            status=consent.Status.given,
-            method=consent.Method.imported,
-            at=db.now,
-            evidence={"kind": "former_double_opt_in"},
+        (
+            NewEvent(
+                customer_id=customer_id,
+                purpose=version.cited,
+                notice=notice.cited,
+                status=consent.Status.given,
+                method=consent.Method.imported,
+                at=db.now,
+                evidence={"kind": "former_double_opt_in"},
+            ),
+            None,
         )
         for customer_id in ids
     ]
@@ -100,6 +151,31 @@ async def customer(db: Db, **changes: Any) -> customers.Customer:
     given: dict[str, Any] = {"address": f"nora-{uuid4().hex[:12]}@example.com", "name": "Nora"}
     new = customers.NewCustomer(**given | changes)
     return await customers.add(db, SYSTEM, new, source=customers.Source.api)
+
+
+async def entered(db: Db, customer_id: UUID) -> Entered:
+    """Use up a way in that was mailed to a customer: her mailbox has proved itself.
+
+    One that was really mailed stays as it is.
+    """
+    waits = await db.maybe(_LINK, _Way, customer_id=customer_id)
+    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    hashed = credentials.fingerprint(token)
+    way = _Way(hashed, hashed, hashed, db.now, db.now + timedelta(hours=1))
+    await db.run(_WAY_IN, customer_id=customer_id, **msgspec.structs.asdict(way))
+    done = await access.open_link(db, token, token)
+    if waits is not None:
+        await db.run(_WAY_IN, customer_id=customer_id, **msgspec.structs.asdict(waits))
+    return done
+
+
+async def own_word(
+    db: Db, customer_id: UUID, method: Method = Method.portal, **changes: Any
+) -> Circumstances:
+    """Say yes as the customer herself, whose mailbox has just proved itself."""
+    proof = await entered(db, customer_id)
+    opt_in = OptIn(proof.proof_id, "sign_in_link", db.now, db.now)
+    return Circumstances(method, opt_in=opt_in, **changes)
 
 
 async def received(db: Db, slug: str, text: str) -> imports.Import:
@@ -139,7 +215,7 @@ async def let_in_as_customer(
 ) -> None:
     """Sign a customer in, as pressing the button of the mail does."""
     async with database.write(business.id) as db:
-        token = await access.open_session(db, customer.id)
+        token = await access.open_session(db, await entered(db, customer.id))
     browser.cookies.set(cookie_name(business, SESSION), token)
 
 

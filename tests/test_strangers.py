@@ -80,6 +80,9 @@ PLAIN: dict[str, Any] = {
     "checked": "not a hash",
     "new_root": bytes(32),
     "but": b"",
+    "token": "of no link",
+    "told_id": UUID(int=1),
+    "bases": ["consent"],
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
 
@@ -134,6 +137,15 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     answer = """INSERT INTO crm.idempotency_key
         VALUES ($1, 'scope', 'key', 'f', 200, 'body', 'application/json', $2, $2)"""
     await conn.execute(answer, business_id, tomorrow)
+    shown = """INSERT INTO crm.form_shown
+        VALUES ($1, sha256(convert_to('form', 'UTF8')), 'en', 'form', $2)"""
+    await conn.execute(shown, business_id, NOW)
+    gone = """WITH stub AS (INSERT INTO crm.consent_event (business_id, event_id, commitment)
+                            VALUES ($1, $2, $3) RETURNING event_id)
+        INSERT INTO crm.consent_erased SELECT $1, event_id, $4 FROM stub"""
+    async with conn.transaction():
+        await conn.execute("SET CONSTRAINTS ALL DEFERRED")
+        await conn.execute(gone, business_id, uuid4(), bytes(32), NOW.date())
 
 
 async def _sealed(database: Database, conn: asyncpg.Connection, business_id: UUID) -> None:

@@ -23,6 +23,7 @@ from crm.access.leaving import leave, purpose_of, standings
 from crm.access.model import (
     Choice,
     Confirmed,
+    Entered,
     Export,
     Link,
     LinkOver,
@@ -38,7 +39,6 @@ from crm.access.model import (
 )
 from crm.access.sessions import (
     link,
-    make_link,
     of_browser,
     open_by_code,
     open_link,
@@ -50,6 +50,7 @@ __all__ = [
     "BadForm",
     "Choice",
     "Confirmed",
+    "Entered",
     "Export",
     "Link",
     "LinkOver",
@@ -70,7 +71,6 @@ __all__ = [
     "forget",
     "leave",
     "link",
-    "make_link",
     "of_browser",
     "offers",
     "open_by_code",

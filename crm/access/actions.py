@@ -6,6 +6,9 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+from msgspec import Struct
+
 from crm import businesses, consent, customers, mail, staff
 from crm.access import credentials, form, wording
 from crm.access.credentials import ConfirmLink
@@ -27,7 +30,9 @@ from crm.access.model import (
     WrongCode,
     wanted,
 )
-from crm.consent import ConsentEvent, Method
+from crm.businesses import Business
+from crm.consent import Circumstances, ConsentEvent, Method, Network, OptIn, Question
+from crm.consent import Form as ShownForm
 from crm.customers import Address, AddressTaken, Changes, Customer, NewCustomer, Source
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor
@@ -78,9 +83,10 @@ async def start(db: Db, new: NewSignup) -> None:
     link = ConfirmLink(db.business_id, opaque(), fingerprint)
     token, code = credentials.confirm_token(db.keys, link), credentials.new_code()
     asks = wanted(new.choices, standing)
-    letter = await _letter(db, new, standing, token=token if asks else "", code=code)
-    sent = await posted(db, letter, wait=wait)
-    if not (sent and asks):
+    business = await businesses.get(db)
+    letter = await _letter(db, business, new, standing, token=token if asks else "", code=code)
+    message_id = await posted(db, letter, wait=wait)
+    if not (message_id and asks):
         await db.run(sql.drop_expired_signup, folded=new.address.folded)
         return
     await db.run(
@@ -93,6 +99,11 @@ async def start(db: Db, new: NewSignup) -> None:
         locale=new.locale,
         choices=new.choices,
         page=new.page,
+        message_id=message_id,
+        form_sha256=new.form_sha256,
+        jurisdiction=new.jurisdiction,
+        of_age=new.of_age,
+        network=_kept_network(db, business, link.signup_id, new),
         token_hash=credentials.fingerprint(token),
         code_hash=credentials.code_hash(db.keys, db.business_id, fingerprint, code),
         expires_at=db.now + SIGNUP_LASTS,
@@ -105,34 +116,32 @@ async def waiting(db: ReadDb, token: str) -> Signup | None:
     return await db.maybe(sql.signup, Signup, token_hash=credentials.fingerprint(token))
 
 
-async def confirm(db: Db, token: str) -> Confirmed:
+async def confirm(db: Db, token: str, network: Network | None = None) -> Confirmed:
     """Make a sign-up's wish count, once: customer, request, yes, and the mailbox free for mail.
 
     A second press records nothing and tells what the first did; a link that is over is refused
     with LinkOver, one that is none with BadLink.
     """
     credentials.open_confirm(db.keys, db.business_id, token)
-    taken = await db.maybe(
-        sql.take_signup_by_link, Signup, token_hash=credentials.fingerprint(token)
-    )
-    return await _confirmed(db, taken, "link") if taken else await confirmed_before(db, token)
+    held = await db.maybe(sql.signup_held, Signup, token_hash=credentials.fingerprint(token))
+    if held is None:
+        return await confirmed_before(db, token)
+    return await _confirmed(db, held, _Secret(token=token), network)
 
 
-async def confirm_by_code(db: Db, address: Address, code: str) -> Confirmed:
+async def confirm_by_code(
+    db: Db, address: Address, code: str, network: Network | None = None
+) -> Confirmed:
     """Make a sign-up's wish count by the typed code, or refuse with WrongCode.
 
     The caller has counted this try and committed the count.
     """
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
-    taken = await db.maybe(
-        sql.take_signup_by_code,
-        Signup,
-        folded=address.folded,
-        code_hash=credentials.code_hash(db.keys, db.business_id, fingerprint, code),
-    )
-    if taken is None:
+    hashed = credentials.code_hash(db.keys, db.business_id, fingerprint, code)
+    held = await db.maybe(sql.signup_held_by_code, Signup, folded=address.folded, code_hash=hashed)
+    if held is None:
         raise WrongCode
-    return await _confirmed(db, taken, "code")
+    return await _confirmed(db, held, _Secret(code_hash=hashed), network)
 
 
 async def confirmed_before(db: ReadDb, token: str) -> Confirmed:
@@ -144,34 +153,39 @@ async def confirmed_before(db: ReadDb, token: str) -> Confirmed:
     events = [
         event
         for event in await consent.history(db, customer.id)
-        if event.method is Method.double_opt_in
-        and event.evidence.get("sign_up") == str(link.signup_id)
+        if event.method is Method.double_opt_in and event.request == str(link.signup_id)
     ]
     if not events:
         raise LinkOver
     return await _told(db, customer, events, before=True)
 
 
-async def posted(db: Db, letter: Letter | None, *, wait: int = 0) -> bool:
+async def posted(db: Db, letter: Letter | None, *, wait: int = 0) -> str:
     """Send a letter if there is one and nobody floods the address; else do as much work.
 
-    The answer to whoever asked is the same, and takes about the same time.
+    Returns its Message-ID, or nothing. The answer to whoever asked is the same, and takes about the
+    same time.
     """
     if letter is not None and not wait:
         try:
-            await mail.post_letter(db, letter)
+            return await mail.post_letter(db, letter)
         except TooManyLetters:
             await _busy(db, _LETTER - _REFUSED)
-            return False
-        return True
+            return ""
     await _busy(db, _LETTER)
-    return False
+    return ""
 
 
 async def export(db: ReadDb, customer_id: UUID) -> Export:
     """Return what is held of a customer here: sign-ups not confirmed, ways in, sessions."""
+    signups = await db.many(sql.signups_of_customer, Signup, customer_id=customer_id)
     return Export(
-        signups=await db.many(sql.signups_of_customer, Signup, customer_id=customer_id),
+        signups=[msgspec.structs.replace(each, network=None) for each in signups],
+        networks=[
+            consent.unsealed_network(db, each.id, each.network)
+            for each in signups
+            if each.network is not None
+        ],
         links=await db.many(sql.link_of_customer, OpenLink, customer_id=customer_id),
         sessions=await db.many(sql.sessions_of_customer, Session, customer_id=customer_id),
     )
@@ -197,10 +211,15 @@ async def tidy(db: Db) -> None:
 
 
 async def _letter(
-    db: Db, new: NewSignup, standing: Standing | None, *, token: str, code: str
+    db: Db,
+    business: Business,
+    new: NewSignup,
+    standing: Standing | None,
+    *,
+    token: str,
+    code: str,
 ) -> Letter:
     """Write the mail that asks for a confirmation, or, without token, says there is nothing to."""
-    business = await businesses.get(db)
     names = {each.id: each.name for each in await consent.purposes(db)}
     words = wording.words(
         "confirm" if token else "already",
@@ -224,30 +243,65 @@ async def _letter(
     )
 
 
-async def _confirmed(db: Db, signup: Signup, by: str) -> Confirmed:
+class _Secret(Struct, frozen=True):
+    """What came back from the mailbox: the token of the link, or the hash of the typed code."""
+
+    token: str | None = None
+    code_hash: bytes | None = None
+
+
+async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | None) -> Confirmed:
     customer = await _customer(db, signup)
+    proof_id = await db.one(
+        sql.prove_sign_up,
+        UUID,
+        proof_id=opaque(),
+        customer_id=customer.id,
+        signup_id=signup.id,
+        token=by.token,
+        code_hash=by.code_hash,
+    )
+    way = "confirm_link" if by.token else "confirm_code"
+    opt_in = OptIn(proof_id, way, signup.requested_at, db.now, signup.message_id)
+    asked, given = _steps(db, signup, opt_in, network)
     actor = Actor.customer(customer.id)
-    asked = {"sign_up": str(signup.id), "page": signup.page or "our own sign-up page"}
-    given = asked | {
-        "requested_at": signup.requested_at.isoformat(),
-        "confirmed_at": db.now.isoformat(),
-        "confirmed_by": by,
-    }
     events = []
-    # In one order for everybody, so that two at once wait and do not deadlock.
+    # In one order for everybody, so that two at once wait and do not deadlock. The text that was
+    # shown counts, whatever is published by now.
     for choice in sorted(signup.choices, key=lambda choice: choice.purpose_id):
-        # The text that was shown counts, whatever is published by now.
-        notice = await consent.notice(db, choice.notice_id)
-        await consent.request(
-            db, actor, customer.id, notice, at=signup.requested_at, evidence=dict(asked)
-        )
-        events.append(
-            await consent.give(
-                db, actor, customer.id, notice, method=Method.double_opt_in, evidence=dict(given)
-            )
-        )
+        question = Question(choice.purpose_id, choice.notice_id)
+        await consent.request(db, actor, customer.id, question, asked)
+        events.append(await consent.give(db, actor, customer.id, question, given))
     await staff.forgive_attempts(db, SIGN_UP_LETTERS, signup.address_hash)
     return await _told(db, customer, events, before=False)
+
+
+def _steps(
+    db: ReadDb, signup: Signup, opt_in: OptIn, network: Network | None
+) -> tuple[Circumstances, Circumstances]:
+    """Say how it was asked for, and how confirmed."""
+    before = consent.unsealed_network(db, signup.id, signup.network) if signup.network else None
+    evidence = {"of_age": signup.of_age} if signup.of_age else {}
+    form = ShownForm("sign_up", signup.page or "/sign-up", signup.form_sha256)
+    asked = Circumstances(
+        Method.web_form,
+        at=signup.requested_at,
+        evidence=evidence,
+        form=form,
+        jurisdiction=signup.jurisdiction,
+        request=str(signup.id),
+        network=before,
+    )
+    given = msgspec.structs.replace(
+        asked, method=Method.double_opt_in, at=db.now, opt_in=opt_in, network=network
+    )
+    return asked, given
+
+
+def _kept_network(db: Db, business: Business, signup_id: UUID, new: NewSignup) -> bytes | None:
+    if new.network is None or not business.keeps_network:
+        return None
+    return consent.sealed_network(db, signup_id, new.network)
 
 
 async def _customer(db: Db, signup: Signup) -> Customer:
@@ -283,10 +337,14 @@ async def _told(
     return Confirmed(
         address=customer.address,
         agreed=sorted(agreed, key=lambda each: each.purpose.code),
-        requested_at=datetime.fromisoformat(events[0].evidence["requested_at"]),
+        requested_at=_asked_at(events[0]),
         confirmed_at=events[0].at,
         before=before,
     )
+
+
+def _asked_at(event: ConsentEvent) -> datetime:
+    return event.opt_in.mailed_at if event.opt_in else event.at
 
 
 async def _busy(db: ReadDb, statements: int) -> None:

@@ -65,6 +65,8 @@ async def signed_in_customer(connection: Connection, _: BaseRouteHandler) -> Non
     state["me"] = me
     # How long ago she came from her mailbox: deleting everything asks for it.
     state["signed_in_at"] = found.created_at
+    # What a yes of hers rests on.
+    state["mailbox"] = found.mailbox
     state["session_token"] = token
     state["session_secret"] = credentials.session_secret(token)
 

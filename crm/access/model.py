@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm.consent import Notice, Purpose
+from crm.consent import Network, Notice, OptIn, Purpose
 from crm.customers import Address, Customer
 from crm.errors import Invalid, NotFound, Problem, TooMany, Unauthenticated
 
@@ -79,6 +79,12 @@ class NewSignup(Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     # Where the form stood, without query; empty for our own.
     page: str
+    # The form as it was shown, by its content.
+    form_sha256: bytes | None = None
+    # Where she says she lives, and the age she says she has reached, where the form asks.
+    jurisdiction: str = ""
+    of_age: int | None = None
+    network: Network | None = None
 
 
 class Signup(Struct, frozen=True, kw_only=True):
@@ -91,6 +97,12 @@ class Signup(Struct, frozen=True, kw_only=True):
     locale: str
     choices: list[Choice]
     page: str
+    message_id: str
+    form_sha256: bytes | None
+    jurisdiction: str
+    of_age: int | None
+    # Encrypted, where the business keeps it.
+    network: bytes | None
     requested_at: datetime
     expires_at: datetime
 
@@ -126,17 +138,32 @@ class Link(Struct, frozen=True, kw_only=True):
     address_hash: bytes
     token_hash: bytes
     code_hash: bytes
-    # Without it the way in is open to any browser; only an operator makes such a one.
-    browser_hash: bytes | None
+    browser_hash: bytes
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """A browser in which a customer is signed in."""
+    """A browser in which a customer is signed in, and by which proof of her mailbox."""
 
     customer_id: UUID
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
+    proof_id: UUID
+    way: str
+    mailed_at: datetime
+    proved_at: datetime
+
+    @property
+    def mailbox(self) -> OptIn:
+        """What a yes in the portal rests on."""
+        return OptIn(self.proof_id, self.way, self.mailed_at, self.proved_at)
+
+
+class Entered(Struct, frozen=True):
+    """Who used a way in, and the proof that came of it."""
+
+    customer_id: UUID
+    proof_id: UUID
 
 
 class OpenLink(Struct, frozen=True, kw_only=True):
@@ -150,6 +177,7 @@ class Export(Struct, frozen=True, kw_only=True):
     """Everything this domain holds of one customer (promise 9)."""
 
     signups: list[Signup]
+    networks: list[Network]
     links: list[OpenLink]
     sessions: list[Session]
 

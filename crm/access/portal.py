@@ -22,6 +22,7 @@ from crm.access.auth import (
 from crm.access.model import LinkOver, OtherBrowser, WrongCode
 from crm.access.signup_form import Asked, asked, offered
 from crm.businesses import Business
+from crm.consent.asking import network_of
 from crm.db import Db, ReadDb
 from crm.ids import secret
 from crm.web.csrf import same_site
@@ -68,7 +69,7 @@ async def post_sign_up(
         wish = await asked(db, form)
     except (access.BadForm, consent.UnknownNotice):
         return page("access/pages/foreign_form.html", status=422)
-    new = wish.from_page(_page_of(request, business))
+    new = wish.from_page(_page_of(request, business), network_of(request))
     if new is None:
         return offered(db, wish, status=422)
     if not wish.trapped:
@@ -95,7 +96,7 @@ async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db])
     code = form.text("code", max=40)
     if address is not None and code:
         try:
-            done = await access.confirm_by_code(db, address, code)
+            done = await access.confirm_by_code(db, address, code, network_of(request))
         except WrongCode as wrong:
             form.take(wrong)
         else:
@@ -117,10 +118,12 @@ async def get_confirmation(db: NamedDependency[ReadDb], token: FromPath[str]) ->
 
 
 @post("/confirm/{token:str}", status_code=200, request_max_body_size=_BODY)
-async def post_confirmation(db: NamedDependency[Db], token: FromPath[str]) -> Response[Any]:
+async def post_confirmation(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
+) -> Response[Any]:
     """Confirm by the link, once; a second press is told what the first did."""
     try:
-        done = await access.confirm(db, token)
+        done = await access.confirm(db, token, network_of(request))
     except LinkOver:
         return page("access/pages/confirm_over.html", status=404)
     return page("access/pages/confirmed.html", done=done)
@@ -178,12 +181,12 @@ async def post_sign_in_code(
     code = form.text("code", max=40)
     if address is not None and code:
         try:
-            customer_id = await access.open_by_code(db, address, code)
+            entered = await access.open_by_code(db, address, code)
         except (WrongCode, LinkOver):
             form.take(WrongCode())
         else:
             before = cookie_of(request, business, SESSION)
-            token = await access.open_session(db, customer_id, instead_of=before)
+            token = await access.open_session(db, entered, instead_of=before)
             return _entered(business, token)
     return page("access/pages/sign_in_code.html", status=422, form=form)
 
@@ -221,7 +224,7 @@ async def post_sign_in_link(
     browser = cookie_of(request, business, BROWSER)
     code = form.text("code", required=False, max=40)
     try:
-        customer_id = await access.open_link(db, token, browser, code)
+        entered = await access.open_link(db, token, browser, code)
     except LinkOver:
         return page("access/pages/sign_in_over.html", status=404)
     except (OtherBrowser, WrongCode) as wrong:
@@ -230,7 +233,7 @@ async def post_sign_in_link(
             "access/pages/sign_in_link.html", status=422, token=token, here=False, form=form
         )
     before = cookie_of(request, business, SESSION)
-    opened = await access.open_session(db, customer_id, instead_of=before)
+    opened = await access.open_session(db, entered, instead_of=before)
     return _entered(business, opened)
 
 

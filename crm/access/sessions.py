@@ -14,6 +14,7 @@ from crm.access.model import (
     IDLE,
     LINK_LASTS,
     MAILS_PER_ADDRESS,
+    Entered,
     Link,
     LinkOver,
     OtherBrowser,
@@ -23,7 +24,7 @@ from crm.access.model import (
 from crm.businesses import Business
 from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
-from crm.ids import secret
+from crm.ids import opaque, secret
 from crm.mail import Letter, LetterKind
 
 _LETTERS = "sign_in_letter"
@@ -55,14 +56,6 @@ async def send_link(db: Db, address: Address, browser: str) -> None:
     await _replace(db, customer.id, fingerprint, way, browser)
 
 
-async def make_link(db: Db, customer: Customer) -> str:
-    """Make a way in for any browser, for whoever runs the installation; returns its token."""
-    way = _new_way(db)
-    fingerprint = db.keys.address_hash(db.business_id, customers.fold(customer.address))
-    await _replace(db, customer.id, fingerprint, way, None)
-    return way.token
-
-
 async def link(db: ReadDb, token: str) -> Link:
     """Return the way in that a link names; LinkOver if it is over, BadLink if it is no link."""
     credentials.check_token(db.business_id, token)
@@ -74,13 +67,11 @@ async def link(db: ReadDb, token: str) -> Link:
 
 def of_browser(found: Link, browser: str) -> bool:
     """Say whether a way in may be opened in this browser without its code."""
-    if found.browser_hash is None:
-        return True
     return credentials.same(found.browser_hash, credentials.fingerprint(browser))
 
 
-async def open_link(db: Db, token: str, browser: str, code: str = "") -> UUID:
-    """Use up a way in and return whose it is.
+async def open_link(db: Db, token: str, browser: str, code: str = "") -> Entered:
+    """Use up a way in; say whose it is, and the proof of her mailbox that came of it.
 
     In another browser than the one that asked, the code is needed too: without it OtherBrowser,
     with a wrong one WrongCode. The caller has counted this try.
@@ -90,27 +81,28 @@ async def open_link(db: Db, token: str, browser: str, code: str = "") -> UUID:
         if not code:
             raise OtherBrowser
         _check_code(db, found, code)
-    return await _taken(db, found)
+    return await _entered(db, found, token=token)
 
 
-async def open_by_code(db: Db, address: Address, code: str) -> UUID:
+async def open_by_code(db: Db, address: Address, code: str) -> Entered:
     """Use up the way in of an address by its code, or refuse with WrongCode."""
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
     found = await db.maybe(sql.link_of_address, Link, address_hash=fingerprint)
     if found is None:
         raise WrongCode
     _check_code(db, found, code)
-    return await _taken(db, found)
+    return await _entered(db, found, code_hash=found.code_hash)
 
 
-async def open_session(db: Db, customer_id: UUID, *, instead_of: str = "") -> str:
+async def open_session(db: Db, entered: Entered, *, instead_of: str = "") -> str:
     """Open a session under a new token; the one that the browser had before ends."""
     await close(db, instead_of)
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
     await db.run(
         sql.open_session,
         token_hash=credentials.fingerprint(token),
-        customer_id=customer_id,
+        customer_id=entered.customer_id,
+        proof_id=entered.proof_id,
         expires_at=db.now + ABSOLUTE,
     )
     return token
@@ -166,15 +158,13 @@ def _letter(
     )
 
 
-async def _replace(
-    db: Db, customer_id: UUID, address_hash: bytes, way: _Way, browser: str | None
-) -> None:
+async def _replace(db: Db, customer_id: UUID, address_hash: bytes, way: _Way, browser: str) -> None:
     await db.run(
         sql.replace_link,
         customer_id=customer_id,
         token_hash=credentials.fingerprint(way.token),
         code_hash=credentials.code_hash(db.keys, db.business_id, address_hash, way.code),
-        browser_hash=None if browser is None else credentials.fingerprint(browser),
+        browser_hash=credentials.fingerprint(browser),
         expires_at=db.now + LINK_LASTS,
     )
 
@@ -185,8 +175,17 @@ def _check_code(db: ReadDb, found: Link, code: str) -> None:
         raise WrongCode
 
 
-async def _taken(db: Db, found: Link) -> UUID:
-    taken = await db.maybe(sql.take_link, UUID, token_hash=found.token_hash)
-    if taken is None:
+async def _entered(
+    db: Db, found: Link, *, token: str | None = None, code_hash: bytes | None = None
+) -> Entered:
+    proof_id = await db.maybe(
+        sql.prove_sign_in,
+        UUID,
+        proof_id=opaque(),
+        customer_id=found.customer_id,
+        token=token,
+        code_hash=code_hash,
+    )
+    if proof_id is None:
         raise LinkOver
-    return taken
+    return Entered(found.customer_id, proof_id)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from crm import access, consent, customers
 from crm.access.form import Shown
 from crm.access.model import Choice, NewSignup, Offer, too_fast
+from crm.consent import Network
 from crm.db import ReadDb
 from crm.web.forms import Form
 from crm.web.pages import page
@@ -33,9 +34,11 @@ class Asked(Struct, frozen=True):
     new: NewSignup | None = None
     trapped: bool = False
 
-    def from_page(self, where: str) -> NewSignup | None:
-        """The sign-up with the place its form stood at."""
-        return msgspec.structs.replace(self.new, page=where) if self.new else None
+    def from_page(self, where: str, network: Network) -> NewSignup | None:
+        """The sign-up with the place its form stood at, and from where it came."""
+        if self.new is None:
+            return None
+        return msgspec.structs.replace(self.new, page=where, network=network)
 
 
 def offered(

@@ -22,10 +22,12 @@ _TABLES = {
     "consent_record": "business_id, event_id",
     "consent": "business_id, customer_id, purpose_id",
     "suppression": "business_id, address_hash",
+    "ledger_unsealed": "business_id, entry_id",
 }
 _COLUMNS = """
 SELECT quote_ident(attname) AS name FROM pg_attribute
- WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+ WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+ ORDER BY attnum
 """
 
 
@@ -108,6 +110,10 @@ async def _statement(conn: asyncpg.Connection, table: str, source: Cast, target:
         "purpose_id": f"'{target.purpose.id}'::uuid",
         "notice_id": (
             f"CASE WHEN notice_id = '{source.notice.id}' THEN '{target.notice.id}'::uuid END"
+        ),
+        "warrants": (
+            f"CASE WHEN warrants = '{source.notice.id}' THEN '{target.notice.id}'::uuid"
+            " ELSE warrants END"
         ),
         "import_id": "NULL",
     }

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from crm import businesses, consent, customers
 from crm.businesses import Business, NewBusiness
-from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose
+from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose, Version
 from crm.db import Database, open_database
 from crm.embedded import clear, default_directory
 from crm.events import Actor
@@ -40,6 +40,7 @@ class Cast(Struct, frozen=True):
 
     business: Business
     purpose: Purpose
+    version: Version
     notice: Notice
 
 
@@ -113,7 +114,8 @@ async def found(database: Database) -> Cast:
                 accepts=[EvidenceKind.former_double_opt_in],
             ),
         )
-    return Cast(business, purpose, notice)
+        version = await consent.version(db, purpose.id, purpose.version)
+    return Cast(business, purpose, version, notice)
 
 
 def _business() -> NewBusiness:
@@ -143,7 +145,7 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
             added = await customers.add_many(db, arrivals, source=customers.Source.imported)
             new = [known.id for known in added.values()]
             await consent.append_many(
-                db, SYSTEM, [_given(cast, customer_id, db.now) for customer_id in new]
+                db, SYSTEM, [(_given(cast, customer_id, db.now), None) for customer_id in new]
             )
             ids += new
     return ids
@@ -152,8 +154,8 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
 def _given(cast: Cast, customer_id: UUID, now: datetime) -> NewEvent:
     return NewEvent(
         customer_id=customer_id,
-        purpose_id=cast.purpose.id,
-        notice_id=cast.notice.id,
+        purpose=cast.version.cited,
+        notice=cast.notice.cited,
         status=consent.Status.given,
         method=consent.Method.imported,
         at=now,

@@ -18,6 +18,13 @@ from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
 _PATH = "/staff/settings"
+_PATTERNS = {
+    "locale": "A language looks like en, de or pt-BR.",
+    "country": "A country is two letters, such as DE or GB.",
+    "authority_url": "The address of a page begins with https://.",
+    "privacy_url": "The address of a page begins with https://.",
+}
+_SWITCHES = ("soft_opt_in", "keeps_network")
 _FIELDS = NewBusiness.__struct_fields__
 
 
@@ -26,6 +33,8 @@ _FIELDS = NewBusiness.__struct_fields__
 def get_settings(business: NamedDependency[Business]) -> Response[Any]:
     """Show what is known of the business."""
     known = {name: getattr(business, name) for name in _FIELDS}
+    known |= {name: "on" if known[name] else "" for name in _SWITCHES}
+    known["network_days"] = str(business.network_days)
     return page("businesses/pages/settings.html", form=Form.of(**known))
 
 
@@ -60,6 +69,15 @@ def _read(form: Form) -> NewBusiness | None:
         "locale": form.text("locale"),
         "time_zone": form.text("time_zone"),
         "origin": form.text("origin"),
+        "country": form.text("country", required=False, max=2).upper(),
+        "officer": form.text("officer", required=False, max=300),
+        "representative": form.text("representative", required=False, max=500, lines=True),
+        "authority": form.text("authority", required=False, max=300),
+        "authority_url": form.text("authority_url", required=False, max=500),
+        "privacy_url": form.text("privacy_url", required=False, max=500),
+        "soft_opt_in": form.boolean("soft_opt_in"),
+        "keeps_network": form.boolean("keeps_network"),
+        "network_days": form.integer("network_days", min=1, max=1095),
     }
     if given["time_zone"] and given["time_zone"] not in available_timezones():
         form.wrong("time_zone", "There is no such time zone. One looks like Europe/Lisbon.")
@@ -67,9 +85,10 @@ def _read(form: Form) -> NewBusiness | None:
         return None
     try:
         return msgspec.convert(given, NewBusiness)
-    except msgspec.ValidationError:
-        # The one pattern that the form does not know by itself.
-        form.wrong("locale", "A language looks like en, de or pt-BR.")
+    except msgspec.ValidationError as wrong:
+        # The patterns that the form does not know by itself.
+        field = str(wrong).rpartition("$.")[2].rstrip("`")
+        form.wrong(field, _PATTERNS[field])
         return None
 
 

@@ -18,6 +18,11 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 LegalName = Annotated[str, Meta(min_length=1, max_length=300)]
 PostalAddress = Annotated[str, Meta(max_length=500)]
 MailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
+Country = Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")]
+Contact = Annotated[str, Meta(max_length=300)]
+PageAddress = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
+# Evidence has no use for a network address once every claim about it is out of time.
+Days = Annotated[int, Meta(ge=1, le=1095)]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
@@ -42,6 +47,15 @@ class Business(Struct, frozen=True, kw_only=True):
     locale: str
     time_zone: str
     origin: str
+    country: str
+    officer: str
+    representative: str
+    authority: str
+    authority_url: str
+    privacy_url: str
+    soft_opt_in: bool
+    keeps_network: bool
+    network_days: int
     created_at: datetime
 
     @property
@@ -67,6 +81,19 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     locale: Locale = "en"
     time_zone: str = "UTC"
     origin: str
+    # Where it is established, by ISO 3166; the law that its notices name.
+    country: Country = ""
+    # Whom a customer can turn to besides itself (Art. 13(1) GDPR).
+    officer: Contact = ""
+    representative: PostalAddress = ""
+    authority: Contact = ""
+    authority_url: PageAddress = ""
+    privacy_url: PageAddress = ""
+    # May it rely on Art. 13(2) ePrivacy for customers who bought something?
+    soft_opt_in: bool = False
+    # Are network address and browser kept with a decision, encrypted, and for how many days?
+    keeps_network: bool = False
+    network_days: Days = 30
 
 
 def checked(new: NewBusiness) -> NewBusiness:
@@ -77,8 +104,9 @@ def checked(new: NewBusiness) -> NewBusiness:
         where = str(wrong).rpartition("$.")[2].rstrip("`")
         raise _unusable(where) from None
     for field, value in msgspec.structs.asdict(new).items():
-        allowed = "\r\n" if field == "postal_address" else ""
-        if any(category(char) == "Cc" and char not in allowed for char in value):
+        allowed = "\r\n" if field in {"postal_address", "representative"} else ""
+        text = value if isinstance(value, str) else ""
+        if any(category(char) == "Cc" and char not in allowed for char in text):
             raise _unusable(field)
     if new.time_zone not in available_timezones():
         sentence = "There is no such time zone. One looks like Europe/Lisbon."

@@ -9,121 +9,94 @@ from uuid import UUID
 
 import msgspec
 
-from crm import events
+from crm.consent import evidence, network
+from crm.consent.deciding import Circumstances, Wish, append, decide, held
+from crm.consent.evidence import HeldFile
+from crm.consent.grounds import SALE
 from crm.consent.model import (
-    AUTHORISES,
-    OPTED_OUT,
-    OWN_WORD,
     Check,
     Consent,
     ConsentEvent,
-    ConsentExport,
-    Method,
+    ConsentTold,
+    MailboxProof,
     NewEvent,
-    Notice,
-    OptOutStands,
-    Status,
+    Question,
+    UnknownEvent,
     UnknownPurpose,
-    announced,
-    check_foreign_evidence,
-    check_own_word,
-    check_transition,
-    moves,
 )
-from crm.consent.purposes import current_notices, notices_shown_to, purpose, purposes
-from crm.consent.record import canonical, commitment
+from crm.consent.network import KeptNetwork
+from crm.consent.purposes import current_notices, notices_shown_to, purposes
+from crm.consent.record import Place, canonical, commitment, read
 from crm.consent.standing import Standing, arranged
+from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor, Kind
-from crm.ids import secret, time_ordered
+from crm.events import Actor
+from crm.ids import opaque, secret, time_ordered
 
 sql = Statements("consent")
 
-_EVENT_OF = {
-    Status.requested: Kind.consent_requested,
-    Status.given: Kind.consent_given,
-    Status.renewed: Kind.consent_given,
-    Status.refused: Kind.consent_refused,
-    Status.withdrawn: Kind.consent_withdrawn,
-}
+
+class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is held about one customer's consent, for herself."""
+
+    told: ConsentTold
+    networks: list[KeptNetwork]
+    files: list[HeldFile]
+    proofs: list[MailboxProof]
+
+
+_NOTHING = UUID(int=0)
 
 
 async def request(
-    db: Db,
-    by: Actor,
-    customer_id: UUID,
-    notice: Notice,
-    *,
-    method: Method = Method.web_form,
-    at: datetime | None = None,
-    evidence: dict[str, Any] | None = None,
+    db: Db, by: Actor, customer_id: UUID, asked: Question, circumstances: Circumstances
 ) -> ConsentEvent:
     """Record that a customer asked for something and has not confirmed it; authorises nothing."""
-    event = NewEvent(
-        customer_id=customer_id,
-        purpose_id=notice.purpose_id,
-        notice_id=notice.id,
-        status=Status.requested,
-        method=method,
-        at=at or db.now,
-        evidence=evidence or {},
-    )
-    return await _decide(db, by, event)
+    wish = Wish(customer_id, asked.purpose_id, Status.requested, asked.notice_id)
+    return await decide(db, by, wish, circumstances)
 
 
 async def give(
-    db: Db,
-    by: Actor,
-    customer_id: UUID,
-    notice: Notice,
-    *,
-    method: Method,
-    at: datetime | None = None,
-    evidence: dict[str, Any] | None = None,
+    db: Db, by: Actor, customer_id: UUID, asked: Question, circumstances: Circumstances
 ) -> ConsentEvent:
     """Record a yes to exactly this text.
 
-    By the customer's own word it lifts an earlier no. By staff, key or import it needs evidence of
-    a kind that the notice accepts (EvidenceNotAccepted) and never lifts one (OptOutStands).
+    By the customer's own word, with the proof of her mailbox, it lifts an earlier no. By staff, key
+    or import it needs evidence of a kind that the notice accepts (EvidenceNotAccepted), and lifts
+    neither a no (OptOutStands) nor a suppression (Silenced).
     """
-    evidence = evidence or {}
-    if method in OWN_WORD:
-        check_own_word(by)
-    else:
-        check_foreign_evidence(notice, evidence)
-    event = NewEvent(
-        customer_id=customer_id,
-        purpose_id=notice.purpose_id,
-        notice_id=notice.id,
-        status=Status.given,
-        method=method,
-        at=at or db.now,
-        evidence=evidence,
-    )
-    return await _decide(db, by, event)
+    wish = Wish(customer_id, asked.purpose_id, Status.given, asked.notice_id)
+    return await decide(db, by, wish, circumstances)
 
 
 async def refuse(
-    db: Db,
-    by: Actor,
-    customer_id: UUID,
-    notice: Notice,
-    *,
-    method: Method,
-    at: datetime | None = None,
-    evidence: dict[str, Any] | None = None,
+    db: Db, by: Actor, customer_id: UUID, asked: Question, circumstances: Circumstances
 ) -> ConsentEvent:
     """Record a no to a question; a standing yes is not refused but withdrawn."""
-    event = NewEvent(
-        customer_id=customer_id,
-        purpose_id=notice.purpose_id,
-        notice_id=notice.id,
-        status=Status.refused,
-        method=method,
-        at=at or db.now,
-        evidence=evidence or {},
-    )
-    return await _decide(db, by, event)
+    wish = Wish(customer_id, asked.purpose_id, Status.refused, asked.notice_id)
+    return await decide(db, by, wish, circumstances)
+
+
+async def defer(
+    db: Db, by: Actor, customer_id: UUID, asked: Question, circumstances: Circumstances
+) -> ConsentEvent:
+    """Record that a question was put off: neither a yes nor a no, so it allows nothing."""
+    wish = Wish(customer_id, asked.purpose_id, Status.deferred, asked.notice_id)
+    return await decide(db, by, wish, circumstances)
+
+
+async def tell_at_sale(
+    db: Db, by: Actor, customer_id: UUID, asked: Question, circumstances: Circumstances
+) -> ConsentEvent:
+    """Record a soft opt-in: told at a sale, with a free way out, and not objected to.
+
+    Only for a purpose on that basis (NotSoftOptIn) of a business that switched it on
+    (SoftOptInOff). It is no consent, and lifts no earlier no.
+    """
+    evidence = {**circumstances.evidence, "kind": SALE}
+    wish = Wish(customer_id, asked.purpose_id, Status.unobjected, asked.notice_id)
+    told = msgspec.structs.replace(circumstances, evidence=evidence)
+    return await decide(db, by, wish, told)
 
 
 async def withdraw(
@@ -134,28 +107,17 @@ async def withdraw(
     *,
     method: Method,
     at: datetime | None = None,
-    evidence: dict[str, Any] | None = None,
+    said: dict[str, Any] | None = None,
 ) -> ConsentEvent:
     """Take back consent for one purpose. Always accepted, and at once; again changes nothing.
 
     Waiting deliveries of the purpose are taken out in this transaction (promise 2).
     """
-    current = await db.maybe(
-        sql.current_consent_locked, Consent, customer_id=customer_id, purpose_id=purpose_id
-    )
-    if current is not None and current.status is Status.withdrawn:
-        return await db.one(sql.consent_event, ConsentEvent, event_id=current.event_id)
-    if current is None:
-        await purpose(db, purpose_id)
-    event = NewEvent(
-        customer_id=customer_id,
-        purpose_id=purpose_id,
-        status=Status.withdrawn,
-        method=method,
-        at=at or db.now,
-        evidence=evidence or {},
-    )
-    return await _append(db, by, event, current)
+    asked = await held(db, customer_id, purpose_id, None)
+    if asked.status is Status.withdrawn and asked.event_id is not None:
+        return await event(db, asked.event_id)
+    wish = Wish(customer_id, purpose_id, Status.withdrawn, None)
+    return await append(db, by, wish, Circumstances(method, at=at, evidence=said or {}), asked)
 
 
 async def withdraw_all(db: Db, by: Actor, customer_id: UUID, *, method: Method) -> list[UUID]:
@@ -168,40 +130,59 @@ async def withdraw_all(db: Db, by: Actor, customer_id: UUID, *, method: Method) 
     return ended
 
 
-async def append_many(db: Db, by: Actor, new: Sequence[NewEvent]) -> int:
-    """Append decisions already judged by rule, in one statement; for imports.
+async def invalidate(
+    db: Db, by: Actor, customer_id: UUID, purpose_id: UUID, *, why: str
+) -> ConsentEvent:
+    """End a consent that was found not to hold; at once, and only she can give another."""
+    wish = Wish(customer_id, purpose_id, Status.invalidated, None)
+    return await decide(db, by, wish, Circumstances(Method.staff, evidence={"reason": why}))
+
+
+async def append_many(
+    db: Db,
+    by: Actor,
+    new: Sequence[tuple[NewEvent, Consent | None]],
+    *,
+    network_days: int = 0,
+) -> int:
+    """Append decisions already judged by rule, each with the state it follows; in one statement.
 
     The statement repeats the one rule that matters: an opt-out that is there when it looks stands.
-    Returns how many states moved.
+    From where they came is kept for `network_days`. Returns how many states moved.
     """
-    ids = [time_ordered() for _ in new]
+    places = [_place(state) for _, state in new]
     salts = [secret() for _ in new]
     records = [
-        canonical(db.business_id, event_id, event, by, db.now)
-        for event_id, event in zip(ids, new, strict=True)
+        canonical(db.business_id, place, event, by, db.now)
+        for place, (event, _) in zip(places, new, strict=True)
     ]
-    return await db.run(
+    events = [event for event, _ in new]
+    moved = await db.one(
         sql.append_events,
-        event_ids=ids,
+        int,
+        **_columns(events),
+        event_ids=[place.event_id for place in places],
+        record_ids=[place.record_id for place in places],
         commitments=[commitment(*pair) for pair in zip(salts, records, strict=True)],
-        customer_ids=[event.customer_id for event in new],
-        purpose_ids=[event.purpose_id for event in new],
-        notice_ids=[event.notice_id for event in new],
-        statuses=[event.status.value for event in new],
-        methods=[event.method.value for event in new],
-        ats=[event.at for event in new],
-        evidences=[msgspec.json.encode(event.evidence).decode() for event in new],
         salts=salts,
         canonicals=records,
         actor_kind=by.kind,
         actor_id=by.id,
     )
+    if network_days:
+        kept = [
+            (place.event_id, event.customer_id, event.network)
+            for place, event in zip(places, events, strict=True)
+            if event.network is not None
+        ]
+        await network.keep(db, kept, days=network_days)
+    return moved
 
 
 async def state(db: ReadDb, customer_id: UUID, purpose_id: UUID) -> Consent | None:
     """Return the current state, or None where the customer was never asked."""
     return await db.maybe(
-        sql.current_consent, Consent, customer_id=customer_id, purpose_id=purpose_id
+        sql.consent_state, Consent, customer_id=customer_id, purpose_id=purpose_id
     )
 
 
@@ -231,13 +212,22 @@ async def states_for(
     return {each.customer_id: each for each in found}
 
 
+async def event(db: ReadDb, event_id: UUID) -> ConsentEvent:
+    """Return one decision as it was sealed, or refuse with UnknownEvent."""
+    found = await db.maybe(sql.record, bytes, event_id=event_id)
+    if found is None:
+        raise UnknownEvent
+    return read(found)
+
+
 async def history(db: ReadDb, customer_id: UUID) -> list[ConsentEvent]:
-    """Return every decision of a customer, newest first."""
-    return await db.many(sql.events_of_customer, ConsentEvent, customer_id=customer_id)
+    """Return every decision of a customer, newest first, as it was sealed."""
+    found = await db.many(sql.records_of_customer, bytes, customer_id=customer_id)
+    return [read(each) for each in found]
 
 
 async def check(db: ReadDb, customer_id: UUID | None, purpose_id: UUID) -> Check:
-    """Say whether a customer's consent authorises now, in one statement; this is not a look.
+    """Say whether a customer may be contacted now, in one statement; this is not a look.
 
     Whoever is not known has allowed nothing; an unknown purpose is refused (UnknownPurpose).
     """
@@ -262,17 +252,27 @@ async def standings(db: ReadDb, customer_id: UUID, locale: str) -> list[Standing
 
     `locale` is that of the text she would be asked with now.
     """
-    held = await export(db, customer_id)
-    return arranged(held, await current_notices(db, locale), db.now)
+    said = await told(db, customer_id)
+    return arranged(said, await current_notices(db, locale), db.now)
 
 
-async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
-    """Return everything held about a customer's consent: states, decisions, and the exact texts."""
-    return ConsentExport(
+async def told(db: ReadDb, customer_id: UUID) -> ConsentTold:
+    """Return what a customer decided: states, decisions, and the exact texts."""
+    return ConsentTold(
         purposes=await purposes(db),
         consents=await states(db, customer_id),
         events=await history(db, customer_id),
         notices=await notices_shown_to(db, customer_id),
+    )
+
+
+async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
+    """Return everything held about a customer's consent, evidence and networks decrypted."""
+    return ConsentExport(
+        told=await told(db, customer_id),
+        networks=await network.networks(db, customer_id),
+        files=await evidence.held_files(db, customer_id),
+        proofs=await db.many(sql.proofs_of_customer, MailboxProof, customer_id=customer_id),
     )
 
 
@@ -281,57 +281,28 @@ async def forget(db: Db, customer_id: UUID) -> int:
     return await db.one(sql.erase_consent, int, customer_id=customer_id)
 
 
-async def _decide(db: Db, by: Actor, event: NewEvent) -> ConsentEvent:
-    current = await db.maybe(
-        sql.current_consent_locked,
-        Consent,
-        customer_id=event.customer_id,
-        purpose_id=event.purpose_id,
-    )
-    event = msgspec.structs.replace(event, status=announced(current, event.status))
-    check_transition(current, event.status, event.method)
-    return await _append(db, by, event, current)
+def _place(state: Consent | None) -> Place:
+    if state is None:
+        return Place(time_ordered(), opaque(), None)
+    return Place(time_ordered(), state.record_id, state.event_id)
 
 
-async def _append(db: Db, by: Actor, event: NewEvent, current: Consent | None) -> ConsentEvent:
-    event_id, salt = time_ordered(), secret()
-    record = canonical(db.business_id, event_id, event, by, db.now)
-    appended = await db.one(
-        sql.append_event,
-        ConsentEvent,
-        event_id=event_id,
-        commitment=commitment(salt, record),
-        customer_id=event.customer_id,
-        purpose_id=event.purpose_id,
-        notice_id=event.notice_id,
-        status=event.status,
-        method=event.method,
-        at=event.at,
-        evidence=event.evidence,
-        salt=salt,
-        canonical=record,
-        actor_kind=by.kind,
-        actor_id=by.id,
-    )
-    if moves(current, event.status, event.method):
-        await _set(db, event, event_id)
-    await events.record(
-        db, by, _EVENT_OF[event.status], customer_id=event.customer_id, ref=event.purpose_id
-    )
-    return appended
+def _columns(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
+    """What the rows say besides their canonical bytes, column by column."""
+    return {
+        "customer_ids": [event.customer_id for event in events],
+        "purpose_ids": [event.purpose.purpose_id for event in events],
+        "purpose_versions": [event.purpose.version for event in events],
+        "bases": [event.purpose.basis.value for event in events],
+        "notice_ids": [event.notice.id if event.notice else None for event in events],
+        "statuses": [event.status.value for event in events],
+        "methods": [event.method.value for event in events],
+        "ats": [event.at for event in events],
+        "valid_untils": [event.valid_until for event in events],
+        "evidence_kinds": [event.evidence.get("kind") for event in events],
+        "warrants": [_warrants(event) for event in events],
+    }
 
 
-async def _set(db: Db, event: NewEvent, event_id: UUID) -> None:
-    moved = await db.run(
-        sql.set_consent,
-        customer_id=event.customer_id,
-        purpose_id=event.purpose_id,
-        status=event.status,
-        method=event.method,
-        event_id=event_id,
-        notice_id=event.notice_id,
-        at=event.at,
-    )
-    if not moved and event.status in AUTHORISES:
-        # Somebody opted out between our look and this statement; nothing of this is kept.
-        raise OptOutStands
+def _warrants(event: NewEvent) -> UUID:
+    return event.notice.id if event.notice and event.status in AUTHORISES else _NOTHING

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct, field
 from crm import consent, customers
 from crm.consent import (
     Check,
+    Circumstances,
     Consent,
     ConsentEvent,
     EvidenceKind,
@@ -26,7 +27,9 @@ from crm.consent import (
     NewPurpose,
     Notice,
     Purpose,
+    Question,
 )
+from crm.consent.terms import Country
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.events import Actor
@@ -47,13 +50,15 @@ _KEYED = "With an Idempotency-Key a repeated request does nothing twice."
 
 
 class PublishedNotice(Struct, frozen=True, kw_only=True):
-    """One version of a text; `sha256` is over the text, a line feed and the control's words."""
+    """One version of a text; `sha256` is over all of it, as docs/verify.md says."""
 
     id: UUID
     purpose_id: UUID
+    purpose_version: int
     version: int
     locale: str
     text: str
+    particulars: str
     control_label: str
     sha256: str
     accepts: list[EvidenceKind]
@@ -64,16 +69,20 @@ class NewConsentEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     """A decision of a customer, as the caller can prove it."""
 
     purpose: UUID
-    status: Literal["given", "refused", "withdrawn"]
-    # The version she was shown: for `given` and `refused`; a withdrawal needs none.
+    status: Literal["given", "refused", "deferred", "unobjected", "withdrawn"]
+    # The version she was shown; only a withdrawal needs none.
     notice: UUID | None = None
     # For `given` with the `kind` that the notice accepts; names are plain, texts short.
     evidence: dict[str, str | int | bool] = field(default_factory=dict)
     # When she decided, with a zone; absent means now.
     at: Annotated[datetime, Meta(tz=True)] | None = None
+    # Where she lives, if she said so; absent means where the business is.
+    jurisdiction: Country | None = None
+    # A withdrawal because she reported a mail as unwanted.
+    complaint: bool = False
 
 
-class Question(Struct, kw_only=True, forbid_unknown_fields=True):
+class Asked(Struct, kw_only=True, forbid_unknown_fields=True):
     """Whom to check: up to 1,000 customers by id, or one address."""
 
     purpose: UUID
@@ -177,9 +186,11 @@ async def post_notice(
     summary="Record a decision of a customer",
     description="`given` needs the notice shown and evidence of a `kind` that it accepts (409 "
     "`evidence_not_accepted`), and lifts no earlier no: that takes the customer's own word, by "
-    "sign-up or in her portal (409 `opt_out_stands`). `refused` needs the notice asked. "
-    "`withdrawn` needs neither, is always accepted, at once, and again changes nothing. `at` has "
-    f"a zone and lies between 1990 and now. {_KEYED}",
+    "sign-up or in her portal (409 `opt_out_stands`), nor a suppression (409 `silenced`). "
+    "`refused` and `deferred` need the notice asked. `unobjected` tells of a sale, for a purpose "
+    "on the basis of soft opt-in only, and is no consent. `withdrawn` needs none of it, is always "
+    "accepted, at once, and again changes nothing. `at` has a zone and lies between 1990 and now. "
+    f"{_KEYED}",
     responses={201: ResponseSpec(ConsentEvent, generate_examples=False, description="Recorded")},
 )
 async def post_consent_event(
@@ -192,7 +203,6 @@ async def post_consent_event(
     """Record a decision of a customer."""
 
     async def act() -> ConsentEvent:
-        await customers.get(db, id)
         return await _decided(db, caller.actor, id, data)
 
     return await once(request, db, str(caller.id), act, status=201)
@@ -254,7 +264,7 @@ async def get_check(
     description="By up to 1,000 ids, or by one address, which no URL and no log should hold. "
     "An answer for each, in the order asked. Bare checks: no looks.",
 )
-async def post_checks(db: NamedDependency[Db], data: JSONBody[Question]) -> Checks:
+async def post_checks(db: NamedDependency[Db], data: JSONBody[Asked]) -> Checks:
     """Check many customers by id, or one by address."""
     if (data.customers is None) == (data.address is None):
         sentence = "Give either customers or an address."
@@ -269,24 +279,36 @@ async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) 
     at = consent.check_instant(data.at, db.now) if data.at else None
     evidence = consent.checked_evidence(data.evidence)
     if data.status == "withdrawn":
+        await customers.get(db, customer_id)
+        method = Method.complaint if data.complaint else Method.api
         return await consent.withdraw(
-            db, by, customer_id, data.purpose, method=Method.api, at=at, evidence=evidence
+            db, by, customer_id, data.purpose, method=method, at=at, said=evidence
         )
     if data.notice is None:
         sentence = "Name the notice that was shown."
         raise Invalid(sentence, [Problem("notice", sentence)])
-    notice = consent.belongs(await consent.notice(db, data.notice), data.purpose)
-    decide = consent.give if data.status == "given" else consent.refuse
-    return await decide(db, by, customer_id, notice, method=Method.api, at=at, evidence=evidence)
+    how = Circumstances(Method.api, at=at, evidence=evidence, jurisdiction=data.jurisdiction or "")
+    asked = Question(data.purpose, data.notice)
+    return await _DECISIONS[data.status](db, by, customer_id, asked, how)
+
+
+_DECISIONS = {
+    "given": consent.give,
+    "refused": consent.refuse,
+    "deferred": consent.defer,
+    "unobjected": consent.tell_at_sale,
+}
 
 
 def _published(notice: Notice) -> PublishedNotice:
     return PublishedNotice(
         id=notice.id,
         purpose_id=notice.purpose_id,
+        purpose_version=notice.purpose_version,
         version=notice.version,
         locale=notice.locale,
         text=notice.text,
+        particulars=notice.particulars,
         control_label=notice.control_label,
         sha256=notice.sha256.hex(),
         accepts=sorted(notice.accepts),

@@ -14,7 +14,7 @@ from litestar.params import FromPath
 
 from crm import consent, customers
 from crm.businesses import Business
-from crm.consent import EvidenceKind, Method, NewNotice, NewPurpose, Notice
+from crm.consent import Circumstances, EvidenceKind, Method, NewNotice, NewPurpose, Notice
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Refused
 from crm.staff import Member, ReasonMissing, Right
@@ -178,7 +178,8 @@ async def post_signed_form(
         "signed_on": day.isoformat(),
         "kept_at": kept_at,
     }
-    await consent.give(db, who.actor, id, notice, method=Method.staff, at=at, evidence=evidence)
+    how = Circumstances(Method.staff, at=at, evidence=evidence)
+    await consent.give(db, who.actor, id, notice.question, how)
     return redirect(_tab(id), say="The signed form is recorded.")
 
 

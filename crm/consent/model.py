@@ -1,113 +1,26 @@
-"""Purposes, notices and consent events; which states there are and what moves them.
-
-State names follow W3C DPV 2.3 (`dpv:ConsentGiven`); only `given` and `renewed` authorise.
-"""
+"""Purposes, notices, consent events and the state that follows from them."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from crm.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from crm.consent.grounds import EvidenceKind
+from crm.consent.states import AUTHORISES, Basis, Method, NotHerWord, Status
+from crm.consent.terms import ONE_LINE, Locale, Terms
+from crm.consent.terms import read as read_terms
+from crm.errors import Conflict, Invalid, NotFound, Problem
 from crm.events import Actor, ActorKind
 
-# Evidence is kept for ever in one record; a photograph of a form is kept elsewhere and named here.
-_MOST_EVIDENCE = 30
-_LONGEST_EVIDENCE = 1000
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# Whole numbers that every reader of JSON reads alike (RFC 8785 §3.2.2.3).
-_EXACT = 2**53
 # Before mail was sold to everybody there was no such consent; a year like 0001 is a bad export.
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 # Two honest clocks differ by so much.
 _SKEW = timedelta(seconds=5)
-
-
-class Status(StrEnum):
-    """What a customer has decided for one purpose."""
-
-    unknown = "unknown"
-    requested = "requested"
-    given = "given"
-    refused = "refused"
-    withdrawn = "withdrawn"
-    expired = "expired"
-    invalidated = "invalidated"
-    renewed = "renewed"
-
-
-class Method(StrEnum):
-    """By which way a decision came in."""
-
-    web_form = "web_form"
-    double_opt_in = "double_opt_in"
-    portal = "portal"
-    one_click = "one_click"
-    stop_page = "stop_page"
-    staff = "staff"
-    imported = "import"
-    api = "api"
-    complaint = "complaint"
-    expiry = "expiry"
-    erasure = "erasure"
-
-
-class EvidenceKind(StrEnum):
-    """Evidence collected elsewhere; a notice version says which of it it accepts (promise 7)."""
-
-    former_double_opt_in = "former_double_opt_in"
-    former_single_opt_in = "former_single_opt_in"
-    signed_form = "signed_form"
-
-
-AUTHORISES = frozenset({Status.given, Status.renewed})
-OPTED_OUT = frozenset({Status.withdrawn, Status.refused, Status.expired, Status.invalidated})
-
-# Only through these does a customer speak for herself; nothing else lifts an opt-out.
-OWN_WORD = frozenset({Method.double_opt_in, Method.portal})
-
-# From the state of today (None: never asked) to the states an event may announce.
-TRANSITIONS: dict[Status | None, frozenset[Status]] = {
-    None: frozenset(
-        {Status.unknown, Status.requested, Status.given, Status.refused, Status.withdrawn}
-    ),
-    Status.unknown: frozenset({Status.requested, Status.given, Status.refused, Status.withdrawn}),
-    Status.requested: frozenset(
-        {Status.requested, Status.given, Status.refused, Status.withdrawn, Status.expired}
-    ),
-    Status.given: frozenset(
-        {Status.requested, Status.renewed, Status.withdrawn, Status.expired, Status.invalidated}
-    ),
-    Status.renewed: frozenset(
-        {Status.requested, Status.renewed, Status.withdrawn, Status.expired, Status.invalidated}
-    ),
-    Status.refused: frozenset({Status.requested, Status.given, Status.withdrawn}),
-    Status.withdrawn: frozenset({Status.requested, Status.given}),
-    Status.expired: frozenset({Status.requested, Status.given, Status.withdrawn}),
-    Status.invalidated: frozenset({Status.requested, Status.given, Status.withdrawn}),
-}
-
-
-class ImpossibleTransition(Conflict):
-    """Consent cannot go from its present state to that one."""
-
-
-class OptOutStands(Conflict):
-    """The customer has opted out; only she can consent again, by sign-up or in the portal."""
-
-
-class NotHerWord(Forbidden):
-    """Only the customer herself can do this, by sign-up or in the portal."""
-
-
-class EvidenceNotAccepted(Conflict):
-    """The notice does not accept this evidence, so it gives no consent."""
+_WORDS = r"\S"
 
 
 class NoticeMismatch(Invalid):
@@ -130,27 +43,32 @@ class UnknownNotice(NotFound):
     """There is no such notice here."""
 
 
-class BadEvidence(Invalid):
-    """Evidence is a few short texts, whole numbers and yes-or-no values with plain names."""
+class UnknownEvent(NotFound):
+    """There is no such decision here."""
 
 
-# `$` alone would let a line feed pass at the end, which PostgreSQL's own check refuses.
-_END = r"(?!\n)$"
-_ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*" + _END
-_WORDS = r"\S"
-
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*" + _END, max_length=63)]
-Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
+class PurposeRetired(Conflict):
+    """This purpose is not in use any more, so nobody can consent to it."""
 
 
-class NewPurpose(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is entered for a purpose."""
+class NotConsent(Conflict):
+    """This purpose does not rest on consent, so none can be recorded for it."""
 
-    slug: Slug
-    name: Line
-    description: Annotated[str, Meta(max_length=1000)] = ""
-    channel: Literal["email", "none"] = "email"
-    double_opt_in: bool = True
+
+class NotSoftOptIn(Conflict):
+    """This purpose rests on consent; a sale alone does not allow it."""
+
+
+class SoftOptInOff(Conflict):
+    """The business has not switched soft opt-in on, so nothing may rest on it."""
+
+
+class Silenced(Conflict):
+    """Mail to this address is suppressed. Only its owner lifts that, by signing up afresh."""
+
+
+class ClockBehind(Conflict):
+    """The server's clock stands before this customer's last decision. Nothing was recorded."""
 
 
 class Purpose(Struct, frozen=True, kw_only=True):
@@ -163,17 +81,75 @@ class Purpose(Struct, frozen=True, kw_only=True):
     description: str
     channel: str
     double_opt_in: bool
+    basis: Basis
+    special_category: bool
+    version: int
     created_at: datetime
     retired_at: datetime | None
+
+
+class CitedVersion(Struct, frozen=True):
+    """The version of a purpose that a decision is about."""
+
+    purpose_id: UUID
+    version: int
+    basis: Basis
+    sha256: bytes
+
+
+class Question(Struct, frozen=True):
+    """What was asked: for which purpose, and with which text."""
+
+    purpose_id: UUID
+    notice_id: UUID
+
+
+class CitedNotice(Struct, frozen=True):
+    """The text that was shown with a decision."""
+
+    id: UUID
+    version: int
+    locale: str
+    control_label: str
+    sha256: bytes
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One version of a purpose; `ends_at` is when consents to it end, once it is stale."""
+
+    purpose_id: UUID
+    version: int
+    basis: Basis
+    special_category: bool
+    validity: str
+    # As canonical JSON; `entered` reads it.
+    terms: bytes
+    sha256: bytes
+    published_at: datetime
+    published_by: UUID | None
+    stale_at: datetime | None
+    ends_at: datetime | None
+
+    @property
+    def entered(self) -> Terms:
+        """All that was entered for it."""
+        return read_terms(self.terms)
+
+    @property
+    def cited(self) -> CitedVersion:
+        """What an event says of it."""
+        return CitedVersion(self.purpose_id, self.version, self.basis, self.sha256)
 
 
 class NewNotice(Struct, kw_only=True, forbid_unknown_fields=True):
     """A text to publish: what is shown, and the words of the control beside it."""
 
-    locale: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*" + _END, max_length=35)]
+    locale: Locale
     text: Annotated[str, Meta(min_length=10, max_length=5000, pattern=_WORDS)]
     # One line, so that the digest of text, line feed and label stands for one pair only.
-    control_label: Annotated[str, Meta(min_length=1, max_length=300, pattern=_ONE_LINE)]
+    control_label: Annotated[str, Meta(min_length=1, max_length=300, pattern=ONE_LINE)]
+    # What Art. 13 GDPR asks to be said besides; shown with the text.
+    particulars: Annotated[str, Meta(max_length=20_000)] = ""
     accepts: list[EvidenceKind] = field(default_factory=list)
 
 
@@ -182,13 +158,25 @@ class Notice(Struct, frozen=True, kw_only=True):
 
     id: UUID
     purpose_id: UUID
+    purpose_version: int
     version: int
     locale: str
     text: str
+    particulars: str
     control_label: str
     sha256: bytes
     accepts: frozenset[EvidenceKind]
     published_at: datetime
+
+    @property
+    def question(self) -> Question:
+        """What was asked with it."""
+        return Question(self.purpose_id, self.id)
+
+    @property
+    def cited(self) -> CitedNotice:
+        """What an event says of it."""
+        return CitedNotice(self.id, self.version, self.locale, self.control_label, self.sha256)
 
 
 class Consent(Struct, frozen=True, kw_only=True):
@@ -196,43 +184,99 @@ class Consent(Struct, frozen=True, kw_only=True):
 
     customer_id: UUID
     purpose_id: UUID
+    purpose_version: int
+    record_id: UUID
     status: Status
     method: Method
     event_id: UUID
     notice_id: UUID | None
     at: datetime
-    valid_until: datetime | None
+    # When it ends by its own time or with its version, whichever is first; null: never.
+    ends_at: datetime | None
 
     def authorises(self, now: datetime) -> bool:
         """Say whether mail may be sent on it now (promise 1)."""
-        return self.status in AUTHORISES and (self.valid_until is None or self.valid_until > now)
+        return self.status in AUTHORISES and (self.ends_at is None or self.ends_at > now)
+
+
+class Form(Struct, frozen=True):
+    """Where a decision was made: which form, its content's SHA-256, the page without query."""
+
+    id: str
+    page: str
+    sha256: bytes | None = None
+
+
+class Network(Struct, frozen=True, omit_defaults=True):
+    """From where and with what somebody decided; where two steps were made, both addresses."""
+
+    address: str = ""
+    agent: str = ""
+    asked_from: str = ""
+
+
+class OptIn(Struct, frozen=True):
+    """The two instants of a mailbox's own word, and the mail between them."""
+
+    proof_id: UUID
+    way: str
+    mailed_at: datetime
+    confirmed_at: datetime
+    message_id: str = ""
 
 
 class NewEvent(Struct, frozen=True, kw_only=True):
     """A decision to append; evidence holds text, whole numbers and booleans only (RFC 8785)."""
 
     customer_id: UUID
-    purpose_id: UUID
     status: Status
     method: Method
     at: datetime
-    notice_id: UUID | None = None
+    purpose: CitedVersion
+    notice: CitedNotice | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
+    form: Form | None = None
+    opt_in: OptIn | None = None
+    jurisdiction: str = ""
+    # What asked for it: a sign-up, a campaign, a request of a program.
+    request: str = ""
+    valid_until: datetime | None = None
+    # Kept only where the business does so.
+    network: Network | None = None
 
 
 class ConsentEvent(Struct, frozen=True, kw_only=True):
-    """One decision, as recorded; `at` is when it was made, `recorded_at` when we wrote it."""
+    """One decision, as its sealed record says; `at` is when it was made, `recorded_at` when kept.
+
+    What older records do not say is empty.
+    """
 
     id: UUID
+    record_id: UUID | None
     customer_id: UUID
     purpose_id: UUID
-    notice_id: UUID | None
+    purpose_version: int
+    basis: Basis
     status: Status
+    # implied, expressed or explicit; only the last two are a consent.
+    type: str
     method: Method
     actor_kind: ActorKind
     actor_id: UUID | None
     at: datetime
     recorded_at: datetime
+    valid_until: datetime | None
+    notice_id: UUID | None
+    notice_sha256: str
+    language: str
+    control_label: str
+    form: str
+    form_sha256: str
+    page: str
+    jurisdiction: str
+    opt_in: OptIn | None
+    request: str
+    supersedes: UUID | None
     evidence: dict[str, Any]
 
 
@@ -243,16 +287,20 @@ class Check(Struct, frozen=True, kw_only=True):
     customer_id: UUID | None
     purpose_id: UUID
     authorises: bool
+    # Why not: withdrawn, refused, expired, no_consent, frozen, suppressed, erased; null if she may.
+    reason: str | None
+    # On what it rests; soft_opt_in is not consent.
+    basis: Basis
     # Null where the customer was never asked, or is not known.
     status: Status | None
     event_id: UUID | None
     notice_id: UUID | None
     at: datetime | None
-    valid_until: datetime | None
+    ends_at: datetime | None
 
 
-class ConsentExport(Struct, frozen=True, kw_only=True):
-    """All that is held about one customer's consent, for herself."""
+class ConsentTold(Struct, frozen=True, kw_only=True):
+    """What one customer decided: states, decisions, and the exact texts."""
 
     purposes: list[Purpose]
     consents: list[Consent]
@@ -260,39 +308,24 @@ class ConsentExport(Struct, frozen=True, kw_only=True):
     notices: list[Notice]
 
 
-def digest(text: str, control_label: str) -> bytes:
-    """Content-address a notice: SHA-256 over its text, a line feed and its control's words."""
-    return hashlib.sha256(f"{text}\n{control_label}".encode()).digest()
+class MailboxProof(Struct, frozen=True, kw_only=True):
+    """When a mailbox proved itself, by which way, and when the mail was sent."""
+
+    id: UUID
+    way: str
+    mailed_at: datetime
+    proved_at: datetime
 
 
-def announced(current: Consent | None, status: Status) -> Status:
-    """Name what a decision is given today's state: giving again renews."""
-    if status is Status.given and current is not None and current.status in AUTHORISES:
-        return Status.renewed
-    return status
+def shown(text: str, particulars: str, control_label: str) -> str:
+    """Write a notice whole, as it is shown: the words, the particulars, the control's label."""
+    words = f"{text}\n\n{particulars}" if particulars else text
+    return f"{words}\n{control_label}"
 
 
-def check_transition(current: Consent | None, status: Status, method: Method) -> None:
-    """Refuse a decision that cannot follow, or that only the customer herself can make."""
-    present = current.status if current else None
-    if present in OPTED_OUT and status in AUTHORISES and method not in OWN_WORD:
-        raise OptOutStands
-    if status not in TRANSITIONS[present]:
-        sentence = f"Consent cannot go from {present or 'never asked'} to {status}."
-        raise ImpossibleTransition(sentence)
-
-
-def moves(current: Consent | None, status: Status, method: Method) -> bool:
-    """Say whether an event changes the state, or only stands in the history.
-
-    A request changes neither a yes nor a no; weaker evidence never overrides what is known.
-    """
-    present = current.status if current else None
-    if status is Status.requested:
-        return present in {None, Status.unknown, Status.requested}
-    if status is Status.unknown:
-        return present is None
-    return present not in OPTED_OUT or method in OWN_WORD or status is Status.withdrawn
+def digest(text: str, particulars: str, control_label: str) -> bytes:
+    """Content-address a notice: SHA-256 over all of it, as `shown` writes it."""
+    return hashlib.sha256(shown(text, particulars, control_label).encode()).digest()
 
 
 def check_own_word(by: Actor) -> None:
@@ -301,49 +334,22 @@ def check_own_word(by: Actor) -> None:
         raise NotHerWord
 
 
-def check_foreign_evidence(notice: Notice, evidence: dict[str, Any]) -> None:
-    """Refuse evidence collected elsewhere of a kind that this version of the notice accepts not."""
-    kind = str(evidence.get("kind", ""))
-    if kind in {each.value for each in notice.accepts}:
-        return
-    accepted = ", ".join(sorted(notice.accepts)) or "no evidence from elsewhere"
-    sentence = f"Version {notice.version} of this notice accepts {accepted}, not {kind or 'none'}."
-    raise EvidenceNotAccepted(sentence)
+def check_basis(basis: Basis, status: Status) -> None:
+    """Refuse a consent for a purpose that rests on none, and a sale for one that asks for it."""
+    soft = basis is Basis.soft_opt_in
+    if status is Status.unobjected and not soft:
+        raise NotSoftOptIn
+    if status in {Status.given, Status.renewed} and soft:
+        raise NotConsent
 
 
-def belongs(notice: Notice, purpose_id: UUID) -> Notice:
-    """Return the notice if it is one of this purpose, or refuse with NoticeMismatch."""
-    if notice.purpose_id != purpose_id:
-        raise NoticeMismatch
-    return notice
-
-
-def checked_evidence(given: dict[str, Any]) -> dict[str, Any]:
-    """Return evidence that can be kept for ever exactly as it came, or refuse with BadEvidence."""
-    problems = [
-        Problem(f"evidence/{name}" if _NAME.fullmatch(name) else "evidence", wrong)
-        for name, value in given.items()
-        if (wrong := _wrong_evidence(name, value))
-    ]
-    if len(given) > _MOST_EVIDENCE:
-        problems.append(Problem("evidence", f"There is room for {_MOST_EVIDENCE} values."))
-    if problems:
-        raise BadEvidence(problems=problems)
-    return given
-
-
-def _wrong_evidence(name: str, value: object) -> str:
-    if not _NAME.fullmatch(name):
-        return "A name has up to 40 small letters, digits and underscores, and begins with one."
-    if isinstance(value, str):
-        if len(value) > _LONGEST_EVIDENCE or "\0" in value:
-            return f"A text has up to {_LONGEST_EVIDENCE} characters and no NUL."
-        return ""
-    if isinstance(value, bool):
-        return ""
-    if isinstance(value, int) and abs(value) < _EXACT:
-        return ""
-    return "A value is a text, a whole number below 2^53, true or false."
+def expression(basis: Basis, status: Status, method: Method) -> str:
+    """Name how the will was expressed, as ISO/IEC TS 27560 does: implied, expressed or explicit."""
+    if status is Status.unobjected or method in {Method.expiry, Method.retirement}:
+        return "implied"
+    if basis is Basis.explicit_consent and status in {Status.given, Status.renewed}:
+        return "explicit"
+    return "expressed"
 
 
 def check_instant(at: datetime, now: datetime) -> datetime:
@@ -352,3 +358,9 @@ def check_instant(at: datetime, now: datetime) -> datetime:
         sentence = "A decision was made between 1990 and now."
         raise Invalid(sentence, [Problem("at", sentence)])
     return min(at, now)
+
+
+def check_clock(last: datetime | None, now: datetime) -> None:
+    """Refuse with ClockBehind to put a yes before what was recorded last, by the server's clock."""
+    if last is not None and last > now + _SKEW:
+        raise ClockBehind

@@ -12,7 +12,9 @@ from litestar.params import FromPath
 
 from crm import consent
 from crm.businesses import Business
-from crm.consent import Method, Notice
+from crm.consent import Circumstances, Method, Notice
+from crm.consent import Form as FormShown
+from crm.consent.asking import network_of
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
@@ -50,10 +52,13 @@ async def post_grant(
         return await _shown(db, me, business, status=409, flash=Flash(_CHANGED, "wait"))
     state = await consent.state(db, me.id, purpose_id)
     if state is None or not state.authorises(db.now) or state.notice_id != notice.id:
-        evidence = {"control": notice.control_label, "page": HERE, "chosen_beforehand": False}
-        await consent.give(
-            db, Actor.customer(me.id), me.id, notice, method=Method.portal, evidence=evidence
+        how = Circumstances(
+            Method.portal,
+            form=FormShown("portal", HERE),
+            opt_in=request.scope["state"].get("mailbox"),
+            network=network_of(request),
         )
+        await consent.give(db, Actor.customer(me.id), me.id, notice.question, how)
     return redirect(f"{HERE}#{purpose.slug}", say=f"{purpose.name} is on.")
 
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from crm import events
+from crm import businesses, events
 from crm.consent.model import (
     NewNotice,
-    NewPurpose,
     NoNotice,
     Notice,
     Purpose,
     SlugTaken,
     UnknownNotice,
     UnknownPurpose,
+    Version,
     digest,
 )
+from crm.consent.terms import NewPurpose, Terms, canonical, check_terms
+from crm.consent.terms import digest as sha256
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor, Kind
+from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
 
 sql = Statements("consent")
 
 
 async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
-    """Add a purpose; it asks nobody anything until a notice is published."""
+    """Add a purpose in its first version; it asks nobody anything until a notice is published."""
+    business = await businesses.get(db)
+    terms = new.terms(business.locale)
+    check_terms(terms, soft_opt_in=business.soft_opt_in)
     await db.run(sql.hold_numbers)
     purpose = await db.maybe(
         sql.add_purpose,
@@ -33,13 +38,24 @@ async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
         slug=new.slug,
         name=new.name,
         description=new.description,
-        channel=new.channel,
-        double_opt_in=new.double_opt_in,
+        channel=terms.channel,
+        double_opt_in=terms.double_opt_in,
+        basis=terms.basis,
+        special_category=terms.special_category,
     )
     if purpose is None:
         raise SlugTaken
+    await _add_version(db, by, purpose.id, 1, terms)
     await events.record(db, by, Kind.purpose_added, ref=purpose.id)
     return purpose
+
+
+async def version(db: ReadDb, purpose_id: UUID, number: int) -> Version:
+    """Return one version of a purpose, or refuse with UnknownPurpose."""
+    found = await db.maybe(sql.version, Version, purpose_id=purpose_id, version=number)
+    if found is None:
+        raise UnknownPurpose
+    return found
 
 
 async def purposes(db: ReadDb) -> list[Purpose]:
@@ -72,8 +88,9 @@ async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) ->
         purpose_id=purpose_id,
         locale=new.locale,
         text=new.text,
+        particulars=new.particulars,
         control_label=new.control_label,
-        sha256=digest(new.text, new.control_label),
+        sha256=digest(new.text, new.particulars, new.control_label),
         accepts=sorted(set(new.accepts)),
     )
     await events.record(db, by, Kind.notice_published, ref=notice.id)
@@ -118,6 +135,22 @@ async def current_notice(db: ReadDb, purpose_id: UUID, locale: str) -> Notice:
     if found is None:
         raise NoNotice
     return found
+
+
+async def _add_version(db: Db, by: Actor, purpose_id: UUID, number: int, terms: Terms) -> Version:
+    written = canonical(terms)
+    return await db.one(
+        sql.add_version,
+        Version,
+        purpose_id=purpose_id,
+        version=number,
+        basis=terms.basis,
+        special_category=terms.special_category,
+        validity=terms.validity,
+        terms=written,
+        sha256=sha256(written),
+        published_by=by.id if by.kind is ActorKind.member else None,
+    )
 
 
 def _known(found: Purpose | None) -> Purpose:

@@ -7,15 +7,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm.consent.grounds import EvidenceKind
 from crm.consent.model import (
-    OPTED_OUT,
     Consent,
     ConsentEvent,
-    ConsentExport,
-    EvidenceKind,
+    ConsentTold,
     Notice,
     Purpose,
 )
+from crm.consent.states import OPTED_OUT
 
 
 class Told(Struct, frozen=True):
@@ -50,7 +50,7 @@ class Standing(Struct, frozen=True):
         return self.current is not None and kind in self.current.accepts
 
 
-def arranged(held: ConsentExport, current: dict[UUID, Notice], now: datetime) -> list[Standing]:
+def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> list[Standing]:
     """Put what belongs to one purpose together, in the order of the purposes and the events."""
     state_of = {each.purpose_id: each for each in held.consents}
     notice_of = {each.id: each for each in held.notices}

@@ -31,6 +31,8 @@ _LETTER = NewPurpose(
     slug="letter",
     name="The Corner Letter",
     description="What we bake, why, and when; about every second Thursday.",
+    # Longer than the lists of the demo go back.
+    validity="P10Y",
 )
 _NOTICE = NewNotice(
     locale="en",

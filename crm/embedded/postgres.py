@@ -158,6 +158,7 @@ def _roles(passwords: Passwords) -> str:
         "crm_app": f"LOGIN PASSWORD '{passwords.crm_app}'",
         "crm_sweep": "NOLOGIN",
         "crm_eraser": "NOLOGIN",
+        "crm_prover": "NOLOGIN",
     }
     never = "NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
     made = [
@@ -165,7 +166,7 @@ def _roles(passwords: Passwords) -> str:
         f"ALTER ROLE {role} {never} {how};"
         for role, how in roles.items()
     ]
-    return "".join([*made, "GRANT crm_sweep, crm_eraser TO crm_owner;"])
+    return "".join([*made, "GRANT crm_sweep, crm_eraser, crm_prover TO crm_owner;"])
 
 
 def _passwords(path: Path, *, known: bool) -> Passwords:

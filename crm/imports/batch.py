@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from crm import consent, customers, mail
-from crm.consent import EvidenceKind, Method, NewEvent, Status
+from crm.consent import Consent, Method, Network, NewEvent, Notice, Status, Version
 from crm.customers import Address, Arrival, Fill, Known, NewValue, NotAnAddress
 from crm.db import Db, Statements
 from crm.events import Actor
@@ -27,12 +27,25 @@ from crm.imports.decision import (
     repeated,
 )
 from crm.imports.fields import Fields
-from crm.imports.model import Bad, Row, Seen, Tally, Told, Tool, evidence, merge
+from crm.imports.model import (
+    Bad,
+    Row,
+    Seen,
+    Tally,
+    Told,
+    Tool,
+    address_of,
+    evidence,
+    merge,
+)
 from crm.mail import Scope, Why
 
 sql = Statements("imports")
 
 _LONGEST_REASON = 500
+_TOO_OLD = (
+    "Kept, but not mailable: the consent is so old that it has ended by the purpose's validity."
+)
 # What Unicode calls Cc.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Outcomes that are what the row says need no word in the report.
@@ -62,9 +75,10 @@ class Task(Struct, frozen=True):
 
     import_id: UUID
     by: Actor
-    purpose_id: UUID
-    notice_id: UUID
-    accepts: frozenset[EvidenceKind]
+    version: Version
+    notice: Notice
+    # For how many days network addresses of the former tool's export are kept; 0 keeps none.
+    network_days: int
     tool: Tool
     sha256: str
     fields: Fields
@@ -101,6 +115,8 @@ class Judged(Struct, frozen=True):
     group: Group
     decision: Decision
     id: UUID | None
+    # The consent that is there already.
+    state: Consent | None
 
 
 class Books:
@@ -110,6 +126,8 @@ class Books:
         self._db = db
         self._task = task
         self._seen = Seen()
+        # By folded address: whose consent elsewhere had ended before it came here.
+        self._ended: set[str] = set()
         self.tally = Tally()
 
     async def take(self, batch: Batch) -> None:
@@ -146,8 +164,8 @@ class Books:
             groups = lost
 
     async def _judged(self, groups: Mapping[str, Group], report: Report) -> list[Judged]:
-        known, holds = await self._known(groups)
-        accepts, fields = self._task.accepts, self._task.fields
+        known, holds, states = await self._known(groups)
+        accepts, fields = self._task.notice.accepts, self._task.fields
         declared = fields.names
         judged = []
         for folded, group in groups.items():
@@ -155,17 +173,17 @@ class Books:
             report.note(row)
             decision = decide(row, holds.get(folded), accepts, declared)
             found = known.get(folded)
-            judged.append(Judged(group, decision, found.id if found else None))
+            judged.append(Judged(group, decision, found.id if found else None, states.get(folded)))
         return judged
 
     async def _known(
         self, groups: Mapping[str, Group]
-    ) -> tuple[dict[str, Known], dict[str, KnownCustomer]]:
+    ) -> tuple[dict[str, Known], dict[str, KnownCustomer], dict[str, Consent]]:
         """What the books hold about these addresses, in a few looks."""
         db, fields = self._db, self._task.fields
         known = await customers.known_by_folded(db, list(groups))
         ids = [each.id for each in known.values()]
-        states = await consent.states_for(db, self._task.purpose_id, ids) if ids else {}
+        states = await consent.states_for(db, self._task.version.purpose_id, ids) if ids else {}
         held = (
             await customers.held_among(db, ids, sorted(fields.names))
             if ids and fields.names
@@ -185,7 +203,8 @@ class Books:
         }
         for folded in silent - known.keys():
             holds[folded] = KnownCustomer(exists=False, suppressed=True)
-        return known, holds
+        standing = {folded: states[each.id] for folded, each in known.items() if each.id in states}
+        return known, holds, standing
 
     async def _arrived(self, judged: list[Judged]) -> dict[str, UUID]:
         new = [
@@ -203,12 +222,12 @@ class Books:
     async def _write(self, kept: list[tuple[UUID, Judged]]) -> None:
         db, task = self._db, self._task
         events = [
-            self._event(customer_id, each)
+            (self._event(customer_id, each), each.state)
             for customer_id, each in kept
             if each.decision.event is not None
         ]
         if events:
-            await consent.append_many(db, task.by, events)
+            await consent.append_many(db, task.by, events, network_days=task.network_days)
         fills = [
             Fill(customer_id, name)
             for customer_id, each in kept
@@ -240,14 +259,22 @@ class Books:
         task, row = self._task, judged.group.row
         status = judged.decision.event or Status.unknown
         given = status is Status.given
+        at = _decided_at(row, status) or self._db.now
+        validity = task.version.validity
+        valid_until = customers.ends(at, validity) if given and validity else None
+        if valid_until is not None and valid_until <= self._db.now:
+            self._ended.add(judged.group.address.folded)
         return NewEvent(
             customer_id=customer_id,
-            purpose_id=task.purpose_id,
+            purpose=task.version.cited,
             status=status,
             method=Method.imported,
-            at=_decided_at(row, status) or self._db.now,
-            notice_id=task.notice_id if given else None,
+            at=at,
+            notice=task.notice.cited if given else None,
             evidence=msgspec.to_builtins(evidence(row, task.tool, task.sha256)),
+            request=str(task.import_id),
+            valid_until=valid_until,
+            network=_network(row) if task.network_days else None,
         )
 
     def _count(self, judged: Judged, report: Report) -> None:
@@ -264,9 +291,12 @@ class Books:
                 report.say(row.line, Told.noted, said.reason)
         if first is None:
             self._count_first(judged, report)
-        tally.given += decision.event is Status.given
+        ended = group.address.folded in self._ended
+        if ended:
+            report.say(line, Told.noted, _TOO_OLD)
+        tally.given += decision.event is Status.given and not ended
         tally.withdrawn += decision.event is Status.withdrawn
-        tally.unproven += decision.outcome is Outcome.unproven
+        tally.unproven += decision.outcome is Outcome.unproven or ended
         tally.suppressed += decision.suppress is not None
 
     def _count_first(self, judged: Judged, report: Report) -> None:
@@ -330,6 +360,13 @@ def _holding(
         own_consent_at=state.at if state is not None and ours else None,
         filled=frozenset(held | {"name"} if named else held),
     )
+
+
+def _network(row: Row) -> Network | None:
+    opted_in, confirmed = address_of(row.opted_in_ip), address_of(row.confirmed_ip)
+    if not opted_in and not confirmed:
+        return None
+    return Network(address=confirmed or opted_in, asked_from=opted_in if confirmed else "")
 
 
 def _decided_at(row: Row, status: Status) -> datetime | None:

@@ -190,11 +190,7 @@ def proves(row: Row, accepts: frozenset[EvidenceKind]) -> bool:
 
 
 class Evidence(Struct, frozen=True, omit_defaults=True):
-    """What is stored with a consent event about where it comes from.
-
-    The IP addresses in a former tool's export are part of its proof (German courts ask for them);
-    they stand in the erasable record, in the customer's export, and nowhere else.
-    """
+    """What is stored with a consent event about where it comes from; no network address."""
 
     tool: Tool
     file_sha256: str
@@ -205,12 +201,10 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     unsubscribed_at: datetime | None = None
     zone_assumed: bool = False
     same_second: bool = False
-    opted_in_ip: str = ""
-    confirmed_ip: str = ""
 
 
 def evidence(row: Row, tool: Tool, file_sha256: str) -> Evidence:
-    """The evidence of a row; what stands in an IP column and is none is left out."""
+    """The evidence of a row."""
     return Evidence(
         tool=tool,
         file_sha256=file_sha256,
@@ -222,8 +216,6 @@ def evidence(row: Row, tool: Tool, file_sha256: str) -> Evidence:
         zone_assumed=row.zone_assumed,
         # Nobody reads a mail and confirms within a second: whoever reviews the proof should know.
         same_second=row.opted_in_at is not None and row.opted_in_at == row.confirmed_at,
-        opted_in_ip=_ip(row.opted_in_ip),
-        confirmed_ip=_ip(row.confirmed_ip),
     )
 
 
@@ -232,7 +224,8 @@ _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 
 
-def _ip(text: str) -> str:
+def address_of(text: str) -> str:
+    """Read what stands in an IP column; nothing where it is no address."""
     if not text or _IPV4.fullmatch(text):
         return text
     try:

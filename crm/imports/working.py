@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from crm import consent, customers, events
+from crm import businesses, consent, customers, events
 from crm.consent import EvidenceKind
 from crm.db import RETRIABLE, Database, Db, Statements
 from crm.errors import Refused
@@ -200,15 +200,16 @@ class Work:
 
     async def _merge(self, db: Db, begun: Import, source: BinaryIO, table: Table) -> Tally:
         notice = await consent.notice(db, begun.notice_id)
+        business = await businesses.get(db)
         task = Task(
-            begun.id,
-            begun.actor,
-            begun.purpose_id,
-            begun.notice_id,
-            notice.accepts,
-            table.tool,
-            table.sha256,
-            Fields(await customers.attributes(db)),
+            import_id=begun.id,
+            by=begun.actor,
+            version=await consent.version(db, begun.purpose_id, notice.purpose_version),
+            notice=notice,
+            network_days=business.network_days if business.keeps_network else 0,
+            tool=table.tool,
+            sha256=table.sha256,
+            fields=Fields(await customers.attributes(db)),
         )
         books = Books(db, task)
         if table.encoding_guessed:

@@ -35,10 +35,11 @@ _DAY = timedelta(days=1)
 _LEASE = timedelta(seconds=90)
 
 
-async def post_letter(db: Db, letter: Letter) -> None:
+async def post_letter(db: Db, letter: Letter) -> str:
     """Send a service message soon after this transaction commits; never behind a campaign.
 
-    Refuses with TooManyLetters when the address got too many of its kind within a day.
+    Returns its Message-ID. Refuses with TooManyLetters when the address got too many of its kind
+    within a day.
     """
     recent = await db.one(
         sql.letters_to,
@@ -50,6 +51,8 @@ async def post_letter(db: Db, letter: Letter) -> None:
     if letter.kind is not LetterKind.test and recent >= _PER_DAY:
         raise TooManyLetters(retry_after=3600)
     message_id = time_ordered()
+    business = await businesses.get(db)
+    header = f"{message_id.hex}@{business.sender_address.rpartition('@')[2]}"
     # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
     address = customers.parse(letter.address).deliverable
     await db.run(
@@ -60,13 +63,14 @@ async def post_letter(db: Db, letter: Letter) -> None:
         customer_id=letter.customer_id,
         address_hash=letter.address_hash,
         address=address,
-        content=_composed(await businesses.get(db), letter, address, message_id, db.now),
+        content=_composed(business, letter, address, header, db.now),
     )
     db.wake("mail.deliver", str(db.business_id))
+    return header
 
 
 def _composed(
-    business: Business, letter: Letter, address: str, message_id: UUID, now: datetime
+    business: Business, letter: Letter, address: str, header: str, now: datetime
 ) -> bytes:
     return mime.compose(
         mime.ServiceMessage(
@@ -77,7 +81,7 @@ def _composed(
             text=letter.text,
             html=letter.html,
             date=now,
-            message_id=f"<{message_id.hex}@{business.sender_address.rpartition('@')[2]}>",
+            message_id=f"<{header}>",
             language=letter.locale,
         )
     )

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from crm import access, businesses, campaigns, consent, customers, events, mail, staff
+from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -38,11 +39,12 @@ FORGET_FIRST: tuple[Forget, ...] = (access.forget,)
 # proof of what she allowed to what happened on the way. tests/test_personal_data.py reads the
 # catalog and finds the table that none of them empties.
 FORGET: tuple[Forget, ...] = (
+    # Once more, now that her row is held: a way in made in the meantime goes as well, and with it
+    # the last that cites a proof of her mailbox.
+    access.forget,
     consent.forget,
     events.forget,
     mail.forget,
-    # Once more, now that her row is held: a way in made in the meantime goes as well.
-    access.forget,
     campaigns.forget,
     staff.forget,
 )
@@ -67,7 +69,14 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
         generated_at=db.now,
         business=Controller.of(await businesses.get(db)),
         customer=customer,
-        consent=Consents(purposes=held.purposes, states=held.consents, decisions=decisions(held)),
+        consent=Consents(
+            purposes=held.told.purposes,
+            states=held.told.consents,
+            decisions=decisions(held.told),
+            networks=held.networks,
+            files=held.files,
+            mailbox_proofs=held.proofs,
+        ),
         campaigns=await campaigns.export(db, customer_id),
         service_messages=await mail.export(db, customer_id),
         access=await access.export(db, customer_id),
@@ -92,6 +101,8 @@ async def erase(
     # Before the rest: the eraser of consent and events insists on the tombstone, and the
     # tombstone takes waiting deliveries out (promise 2).
     gone = await customers.forget(db, customer_id)
+    # What ends with her is said once, sealed, and then forgotten as the rest.
+    await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
     for forget in FORGET:
         await forget(db, customer_id)
     if gone.address_hash is not None:
@@ -128,7 +139,7 @@ async def unfreeze(db: Db, customer_id: UUID) -> None:
 async def home(db: ReadDb, me: Customer) -> Home:
     """Return what a customer's home page shows: the newest of each kind, and how much in all."""
     held = await customers.held(db, me)
-    said = await consent.export(db, me.id)
+    said = await consent.told(db, me.id)
     received = await campaigns.received(db, me.id)
     went = mails(received, await mail.export(db, me.id), said)
     seen = looks(await events.looks_at(db, me.id, limit=_SHOWN + 1))

@@ -12,7 +12,16 @@ from msgspec import Struct
 from crm.access import Export as HeldAccess
 from crm.businesses import Business
 from crm.campaigns import DeliveryState, HeldDelivery, Received
-from crm.consent import Consent, ConsentEvent, ConsentExport, Notice, Purpose
+from crm.consent import (
+    Consent,
+    ConsentEvent,
+    ConsentTold,
+    HeldFile,
+    KeptNetwork,
+    MailboxProof,
+    Notice,
+    Purpose,
+)
 from crm.customers import Export, Held
 from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
@@ -73,6 +82,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     version: int
     locale: str
     text: str
+    particulars: str
     control_label: str
     sha256: str
     published_at: datetime
@@ -84,6 +94,7 @@ class Shown(Struct, frozen=True, kw_only=True):
             version=notice.version,
             locale=notice.locale,
             text=notice.text,
+            particulars=notice.particulars,
             control_label=notice.control_label,
             sha256=notice.sha256.hex(),
             published_at=notice.published_at,
@@ -104,6 +115,10 @@ class Consents(Struct, frozen=True, kw_only=True):
     purposes: list[Purpose]
     states: list[Consent]
     decisions: list[Decision]
+    # From where she decided, as far as it is kept; files that show it; when her mailbox spoke.
+    networks: list[KeptNetwork]
+    files: list[HeldFile]
+    mailbox_proofs: list[MailboxProof]
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -212,7 +227,7 @@ def check_fingerprint(by: Actor, fingerprint: Fingerprint) -> None:
         raise NotHerChoice
 
 
-def decisions(held: ConsentExport) -> list[Decision]:
+def decisions(held: ConsentTold) -> list[Decision]:
     """Put each decision beside the words it was about, newest first."""
     names = {purpose.id: purpose.name for purpose in held.purposes}
     texts = {notice.id: Shown.of(notice) for notice in held.notices}
@@ -242,7 +257,7 @@ def looks(happened: Iterable[Event]) -> list[Look]:
 
 
 def mails(
-    received: Sequence[Received], letters: Sequence[SentLetter], held: ConsentExport
+    received: Sequence[Received], letters: Sequence[SentLetter], held: ConsentTold
 ) -> list[Mail]:
     """Put what went out to her in order, newest first, each with what it rests on."""
     purposes = {purpose.id: purpose for purpose in held.purposes}

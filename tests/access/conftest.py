@@ -288,13 +288,7 @@ async def consented(
 ) -> Customer:
     async with database.write(business.id) as db:
         customer = await make.customer(db, address=address)
-        await consent.give(
-            db,
-            make.SYSTEM,
-            customer.id,
-            asking.letter_notice,
-            method=consent.Method.imported,
-            evidence={"kind": "former_double_opt_in"},
-        )
+        question = asking.letter_notice.question
+        await consent.give(db, make.SYSTEM, customer.id, question, make.ELSEWHERE)
         assert await consent.authorised(db, asking.letter.id, [customer.id])
     return customer

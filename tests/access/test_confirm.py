@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -61,10 +61,12 @@ async def test_it_works(
         assert (given.status, given.method) == (Status.given, Method.double_opt_in)
         assert {asked.notice_id, given.notice_id} == {notice.id}
         assert given.at - asked.at == pytest.approx(timedelta(hours=3), abs=timedelta(seconds=5))
-        assert datetime.fromisoformat(given.evidence["requested_at"]) == asked.at
-        assert datetime.fromisoformat(given.evidence["confirmed_at"]) == given.at
-        assert given.evidence["confirmed_by"] == "link"
-        assert given.evidence["page"] == "our own sign-up page"
+        assert given.opt_in is not None
+        assert (given.opt_in.mailed_at, given.opt_in.confirmed_at) == (asked.at, given.at)
+        assert given.opt_in.way == "confirm_link"
+        assert given.opt_in.message_id.endswith("@corner-bakery.example")
+        assert given.request == asked.request
+        assert (given.form, given.page) == ("sign_up", "/sign-up")
         assert given.actor_id == customer.id
     assert await rows.count("signup") == 0
 
@@ -130,7 +132,8 @@ async def test_the_code_confirms_too_however_it_is_typed(
 
     assert answer.status_code == 200
     events = (await _nora(database, business))[1]
-    assert events[0].evidence["confirmed_by"] == "code"
+    assert events[0].opt_in is not None
+    assert events[0].opt_in.way == "confirm_code"
 
 
 @pytest.mark.parametrize(

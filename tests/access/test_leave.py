@@ -19,6 +19,7 @@ from crm.events import Actor
 from crm.mail import Scope, Suppression, Why
 from crm.tokens import Stop, stop_token, why_token
 from crm.tokens import Why as WhyLink
+from tests import make
 from tests.access.conftest import Asking, Rows, application, browser
 from tests.conftest import KEYS
 
@@ -277,7 +278,8 @@ async def test_it_stops_a_consent_given_later(
     await _one_click(web, token)
     async with database.write(business.id) as db:
         by = Actor.customer(nora.id)
-        await consent.give(db, by, nora.id, asking.letter_notice, method=Method.portal)
+        word = await make.own_word(db, nora.id)
+        await consent.give(db, by, nora.id, asking.letter_notice.question, word)
 
     await _one_click(web, token)
 

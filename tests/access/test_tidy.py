@@ -20,7 +20,7 @@ async def test_it_ends_sessions_of_all_businesses(own_database: Database, ahead:
         business = await make.business(own_database)
         async with own_database.write(business.id) as db:
             customer = await make.customer(db)
-            opened[business.id] = await access.open_session(db, customer.id)
+            opened[business.id] = await access.open_session(db, await make.entered(db, customer.id))
     later = Database(
         own_database._pool,  # noqa: SLF001
         KEYS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm import campaigns, consent, customers, mail
 from crm.businesses import Business
 from crm.campaigns import Review
-from crm.consent import Method
+from crm.consent import Circumstances, Method
 from crm.db import Database
 from crm.events import Actor
 from tests import make
@@ -29,9 +29,8 @@ async def test_each_reason_is_counted(database: Database, business: Business) ->
         await customers.forget(db, erased)
         new = customers.NewCustomer(address="asked@example.com")
         asked = await customers.add(db, SYSTEM, new, source=customers.Source.sign_up)
-        await consent.request(
-            db, Actor.customer(asked.id), asked.id, notice, method=Method.web_form
-        )
+        by, form = Actor.customer(asked.id), Circumstances(Method.web_form)
+        await consent.request(db, by, asked.id, notice.question, form)
     async with database.read(business.id) as db:
         review = await campaigns.review(db, campaign.id)
 

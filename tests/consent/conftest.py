@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -10,8 +11,8 @@ import pytest
 
 from crm import consent
 from crm.businesses import Business
-from crm.consent import EvidenceKind, Notice, Purpose
-from crm.db import Database, Db, parse
+from crm.consent import Consent, EvidenceKind, Method, NewEvent, Notice, Purpose, Status
+from crm.db import Database, Db, ReadDb, parse
 from crm.events import Actor
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -59,14 +60,32 @@ async def empty_customer(db: Db, customer_id: UUID) -> None:
 
 async def say_yes(db: Db, customer_id: UUID, notice: Notice) -> consent.ConsentEvent:
     """Let the customer consent in her portal."""
-    me = Actor.customer(customer_id)
-    return await consent.give(db, me, customer_id, notice, method=consent.Method.portal)
+    me, word = Actor.customer(customer_id), await make.own_word(db, customer_id)
+    return await consent.give(db, me, customer_id, notice.question, word)
 
 
 async def say_no(db: Db, customer_id: UUID, purpose_id: UUID) -> consent.ConsentEvent:
     """Let the customer withdraw in her portal."""
     me = Actor.customer(customer_id)
     return await consent.withdraw(db, me, customer_id, purpose_id, method=consent.Method.portal)
+
+
+async def imported(
+    db: ReadDb, customer_id: UUID, notice: Notice, status: Status, at: datetime | None = None
+) -> tuple[NewEvent, Consent | None]:
+    """Write a decision as an import would hand it in, with the state that it follows."""
+    version = await consent.version(db, notice.purpose_id, notice.purpose_version)
+    shown = status not in {Status.unknown, Status.withdrawn}
+    event = NewEvent(
+        customer_id=customer_id,
+        purpose=version.cited,
+        notice=notice.cited if shown else None,
+        status=status,
+        method=Method.imported,
+        at=at or db.now,
+        evidence=SIGNED,
+    )
+    return event, await consent.state(db, customer_id, notice.purpose_id)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import staff
 from crm.businesses import Business
-from crm.consent import api, console, portal
+from crm.consent import OptIn, api, console, portal
 from crm.customers import Customer
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -58,10 +58,14 @@ def client(
     key: Caller | None = None,
     who: Member | None = None,
     me: Customer | None = None,
+    mailbox: OptIn | None = None,
 ) -> httpx2.AsyncClient:
-    """Send requests as a program, a member or a customer of this business."""
+    """Send requests as a program, a member or a customer of this business.
+
+    `mailbox` is the proof by which the customer signed in.
+    """
     put = {"business_id": business.id, "business": business, "session_secret": SECRET}
-    asking = {"caller": key, "who": who, "me": me}
+    asking = {"caller": key, "who": who, "me": me, "mailbox": mailbox}
     put |= {name: value for name, value in asking.items() if value is not None}
 
     async def signed_in(

@@ -8,27 +8,22 @@ from uuid import UUID
 import pytest
 
 from crm import consent
-from crm.consent import Method, NewEvent, Notice, Status
+from crm.consent import Notice, Status
 from crm.db import Db
 from crm.events import Actor
-from tests.consent.conftest import SIGNED, add_customer
+from tests.consent.conftest import add_customer, imported
 from tests.consent.test_give import put
 
 AT = datetime(2024, 5, 3, tzinfo=UTC)
 SYSTEM = Actor.system()
 S = Status
+Row = tuple[UUID, Status, datetime]
 
 
-def row(customer: UUID, notice: Notice, status: Status, at: datetime = AT) -> NewEvent:
-    return NewEvent(
-        customer_id=customer,
-        purpose_id=notice.purpose_id,
-        notice_id=notice.id,
-        status=status,
-        method=Method.imported,
-        at=at,
-        evidence=SIGNED,
-    )
+async def append(db: Db, notice: Notice, *rows: Row) -> int:
+    """Hand in rows of one customer or several: who, what, when."""
+    new = [await imported(db, who, notice, status, at) for who, status, at in rows]
+    return await consent.append_many(db, SYSTEM, new)
 
 
 async def standing(db: Db, customer: UUID, notice: Notice) -> Status:
@@ -41,7 +36,7 @@ async def standing(db: Db, customer: UUID, notice: Notice) -> Status:
 async def test_of_somebody_never_asked(
     db: Db, customer: UUID, notice: Notice, status: Status
 ) -> None:
-    assert await consent.append_many(db, SYSTEM, [row(customer, notice, status)]) == 1
+    assert await append(db, notice, (customer, status, AT)) == 1
     assert await standing(db, customer, notice) is status
 
 
@@ -51,11 +46,11 @@ async def test_what_is_known_stands(
     db: Db, customer: UUID, notice: Notice, before: Status, status: Status
 ) -> None:
     if before is S.given:
-        await consent.append_many(db, SYSTEM, [row(customer, notice, S.given)])
+        await append(db, notice, (customer, S.given, AT))
     else:
         await put(db, customer, notice, before)
     kept = len(await consent.history(db, customer))
-    assert await consent.append_many(db, SYSTEM, [row(customer, notice, status)]) == 0
+    assert await append(db, notice, (customer, status, AT)) == 0
     assert await standing(db, customer, notice) is before
     assert len(await consent.history(db, customer)) == kept + 1
 
@@ -67,8 +62,8 @@ async def test_a_withdrawal_always_counts(
     if before in (S.refused, S.expired):
         await put(db, customer, notice, before)
     else:
-        await consent.append_many(db, SYSTEM, [row(customer, notice, before)])
-    assert await consent.append_many(db, SYSTEM, [row(customer, notice, S.withdrawn)]) == 1
+        await append(db, notice, (customer, before, AT))
+    assert await append(db, notice, (customer, S.withdrawn, AT)) == 1
     assert await standing(db, customer, notice) is S.withdrawn
 
 
@@ -77,8 +72,8 @@ async def test_a_withdrawal_always_counts(
 async def test_an_answer_follows_no_answer(
     db: Db, customer: UUID, notice: Notice, before: Status, status: Status
 ) -> None:
-    await consent.append_many(db, SYSTEM, [row(customer, notice, before)])
-    assert await consent.append_many(db, SYSTEM, [row(customer, notice, status)]) == 1
+    await append(db, notice, (customer, before, AT))
+    assert await append(db, notice, (customer, status, AT)) == 1
     assert await standing(db, customer, notice) is status
 
 
@@ -96,11 +91,8 @@ async def test_several_of_one_customer_in_one_go(
     db: Db, customer: UUID, notice: Notice, statuses: tuple[Status, ...], expected: Status
 ) -> None:
     """The same address twice in one file: nothing fails, all is kept, a no decides."""
-    rows = [
-        row(customer, notice, status, AT + timedelta(days=day))
-        for day, status in enumerate(statuses)
-    ]
-    assert await consent.append_many(db, SYSTEM, rows) == 1
+    rows = [(customer, status, AT + timedelta(days=day)) for day, status in enumerate(statuses)]
+    assert await append(db, notice, *rows) == 1
     assert await standing(db, customer, notice) is expected
     assert len(await consent.history(db, customer)) == len(statuses)
 
@@ -109,7 +101,7 @@ async def test_of_two_alike_the_later_is_the_warrant(
     db: Db, customer: UUID, notice: Notice
 ) -> None:
     days = [AT, AT + timedelta(days=2), AT + timedelta(days=1)]
-    await consent.append_many(db, SYSTEM, [row(customer, notice, S.given, day) for day in days])
+    await append(db, notice, *((customer, S.given, day) for day in days))
     found = await consent.state(db, customer, notice.purpose_id)
     assert found is not None
     assert found.at == days[1]
@@ -120,7 +112,7 @@ async def test_history_is_told_in_the_order_of_the_decisions(
 ) -> None:
     """All recorded within one millisecond, in which the ids of events have no order."""
     days = [AT + timedelta(days=day) for day in (3, 0, 4, 1, 5, 2)]
-    await consent.append_many(db, SYSTEM, [row(customer, notice, S.requested, at) for at in days])
+    await append(db, notice, *((customer, S.requested, at) for at in days))
     told = [event.at for event in await consent.history(db, customer)]
     assert told == sorted(days, reverse=True)
 
@@ -128,7 +120,6 @@ async def test_history_is_told_in_the_order_of_the_decisions(
 async def test_nothing_and_many(db: Db, notice: Notice) -> None:
     assert await consent.append_many(db, SYSTEM, []) == 0
     customers = [await add_customer(db) for _ in range(50)]
-    rows = [row(each, notice, S.given) for each in customers]
-    assert await consent.append_many(db, SYSTEM, rows) == 50
+    assert await append(db, notice, *((each, S.given, AT) for each in customers)) == 50
     allowed = await consent.authorised(db, notice.purpose_id, customers)
     assert set(allowed) == set(customers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,18 +12,19 @@ from crm import consent, events
 from crm.businesses import Business
 from crm.consent import (
     OPTED_OUT,
+    Circumstances,
     EvidenceKind,
     EvidenceNotAccepted,
     Method,
     NotHerWord,
     Notice,
     OptOutStands,
-    Purpose,
     Status,
     UnknownNotice,
     UnknownPurpose,
 )
-from crm.consent.actions import sql
+from crm.consent.deciding import held, sql
+from crm.consent.states import OWN_WORD
 from crm.db import Database, Db, parse
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
@@ -46,7 +48,7 @@ async def put(db: Db, customer_id: UUID, notice: Notice, status: Status) -> None
     """Bring a customer into any opted-out state, by statement where there is no verb for it."""
     if status is Status.refused:
         me = Actor.customer(customer_id)
-        await consent.refuse(db, me, customer_id, notice, method=Method.portal)
+        await consent.refuse(db, me, customer_id, notice.question, Circumstances(Method.portal))
         return
     await say_yes(db, customer_id, notice)
     if status is Status.withdrawn:
@@ -92,13 +94,14 @@ async def test_it_is_recorded_once_for_the_audit(
 async def test_accepted_evidence_is_recorded_as_what_it_is(
     db: Db, customer: UUID, notice: Notice, by: Actor, method: Method
 ) -> None:
-    event = await consent.give(db, by, customer, notice, method=method, evidence=SIGNED)
+    on_paper = Circumstances(method, evidence=SIGNED)
+    event = await consent.give(db, by, customer, notice.question, on_paper)
     assert event.evidence == SIGNED
     assert (event.method, event.actor_kind) == (method, by.kind)
 
 
 @pytest.mark.parametrize(("by", "method"), STRANGERS)
-@pytest.mark.parametrize("evidence", [{}, FORMER, {"kind": "word of mouth"}, {"kind": {}}, None])
+@pytest.mark.parametrize("evidence", [{}, FORMER, {"kind": "word of mouth"}, {"kind": {}}])
 async def test_other_evidence_gives_nothing(
     *,
     db: Db,
@@ -109,24 +112,52 @@ async def test_other_evidence_gives_nothing(
     evidence: dict[str, object],
 ) -> None:
     with pytest.raises(EvidenceNotAccepted, match=r"Version 1 .* accepts signed_form"):
-        await consent.give(db, by, customer, notice, method=method, evidence=evidence)
+        await consent.give(
+            db, by, customer, notice.question, Circumstances(method, evidence=evidence)
+        )
     assert await consent.states(db, customer) == []
 
 
 async def test_a_text_that_accepts_nothing_says_so(db: Db, customer: UUID) -> None:
     purpose = await make.purpose(db)
     closed = await make.notice(db, purpose.id, accepts=[])
+    on_paper = Circumstances(Method.api, evidence=SIGNED)
     with pytest.raises(EvidenceNotAccepted, match="accepts no evidence from elsewhere"):
-        await consent.give(db, KEY, customer, closed, method=Method.api, evidence=SIGNED)
+        await consent.give(db, KEY, customer, closed.question, on_paper)
 
 
 @pytest.mark.parametrize("by", [KEY, MEMBER, Actor.system()])
-@pytest.mark.parametrize("method", [Method.portal, Method.double_opt_in])
+@pytest.mark.parametrize("method", sorted(OWN_WORD))
+@pytest.mark.parametrize("proved", [False, True])
 async def test_nobody_borrows_her_voice(
-    db: Db, customer: UUID, notice: Notice, by: Actor, method: Method
+    *, db: Db, customer: UUID, notice: Notice, by: Actor, method: Method, proved: bool
 ) -> None:
+    """Not even with a true proof of her mailbox in hand."""
+    word = await make.own_word(db, customer, method)
+    if not proved:
+        word = Circumstances(method, evidence=SIGNED)
     with pytest.raises(NotHerWord):
-        await consent.give(db, by, customer, notice, method=method, evidence=SIGNED)
+        await consent.give(db, by, customer, notice.question, word)
+
+
+@pytest.mark.parametrize("method", sorted(OWN_WORD))
+async def test_she_herself_needs_the_proof_of_her_mailbox(
+    db: Db, customer: UUID, notice: Notice, method: Method
+) -> None:
+    me = Actor.customer(customer)
+    with pytest.raises(NotHerWord):
+        await consent.give(db, me, customer, notice.question, Circumstances(method))
+    assert await consent.history(db, customer) == []
+
+
+async def test_the_mailbox_of_another_proves_nothing(
+    database: Database, business: Business, customer: UUID, notice: Notice
+) -> None:
+    async with database.write(business.id) as db:
+        word = await make.own_word(db, await add_customer(db))
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="consent_record_proof"):
+        async with database.write(business.id) as db:
+            await consent.give(db, Actor.customer(customer), customer, notice.question, word)
 
 
 @pytest.mark.parametrize("status", sorted(OPTED_OUT))
@@ -137,17 +168,20 @@ async def test_nobody_else_lifts_an_opt_out(
     await put(db, customer, notice, status)
     before = await consent.history(db, customer)
     with pytest.raises(OptOutStands):
-        await consent.give(db, by, customer, notice, method=method, evidence=SIGNED)
+        await consent.give(
+            db, by, customer, notice.question, Circumstances(method, evidence=SIGNED)
+        )
     assert await consent.history(db, customer) == before
 
 
 @pytest.mark.parametrize("status", sorted(OPTED_OUT))
-@pytest.mark.parametrize("method", [Method.portal, Method.double_opt_in])
+@pytest.mark.parametrize("method", sorted(OWN_WORD))
 async def test_her_own_word_lifts_it(
     db: Db, customer: UUID, notice: Notice, status: Status, method: Method
 ) -> None:
     await put(db, customer, notice, status)
-    await consent.give(db, Actor.customer(customer), customer, notice, method=method)
+    word = await make.own_word(db, customer, method)
+    await consent.give(db, Actor.customer(customer), customer, notice.question, word)
     state = await consent.state(db, customer, notice.purpose_id)
     assert state is not None
     assert state.status is Status.given
@@ -161,17 +195,7 @@ async def test_the_statement_alone_keeps_it(
     await put(db, customer, notice, status)
     standing = await consent.state(db, customer, notice.purpose_id)
     assert standing is not None
-    moved = await db.run(
-        sql.set_consent,
-        customer_id=customer,
-        purpose_id=notice.purpose_id,
-        status=wanted,
-        method=Method.imported,
-        event_id=standing.event_id,
-        notice_id=notice.id,
-        at=db.now,
-    )
-    assert moved == 0
+    assert not await _append(db, customer, notice, wanted)
     assert await consent.state(db, customer, notice.purpose_id) == standing
 
 
@@ -200,41 +224,80 @@ async def test_the_trigger_alone_keeps_it(
 
 
 async def test_the_database_refuses_a_yes_without_its_text(
-    database: Database, business: Business, customer: UUID, purpose: Purpose
+    database: Database, business: Business, customer: UUID, notice: Notice
 ) -> None:
-    with pytest.raises(asyncpg.CheckViolationError, match="warrant_has_notice"):
-        async with database.write(business.id) as db:
-            await _append(db, customer, purpose.id, Method.portal, None)
+    """Not in the state, and not in the record that the state would follow."""
+    for moves, told in ((True, "consent_yes_has_notice"), (False, "warrants")):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError, match=told):
+            async with database.write(business.id) as db:
+                await _append(db, customer, notice, Status.given, notice_id=None, moves=moves)
 
 
 async def test_the_database_refuses_a_foreign_yes_without_its_evidence(
     database: Database, business: Business, customer: UUID, notice: Notice
 ) -> None:
-    with pytest.raises(asyncpg.CheckViolationError, match="foreign_evidence"):
+    with pytest.raises(asyncpg.CheckViolationError, match="own_word"):
         async with database.write(business.id) as db:
-            await _append(db, customer, notice.purpose_id, Method.api, notice.id)
+            await _append(db, customer, notice, Status.given, evidence_kind=None)
+
+
+async def test_the_database_refuses_the_customers_word_without_her_mailbox(
+    database: Database, business: Business, customer: UUID, notice: Notice
+) -> None:
+    """A mailbox or portal speaks for the customer only with its proof (promise 7)."""
+    with pytest.raises(asyncpg.CheckViolationError, match="own_word"):
+        async with database.write(business.id) as db:
+            await _append(
+                db,
+                customer,
+                notice,
+                Status.given,
+                method=Method.double_opt_in,
+                actor_kind="customer",
+                actor_id=customer,
+                evidence_kind=None,
+            )
+
+
+async def test_the_database_refuses_a_sale_as_a_consent(
+    database: Database, business: Business, customer: UUID, notice: Notice
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="consent_record_basis"):
+        async with database.write(business.id) as db:
+            await _append(db, customer, notice, Status.given, evidence_kind="sale")
 
 
 async def _append(
-    db: Db, customer_id: UUID, purpose_id: UUID, method: Method, notice_id: UUID | None
-) -> None:
-    await db.one(
-        sql.append_event,
-        consent.ConsentEvent,
-        event_id=time_ordered(),
-        commitment=bytes(32),
-        customer_id=customer_id,
-        purpose_id=purpose_id,
-        notice_id=notice_id,
-        status=Status.given,
-        method=method,
-        at=db.now,
-        evidence={},
-        salt=bytes(32),
-        canonical=b"{}",
-        actor_kind="customer" if method is Method.portal else "system",
-        actor_id=None,
-    )
+    db: Db, customer_id: UUID, notice: Notice, status: Status, **changes: Any
+) -> bool:
+    """Send the one statement as if a rule had let it through, by an import with evidence."""
+    asked = await held(db, customer_id, notice.purpose_id, notice.id)
+    values: dict[str, Any] = {
+        "event_id": time_ordered(),
+        "commitment": bytes(32),
+        "warrants": notice.id,
+        "customer_id": customer_id,
+        "purpose_id": notice.purpose_id,
+        "purpose_version": notice.purpose_version,
+        "basis": "consent",
+        "notice_id": notice.id,
+        "status": status,
+        "method": Method.imported,
+        "at": db.now,
+        "valid_until": None,
+        "evidence_kind": "signed_form",
+        "proof_id": None,
+        "salt": bytes(32),
+        "canonical": b"{}",
+        "record_id": asked.record_id or time_ordered(),
+        "moves": True,
+        "told_id": time_ordered(),
+        "kind": "consent.given",
+        "actor_kind": "system",
+        "actor_id": None,
+        "actor_name": "",
+    }
+    return await db.one(sql.append_event, bool, **values | changes)
 
 
 async def test_an_unknown_notice_or_purpose_is_refused(db: Db) -> None:
@@ -247,10 +310,16 @@ async def test_an_unknown_notice_or_purpose_is_refused(db: Db) -> None:
     assert await consent.purpose_by_code(db, 99) is None
 
 
-async def test_a_notice_of_another_purpose_is_refused(db: Db, notice: Notice) -> None:
-    assert consent.belongs(notice, notice.purpose_id) is notice
+async def test_a_notice_of_another_purpose_is_refused(
+    db: Db, customer: UUID, notice: Notice
+) -> None:
+    other = await make.purpose(db)
+    me, word = Actor.customer(customer), await make.own_word(db, customer)
     with pytest.raises(consent.NoticeMismatch):
-        consent.belongs(notice, uuid4())
+        await consent.give(db, me, customer, consent.Question(other.id, notice.id), word)
+    with pytest.raises(UnknownNotice):
+        await consent.give(db, me, customer, consent.Question(other.id, uuid4()), word)
+    assert await consent.history(db, customer) == []
 
 
 async def test_a_stranger_sees_nothing(
@@ -279,11 +348,14 @@ async def test_a_stranger_sees_nothing(
 
 
 async def test_a_stranger_cannot_write_either(
-    database: Database, other_business: Business, customer: UUID, notice: Notice
+    database: Database, business: Business, other_business: Business, customer: UUID, notice: Notice
 ) -> None:
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
+    async with database.write(business.id) as db:
+        word = await make.own_word(db, customer)
+    me = Actor.customer(customer)
+    with pytest.raises(UnknownPurpose):
         async with database.write(other_business.id) as stranger:
-            await say_yes(stranger, customer, notice)
+            await consent.give(stranger, me, customer, notice.question, word)
 
 
 async def test_the_export_holds_every_word(
@@ -294,18 +366,9 @@ async def test_the_export_holds_every_word(
         await say_yes(db, customer, notice)
         await say_no(db, customer, notice.purpose_id)
         await say_yes(db, await add_customer(db), later)
-        taken = await consent.export(db, customer)
+        taken = (await consent.export(db, customer)).told
     assert [each.status for each in taken.consents] == [Status.withdrawn]
     assert {each.status for each in taken.events} == {Status.given, Status.withdrawn}
     assert taken.notices == [notice]
     assert [each.id for each in taken.purposes] == [notice.purpose_id]
     assert EvidenceKind.signed_form in taken.notices[0].accepts
-
-
-async def test_the_database_refuses_the_customers_word_from_others(
-    database: Database, business: Business, customer: UUID, notice: Notice
-) -> None:
-    """A mailbox or portal speaks for the customer only when she is the actor (promise 7)."""
-    with pytest.raises(asyncpg.CheckViolationError, match="own_word"):
-        async with database.write(business.id) as db:
-            await _append(db, customer, notice.purpose_id, Method.double_opt_in, notice.id)

@@ -12,7 +12,7 @@ import pytest
 
 from crm import consent, customers
 from crm.businesses import Business
-from crm.consent import Method, Notice, Purpose, Status
+from crm.consent import Circumstances, Method, Notice, Purpose, Status
 from crm.db import Database
 from crm.events import Actor
 from tests import make
@@ -26,9 +26,10 @@ HERE = "/me/consent"
 async def portal(
     database: Database, business: Business, customer: UUID
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    async with database.read(business.id) as db:
+    async with database.write(business.id) as db:
         me = await customers.get(db, customer)
-    async with client(database, business, me=me) as web:
+        word = await make.own_word(db, customer)
+    async with client(database, business, me=me, mailbox=word.opt_in) as web:
         yield web
 
 
@@ -84,8 +85,11 @@ async def test_the_event_says_what_was_pressed(
         (event,) = await consent.history(db, customer)
     assert event.method is Method.portal
     assert (event.actor_kind, event.actor_id) == ("customer", customer)
-    assert event.evidence["control"] == notice.control_label
-    assert event.evidence["chosen_beforehand"] is False
+    assert event.control_label == notice.control_label
+    assert event.notice_sha256 == notice.sha256.hex()
+    assert (event.form, event.page, event.evidence) == ("portal", HERE, {})
+    assert event.opt_in is not None
+    assert event.opt_in.way == "sign_in_link"
 
 
 async def test_pressing_twice_is_one_yes(
@@ -197,17 +201,25 @@ async def test_every_kind_of_decision_has_its_sentence(
 ) -> None:
     me, system = Actor.customer(customer), Actor.system()
     async with database.write(business.id) as db:
-        await consent.request(db, me, customer, notice)
-        await consent.refuse(db, me, customer, notice, method=Method.portal)
-        await consent.give(db, me, customer, notice, method=Method.double_opt_in)
-        await consent.give(db, system, customer, notice, method=Method.api, evidence=SIGNED)
+        asked = notice.question
+        await consent.request(db, me, customer, asked, Circumstances(Method.web_form))
+        await consent.defer(db, me, customer, asked, Circumstances(Method.portal))
+        await consent.refuse(db, me, customer, asked, Circumstances(Method.portal))
+        word = await make.own_word(db, customer, Method.double_opt_in)
+        await consent.give(db, me, customer, asked, word)
+        on_paper = Circumstances(Method.api, evidence=SIGNED)
+        await consent.give(db, system, customer, asked, on_paper)
+        again = await make.own_word(db, customer, Method.renewal)
+        await consent.give(db, me, customer, asked, again)
         for method in (Method.one_click, Method.stop_page, Method.complaint, Method.staff):
             await consent.withdraw(db, system, customer, notice.purpose_id, method=method)
             await say_yes(db, customer, notice)
     seen = unescape((await portal.get(HERE)).text)
     for sentence in (
         "You asked for it on a sign-up form.",
+        "You put off deciding.",
         "You said no.",
+        "We asked in a mail whether you still want it.",
         "You confirmed from your mailbox.",
         "You signed a form.",
         "with the unsubscribe button of a mail",

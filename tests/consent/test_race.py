@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 import pytest
 
 from crm import consent
 from crm.businesses import Business
-from crm.consent import Method, NewEvent, NewNotice, NewPurpose, Notice, OptOutStands, Status
-from crm.db import Database, Db, ReadDb, parse
+from crm.consent import (
+    Circumstances,
+    Method,
+    NewNotice,
+    NewPurpose,
+    Notice,
+    OptOutStands,
+    Status,
+)
+from crm.db import Database, Db, parse
 from crm.events import Actor
 from tests import make
-from tests.consent.conftest import SIGNED, add_customer, say_no, say_yes
+from tests.consent.conftest import SIGNED, add_customer, imported, say_no, say_yes
 
 KEY = Actor.key(UUID(int=9), "Till")
+ON_PAPER = Circumstances(Method.api, evidence=SIGNED)
 
 _PID, _BLOCKED = parse(
     """-- name: own_pid
@@ -54,16 +63,9 @@ async def state_of(
     return found.status
 
 
-def imported(db: ReadDb, customer: UUID, notice: Notice, status: Status) -> NewEvent:
-    return NewEvent(
-        customer_id=customer,
-        purpose_id=notice.purpose_id,
-        notice_id=notice.id if status is Status.given else None,
-        status=status,
-        method=Method.imported,
-        at=db.now,
-        evidence=SIGNED,
-    )
+async def append(db: Db, customers: Iterable[UUID], notice: Notice, status: Status) -> int:
+    rows = [await imported(db, each, notice, status) for each in customers]
+    return await consent.append_many(db, Actor.system(), rows)
 
 
 async def test_a_key_that_gives_finds_the_no(
@@ -74,7 +76,7 @@ async def test_a_key_that_gives_finds_the_no(
             database,
             business,
             lambda db: say_no(db, customer, notice.purpose_id),
-            lambda db: consent.give(db, KEY, customer, notice, method=Method.api, evidence=SIGNED),
+            lambda db: consent.give(db, KEY, customer, notice.question, ON_PAPER),
         )
     assert await state_of(database, business, customer, notice) is Status.withdrawn
     async with database.read(business.id) as db:
@@ -93,7 +95,9 @@ async def test_a_request_moves_neither(
             if answer is Status.withdrawn
             else say_yes(db, customer, notice)
         ),
-        lambda db: consent.request(db, Actor.customer(customer), customer, notice),
+        lambda db: consent.request(
+            db, Actor.customer(customer), customer, notice.question, Circumstances(Method.web_form)
+        ),
     )
     assert await state_of(database, business, customer, notice) is answer
     async with database.read(business.id) as db:
@@ -106,15 +110,12 @@ async def test_an_import_finds_the_no(
 ) -> None:
     if known:
         async with database.write(business.id) as db:
-            unproven = imported(db, customer, notice, Status.unknown)
-            await consent.append_many(db, Actor.system(), [unproven])
+            await append(db, [customer], notice, Status.unknown)
     await second(
         database,
         business,
         lambda db: say_no(db, customer, notice.purpose_id),
-        lambda db: consent.append_many(
-            db, Actor.system(), [imported(db, customer, notice, Status.given)]
-        ),
+        lambda db: append(db, [customer], notice, Status.given),
     )
     assert await state_of(database, business, customer, notice) is Status.withdrawn
 
@@ -125,9 +126,7 @@ async def test_a_no_that_comes_second_ends_the_yes(
     await second(
         database,
         business,
-        lambda db: consent.append_many(
-            db, Actor.system(), [imported(db, customer, notice, Status.given)]
-        ),
+        lambda db: append(db, [customer], notice, Status.given),
         lambda db: say_no(db, customer, notice.purpose_id),
     )
     assert await state_of(database, business, customer, notice) is Status.withdrawn
@@ -141,14 +140,8 @@ async def test_two_imports_of_the_same_customers_do_not_deadlock(
     await second(
         database,
         business,
-        lambda db: consent.append_many(
-            db, Actor.system(), [imported(db, each, notice, Status.given) for each in customers]
-        ),
-        lambda db: consent.append_many(
-            db,
-            Actor.system(),
-            [imported(db, each, notice, Status.unknown) for each in reversed(customers)],
-        ),
+        lambda db: append(db, customers, notice, Status.given),
+        lambda db: append(db, reversed(customers), notice, Status.unknown),
     )
     async with database.read(business.id) as read:
         allowed = await consent.authorised(read, notice.purpose_id, customers)

@@ -15,11 +15,12 @@ from msgspec import Struct, json
 
 from crm import consent
 from crm.businesses import Business
-from crm.consent import Method, NewEvent, Notice, Status
-from crm.consent.record import canonical, check_evidence, commitment, instant
+from crm.consent import Basis, Form, Method, NewEvent, Notice, OptIn, Status
+from crm.consent.model import CitedNotice, CitedVersion
+from crm.consent.record import Place, canonical, check_evidence, commitment, instant, read
 from crm.db import Database, parse
 from crm.events import Actor
-from tests.consent.conftest import SIGNED, say_no, say_yes
+from tests.consent.conftest import imported, say_no, say_yes
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]))
 KEYS = st.text(st.characters(max_codepoint=127), max_size=20)
@@ -46,24 +47,35 @@ class Sealed(Struct):
     commitment: bytes
 
 
-@given(EVIDENCE, INSTANTS, INSTANTS, st.uuids(), st.sampled_from(Status))
+@given(EVIDENCE, st.tuples(INSTANTS, INSTANTS), st.uuids(), st.sampled_from(Status), WORDS)
 def test_the_bytes_are_those_of_rfc_8785(
-    evidence: dict[str, Any], at: datetime, now: datetime, id: UUID, status: Status
+    evidence: dict[str, Any],
+    instants: tuple[datetime, datetime],
+    id: UUID,
+    status: Status,
+    label: str,
 ) -> None:
+    at, now = instants
     own = status is Status.given
     by = Actor.customer(id) if own else Actor.system()
     event = NewEvent(
         customer_id=id,
-        purpose_id=id,
-        notice_id=id if own else None,
         status=status,
         method=Method.portal,
         at=at,
+        purpose=CitedVersion(id, 3, Basis.consent, bytes(32)),
+        notice=CitedNotice(id, 2, "en", label, bytes(32)) if own else None,
         evidence=evidence,
+        form=Form("sign_up", label, None) if own else None,
+        opt_in=OptIn(id, "confirm_link", at, now, label) if own else None,
+        valid_until=now,
     )
-    written = canonical(id, id, event, by, now)
+    written = canonical(id, Place(id, id, id if own else None), event, by, now)
     assert written == rfc8785.dumps(json.decode(written))
     assert json.decode(written)["evidence"] == evidence
+    told = read(written)
+    assert (told.status, told.at, told.recorded_at, told.opt_in) == (status, at, now, event.opt_in)
+    assert (told.evidence, told.control_label) == (evidence, label if own else "")
 
 
 @pytest.mark.parametrize(
@@ -97,16 +109,8 @@ async def test_it_is_recomputed_from_what_is_stored(
     async with database.write(business.id) as db:
         await say_yes(db, customer, notice)
         await say_no(db, customer, notice.purpose_id)
-        imported = NewEvent(
-            customer_id=customer,
-            purpose_id=notice.purpose_id,
-            notice_id=notice.id,
-            status=Status.given,
-            method=Method.imported,
-            at=db.now,
-            evidence=SIGNED,
-        )
-        await consent.append_many(db, Actor.system(), [imported])
+        row = await imported(db, customer, notice, Status.given)
+        await consent.append_many(db, Actor.system(), [row])
         stored = await db.many(_RECORDS, Sealed, customer_id=customer)
         told = {event.id: event for event in await consent.history(db, customer)}
     assert len(stored) == 3
@@ -120,3 +124,5 @@ async def test_it_is_recomputed_from_what_is_stored(
         assert record["recorded_at"] == instant(event.recorded_at)
         assert record["evidence"] == event.evidence
         assert record["business"] == str(business.id)
+        if event.notice_id:
+            assert record["control"] == {"default": False, "label": notice.control_label}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from uuid import UUID
 
 import pytest
 
-from crm.consent import AUTHORISES, OPTED_OUT, Consent, Method, OptOutStands, Status
-from crm.consent.model import (
+from crm.consent import AUTHORISES, CONSENTS, OPTED_OUT, Consent, Method, OptOutStands, Status
+from crm.consent.states import (
+    DPV,
     OWN_WORD,
     TRANSITIONS,
     ImpossibleTransition,
@@ -19,51 +20,43 @@ from crm.consent.model import (
 )
 
 AT = datetime(2026, 5, 3, tzinfo=UTC)
+DAY = timedelta(days=1)
 S = Status
 
 # Written out a second time, by hand: row is today's state, column what is decided.
-#            unknown requested given refused withdrawn expired invalidated renewed
 TABLE = """
-never        yes     yes       yes   yes     yes       no      no          no
-unknown      no      yes       yes   yes     yes       no      no          no
-requested    no      yes       yes   yes     yes       yes     no          no
-given        no      yes       no    no      yes       yes     yes         yes
-refused      no      yes       own   no      yes       no      no          no
-withdrawn    no      yes       own   no      no        no      no          no
-expired      no      yes       own   no      yes       no      no          no
-invalidated  no      yes       own   no      yes       no      no          no
-renewed      no      yes       no    no      yes       yes     yes         yes
+             unk req def giv ren ref wit rev exp inv uno
+never        yes yes yes yes no  yes yes no  no  no  yes
+unknown      no  yes yes yes no  yes yes no  no  no  yes
+requested    no  yes yes yes no  yes yes no  yes no  no
+deferred     no  yes yes yes no  yes yes no  yes no  no
+given        no  yes yes no  yes no  yes yes yes yes no
+renewed      no  yes yes no  yes no  yes yes yes yes no
+unobjected   no  yes yes yes no  no  yes yes yes yes yes
+refused      no  yes yes own no  no  yes no  no  no  no
+withdrawn    no  yes no  own no  no  no  no  no  no  no
+revoked      no  yes no  own no  no  yes no  no  no  no
+expired      no  yes no  own no  no  yes no  no  no  no
+invalidated  no  yes no  own no  no  yes no  no  no  no
 """
 COLUMNS = (
     S.unknown,
     S.requested,
+    S.deferred,
     S.given,
+    S.renewed,
     S.refused,
     S.withdrawn,
+    S.revoked,
     S.expired,
     S.invalidated,
-    S.renewed,
+    S.unobjected,
 )
 CASES = [
     (None if row.split()[0] == "never" else Status(row.split()[0]), status, cell)
-    for row in TABLE.strip().splitlines()
+    for row in TABLE.strip().splitlines()[1:]
     for status, cell in zip(COLUMNS, row.split()[1:], strict=True)
 ]
-
-
-def standing(status: Status | None) -> Consent | None:
-    if status is None:
-        return None
-    return Consent(
-        customer_id=UUID(int=1),
-        purpose_id=UUID(int=2),
-        status=status,
-        method=Method.portal,
-        event_id=UUID(int=3),
-        notice_id=UUID(int=4),
-        at=AT,
-        valid_until=None,
-    )
 
 
 @pytest.mark.parametrize(("present", "status", "cell"), CASES)
@@ -71,12 +64,12 @@ def test_what_may_follow(present: Status | None, status: Status, cell: str) -> N
     for method in Method:
         allowed = cell == "yes" or (cell == "own" and method in OWN_WORD)
         if allowed:
-            check_transition(standing(present), status, method)
+            check_transition(present, status, method)
             continue
         # Which of the two refusals: lifting an opt-out is named as what it is.
         lifts = present in OPTED_OUT and status in AUTHORISES and method not in OWN_WORD
         with pytest.raises(OptOutStands if lifts else ImpossibleTransition):
-            check_transition(standing(present), status, method)
+            check_transition(present, status, method)
 
 
 def test_the_table_names_every_pair() -> None:
@@ -89,36 +82,52 @@ def test_the_table_names_every_pair() -> None:
 @pytest.mark.parametrize("present", [None, *Status])
 def test_a_withdrawal_may_always_follow_but_itself(present: Status | None) -> None:
     if present is not Status.withdrawn:
-        check_transition(standing(present), Status.withdrawn, Method.one_click)
-        assert moves(standing(present), Status.withdrawn, Method.one_click)
+        check_transition(present, Status.withdrawn, Method.one_click)
+        assert moves(present, Status.withdrawn, Method.one_click)
 
 
 @pytest.mark.parametrize("present", [None, *Status])
 @pytest.mark.parametrize("method", Method)
 def test_a_request_moves_neither_a_yes_nor_a_no(present: Status | None, method: Method) -> None:
-    moved = moves(standing(present), Status.requested, method)
-    assert moved is (present in (None, Status.unknown, Status.requested))
+    moved = moves(present, Status.requested, method)
+    assert moved is (present in (None, Status.unknown, Status.requested, Status.deferred))
 
 
 @pytest.mark.parametrize("present", [None, *Status])
 def test_giving_again_renews(present: Status | None) -> None:
-    renewed = announced(standing(present), Status.given) is Status.renewed
-    assert renewed is (present in AUTHORISES)
+    """Also where a soft opt-in stood: that was no consent, so the first yes is given."""
+    renewed = announced(present, Status.given) is Status.renewed
+    assert renewed is (present in (Status.given, Status.renewed))
 
 
 @pytest.mark.parametrize("status", Status)
-def test_only_two_states_authorise_and_only_in_their_time(status: Status) -> None:
-    consent = standing(status)
-    assert consent is not None
-    assert consent.authorises(AT) is (status in (Status.given, Status.renewed))
-    ended = Consent(
-        customer_id=consent.customer_id,
-        purpose_id=consent.purpose_id,
+@pytest.mark.parametrize(
+    ("ends_at", "in_time"),
+    [(None, True), (AT + timedelta(microseconds=1), True), (AT, False), (AT - DAY, False)],
+)
+def test_only_these_states_authorise_and_only_in_their_time(
+    status: Status, ends_at: datetime | None, *, in_time: bool
+) -> None:
+    consent = Consent(
+        customer_id=UUID(int=1),
+        purpose_id=UUID(int=2),
+        purpose_version=1,
+        record_id=UUID(int=5),
         status=status,
-        method=consent.method,
-        event_id=consent.event_id,
-        notice_id=consent.notice_id,
+        method=Method.portal,
+        event_id=UUID(int=3),
+        notice_id=UUID(int=4),
         at=AT,
-        valid_until=AT,
+        ends_at=ends_at,
     )
-    assert not ended.authorises(AT)
+    yes = status in (Status.given, Status.renewed, Status.unobjected)
+    assert consent.authorises(AT) is (yes and in_time)
+
+
+def test_a_soft_opt_in_is_never_called_consent() -> None:
+    assert Status.unobjected not in CONSENTS
+    assert DPV[Status.unobjected] == "LegitimateInterestNotObjected"
+    assert {name for status, name in DPV.items() if status in CONSENTS} == {
+        "ConsentGiven",
+        "RenewedConsentGiven",
+    }

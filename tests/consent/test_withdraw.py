@@ -8,8 +8,8 @@ import pytest
 
 from crm import consent
 from crm.businesses import Business
-from crm.consent import Method, Notice, Purpose, Status, UnknownPurpose
-from crm.consent.model import ImpossibleTransition
+from crm.consent import Circumstances, Method, Notice, Purpose, Status, UnknownPurpose
+from crm.consent.states import ImpossibleTransition
 from crm.db import Database, Db
 from crm.events import Actor
 from tests import make
@@ -86,7 +86,8 @@ async def test_a_request_moves_no_standing_answer(
     else:
         await put(db, customer, notice, status)
     standing = await consent.state(db, customer, notice.purpose_id)
-    event = await consent.request(db, Actor.customer(customer), customer, notice)
+    asked = Circumstances(Method.web_form)
+    event = await consent.request(db, Actor.customer(customer), customer, notice.question, asked)
     assert event.status is Status.requested
     assert await consent.state(db, customer, notice.purpose_id) == standing
     assert event.id in {each.id for each in await consent.history(db, customer)}
@@ -96,12 +97,13 @@ async def test_a_request_then_a_yes_is_told_in_that_order(
     database: Database, business: Business, customer: UUID, notice: Notice
 ) -> None:
     """Both are appended at confirmation, in one transaction, within one millisecond."""
-    from_form = business.created_at
+    from_form = Circumstances(Method.web_form, at=business.created_at)
     me = Actor.customer(customer)
     async with database.write(business.id) as db:
         for _ in range(8):
-            await consent.request(db, me, customer, notice, at=from_form)
-        await consent.give(db, me, customer, notice, method=Method.double_opt_in)
+            await consent.request(db, me, customer, notice.question, from_form)
+        word = await make.own_word(db, customer, Method.double_opt_in)
+        await consent.give(db, me, customer, notice.question, word)
         told = await consent.history(db, customer)
     assert [event.status for event in told] == [Status.given] + [Status.requested] * 8
 
@@ -110,15 +112,16 @@ async def test_a_refusal_needs_a_question_and_no_standing_yes(
     db: Db, customer: UUID, notice: Notice
 ) -> None:
     me = Actor.customer(customer)
-    await consent.refuse(db, me, customer, notice, method=Method.portal)
+    here = Circumstances(Method.portal)
+    await consent.refuse(db, me, customer, notice.question, here)
     await say_yes(db, customer, notice)
     with pytest.raises(ImpossibleTransition):
-        await consent.refuse(db, me, customer, notice, method=Method.portal)
+        await consent.refuse(db, me, customer, notice.question, here)
 
 
 async def test_evidence_of_a_no_is_kept(db: Db, customer: UUID, purpose: Purpose) -> None:
     event = await consent.withdraw(
-        db, Actor.system(), customer, purpose.id, method=Method.staff, evidence=SIGNED
+        db, Actor.system(), customer, purpose.id, method=Method.staff, said=SIGNED
     )
     assert (await consent.history(db, customer))[0] == event
     assert event.evidence == SIGNED

@@ -93,6 +93,7 @@ async def test_the_roles_are_those_of_the_service_and_none_is_privileged(data: P
             "crm_app": True,
             "crm_eraser": False,
             "crm_owner": True,
+            "crm_prover": False,
             "crm_sweep": False,
         }
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

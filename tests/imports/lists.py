@@ -46,7 +46,7 @@ def many(count: int, prefix: str = "reader") -> str:
 async def letter(database: Database, business_id: UUID, **changes: Any) -> Notice:
     """Add the purpose that these tests import for; it accepts confirmed double opt-ins."""
     async with database.write(business_id) as db:
-        purpose = await make.purpose(db, slug=SLUG)
+        purpose = await make.purpose(db, slug=SLUG, validity="P10Y")
         return await make.notice(db, purpose.id, **changes)
 
 
@@ -68,13 +68,14 @@ class Held(Struct):
     known: bool
     name: str
     status: Status | None
+    allowed: bool
     suppressed: bool
     history: list[ConsentEvent]
 
     @property
     def mailable(self) -> bool:
         """Whether a campaign would go there."""
-        return self.status in consent.AUTHORISES and not self.suppressed
+        return self.allowed and not self.suppressed
 
 
 async def held(database: Database, notice: Notice, business_id: UUID, address: str) -> Held:
@@ -83,12 +84,15 @@ async def held(database: Database, notice: Notice, business_id: UUID, address: s
         found = await customers.by_address(db, address)
         silent = await mail.suppressed(db, hash_of(db, address)) is not None
         if found is None:
-            return Held(known=False, name="", status=None, suppressed=silent, history=[])
+            return Held(
+                known=False, name="", status=None, allowed=False, suppressed=silent, history=[]
+            )
         state = await consent.state(db, found.id, notice.purpose_id)
         return Held(
             known=True,
             name=found.name,
             status=state.status if state else None,
+            allowed=state is not None and state.authorises(db.now),
             suppressed=silent,
             history=await consent.history(db, found.id),
         )

@@ -122,7 +122,8 @@ async def test_who_came_to_us_later_stays_in(database: Database, business: Busin
     async with database.write(business.id) as db:
         nora = await make.customer(db, address="nora@example.com")
         herself = Actor.customer(nora.id)
-        await consent.give(db, herself, nora.id, notice, method=Method.double_opt_in)
+        word = await make.own_word(db, nora.id, Method.double_opt_in)
+        await consent.give(db, herself, nora.id, notice.question, word)
 
     done = await take(database, business.id, HEADER + row("nora@example.com", left=lists.LEFT))
 
@@ -298,3 +299,24 @@ async def test_a_stranger_gets_nothing(
     assert await imports.work_waiting(database, other_business.id, done.id) is None
     async with database.read(business.id) as read:
         assert (await imports.get(read, done.id)).state is State.done
+
+
+async def test_a_consent_that_is_too_old_is_kept_and_not_mailable(
+    database: Database, business: Business
+) -> None:
+    """It was given, and has ended since: nobody is written to on it, and the report says why."""
+    notice = await letter(database, business.id)
+
+    done = await take(
+        database,
+        business.id,
+        HEADER
+        + row("nora@example.com")
+        + row("old@example.com", asked="2015-01-02 03:04:05", confirmed="2015-01-02 03:05:05"),
+    )
+
+    assert (done.given, done.unproven, done.added) == (1, 1, 2)
+    assert not (await held(database, notice, business.id, "old@example.com")).mailable
+    [line] = await report(database, business.id, done.id)
+    assert (line.line, line.outcome) == (3, "noted")
+    assert "so old that it has ended" in line.reason

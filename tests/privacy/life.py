@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from crm import access, campaigns, consent, customers, events, imports, mail, staff
+from crm import access, businesses, campaigns, consent, customers, events, imports, mail, staff
 from crm.access import Choice, NewSignup
-from crm.businesses import Business
+from crm.businesses import Business, NewBusiness
 from crm.campaigns import jobs
-from crm.consent import Method, Notice
+from crm.consent import Method, Network, Notice
 from crm.customers import AttributeType, Changes, Customer, NewAttribute, NewInteraction, NewKind
 from crm.db import Database
 from crm.events import Actor
@@ -74,6 +74,8 @@ async def lived(database: Database, business: Business, address: str, name: str)
 
 async def _declare(database: Database, business: Business) -> None:
     async with database.write(business.id) as db:
+        kept = {field: getattr(business, field) for field in NewBusiness.__struct_fields__}
+        await businesses.change(db, SYSTEM, NewBusiness(**kept | {"keeps_network": True}))
         await customers.declare_attribute(
             db,
             SYSTEM,
@@ -107,7 +109,7 @@ async def _signed_up(
         assert text is not None
         token = _LINK.search(text.get_content())
         assert token is not None
-        await access.confirm(db, token[1])
+        await access.confirm(db, token[1], Network("192.0.2.45", "Browser/1"))
         # As rude a relay as there is: it says the address back, and nobody has cleaned it.
         await record_letter(db, letter, Outcome(Kind.sent, "accepted", code=250, text=address))
         found = await customers.by_address(db, address)
@@ -155,7 +157,9 @@ async def _described(
             ),
         )
         await customers.note(db, SYSTEM, customer.id, "Rang about the course")
-        await consent.give(db, me, customer.id, other, method=Method.portal)
+        await consent.add_file(db, SYSTEM, customer.id, "form.jpg", b"A photograph of a form")
+        word = await make.own_word(db, customer.id)
+        await consent.give(db, me, customer.id, other.question, word)
         await consent.withdraw(db, me, customer.id, other.purpose_id, method=Method.portal)
 
 
@@ -175,11 +179,11 @@ async def _on_her_way_in(
 ) -> None:
     """A way in and a sign-up that are not used, with their letters waiting; and a session."""
     async with database.write(business.id) as db:
+        await access.open_session(db, await make.entered(db, customer.id))
+    async with database.write(business.id) as db:
         await access.send_link(db, customers.parse(customer.address), "a browser")
     async with database.write(business.id) as db:
         await access.start(db, _sign_up(customer.address, customer.name, other))
-    async with database.write(business.id) as db:
-        await access.open_session(db, customer.id)
 
 
 async def _imported(database: Database, business: Business, purpose_id: Any, address: str) -> None:
@@ -203,6 +207,7 @@ def _sign_up(address: str, name: str, notice: Notice) -> NewSignup:
         locale="en",
         choices=(Choice(notice.purpose_id, notice.id),),
         page="https://corner-bakery.example/rye",
+        network=Network("192.0.2.44", "Browser/1"),
     )
 
 

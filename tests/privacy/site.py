@@ -29,6 +29,7 @@ from crm.web.headers import secured
 from crm.web.pages import Tab
 from crm.web.refusals import EITHER, PROBLEMS, pages_behind
 from crm.web.transaction import transaction
+from tests import make
 
 TABS = [
     Tab("/me", "What we hold"),
@@ -106,7 +107,7 @@ def application(database: Database) -> Any:
 async def her_browser(database: Database, business: Business, me: Customer) -> Browser:
     """A browser in which she has just come from her mailbox."""
     async with database.write(business.id) as db:
-        token = await access.open_session(db, me.id)
+        token = await access.open_session(db, await make.entered(db, me.id))
     name = access_auth.cookie_name(business, access_auth.SESSION)
     return Browser(application(database), business, {name: token})
 

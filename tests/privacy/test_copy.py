@@ -26,7 +26,9 @@ async def test_every_decision_stands_beside_its_words(database: Database, nora: 
     assert given.notice.text == nora.notice.text
     assert given.notice.control_label == nora.notice.control_label
     assert given.notice.sha256 == nora.notice.sha256.hex()
-    assert {"requested_at", "confirmed_at"} <= given.event.evidence.keys()
+    assert given.event.opt_in is not None
+    assert given.event.opt_in.mailed_at <= given.event.opt_in.confirmed_at == given.event.at
+    assert [each.network.address for each in copy.consent.networks] == ["192.0.2.44", "192.0.2.45"]
 
 
 async def test_every_mail_names_its_warrant(database: Database, nora: Life) -> None:

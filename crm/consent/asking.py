@@ -1,0 +1,15 @@
+"""What a request says about how a decision was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from crm.consent.model import Network
+
+
+def network_of(request: Request[Any, Any, Any]) -> Network:
+    """Read from where somebody decides; kept only where the business does so."""
+    host = request.client.host if request.client else ""
+    return Network(address=host, agent=request.headers.get("user-agent", ""))
