@@ -13,6 +13,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
+from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
 from crm.access import console as access_console
@@ -25,6 +26,7 @@ from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
+from crm.consent import customer_tab
 from crm.consent import portal as consent_portal
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -78,6 +80,7 @@ _LOOKS = 2
 _API = [
     *customers_api.handlers,
     *consent_api.handlers,
+    *access_api.handlers,
     *campaigns_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
@@ -96,6 +99,7 @@ _CONSOLE = [
     *campaigns_console.handlers,
     *customers_console.handlers,
     *consent_console.handlers,
+    *customer_tab.handlers,
     *imports_console.handlers,
     *privacy_console.handlers,
     *access_console.handlers,

@@ -46,6 +46,19 @@ SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, 
    AND retired_at IS NULL
  ORDER BY code;
 
+-- name: purposes_for
+-- The purposes in use, and those that are not any more and that a customer was asked about.
+SELECT p.purpose_id AS id, p.code, p.slug, p.name, p.description, p.channel, p.double_opt_in,
+       p.basis, p.special_category, p.version, p.created_at, p.retired_at
+  FROM crm.purpose p
+ WHERE p.business_id = :business_id
+   AND (p.retired_at IS NULL
+        OR EXISTS (SELECT FROM crm.consent s
+                    WHERE s.business_id = :business_id
+                      AND s.customer_id = :customer_id
+                      AND s.purpose_id = p.purpose_id))
+ ORDER BY p.code;
+
 -- name: purpose
 -- One purpose by its id.
 SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
@@ -378,6 +391,26 @@ SELECT canonical
  WHERE business_id = :business_id
    AND customer_id = :customer_id
  ORDER BY recorded_at DESC, at DESC, event_id DESC;
+
+-- name: exhibit
+-- What a decision was sealed from, the stub it must match, and the form that was shown.
+SELECT r.salt, r.canonical, e.commitment, f.text AS form
+  FROM crm.consent_record r
+  JOIN crm.consent_event e ON e.business_id = :business_id AND e.event_id = r.event_id
+  LEFT JOIN crm.form_shown f
+    ON f.business_id = :business_id
+   AND f.sha256 = decode(convert_from(r.canonical, 'UTF8')::jsonb #>> '{form,sha256}', 'hex')
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+   AND r.event_id = :event_id;
+
+-- name: events_of_customer
+-- Every decision of a customer by its id, the oldest first.
+SELECT event_id
+  FROM crm.consent_record
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY at, event_id;
 
 -- name: erase_consent
 -- Deletes records and states of a customer whose row is already a tombstone.

@@ -19,7 +19,7 @@ from crm.access.actions import (
     waiting,
 )
 from crm.access.form import BadForm, Shown
-from crm.access.leaving import leave, purpose_of, standings
+from crm.access.leaving import leave, leave_by_address, purpose_of, standings
 from crm.access.model import (
     Choice,
     Confirmed,
@@ -70,6 +70,7 @@ __all__ = [
     "export",
     "forget",
     "leave",
+    "leave_by_address",
     "link",
     "of_browser",
     "offers",

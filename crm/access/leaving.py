@@ -1,11 +1,13 @@
-"""What is done when somebody leaves by a link: at once, without sign-in, whoever is still known."""
+"""What is done when somebody leaves, by a link or told elsewhere: at once, whoever is known."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from crm import consent, customers, mail
 from crm.access.model import Stopped
 from crm.consent import OPTED_OUT, Consent, Method, Purpose
-from crm.customers import Customer
+from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
 from crm.mail import Scope, Why
@@ -26,11 +28,30 @@ async def leave(db: Db, stop: Stop, *, method: Method) -> Stopped:
         by = Actor.customer(customer.id)
         await consent.withdraw(db, by, customer.id, purpose.id, method=method)
     else:
-        await _leave_all(db, customer, method)
+        await _leave_all(db, Actor.customer(customer.id), customer, method)
         if stop.purpose_code is not None:
             by = Actor.customer(customer.id)
             await mail.suppress(db, by, stop.address_hash, Scope.marketing, Why.left)
     return Stopped(customer=customer, purpose=purpose)
+
+
+async def leave_by_address(
+    db: Db, by: Actor, address: Address, purpose_id: UUID | None, *, method: Method
+) -> None:
+    """Stop one purpose for an address, or all; of nobody we know, its fingerprint is suppressed.
+
+    Refused only where there is no such purpose (UnknownPurpose).
+    """
+    if purpose_id is not None:
+        await consent.purpose(db, purpose_id)
+    fingerprint = db.keys.address_hash(db.business_id, address.folded)
+    customer = await customers.by_hash(db, fingerprint)
+    if customer is None:
+        await mail.suppress(db, by, fingerprint, Scope.marketing, Why.left)
+    elif purpose_id is not None:
+        await consent.withdraw(db, by, customer.id, purpose_id, method=method)
+    else:
+        await _leave_all(db, by, customer, method)
 
 
 async def purpose_of(db: ReadDb, stop: Stop) -> Purpose | None:
@@ -48,9 +69,8 @@ async def standings(db: ReadDb, stop: Stop) -> list[tuple[Purpose, Consent | Non
     return [(each, by_purpose.get(each.id)) for each in await consent.purposes(db)]
 
 
-async def _leave_all(db: Db, customer: Customer, method: Method) -> None:
+async def _leave_all(db: Db, by: Actor, customer: Customer, method: Method) -> None:
     """Withdraw all there is, and say no for purposes in use that were never asked about."""
-    by = Actor.customer(customer.id)
     await consent.withdraw_all(db, by, customer.id, method=method)
     known = {state.purpose_id for state in await consent.states(db, customer.id)}
     for purpose in sorted(await consent.purposes(db), key=lambda each: each.id):

@@ -41,6 +41,7 @@ from crm.consent.evidence import (
     file_content,
     files,
 )
+from crm.consent.exhibit import Exhibit, Sealed, exhibit, exhibits
 from crm.consent.grounds import (
     SALE,
     BadEvidence,
@@ -88,6 +89,7 @@ from crm.consent.purposes import (
     purpose_by_code,
     purpose_by_slug,
     purposes,
+    purposes_for,
     version,
 )
 from crm.consent.standing import Standing, Told
@@ -122,6 +124,7 @@ __all__ = [
     "EvidenceFile",
     "EvidenceKind",
     "EvidenceNotAccepted",
+    "Exhibit",
     "Form",
     "HeldFile",
     "KeptNetwork",
@@ -139,6 +142,7 @@ __all__ = [
     "OptOutStands",
     "Purpose",
     "Question",
+    "Sealed",
     "Silenced",
     "SlugTaken",
     "Standing",
@@ -163,6 +167,8 @@ __all__ = [
     "current_notices",
     "defer",
     "event",
+    "exhibit",
+    "exhibits",
     "export",
     "file_content",
     "files",
@@ -179,6 +185,7 @@ __all__ = [
     "purpose_by_code",
     "purpose_by_slug",
     "purposes",
+    "purposes_for",
     "refuse",
     "request",
     "sealed_network",

@@ -25,7 +25,7 @@ from crm.consent.model import (
     UnknownPurpose,
 )
 from crm.consent.network import KeptNetwork
-from crm.consent.purposes import current_notices, notices_shown_to, purposes
+from crm.consent.purposes import current_notices, notices_shown_to, purposes_for
 from crm.consent.record import Place, canonical, commitment, read
 from crm.consent.standing import Standing, arranged
 from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
@@ -248,7 +248,7 @@ async def check_many(db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID])
 
 
 async def standings(db: ReadDb, customer_id: UUID, locale: str) -> list[Standing]:
-    """Return for every purpose in use where a customer stands, with all the texts and decisions.
+    """Return where a customer stands for each purpose, with all the texts and decisions.
 
     `locale` is that of the text she would be asked with now.
     """
@@ -259,7 +259,7 @@ async def standings(db: ReadDb, customer_id: UUID, locale: str) -> list[Standing
 async def told(db: ReadDb, customer_id: UUID) -> ConsentTold:
     """Return what a customer decided: states, decisions, and the exact texts."""
     return ConsentTold(
-        purposes=await purposes(db),
+        purposes=await purposes_for(db, customer_id),
         consents=await states(db, customer_id),
         events=await history(db, customer_id),
         notices=await notices_shown_to(db, customer_id),

@@ -22,6 +22,7 @@ from crm.consent import (
     Consent,
     ConsentEvent,
     EvidenceKind,
+    Form,
     Method,
     NewNotice,
     NewPurpose,
@@ -78,6 +79,11 @@ class NewConsentEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     at: Annotated[datetime, Meta(tz=True)] | None = None
     # Where she lives, if she said so; absent means where the business is.
     jurisdiction: Country | None = None
+    # Where she decided: the caller's name for the form, and its page.
+    form: Annotated[str, Meta(max_length=100)] = ""
+    page: Annotated[str, Meta(max_length=500)] = ""
+    # What the caller calls the request by which it came, to find it again.
+    request: Annotated[str, Meta(max_length=200)] = ""
     # A withdrawal because she reported a mail as unwanted.
     complaint: bool = False
 
@@ -287,7 +293,15 @@ async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) 
     if data.notice is None:
         sentence = "Name the notice that was shown."
         raise Invalid(sentence, [Problem("notice", sentence)])
-    how = Circumstances(Method.api, at=at, evidence=evidence, jurisdiction=data.jurisdiction or "")
+    how = Circumstances(
+        Method.api,
+        at=at,
+        evidence=evidence,
+        # Without what a query may say of her.
+        form=Form(data.form, data.page.partition("?")[0]) if data.form or data.page else None,
+        jurisdiction=data.jurisdiction or "",
+        request=data.request,
+    )
     asked = Question(data.purpose, data.notice)
     return await _DECISIONS[data.status](db, by, customer_id, asked, how)
 

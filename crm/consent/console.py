@@ -1,24 +1,21 @@
-"""Purposes and their texts; a customer's consent tab, where staff can record a no, never a yes."""
+"""Purposes and their texts, for staff."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from crm import consent, customers
+from crm import consent
 from crm.businesses import Business
-from crm.consent import Circumstances, EvidenceKind, Method, NewNotice, NewPurpose, Notice
+from crm.consent import EvidenceKind, NewNotice, NewPurpose
 from crm.db import Db, ReadDb
-from crm.errors import Invalid, Refused
-from crm.staff import Member, ReasonMissing, Right
-from crm.staff.auth import Looks, may
+from crm.staff import Member, Right
+from crm.staff.auth import may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
@@ -106,83 +103,6 @@ async def post_notice(
     )
 
 
-@get("/customers/{id:uuid}/consent", guards=[may(Right.see_customers)])
-async def get_customer_consent(
-    db: NamedDependency[ReadDb],
-    business: NamedDependency[Business],
-    looks: NamedDependency[Looks],
-    id: FromPath[UUID],
-) -> Response[Any]:
-    """Show what a customer allows and the proof of it; this is a look."""
-    return await _customer_page(db, business, looks, id, Form())
-
-
-@post(
-    "/customers/{id:uuid}/consent/{purpose_id:uuid}/withdrawal",
-    guards=[may(Right.change_customers)],
-    request_max_body_size=_BODY,
-)
-async def post_withdrawal(
-    db: NamedDependency[Db],
-    who: NamedDependency[Member],
-    id: FromPath[UUID],
-    purpose_id: FromPath[UUID],
-) -> Response[Any]:
-    """Record that the customer said no; it counts at once, and only she can lift it."""
-    await customers.get(db, id)
-    purpose = await consent.purpose(db, purpose_id)
-    await consent.withdraw(db, who.actor, id, purpose_id, method=Method.staff)
-    return redirect(_tab(id), say=f"{purpose.name} is off. It counted at once.")
-
-
-@post(
-    "/customers/{id:uuid}/consent/withdrawal",
-    guards=[may(Right.change_customers)],
-    request_max_body_size=_BODY,
-)
-async def post_withdrawal_of_all(
-    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
-) -> Response[Any]:
-    """Record a no to everything the customer has not said no to already."""
-    await customers.get(db, id)
-    await consent.withdraw_all(db, who.actor, id, method=Method.staff)
-    return redirect(_tab(id), say="All of it is off. It counted at once.")
-
-
-@post(
-    "/customers/{id:uuid}/consent/{purpose_id:uuid}/signed-form",
-    guards=[may(Right.change_customers)],
-    request_max_body_size=_BODY,
-)
-async def post_signed_form(
-    *,
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    business: NamedDependency[Business],
-    looks: NamedDependency[Looks],
-    who: NamedDependency[Member],
-    id: FromPath[UUID],
-    purpose_id: FromPath[UUID],
-) -> Response[Any]:
-    """Record a form signed by hand, where the version that was printed accepts one."""
-    await customers.get(db, id)
-    form = await read_form(request)
-    notice = await _printed(db, form, purpose_id)
-    signed_on = form.parsed("signed_on", lambda text: _past_day(text, db.now, business))
-    kept_at = form.text("kept_at", max=300)
-    if form.problems or notice is None or signed_on is None:
-        return await _customer_page(db, business, looks, id, form, asked=purpose_id)
-    day, at = signed_on
-    evidence = {
-        "kind": EvidenceKind.signed_form.value,
-        "signed_on": day.isoformat(),
-        "kept_at": kept_at,
-    }
-    how = Circumstances(Method.staff, at=at, evidence=evidence)
-    await consent.give(db, who.actor, id, notice.question, how)
-    return redirect(_tab(id), say="The signed form is recorded.")
-
-
 _BAD_SLUG = "Small letters and digits, joined by single hyphens, such as corner-letter."
 _BAD_LOCALE = "A language as in en, en-GB or ar."
 _BAD_TEXT = "At least 10 characters, so that a person knows what she agrees to."
@@ -220,66 +140,4 @@ async def _purpose_page(
     )
 
 
-async def _customer_page(
-    db: ReadDb,
-    business: Business,
-    looks: Looks,
-    customer_id: UUID,
-    form: Form,
-    *,
-    asked: UUID | None = None,
-) -> Response[Any]:
-    customer = await customers.get(db, customer_id)
-    try:
-        await looks.record([customer_id])
-    except ReasonMissing:
-        # The record's own page asks for it.
-        return redirect(f"/staff/customers/{customer_id}")
-    standings = await consent.standings(db, customer_id, customer.locale or business.locale)
-    return page(
-        "consent/pages/customer.html",
-        status=422 if form.problems else 200,
-        customer=customer,
-        standings=standings,
-        printed={each.purpose.id: await _accepting(db, each.purpose.id) for each in standings},
-        form=form,
-        asked=asked,
-    )
-
-
-async def _accepting(db: ReadDb, purpose_id: UUID) -> list[Notice]:
-    found = await consent.notices(db, purpose_id)
-    return [each for each in found if EvidenceKind.signed_form in each.accepts]
-
-
-async def _printed(db: ReadDb, form: Form, purpose_id: UUID) -> Notice | None:
-    by_id = {str(each.id): each for each in await _accepting(db, purpose_id)}
-    chosen = form.choice("notice", list(by_id))
-    return by_id[chosen] if chosen else None
-
-
-def _past_day(text: str, now: datetime, business: Business) -> tuple[date, datetime]:
-    try:
-        day = date.fromisoformat(text)
-        at = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(business.time_zone))
-        return day, consent.check_instant(at.astimezone(UTC), now)
-    except (ValueError, OverflowError, Refused):
-        sentence = "This is the day on the form, such as 2026-05-03, and not one to come."
-        raise Invalid(sentence) from None
-
-
-def _tab(customer_id: UUID) -> str:
-    return f"/staff/customers/{customer_id}/consent"
-
-
-handlers = [
-    get_purposes,
-    get_new_purpose,
-    post_purpose,
-    get_purpose,
-    post_notice,
-    get_customer_consent,
-    post_withdrawal,
-    post_withdrawal_of_all,
-    post_signed_form,
-]
+handlers = [get_purposes, get_new_purpose, post_purpose, get_purpose, post_notice]

@@ -63,6 +63,11 @@ async def purposes(db: ReadDb) -> list[Purpose]:
     return await db.many(sql.purposes, Purpose)
 
 
+async def purposes_for(db: ReadDb, customer_id: UUID) -> list[Purpose]:
+    """Return the purposes in use, and the retired ones that this customer was asked about."""
+    return await db.many(sql.purposes_for, Purpose, customer_id=customer_id)
+
+
 async def purpose(db: ReadDb, purpose_id: UUID) -> Purpose:
     """Return one purpose, or refuse with UnknownPurpose."""
     return _known(await db.maybe(sql.purpose, Purpose, purpose_id=purpose_id))

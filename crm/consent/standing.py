@@ -64,5 +64,6 @@ def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> l
         ]
         on = state is not None and state.authorises(now)
         shown = notice_of.get(state.notice_id) if state and state.notice_id else None
-        standings.append(Standing(purpose, state, on, shown, current.get(purpose.id), history))
+        asked = current.get(purpose.id) if purpose.retired_at is None else None
+        standings.append(Standing(purpose, state, on, shown, asked, history))
     return standings

@@ -12,7 +12,7 @@ from crm import businesses, events
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
-from crm.ledger import tile
+from crm.ledger import note, tile
 from crm.ledger.checkpoint import Proof, checkpoint_of
 from crm.ledger.model import (
     Alarm,
@@ -32,10 +32,11 @@ from crm.ledger.model import (
     opening_commitment,
     origin_name,
 )
+from crm.ledger.note import BadNote
 from crm.ledger.sealing import append, check_extension, tiles
-from crm.ledger.signing import rotate
+from crm.ledger.signing import keys, rotate
 from crm.ledger.tile import Place
-from crm.ledger.tree import HASH_SIZE, leaf_hash
+from crm.ledger.tree import HASH_SIZE, BadProof, check_inclusion, leaf_hash
 
 sql = Statements("ledger")
 
@@ -83,6 +84,17 @@ async def proof(db: ReadDb, entry_id: UUID) -> Proof | None:
     held = await tiles(db, tile.places_of_inclusion(basis.leaf_index, basis.size))
     path = tile.inclusion(basis.leaf_index, basis.size, held)
     return Proof(basis.leaf_index, tuple(path), basis.note)
+
+
+async def holds(db: ReadDb, proof: Proof, commitment: bytes) -> bool:
+    """Check a proof as anybody can: the signature by a published key, and the path to the root."""
+    signed = checkpoint_of(proof.note)
+    try:
+        note.read(proof.note).check([each.verifier for each in await keys(db)])
+        check_inclusion(proof.index, signed.size, leaf_hash(commitment), proof.path, signed.root)
+    except (BadNote, BadProof):
+        return False
+    return True
 
 
 async def positions(db: ReadDb, entry_ids: Sequence[UUID]) -> dict[UUID, int]:

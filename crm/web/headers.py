@@ -51,6 +51,8 @@ _HSTS = "max-age=63072000; includeSubDomains"
 
 # The headers of an answer that is a mail, shown in a frame of the console.
 MAIL_PREVIEW = {"content-security-policy": _CSP_MAIL}
+# The headers of a file that somebody uploaded: whatever is in it, no page of ours runs it.
+DOWNLOAD = {"content-security-policy": "default-src 'none'; sandbox"}
 # The headers of a page that search engines may show: sign-up, the archive of issues.
 PUBLIC = {"x-robots-tag": "all", "cache-control": "no-cache"}
 

@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import staff
 from crm.businesses import Business
-from crm.consent import OptIn, api, console, portal
+from crm.consent import OptIn, api, console, customer_tab, portal
 from crm.customers import Customer
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -93,7 +93,7 @@ def application(database: Database, signed_in: Any) -> Litestar:
         "include_in_schema": False,
     }
     machines = [*customers_api.handlers, *api.handlers]
-    people = [*customers_console.handlers, *console.handlers]
+    people = [*customers_console.handlers, *console.handlers, *customer_tab.handlers]
     return Litestar(
         [
             Router("/v1", route_handlers=machines, guards=[signed_in], exception_handlers=PROBLEMS),

@@ -1,0 +1,71 @@
+"""Leaving, told to the business elsewhere: by address, whoever it is, known or not (promise 2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from crm import access, customers
+from crm.consent import Method
+from crm.db import Db
+from crm.staff import Caller
+from crm.staff.auth import needs
+from crm.web.idempotency import once
+
+_BODY = 10_000
+
+
+class NewWithdrawal(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Who leaves, and what."""
+
+    address: Annotated[str, Meta(min_length=3, max_length=1000)]
+    # One purpose; absent means all of them, and all that come.
+    purpose: UUID | None = None
+    # She reported a mail as unwanted.
+    complaint: bool = False
+
+
+class Withdrawal(Struct, frozen=True):
+    """From when on nothing is sent; the same for an address that nobody has."""
+
+    withdrawn_at: datetime
+
+
+@post(
+    "/withdrawals",
+    guards=[needs("consents:write")],
+    request_max_body_size=_BODY,
+    opt={"example": {"address": "nora@example.com"}},
+    tags=["Consent"],
+    summary="Record that an address leaves",
+    description="Always accepted, at once, and again changes nothing; waiting deliveries are taken "
+    "out before this answers. Of an address that no customer has, a fingerprint is kept, so that "
+    "no later import or sign-up by others brings it back; the answer is the same. With an "
+    "Idempotency-Key a repeated request does nothing twice.",
+    responses={201: ResponseSpec(Withdrawal, generate_examples=False, description="Recorded")},
+)
+async def post_withdrawal(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    data: JSONBody[NewWithdrawal],
+) -> Response[bytes]:
+    """Record that an address leaves one purpose, or all."""
+
+    async def act() -> Withdrawal:
+        address = customers.parse(data.address)
+        method = Method.complaint if data.complaint else Method.api
+        await access.leave_by_address(db, caller.actor, address, data.purpose, method=method)
+        return Withdrawal(db.now)
+
+    return await once(request, db, str(caller.id), act, status=201)
+
+
+handlers = [post_withdrawal]
