@@ -14,6 +14,7 @@ from arq.worker import Function, Worker, func
 
 from crm.access import jobs as access_jobs
 from crm.campaigns import jobs as campaigns_jobs
+from crm.consent import jobs as consent_jobs
 from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
@@ -50,6 +51,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.anchor": (ledger_jobs.anchor, 60),
     "staff.sweep": (staff_jobs.sweep, 60),
     "privacy.sweep": (privacy_jobs.sweep, 60),
+    "consent.lapse": (consent_jobs.lapse, 60),
     "customers.lapse": (customers_jobs.lapse, 3600),
 }
 

@@ -78,7 +78,10 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, sta
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not.
 SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
          AS reason,
-       count(*) AS customers
+       count(*) AS customers,
+       -- Of those who get it, whom it asks whether their consent goes on.
+       count(*) FILTER (WHERE s.status IN ('given', 'renewed') AND s.ends_at <= :asked_until)
+         AS asked
   FROM crm.consent_now s
   JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
   LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
@@ -290,7 +293,14 @@ UPDATE crm.delivery d
    AND c.business_id = :business_id
    AND c.customer_id = d.customer_id
 RETURNING d.customer_id, d.state, d.attempt, coalesce(c.address, '') AS address, c.name,
-          c.address_hash;
+          c.address_hash,
+          -- Her consent ends soon: this mail asks whether it goes on.
+          coalesce(s.status IN ('given', 'renewed') AND s.ends_at <= :asked_until, false) AS asked;
+
+-- name: prove_renewal
+-- The link of this campaign came back from the mailbox it was sent to; null where it was not, or
+-- too long ago.
+SELECT crm.prove_renewal(:business_id, :proof_id, :customer_id, :campaign_id, :since, :now);
 
 -- name: merge_values
 -- The declared attributes of some customers, for merge fields.

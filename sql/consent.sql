@@ -392,6 +392,87 @@ SELECT canonical
    AND customer_id = :customer_id
  ORDER BY recorded_at DESC, at DESC, event_id DESC;
 
+-- name: ended
+-- Standing yeses whose time is over, by their own or with their version; held until it is written.
+WITH over AS (
+  SELECT s.customer_id, s.purpose_id
+    FROM crm.consent s
+   WHERE s.business_id = :business_id
+     AND s.status IN ('given', 'renewed', 'unobjected')
+     AND s.valid_until <= :now
+  UNION
+  SELECT s.customer_id, s.purpose_id
+    FROM crm.purpose_version v
+    JOIN crm.consent s
+      ON s.business_id = :business_id
+     AND s.purpose_id = v.purpose_id
+     AND s.purpose_version = v.version
+     AND s.status IN ('given', 'renewed', 'unobjected')
+   WHERE v.business_id = :business_id
+     AND v.ends_at <= :now
+   LIMIT :limit
+)
+SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.record_id, s.status,
+       s.method, s.event_id, s.notice_id, s.at, least(s.valid_until, v.ends_at) AS ends_at
+  FROM over o
+  JOIN crm.consent s
+    ON s.business_id = :business_id
+   AND s.customer_id = o.customer_id
+   AND s.purpose_id = o.purpose_id
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = s.purpose_id
+   AND v.version = s.purpose_version
+ WHERE s.status IN ('given', 'renewed', 'unobjected')
+   AND least(s.valid_until, v.ends_at) <= :now
+ ORDER BY s.customer_id, s.purpose_id
+   FOR UPDATE OF s SKIP LOCKED;
+
+-- name: ageing
+-- For each purpose in use, how many yeses stand, and how many of them end when.
+SELECT p.purpose_id,
+       count(s.customer_id) FILTER (WHERE y.yes) AS standing,
+       count(s.customer_id) FILTER (WHERE y.yes AND s.ends_at IS NULL) AS endless,
+       count(s.customer_id) FILTER (
+         WHERE y.yes AND s.ends_at <= :now::timestamptz + interval '30 days') AS within_30,
+       count(s.customer_id) FILTER (
+         WHERE y.yes AND s.ends_at <= :now::timestamptz + interval '60 days') AS within_60,
+       count(s.customer_id) FILTER (
+         WHERE y.yes AND s.ends_at <= :now::timestamptz + interval '90 days') AS within_90,
+       count(s.customer_id) FILTER (WHERE y.yes AND s.purpose_version < p.version) AS stale,
+       count(s.customer_id) FILTER (
+         WHERE s.status = 'expired' AND s.at > :now::timestamptz - interval '30 days') AS lapsed
+  FROM crm.purpose p
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.purpose_id = p.purpose_id
+ CROSS JOIN LATERAL (
+   SELECT s.status IN ('given', 'renewed', 'unobjected')
+          AND (s.ends_at IS NULL OR s.ends_at > :now) AS yes) y
+ WHERE p.business_id = :business_id
+   AND p.retired_at IS NULL
+ GROUP BY p.purpose_id, p.code
+ ORDER BY p.code;
+
+-- name: ending_by_month
+-- How many standing yeses end in each month of the year to come.
+WITH ending AS MATERIALIZED (
+  SELECT s.purpose_id, date_trunc('month', s.ends_at, 'UTC') AS month, count(*) AS ending
+    FROM crm.consent_now s
+   WHERE s.business_id = :business_id
+     AND s.status IN ('given', 'renewed', 'unobjected')
+     AND s.ends_at > :now
+   GROUP BY 1, 2
+)
+SELECT p.purpose_id, (m.month AT TIME ZONE 'UTC')::date AS month, coalesce(e.ending, 0) AS ending
+  FROM (SELECT DISTINCT purpose_id FROM ending) p
+ CROSS JOIN generate_series(
+   date_trunc('month', :now::timestamptz, 'UTC'),
+   date_trunc('month', :now::timestamptz, 'UTC') + interval '11 months',
+   interval '1 month') AS m (month)
+  LEFT JOIN ending e ON e.purpose_id = p.purpose_id AND e.month = m.month
+ ORDER BY p.purpose_id, m.month;
+
 -- name: exhibit
 -- What a decision was sealed from, the stub it must match, and the form that was shown.
 SELECT r.salt, r.canonical, e.commitment, f.text AS form

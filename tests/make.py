@@ -117,6 +117,7 @@ async def audience(db: Db, notice: Notice, count: int, *, prefix: str = "reader"
     added = await customers.add_many(db, arrivals, source=customers.Source.imported)
     ids = [known.id for known in added.values()]
     version = await consent.version(db, notice.purpose_id, notice.purpose_version)
+    valid_until = customers.ends(db.now, version.validity) if version.validity else None
     given = [
         (
             NewEvent(
@@ -127,6 +128,7 @@ async def audience(db: Db, notice: Notice, count: int, *, prefix: str = "reader"
                 method=consent.Method.imported,
                 at=db.now,
                 evidence={"kind": "former_double_opt_in"},
+                valid_until=valid_until,
             ),
             None,
         )

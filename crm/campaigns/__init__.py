@@ -49,6 +49,7 @@ from crm.campaigns.model import (
 )
 from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
+from crm.campaigns.renewing import RenewalOver, renew
 from crm.campaigns.source import Newsletter, read_newsletter
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "NothingUncertain",
     "Preview",
     "Received",
+    "RenewalOver",
     "Review",
     "Stale",
     "State",
@@ -92,6 +94,7 @@ __all__ = [
     "received",
     "received_one",
     "recount",
+    "renew",
     "resolve",
     "resume",
     "review",

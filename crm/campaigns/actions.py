@@ -32,6 +32,7 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
+from crm.consent import ASKED_BEFORE
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import time_ordered
@@ -113,9 +114,15 @@ async def change(
 async def review(db: ReadDb, campaign_id: UUID) -> Review:
     """Count who would get it now and who not, by reason; the sums are the audience."""
     campaign = await get(db, campaign_id)
-    rows = await db.many(sql.audience_by_reason, Reason, purpose_id=campaign.purpose_id)
+    rows = await db.many(
+        sql.audience_by_reason,
+        Reason,
+        purpose_id=campaign.purpose_id,
+        asked_until=db.now + ASKED_BEFORE,
+    )
     left_out = {row.reason: row.customers for row in rows if row.reason is not None}
-    return Review(sum(row.customers for row in rows if row.reason is None), left_out)
+    get_it = [row for row in rows if row.reason is None]
+    return Review(sum(row.customers for row in get_it), left_out, sum(row.asked for row in get_it))
 
 
 async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campaign:

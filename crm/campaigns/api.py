@@ -20,6 +20,7 @@ from crm.campaigns.documents import (
     DeliveryLine,
     Forecast,
     Tally,
+    forecast_of,
     line_of,
     numbers_of,
     tally_of,
@@ -195,14 +196,7 @@ async def get_preview(
 async def get_review(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Forecast:
     """Ask who would get a campaign now."""
     checked = await campaigns.check(db, await campaigns.get(db, id))
-    review = await campaigns.review(db, id)
-    return Forecast(
-        audience=review.audience,
-        will_get=review.will_get,
-        left_out=review.left_out,
-        problems=checked.problems,
-        warnings=checked.warnings,
-    )
+    return forecast_of(await campaigns.review(db, id), checked)
 
 
 @post(

@@ -29,8 +29,11 @@ class MergeValue(Struct, frozen=True):
     value: str
 
 
-async def compiled(db: ReadDb, campaign: Campaign | NewCampaign) -> Compiled:
-    """Compile what is kept or only typed, or refuse with every problem of text and letterhead."""
+async def compiled(db: ReadDb, campaign: Campaign | NewCampaign, *, asks: bool = False) -> Compiled:
+    """Compile what is kept or only typed, or refuse with every problem of text and letterhead.
+
+    With `asks`, for customers whose consent ends soon: the mail asks whether it goes on.
+    """
     business = await businesses.get(db)
     purpose = await consent.purpose(db, campaign.purpose_id)
     written = Draft(
@@ -41,6 +44,7 @@ async def compiled(db: ReadDb, campaign: Campaign | NewCampaign) -> Compiled:
         purpose=purpose.name,
         # RFC 2919: a label of ours before a domain that we control.
         list_id=f"{purpose.slug}.{business.host}",
+        asks=asks,
     )
     declared = await db.many(sql.declared_attributes, str)
     return compile_message(written, letterhead(business), declared)
@@ -67,6 +71,12 @@ def values_of(name: str, address: str, attributes: Mapping[str, str]) -> dict[st
     return values
 
 
+def message_id(campaign_id: UUID, address_hash: bytes, business: Business) -> str:
+    """Name one customer's mail of a campaign, the same at every try; without angle brackets."""
+    domain = business.sender_address.rpartition("@")[2]
+    return f"{campaign_id.hex}.{address_hash.hex()}@{domain}"
+
+
 class Envelope:
     """What differs in the header from customer to customer of one campaign."""
 
@@ -79,7 +89,6 @@ class Envelope:
         self._campaign_id = campaign_id
         self._purpose_code = purpose_code
         self._date = date
-        self._domain = business.sender_address.rpartition("@")[2]
 
     def slots(self, address: str, address_hash: bytes) -> Slots:
         """Write one customer's header values; the Message-ID is the same at every try."""
@@ -88,7 +97,7 @@ class Envelope:
         why = why_token(self._keys, Why(business_id, address_hash, self._campaign_id))
         return Slots(
             to=address,
-            message_id=f"<{self._campaign_id.hex}.{address_hash.hex()}@{self._domain}>",
+            message_id=f"<{message_id(self._campaign_id, address_hash, self._business)}>",
             date=self._date,
             unsubscribe=f"{origin}/u/{stop}",
             preferences=f"{origin}/p/{stop}",

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from crm.campaigns.model import Campaign, Counts, Delivery, DeliveryState
+from crm.campaigns.model import Campaign, Counts, Delivery, DeliveryState, Review
+from crm.campaigns.preview import Checked
 from crm.errors import Problem
 
 _STATES = tuple(state.value for state in DeliveryState)
@@ -44,6 +45,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     audience: int
     will_get: int
     left_out: dict[str, int]
+    # Of those who get it, whom it asks whether their consent goes on.
+    asked: int
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
 
@@ -61,6 +64,18 @@ class DeliveryLine(Struct, frozen=True, kw_only=True):
     done_at: datetime | None
     code: int | None
     resolved_by: UUID | None
+
+
+def forecast_of(review: Review, checked: Checked) -> Forecast:
+    """Put who would get it beside what keeps it from being sent."""
+    return Forecast(
+        audience=review.audience,
+        will_get=review.will_get,
+        left_out=review.left_out,
+        asked=review.asked,
+        problems=checked.problems,
+        warnings=checked.warnings,
+    )
 
 
 def numbers_of(counts: Counts) -> Numbers:

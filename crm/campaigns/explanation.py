@@ -11,6 +11,7 @@ from crm import consent, customers
 from crm.campaigns.actions import received_one
 from crm.campaigns.model import Campaign, Received
 from crm.campaigns.preview import nobody
+from crm.campaigns.renewing import asked
 from crm.consent import ConsentEvent, Notice, Purpose, Status
 from crm.db import ReadDb, Statements
 from crm.tokens import BadLink, Stop, Why, stop_token
@@ -35,6 +36,10 @@ class Explanation(Struct, frozen=True, kw_only=True):
     after: list[ConsentEvent]
     # Whether the customer is still mailed for the purpose; None where that is not known.
     on: bool | None
+    # When her consent ends, if it stands and ever does.
+    ends_at: datetime | None
+    # The text with which she can say it again by this link, where it is time to.
+    asks: Notice | None
     # The token under which the mails can be stopped: for the purpose, or all of them.
     stop: str
 
@@ -53,11 +58,12 @@ async def explain(db: ReadDb, why: Why) -> Explanation:
     customer = await customers.by_hash(db, why.address_hash)
     delivery = await received_one(db, why.campaign_id, customer.id) if customer else None
     decisions: list[ConsentEvent] = []
-    on = None
+    on = ends_at = None
     if customer and purpose and delivery:
         history = await consent.history(db, customer.id)
         decisions = [each for each in history if each.purpose_id == purpose.id]
-        on = (await consent.check(db, customer.id, purpose.id)).authorises
+        checked = await consent.check(db, customer.id, purpose.id)
+        on, ends_at = checked.authorises, checked.ends_at
     warrant = next((each for each in decisions if delivery and each.id == delivery.event_id), None)
     place = decisions.index(warrant) if warrant else len(decisions)
     return Explanation(
@@ -72,6 +78,8 @@ async def explain(db: ReadDb, why: Why) -> Explanation:
         before=_asked(decisions[place + 1 :]),
         after=decisions[:place],
         on=on,
+        ends_at=ends_at,
+        asks=await asked(db, customer, delivery) if customer and delivery else None,
         stop=stop_token(
             db.keys, Stop(db.business_id, why.address_hash, purpose.code if purpose else None)
         ),

@@ -174,9 +174,10 @@ async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Is
         campaign = await actions.get(db, campaign_id)
         purpose = await consent.purpose(db, campaign.purpose_id)
         message = await compiled(db, campaign)
+        asking = await compiled(db, campaign, asks=True)
         date = stamp(campaign.started_at or db.now)
     envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
-    return Issue(business, campaign, message, envelope)
+    return Issue(business, campaign, message, asking, envelope)
 
 
 async def _send_range(ctx: Ctx, issue: Issue, lease: Lease, until: float) -> bool:

@@ -16,6 +16,15 @@ _PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_te
 _RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur", "ps", "sd", "ug", "yi", "ckb", "dv"})
 _INLINER = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
 
+_ASKS = (
+    "Your consent to {} ends soon. Do you still want these mails? Say so on the page below. If you "
+    "do nothing, they stop by themselves."
+)
+_QUESTION = (
+    '<p class="ask"><b>Your consent to {} ends soon.</b> Do you still want these mails? '
+    '<a href="{}">Yes, go on</a>. If you do nothing, they stop by themselves.</p>\n'
+)
+
 
 class Frame(Struct, frozen=True, kw_only=True):
     """All that is said around a body; `why`, `unsubscribe` and `preferences` are marks."""
@@ -31,6 +40,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     why: str
     unsubscribe: str
     preferences: str
+    # Whether it asks if a consent that ends soon goes on; the page behind `why` takes the answer.
+    asks: bool = False
 
 
 def direction(language: str) -> str:
@@ -60,6 +71,7 @@ def page(frame: Frame, root: Node) -> str:
         business=escape(frame.business),
         body=heading + written(root),
         purpose=escape(frame.purpose),
+        question=_QUESTION.format(escape(frame.purpose), frame.why) if frame.asks else "",
         why=frame.why,
         unsubscribe=frame.unsubscribe,
         preferences=frame.preferences,
@@ -76,7 +88,13 @@ def text(frame: Frame, root: Node) -> str:
     if not any(every(root, "h1")):
         heading = wrapped(frame.subject)
         body = "\n".join([*heading, "=" * min(WIDTH, max(map(len, heading))), "", body])
+    question = [
+        *wrapped(_ASKS.format(frame.purpose)),
+        f"Yes, go on: {frame.why}",
+        "",
+    ]
     foot = [
+        *(question if frame.asks else []),
         *wrapped(f"Why you get this: you asked for {frame.purpose}."),
         f"The exact words, and the proof: {frame.why}",
         "",

@@ -148,6 +148,7 @@ class Reason(Struct, frozen=True):
 
     reason: str | None
     customers: int
+    asked: int
 
 
 class Review(Struct, frozen=True):
@@ -155,6 +156,8 @@ class Review(Struct, frozen=True):
 
     will_get: int
     left_out: dict[str, int]
+    # Of those who get it, whom it asks whether their consent goes on.
+    asked: int = 0
 
     @property
     def audience(self) -> int:

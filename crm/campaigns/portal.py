@@ -1,20 +1,30 @@
-"""Why did I get this: by the link in each mail without signing in; and all we sent, for who has."""
+"""Why did I get this, and may it go on: by the link in each mail; and all we sent, signed in."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from litestar import Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
 from crm import campaigns, consent, customers, mail
 from crm.campaigns import Received
+from crm.consent.asking import network_of
 from crm.customers import Customer
-from crm.db import ReadDb
+from crm.db import Db, ReadDb
 from crm.tokens import Why, open_why, why_token
-from crm.web.pages import page
+from crm.web.csrf import same_site
+from crm.web.forms import read_form
+from crm.web.pages import Flash, page, redirect
+
+_BODY = 4 * 1024
+_CHANGED = (
+    "The words have changed since you opened this page, so nothing was renewed. Read them as they "
+    "are now, and decide anew."
+)
 
 
 class Sent(Struct, frozen=True):
@@ -30,6 +40,23 @@ async def get_why(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response
     """Say why a mail was sent, to whoever holds its link; changes nothing, and needs no sign-in."""
     told = await campaigns.explain(db, open_why(db.keys, token))
     return page("campaigns/pages/why.html", told=told)
+
+
+@post("/why/{token:str}/renewal", guards=[same_site], request_max_body_size=_BODY)
+async def post_renewal(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
+) -> Response[Any]:
+    """Say a consent again that ends soon, with exactly the words that were shown."""
+    why = open_why(db.keys, token)
+    form = await read_form(request)
+    try:
+        shown = UUID(form.typed("notice")), bytes.fromhex(form.typed("sha256"))
+    except ValueError:
+        shown = UUID(int=0), b""
+    if await campaigns.renew(db, why, *shown, network_of(request)):
+        return redirect(f"/why/{token}", say="It goes on. Thank you for saying so.")
+    told = await campaigns.explain(db, why)
+    return page("campaigns/pages/why.html", status=409, told=told, flash=Flash(_CHANGED, "wait"))
 
 
 @get("/mails")
@@ -48,5 +75,5 @@ async def get_mails(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) 
     return page("campaigns/pages/mails.html", sent=sent, letters=await mail.export(db, me.id))
 
 
-by_link = [get_why]
+by_link = [get_why, post_renewal]
 handlers = [get_mails]

@@ -44,6 +44,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     list_id: str
     preheader: str = ""
     locale: str = ""
+    # Whether it asks if a consent that ends soon goes on.
+    asks: bool = False
 
 
 class Preview(Struct, frozen=True):
@@ -192,6 +194,7 @@ def _frame(
         why=why,
         unsubscribe=unsubscribe,
         preferences=preferences,
+        asks=draft.asks,
     )
 
 

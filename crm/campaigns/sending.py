@@ -21,6 +21,7 @@ from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, Row
 from crm.campaigns.render import Compiled
+from crm.consent import ASKED_BEFORE
 from crm.customers import NotAnAddress, parse
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
@@ -61,6 +62,8 @@ class Claimed(Struct, frozen=True):
     address: str
     name: str
     address_hash: bytes
+    # Whether her consent ends soon, and the mail asks if it goes on.
+    asked: bool
 
 
 class Issue(Struct, frozen=True):
@@ -69,6 +72,8 @@ class Issue(Struct, frozen=True):
     business: Business
     campaign: Campaign
     compiled: Compiled
+    # The same with the question whether a consent that ends soon goes on.
+    asking: Compiled
     envelope: Envelope
 
     def parcel(self, claimed: Claimed, attributes: Mapping[str, str]) -> Parcel:
@@ -81,7 +86,7 @@ class Issue(Struct, frozen=True):
             claimed.customer_id,
             self.business.sender_address,
             address,
-            self.compiled.bytes_for(values, slots),
+            (self.asking if claimed.asked else self.compiled).bytes_for(values, slots),
             smtputf8=needs_smtputf8(address),
         )
 
@@ -303,6 +308,7 @@ class RangeSender:
             campaign_id=self._issue.campaign.id,
             purpose_id=self._issue.campaign.purpose_id,
             customer_ids=ids,
+            asked_until=db.now + ASKED_BEFORE,
         )
         for each in looked:
             tally[each.state] += 1

@@ -30,6 +30,8 @@ from crm.consent.actions import (
     withdraw,
     withdraw_all,
 )
+from crm.consent.ageing import Ageing, Month, ages, ending_by_month
+from crm.consent.ageing import lapse as lapse_consents
 from crm.consent.deciding import Circumstances
 from crm.consent.evidence import (
     MAX_FILE,
@@ -50,6 +52,7 @@ from crm.consent.grounds import (
     checked_evidence,
 )
 from crm.consent.model import (
+    ASKED_BEFORE,
     Check,
     Consent,
     ConsentEvent,
@@ -106,11 +109,13 @@ from crm.consent.states import (
 from crm.consent.terms import BadTerms, NewPurpose, Terms, Wording
 
 __all__ = [
+    "ASKED_BEFORE",
     "AUTHORISES",
     "CONSENTS",
     "MAX_FILE",
     "OPTED_OUT",
     "SALE",
+    "Ageing",
     "BadEvidence",
     "BadFile",
     "BadTerms",
@@ -130,6 +135,7 @@ __all__ = [
     "KeptNetwork",
     "MailboxProof",
     "Method",
+    "Month",
     "Network",
     "NewEvent",
     "NewNotice",
@@ -157,6 +163,7 @@ __all__ = [
     "Wording",
     "add_file",
     "add_purpose",
+    "ages",
     "append_many",
     "authorised",
     "check",
@@ -166,6 +173,7 @@ __all__ = [
     "current_notice",
     "current_notices",
     "defer",
+    "ending_by_month",
     "event",
     "exhibit",
     "exhibits",
@@ -176,6 +184,7 @@ __all__ = [
     "give",
     "history",
     "invalidate",
+    "lapse_consents",
     "lapse_networks",
     "notice",
     "notices",

@@ -35,6 +35,21 @@ async def get_purposes(db: NamedDependency[ReadDb], business: NamedDependency[Bu
     )
 
 
+@get("/consents", guards=[may(Right.see_campaigns)])
+async def get_consents(db: NamedDependency[ReadDb]) -> Response[Any]:
+    """Show how the consents to each purpose age: how many end when, and how many ended."""
+    months = await consent.ending_by_month(db)
+    return page(
+        "consent/pages/ageing.html",
+        purposes={each.id: each for each in await consent.purposes(db)},
+        ages=await consent.ages(db),
+        months={
+            purpose_id: [each for each in months if each.purpose_id == purpose_id]
+            for purpose_id in {each.purpose_id for each in months}
+        },
+    )
+
+
 @get("/purposes/new", guards=[may(Right.edit_purposes)], sync_to_thread=False)
 def get_new_purpose() -> Response[Any]:
     """Show the form for a purpose."""
@@ -140,4 +155,4 @@ async def _purpose_page(
     )
 
 
-handlers = [get_purposes, get_new_purpose, post_purpose, get_purpose, post_notice]
+handlers = [get_purposes, get_consents, get_new_purpose, post_purpose, get_purpose, post_notice]

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Meta, Struct, field
 
 from crm.consent.grounds import EvidenceKind
-from crm.consent.states import AUTHORISES, Basis, Method, NotHerWord, Status
+from crm.consent.states import AUTHORISES, CONSENTS, Basis, Method, NotHerWord, Status
 from crm.consent.terms import ONE_LINE, Locale, Terms
 from crm.consent.terms import read as read_terms
 from crm.errors import Conflict, Invalid, NotFound, Problem
@@ -20,6 +20,8 @@ from crm.events import Actor, ActorKind
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 # Two honest clocks differ by so much.
 _SKEW = timedelta(seconds=5)
+# So long before a consent ends, ordinary mails and her own page ask whether it goes on.
+ASKED_BEFORE = timedelta(days=60)
 _WORDS = r"\S"
 
 
@@ -197,6 +199,12 @@ class Consent(Struct, frozen=True, kw_only=True):
     def authorises(self, now: datetime) -> bool:
         """Say whether mail may be sent on it now (promise 1)."""
         return self.status in AUTHORISES and (self.ends_at is None or self.ends_at > now)
+
+    def asked_again(self, now: datetime) -> bool:
+        """Say whether it is time to ask if it goes on; a soft opt-in cannot be said again."""
+        if self.ends_at is None or self.status not in CONSENTS:
+            return False
+        return now < self.ends_at <= now + ASKED_BEFORE
 
 
 class Form(Struct, frozen=True):

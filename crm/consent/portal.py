@@ -51,7 +51,8 @@ async def post_grant(
     if not _was_shown(await read_form(request), notice):
         return await _shown(db, me, business, status=409, flash=Flash(_CHANGED, "wait"))
     state = await consent.state(db, me.id, purpose_id)
-    if state is None or not state.authorises(db.now) or state.notice_id != notice.id:
+    stands = state is not None and state.authorises(db.now) and state.notice_id == notice.id
+    if state is None or not stands or state.asked_again(db.now):
         how = Circumstances(
             Method.portal,
             form=FormShown("portal", HERE),

@@ -33,6 +33,8 @@ class Standing(Struct, frozen=True):
     on: bool
     shown: Notice | None
     current: Notice | None
+    # Whether it is time to say it again: it ends soon, or rests on a version that is replaced.
+    due: bool
     history: list[Told]
 
     @property
@@ -65,5 +67,15 @@ def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> l
         on = state is not None and state.authorises(now)
         shown = notice_of.get(state.notice_id) if state and state.notice_id else None
         asked = current.get(purpose.id) if purpose.retired_at is None else None
-        standings.append(Standing(purpose, state, on, shown, asked, history))
+        standings.append(
+            Standing(
+                purpose,
+                state,
+                on,
+                shown,
+                asked,
+                state is not None and state.asked_again(now),
+                history,
+            )
+        )
     return standings

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,8 +45,8 @@ SLOTS = mime.Slots(
 VALUES = {"name": "Nora Ünal", "first_name": "Nora", "address": "nora@example.net"}
 
 
-def compiled(source: str, kind: Kind = "markdown", **changed: str) -> Compiled:
-    draft = {
+def compiled(source: str, kind: Kind = "markdown", **changed: Any) -> Compiled:
+    draft: dict[str, Any] = {
         "subject": "Rye on Saturdays",
         "purpose": "The Corner Letter",
         "list_id": "letter.lists.corner.example",
