@@ -28,8 +28,9 @@ from msgspec import Struct
 
 from crm import customers, mail
 from crm.businesses import Business
+from crm.connections import with_json
 from crm.customers import Customer
-from crm.db import SQL, Database, Statement, _prepared, parse
+from crm.db import SQL, Database, Statement, parse
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials
 from crm.web import openapi
@@ -103,7 +104,7 @@ async def _met(database: Database, cluster: Cluster) -> AsyncIterator[Two]:
     life = await lived(database, a, "nora.lindqvist@example.com", "Nora Lindqvist")
     conn = await asyncpg.connect(cluster.superuser_url, server_settings={"search_path": "crm"})
     try:
-        await _prepared(conn)
+        await with_json(conn)
         await _complete(database, conn, life)
         yield Two(life, b, await _rows(conn, a.id), conn)
     finally:
