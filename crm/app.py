@@ -52,7 +52,7 @@ from crm.web.headers import secured
 from crm.web.health import health, stores
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
-from crm.web.transaction import transaction
+from crm.web.transaction import in_one_transaction, transaction
 
 _TABS = (
     Tab("/me", "What we hold"),
@@ -182,6 +182,11 @@ def application(settings: Settings, state: State) -> Litestar:
     )
 
 
+def served(application: Litestar) -> ASGIApp:
+    """Wrap the application in what must be around all of it."""
+    return answers_head(in_one_transaction(application))
+
+
 def state_of(settings: Settings, database: Database, looks: Database, redis: Redis) -> State:
     """Gather what handlers and layouts find in the application's state."""
     return State(
@@ -215,9 +220,8 @@ async def serve(settings: Settings) -> None:
     """Serve until stopped."""
     configure(settings.log_level)
     async with opened(settings) as state:
-        app: ASGIApp = answers_head(application(settings, state))
         config = uvicorn.Config(
-            app,
+            served(application(settings, state)),
             host=settings.web.host,
             port=settings.web.port,
             server_header=False,

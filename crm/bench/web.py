@@ -13,7 +13,6 @@ from crm.log import configure
 from crm.settings import Settings
 from crm.staff import Scope
 from crm.staff.auth import needs, with_key
-from crm.web.head import answers_head
 from crm.web.refusals import PROBLEMS
 
 PATH = "/v1/bench/nothing"
@@ -32,7 +31,7 @@ async def serve(settings: Settings) -> None:
         application = app.application(settings, state)
         application.register(Router("/", route_handlers=[get_nothing], include_in_schema=False))
         config = uvicorn.Config(
-            answers_head(application),
+            app.served(application),
             host=settings.web.host,
             port=settings.web.port,
             server_header=False,
