@@ -139,6 +139,8 @@ async def connected(url: str) -> asyncpg.Connection:
             "search_path": "crm",
             # An answered withdrawal and a recorded hand-over outlive a crash of the server.
             "synchronous_commit": "on",
+            # Whoever has got a lock sees what its holder before has committed.
+            "default_transaction_isolation": "read committed",
         },
     )
     await with_json(conn)

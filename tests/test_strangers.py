@@ -72,7 +72,6 @@ PLAIN: dict[str, Any] = {
     "since": datetime(2000, 1, 1, tzinfo=UTC),
     "expires_at": NOW + timedelta(days=1),
     "word": "n",
-    "lock": "lock",
     "language": "en",
     "checked": "not a hash",
     "but": b"",
