@@ -10,6 +10,7 @@ import uvicorn
 from litestar import Litestar, Request, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
@@ -164,7 +165,7 @@ def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: lis
 
 def application(settings: Settings, state: State) -> Litestar:
     """Put the web process together around open stores; tests do so around theirs."""
-    return Litestar(
+    put_together = Litestar(
         route_handlers=[*routers(), health(stores(settings.database_url, state["redis"]))],
         dependencies={
             "db": Provide(transaction),
@@ -180,6 +181,24 @@ def application(settings: Settings, state: State) -> Litestar:
         openapi_config=documentation(),
         logging_config=None,
     )
+    return _one_after_the_other(put_together)
+
+
+def _one_after_the_other(app: Litestar) -> Litestar:
+    """Let dependencies of a handler follow each other, that of `db` last.
+
+    Litestar starts a task for each of several, which costs as much as two small statements; only
+    `db` waits for anything.
+    """
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for _, model in route.route_handler_map.values():
+                model.dependency_batches = [
+                    {each}
+                    for batch in model.dependency_batches
+                    for each in sorted(batch, key=lambda one: (one.key == "db", one.key))
+                ]
+    return app
 
 
 def served(application: Litestar) -> ASGIApp:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from litestar.routes import HTTPRoute
 
 from crm.settings import Settings, names
 from crm.web.transaction import SAFE
 from crm.worker import JOBS, SCHEDULE
-from tests.routes import ROUTES, Route
+from tests.routes import APP, ROUTES, Route
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "crm"
@@ -105,6 +106,19 @@ def test_a_get_cannot_write(route: Route) -> None:
     wanted = str(getattr(route.handler.fn, "__annotations__", {}).get("db", ""))
 
     assert not re.search(r"\bDb\b", wanted)
+
+
+def test_no_task_is_started_for_a_dependency() -> None:
+    """Litestar does so where a handler has several at once; each costs as much as a statement."""
+    several = [
+        route
+        for route in APP.routes
+        if isinstance(route, HTTPRoute)
+        for _, model in route.route_handler_map.values()
+        if any(len(batch) > 1 for batch in model.dependency_batches)
+    ]
+
+    assert several == []
 
 
 def test_every_wake_is_a_job() -> None:
