@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 
 import asyncpg
 import msgspec
@@ -17,12 +18,33 @@ import msgspec
 # What has been idle for so long is closed: a firewall may have forgotten it, and PostgreSQL
 # needs the memory of its statements more than we do.
 IDLE_SECONDS = 300.0
+# PostgreSQL keeps the plans of statements, of foreign keys' checks and of functions' queries. One
+# made when a table was small reads all of it, also when it has become large, until the table's
+# statistics are new. Sizes are looked at when a plan is made, so they are made anew this often.
+PLAN_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 _COMMAND_SECONDS = 60.0
 # More than there are: one that is evicted is parsed and planned anew.
 _STATEMENTS = 500
 
-Opens = Callable[[], Awaitable[asyncpg.Connection]]
+
+class Connection(asyncpg.Connection):
+    """A connection that knows how old its plans may be."""
+
+    __slots__ = ("planned_at",)
+
+    planned_at: float
+
+    def forgetting(self) -> str:
+        """Return what makes PostgreSQL forget plans that are too old, or nothing, mostly."""
+        now = monotonic()
+        if now - self.planned_at < PLAN_SECONDS:
+            return ""
+        self.planned_at = now
+        return "DISCARD PLANS; "
+
+
+Opens = Callable[[], Awaitable[Connection]]
 
 
 class Connections:
@@ -37,12 +59,12 @@ class Connections:
         # How many more may be opened.
         self._room = size
         self._lent = 0
-        self._free: deque[tuple[asyncpg.Connection, float]] = deque()
-        self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
+        self._free: deque[tuple[Connection, float]] = deque()
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._closing = False
         self._all_back = asyncio.Event()
 
-    async def take(self) -> asyncpg.Connection:
+    async def take(self) -> Connection:
         """Lend a connection that nobody else has; wait for one where all are lent."""
         if self._closing:
             message = "the connections are being closed"
@@ -59,7 +81,7 @@ class Connections:
             return await self._opened()
         return await self._next()
 
-    def bring(self, conn: asyncpg.Connection, failed: BaseException | None = None) -> None:
+    def bring(self, conn: Connection, failed: BaseException | None = None) -> None:
         """Take a connection back, and lend it again only if it is certain how it stands.
 
         After `failed` that is so where PostgreSQL itself answered with an error. A connection on
@@ -82,8 +104,8 @@ class Connections:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await conn.close(timeout=_CLOSE_SECONDS)
 
-    async def _next(self) -> asyncpg.Connection:
-        turn: asyncio.Future[asyncpg.Connection | None]
+    async def _next(self) -> Connection:
+        turn: asyncio.Future[Connection | None]
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -95,7 +117,7 @@ class Connections:
             raise
         return await self._opened() if conn is None else conn
 
-    async def _opened(self) -> asyncpg.Connection:
+    async def _opened(self) -> Connection:
         """Open one in a place that is counted as lent already."""
         try:
             return await self._opens()
@@ -103,7 +125,7 @@ class Connections:
             self._pass_on(None)
             raise
 
-    def _pass_on(self, conn: asyncpg.Connection | None) -> None:
+    def _pass_on(self, conn: Connection | None) -> None:
         """Give a connection, or the place of one that is gone, to who waits, or keep it."""
         while self._waiting:
             turn = self._waiting.popleft()
@@ -118,8 +140,8 @@ class Connections:
         if self._closing and not self._lent:
             self._all_back.set()
 
-    def _keep(self, conn: asyncpg.Connection) -> None:
-        now = asyncio.get_running_loop().time()
+    def _keep(self, conn: Connection) -> None:
+        now = monotonic()
         self._free.append((conn, now))
         oldest, since = self._free[0]
         if now - since > IDLE_SECONDS:
@@ -128,10 +150,11 @@ class Connections:
             self._room += 1
 
 
-async def connected(url: str) -> asyncpg.Connection:
+async def connected(url: str) -> Connection:
     """Open a connection as this service uses it: all it sets later is SET LOCAL."""
-    conn = await asyncpg.connect(
+    conn: Connection = await asyncpg.connect(
         url,
+        connection_class=Connection,
         command_timeout=_COMMAND_SECONDS,
         statement_cache_size=_STATEMENTS,
         server_settings={
@@ -143,6 +166,7 @@ async def connected(url: str) -> asyncpg.Connection:
             "default_transaction_isolation": "read committed",
         },
     )
+    conn.planned_at = monotonic()
     await with_json(conn)
     return conn
 

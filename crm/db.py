@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from crm.connections import Connections, connected
+from crm.connections import Connection, Connections, connected
 from crm.errors import NotFound
 from crm.keys import Keys
 
@@ -141,9 +141,7 @@ def _statement(name: str, body: str) -> Statement:
 class ReadDb:
     """A transaction that reads, for one business, at one instant."""
 
-    def __init__(
-        self, conn: asyncpg.Connection, business_id: UUID, now: datetime, keys: Keys
-    ) -> None:
+    def __init__(self, conn: Connection, business_id: UUID, now: datetime, keys: Keys) -> None:
         """Wrap a connection inside an open transaction."""
         self._conn = conn
         self.business_id = business_id
@@ -183,9 +181,7 @@ class ReadDb:
 class Db(ReadDb):
     """A transaction that may write, and wakes workers when it has committed."""
 
-    def __init__(
-        self, conn: asyncpg.Connection, business_id: UUID, now: datetime, keys: Keys
-    ) -> None:
+    def __init__(self, conn: Connection, business_id: UUID, now: datetime, keys: Keys) -> None:
         """Begin with no wakes."""
         super().__init__(conn, business_id, now, keys)
         self.wakes: list[tuple[str, tuple[str, ...], str]] = []
@@ -244,7 +240,7 @@ class Transaction(Generic[D]):
         self._business_id = business_id
         self._begin = begin
         self._kind = kind
-        self._conn: asyncpg.Connection | None = None
+        self._conn: Connection | None = None
 
     async def begin(self) -> D:
         """Take a connection and open the transaction, in one round trip."""
@@ -254,7 +250,8 @@ class Transaction(Generic[D]):
             # A plpgsql function sets the business, not bare set_config, which a table distributed
             # over several machines would not see.
             business = UUID(str(self._business_id))
-            await conn.execute(f"{self._begin}; SELECT crm.begin_business('{business}')")
+            begin = f"{conn.forgetting()}{self._begin}"
+            await conn.execute(f"{begin}; SELECT crm.begin_business('{business}')")
             self.db = self._kind(conn, self._business_id, database.clock(), database.keys)
         except BaseException as error:
             database.connections.bring(conn, error)

@@ -12,7 +12,7 @@ import pytest
 
 from crm import connections
 from crm.businesses import Business
-from crm.connections import Connections, connected
+from crm.connections import Connection, Connections, connected
 from crm.db import Database, NotCommitted, Statement, open_database
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -50,7 +50,7 @@ class Counted:
         self.opened = 0
         self.fails = 0
 
-    async def __call__(self) -> asyncpg.Connection:
+    async def __call__(self) -> Connection:
         if self.fails:
             self.fails -= 1
             raise ConnectionRefusedError
@@ -64,9 +64,7 @@ def opens(shared_cluster: Cluster) -> Counted:
 
 
 @asynccontextmanager
-async def some(
-    opens: Callable[[], Awaitable[asyncpg.Connection]], size: int
-) -> AsyncIterator[Connections]:
+async def some(opens: Callable[[], Awaitable[Connection]], size: int) -> AsyncIterator[Connections]:
     """Connections that are closed at the end; a test that lost one would hang there."""
     lent = Connections(opens, size)
     try:
