@@ -239,16 +239,21 @@ async def serve(settings: Settings) -> None:
     """Serve until stopped."""
     configure(settings.log_level)
     async with opened(settings) as state:
-        config = uvicorn.Config(
-            served(application(settings, state)),
-            host=settings.web.host,
-            port=settings.web.port,
-            server_header=False,
-            log_config=None,
-            access_log=False,
-            proxy_headers=True,
-            forwarded_allow_ips=settings.web.trusted_proxies,
-            timeout_graceful_shutdown=10,
-            lifespan="off",
-        )
-        await uvicorn.Server(config).serve()
+        await listen(settings, application(settings, state))
+
+
+async def listen(settings: Settings, application: Litestar) -> None:
+    """Answer at the address of the settings until stopped."""
+    config = uvicorn.Config(
+        served(application),
+        host=settings.web.host,
+        port=settings.web.port,
+        server_header=False,
+        log_config=None,
+        access_log=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.web.trusted_proxies,
+        timeout_graceful_shutdown=10,
+        lifespan="off",
+    )
+    await uvicorn.Server(config).serve()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
-import uvicorn
+import uvloop
 from litestar import Router, get
 
 from crm import app
@@ -30,17 +29,9 @@ async def serve(settings: Settings) -> None:
     async with app.opened(settings) as state:
         application = app.application(settings, state)
         application.register(Router("/", route_handlers=[get_nothing], include_in_schema=False))
-        config = uvicorn.Config(
-            app.served(application),
-            host=settings.web.host,
-            port=settings.web.port,
-            server_header=False,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-        )
-        await uvicorn.Server(config).serve()
+        await app.listen(settings, application)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings.read(os.environ)))
+    # As `crm web` is run.
+    uvloop.run(serve(Settings.read(os.environ)))
