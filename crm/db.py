@@ -261,10 +261,11 @@ class Transaction(Generic[D]):
 
     async def commit(self) -> None:
         """Keep all of it, and then wake whom it asks to wake."""
-        # PostgreSQL answers ROLLBACK where a statement had failed; nothing was kept then.
-        if await self._end("COMMIT") != "COMMIT":
-            raise NotCommitted
+        told = await self._end("COMMIT")
         if isinstance(self.db, Db):
+            # PostgreSQL answers ROLLBACK where a statement had failed; nothing was kept then.
+            if told != "COMMIT":
+                raise NotCommitted
             for job, args, slot in self.db.wakes:
                 await self._database.wake(job, args, slot)
 

@@ -360,6 +360,16 @@ async def test_what_had_failed_is_not_taken_for_committed(
     assert await pid_of(single, business) == before
 
 
+async def test_what_has_only_read_has_nothing_to_lose(single: Database, business: Business) -> None:
+    before = await pid_of(single, business)
+    begun = single.read(business.id)
+    db = await begun.begin()
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await db.maybe(WRONG, int)
+    await begun.commit()
+    assert await pid_of(single, business) == before
+
+
 async def test_a_business_that_is_none_costs_no_connection(
     single: Database, business: Business
 ) -> None:
