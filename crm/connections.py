@@ -18,21 +18,27 @@ import msgspec
 # What has been idle for so long is closed: a firewall may have forgotten it, and PostgreSQL
 # needs the memory of its statements more than we do.
 IDLE_SECONDS = 300.0
+# PostgreSQL ends a statement after so long, and we a connection on which PostgreSQL itself does not
+# answer. asyncpg would set a timer for each statement, which is a tenth of what a request costs.
+COMMAND_SECONDS = 60.0
+SILENT_SECONDS = 75.0
+_LOOK_SECONDS = 5.0
 # PostgreSQL keeps the plans of statements, of foreign keys' checks and of functions' queries. One
 # made when a table was small reads all of it, also when it has become large, until the table's
 # statistics are new. Sizes are looked at when a plan is made, so they are made anew this often.
 PLAN_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_COMMAND_SECONDS = 60.0
 # More than there are: one that is evicted is parsed and planned anew.
 _STATEMENTS = 500
 
 
 class Connection(asyncpg.Connection):
-    """A connection that knows how old its plans may be."""
+    """A connection that knows since when it waits for an answer, and how old its plans may be."""
 
-    __slots__ = ("planned_at",)
+    __slots__ = ("asked_at", "planned_at")
 
+    # Set by whoever asks, and None again when the answer is there.
+    asked_at: float | None
     planned_at: float
 
     def forgetting(self) -> str:
@@ -59,27 +65,18 @@ class Connections:
         # How many more may be opened.
         self._room = size
         self._lent = 0
+        self._out: set[Connection] = set()
         self._free: deque[tuple[Connection, float]] = deque()
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._closing = False
         self._all_back = asyncio.Event()
 
     async def take(self) -> Connection:
-        """Lend a connection that nobody else has; wait for one where all are lent."""
-        if self._closing:
-            message = "the connections are being closed"
-            raise asyncpg.InterfaceError(message)
-        while self._free:
-            conn, _ = self._free.pop()
-            if not conn.is_closed():
-                self._lent += 1
-                return conn
-            self._room += 1
-        if self._room:
-            self._room -= 1
-            self._lent += 1
-            return await self._opened()
-        return await self._next()
+        """Lend a connection that nobody else has, to be asked at once; wait where all are lent."""
+        conn = self._kept() or await self._new()
+        conn.asked_at = monotonic()
+        self._out.add(conn)
+        return conn
 
     def bring(self, conn: Connection, failed: BaseException | None = None) -> None:
         """Take a connection back, and lend it again only if it is certain how it stands.
@@ -87,12 +84,30 @@ class Connections:
         After `failed` that is so where PostgreSQL itself answered with an error. A connection on
         which a statement was cut off, or whose transaction has not ended, is given up.
         """
+        self._out.discard(conn)
+        conn.asked_at = None
         answered = failed is None or isinstance(failed, asyncpg.PostgresError)
         if answered and not conn.is_closed() and not conn.is_in_transaction():
             self._pass_on(conn)
             return
         conn.terminate()
         self._pass_on(None)
+
+    async def watch(self) -> None:
+        """Give up, again and again, where no answer comes; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.give_up_silent()
+
+    def give_up_silent(self) -> None:
+        """Cut off connections that have been waiting for an answer too long; their users are told.
+
+        One that is lent and asked nothing may be so for long: an import reads its file.
+        """
+        before = monotonic() - SILENT_SECONDS
+        for conn in self._out:
+            if conn.asked_at is not None and conn.asked_at < before:
+                conn.terminate()
 
     async def close(self) -> None:
         """Lend no more to newcomers, wait until all are back, and close them."""
@@ -103,6 +118,25 @@ class Connections:
             conn, _ = self._free.pop()
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await conn.close(timeout=_CLOSE_SECONDS)
+
+    def _kept(self) -> Connection | None:
+        if self._closing:
+            message = "the connections are being closed"
+            raise asyncpg.InterfaceError(message)
+        while self._free:
+            conn, _ = self._free.pop()
+            if not conn.is_closed():
+                self._lent += 1
+                return conn
+            self._room += 1
+        return None
+
+    async def _new(self) -> Connection:
+        if not self._room:
+            return await self._next()
+        self._room -= 1
+        self._lent += 1
+        return await self._opened()
 
     async def _next(self) -> Connection:
         turn: asyncio.Future[Connection | None]
@@ -155,17 +189,18 @@ async def connected(url: str) -> Connection:
     conn: Connection = await asyncpg.connect(
         url,
         connection_class=Connection,
-        command_timeout=_COMMAND_SECONDS,
         statement_cache_size=_STATEMENTS,
         server_settings={
             "application_name": "firsthand",
             "search_path": "crm",
+            "statement_timeout": f"{COMMAND_SECONDS:.0f}s",
             # An answered withdrawal and a recorded hand-over outlive a crash of the server.
             "synchronous_commit": "on",
             # Whoever has got a lock sees what its holder before has committed.
             "default_transaction_isolation": "read committed",
         },
     )
+    conn.asked_at = None
     conn.planned_at = monotonic()
     await with_json(conn)
     return conn

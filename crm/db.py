@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -163,19 +165,31 @@ class ReadDb:
 
     async def maybe(self, statement: Statement, to: type[T], **params: Any) -> T | None:
         """Return the row, or None where there is none."""
-        row = await self._conn.fetchrow(statement.sql, *self._args(statement, params))
+        conn = self._conn
+        conn.asked_at = monotonic()
+        row = await conn.fetchrow(statement.sql, *self._args(statement, params))
+        conn.asked_at = None
         return None if row is None else _converter(to)(row)
 
     async def many(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
         """Return all rows; the statement bounds how many."""
-        return _all(await self._conn.fetch(statement.sql, *self._args(statement, params)), to)
+        conn = self._conn
+        conn.asked_at = monotonic()
+        rows = await conn.fetch(statement.sql, *self._args(statement, params))
+        conn.asked_at = None
+        return _all(rows, to)
 
     async def stream(self, statement: Statement, to: type[T], **params: Any) -> AsyncIterator[T]:
         """Yield rows one by one through a cursor, in constant memory."""
         convert: Callable[[asyncpg.Record], T] = _converter(to)
         args = self._args(statement, params)
-        async for row in self._conn.cursor(statement.sql, *args, prefetch=1000):
+        conn = self._conn
+        conn.asked_at = monotonic()
+        async for row in conn.cursor(statement.sql, *args, prefetch=1000):
+            conn.asked_at = None
             yield convert(row)
+            conn.asked_at = monotonic()
+        conn.asked_at = None
 
 
 class Db(ReadDb):
@@ -188,7 +202,10 @@ class Db(ReadDb):
 
     async def run(self, statement: Statement, **params: Any) -> int:
         """Execute a statement and return how many rows it touched."""
-        tag = await self._conn.execute(statement.sql, *self._args(statement, params))
+        conn = self._conn
+        conn.asked_at = monotonic()
+        tag = await conn.execute(statement.sql, *self._args(statement, params))
+        conn.asked_at = None
         last = tag.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
@@ -252,6 +269,7 @@ class Transaction(Generic[D]):
             business = UUID(str(self._business_id))
             begin = f"{conn.forgetting()}{self._begin}"
             await conn.execute(f"{begin}; SELECT crm.begin_business('{business}')")
+            conn.asked_at = None
             self.db = self._kind(conn, self._business_id, database.clock(), database.keys)
         except BaseException as error:
             database.connections.bring(conn, error)
@@ -280,14 +298,14 @@ class Transaction(Generic[D]):
         if conn is None:
             message = "the transaction has ended"
             raise RuntimeError(message)
-        failed: BaseException | None = None
+        conn.asked_at = monotonic()
         try:
-            return await conn.execute(how)
+            told = await conn.execute(how)
         except BaseException as error:
-            failed = error
+            self._database.connections.bring(conn, error)
             raise
-        finally:
-            self._database.connections.bring(conn, failed)
+        self._database.connections.bring(conn)
+        return told
 
     async def __aenter__(self) -> D:
         """Begin."""
@@ -342,14 +360,12 @@ class Database:
         if "now" in statement.params:
             params["now"] = self.clock()
         conn = await self.connections.take()
-        failed: BaseException | None = None
         try:
             rows = await conn.fetch(statement.sql, *statement.args(params))
         except BaseException as error:
-            failed = error
+            self.connections.bring(conn, error)
             raise
-        finally:
-            self.connections.bring(conn, failed)
+        self.connections.bring(conn)
         return _all(rows, to)
 
 
@@ -374,7 +390,11 @@ async def open_database(
     """Open connections that keep nothing between transactions; one at once, to see that it can."""
     connections = Connections(lambda: connected(url), size)
     connections.bring(await connections.take())
+    watching = asyncio.create_task(connections.watch())
     try:
         yield Database(connections, keys, wake, clock)
     finally:
-        await connections.close()
+        try:
+            await connections.close()
+        finally:
+            watching.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
@@ -262,6 +263,118 @@ async def test_what_was_idle_for_long_is_closed(
         lent.bring(another)
         lent.bring(busy)
     assert opens.opened == 3
+
+
+async def test_a_server_that_does_not_answer_is_given_up(
+    single: Database,
+    shared_cluster: Cluster,
+    business: Business,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its user is told, what it did is not kept, and the next one gets another connection."""
+    before = await pid_of(single, business)
+
+    async def stuck() -> None:
+        async with single.write(business.id) as db:
+            await db.run(KEEP, key="half")
+            await db.run(SLEEP)
+
+    task = asyncio.create_task(stuck())
+    await until_waiting(shared_cluster.superuser_url, "PgSleep")
+    single.connections.give_up_silent()
+    assert not task.done()
+    monkeypatch.setattr(connections, "SILENT_SECONDS", -1.0)
+    single.connections.give_up_silent()
+    monkeypatch.undo()
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await task
+    assert await rows(single, business) == 0
+    assert await pid_of(single, business) != before
+
+
+@pytest.mark.parametrize("ask", ["many", "maybe", "run", "stream", "above"])
+async def test_whatever_is_asked_is_watched(
+    single: Database,
+    shared_cluster: Cluster,
+    business: Business,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: str,
+) -> None:
+    async def stuck() -> None:
+        if ask == "above":
+            await single.above(SLEEP, bool)
+        async with single.write(business.id) as db:
+            if ask == "stream":
+                async for _ in db.stream(SLEEP, bool):
+                    continue
+            elif ask == "run":
+                await db.run(SLEEP)
+            else:
+                await getattr(db, ask)(SLEEP, bool)
+
+    task = asyncio.create_task(stuck())
+    await until_waiting(shared_cluster.superuser_url, "PgSleep")
+    monkeypatch.setattr(connections, "SILENT_SECONDS", -1.0)
+    single.connections.give_up_silent()
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await task
+
+
+async def test_only_what_waits_for_an_answer_is_given_up(
+    single: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction may be open and ask nothing for long, as that of an import is."""
+    before = await pid_of(single, business)
+    monkeypatch.setattr(connections, "SILENT_SECONDS", -1.0)
+    single.connections.give_up_silent()
+    async with single.write(business.id) as db:
+        single.connections.give_up_silent()
+        for ask in (db.one, db.maybe, db.many):
+            await ask(PID, int)
+            single.connections.give_up_silent()
+        await db.run(KEEP, key="slow")
+        async for _ in db.stream(PID, int):
+            single.connections.give_up_silent()
+        single.connections.give_up_silent()
+    single.connections.give_up_silent()
+    assert await rows(single, business) == 1
+    assert await pid_of(single, business) == before
+
+
+async def test_the_watch_looks_again_and_again(
+    opens: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_LOOK_SECONDS", 0.0)
+    async with some(opens, 1) as lent:
+        watching = asyncio.create_task(lent.watch())
+        conn = await lent.take()
+        for _ in range(3):
+            assert await conn.fetchval("SELECT 1") == 1
+        monkeypatch.setattr(connections, "SILENT_SECONDS", -1.0)
+        conn.asked_at = monotonic()
+        with pytest.raises(asyncpg.PostgresConnectionError) as told:
+            await conn.execute("SELECT pg_sleep(60)")
+        watching.cancel()
+        lent.bring(conn, told.value)
+        lent.bring(await lent.take())
+    assert opens.opened == 2
+
+
+async def test_postgresql_ends_what_takes_too_long(opens: Counted) -> None:
+    """The bound of the watch is behind that of the server, which ends a statement by itself."""
+    assert connections.COMMAND_SECONDS < connections.SILENT_SECONDS
+    async with some(opens, 1) as lent:
+        conn = await lent.take()
+        bound = await conn.fetchval(
+            "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
+        )
+        assert bound == connections.COMMAND_SECONDS * 1000
+        await conn.execute("SET statement_timeout = 10")
+        with pytest.raises(asyncpg.QueryCanceledError) as told:
+            await conn.fetchval("SELECT pg_sleep(60)")
+        lent.bring(conn, told.value)
+        assert await lent.take() is conn
+        lent.bring(conn)
 
 
 async def test_many_share_few(shared_cluster: Cluster, business: Business) -> None:

@@ -42,6 +42,10 @@ _EVIDENCE = {"kind": "former_double_opt_in"}
 _BEFORE = 5
 _AT_ONCE = 1_000
 _LIMIT_MS = 20.0
+_TAKEN_DOWN = (
+    "what that request asks PostgreSQL from BEGIN to COMMIT, with the look-up of its key, taken "
+    "down while it was answered"
+)
 customers_sql = Statements("customers")
 
 
@@ -53,8 +57,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
     each = max(count // CONNECTIONS, 1)
     count = each * CONNECTIONS
     cast, key = await _living(stage, count)
-    # Two for the transcript and a block to begin with, then one for every run of either; nobody
-    # decides twice.
+    # Two for the transcript, a block to begin with, one for every run: nobody decides twice.
     first = 3 + count
     await _numbered(stage, cast, 2 + count + 2 * rounds * count)
     path = stage.directory / "consent-event.pgbench"
@@ -82,8 +85,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         "requests": count,
         "connections": CONNECTIONS,
         "p99_ms": median(late),
-        "ceiling": "what that request asks PostgreSQL from BEGIN to COMMIT, with the look-up of "
-        "its key, taken down while it was answered",
+        "ceiling": _TAKEN_DOWN,
     }
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     return [Figure("consent event", runs["POST consent-events"], beside, notes)]
@@ -122,15 +124,12 @@ async def check(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
 async def bulk(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure how long a check of 1,000 customers takes, beside its transaction by asyncpg alone.
 
-    One client asks, one question after the other: a duration under load says how long the queue is.
+    One client asks, one question after the other: under load it would be the queue that is timed.
     """
     cast, key = await _living(stage, count)
     await _numbered(stage, cast, _AT_ONCE)
     await _decide(stage, cast, _AT_ONCE)
-    question = Question(
-        purpose=cast.purpose.id, customers=[UUID(int=n) for n in range(1, _AT_ONCE + 1)]
-    )
-    asked = request("POST", "/v1/consent-checks", key, msgspec.json.encode(question))
+    asked = _question(cast, key)
     times = max(count // 40, 1)
     late: list[float] = []
     async with _served(stage) as port, taking_down(stage.here.settings) as take_down:
@@ -225,6 +224,12 @@ def _events(cast: Cast, key: str, first: int, count: int) -> list[bytes]:
         )
         for number in range(first, first + count)
     ]
+
+
+def _question(cast: Cast, key: str) -> bytes:
+    customers = [UUID(int=number) for number in range(1, _AT_ONCE + 1)]
+    body = msgspec.json.encode(Question(purpose=cast.purpose.id, customers=customers))
+    return request("POST", "/v1/consent-checks", key, body)
 
 
 async def _transcript(stage: Stage, cast: Cast, key: str) -> str:
