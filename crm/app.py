@@ -55,6 +55,7 @@ from crm.web.health import health, stores
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
+from crm.web.wire import OnePiece
 
 _TABS = (
     Tab("/me", "What we hold"),
@@ -247,6 +248,7 @@ async def listen(settings: Settings, application: Litestar) -> None:
     """Answer at the address of the settings until stopped."""
     config = uvicorn.Config(
         served(application),
+        http=OnePiece,
         host=settings.web.host,
         port=settings.web.port,
         server_header=False,
