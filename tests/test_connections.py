@@ -80,6 +80,13 @@ async def single(shared_cluster: Cluster) -> AsyncIterator[Database]:
     """A database with one connection: whatever is lost with it is missed at once."""
     async with open_database(shared_cluster.app_url, KEYS, size=1) as opened:
         yield opened
+    # PostgreSQL does not notice that nobody listens any more while it sleeps.
+    conn = await asyncpg.connect(shared_cluster.superuser_url)
+    await conn.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    )
+    await conn.close()
 
 
 async def pid_of(database: Database, business: Business) -> int:
@@ -353,7 +360,7 @@ async def test_the_watch_looks_again_and_again(
         monkeypatch.setattr(connections, "SILENT_SECONDS", -1.0)
         conn.asked_at = monotonic()
         with pytest.raises(asyncpg.PostgresConnectionError) as told:
-            await conn.execute("SELECT pg_sleep(60)")
+            await conn.execute("SELECT pg_sleep(10)")
         watching.cancel()
         lent.bring(conn, told.value)
         lent.bring(await lent.take())
