@@ -11,7 +11,6 @@ import uvicorn
 from litestar import Litestar, Request, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
@@ -52,6 +51,7 @@ from crm.web.docs import documentation
 from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, stores
+from crm.web.lean import lean
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
@@ -165,10 +165,11 @@ def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: lis
     )
 
 
-def application(settings: Settings, state: State) -> Litestar:
+def application(settings: Settings, state: State, *more: ControllerRouterHandler) -> Litestar:
     """Put the web process together around open stores; tests do so around theirs."""
+    answering = health(stores(settings.database_url, state["redis"]))
     put_together = Litestar(
-        route_handlers=[*routers(), health(stores(settings.database_url, state["redis"]))],
+        route_handlers=[*routers(), answering, *more],
         dependencies={
             "db": Provide(transaction),
             "business": Provide(provide_business, sync_to_thread=False),
@@ -183,24 +184,7 @@ def application(settings: Settings, state: State) -> Litestar:
         openapi_config=documentation(),
         logging_config=None,
     )
-    return _one_after_the_other(put_together)
-
-
-def _one_after_the_other(app: Litestar) -> Litestar:
-    """Let dependencies of a handler follow each other, that of `db` last.
-
-    Litestar starts a task for each of several, which costs as much as two small statements; only
-    `db` waits for anything.
-    """
-    for route in app.routes:
-        if isinstance(route, HTTPRoute):
-            for _, model in route.route_handler_map.values():
-                model.dependency_batches = [
-                    {each}
-                    for batch in model.dependency_batches
-                    for each in sorted(batch, key=lambda one: (one.key == "db", one.key))
-                ]
-    return app
+    return lean(put_together)
 
 
 def served(application: Litestar) -> ASGIApp:

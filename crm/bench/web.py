@@ -27,9 +27,8 @@ async def serve(settings: Settings) -> None:
     """Serve the product and that handler until stopped."""
     configure(settings.log_level)
     async with app.opened(settings) as state:
-        application = app.application(settings, state)
-        application.register(Router("/", route_handlers=[get_nothing], include_in_schema=False))
-        await app.listen(settings, application)
+        nothing = Router("/", route_handlers=[get_nothing], include_in_schema=False)
+        await app.listen(settings, app.application(settings, state, nothing))
 
 
 if __name__ == "__main__":
