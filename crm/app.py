@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -52,9 +53,11 @@ from crm.web.docs import documentation
 from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, stores
+from crm.web.lean import lean
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
-from crm.web.transaction import transaction
+from crm.web.transaction import in_one_transaction, transaction
+from crm.web.wire import OnePiece
 
 _TABS = (
     Tab("/me", "What we hold"),
@@ -166,10 +169,11 @@ def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: lis
     )
 
 
-def application(settings: Settings, state: State) -> Litestar:
+def application(settings: Settings, state: State, *more: ControllerRouterHandler) -> Litestar:
     """Put the web process together around open stores; tests do so around theirs."""
-    return Litestar(
-        route_handlers=[*routers(), health(stores(settings.database_url, state["redis"]))],
+    answering = health(stores(settings.database_url, state["redis"]))
+    put_together = Litestar(
+        route_handlers=[*routers(), answering, *more],
         dependencies={
             "db": Provide(transaction),
             "business": Provide(provide_business, sync_to_thread=False),
@@ -184,6 +188,12 @@ def application(settings: Settings, state: State) -> Litestar:
         openapi_config=documentation(),
         logging_config=None,
     )
+    return lean(put_together)
+
+
+def served(application: Litestar) -> ASGIApp:
+    """Wrap the application in what must be around all of it."""
+    return answers_head(in_one_transaction(application))
 
 
 def state_of(settings: Settings, database: Database, looks: Database, redis: Redis) -> State:
@@ -219,17 +229,25 @@ async def serve(settings: Settings) -> None:
     """Serve until stopped."""
     configure(settings.log_level)
     async with opened(settings) as state:
-        app: ASGIApp = answers_head(application(settings, state))
-        config = uvicorn.Config(
-            app,
-            host=settings.web.host,
-            port=settings.web.port,
-            server_header=False,
-            log_config=None,
-            access_log=False,
-            proxy_headers=True,
-            forwarded_allow_ips=settings.web.trusted_proxies,
-            timeout_graceful_shutdown=10,
-            lifespan="off",
-        )
-        await uvicorn.Server(config).serve()
+        await listen(settings, application(settings, state))
+
+
+async def listen(settings: Settings, application: Litestar) -> None:
+    """Answer at the address of the settings until stopped."""
+    config = uvicorn.Config(
+        served(application),
+        http=OnePiece,
+        host=settings.web.host,
+        port=settings.web.port,
+        server_header=False,
+        log_config=None,
+        access_log=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.web.trusted_proxies,
+        timeout_graceful_shutdown=10,
+        lifespan="off",
+    )
+    # What is here by now stays: to look through it for garbage stops all requests for 60 ms.
+    gc.collect()
+    gc.freeze()
+    await uvicorn.Server(config).serve()

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from time import monotonic
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
+from crm.connections import Connection, Connections, connected
 from crm.errors import NotFound
 from crm.keys import Keys
 
 T = TypeVar("T")
+D = TypeVar("D", bound="ReadDb")
 
 _HERE = Path(__file__).resolve().parent
 # The wheel carries the statements as crm/sql; a checkout has them beside the package.
@@ -52,7 +57,6 @@ AWAY = (
 
 _TRIES = 3
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Wake = Callable[[str, tuple[str, ...], str], Awaitable[None]]
 
 
@@ -66,10 +70,14 @@ class Statement(Struct, frozen=True):
 
     def args(self, given: dict[str, Any]) -> list[Any]:
         """Order the keywords as the statement wants them; a missing or unknown one is our bug."""
-        if given.keys() != set(self.params):
+        try:
+            args = [given[name] for name in self.params]
+        except KeyError:
+            args = []
+        if len(args) != len(given):
             message = f"{self.name} takes {self.params}, got {tuple(given)}"
             raise TypeError(message)
-        return [given[name] for name in self.params]
+        return args
 
 
 class Statements:
@@ -157,20 +165,31 @@ class ReadDb:
 
     async def maybe(self, statement: Statement, to: type[T], **params: Any) -> T | None:
         """Return the row, or None where there is none."""
-        row = await self._conn.fetchrow(statement.sql, *self._args(statement, params))
+        conn = self._conn
+        conn.asked_at = monotonic()
+        row = await conn.fetchrow(statement.sql, *self._args(statement, params))
+        conn.asked_at = None
         return None if row is None else _converter(to)(row)
 
     async def many(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
         """Return all rows; the statement bounds how many."""
-        rows = await self._conn.fetch(statement.sql, *self._args(statement, params))
-        return [_converter(to)(row) for row in rows]
+        conn = self._conn
+        conn.asked_at = monotonic()
+        rows = await conn.fetch(statement.sql, *self._args(statement, params))
+        conn.asked_at = None
+        return _all(rows, to)
 
     async def stream(self, statement: Statement, to: type[T], **params: Any) -> AsyncIterator[T]:
         """Yield rows one by one through a cursor, in constant memory."""
         convert: Callable[[asyncpg.Record], T] = _converter(to)
         args = self._args(statement, params)
-        async for row in self._conn.cursor(statement.sql, *args, prefetch=1000):
+        conn = self._conn
+        conn.asked_at = monotonic()
+        async for row in conn.cursor(statement.sql, *args, prefetch=1000):
+            conn.asked_at = None
             yield convert(row)
+            conn.asked_at = monotonic()
+        conn.asked_at = None
 
 
 class Db(ReadDb):
@@ -183,7 +202,10 @@ class Db(ReadDb):
 
     async def run(self, statement: Statement, **params: Any) -> int:
         """Execute a statement and return how many rows it touched."""
-        tag = await self._conn.execute(statement.sql, *self._args(statement, params))
+        conn = self._conn
+        conn.asked_at = monotonic()
+        tag = await conn.execute(statement.sql, *self._args(statement, params))
+        conn.asked_at = None
         last = tag.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
@@ -210,32 +232,114 @@ def _made(to: Any) -> Callable[[asyncpg.Record], Any]:
     return lambda row: row[0]
 
 
+def _all(rows: list[asyncpg.Record], to: type[T]) -> list[T]:
+    if isinstance(to, type) and issubclass(to, Struct):
+        # At once: a third less than one by one.
+        return msgspec.convert([dict(row) for row in rows], list[to], strict=False)  # type: ignore[valid-type]
+    convert = _converter(to)
+    return [convert(row) for row in rows]
+
+
+class NotCommitted(Exception):
+    """A statement had failed, and what came after it asked to commit all the same."""
+
+
+class Transaction(Generic[D]):
+    """One transaction of one business: `async with`, or begun here and ended there.
+
+    It is ended once: by `commit`, or by `roll_back`, which may be asked again. However it ends,
+    its connection is brought back.
+    """
+
+    def __init__(self, database: Database, business_id: UUID, begin: str, kind: type[D]) -> None:
+        """Open nothing yet."""
+        self._database = database
+        self._business_id = business_id
+        self._begin = begin
+        self._kind = kind
+        self._conn: Connection | None = None
+
+    async def begin(self) -> D:
+        """Take a connection and open the transaction, in one round trip."""
+        database = self._database
+        conn = await database.connections.take()
+        try:
+            # A plpgsql function sets the business, not bare set_config, which a table distributed
+            # over several machines would not see.
+            business = UUID(str(self._business_id))
+            begin = f"{conn.forgetting()}{self._begin}"
+            await conn.execute(f"{begin}; SELECT crm.begin_business('{business}')")
+            conn.asked_at = None
+            self.db = self._kind(conn, self._business_id, database.clock(), database.keys)
+        except BaseException as error:
+            database.connections.bring(conn, error)
+            raise
+        self._conn = conn
+        return self.db
+
+    async def commit(self) -> None:
+        """Keep all of it, and then wake whom it asks to wake."""
+        told = await self._end("COMMIT")
+        if isinstance(self.db, Db):
+            # PostgreSQL answers ROLLBACK where a statement had failed; nothing was kept then.
+            if told != "COMMIT":
+                raise NotCommitted
+            for job, args, slot in self.db.wakes:
+                await self._database.wake(job, args, slot)
+
+    async def roll_back(self) -> None:
+        """Keep nothing; the first error is what is told, not that of a connection that broke."""
+        if self._conn is not None:
+            with suppress(*BROKEN):
+                await self._end("ROLLBACK")
+
+    async def _end(self, how: str) -> str:
+        conn, self._conn = self._conn, None
+        if conn is None:
+            message = "the transaction has ended"
+            raise RuntimeError(message)
+        conn.asked_at = monotonic()
+        try:
+            told = await conn.execute(how)
+        except BaseException as error:
+            self._database.connections.bring(conn, error)
+            raise
+        self._database.connections.bring(conn)
+        return told
+
+    async def __aenter__(self) -> D:
+        """Begin."""
+        return await self.begin()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Commit, or keep nothing where the block has failed."""
+        if kind is None:
+            await self.commit()
+        else:
+            await self.roll_back()
+
+
 class Database:
-    """The pool, and the only place where a transaction begins and ends."""
+    """The only place where a transaction begins and ends."""
 
     def __init__(
-        self, pool: asyncpg.Pool, keys: Keys, wake: Wake, clock: Callable[[], datetime]
+        self, connections: Connections, keys: Keys, wake: Wake, clock: Callable[[], datetime]
     ) -> None:
-        """Prefer `open_database`; tests hand in a pool of their own."""
-        self._pool = pool
-        self._wake = wake
+        """Prefer `open_database`; tests share the connections of another."""
+        self.connections = connections
+        self.wake = wake
         self.keys = keys
         self.clock = clock
 
-    @asynccontextmanager
-    async def read(self, business_id: UUID) -> AsyncIterator[ReadDb]:
+    def read(self, business_id: UUID) -> Transaction[ReadDb]:
         """Read as one business; PostgreSQL refuses any write."""
-        async with self._pool.acquire() as conn, _opened(conn, business_id, "BEGIN READ ONLY"):
-            yield ReadDb(conn, business_id, self.clock(), self.keys)
+        return Transaction(self, business_id, "BEGIN READ ONLY", ReadDb)
 
-    @asynccontextmanager
-    async def write(self, business_id: UUID) -> AsyncIterator[Db]:
+    def write(self, business_id: UUID) -> Transaction[Db]:
         """Read and write as one business; commit at the end, or keep nothing."""
-        async with self._pool.acquire() as conn, _opened(conn, business_id, "BEGIN"):
-            db = Db(conn, business_id, self.clock(), self.keys)
-            yield db
-        for job, args, slot in db.wakes:
-            await self._wake(job, args, slot)
+        return Transaction(self, business_id, "BEGIN", Db)
 
     async def attempt(self, business_id: UUID, act: Callable[[Db], Awaitable[T]]) -> T:
         """Write, and begin anew where PostgreSQL chose this one to end a deadlock."""
@@ -255,33 +359,14 @@ class Database:
         """
         if "now" in statement.params:
             params["now"] = self.clock()
-        async with self._pool.acquire() as conn:
+        conn = await self.connections.take()
+        try:
             rows = await conn.fetch(statement.sql, *statement.args(params))
-        return [_converter(to)(row) for row in rows]
-
-
-@asynccontextmanager
-async def _opened(conn: Connection, business_id: UUID, begin: str) -> AsyncIterator[None]:
-    # One round trip. A plpgsql function sets the business, not bare set_config, which a table
-    # distributed over several machines would not see.
-    await conn.execute(f"{begin}; SELECT crm.begin_business('{UUID(str(business_id))}')")
-    try:
-        yield
-    except BaseException:
-        await _roll_back(conn)
-        raise
-    else:
-        await conn.execute("COMMIT")
-
-
-async def _roll_back(conn: Connection) -> None:
-    """Keep nothing; a connection that broke is given up, and its first error is what is told."""
-    try:
-        if not conn.is_closed():
-            await conn.execute("ROLLBACK")
-    except BROKEN:
-        with suppress(asyncpg.InterfaceError):
-            conn.terminate()
+        except BaseException as error:
+            self.connections.bring(conn, error)
+            raise
+        self.connections.bring(conn)
+        return _all(rows, to)
 
 
 def utc_now() -> datetime:
@@ -302,38 +387,14 @@ async def open_database(
     clock: Callable[[], datetime] = utc_now,
     size: int = 10,
 ) -> AsyncIterator[Database]:
-    """Open a pool whose connections keep nothing between transactions."""
-    pool = await asyncpg.create_pool(
-        url,
-        min_size=1,
-        max_size=size,
-        init=_prepared,
-        reset=_keep,
-        command_timeout=60,
-        server_settings={
-            "application_name": "firsthand",
-            "search_path": "crm",
-            # An answered withdrawal and a recorded hand-over outlive a crash of the server.
-            "synchronous_commit": "on",
-        },
-    )
+    """Open connections that keep nothing between transactions; one at once, to see that it can."""
+    connections = Connections(lambda: connected(url), size)
+    connections.bring(await connections.take())
+    watching = asyncio.create_task(connections.watch())
     try:
-        yield Database(pool, keys, wake, clock)
+        yield Database(connections, keys, wake, clock)
     finally:
-        await pool.close()
-
-
-async def _prepared(conn: asyncpg.Connection) -> None:
-    # jsonb travels as the bytes msgspec reads; version 1 is the only binary format there is.
-    await conn.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
-        decoder=lambda data: msgspec.json.decode(data[1:]),
-        format="binary",
-    )
-
-
-async def _keep(_conn: asyncpg.Connection) -> None:
-    # All session state is SET LOCAL, so there is nothing to reset (a fifth of a small write).
-    return
+        try:
+            await connections.close()
+        finally:
+            watching.cancel()

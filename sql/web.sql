@@ -1,18 +1,11 @@
 -- Every statement of crm/web. Owns: idempotency_key.
 
--- name: try_idempotency_key
--- Whether this request is the only one under its key now; held until the transaction ends.
-SELECT pg_try_advisory_xact_lock(hashtextextended(:business_id::uuid::text || :lock::text, 0));
-
--- name: idempotency_key
--- The answer given under this key before, if it is still kept.
-SELECT fingerprint, status, body, content_type
-  FROM idempotency_key
- WHERE business_id = :business_id
-   AND scope = :scope
-   AND key = :key
-   AND status IS NOT NULL
-   AND expires_at > :now;
+-- name: claim_answer
+-- Whether this request is the only one under its key until its transaction ends, and the answer
+-- given under that key before, if it is still kept. The function says why it is one.
+SELECT mine, fingerprint, coalesce(status, 0) AS status, coalesce(body, '') AS body,
+       coalesce(content_type, '') AS content_type
+  FROM crm.claim_answer(:business_id, :scope, :key, :now);
 
 -- name: keep_idempotency_key
 -- Keep an answer for its repetition; an expired one under the same key gives way.

@@ -22,7 +22,7 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from crm import businesses
-from crm.app import application, state_of
+from crm.app import application, served, state_of
 from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Database, Db, open_database
@@ -31,7 +31,6 @@ from crm.keys import Keys
 from crm.migrate import migrate
 from crm.settings import Settings
 from crm.wakes import open_pool
-from crm.web.head import answers_head
 from tests import make
 from tests.browser import Browser
 
@@ -189,10 +188,12 @@ async def db(database: Database, business: Business) -> AsyncIterator[Db]:
 
 
 @pytest.fixture(scope="session")
-async def site(
-    shared_cluster: Cluster, database: Database, redis_url: str
-) -> AsyncIterator[ASGIApp]:
-    """The whole web process, as it serves, around the stores of the tests."""
+async def site(shared_cluster: Cluster, redis_url: str) -> AsyncIterator[ASGIApp]:
+    """The whole web process, as it serves, around the stores of the tests.
+
+    With one connection for requests and one for looks: a request that took two of one pool, or
+    kept one, would hang here, whatever the route.
+    """
     redis = await open_pool(redis_url)
     settings = Settings(
         database_url=shared_cluster.app_url,
@@ -201,9 +202,13 @@ async def site(
         storage_keys="1:" + "73" * 32,
         pepper="70" * 32,
     )
-    state = state_of(settings, database, database, redis)
-    state["password_cost"] = make.CHEAP
-    yield answers_head(application(settings, state))
+    async with (
+        open_database(shared_cluster.app_url, KEYS, size=1) as requests,
+        open_database(shared_cluster.app_url, KEYS, size=1) as looks,
+    ):
+        state = state_of(settings, requests, looks, redis)
+        state["password_cost"] = make.CHEAP
+        yield served(application(settings, state))
     await redis.aclose()
 
 

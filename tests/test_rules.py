@@ -7,12 +7,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
+import litestar.handlers.base
 import pytest
+from litestar import Litestar, get
+from litestar.routes import HTTPRoute
 
 from crm.settings import Settings, names
+from crm.web.lean import lean
 from crm.web.transaction import SAFE
 from crm.worker import JOBS, SCHEDULE
-from tests.routes import ROUTES, Route
+from tests.routes import APP, ROUTES, Route
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "crm"
@@ -105,6 +110,41 @@ def test_a_get_cannot_write(route: Route) -> None:
     wanted = str(getattr(route.handler.fn, "__annotations__", {}).get("db", ""))
 
     assert not re.search(r"\bDb\b", wanted)
+
+
+def _lean_routes() -> list[HTTPRoute]:
+    found = [route for route in APP.routes if isinstance(route, HTTPRoute)]
+    assert found
+    return found
+
+
+def test_no_task_is_started_for_a_dependency() -> None:
+    """Litestar does so where a handler has several at once; each costs as much as a statement."""
+    for route in _lean_routes():
+        for _, model in route.route_handler_map.values():
+            assert [len(batch) for batch in model.dependency_batches if len(batch) != 1] == []
+
+
+async def test_no_handler_is_copied_for_its_guards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Litestar's own way of asking them is the one that copies."""
+    copied: list[object] = []
+    monkeypatch.setattr(litestar.handlers.base, "copy", copied.append)
+    seen: list[object] = []
+
+    async def guard(_: object, handler: object) -> None:
+        seen.append(handler)
+
+    @get("/", guards=[guard, guard])
+    async def get_root() -> None:
+        """Answer with nothing."""
+
+    app = lean(Litestar([get_root], openapi_config=None, logging_config=None))
+    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=transport, base_url="http://a.example") as client:
+        assert (await client.get("/")).status_code == 200
+    (route,) = (route for route in app.routes if isinstance(route, HTTPRoute))
+    assert seen == [route.route_handler_map["GET"][0]] * 2
+    assert copied == []
 
 
 def test_every_wake_is_a_job() -> None:

@@ -30,8 +30,9 @@ from msgspec import Struct
 
 from crm import customers, ledger, mail
 from crm.businesses import Business
+from crm.connections import with_json
 from crm.customers import Customer
-from crm.db import SQL, Database, Statement, _prepared, parse
+from crm.db import SQL, Database, Statement, parse
 from crm.journal import Journal
 from crm.ledger import Finding, KeyKind
 from crm.staff import sessions as staff_sessions
@@ -75,7 +76,6 @@ PLAIN: dict[str, Any] = {
     "since": datetime(2000, 1, 1, tzinfo=UTC),
     "expires_at": NOW + timedelta(days=1),
     "word": "n",
-    "lock": "lock",
     "language": "en",
     "checked": "not a hash",
     "new_root": bytes(32),
@@ -111,7 +111,7 @@ async def _met(database: Database, cluster: Cluster) -> AsyncIterator[Two]:
     life = await lived(database, a, "nora.lindqvist@example.com", "Nora Lindqvist")
     conn = await asyncpg.connect(cluster.superuser_url, server_settings={"search_path": "crm"})
     try:
-        await _prepared(conn)
+        await with_json(conn)
         await _complete(database, conn, life)
         yield Two(life, b, await _rows(conn, a.id), conn)
     finally:

@@ -30,6 +30,7 @@ from crm.keys import HASH_SIZE
 from crm.tokens import BadLink, open_stop
 from crm.web.forms import Form, read_form
 from crm.web.ratelimit import by_address
+from crm.web.transaction import LookUp, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
@@ -40,28 +41,28 @@ SESSION = "me"
 BROWSER = "way"
 
 
-async def signed_in_customer(connection: Connection, _: BaseRouteHandler) -> None:
+async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard the portal: put the customer of the session into `request.state`, or refuse.
 
     `of_host` has come before. `csrf.same_session` comes after, with the secret put here.
     """
     state = connection.scope["state"]
-    database = _database(connection)
     business: Business = state["business"]
     token = cookie_of(connection, business, SESSION)
     try:
         # A token of another business is no token here, whatever that business knows of it.
         credentials.check_token(business.id, token)
-        async with database.read(business.id) as db:
+        async with LookUp(connection, handler, business.id) as db:
             found = await sessions.session(db, token)
-            me = await customers.get(db, found.customer_id) if found else None
+            if found is None:
+                raise SignedOut
+            me = await customers.get(db, found.customer_id)
     except NotFound:
         raise SignedOut from None
-    if found is None or me is None:
-        raise SignedOut
-    if database.clock() - found.seen_at >= SEEN_EVERY:
-        async with database.write(business.id) as db:
-            await sessions.see(db, token)
+    if db.now - found.seen_at >= SEEN_EVERY:
+        await let_go(connection)
+        async with _database(connection).write(business.id) as writing:
+            await sessions.see(writing, token)
     state["me"] = me
     # How long ago she came from her mailbox: deleting everything asks for it.
     state["signed_in_at"] = found.created_at
@@ -71,15 +72,14 @@ async def signed_in_customer(connection: Connection, _: BaseRouteHandler) -> Non
     state["session_secret"] = credentials.session_secret(token)
 
 
-async def of_stop(connection: Connection, _: BaseRouteHandler) -> None:
+async def of_stop(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard what a mail's stop link opens: the business is the link's, whatever the host.
 
     Refuses with BadLink what was not signed by us; that is all that is ever refused here.
     """
     state = connection.scope["state"]
-    database = _database(connection)
-    stop = open_stop(database.keys, connection.path_params["token"])
-    async with database.read(stop.business_id) as db:
+    stop = open_stop(_database(connection).keys, connection.path_params["token"])
+    async with LookUp(connection, handler, stop.business_id) as db:
         try:
             state["business"] = await businesses.get(db)
         except NotFound:
@@ -108,6 +108,7 @@ class Tries(Struct, frozen=True):
         # A mark before it, so that no address has the fingerprint of a network.
         network = database.keys.address_hash(business_id, f"\0network {by_address(connection)}")
         subject = _subject(connection, form, database, business_id)
+        await let_go(connection)
         async with database.write(business_id) as db:
             wait = await staff.count_attempt(
                 db, f"{self.kind}_network", network, most=TRIES_PER_NETWORK

@@ -1,4 +1,9 @@
-"""How fast the API answers: a consent event beside pgbench, a check beside an empty handler."""
+"""How fast the API answers: a consent event beside pgbench, a check beside an empty handler.
+
+The stage is made like a living installation before the first round: thousands of customers have
+decided, as many events and answers are kept, and the statistics are fresh. On an all but empty
+database PostgreSQL plans to read whole tables, and what would be measured is how fast they grow.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +11,41 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from time import perf_counter
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from litestar import Request
 
 from crm import staff
 from crm.bench import web
-from crm.bench.figure import Beside, Figure, Missing, Notes, Run, Say, interleaved
+from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
 from crm.bench.relay import Failed, answers, program
-from crm.bench.stage import SYSTEM, Cast, Stage, found, free_port
+from crm.bench.stage import SYSTEM, Cast, Stage, audience, decided, found, free_port
 from crm.bench.traffic import CONNECTIONS, drive, request
-from crm.bench.transcript import Recording, Said, script
-from crm.consent import api as consent_api
-from crm.consent.api import NewConsentEvent
+from crm.bench.transcript import Said, script, taking_down
+from crm.consent.api import Asked, NewConsentEvent
 from crm.db import Statements
 from crm.embedded.programs import POSTGRES_FOLDER
-from crm.staff import Caller, NewKey, Scope
+from crm.staff import NewKey, Scope
 from crm.up import process, stop
 
 _WHEEL = Path(asyncpg.__file__).resolve().parent.parent / POSTGRES_FOLDER / "bin"
 _TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _EVIDENCE = {"kind": "former_double_opt_in"}
+# For each request of a round, so many customers have decided before.
+_BEFORE = 5
+_AT_ONCE = 1_000
+_LIMIT_MS = 20.0
+_TAKEN_DOWN = (
+    "what that request asks PostgreSQL from BEGIN to COMMIT, with the look-up of its key, taken "
+    "down while it was answered"
+)
 customers_sql = Statements("customers")
 
 
@@ -45,24 +56,25 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         return [Missing("consent event", "install PostgreSQL's client programs for pgbench")]
     each = max(count // CONNECTIONS, 1)
     count = each * CONNECTIONS
-    cast = await found(stage.quiet)
-    key = await _key(stage, cast)
-    # Two for the transcript, then a block for every run of either; nobody decides twice.
-    await _numbered(stage, cast, 2 + 2 * rounds * count)
+    cast, key = await _living(stage, count)
+    # Two for the transcript, a block to begin with, one for every run: nobody decides twice.
+    first = 3 + count
+    await _numbered(stage, cast, 2 + count + 2 * rounds * count)
     path = stage.directory / "consent-event.pgbench"
-    path.write_text(await _transcript(stage, cast))
     late: list[float] = []
     async with _served(stage) as port:
+        await drive(port, _events(cast, key, 3, count), 201)
+        path.write_text(await _transcript(stage, cast, key))
         await stage.settle()
 
         async def ours(number: int) -> float:
-            asked = _events(cast, key, 3 + 2 * number * count, count)
+            asked = _events(cast, key, first + 2 * number * count, count)
             traffic = await drive(port, asked, 201)
             late.append(traffic.p99_ms)
             return traffic.per_second
 
         async def ceiling(number: int) -> float:
-            return await _benched(stage, bench, path, 3 + (2 * number + 1) * count, each)
+            return await _benched(stage, bench, path, first + (2 * number + 1) * count, each)
 
         contenders: dict[str, tuple[str, Run]] = {
             "POST consent-events": ("requests/s", ours),
@@ -73,17 +85,17 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         "requests": count,
         "connections": CONNECTIONS,
         "p99_ms": median(late),
-        "ceiling": "the statements of that request's transaction, taken down while it ran",
+        "ceiling": _TAKEN_DOWN,
     }
-    ours_runs, beside = runs["POST consent-events"], [Beside(runs["pgbench"])]
-    return [Figure("consent event", ours_runs, beside, notes)]
+    beside = [Beside(runs["pgbench"], Goal(0.45))]
+    return [Figure("consent event", runs["POST consent-events"], beside, notes)]
 
 
 async def check(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure a consent check beside a handler that does nothing, both behind the same guards."""
-    cast = await found(stage.quiet)
-    key = await _key(stage, cast)
+    cast, key = await _living(stage, count)
     await _numbered(stage, cast, count)
+    await _decide(stage, cast, count)
     late: list[float] = []
     async with _served(stage, bench=True) as port:
         await stage.settle()
@@ -105,8 +117,48 @@ async def check(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         }
         runs = await interleaved(rounds, contenders, say)
     notes: Notes = {"requests": count, "connections": CONNECTIONS, "p99_ms": median(late)}
-    ours_runs, beside = runs["GET consents/check"], [Beside(runs["empty handler"])]
-    return [Figure("consent check", ours_runs, beside, notes)]
+    beside = [Beside(runs["empty handler"], Goal(0.55))]
+    return [Figure("consent check", runs["GET consents/check"], beside, notes)]
+
+
+async def bulk(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
+    """Measure how long a check of 1,000 customers takes, beside its transaction by asyncpg alone.
+
+    One client asks, one question after the other: under load it would be the queue that is timed.
+    """
+    cast, key = await _living(stage, count)
+    await _numbered(stage, cast, _AT_ONCE)
+    await _decide(stage, cast, _AT_ONCE)
+    asked = _question(cast, key)
+    times = max(count // 40, 1)
+    late: list[float] = []
+    async with _served(stage) as port, taking_down(stage.here.settings) as take_down:
+        await drive(port, [asked], 200)
+        said = await take_down(asked)
+        await stage.settle()
+
+        async def ours(_: int) -> float:
+            traffic = await drive(port, [asked] * times, 200, connections=1)
+            late.append(traffic.p99_ms)
+            return traffic.median_ms
+
+        async def ceiling(_: int) -> float:
+            return await _repeated(stage, said, times)
+
+        contenders: dict[str, tuple[str, Run]] = {
+            "POST consent-checks": ("ms", ours),
+            "asyncpg alone": ("ms", ceiling),
+        }
+        runs = await interleaved(rounds, contenders, say)
+    notes: Notes = {
+        "customers": _AT_ONCE,
+        "requests": times,
+        "p99_ms": median(late),
+        "runs": "the median of each",
+    }
+    limit = Beside(Series("the limit", "ms", [_LIMIT_MS]), Goal(1, at_most=True))
+    beside = [Beside(runs["asyncpg alone"]), limit]
+    return [Figure("check of 1,000", runs["POST consent-checks"], beside, notes)]
 
 
 @asynccontextmanager
@@ -128,17 +180,20 @@ async def _served(stage: Stage, *, bench: bool = False) -> AsyncIterator[int]:
         await stop(running)
 
 
-async def _key(stage: Stage, cast: Cast) -> str:
+async def _living(stage: Stage, count: int) -> tuple[Cast, str]:
+    """Found a business whose customers have decided, and give it a key."""
+    cast = await found(stage.quiet)
+    await audience(stage.quiet, cast, _BEFORE * count)
     new = NewKey(name="Bench", scopes=sorted(Scope), reason="to measure")
     async with stage.quiet.write(cast.business.id) as db:
         _, text = await staff.add_key(db, SYSTEM, new)
-    return text
+    return cast, text
 
 
 async def _numbered(stage: Stage, cast: Cast, count: int) -> None:
     """Add customers whose ids are 1, 2, 3 …: all that pgbench can compute is a number."""
     async with stage.quiet.write(cast.business.id) as db:
-        addresses = [f"reader{number}@example.com" for number in range(1, count + 1)]
+        addresses = [f"numbered{number}@example.com" for number in range(1, count + 1)]
         await db.run(
             customers_sql.add_customers,
             customer_ids=[UUID(int=number) for number in range(1, count + 1)],
@@ -152,8 +207,16 @@ async def _numbered(stage: Stage, cast: Cast, count: int) -> None:
         )
 
 
+async def _decide(stage: Stage, cast: Cast, count: int) -> None:
+    async with stage.quiet.write(cast.business.id) as db:
+        await decided(db, cast, [UUID(int=number) for number in range(1, count + 1)])
+
+
 def _events(cast: Cast, key: str, first: int, count: int) -> list[bytes]:
-    body = msgspec.json.encode(_decision(cast))
+    decision = NewConsentEvent(
+        purpose=cast.purpose.id, status="given", notice=cast.notice.id, evidence=dict(_EVIDENCE)
+    )
+    body = msgspec.json.encode(decision)
     return [
         request(
             *("POST", f"/v1/customers/{UUID(int=number)}/consent-events", key, body),
@@ -163,50 +226,35 @@ def _events(cast: Cast, key: str, first: int, count: int) -> list[bytes]:
     ]
 
 
-def _decision(cast: Cast) -> NewConsentEvent:
-    return NewConsentEvent(
-        purpose=cast.purpose.id, status="given", notice=cast.notice.id, evidence=dict(_EVIDENCE)
+def _question(cast: Cast, key: str) -> bytes:
+    customers = [UUID(int=number) for number in range(1, _AT_ONCE + 1)]
+    body = msgspec.json.encode(Asked(purpose=cast.purpose.id, customers=customers))
+    return request("POST", "/v1/consent-checks", key, body)
+
+
+async def _transcript(stage: Stage, cast: Cast, key: str) -> str:
+    async with taking_down(stage.here.settings) as take_down:
+        return script(*[await take_down(each) for each in _events(cast, key, 1, 2)])
+
+
+async def _repeated(stage: Stage, said: Sequence[Said], times: int) -> float:
+    """Run the statements of one request again and again; return the median in milliseconds."""
+    conn = await asyncpg.connect(
+        stage.here.settings.database_url, server_settings={"search_path": "crm"}
     )
-
-
-async def _transcript(stage: Stage, cast: Cast) -> str:
-    said = [await _said(stage, cast, UUID(int=number)) for number in (1, 2)]
-    return script(cast.business.id, *said)
-
-
-async def _said(stage: Stage, cast: Cast, customer_id: UUID) -> list[Said]:
-    """Run the handler itself for one customer, and take down its statements."""
-    caller = Caller(id=UUID(int=1), name="Bench", scopes=frozenset(Scope), reason="to measure")
-    async with stage.quiet.write(cast.business.id) as db:
-        recording = Recording(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
-        asked = _request(f"/v1/customers/{customer_id}/consent-events", str(customer_id))
-        handle: Callable[..., object] = consent_api.post_consent_event.fn
-        answer = handle(
-            request=asked, db=recording, caller=caller, id=customer_id, data=_decision(cast)
-        )
-        if asyncio.iscoroutine(answer):
-            await answer
-    return recording.said
-
-
-class _Asked(Request[Any, Any, Any]):
-    """What the handler reads of a request, without a server around it."""
-
-    async def body(self) -> bytes:
-        """Return what its fingerprint is made from."""
-        return b"{}"
-
-
-def _request(path: str, key: str) -> _Asked:
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "query_string": b"",
-        "headers": [(b"idempotency-key", key.encode())],
-        "state": {},
-    }
-    return _Asked(scope)  # type: ignore[arg-type]  # less than a server gives
+    took = []
+    try:
+        for _ in range(times):
+            began = perf_counter()
+            for each in said:
+                if each.values:
+                    await conn.fetch(each.sql, *each.values)
+                else:
+                    await conn.execute(each.sql)
+            took.append((perf_counter() - began) * 1000)
+    finally:
+        await conn.close()
+    return median(took)
 
 
 def _pgbench() -> str | None:

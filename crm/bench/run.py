@@ -18,7 +18,7 @@ from crm.bench import importing, requests, sending
 from crm.bench.figure import Figure, Missing, Say
 from crm.bench.stage import Stage, staged
 
-_PARTS = ("send", "memory", "import", "consent", "check")
+_PARTS = ("send", "memory", "import", "consent", "check", "bulk")
 _ROUNDS = 3
 
 Found = list[Figure | Missing]
@@ -91,6 +91,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
         "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),
+        "bulk": lambda: requests.bulk(stage, wishes.requests, wishes.rounds, say),
     }
     return measures[part]()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from msgspec import Struct
 from crm import businesses, consent, customers
 from crm.businesses import Business, NewBusiness
 from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose, Version
-from crm.db import Database, open_database
+from crm.db import Database, Db, open_database
 from crm.embedded import clear, default_directory
 from crm.events import Actor
 from crm.ids import opaque
@@ -144,11 +144,15 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
             ]
             added = await customers.add_many(db, arrivals, source=customers.Source.imported)
             new = [known.id for known in added.values()]
-            await consent.append_many(
-                db, SYSTEM, [(_given(cast, customer_id, db.now), None) for customer_id in new]
-            )
+            await decided(db, cast, new)
             ids += new
     return ids
+
+
+async def decided(db: Db, cast: Cast, customer_ids: Sequence[UUID]) -> None:
+    """Let customers have consented at a former tool."""
+    given = [(_given(cast, customer_id, db.now), None) for customer_id in customer_ids]
+    await consent.append_many(db, SYSTEM, given)
 
 
 def _given(cast: Cast, customer_id: UUID, now: datetime) -> NewEvent:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import cast
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ class Traffic(Struct, frozen=True):
     """What a run came to."""
 
     per_second: float
+    median_ms: float
     p99_ms: float
 
 
@@ -74,7 +76,9 @@ class _Lane(asyncio.Protocol):
             self.done.set_exception(Failed(f"unexpected answer: {why}"))
 
 
-async def drive(port: int, requests: Sequence[bytes], expected: int) -> Traffic:
+async def drive(
+    port: int, requests: Sequence[bytes], expected: int, *, connections: int = CONNECTIONS
+) -> Traffic:
     """Send all requests over some connections; every answer must have the expected status."""
     loop = asyncio.get_running_loop()
     took: list[float] = []
@@ -82,7 +86,7 @@ async def drive(port: int, requests: Sequence[bytes], expected: int) -> Traffic:
     began = time.perf_counter()
     opened = [
         await loop.create_connection(lambda: _Lane(shared, expected, took), "127.0.0.1", port)
-        for _ in range(CONNECTIONS)
+        for _ in range(connections)
     ]
     try:
         await asyncio.gather(*(lane.done for _, lane in opened))
@@ -90,7 +94,8 @@ async def drive(port: int, requests: Sequence[bytes], expected: int) -> Traffic:
         for transport, _ in opened:
             transport.abort()
     seconds = time.perf_counter() - began
-    return Traffic(len(requests) / seconds, sorted(took)[int(len(took) * 0.99)] * 1000)
+    late = sorted(took)[int(len(took) * 0.99)]
+    return Traffic(len(requests) / seconds, median(took) * 1000, late * 1000)
 
 
 def request(method: str, path: str, key: str, body: bytes = b"", extra: str = "") -> bytes:

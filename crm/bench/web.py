@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
-import uvicorn
+import uvloop
 from litestar import Router, get
 
 from crm import app
@@ -13,7 +12,6 @@ from crm.log import configure
 from crm.settings import Settings
 from crm.staff import Scope
 from crm.staff.auth import needs, with_key
-from crm.web.head import answers_head
 from crm.web.refusals import PROBLEMS
 
 PATH = "/v1/bench/nothing"
@@ -29,19 +27,10 @@ async def serve(settings: Settings) -> None:
     """Serve the product and that handler until stopped."""
     configure(settings.log_level)
     async with app.opened(settings) as state:
-        application = app.application(settings, state)
-        application.register(Router("/", route_handlers=[get_nothing], include_in_schema=False))
-        config = uvicorn.Config(
-            answers_head(application),
-            host=settings.web.host,
-            port=settings.web.port,
-            server_header=False,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-        )
-        await uvicorn.Server(config).serve()
+        nothing = Router("/", route_handlers=[get_nothing], include_in_schema=False)
+        await app.listen(settings, app.application(settings, state, nothing))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings.read(os.environ)))
+    # As `crm web` is run.
+    uvloop.run(serve(Settings.read(os.environ)))

@@ -9,8 +9,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
@@ -22,6 +24,7 @@ from crm.imports import Import, RowReport, State
 from crm.settings import Settings
 from crm.staff import Caller
 from crm.staff.auth import needs
+from crm.web.transaction import let_go
 
 # The operator's own limit is checked while the body comes in; this one only ends the absurd.
 _BODY = 1_000_000_000
@@ -53,9 +56,19 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     suppressed: int
 
 
+async def received(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard an upload: read it, as far as settings allow, while no transaction is open."""
+    if not isinstance(connection, Request):
+        raise TypeError(type(connection).__name__)
+    await let_go(connection)
+    settings: Settings = connection.app.state.settings
+    content = await _body(connection, settings.imports.max_bytes)
+    connection.scope["state"]["content"] = content
+
+
 @post(
     "/imports",
-    guards=[needs("imports:write")],
+    guards=[needs("imports:write"), received],
     request_max_body_size=_BODY,
     status_code=202,
     opt={"body": "text/csv"},
@@ -76,13 +89,12 @@ async def post_import(
 ) -> Response[bytes]:
     """Receive a list of customers."""
     wanted = await consent.purpose_by_slug(db, purpose)
-    settings: Settings = request.app.state.settings
-    content = await _body(request, settings.imports.max_bytes)
-    received = await imports.receive(db, caller.actor, wanted.id, file_name, content)
+    content: bytes = request.scope["state"]["content"]
+    taken = await imports.receive(db, caller.actor, wanted.id, file_name, content)
     return Response(
-        msgspec.json.encode(shown(received)),
+        msgspec.json.encode(shown(taken)),
         status_code=202,
-        headers={"location": f"/v1/imports/{received.id}"},
+        headers={"location": f"/v1/imports/{taken.id}"},
         media_type="application/json",
     )
 

@@ -45,7 +45,13 @@ _BEAT_SECONDS = 0.5
 _ENDED = "The command was ended before it was done. Nothing of it was kept; run it again."
 _OURS = "Something failed on our side. Nothing of it was kept; start the import again."
 _GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
-_CUT_OFF = (*RETRIABLE, OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
+_CUT_OFF = (
+    *RETRIABLE,
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.QueryCanceledError,
+)
 
 
 class Progress(Struct, frozen=True):

@@ -42,6 +42,7 @@ from crm.staff.model import (
 )
 from crm.staff.passwords import STRONG, Cost
 from crm.web.ratelimit import by_address
+from crm.web.transaction import LookUp, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Guard: TypeAlias = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
@@ -61,14 +62,15 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
     read = credentials.read_key(text.strip()) if scheme.lower() == "bearer" else None
     if read is None:
         raise UnknownKey
-    database = _database(connection)
-    async with database.read(read.business_id) as db:
+    async with LookUp(connection, handler, read.business_id) as db:
         found = await keys.key_of(db, read)
-    if found is None:
-        raise UnknownKey
-    if found.last_used_at is None or database.clock() - found.last_used_at >= SEEN_EVERY:
-        async with database.write(read.business_id) as db:
-            await keys.use(db, found.id)
+        if found is None:
+            raise UnknownKey
+    if found.last_used_at is None or db.now - found.last_used_at >= SEEN_EVERY:
+        # In a transaction of its own: it is true also of a request that is refused, or a GET.
+        await let_go(connection)
+        async with _database(connection).write(read.business_id) as writing:
+            await keys.use(writing, found.id)
     state = connection.scope["state"]
     state["business_id"] = read.business_id
     state["caller"] = found.caller()
@@ -96,19 +98,19 @@ async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
     `of_host` has come before. `csrf.same_session` comes after, with the secret put here.
     """
     state = connection.scope["state"]
-    database = _database(connection)
     business: Business = state["business"]
     token = connection.cookies.get(cookie_name(business), "")
     # A token of another business is no token here, whatever that business knows of it.
     if credentials.session_business(token) != business.id:
         raise SignedOut
-    async with database.read(business.id) as db:
+    async with LookUp(connection, handler, business.id) as db:
         found = await sessions.session(db, token)
-    if found is None:
-        raise SignedOut
-    if database.clock() - found.seen_at >= SEEN_EVERY:
-        async with database.write(business.id) as db:
-            await sessions.see(db, token)
+        if found is None:
+            raise SignedOut
+    if db.now - found.seen_at >= SEEN_EVERY:
+        await let_go(connection)
+        async with _database(connection).write(business.id) as writing:
+            await sessions.see(writing, token)
     state["who"] = found.member()
     state["session_token"] = token
     state["session_secret"] = credentials.session_secret(token)

@@ -59,13 +59,18 @@ PUBLIC = {"x-robots-tag": "all", "cache-control": "no-cache"}
 
 def secured(*, https: bool) -> BeforeMessageSendHookHandler:
     """Make the hook for `Litestar(before_send=[…])`; `https` says whether browsers reach us so."""
+    pages, console = (_written(policy, https=https) for policy in (_CSP, _CSP_CONSOLE))
 
     async def secure(message: Message, scope: Scope) -> None:
         if message["type"] != "http.response.start":
             return
         headers: list[Any] = list(message["headers"])
         present = {bytes(name).lower() for name, _ in headers}
-        for name, value in _wanted(scope, https=https).items():
+        path = scope["path"]
+        wanted = console if path == _CONSOLE or path.startswith(f"{_CONSOLE}/") else pages
+        headers += [each for each in wanted if each[0] not in present]
+        # Left by the guard that counted this request.
+        for name, value in scope.get("state", {}).get("rate_limit_headers", {}).items():
             if name.encode() not in present:
                 headers.append((name.encode(), value.encode()))
         message["headers"] = headers
@@ -73,16 +78,8 @@ def secured(*, https: bool) -> BeforeMessageSendHookHandler:
     return secure
 
 
-def _wanted(scope: Scope, *, https: bool) -> dict[str, str]:
-    path = scope["path"]
-    console = path == _CONSOLE or path.startswith(f"{_CONSOLE}/")
-    wanted = {
-        **_ALWAYS,
-        **_UNLESS_SAID,
-        "content-security-policy": _CSP_CONSOLE if console else _CSP,
-        # Left by the guard that counted this request.
-        **scope.get("state", {}).get("rate_limit_headers", {}),
-    }
+def _written(policy: str, *, https: bool) -> tuple[tuple[bytes, bytes], ...]:
+    wanted = {**_ALWAYS, **_UNLESS_SAID, "content-security-policy": policy}
     if https:
         wanted["strict-transport-security"] = _HSTS
-    return wanted
+    return tuple((name.encode(), value.encode()) for name, value in wanted.items())

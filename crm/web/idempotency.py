@@ -46,10 +46,11 @@ class InFlight(Conflict):
     """A request with this Idempotency-Key is being worked on. Try again in a moment."""
 
 
-class Kept(Struct, frozen=True):
-    """An answer that was given before."""
+class Claim(Struct, frozen=True):
+    """Whether a key is this request's alone now; with a fingerprint, the answer given before."""
 
-    fingerprint: bytes
+    mine: bool
+    fingerprint: bytes | None
     status: int
     body: bytes
     content_type: str
@@ -76,13 +77,13 @@ async def once(
     secret = bare(text).encode()
     key = hashlib.sha256(secret).hexdigest()
     scope, fingerprint = f"{by} {request.method} {request.scope['path']}", await _mark(request)
-    if not await db.one(sql.try_idempotency_key, bool, lock=f"{scope} {key}"):
+    claim = await db.one(sql.claim_answer, Claim, scope=scope, key=key)
+    if not claim.mine:
         raise InFlight
-    kept = await db.maybe(sql.idempotency_key, Kept, scope=scope, key=key)
-    if kept is not None:
-        if not hmac.compare_digest(kept.fingerprint, fingerprint):
+    if claim.fingerprint is not None:
+        if not hmac.compare_digest(claim.fingerprint, fingerprint):
             raise KeyReused
-        return _answer(kept.status, _opened(secret, kept.body), kept.content_type, replayed=True)
+        return _replayed(claim, secret)
     body = msgspec.json.encode(await act())
     await db.run(
         sql.keep_idempotency_key,
@@ -132,8 +133,11 @@ def _cipher_key(secret: bytes) -> bytes:
     return hmac.digest(secret, b"firsthand/idempotency/v1", "sha256")
 
 
-def _answer(
-    status: int, body: bytes, content_type: str, *, replayed: bool = False
-) -> Response[bytes]:
-    headers = {"idempotency-replayed": "true"} if replayed else {}
-    return Response(body, status_code=status, headers=headers, media_type=content_type)
+def _replayed(claim: Claim, secret: bytes) -> Response[bytes]:
+    answer = _answer(claim.status, _opened(secret, claim.body), claim.content_type)
+    answer.headers["idempotency-replayed"] = "true"
+    return answer
+
+
+def _answer(status: int, body: bytes, content_type: str) -> Response[bytes]:
+    return Response(body, status_code=status, media_type=content_type)

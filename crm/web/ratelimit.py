@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crm.errors import Refused, TooMany
+from crm.web.transaction import let_go
 
 # Generic cell rate algorithm: the key holds when the bucket will be empty again (microseconds,
 # by Redis's own clock, so that web processes need not agree on the time).
@@ -96,6 +97,7 @@ class Limit(Struct, frozen=True):
     ) -> None:
         """Count this request and refuse it when the quota is used up."""
         redis: Redis = connection.app.state.redis
+        await let_go(connection)
         try:
             left = await self.count(redis, self.per(connection))
         except (RedisError, OSError) as error:

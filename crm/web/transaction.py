@@ -1,37 +1,170 @@
-"""One transaction per request: a GET reads, everything else writes."""
+"""One transaction per request: a GET reads, everything else writes.
+
+A guard begins it to look up who asks, and the handler goes on in it, so that a request costs one
+BEGIN and one COMMIT. No transaction waits for the network: it stays open between the two only
+where the client has sent all it will send, and a guard that asks somebody else lets go of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from litestar import Request
-from litestar.datastructures import State
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from crm.db import Database, ReadDb
+from crm.db import Database, ReadDb, Transaction
 from crm.errors import NotFound
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# In the state of a request: the open transaction, and whether it may stay open between guards.
+_BEGUN = "transaction"
+_MAY_STAY = "transaction_may_stay"
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+Begun: TypeAlias = "Transaction[Any]"
 
 
 class NoBusiness(NotFound):
     """No business answers at this address."""
 
 
-async def transaction(request: Request[Any, Any, Any], state: State) -> AsyncIterator[ReadDb]:
+def in_one_transaction(app: ASGIApp) -> ASGIApp:
+    """Wrap the application: whatever was begun in a request and not ended is rolled back with it.
+
+    Outside of Litestar, so that no refusal of a guard, no body that cannot be read and no error
+    of ours leads around it. Without this wrapper every guard ends what it began.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        if scope["method"] in SAFE:
+            state[_MAY_STAY] = True
+        else:
+            state[_MAY_STAY], receive = await _looked_ahead(scope, receive)
+        try:
+            await app(scope, receive, send)
+        finally:
+            await _roll_back(state)
+
+    return answer
+
+
+class LookUp:
+    """A guard's look into the business: `async with LookUp(connection, handler, id) as db`."""
+
+    def __init__(
+        self, connection: Connection, handler: BaseRouteHandler, business_id: UUID
+    ) -> None:
+        """Begin nothing yet."""
+        self._connection = connection
+        self._handler = handler
+        self._business_id = business_id
+
+    async def __aenter__(self) -> ReadDb:
+        """Go on in the transaction of a guard before, or begin it."""
+        begun = await _begun(self._connection, self._business_id)
+        found: ReadDb = begun.db
+        return found
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Leave it open for the handler, if that asks for `db` and will not have to wait."""
+        stays = self._connection.scope["state"].get(_MAY_STAY, False)
+        if (
+            kind is not None
+            or not stays
+            or "db" not in self._handler.parsed_fn_signature.parameters
+        ):
+            await let_go(self._connection)
+
+
+async def let_go(connection: Connection) -> None:
+    """End what a guard before began: for guards that wait for others, or write on their own.
+
+    One request must never hold two connections of one pool: all of them could do so at once, and
+    wait for each other for ever.
+    """
+    await _roll_back(connection.scope["state"])
+
+
+async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
     """Open what the method allows, for the business in `request.state.business_id`.
 
     The host or a guard has put that id there before dependencies run. The commit happens before
     the answer leaves. This is the only generator dependency: Litestar cleans up several of them
     at once and wraps what they raise in an ExceptionGroup.
     """
-    business_id = request.scope["state"].get("business_id")
+    state = request.scope["state"]
+    business_id = state.get("business_id")
     if business_id is None:
         raise NoBusiness
-    database: Database = state.database
-    if request.method in SAFE:
-        async with database.read(business_id) as read:
-            yield read
-    else:
-        async with database.write(business_id) as db:
-            yield db
+    if request.method not in SAFE and request.is_connected:
+        # A handler that reads the body itself gets it from memory.
+        await request.body()
+    begun = await _begun(request, business_id)
+    try:
+        yield begun.db
+    except BaseException:
+        await _roll_back(state)
+        raise
+    del state[_BEGUN]
+    await begun.commit()
+
+
+async def _begun(connection: Connection, business_id: UUID) -> Begun:
+    state = connection.scope["state"]
+    begun: Begun | None = state.get(_BEGUN)
+    if begun is not None:
+        if begun.db.business_id == business_id:
+            return begun
+        await _roll_back(state)
+    database: Database = connection.app.state.database
+    scope: Any = connection.scope
+    reads = scope["method"] in SAFE
+    begun = database.read(business_id) if reads else database.write(business_id)
+    await begun.begin()
+    state[_BEGUN] = begun
+    return begun
+
+
+async def _roll_back(state: dict[str, Any]) -> None:
+    begun: Begun | None = state.pop(_BEGUN, None)
+    if begun is not None:
+        await begun.roll_back()
+
+
+async def _looked_ahead(scope: Scope, receive: Receive) -> tuple[bool, Receive]:
+    """Say whether the body is here already, as a small one is; it is read again from the start."""
+    headers = dict(scope["headers"])
+    if b"expect" in headers:
+        # Asking for the body is what would tell the client to send it (RFC 9110 §10.1.1).
+        return False, receive
+    first: Any = await receive()
+
+    async def again() -> Any:
+        nonlocal first
+        if first is None:
+            return await receive()
+        message, first = first, None
+        return message
+
+    return _whole(first, headers.get(b"content-length", b"")), again
+
+
+def _whole(first: Any, announced: bytes) -> bool:
+    if first["type"] != "http.request":
+        return False
+    # Some servers send an empty piece behind the last one.
+    complete = announced.isdigit() and int(announced) == len(first.get("body", b""))
+    return complete or not first.get("more_body", False)

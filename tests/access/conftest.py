@@ -95,7 +95,7 @@ async def clocked(database: Database) -> Clock:
 @pytest.fixture
 async def moved(database: Database, clocked: Clock) -> Database:
     """The database at the time of the test's clock."""
-    return Database(database._pool, database.keys, database._wake, clocked)  # noqa: SLF001
+    return Database(database.connections, database.keys, database.wake, clocked)
 
 
 @pytest.fixture

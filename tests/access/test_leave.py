@@ -257,7 +257,7 @@ async def test_it_works_after_a_key_was_rotated(
     asking: Asking,
 ) -> None:
     newer = msgspec.structs.replace(KEYS, link_keys=((2, b"2" * 32), *KEYS.link_keys))
-    rotated = Database(database._pool, newer, database._wake, database.clock)  # noqa: SLF001
+    rotated = Database(database.connections, newer, database.wake, database.clock)
     async with browser(application(rotated), business) as client:
         answer = await _one_click(client, token)
 

@@ -22,9 +22,9 @@ async def test_it_ends_sessions_of_all_businesses(own_database: Database, ahead:
             customer = await make.customer(db)
             opened[business.id] = await access.open_session(db, await make.entered(db, customer.id))
     later = Database(
-        own_database._pool,  # noqa: SLF001
+        own_database.connections,
         KEYS,
-        own_database._wake,  # noqa: SLF001
+        own_database.wake,
         lambda: own_database.clock() + ahead,
     )
 

@@ -14,7 +14,7 @@ from crm.bench import relay, run
 from crm.bench.figure import Beside, Figure, Goal, Series, interleaved
 from crm.bench.stage import peak_rss_mb
 
-_PARTS = ("send", "import", "consent", "check")
+_PARTS = ("send", "import", "consent", "check", "bulk")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ async def told() -> dict[str, Any]:
         ("import", {"PostgreSQL alone"}),
         ("consent event", {"pgbench"}),
         ("consent check", {"empty handler"}),
+        ("check of 1,000", {"asyncpg alone", "the limit"}),
     ],
 )
 def test_a_figure_stands_beside_its_ceiling(

@@ -33,7 +33,7 @@ SAME_SITE = {"sec-fetch-site": "same-origin"}
 
 def at(database: Database, now: datetime) -> Database:
     """The same database at another instant."""
-    return Database(database._pool, KEYS, database._wake, lambda: now)  # noqa: SLF001
+    return Database(database.connections, KEYS, database.wake, lambda: now)
 
 
 class Asked(Struct):

@@ -42,7 +42,7 @@ async def notice(database: Database, business: Business) -> Notice:
 
 def at(database: Database, now: datetime) -> Database:
     """The same database at another instant."""
-    return Database(database._pool, KEYS, database._wake, lambda: now)  # noqa: SLF001
+    return Database(database.connections, KEYS, database.wake, lambda: now)
 
 
 async def yes(database: Database, business: Business, notice: Notice) -> tuple[UUID, datetime]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
+from litestar.di import NamedDependency
 
 from crm import staff
 from crm.businesses import Business
-from crm.db import Database
+from crm.db import Database, Db, ReadDb, Statement, open_database
 from crm.errors import Invalid, NotFound
 from crm.events import Actor
 from crm.staff import Key, NewKey, Scope, credentials
 from crm.staff.auth import needs
+from crm.web.transaction import in_one_transaction
+from tests.conftest import KEYS, Cluster
 from tests.staff import site
 from tests.staff.conftest import Clock
 
 SYSTEM = Actor.system()
 WHY = "to greet customers at the till"
+PID = Statement("pid", "Which connection this is.", "SELECT pg_backend_pid()", ())
 _SHOWN = re.compile(r'id="key">([^<]+)<')
 
 
@@ -175,6 +181,46 @@ async def test_use_is_written_once_a_minute(
     begun = clock.now - timedelta(seconds=60)
     assert seen == [begun, begun, clock.now]
     assert key.last_used_at is None
+
+
+async def test_use_is_written_though_the_request_is_refused(
+    clocked: Database, business: Business
+) -> None:
+    @get("/guarded", guards=[needs("campaigns:send")], sync_to_thread=False)
+    def get_guarded(db: NamedDependency[ReadDb]) -> str:
+        return str(db.now)
+
+    _, text = await _key(clocked, business)
+    async with _caller(site.application(clocked, api=[get_guarded])) as program:
+        refused = await program.get("/v1/guarded", headers=_bearing(text))
+    assert refused.status_code == 403
+    async with clocked.read(business.id) as db:
+        assert (await staff.api_keys(db))[0].last_used_at is not None
+
+
+async def test_a_key_is_looked_up_in_the_transaction_of_the_request(
+    shared_cluster: Cluster, clocked: Database, business: Business
+) -> None:
+    """Also the first use, which is written on its own, needs one connection at a time."""
+
+    @get("/pid")
+    async def get_pid(db: NamedDependency[ReadDb]) -> int:
+        return await db.one(PID, int)
+
+    @post("/pid", status_code=200)
+    async def post_pid(db: NamedDependency[Db]) -> int:
+        return await db.one(PID, int)
+
+    _, text = await _key(clocked, business)
+    async with open_database(shared_cluster.app_url, KEYS, size=1) as single:
+        app = site.application(single, api=[get_pid, post_pid])
+        wrapped: Any = in_one_transaction(app)
+        async with _caller(wrapped) as program, asyncio.timeout(10):
+            for method in ("GET", "POST", "GET", "POST"):
+                answer = await program.request(method, "/v1/pid", headers=_bearing(text))
+                assert answer.status_code == 200
+                bad = await program.request(method, "/v1/pid", headers=_bearing(f"{text}a"))
+                assert bad.status_code == 401
 
 
 @pytest.mark.parametrize(

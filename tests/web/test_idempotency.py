@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import httpx2
 import pytest
 from litestar import Litestar, Request, post
@@ -16,9 +18,10 @@ from msgspec import Struct
 
 from crm.businesses import Business
 from crm.db import Database, Db, Statement
-from crm.web.idempotency import KeyMalformed, bare, forget, once
+from crm.web.idempotency import Claim, KeyMalformed, bare, forget, once, sql
 from crm.web.refusals import PROBLEMS
 from crm.web.transaction import transaction
+from tests.conftest import Cluster
 
 
 class Order(Struct):
@@ -129,6 +132,73 @@ async def test_a_second_request_in_flight_is_told(database: Database, business: 
     assert (early.status_code, early.json()["code"]) == (409, "in_flight")
     assert late.content == first.content
     assert oven.baked == 6
+
+
+async def test_of_many_at_once_one_is_done(database: Database, business: Business) -> None:
+    """Each of the others is told to wait, or what the one was answered; never another answer."""
+    oven = Oven()
+    headers = {"idempotency-key": "a"}
+    async with web(database, business, oven) as client:
+        asked = [client.post("/bake", json={"rolls": 6}, headers=headers) for _ in range(40)]
+        answers = await asyncio.gather(*asked)
+        late = await client.post("/bake", json={"rolls": 6}, headers=headers)
+    assert oven.baked == 6
+    done = [answer for answer in answers if answer.status_code == 201]
+    assert {answer.json()["code"] for answer in answers if answer not in done} <= {"in_flight"}
+    assert {answer.content for answer in [*done, late]} == {b'{"baked":6}'}
+    assert [answer.headers.get("idempotency-replayed") for answer in done].count(None) == 1
+
+
+async def test_a_claim_sees_what_was_committed_while_it_waited(
+    shared_cluster: Cluster, database: Database, business: Business
+) -> None:
+    """Its snapshot is older than the answer, and yet it does not do the work again.
+
+    The statement is begun before the first request commits, and gets the lock after that.
+    """
+    late = """
+        WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock($5)::text AS held)
+        SELECT c.* FROM held, crm.claim_answer($1, $2 || held, $3, $4) c
+    """
+    gate = uuid4().int % 2**62
+    keeper, second = [await asyncpg.connect(shared_cluster.app_url) for _ in range(2)]
+    await keeper.execute("SELECT pg_advisory_lock($1)", gate)
+    async with database.write(business.id) as first:
+        assert (await first.one(sql.claim_answer, Claim, scope="s", key="k")).mine
+        transaction = second.transaction()
+        await transaction.start()
+        await second.execute("SELECT crm.begin_business($1)", business.id)
+        arguments = (business.id, "s", "k", first.now, gate)
+        claiming = asyncio.create_task(second.fetchrow(late, *arguments))
+        await _until_waiting(keeper)
+        await first.run(
+            sql.keep_idempotency_key,
+            scope="s",
+            key="k",
+            fingerprint=b"f",
+            status=201,
+            body=b"b",
+            content_type="text/plain",
+            expires_at=first.now + timedelta(hours=1),
+        )
+    await keeper.execute("SELECT pg_advisory_unlock($1)", gate)
+    found = await claiming
+    assert found is not None
+    assert (found["mine"], found["fingerprint"], found["status"]) == (True, b"f", 201)
+    await transaction.rollback()
+    await keeper.close()
+    await second.close()
+
+
+async def _until_waiting(conn: asyncpg.Connection) -> None:
+    """Wait until somebody waits for a lock that `conn` holds; PostgreSQL tells nobody."""
+    async with asyncio.timeout(10):
+        while not await conn.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            " AND (classid, objid) IN (SELECT classid, objid FROM pg_locks"
+            " WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid())"
+        ):
+            continue
 
 
 async def test_a_failure_is_not_kept(database: Database, business: Business) -> None:

@@ -1,0 +1,217 @@
+"""The connections of a process to PostgreSQL: bounded, opened when needed, lent in turn.
+
+asyncpg's own pool wraps each connection anew and starts a task to take it back, which costs as
+much as a small statement; here the connection itself is lent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
+
+import asyncpg
+import msgspec
+
+# What has been idle for so long is closed: a firewall may have forgotten it, and PostgreSQL
+# needs the memory of its statements more than we do.
+IDLE_SECONDS = 300.0
+# PostgreSQL ends a statement after so long, and we a connection on which PostgreSQL itself does not
+# answer. asyncpg would set a timer for each statement, which is a tenth of what a request costs.
+COMMAND_SECONDS = 60.0
+SILENT_SECONDS = 75.0
+_LOOK_SECONDS = 5.0
+# PostgreSQL keeps the plans of statements, of foreign keys' checks and of functions' queries. One
+# made when a table was small reads all of it, also when it has become large, until the table's
+# statistics are new. Sizes are looked at when a plan is made, so they are made anew this often.
+PLAN_SECONDS = 30.0
+_CLOSE_SECONDS = 10.0
+# More than there are: one that is evicted is parsed and planned anew.
+_STATEMENTS = 500
+
+
+class Connection(asyncpg.Connection):
+    """A connection that knows since when it waits for an answer, and how old its plans may be."""
+
+    __slots__ = ("asked_at", "planned_at")
+
+    # Set by whoever asks, and None again when the answer is there.
+    asked_at: float | None
+    planned_at: float
+
+    def forgetting(self) -> str:
+        """Return what makes PostgreSQL forget plans that are too old, or nothing, mostly."""
+        now = monotonic()
+        if now - self.planned_at < PLAN_SECONDS:
+            return ""
+        self.planned_at = now
+        return "DISCARD PLANS; "
+
+
+Opens = Callable[[], Awaitable[Connection]]
+
+
+class Connections:
+    """At most `size` connections; whoever takes one brings it back, once, whatever happened.
+
+    The one used last is lent first, and those who wait are served in the order they came.
+    """
+
+    def __init__(self, opens: Opens, size: int) -> None:
+        """Open nothing yet."""
+        self._opens = opens
+        # How many more may be opened.
+        self._room = size
+        self._lent = 0
+        self._out: set[Connection] = set()
+        self._free: deque[tuple[Connection, float]] = deque()
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._closing = False
+        self._all_back = asyncio.Event()
+
+    async def take(self) -> Connection:
+        """Lend a connection that nobody else has, to be asked at once; wait where all are lent."""
+        conn = self._kept() or await self._new()
+        conn.asked_at = monotonic()
+        self._out.add(conn)
+        return conn
+
+    def bring(self, conn: Connection, failed: BaseException | None = None) -> None:
+        """Take a connection back, and lend it again only if it is certain how it stands.
+
+        After `failed` that is so where PostgreSQL itself answered with an error. A connection on
+        which a statement was cut off, or whose transaction has not ended, is given up.
+        """
+        self._out.discard(conn)
+        conn.asked_at = None
+        answered = failed is None or isinstance(failed, asyncpg.PostgresError)
+        if answered and not conn.is_closed() and not conn.is_in_transaction():
+            self._pass_on(conn)
+            return
+        conn.terminate()
+        self._pass_on(None)
+
+    async def watch(self) -> None:
+        """Give up, again and again, where no answer comes; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.give_up_silent()
+
+    def give_up_silent(self) -> None:
+        """Cut off connections that have been waiting for an answer too long; their users are told.
+
+        One that is lent and asked nothing may be so for long: an import reads its file.
+        """
+        before = monotonic() - SILENT_SECONDS
+        for conn in self._out:
+            if conn.asked_at is not None and conn.asked_at < before:
+                conn.terminate()
+
+    async def close(self) -> None:
+        """Lend no more to newcomers, wait until all are back, and close them."""
+        self._closing = True
+        if self._lent:
+            await self._all_back.wait()
+        while self._free:
+            conn, _ = self._free.pop()
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await conn.close(timeout=_CLOSE_SECONDS)
+
+    def _kept(self) -> Connection | None:
+        if self._closing:
+            message = "the connections are being closed"
+            raise asyncpg.InterfaceError(message)
+        while self._free:
+            conn, _ = self._free.pop()
+            if not conn.is_closed():
+                self._lent += 1
+                return conn
+            self._room += 1
+        return None
+
+    async def _new(self) -> Connection:
+        if not self._room:
+            return await self._next()
+        self._room -= 1
+        self._lent += 1
+        return await self._opened()
+
+    async def _next(self) -> Connection:
+        turn: asyncio.Future[Connection | None]
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            conn = await turn
+        except asyncio.CancelledError:
+            # Whoever was called up and left in the same moment passes on what it was given.
+            if not turn.cancelled():
+                self._pass_on(turn.result())
+            raise
+        return await self._opened() if conn is None else conn
+
+    async def _opened(self) -> Connection:
+        """Open one in a place that is counted as lent already."""
+        try:
+            return await self._opens()
+        except BaseException:
+            self._pass_on(None)
+            raise
+
+    def _pass_on(self, conn: Connection | None) -> None:
+        """Give a connection, or the place of one that is gone, to who waits, or keep it."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(conn)
+                return
+        self._lent -= 1
+        if conn is None:
+            self._room += 1
+        else:
+            self._keep(conn)
+        if self._closing and not self._lent:
+            self._all_back.set()
+
+    def _keep(self, conn: Connection) -> None:
+        now = monotonic()
+        self._free.append((conn, now))
+        oldest, since = self._free[0]
+        if now - since > IDLE_SECONDS:
+            self._free.popleft()
+            oldest.terminate()
+            self._room += 1
+
+
+async def connected(url: str) -> Connection:
+    """Open a connection as this service uses it: all it sets later is SET LOCAL."""
+    conn: Connection = await asyncpg.connect(
+        url,
+        connection_class=Connection,
+        statement_cache_size=_STATEMENTS,
+        server_settings={
+            "application_name": "firsthand",
+            "search_path": "crm",
+            "statement_timeout": f"{COMMAND_SECONDS:.0f}s",
+            # An answered withdrawal and a recorded hand-over outlive a crash of the server.
+            "synchronous_commit": "on",
+            # Whoever has got a lock sees what its holder before has committed.
+            "default_transaction_isolation": "read committed",
+        },
+    )
+    conn.asked_at = None
+    conn.planned_at = monotonic()
+    await with_json(conn)
+    return conn
+
+
+async def with_json(conn: asyncpg.Connection) -> None:
+    """Let jsonb travel as the bytes msgspec reads; version 1 is the only binary format there is."""
+    await conn.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+        format="binary",
+    )

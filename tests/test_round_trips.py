@@ -1,0 +1,135 @@
+"""What a request costs: one BEGIN and one COMMIT, whoever asks, and what stands between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from litestar.types import ASGIApp
+
+from crm.app import application, served, state_of
+from crm.businesses import Business
+from crm.connections import Connection, Connections, connected
+from crm.customers import Customer
+from crm.db import Database, no_wake, open_database, utc_now
+from crm.settings import Settings
+from crm.wakes import open_pool
+from tests import make
+from tests.browser import Browser
+from tests.conftest import KEYS, Cluster
+
+
+class Asked:
+    """What PostgreSQL was asked, in order, by one process with one connection."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def heard(self) -> list[str]:
+        """Return what came since the last time, each by what stands before the first semicolon."""
+        found = [each.split(";")[0] for each in self.statements]
+        self.statements.clear()
+        return found
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+async def process(shared_cluster: Cluster, redis_url: str, asked: Asked) -> AsyncIterator[ASGIApp]:
+    """The whole web process on a connection that tells what it was asked."""
+
+    async def opened() -> Connection:
+        conn = await connected(shared_cluster.app_url)
+        conn.add_query_logger(lambda record: asked.statements.append(record.query))
+        return conn
+
+    redis = await open_pool(redis_url)
+    settings = Settings(
+        database_url=shared_cluster.app_url,
+        redis_url=redis_url,
+        link_keys="1:" + "31" * 32,
+        storage_keys="1:" + "73" * 32,
+        pepper="70" * 32,
+    )
+    connections = Connections(opened, 1)
+    database = Database(connections, KEYS, no_wake, utc_now)
+    async with open_database(shared_cluster.app_url, KEYS, size=1) as looks:
+        state = state_of(settings, database, looks, redis)
+        state["password_cost"] = make.CHEAP
+        yield served(application(settings, state))
+    await connections.close()
+    await redis.aclose()
+
+
+async def test_a_check_asks_twice_between_begin_and_commit(
+    process: ASGIApp, asked: Asked, database: Database, business: Business, customer: Customer
+) -> None:
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+    query = {"purpose": str(purpose.id), "customer": str(customer.id)}
+    async with Browser(process, business.origin) as program:
+        await make.let_in_by_key(database, business, program)
+        # The first use of a key is noted, in a transaction of its own.
+        await program.get("/v1/key")
+        await asyncio.sleep(0)
+        asked.heard()
+        answer = await program.get("/v1/consents/check", params=query)
+        await asyncio.sleep(0)
+    assert answer.status_code == 200
+    heard = asked.heard()
+    assert heard[0] == "BEGIN READ ONLY"
+    assert heard[-1] == "COMMIT"
+    assert len(heard) == 4, heard
+
+
+async def test_a_post_with_a_key_of_idempotency_is_one_transaction(
+    process: ASGIApp, asked: Asked, database: Database, business: Business
+) -> None:
+    body = {"address": f"ada-{uuid4().hex[:8]}@example.com", "name": "Ada"}
+    async with Browser(process, business.origin) as program:
+        await make.let_in_by_key(database, business, program)
+        await program.get("/v1/key")
+        await asyncio.sleep(0)
+        asked.heard()
+        headers = {"idempotency-key": uuid4().hex}
+        answer = await program.post("/v1/customers", json=body, headers=headers)
+        await asyncio.sleep(0)
+        assert answer.status_code == 201, answer.text
+        heard = asked.heard()
+        again = await program.post("/v1/customers", json=body, headers=headers)
+        await asyncio.sleep(0)
+    assert (heard[0], heard[-1]) == ("BEGIN", "COMMIT")
+    assert [heard.count(each) for each in ("BEGIN", "COMMIT", "ROLLBACK")] == [1, 1, 0]
+    assert again.content == answer.content
+    assert len(asked.heard()) == 4
+
+
+@pytest.mark.parametrize("path", ["/staff/purposes", "/me/consent", "/sign-up"])
+async def test_a_page_is_one_transaction_behind_the_question_whose_it_is(
+    *,
+    process: ASGIApp,
+    asked: Asked,
+    database: Database,
+    business: Business,
+    customer: Customer,
+    path: str,
+) -> None:
+    async with database.write(business.id) as db:
+        await make.notice(db, (await make.purpose(db)).id)
+    async with Browser(process, business.origin) as browser:
+        await make.let_in_as_owner(database, business, browser)
+        await make.let_in_as_customer(database, business, customer, browser)
+        await browser.get(path)
+        await asyncio.sleep(0)
+        asked.heard()
+        answer = await browser.get(path)
+        await asyncio.sleep(0)
+    assert answer.status_code == 200
+    _, begin, *_, commit = heard = asked.heard()
+    assert (begin, commit) == ("BEGIN READ ONLY", "COMMIT")
+    assert [sum(each.startswith(word) for each in heard) for word in ("BEGIN", "COMMIT")] == [1, 1]
