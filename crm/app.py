@@ -26,7 +26,7 @@ from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
-from crm.consent import customer_tab
+from crm.consent import customer_tab, purpose_editor, purposes_api
 from crm.consent import portal as consent_portal
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -80,6 +80,7 @@ _LOOKS = 2
 _API = [
     *customers_api.handlers,
     *consent_api.handlers,
+    *purposes_api.handlers,
     *access_api.handlers,
     *campaigns_api.handlers,
     *imports_api.handlers,
@@ -100,6 +101,7 @@ _CONSOLE = [
     *customers_console.handlers,
     *consent_console.handlers,
     *customer_tab.handlers,
+    *purpose_editor.handlers,
     *imports_console.handlers,
     *privacy_console.handlers,
     *access_console.handlers,

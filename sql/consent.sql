@@ -37,6 +37,77 @@ SELECT purpose_id, version, basis, special_category, validity, terms, sha256, pu
    AND purpose_id = :purpose_id
    AND version = :version;
 
+-- name: versions
+-- Every version of a purpose, the newest first.
+SELECT purpose_id, version, basis, special_category, validity, terms, sha256, published_at,
+       published_by, stale_at, ends_at
+  FROM crm.purpose_version
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+ ORDER BY version DESC;
+
+-- name: move_purpose
+-- What holds for a purpose from now on: that of its newest version.
+UPDATE crm.purpose
+   SET version = :version, name = :name, description = :description, channel = :channel,
+       double_opt_in = :double_opt_in, basis = :basis, special_category = :special_category
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+RETURNING purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+          special_category, version, created_at, retired_at;
+
+-- name: make_stale
+-- Consents to earlier versions hold until then, unless they are renewed.
+UPDATE crm.purpose_version SET stale_at = :now, ends_at = :ends_at
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND version < :version
+   AND stale_at IS NULL;
+
+-- name: retire_purpose
+-- A purpose is in use no more; no row where it was not.
+UPDATE crm.purpose SET retired_at = :now
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND retired_at IS NULL
+RETURNING purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+          special_category, version, created_at, retired_at;
+
+-- name: end_versions
+-- No consent to any version of a purpose holds from now on.
+UPDATE crm.purpose_version
+   SET stale_at = coalesce(stale_at, :now), ends_at = least(ends_at, :now)
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND (ends_at IS NULL OR ends_at > :now);
+
+-- name: standing_on
+-- How many yeses to a purpose stand now.
+SELECT count(*)
+  FROM crm.consent_now
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND status IN ('given', 'renewed', 'unobjected')
+   AND (ends_at IS NULL OR ends_at > :now);
+
+-- name: current_versions
+-- For every purpose in use the version that holds now.
+SELECT v.purpose_id, v.version, v.basis, v.special_category, v.validity, v.terms, v.sha256,
+       v.published_at, v.published_by, v.stale_at, v.ends_at
+  FROM crm.purpose p
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = p.purpose_id
+   AND v.version = p.version
+ WHERE p.business_id = :business_id
+   AND p.retired_at IS NULL;
+
+-- name: keep_form
+-- A form as it was shown, once.
+INSERT INTO crm.form_shown (business_id, sha256, locale, text, shown_at)
+VALUES (:business_id, :sha256, :locale, :text, :now)
+ON CONFLICT (business_id, sha256) DO NOTHING;
+
 -- name: purposes
 -- The purposes in use.
 SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
@@ -125,25 +196,36 @@ SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, part
  ORDER BY published_at DESC, version DESC, locale;
 
 -- name: current_notice
--- The newest text in this locale, or in its language, or the newest there is.
-SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
-       control_label, sha256, accepts, published_at
-  FROM crm.notice
- WHERE business_id = :business_id
-   AND purpose_id = :purpose_id
- ORDER BY locale = :locale DESC, split_part(locale, '-', 1) = :language DESC,
-          published_at DESC, version DESC
+-- The newest text in this locale, or in its language, or the newest there is. Nobody is asked with
+-- a text of a version that another has replaced.
+SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
+       n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
+  FROM crm.notice n
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = n.purpose_id
+   AND v.version = n.purpose_version
+   AND v.stale_at IS NULL
+ WHERE n.business_id = :business_id
+   AND n.purpose_id = :purpose_id
+ ORDER BY n.locale = :locale DESC, split_part(n.locale, '-', 1) = :language DESC,
+          n.published_at DESC, n.version DESC
  LIMIT 1;
 
 -- name: current_notices
 -- For every purpose the text that is shown when asking in this locale now.
-SELECT DISTINCT ON (purpose_id)
-       notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
-       control_label, sha256, accepts, published_at
-  FROM crm.notice
- WHERE business_id = :business_id
- ORDER BY purpose_id, locale = :locale DESC, split_part(locale, '-', 1) = :language DESC,
-          published_at DESC, version DESC;
+SELECT DISTINCT ON (n.purpose_id)
+       n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
+       n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
+  FROM crm.notice n
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = n.purpose_id
+   AND v.version = n.purpose_version
+   AND v.stale_at IS NULL
+ WHERE n.business_id = :business_id
+ ORDER BY n.purpose_id, n.locale = :locale DESC,
+          split_part(n.locale, '-', 1) = :language DESC, n.published_at DESC, n.version DESC;
 
 -- name: notices_shown_to
 -- Every text that a decision of this customer rests on, exactly as shown.
@@ -413,7 +495,8 @@ WITH over AS (
    LIMIT :limit
 )
 SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.record_id, s.status,
-       s.method, s.event_id, s.notice_id, s.at, least(s.valid_until, v.ends_at) AS ends_at
+       s.method, s.event_id, s.notice_id, s.at, least(s.valid_until, v.ends_at) AS ends_at,
+       p.retired_at IS NOT NULL AS retired
   FROM over o
   JOIN crm.consent s
     ON s.business_id = :business_id
@@ -423,6 +506,7 @@ SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.reco
     ON v.business_id = :business_id
    AND v.purpose_id = s.purpose_id
    AND v.version = s.purpose_version
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = s.purpose_id
  WHERE s.status IN ('given', 'renewed', 'unobjected')
    AND least(s.valid_until, v.ends_at) <= :now
  ORDER BY s.customer_id, s.purpose_id
