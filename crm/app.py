@@ -18,6 +18,7 @@ from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
 from crm.access import console as access_console
 from crm.access import portal as access_portal
+from crm.access import receipt_portal as access_receipts
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
@@ -26,7 +27,7 @@ from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
-from crm.consent import customer_tab, purpose_editor, purposes_api
+from crm.consent import customer_tab, purpose_editor, purposes_api, receipt_api, receipt_portal
 from crm.consent import portal as consent_portal
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -82,6 +83,7 @@ _API = [
     *consent_api.handlers,
     *purposes_api.handlers,
     *access_api.handlers,
+    *receipt_api.handlers,
     *campaigns_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
@@ -92,6 +94,8 @@ _API = [
 _PORTAL = [
     *privacy_portal.handlers,
     *consent_portal.handlers,
+    *receipt_portal.handlers,
+    *access_receipts.handlers,
     *campaigns_portal.handlers,
     *customers_portal.handlers,
     *access_portal.handlers,

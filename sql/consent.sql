@@ -577,6 +577,30 @@ SELECT event_id
    AND customer_id = :customer_id
  ORDER BY at, event_id;
 
+-- name: sealed_record
+-- One decision of a customer with its salt, and the terms it cites.
+SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
+  FROM crm.consent_record r
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = r.purpose_id
+   AND v.version = r.purpose_version
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+   AND r.event_id = :event_id;
+
+-- name: sealed_records_of_customer
+-- The same of every decision of hers, newest first.
+SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
+  FROM crm.consent_record r
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = r.purpose_id
+   AND v.version = r.purpose_version
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+ ORDER BY r.recorded_at DESC, r.at DESC, r.event_id DESC;
+
 -- name: erase_consent
 -- Deletes records and states of a customer whose row is already a tombstone.
 SELECT crm.erase_consent(:business_id, :customer_id);

@@ -32,6 +32,7 @@ from crm.consent.actions import (
 )
 from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
+from crm.consent.bundle import Bundle, packed
 from crm.consent.deciding import Circumstances
 from crm.consent.evidence import (
     MAX_FILE,
@@ -85,6 +86,7 @@ from crm.consent.network import KeptNetwork
 from crm.consent.network import lapse as lapse_networks
 from crm.consent.network import sealed as sealed_network
 from crm.consent.network import unsealed as unsealed_network
+from crm.consent.papers import LARGEST_FILE
 from crm.consent.purposes import (
     add_purpose,
     current_notice,
@@ -102,6 +104,7 @@ from crm.consent.purposes import (
     purposes_for,
     version,
 )
+from crm.consent.receipts import NoReceiptKey, Receipt, bundle, jwks, receipt, receipts
 from crm.consent.standing import Standing, Told
 from crm.consent.states import (
     AUTHORISES,
@@ -114,6 +117,7 @@ from crm.consent.states import (
     Status,
 )
 from crm.consent.terms import BadTerms, NewPurpose, Terms, Wording
+from crm.consent.verifying import Verdict, verify
 from crm.consent.versions import (
     GRACE,
     Consequences,
@@ -129,6 +133,7 @@ __all__ = [
     "AUTHORISES",
     "CONSENTS",
     "GRACE",
+    "LARGEST_FILE",
     "MAX_FILE",
     "OPTED_OUT",
     "SALE",
@@ -137,6 +142,7 @@ __all__ = [
     "BadFile",
     "BadTerms",
     "Basis",
+    "Bundle",
     "Check",
     "Circumstances",
     "Consent",
@@ -160,6 +166,7 @@ __all__ = [
     "NewPurpose",
     "NewVersion",
     "NoNotice",
+    "NoReceiptKey",
     "NotHerWord",
     "Notice",
     "NoticeMismatch",
@@ -168,6 +175,7 @@ __all__ = [
     "Purpose",
     "PurposeRetired",
     "Question",
+    "Receipt",
     "Sealed",
     "Silenced",
     "SlugTaken",
@@ -181,6 +189,7 @@ __all__ = [
     "UnknownFile",
     "UnknownNotice",
     "UnknownPurpose",
+    "Verdict",
     "Version",
     "VersionMoved",
     "WeakEvidence",
@@ -190,6 +199,7 @@ __all__ = [
     "ages",
     "append_many",
     "authorised",
+    "bundle",
     "check",
     "check_instant",
     "check_many",
@@ -210,12 +220,14 @@ __all__ = [
     "give",
     "history",
     "invalidate",
+    "jwks",
     "keep_form",
     "lapse_consents",
     "lapse_networks",
     "notice",
     "notices",
     "notices_shown_to",
+    "packed",
     "publish_notice",
     "publish_version",
     "purpose",
@@ -223,6 +235,8 @@ __all__ = [
     "purpose_by_slug",
     "purposes",
     "purposes_for",
+    "receipt",
+    "receipts",
     "refuse",
     "request",
     "retire",
@@ -234,6 +248,7 @@ __all__ = [
     "tell_at_sale",
     "told",
     "unsealed_network",
+    "verify",
     "version",
     "versions",
     "withdraw",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from crm import businesses, events
+from crm import businesses, events, ledger
 from crm.consent.model import (
     NewNotice,
     NoNotice,
@@ -24,6 +24,7 @@ from crm.consent.terms import digest as sha256
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
+from crm.ledger import KeyKind
 
 sql = Statements("consent")
 
@@ -48,6 +49,8 @@ async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
     )
     if purpose is None:
         raise SlugTaken
+    # Whoever is asked can have a receipt at once; a page that only reads makes no key.
+    await ledger.ensure_key(db, KeyKind.receipt, business.host)
     await add_version(db, by, purpose.id, 1, terms)
     await events.record(db, by, Kind.purpose_added, ref=purpose.id)
     return purpose
