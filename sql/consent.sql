@@ -557,6 +557,73 @@ SELECT p.purpose_id, (m.month AT TIME ZONE 'UTC')::date AS month, coalesce(e.end
   LEFT JOIN ending e ON e.purpose_id = p.purpose_id AND e.month = m.month
  ORDER BY p.purpose_id, m.month;
 
+-- name: leaves
+-- What is kept of the decisions that some leaves stand for.
+SELECT l.leaf_index, l.entry_id, e.commitment, o.opening, x.event_id IS NOT NULL AS erased,
+       r.salt, r.canonical, r.customer_id, r.purpose_id, r.purpose_version, r.basis, r.notice_id,
+       r.status, r.method, r.actor_kind, r.actor_id, r.at, r.recorded_at, r.valid_until,
+       r.evidence_kind, r.proof_id
+  FROM crm.ledger_leaf l
+  LEFT JOIN crm.consent_event e ON e.business_id = :business_id AND e.event_id = l.entry_id
+  LEFT JOIN crm.consent_record r ON r.business_id = :business_id AND r.event_id = l.entry_id
+  LEFT JOIN crm.consent_erased x ON x.business_id = :business_id AND x.event_id = l.entry_id
+  LEFT JOIN crm.ledger_origin o ON o.business_id = :business_id AND o.entry_id = l.entry_id
+ WHERE l.business_id = :business_id
+   AND l.leaf_index >= :low
+   AND l.leaf_index < :high;
+
+-- name: strays
+-- Stubs that are no leaf and do not wait to be one; a hundred of them say enough.
+SELECT e.event_id
+  FROM crm.consent_event e
+ WHERE e.business_id = :business_id
+   AND NOT EXISTS (SELECT FROM crm.ledger_leaf l
+                    WHERE l.business_id = :business_id AND l.entry_id = e.event_id)
+   AND NOT EXISTS (SELECT FROM crm.ledger_unsealed q
+                    WHERE q.business_id = :business_id AND q.entry_id = e.event_id)
+ LIMIT 100;
+
+-- name: states_missing
+-- Decisions that left no state, though each leaves one; the newest of each customer and purpose.
+SELECT DISTINCT ON (r.customer_id, r.purpose_id) r.event_id
+  FROM crm.consent_record r
+ WHERE r.business_id = :business_id
+   AND NOT EXISTS (SELECT FROM crm.consent s
+                    WHERE s.business_id = :business_id
+                      AND s.customer_id = r.customer_id
+                      AND s.purpose_id = r.purpose_id)
+ ORDER BY r.customer_id, r.purpose_id, r.event_id DESC
+ LIMIT 100;
+
+-- name: states_astray
+-- States that are not what their record says, or a yes that a later end should have ended. A
+-- minute, for what was recorded at the same time.
+SELECT s.event_id AS subject,
+       CASE WHEN r.event_id IS NULL THEN 'The record it rests on is gone.'
+            WHEN l.event_id IS NOT NULL THEN 'It says yes, and an end was recorded later.'
+            ELSE 'It says something else than the record it rests on.' END AS why
+  FROM crm.consent s
+  LEFT JOIN crm.consent_record r ON r.business_id = :business_id AND r.event_id = s.event_id
+  LEFT JOIN LATERAL (
+    SELECT o.event_id
+      FROM crm.consent_record o
+     WHERE o.business_id = :business_id
+       AND o.customer_id = s.customer_id
+       AND o.purpose_id = s.purpose_id
+       AND o.status IN ('withdrawn', 'revoked', 'expired', 'invalidated')
+       AND o.recorded_at > r.recorded_at + interval '1 minute'
+       AND s.status IN ('given', 'renewed', 'unobjected')
+     LIMIT 1) l ON true
+ WHERE s.business_id = :business_id
+   AND (r.event_id IS NULL
+        OR l.event_id IS NOT NULL
+        OR (s.customer_id, s.purpose_id, s.purpose_version, s.status, s.method, s.at)
+           IS DISTINCT FROM
+           (r.customer_id, r.purpose_id, r.purpose_version, r.status, r.method, r.at)
+        OR s.valid_until IS DISTINCT FROM r.valid_until
+        OR r.notice_id IS NOT NULL AND s.notice_id IS DISTINCT FROM r.notice_id)
+ LIMIT 100;
+
 -- name: exhibit
 -- What a decision was sealed from, the stub it must match, and the form that was shown.
 SELECT r.salt, r.canonical, e.commitment, f.text AS form

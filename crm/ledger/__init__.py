@@ -36,6 +36,7 @@ from crm.ledger.model import (
     PublicKey,
     SignedHead,
     Stopped,
+    opening_commitment,
 )
 from crm.ledger.note import BadNote, Verifier, read_vkey
 from crm.ledger.sealing import CHECKPOINT, seal
@@ -79,6 +80,7 @@ __all__ = [
     "holds",
     "keys",
     "leaf_hash",
+    "opening_commitment",
     "origins",
     "positions",
     "proof",
