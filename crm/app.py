@@ -19,6 +19,7 @@ from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
 from crm.access import console as access_console
 from crm.access import portal as access_portal
+from crm.access import receipt_portal as access_receipts
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
@@ -27,7 +28,7 @@ from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
-from crm.consent import customer_tab
+from crm.consent import customer_tab, purpose_editor, purposes_api, receipt_api, receipt_portal
 from crm.consent import portal as consent_portal
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -57,7 +58,6 @@ from crm.web.lean import lean
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
-from crm.web.wire import OnePiece
 
 _TABS = (
     Tab("/me", "What we hold"),
@@ -83,7 +83,9 @@ _LOOKS = 2
 _API = [
     *customers_api.handlers,
     *consent_api.handlers,
+    *purposes_api.handlers,
     *access_api.handlers,
+    *receipt_api.handlers,
     *campaigns_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
@@ -94,6 +96,8 @@ _API = [
 _PORTAL = [
     *privacy_portal.handlers,
     *consent_portal.handlers,
+    *receipt_portal.handlers,
+    *access_receipts.handlers,
     *campaigns_portal.handlers,
     *customers_portal.handlers,
     *access_portal.handlers,
@@ -103,6 +107,7 @@ _CONSOLE = [
     *customers_console.handlers,
     *consent_console.handlers,
     *customer_tab.handlers,
+    *purpose_editor.handlers,
     *imports_console.handlers,
     *privacy_console.handlers,
     *access_console.handlers,
@@ -236,7 +241,6 @@ async def listen(settings: Settings, application: Litestar) -> None:
     """Answer at the address of the settings until stopped."""
     config = uvicorn.Config(
         served(application),
-        http=OnePiece,
         host=settings.web.host,
         port=settings.web.port,
         server_header=False,

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from crm import above, app, businesses, campaign_commands, imports, staff, worker
+from crm import above, app, businesses, campaign_commands, imports, staff, verify_command, worker
 from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
 from crm.db import AWAY
@@ -284,5 +284,6 @@ async def _import(file: Path, slug: str, which: str) -> None:
 
 
 cli.add_command(campaign_commands.group)
+cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)
 cli.add_command(bench_run.command)

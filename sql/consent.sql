@@ -37,6 +37,77 @@ SELECT purpose_id, version, basis, special_category, validity, terms, sha256, pu
    AND purpose_id = :purpose_id
    AND version = :version;
 
+-- name: versions
+-- Every version of a purpose, the newest first.
+SELECT purpose_id, version, basis, special_category, validity, terms, sha256, published_at,
+       published_by, stale_at, ends_at
+  FROM crm.purpose_version
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+ ORDER BY version DESC;
+
+-- name: move_purpose
+-- What holds for a purpose from now on: that of its newest version.
+UPDATE crm.purpose
+   SET version = :version, name = :name, description = :description, channel = :channel,
+       double_opt_in = :double_opt_in, basis = :basis, special_category = :special_category
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+RETURNING purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+          special_category, version, created_at, retired_at;
+
+-- name: make_stale
+-- Consents to earlier versions hold until then, unless they are renewed.
+UPDATE crm.purpose_version SET stale_at = :now, ends_at = :ends_at
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND version < :version
+   AND stale_at IS NULL;
+
+-- name: retire_purpose
+-- A purpose is in use no more; no row where it was not.
+UPDATE crm.purpose SET retired_at = :now
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND retired_at IS NULL
+RETURNING purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
+          special_category, version, created_at, retired_at;
+
+-- name: end_versions
+-- No consent to any version of a purpose holds from now on.
+UPDATE crm.purpose_version
+   SET stale_at = coalesce(stale_at, :now), ends_at = least(ends_at, :now)
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND (ends_at IS NULL OR ends_at > :now);
+
+-- name: standing_on
+-- How many yeses to a purpose stand now.
+SELECT count(*)
+  FROM crm.consent_now
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND status IN ('given', 'renewed', 'unobjected')
+   AND (ends_at IS NULL OR ends_at > :now);
+
+-- name: current_versions
+-- For every purpose in use the version that holds now.
+SELECT v.purpose_id, v.version, v.basis, v.special_category, v.validity, v.terms, v.sha256,
+       v.published_at, v.published_by, v.stale_at, v.ends_at
+  FROM crm.purpose p
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = p.purpose_id
+   AND v.version = p.version
+ WHERE p.business_id = :business_id
+   AND p.retired_at IS NULL;
+
+-- name: keep_form
+-- A form as it was shown, once.
+INSERT INTO crm.form_shown (business_id, sha256, locale, text, shown_at)
+VALUES (:business_id, :sha256, :locale, :text, :now)
+ON CONFLICT (business_id, sha256) DO NOTHING;
+
 -- name: purposes
 -- The purposes in use.
 SELECT purpose_id AS id, code, slug, name, description, channel, double_opt_in, basis,
@@ -125,25 +196,36 @@ SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, part
  ORDER BY published_at DESC, version DESC, locale;
 
 -- name: current_notice
--- The newest text in this locale, or in its language, or the newest there is.
-SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
-       control_label, sha256, accepts, published_at
-  FROM crm.notice
- WHERE business_id = :business_id
-   AND purpose_id = :purpose_id
- ORDER BY locale = :locale DESC, split_part(locale, '-', 1) = :language DESC,
-          published_at DESC, version DESC
+-- The newest text in this locale, or in its language, or the newest there is. Nobody is asked with
+-- a text of a version that another has replaced.
+SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
+       n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
+  FROM crm.notice n
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = n.purpose_id
+   AND v.version = n.purpose_version
+   AND v.stale_at IS NULL
+ WHERE n.business_id = :business_id
+   AND n.purpose_id = :purpose_id
+ ORDER BY n.locale = :locale DESC, split_part(n.locale, '-', 1) = :language DESC,
+          n.published_at DESC, n.version DESC
  LIMIT 1;
 
 -- name: current_notices
 -- For every purpose the text that is shown when asking in this locale now.
-SELECT DISTINCT ON (purpose_id)
-       notice_id AS id, purpose_id, purpose_version, version, locale, text, particulars,
-       control_label, sha256, accepts, published_at
-  FROM crm.notice
- WHERE business_id = :business_id
- ORDER BY purpose_id, locale = :locale DESC, split_part(locale, '-', 1) = :language DESC,
-          published_at DESC, version DESC;
+SELECT DISTINCT ON (n.purpose_id)
+       n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
+       n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
+  FROM crm.notice n
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = n.purpose_id
+   AND v.version = n.purpose_version
+   AND v.stale_at IS NULL
+ WHERE n.business_id = :business_id
+ ORDER BY n.purpose_id, n.locale = :locale DESC,
+          split_part(n.locale, '-', 1) = :language DESC, n.published_at DESC, n.version DESC;
 
 -- name: notices_shown_to
 -- Every text that a decision of this customer rests on, exactly as shown.
@@ -413,7 +495,8 @@ WITH over AS (
    LIMIT :limit
 )
 SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.record_id, s.status,
-       s.method, s.event_id, s.notice_id, s.at, least(s.valid_until, v.ends_at) AS ends_at
+       s.method, s.event_id, s.notice_id, s.at, least(s.valid_until, v.ends_at) AS ends_at,
+       p.retired_at IS NOT NULL AS retired
   FROM over o
   JOIN crm.consent s
     ON s.business_id = :business_id
@@ -423,6 +506,7 @@ SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.reco
     ON v.business_id = :business_id
    AND v.purpose_id = s.purpose_id
    AND v.version = s.purpose_version
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = s.purpose_id
  WHERE s.status IN ('given', 'renewed', 'unobjected')
    AND least(s.valid_until, v.ends_at) <= :now
  ORDER BY s.customer_id, s.purpose_id
@@ -473,6 +557,73 @@ SELECT p.purpose_id, (m.month AT TIME ZONE 'UTC')::date AS month, coalesce(e.end
   LEFT JOIN ending e ON e.purpose_id = p.purpose_id AND e.month = m.month
  ORDER BY p.purpose_id, m.month;
 
+-- name: leaves
+-- What is kept of the decisions that some leaves stand for.
+SELECT l.leaf_index, l.entry_id, e.commitment, o.opening, x.event_id IS NOT NULL AS erased,
+       r.salt, r.canonical, r.customer_id, r.purpose_id, r.purpose_version, r.basis, r.notice_id,
+       r.status, r.method, r.actor_kind, r.actor_id, r.at, r.recorded_at, r.valid_until,
+       r.evidence_kind, r.proof_id
+  FROM crm.ledger_leaf l
+  LEFT JOIN crm.consent_event e ON e.business_id = :business_id AND e.event_id = l.entry_id
+  LEFT JOIN crm.consent_record r ON r.business_id = :business_id AND r.event_id = l.entry_id
+  LEFT JOIN crm.consent_erased x ON x.business_id = :business_id AND x.event_id = l.entry_id
+  LEFT JOIN crm.ledger_origin o ON o.business_id = :business_id AND o.entry_id = l.entry_id
+ WHERE l.business_id = :business_id
+   AND l.leaf_index >= :low
+   AND l.leaf_index < :high;
+
+-- name: strays
+-- Stubs that are no leaf and do not wait to be one; a hundred of them say enough.
+SELECT e.event_id
+  FROM crm.consent_event e
+ WHERE e.business_id = :business_id
+   AND NOT EXISTS (SELECT FROM crm.ledger_leaf l
+                    WHERE l.business_id = :business_id AND l.entry_id = e.event_id)
+   AND NOT EXISTS (SELECT FROM crm.ledger_unsealed q
+                    WHERE q.business_id = :business_id AND q.entry_id = e.event_id)
+ LIMIT 100;
+
+-- name: states_missing
+-- Decisions that left no state, though each leaves one; the newest of each customer and purpose.
+SELECT DISTINCT ON (r.customer_id, r.purpose_id) r.event_id
+  FROM crm.consent_record r
+ WHERE r.business_id = :business_id
+   AND NOT EXISTS (SELECT FROM crm.consent s
+                    WHERE s.business_id = :business_id
+                      AND s.customer_id = r.customer_id
+                      AND s.purpose_id = r.purpose_id)
+ ORDER BY r.customer_id, r.purpose_id, r.event_id DESC
+ LIMIT 100;
+
+-- name: states_astray
+-- States that are not what their record says, or a yes that a later end should have ended. A
+-- minute, for what was recorded at the same time.
+SELECT s.event_id AS subject,
+       CASE WHEN r.event_id IS NULL THEN 'The record it rests on is gone.'
+            WHEN l.event_id IS NOT NULL THEN 'It says yes, and an end was recorded later.'
+            ELSE 'It says something else than the record it rests on.' END AS why
+  FROM crm.consent s
+  LEFT JOIN crm.consent_record r ON r.business_id = :business_id AND r.event_id = s.event_id
+  LEFT JOIN LATERAL (
+    SELECT o.event_id
+      FROM crm.consent_record o
+     WHERE o.business_id = :business_id
+       AND o.customer_id = s.customer_id
+       AND o.purpose_id = s.purpose_id
+       AND o.status IN ('withdrawn', 'revoked', 'expired', 'invalidated')
+       AND o.recorded_at > r.recorded_at + interval '1 minute'
+       AND s.status IN ('given', 'renewed', 'unobjected')
+     LIMIT 1) l ON true
+ WHERE s.business_id = :business_id
+   AND (r.event_id IS NULL
+        OR l.event_id IS NOT NULL
+        OR (s.customer_id, s.purpose_id, s.purpose_version, s.status, s.method, s.at)
+           IS DISTINCT FROM
+           (r.customer_id, r.purpose_id, r.purpose_version, r.status, r.method, r.at)
+        OR s.valid_until IS DISTINCT FROM r.valid_until
+        OR r.notice_id IS NOT NULL AND s.notice_id IS DISTINCT FROM r.notice_id)
+ LIMIT 100;
+
 -- name: exhibit
 -- What a decision was sealed from, the stub it must match, and the form that was shown.
 SELECT r.salt, r.canonical, e.commitment, f.text AS form
@@ -492,6 +643,30 @@ SELECT event_id
  WHERE business_id = :business_id
    AND customer_id = :customer_id
  ORDER BY at, event_id;
+
+-- name: sealed_record
+-- One decision of a customer with its salt, and the terms it cites.
+SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
+  FROM crm.consent_record r
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = r.purpose_id
+   AND v.version = r.purpose_version
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+   AND r.event_id = :event_id;
+
+-- name: sealed_records_of_customer
+-- The same of every decision of hers, newest first.
+SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
+  FROM crm.consent_record r
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = r.purpose_id
+   AND v.version = r.purpose_version
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+ ORDER BY r.recorded_at DESC, r.at DESC, r.event_id DESC;
 
 -- name: erase_consent
 -- Deletes records and states of a customer whose row is already a tombstone.

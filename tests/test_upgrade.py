@@ -24,6 +24,7 @@ from crm.journal import Journal
 from crm.migrate import migrate, migrations
 from tests import make
 from tests.conftest import KEYS, Cluster
+from tests.consent.test_verify import verdict
 
 # The last migration before entries were sealed.
 BEFORE = 11
@@ -287,6 +288,23 @@ async def test_what_was_decided_before_is_sealed_too(
     async with database.read(held.business_id) as db:
         places = await ledger.positions(db, list(held.events.values()))
     assert sorted(places.values()) == [0, 1, 2, 3]
+
+
+async def test_a_decision_from_before_has_a_receipt(
+    opened: tuple[Database, Held], tmp_path: Path
+) -> None:
+    """With the first seal there is a key; that the words were these is not sealed, and is said."""
+    database, held = opened
+    async with database.read(held.business_id) as db:
+        with pytest.raises(consent.NoReceiptKey):
+            await consent.bundle(db, held.nora, held.events["nora"])
+    await ledger.seal(database, held.business_id, Journal(tmp_path), most=100)
+    for who, what in ((held.nora, "nora"), (held.tom, "left")):
+        async with database.read(held.business_id) as db:
+            bundle = await consent.bundle(db, who, held.events[what])
+        assert verdict([consent.packed(bundle)]) == ""
+        told = consent.verify([consent.packed(bundle)])
+        assert [name for name, _ in told.open] == ["record.text"]
 
 
 async def test_every_mail_still_cites_what_allowed_it(

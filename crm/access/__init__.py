@@ -37,6 +37,7 @@ from crm.access.model import (
     TooManyCodes,
     WrongCode,
 )
+from crm.access.receipts import mail_receipt
 from crm.access.sessions import (
     link,
     of_browser,
@@ -72,6 +73,7 @@ __all__ = [
     "leave",
     "leave_by_address",
     "link",
+    "mail_receipt",
     "of_browser",
     "offers",
     "open_by_code",

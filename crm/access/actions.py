@@ -31,7 +31,7 @@ from crm.access.model import (
     wanted,
 )
 from crm.businesses import Business
-from crm.consent import Circumstances, ConsentEvent, Method, Network, OptIn, Question
+from crm.consent import Basis, Circumstances, ConsentEvent, Method, Network, OptIn, Question
 from crm.consent import Form as ShownForm
 from crm.customers import Address, AddressTaken, Changes, Customer, NewCustomer, Source
 from crm.db import Db, ReadDb, Statements
@@ -51,10 +51,12 @@ _NOBODY = bytes(HASH_SIZE)
 async def offers(db: ReadDb, locale: str, slugs: Collection[str] = ()) -> list[Offer]:
     """Return what can be signed up for, with the text shown now; of these short names, or all."""
     notices = await consent.current_notices(db, locale)
+    versions = await consent.current_versions(db)
     return [
-        Offer(purpose, notices[purpose.id])
+        Offer(purpose, notices[purpose.id], versions[purpose.id].entered.ages)
         for purpose in await consent.purposes(db)
         if purpose.channel == "email"
+        and purpose.basis is not Basis.soft_opt_in
         and purpose.id in notices
         and (not slugs or purpose.slug in slugs)
     ]

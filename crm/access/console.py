@@ -9,7 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from crm import access
-from crm.access.signup_form import TRAP
+from crm.access.form import Ages
+from crm.access.signup_form import OLD_ENOUGH, TRAP
 from crm.businesses import Business
 from crm.db import ReadDb
 from crm.staff import Right
@@ -35,6 +36,8 @@ async def get_sign_up_form(
             offers=chosen,
             sealed=access.seal_form(db, chosen, business.locale),
             trap=TRAP,
+            ages=Ages.of(offer.ages for offer in chosen).by_country,
+            old_enough=OLD_ENOUGH,
         )
     return page(
         "access/pages/sign_up_form.html",

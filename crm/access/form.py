@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,25 @@ _LABEL = "sign-up form"
 
 class BadForm(Invalid):
     """This form is not one of ours, or was changed on its way. Open our own form and use that."""
+
+
+class Ages(Struct, frozen=True):
+    """From what age the purposes of a form can be decided, by country; empty where none asks."""
+
+    by_country: dict[str, int]
+
+    @classmethod
+    def of(cls, every: Iterable[Mapping[str, int]]) -> Ages:
+        """Take of each country the highest age, for what is ticked together."""
+        found: dict[str, int] = {}
+        for ages in every:
+            for country, age in ages.items():
+                found[country] = max(age, found.get(country, 0))
+        return cls(dict(sorted(found.items())))
+
+    def at(self, country: str) -> int:
+        """Return the age that counts; for a country that is not named the highest there is."""
+        return self.by_country.get(country) or max(self.by_country.values(), default=0)
 
 
 class Shown(Struct, frozen=True, array_like=True):

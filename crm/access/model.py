@@ -61,6 +61,8 @@ class Offer(Struct, frozen=True):
 
     purpose: Purpose
     notice: Notice
+    # From what age a customer can say yes to it herself, by country; mostly nothing.
+    ages: dict[str, int] = {}
 
 
 class Choice(Struct, frozen=True):

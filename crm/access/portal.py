@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
@@ -20,7 +21,7 @@ from crm.access.auth import (
     session_cookie,
 )
 from crm.access.model import LinkOver, OtherBrowser, WrongCode
-from crm.access.signup_form import Asked, asked, offered
+from crm.access.signup_form import Asked, as_shown, asked, offered
 from crm.businesses import Business
 from crm.consent.asking import network_of
 from crm.db import Db, ReadDb
@@ -73,7 +74,8 @@ async def post_sign_up(
     if new is None:
         return offered(db, wish, status=422)
     if not wish.trapped:
-        await access.start(db, new)
+        form_sha256 = await consent.keep_form(db, wish.locale, as_shown(wish.offers))
+        await access.start(db, msgspec.structs.replace(new, form_sha256=form_sha256))
     return page("access/pages/sent.html", form=Form.of(address=new.address.display))
 
 

@@ -9,7 +9,7 @@ from litestar import Response
 from msgspec import Struct
 
 from crm import access, consent, customers
-from crm.access.form import Shown
+from crm.access.form import Ages, Shown
 from crm.access.model import Choice, NewSignup, Offer, too_fast
 from crm.consent import Network
 from crm.db import ReadDb
@@ -18,6 +18,11 @@ from crm.web.pages import page
 
 # A field that people do not see; programs fill in whatever there is.
 TRAP = "extra"
+
+# What the form says where a purpose can be decided from some age only, and the choice of a country
+# that it does not name.
+OLD_ENOUGH = "I am old enough to decide this myself where I live."
+ELSEWHERE = "other"
 
 _LONGEST_NAME = 100
 _AGAIN = "That came faster than a person reads. Press the button once more."
@@ -54,6 +59,8 @@ def offered(
         form=wish.form,
         offers=wish.offers,
         trap=TRAP,
+        ages=Ages.of(offer.ages for offer in wish.offers).by_country,
+        old_enough=OLD_ENOUGH,
         sealed=wish.sealed or access.seal_form(db, wish.offers, wish.locale),
     )
 
@@ -75,6 +82,7 @@ async def asked(db: ReadDb, form: Form) -> Asked:
     ticked = form.choices("purpose", [each.purpose.slug for each in offers], required=True)
     if not form.problems and too_fast(shown.made_at, db.now):
         form.wrong("", _AGAIN)
+    country, of_age = _age(form, [each for each in offers if each.purpose.slug in ticked])
     wish = Asked(form, offers, shown.locale, sealed)
     if form.problems or address is None:
         return wish
@@ -88,8 +96,37 @@ async def asked(db: ReadDb, form: Form) -> Asked:
             if offer.purpose.slug in ticked
         ),
         page="",
+        jurisdiction=country,
+        of_age=of_age,
     )
     return msgspec.structs.replace(wish, new=new, trapped=bool(form.typed(TRAP)))
+
+
+def as_shown(offers: list[Offer]) -> str:
+    """Write the words of the form, in their order; no box of it is ticked beforehand."""
+    lines = ["E-mail address", "First name", "What may we send you?"]
+    for offer in offers:
+        lines += [f"[ ] {offer.notice.control_label}", offer.notice.text]
+        lines += offer.notice.particulars.splitlines()
+    if Ages.of(offer.ages for offer in offers).by_country:
+        lines += ["Where do you live?", f"[ ] {OLD_ENOUGH}"]
+    return "\n".join([*lines, "Send me the confirmation"])
+
+
+def _age(form: Form, ticked: list[Offer]) -> tuple[str, int | None]:
+    """Read where she lives and that she is old enough, where what she ticked asks for it."""
+    ages = Ages.of(offer.ages for offer in ticked)
+    if not ages.by_country:
+        return "", None
+    country = form.choice("country", [*ages.by_country, ELSEWHERE])
+    needed = ages.at(country or "")
+    if country and not form.boolean("old_enough"):
+        form.wrong(
+            "old_enough",
+            f"Somebody who lives there can decide this herself from the age of {needed}. "
+            "Nothing of what you entered was kept.",
+        )
+    return ("" if country in {None, ELSEWHERE} else str(country)), needed
 
 
 async def _anew(db: ReadDb, form: Form, shown: Shown) -> Asked:

@@ -32,7 +32,7 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
-from crm.consent import ASKED_BEFORE
+from crm.consent import ASKED_BEFORE, Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import time_ordered
@@ -257,7 +257,13 @@ async def forget(db: Db, customer_id: UUID) -> int:
 
 async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
     campaign = await get(db, campaign_id)
-    sent_from(await businesses.get(db))
+    business = await businesses.get(db)
+    sent_from(business)
+    purpose = await consent.purpose(db, campaign.purpose_id)
+    if purpose.retired_at is not None:
+        raise PurposeRetired
+    if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
+        raise SoftOptInOff
     await compiled(db, campaign)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from crm.consent import evidence, network
+from crm.consent.bundle import Bundle
 from crm.consent.deciding import Circumstances, Wish, append, decide, held
 from crm.consent.evidence import HeldFile
 from crm.consent.grounds import SALE
@@ -26,6 +27,7 @@ from crm.consent.model import (
 )
 from crm.consent.network import KeptNetwork
 from crm.consent.purposes import current_notices, notices_shown_to, purposes_for
+from crm.consent.receipts import receipts_if_signed
 from crm.consent.record import Place, canonical, commitment, read
 from crm.consent.standing import Standing, arranged
 from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
@@ -43,6 +45,8 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
     networks: list[KeptNetwork]
     files: list[HeldFile]
     proofs: list[MailboxProof]
+    # Of every decision; none while the key that signs them cannot be used.
+    receipts: Bundle | None
 
 
 _NOTHING = UUID(int=0)
@@ -273,6 +277,7 @@ async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
         networks=await network.networks(db, customer_id),
         files=await evidence.held_files(db, customer_id),
         proofs=await db.many(sql.proofs_of_customer, MailboxProof, customer_id=customer_id),
+        receipts=await receipts_if_signed(db, customer_id),
     )
 
 

@@ -58,6 +58,8 @@ class _Ended(Struct, frozen=True, kw_only=True):
     notice_id: UUID | None
     at: datetime
     ends_at: datetime
+    # The purpose is in use no more.
+    retired: bool
 
     @property
     def state(self) -> Consent:
@@ -66,7 +68,9 @@ class _Ended(Struct, frozen=True, kw_only=True):
 
 
 async def lapse(db: Db) -> int:
-    """Record of the next consents that their time is over, the oldest first; return how many.
+    """Record of the next consents that their time is over; return how many.
+
+    Those to a purpose that is in use no more are revoked, by us; the others have expired.
 
     Two at once take different ones, and a second time finds nothing.
     """
@@ -89,8 +93,8 @@ async def ending_by_month(db: ReadDb) -> list[Month]:
 def _event(ended: _Ended) -> NewEvent:
     return NewEvent(
         customer_id=ended.customer_id,
-        status=Status.expired,
-        method=Method.expiry,
+        status=Status.revoked if ended.retired else Status.expired,
+        method=Method.retirement if ended.retired else Method.expiry,
         at=ended.ends_at,
         purpose=CitedVersion(ended.purpose_id, ended.purpose_version, ended.basis, ended.sha256),
     )

@@ -14,14 +14,15 @@ from zoneinfo import ZoneInfo
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from msgspec import Struct
 
 from crm import consent, customers
 from crm.businesses import Business
-from crm.consent import MAX_FILE, BadFile, Circumstances, EvidenceKind, Method, Notice
+from crm.consent import MAX_FILE, BadFile, Circumstances, EvidenceKind, Method, Notice, Purpose
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Refused
 from crm.events import Actor
-from crm.staff import Member, ReasonMissing, Right
+from crm.staff import Member, NotYourRole, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
 from crm.web.headers import DOWNLOAD
@@ -31,15 +32,27 @@ _BODY = 16 * 1024
 _FILE_BODY = MAX_FILE + 64 * 1024
 
 
+class Looking(Struct, frozen=True):
+    """A member who looks at a customer's consent; special categories are not for every role."""
+
+    who: Member
+    looks: Looks
+
+    def may_see(self, purpose: Purpose) -> bool:
+        """Say whether decisions about this purpose may be shown to the member (Art. 9 GDPR)."""
+        return not purpose.special_category or self.who.may(Right.see_special)
+
+
 @get("/customers/{id:uuid}/consent", guards=[may(Right.see_customers)])
 async def get_customer_consent(
     db: NamedDependency[ReadDb],
     business: NamedDependency[Business],
     looks: NamedDependency[Looks],
+    who: NamedDependency[Member],
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Show what a customer allows and the proof of it; this is a look."""
-    return await _customer_page(db, business, looks, id, Form())
+    return await _customer_page(db, business, Looking(who, looks), id, Form())
 
 
 @post(
@@ -76,18 +89,27 @@ async def post_withdrawal_of_all(
 
 @get("/customers/{id:uuid}/consent/record", guards=[may(Right.see_customers)])
 async def get_record(
-    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
+    db: NamedDependency[ReadDb],
+    looks: NamedDependency[Looks],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
 ) -> Response[Any]:
     """Show every decision with its text and proof on one page, to be printed; this is a look."""
     customer = await customers.get(db, id)
     if not await _seen(looks, id):
         return redirect(f"/staff/customers/{id}")
+    purposes = {each.id: each for each in await consent.purposes_for(db, id)}
+    looking = Looking(who, looks)
     return page(
         "consent/pages/record.html",
         customer=customer,
-        exhibits=await consent.exhibits(db, id),
+        exhibits=[
+            each
+            for each in await consent.exhibits(db, id)
+            if looking.may_see(purposes[each.event.purpose_id])
+        ],
         now=db.now,
-        purposes={each.id: each for each in await consent.purposes_for(db, id)},
+        purposes=purposes,
     )
 
 
@@ -95,19 +117,23 @@ async def get_record(
 async def get_exhibit(
     db: NamedDependency[ReadDb],
     looks: NamedDependency[Looks],
+    who: NamedDependency[Member],
     id: FromPath[UUID],
     event_id: FromPath[UUID],
 ) -> Response[Any]:
     """Show one decision with everything that proves it, checked now; this is a look."""
     customer = await customers.get(db, id)
     found = await consent.exhibit(db, id, event_id)
+    purpose = await consent.purpose(db, found.event.purpose_id)
+    if not Looking(who, looks).may_see(purpose):
+        raise NotYourRole
     if not await _seen(looks, id):
         return redirect(f"/staff/customers/{id}")
     return page(
         "consent/pages/exhibit.html",
         customer=customer,
         exhibit=found,
-        purpose=await consent.purpose(db, found.event.purpose_id),
+        purpose=purpose,
     )
 
 
@@ -167,7 +193,7 @@ async def post_invalidation(
     form = await read_form(request)
     why = form.text("why", max=500)
     if form.problems:
-        return await _customer_page(db, business, looks, id, form, asked=purpose_id)
+        return await _customer_page(db, business, Looking(who, looks), id, form, asked=purpose_id)
     await consent.invalidate(db, who.actor, id, purpose_id, why=why)
     return redirect(_tab(id), say=f"The consent to {purpose.name} is ended. She can read why.")
 
@@ -194,7 +220,7 @@ async def post_signed_form(
     signed_on = form.parsed("signed_on", lambda text: _past_day(text, db.now, business))
     kept_at = form.text("kept_at", max=300)
     if form.problems or notice is None or signed_on is None:
-        return await _customer_page(db, business, looks, id, form, asked=purpose_id)
+        return await _customer_page(db, business, Looking(who, looks), id, form, asked=purpose_id)
     day, at = signed_on
     evidence = {
         "kind": EvidenceKind.signed_form.value,
@@ -203,7 +229,7 @@ async def post_signed_form(
         **await _filed(db, who.actor, id, form),
     }
     if form.problems:
-        return await _customer_page(db, business, looks, id, form, asked=purpose_id)
+        return await _customer_page(db, business, Looking(who, looks), id, form, asked=purpose_id)
     how = Circumstances(Method.staff, at=at, evidence=evidence)
     await consent.give(db, who.actor, id, notice.question, how)
     return redirect(_tab(id), say="The signed form is recorded.")
@@ -212,21 +238,23 @@ async def post_signed_form(
 async def _customer_page(
     db: ReadDb,
     business: Business,
-    looks: Looks,
+    looking: Looking,
     customer_id: UUID,
     form: Form,
     *,
     asked: UUID | None = None,
 ) -> Response[Any]:
     customer = await customers.get(db, customer_id)
-    if not await _seen(looks, customer_id):
+    if not await _seen(looking.looks, customer_id):
         return redirect(f"/staff/customers/{customer_id}")
-    standings = await consent.standings(db, customer_id, customer.locale or business.locale)
+    every = await consent.standings(db, customer_id, customer.locale or business.locale)
+    standings = [each for each in every if looking.may_see(each.purpose)]
     return page(
         "consent/pages/customer.html",
         status=422 if form.problems else 200,
         customer=customer,
         standings=standings,
+        hidden=len(every) - len(standings),
         printed={each.purpose.id: await _accepting(db, each.purpose.id) for each in standings},
         form=form,
         asked=asked,

@@ -26,6 +26,9 @@ class EvidenceKind(StrEnum):
     own_form = "own_form"
 
 
+# A yes for which no mailbox was asked, nor a signature given.
+WITHOUT_MAILBOX = frozenset({EvidenceKind.former_single_opt_in, EvidenceKind.own_form})
+
 # What a soft opt-in rests on; no notice accepts it as a consent.
 SALE = "sale"
 

@@ -1,18 +1,31 @@
-"""Entry point of the worker for consent: what has ended is recorded as that, or goes."""
+"""Entry points of the worker for consent: what has ended is said, what was changed is found."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import TypedDict
 
-from crm import above
-from crm.consent import ageing, network
+from crm import above, ledger
+from crm.above import LedgerHealth
+from crm.consent import ageing, monitor, network
 from crm.db import Database
+from crm.settings import Settings
+
+# A job leaves well before the next begins; the round goes on where it was.
+_SECONDS = 40.0
 
 
 class Ctx(TypedDict):
     """What of the worker's context is used here."""
 
     database: Database
+
+
+class WatchCtx(Ctx):
+    """The same for the monitor, with how often it looks at all of it."""
+
+    settings: Settings
 
 
 async def lapse(ctx: Ctx) -> None:
@@ -23,3 +36,24 @@ async def lapse(ctx: Ctx) -> None:
             await network.lapse(db)
         while await database.attempt(business_id, ageing.lapse):
             pass
+
+
+async def watch(ctx: WatchCtx) -> None:
+    """Go on with the rounds of the monitor, and begin those that are due."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _SECONDS
+    every = timedelta(hours=ctx["settings"].ledger.watch_hours)
+    for health in await above.ledgers_health(ctx["database"]):
+        await begin_if_due(ctx["database"], health, every)
+        while loop.time() < until:
+            async with ctx["database"].write(health.business_id) as db:
+                if await monitor.watch_next(db) is None:
+                    break
+
+
+async def begin_if_due(database: Database, health: LedgerHealth, every: timedelta) -> None:
+    """Begin a round where none is under way and the last one ended long enough ago."""
+    async with database.write(health.business_id) as db:
+        last = await ledger.watch(db)
+        if last is None or (last.ended_at is not None and last.ended_at <= db.now - every):
+            await ledger.begin_watch(db)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from crm import businesses, events
+from crm import businesses, events, ledger
 from crm.consent.model import (
     NewNotice,
     NoNotice,
     Notice,
     Purpose,
+    PurposeRetired,
     SlugTaken,
     UnknownNotice,
     UnknownPurpose,
     Version,
+    check_accepts,
     digest,
 )
+from crm.consent.particulars import particulars
 from crm.consent.terms import NewPurpose, Terms, canonical, check_terms
 from crm.consent.terms import digest as sha256
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
+from crm.ledger import KeyKind
 
 sql = Statements("consent")
 
@@ -45,7 +49,9 @@ async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
     )
     if purpose is None:
         raise SlugTaken
-    await _add_version(db, by, purpose.id, 1, terms)
+    # Whoever is asked can have a receipt at once; a page that only reads makes no key.
+    await ledger.ensure_key(db, KeyKind.receipt, business.host)
+    await add_version(db, by, purpose.id, 1, terms)
     await events.record(db, by, Kind.purpose_added, ref=purpose.id)
     return purpose
 
@@ -83,9 +89,30 @@ async def purpose_by_code(db: ReadDb, code: int) -> Purpose | None:
     return await db.maybe(sql.purpose_by_code, Purpose, code=code)
 
 
+async def current_versions(db: ReadDb) -> dict[UUID, Version]:
+    """Return for each purpose in use the version that holds now."""
+    found = await db.many(sql.current_versions, Version)
+    return {each.purpose_id: each for each in found}
+
+
+async def keep_form(db: Db, locale: str, text: str) -> bytes:
+    """Keep a form as it was shown, once, by the SHA-256 of its words; return that."""
+    content = sha256(text.encode())
+    await db.run(sql.keep_form, sha256=content, locale=locale, text=text)
+    return content
+
+
 async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) -> Notice:
-    """Publish the next version of a purpose's text in one language; earlier ones stay as shown."""
-    _known(await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id))
+    """Publish the next version of a purpose's text in one language; earlier ones stay as shown.
+
+    What Art. 13 GDPR asks to be said is written from the terms where it is not given. Refuses with
+    WeakEvidence what would get round the confirmation that the purpose asks for.
+    """
+    asked = _known(await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id))
+    if asked.retired_at is not None:
+        raise PurposeRetired
+    check_accepts(asked, new.accepts)
+    said = new.particulars or await _particulars(db, asked, new.locale)
     notice = await db.one(
         sql.publish_notice,
         Notice,
@@ -93,9 +120,9 @@ async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) ->
         purpose_id=purpose_id,
         locale=new.locale,
         text=new.text,
-        particulars=new.particulars,
+        particulars=said,
         control_label=new.control_label,
-        sha256=digest(new.text, new.particulars, new.control_label),
+        sha256=digest(new.text, said, new.control_label),
         accepts=sorted(set(new.accepts)),
     )
     await events.record(db, by, Kind.notice_published, ref=notice.id)
@@ -142,7 +169,8 @@ async def current_notice(db: ReadDb, purpose_id: UUID, locale: str) -> Notice:
     return found
 
 
-async def _add_version(db: Db, by: Actor, purpose_id: UUID, number: int, terms: Terms) -> Version:
+async def add_version(db: Db, by: Actor, purpose_id: UUID, number: int, terms: Terms) -> Version:
+    """Keep a version of a purpose, for ever as it is."""
     written = canonical(terms)
     return await db.one(
         sql.add_version,
@@ -156,6 +184,11 @@ async def _add_version(db: Db, by: Actor, purpose_id: UUID, number: int, terms: 
         sha256=sha256(written),
         published_by=by.id if by.kind is ActorKind.member else None,
     )
+
+
+async def _particulars(db: ReadDb, asked: Purpose, locale: str) -> str:
+    terms = (await version(db, asked.id, asked.version)).entered
+    return particulars(terms, await businesses.get(db), locale)
 
 
 def _known(found: Purpose | None) -> Purpose:

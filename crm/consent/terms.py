@@ -49,14 +49,14 @@ class DataKind(StrEnum):
 SPECIAL = frozenset({DataKind.health, DataKind.belief, DataKind.politics, DataKind.sexuality})
 
 
-class DataItem(Struct, frozen=True):
+class DataItem(Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of data that is used; `optional` where the purpose works without it."""
 
     kind: DataKind
     optional: bool = False
 
 
-class Party(Struct, frozen=True, kw_only=True):
+class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody who receives the data, and what for."""
 
     name: Line
@@ -66,14 +66,14 @@ class Party(Struct, frozen=True, kw_only=True):
     role: Line
 
 
-class Wording(Struct, frozen=True):
+class Wording(Struct, frozen=True, forbid_unknown_fields=True):
     """What a purpose is called and described as, in one language."""
 
     name: Line
     description: Text = ""
 
 
-class Terms(Struct, frozen=True, kw_only=True):
+class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of a purpose. Durations are ISO 8601, countries ISO 3166; empty says nothing."""
 
     basis: Basis = Basis.consent

@@ -14,6 +14,7 @@ from crm.ledger.actions import (
     origins,
     positions,
     proof,
+    proofs_at,
     reopen,
     report,
     settle,
@@ -35,6 +36,7 @@ from crm.ledger.model import (
     PublicKey,
     SignedHead,
     Stopped,
+    opening_commitment,
 )
 from crm.ledger.note import BadNote, Verifier, read_vkey
 from crm.ledger.sealing import CHECKPOINT, seal
@@ -78,9 +80,11 @@ __all__ = [
     "holds",
     "keys",
     "leaf_hash",
+    "opening_commitment",
     "origins",
     "positions",
     "proof",
+    "proofs_at",
     "read_proof",
     "read_vkey",
     "reopen",

@@ -97,6 +97,26 @@ async def holds(db: ReadDb, proof: Proof, commitment: bytes) -> bool:
     return True
 
 
+async def proofs_at(db: ReadDb, indexes: Sequence[int]) -> tuple[str, dict[int, Proof]]:
+    """Return the newest signed head, and by it the proof of each of these leaves that it covers.
+
+    Nothing where the present origin has signed none yet.
+    """
+    present = await db.maybe(sql.head, Head)
+    if present is None:
+        return "", {}
+    signed = await db.maybe(sql.newest_checkpoint, SignedHead, origin_number=present.origin_number)
+    if signed is None:
+        return "", {}
+    covered = [index for index in indexes if index < signed.size]
+    wanted = {place for index in covered for place in tile.places_of_inclusion(index, signed.size)}
+    held = await tiles(db, sorted(wanted))
+    return signed.note, {
+        index: Proof(index, tuple(tile.inclusion(index, signed.size, held)), signed.note)
+        for index in covered
+    }
+
+
 async def positions(db: ReadDb, entry_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return which leaf each of these entries is; those not sealed yet are left out."""
     rows = await db.many(sql.positions, _Position, entry_ids=list(entry_ids))

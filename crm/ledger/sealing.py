@@ -193,6 +193,7 @@ async def _open(db: Db) -> None:
     )
     await db.run(sql.add_head, origin_number=1, root=EMPTY)
     await ensure_key(db, KeyKind.checkpoint, origin)
+    await ensure_key(db, KeyKind.receipt, business.host)
 
 
 async def _publish(db: Db, head: Head, signed: str, key: Signer) -> None:

@@ -15,6 +15,7 @@ from crm.mail.actions import (
     suppressed,
     suppressed_among,
 )
+from crm.mail.mime import Attachment
 from crm.mail.model import (
     Letter,
     LetterKind,
@@ -26,6 +27,7 @@ from crm.mail.model import (
 )
 
 __all__ = [
+    "Attachment",
     "Letter",
     "LetterKind",
     "Scope",

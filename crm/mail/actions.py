@@ -83,6 +83,7 @@ def _composed(
             date=now,
             message_id=f"<{header}>",
             language=letter.locale,
+            attachments=letter.attachments,
         )
     )
 

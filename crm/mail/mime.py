@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -21,6 +21,10 @@ Piece = str | int
 BOUNDARY = (
     "=_firsthand_alternative"  # "=_" never occurs in quoted-printable: absent by construction
 )
+# Around words and files; base64 has no "_" either.
+_OUTER = "=_firsthand_mixed"
+_ALTERNATIVE = f'multipart/alternative; boundary="{BOUNDARY}"'
+_MIXED = f'multipart/mixed; boundary="{_OUTER}"'
 ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058 §5: this literal
 
 _LINE = 75  # RFC 2045 §6.7: 76 with the "=" of a soft break
@@ -36,6 +40,8 @@ _ADDRESS = re.compile(
 )
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
+_FILE = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_MEDIA = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _MAILTO = re.compile(r"mailto:[!-+\--;=?-~]+")
@@ -69,6 +75,14 @@ class Slots(Struct, frozen=True):
     unsubscribe_mail: str = ""
 
 
+class Attachment(Struct, frozen=True):
+    """A file that goes with a service message; name and type are plain ASCII."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
 class ServiceMessage(Struct, frozen=True, kw_only=True):
     """A mail to one person that answers something the person did: a confirmation, a sign-in."""
 
@@ -82,6 +96,7 @@ class ServiceMessage(Struct, frozen=True, kw_only=True):
     message_id: str
     language: str
     reply_to: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Skeleton(Struct, frozen=True):
@@ -177,12 +192,11 @@ def compose(message: ServiceMessage) -> bytes:
             _reply_to(message.reply_to),
             f"Subject: {header_text('Subject', message.subject)}\r\n",
             "Auto-Submitted: auto-generated\r\n",
-            _mime_lines(message.language),
+            _mime_lines(message.language, _MIXED if message.attachments else _ALTERNATIVE),
         )
     )
-    return b"".join(
+    words = b"".join(
         (
-            head.encode(),
             _part_head("plain"),
             quoted(message.text),
             _part_head("html"),
@@ -190,6 +204,11 @@ def compose(message: ServiceMessage) -> bytes:
             f"\r\n--{BOUNDARY}--\r\n".encode(),
         )
     )
+    if not message.attachments:
+        return head.encode() + words
+    begin = f"\r\n--{_OUTER}\r\nContent-Type: {_ALTERNATIVE}\r\n".encode()
+    files = [_attached(each) for each in message.attachments]
+    return b"".join((head.encode(), begin, words, *files, f"\r\n--{_OUTER}--\r\n".encode()))
 
 
 def stamp(instant: datetime) -> str:
@@ -239,17 +258,29 @@ def _heading(heading: Heading) -> str:
             f"List-Id: {phrase}<{list_id}>\r\n",
             f"List-Unsubscribe-Post: {ONE_CLICK}\r\n",
             f"List-Help: {contact}\r\nList-Owner: {contact}\r\nList-Post: NO\r\n",
-            _mime_lines(heading.language),
+            _mime_lines(heading.language, _ALTERNATIVE),
         )
     )
 
 
-def _mime_lines(language: str) -> str:
+def _mime_lines(language: str, kind: str) -> str:
     return (
         "MIME-Version: 1.0\r\n"
         f"Content-Language: {_only(_LANGUAGE, language, 'Content-Language')}\r\n"
-        f'Content-Type: multipart/alternative; boundary="{BOUNDARY}"\r\n'
+        f"Content-Type: {kind}\r\n"
     )
+
+
+def _attached(file: Attachment) -> bytes:
+    name = _only(_FILE, file.name, "Content-Disposition")
+    head = (
+        f"\r\n--{_OUTER}\r\n"
+        f"Content-Type: {_only(_MEDIA, file.media_type, 'Content-Type')}\r\n"
+        f'Content-Disposition: attachment; filename="{name}"\r\n'
+        "Content-Transfer-Encoding: base64\r\n\r\n"
+    )
+    # RFC 2045 §6.8: lines of 76 at most.
+    return head.encode() + encodebytes(file.content).replace(b"\n", b"\r\n")
 
 
 def _part_head(subtype: str) -> bytes:

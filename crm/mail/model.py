@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.errors import TooMany
+from crm.mail.mime import Attachment
 
 
 class LetterKind(StrEnum):
@@ -18,6 +19,7 @@ class LetterKind(StrEnum):
     sign_in = "sign_in"
     test = "test"
     notice = "notice"
+    receipt = "receipt"
 
 
 class Scope(StrEnum):
@@ -45,6 +47,7 @@ PASSES: dict[LetterKind, str] = {
     LetterKind.sign_in: "marketing",
     LetterKind.notice: "marketing",
     LetterKind.test: "marketing",
+    LetterKind.receipt: "marketing",
 }
 
 
@@ -63,6 +66,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     html: str
     locale: str
     customer_id: UUID | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Suppression(Struct, frozen=True):

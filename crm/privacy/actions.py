@@ -76,6 +76,7 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
             networks=held.networks,
             files=held.files,
             mailbox_proofs=held.proofs,
+            receipts=held.receipts,
         ),
         campaigns=await campaigns.export(db, customer_id),
         service_messages=await mail.export(db, customer_id),

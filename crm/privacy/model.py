@@ -13,6 +13,7 @@ from crm.access import Export as HeldAccess
 from crm.businesses import Business
 from crm.campaigns import DeliveryState, HeldDelivery, Received
 from crm.consent import (
+    Bundle,
     Consent,
     ConsentEvent,
     ConsentTold,
@@ -119,6 +120,8 @@ class Consents(Struct, frozen=True, kw_only=True):
     networks: list[KeptNetwork]
     files: list[HeldFile]
     mailbox_proofs: list[MailboxProof]
+    # What proves each decision with the network off; `crm verify` takes the whole copy.
+    receipts: Bundle | None
 
 
 class Look(Struct, frozen=True, kw_only=True):

@@ -50,6 +50,8 @@ class Right(StrEnum):
     send_campaigns = "send_campaigns"
     import_customers = "import_customers"
     edit_purposes = "edit_purposes"
+    # What customers decided about health, belief, politics or sexual life (Art. 9 GDPR).
+    see_special = "see_special"
     manage_staff = "manage_staff"
     manage_keys = "manage_keys"
     change_business = "change_business"
@@ -84,6 +86,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.change_customers,
             Right.export_customers,
             Right.erase_customers,
+            Right.see_special,
             Right.see_campaigns,
         }
     ),

@@ -95,12 +95,18 @@ def masked(address: str) -> str:
     return f"{local[:1]}***@{name[:1]}***{dot}{end}"
 
 
+def country(code: str) -> str:
+    """Name a country by its ISO 3166 code; one that nobody knows stays the code."""
+    return str(Locale.parse(reading.get().locale).territories.get(code, code))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "date": full_date,
     "instant": instant,
     "count": count,
     "percent": percent,
     "masked": masked,
+    "country": country,
 }
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from datetime import timedelta
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
-from crm import access, customers, mail
+from crm import access, businesses, consent, customers, mail
 from crm.access.form import Shown, seal
 from crm.access.model import Choice, NewSignup
-from crm.businesses import Business
+from crm.businesses import Business, NewBusiness
 from crm.customers import Customer
 from crm.db import Database, Db, Statement
 from crm.mail import Scope, Why
@@ -374,3 +376,101 @@ async def test_it_is_forgotten_too_when_the_customer_is_empty_already(
         erased = await customers.forget(db, nora.id)
         assert await access.forget(db, nora.id) == 0
         assert await access.forget(db, nora.id, erased.address_hash) == 1
+
+
+async def test_the_form_is_kept_as_it_was_shown(
+    *,
+    sign_up: SignUp,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    asking: Asking,
+    database: Database,
+    business: Business,
+) -> None:
+    """Every word of it stands on the page, in that order, and no box is ticked beforehand."""
+    page = (await web.get("/sign-up")).text
+    await sign_up.post()
+    token = (await inbox.newest()).link.rpartition("/")[2]
+    await web.post(f"/confirm/{token}")
+    async with database.read(business.id) as db:
+        customer = await customers.by_address(db, "nora@example.com")
+        assert customer is not None
+        given, _ = await consent.history(db, customer.id)
+        kept = (await consent.exhibit(db, customer.id, given.id)).form
+    assert kept is not None
+    assert given.form_sha256 == hashlib.sha256(kept.encode()).hexdigest()
+    assert "checked" not in page
+    words, at = html.unescape(page), 0
+    for line in kept.splitlines():
+        at = words.index(line.removeprefix("[ ] "), at)
+    for notice in (asking.letter_notice, asking.offers_notice):
+        assert notice.text in kept
+        assert notice.particulars in kept
+        assert f"[ ] {notice.control_label}" in kept
+
+
+AGES = {"DE": 16, "AT": 14}
+
+
+@pytest.fixture
+async def of_age(database: Database, business: Business, asking: Asking) -> None:
+    """The letter is now for those who can decide it themselves."""
+    async with database.write(business.id) as db:
+        version = await consent.version(db, asking.letter.id, 1)
+        terms = msgspec.structs.replace(version.entered, ages=AGES)
+        new = consent.NewVersion(terms=terms, notices=[], replaces=1)
+        await consent.publish_version(db, make.SYSTEM, asking.letter.id, new)
+
+
+@pytest.mark.parametrize(
+    ("country", "age", "jurisdiction"), [("AT", 14, "AT"), ("DE", 16, "DE"), ("other", 16, "GB")]
+)
+async def test_who_is_old_enough_says_so(
+    *,
+    of_age: None,
+    sign_up: SignUp,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    database: Database,
+    business: Business,
+    country: str,
+    age: int,
+    jurisdiction: str,
+) -> None:
+    async with database.write(business.id) as db:
+        kept = {field: getattr(business, field) for field in NewBusiness.__struct_fields__}
+        await businesses.change(db, make.SYSTEM, NewBusiness(**kept | {"country": "GB"}))
+    assert "Where do you live?" in (await web.get("/sign-up")).text
+    answer = await sign_up.post(country=country, old_enough="on")
+    assert answer.status_code == 200
+    await web.post((await inbox.newest()).link)
+    async with database.read(business.id) as db:
+        customer = await customers.by_address(db, "nora@example.com")
+        assert customer is not None
+        given, _ = await consent.history(db, customer.id)
+    assert (given.evidence, given.jurisdiction) == ({"of_age": age}, jurisdiction)
+
+
+@pytest.mark.parametrize(
+    ("entered", "field"),
+    [
+        ({}, "country"),
+        ({"country": "FR", "old_enough": "on"}, "country"),
+        ({"country": "AT"}, "old_enough"),
+    ],
+)
+async def test_who_is_too_young_is_refused_and_nothing_is_kept(
+    *, of_age: None, sign_up: SignUp, rows: Rows, entered: dict[str, str], field: str
+) -> None:
+    answer = await sign_up.post(**entered)
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.text
+    assert await rows.count("signup") == 0
+
+
+async def test_who_is_asked_for_no_age_gives_none(
+    of_age: None, sign_up: SignUp, rows: Rows
+) -> None:
+    """Only the letter asks."""
+    assert (await sign_up.post("nora@example.com", "offers")).status_code == 200
+    assert await rows.count("signup") == 1

@@ -15,7 +15,15 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import staff
 from crm.businesses import Business
-from crm.consent import OptIn, api, console, customer_tab, portal
+from crm.consent import (
+    OptIn,
+    api,
+    console,
+    customer_tab,
+    portal,
+    purpose_editor,
+    purposes_api,
+)
 from crm.customers import Customer
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
@@ -92,8 +100,13 @@ def application(database: Database, signed_in: Any) -> Litestar:
         "exception_handlers": PAGES,
         "include_in_schema": False,
     }
-    machines = [*customers_api.handlers, *api.handlers]
-    people = [*customers_console.handlers, *console.handlers, *customer_tab.handlers]
+    machines = [*customers_api.handlers, *api.handlers, *purposes_api.handlers]
+    people = [
+        *customers_console.handlers,
+        *console.handlers,
+        *customer_tab.handlers,
+        *purpose_editor.handlers,
+    ]
     return Litestar(
         [
             Router("/v1", route_handlers=machines, guards=[signed_in], exception_handlers=PROBLEMS),

@@ -63,7 +63,7 @@ async def test_a_purpose_from_nothing_to_a_text(api: httpx2.AsyncClient) -> None
     assert published.status_code == 201
     assert published.json()["version"] == 1
     assert published.json()["accepts"] == ["signed_form"]
-    expected = digest(text["text"], "", text["control_label"])
+    expected = digest(text["text"], published.json()["particulars"], text["control_label"])
     assert published.json()["sha256"] == expected.hex()
     assert (await api.get(path)).json() == [published.json()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,10 +14,19 @@ import pytest
 
 from crm import consent, customers, events, ledger, staff
 from crm.businesses import Business
-from crm.consent import MAX_FILE, BadFile, Method, Notice, Status, UnknownEvent, UnknownFile
+from crm.consent import (
+    MAX_FILE,
+    BadFile,
+    Basis,
+    Method,
+    Notice,
+    Status,
+    UnknownEvent,
+    UnknownFile,
+)
 from crm.db import Database
 from crm.journal import Journal
-from crm.staff import Member
+from crm.staff import Member, Role
 from tests import make
 from tests.conftest import Cluster
 from tests.consent.conftest import add_customer, say_no, say_yes
@@ -318,3 +328,29 @@ async def test_a_complaint_is_a_no(
         event, _ = await consent.history(db, nora)
         assert (await customers.get(db, nora)).id == nora
     assert (event.status, event.method) == (Status.withdrawn, Method.complaint)
+
+
+@pytest.mark.parametrize(
+    ("role", "sees"), [(Role.owner, True), (Role.care, True), (Role.editor, False)]
+)
+async def test_special_categories_are_not_for_every_role(
+    *, database: Database, business: Business, role: Role, sees: bool
+) -> None:
+    terms: dict[str, Any] = {
+        "name": "Allergy tips",
+        "basis": Basis.explicit_consent,
+        "special_category": True,
+    }
+    who = await member(database, business, role)
+    async with database.write(business.id) as db:
+        text = await make.notice(db, (await make.purpose(db, **terms)).id)
+        customer = (await make.customer(db)).id
+        event = await say_yes(db, customer, text)
+        await staff.give_reason(db, who, customer, "she asked about her diet")
+    assert event.type == "explicit"
+    path = f"/staff/customers/{customer}/consent"
+    async with client(database, business, who=who) as console:
+        for page in (path, f"{path}/record"):
+            assert ("Allergy tips" in (await console.get(page)).text) is sees
+        answer = await console.get(f"{path}/events/{event.id}")
+    assert answer.status_code == (200 if sees else 403)

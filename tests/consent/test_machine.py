@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from uuid import UUID
 
+import asyncpg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -24,7 +26,6 @@ from msgspec import Struct
 
 from crm import consent, ledger, privacy
 from crm.consent import Method, Status
-from crm.consent.record import commitment
 from crm.consent.states import OWN_WORD
 from crm.db import Database, Db, open_database, parse
 from crm.errors import Refused
@@ -34,6 +35,7 @@ from crm.ledger import KeyKind, note
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.consent.conftest import imported
+from tests.consent.meddling import ANY, Meddling, about, meddle, undo, watched
 
 PEOPLE = 5
 WHO = st.integers(0, PEOPLE - 1)
@@ -44,7 +46,7 @@ LEAVES = st.sampled_from([Method.portal, Method.one_click, Method.complaint, Met
 SHOP = Actor.key(UUID(int=9), "Shop")
 ALL = 1_000_000
 PATIENT = settings(
-    max_examples=8,
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -53,7 +55,7 @@ PATIENT = settings(
 _RECORDS = parse(
     """-- name: records
 -- What is held of every decision.
-SELECT event_id, customer_id, salt, canonical
+SELECT event_id
   FROM crm.consent_record
  WHERE business_id = :business_id
 """
@@ -62,9 +64,6 @@ SELECT event_id, customer_id, salt, canonical
 
 class Record(Struct, frozen=True):
     event_id: UUID
-    customer_id: UUID
-    salt: bytes
-    canonical: bytes
 
 
 Step = Callable[[Db], Awaitable[object]]
@@ -84,8 +83,9 @@ class Consents(RuleBasedStateMachine):
         self.database: Database = self.loop.run(self.opening.__aenter__())
         # Every head that anybody could have seen: size, root.
         self.heads: dict[int, bytes] = {}
-        # Receipts in the hands of customers: what proved a decision once goes on proving it.
-        self.proofs: dict[UUID, tuple[bytes, ledger.Proof]] = {}
+        # Receipts in the hands of customers, each with the bundle it came in.
+        self.receipts: dict[str, bytes] = {}
+        self.settled: set[tuple[UUID, str]] = set()
         # What each said last, by place: True is yes, False no, and absent nothing that counts.
         self.allowed: dict[tuple[int, int], bool] = {}
 
@@ -264,21 +264,59 @@ class Consents(RuleBasedStateMachine):
         assert present is None or present.stopped_why is None
 
     async def _check_decisions(self) -> None:
-        """What is held is what was sealed, and each proof anybody ever got still holds."""
+        """All receipts of whoever is a customer verify, and all that anybody ever fetched."""
         async with self.database.read(self.business.id) as db:
-            verifiers = [each.verifier for each in await ledger.keys(db)]
-            for record in await db.many(_RECORDS, Record):
-                assert record.customer_id in self.people
-                committed = commitment(record.salt, record.canonical)
-                found = await ledger.proof(db, record.event_id)
-                assert found is not None or record.event_id not in self.proofs
-                if found is not None:
-                    self.proofs[record.event_id] = committed, found
-        for committed, proof in self.proofs.values():
-            note.read(proof.note).check(verifiers)
-            head = ledger.checkpoint_of(proof.note)
-            leaf = ledger.leaf_hash(committed)
-            ledger.check_inclusion(proof.index, head.size, leaf, proof.path, head.root)
+            known = {each.event_id for each in await db.many(_RECORDS, Record)}
+            for customer in self.people:
+                bundle = await consent.receipts(db, customer)
+                self.receipts.update(
+                    {each.receipt: consent.packed(bundle) for each in bundle.receipts if each.proof}
+                )
+                if bundle.receipts:
+                    self._verify(consent.packed(bundle))
+                    known -= {each.id for each in await consent.history(db, customer)}
+        # Nothing is held of anybody else.
+        assert not known
+        for taken in list(dict.fromkeys(self.receipts.values()))[-3:]:
+            self._verify(taken)
+
+    def _verify(self, taken: bytes) -> None:
+        verdict = consent.verify([taken])
+        assert not verdict.failed, (verdict.failed, verdict.why)
+
+    @precondition(lambda self: self.heads)
+    @rule(how=st.sampled_from(ANY), chosen=st.integers(0, 1000))
+    def somebody_tampers(self, how: Meddling, chosen: int) -> None:
+        """Whatever it is, the monitor names it; and nothing once it is put right."""
+        self.loop.run(self._tampered(how, chosen))
+
+    async def _tampered(self, how: Meddling, chosen: int) -> None:
+        await ledger.seal(self.database, self.business.id, self.journal, most=ALL)
+        async with self.database.read(self.business.id) as db:
+            records = sorted(each.event_id for each in await db.many(_RECORDS, Record))
+        if not records:
+            return
+        event_id = records[chosen % len(records)]
+        if (event_id, how.kind) in self.settled:
+            # What an operator has settled is not told again.
+            return
+        self.settled.add((event_id, how.kind))
+        root = await asyncpg.connect(self.cluster.superuser_url)
+        try:
+            assert await watched(self.database, self.business) == []
+            before = await meddle(root, event_id, how)
+            found = await watched(self.database, self.business)
+            assert how.kind in about(found, event_id)
+            await undo(root, before, how)
+        finally:
+            await root.close()
+        await self._settle()
+        assert await watched(self.database, self.business) == []
+
+    async def _settle(self) -> None:
+        async with self.database.write(self.business.id) as db:
+            for alarm in await ledger.alarms(db):
+                assert await ledger.settle(db, Actor.system(), alarm.id, why="It was us.")
 
 
 def test_it_holds(shared_cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import consent, customers, imports, mail
-from crm.consent import ConsentEvent, Notice, Status
+from crm.consent import ConsentEvent, EvidenceKind, Notice, Status
 from crm.db import Database, ReadDb, Statement
 from crm.events import Actor
 from crm.imports import Import, RowReport
@@ -46,7 +46,8 @@ def many(count: int, prefix: str = "reader") -> str:
 async def letter(database: Database, business_id: UUID, **changes: Any) -> Notice:
     """Add the purpose that these tests import for; it accepts confirmed double opt-ins."""
     async with database.write(business_id) as db:
-        purpose = await make.purpose(db, slug=SLUG, validity="P10Y")
+        weak = EvidenceKind.former_single_opt_in in changes.get("accepts", [])
+        purpose = await make.purpose(db, slug=SLUG, validity="P10Y", double_opt_in=not weak)
         return await make.notice(db, purpose.id, **changes)
 
 

@@ -259,3 +259,59 @@ def test_a_service_message_is_automatic_and_on_no_list() -> None:
     assert message["Subject"] == "Bitte bestätigen: Der Rundbrief"
     assert part(message, "plain") == "Was it you?\n.dot\n"
     assert part(message, "html") == "<p>Wärst du's?</p>\n"
+
+
+def letter(text: str = "Was it you?\n", *attachments: mime.Attachment) -> bytes:
+    return mime.compose(
+        mime.ServiceMessage(
+            sender_name="Corner Bakery",
+            sender_address="hello@tx.corner.example",
+            to="nora@example.net",
+            subject="Your receipt",
+            text=text,
+            html="<p>Was it you?</p>\n",
+            date=datetime(2026, 11, 23, tzinfo=UTC),
+            message_id="<m1@corner.example>",
+            language="en",
+            attachments=attachments,
+        )
+    )
+
+
+@given(st.binary(max_size=4000), naughty)
+def test_files_go_along(content: bytes, text: str) -> None:
+    """Each is read back byte for byte, beside words that nothing of it gets into."""
+    raw = letter(
+        text,
+        mime.Attachment("receipt.json", "application/json", content),
+        mime.Attachment("receipt.jws", "application/jose", b""),
+    )
+    on_the_wire(raw)
+    read = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(read, EmailMessage)
+    assert read.get_content_type() == "multipart/mixed"
+    files = list(read.iter_attachments())
+    assert [each.get_filename() for each in files] == ["receipt.json", "receipt.jws"]
+    assert [each.get_payload(decode=True) for each in files] == [content, b""]
+    body = read.get_body(("plain",))
+    assert body is not None
+    alone = message_from_bytes(letter(text), policy=policy.default)
+    assert isinstance(alone, EmailMessage)
+    words = alone.get_body(("plain",))
+    assert words is not None
+    assert body.get_content() == words.get_content()
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("", "text/plain"),
+        ('a"; x="', "text/plain"),
+        ("a\r\nBcc: all@example.com", "text/plain"),
+        ("a.txt", "text"),
+        ("a.txt", "text/plain\r\nBcc: all@example.com"),
+    ],
+)
+def test_a_file_brings_no_header_of_its_own(name: str, media_type: str) -> None:
+    with pytest.raises(ValueError, match="Content-"):
+        letter("", mime.Attachment(name, media_type, b""))

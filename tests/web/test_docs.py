@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from crm import campaigns, customers, imports
+from crm import campaigns, consent, customers, imports
 from crm.businesses import Business
 from crm.campaigns import jobs
 from crm.customers import AttributeType, NewAttribute, NewKind
@@ -148,6 +148,8 @@ class Shop:
             notice = await make.notice(db, purpose.id)
             customer = await make.customer(db)
             await make.audience(db, notice, 1, prefix=f"{customer.id.hex}-")
+            asked = consent.Circumstances(consent.Method.web_form)
+            decided = await consent.request(db, make.SYSTEM, customer.id, notice.question, asked)
             campaign = await make.campaign(db, purpose.id)
             received = await imports.receive(
                 db, make.SYSTEM, purpose.id, "list.csv", b"Email Address\na@example.com\n"
@@ -155,6 +157,7 @@ class Shop:
         await self._ready(line, campaign.id)
         return {
             "CUSTOMER_ID": str(customer.id),
+            "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),
             "CAMPAIGN_ID": str(campaign.id),
             "IMPORT_ID": str(received.id),
