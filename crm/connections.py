@@ -94,10 +94,11 @@ class Connections:
         self._pass_on(None)
 
     async def watch(self) -> None:
-        """Give up, again and again, where no answer comes; runs until cancelled."""
+        """Give up, again and again, what does not answer or is not used; runs until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             self.give_up_silent()
+            self.give_up_idle()
 
     def give_up_silent(self) -> None:
         """Cut off connections that have been waiting for an answer too long; their users are told.
@@ -108,6 +109,14 @@ class Connections:
         for conn in self._out:
             if conn.asked_at is not None and conn.asked_at < before:
                 conn.terminate()
+
+    def give_up_idle(self) -> None:
+        """Close what nobody has wanted for long, also the last: none is lent that may be dead."""
+        before = monotonic() - IDLE_SECONDS
+        while self._free and self._free[0][1] < before:
+            conn, _ = self._free.popleft()
+            conn.terminate()
+            self._room += 1
 
     async def close(self) -> None:
         """Lend no more to newcomers, wait until all are back, and close them."""
@@ -170,18 +179,9 @@ class Connections:
         if conn is None:
             self._room += 1
         else:
-            self._keep(conn)
+            self._free.append((conn, monotonic()))
         if self._closing and not self._lent:
             self._all_back.set()
-
-    def _keep(self, conn: Connection) -> None:
-        now = monotonic()
-        self._free.append((conn, now))
-        oldest, since = self._free[0]
-        if now - since > IDLE_SECONDS:
-            self._free.popleft()
-            oldest.terminate()
-            self._room += 1
 
 
 async def connected(url: str) -> Connection:

@@ -109,6 +109,33 @@ async def test_a_post_with_a_key_of_idempotency_is_one_transaction(
     assert len(asked.heard()) == 4
 
 
+async def test_a_consent_event_is_one_look_and_one_statement(
+    process: ASGIApp, asked: Asked, database: Database, business: Business, customer: Customer
+) -> None:
+    """Between its key, the claim of its Idempotency-Key, and the answer that is kept."""
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+    body = {
+        "purpose": str(notice.purpose_id),
+        "status": "given",
+        "notice": str(notice.id),
+        "evidence": {"kind": "former_double_opt_in"},
+    }
+    async with Browser(process, business.origin) as program:
+        await make.let_in_by_key(database, business, program)
+        await program.get("/v1/key")
+        await asyncio.sleep(0)
+        asked.heard()
+        path = f"/v1/customers/{customer.id}/consent-events"
+        headers = {"idempotency-key": uuid4().hex}
+        answer = await program.post(path, json=body, headers=headers)
+        await asyncio.sleep(0)
+    assert answer.status_code == 201, answer.text
+    heard = asked.heard()
+    assert (heard[0], heard[-1]) == ("BEGIN", "COMMIT")
+    assert len(heard) == 2 + 3 + 2, heard
+
+
 @pytest.mark.parametrize("path", ["/staff/purposes", "/me/consent", "/sign-up"])
 async def test_a_page_is_one_transaction_behind_the_question_whose_it_is(
     *,

@@ -65,6 +65,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
     async with _served(stage) as port:
         await drive(port, _events(cast, key, 3, count), 201)
         path.write_text(await _transcript(stage, cast, key))
+        say(f"pgbench runs\n{path.read_text()}")
         await stage.settle()
 
         async def ours(number: int) -> float:
