@@ -53,6 +53,7 @@ from crm.web.docs import documentation
 from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, stores
+from crm.web.metrics import metrics
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import transaction
@@ -172,10 +173,18 @@ def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: lis
     )
 
 
+def watched(settings: Settings, state: State) -> Sequence[ControllerRouterHandler]:
+    """List what is for those who watch the installation."""
+    return [
+        health(stores(settings.database_url, state["redis"])),
+        metrics(settings.web.metrics_token),
+    ]
+
+
 def application(settings: Settings, state: State) -> Litestar:
     """Put the web process together around open stores; tests do so around theirs."""
     return Litestar(
-        route_handlers=[*routers(), health(stores(settings.database_url, state["redis"]))],
+        route_handlers=[*routers(), *watched(settings, state)],
         dependencies={
             "db": Provide(transaction),
             "business": Provide(provide_business, sync_to_thread=False),

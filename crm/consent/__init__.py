@@ -82,6 +82,7 @@ from crm.consent.model import (
     WeakEvidence,
     check_instant,
 )
+from crm.consent.monitor import watch_next
 from crm.consent.network import KeptNetwork
 from crm.consent.network import lapse as lapse_networks
 from crm.consent.network import sealed as sealed_network
@@ -251,6 +252,7 @@ __all__ = [
     "verify",
     "version",
     "versions",
+    "watch_next",
     "withdraw",
     "withdraw_all",
 ]
