@@ -117,7 +117,7 @@ async def _whole_round(here: Here) -> Round:
                 break
             last = now
             progress.update(task, total=now.size, completed=now.position)
-    if last is None:
+    if last is None or last.ended_at is None:
         message = "A worker is looking already; try again when it is done."
         raise click.ClickException(message)
     return last

@@ -82,6 +82,22 @@ async def seal(database: Database, business_id: UUID, journal: Journal, *, most:
     return sealed
 
 
+async def notice(database: Database, business_id: UUID, journal: Journal) -> None:
+    """Look whether the database still extends what was signed, though nothing waits to be sealed.
+
+    So a restore is known as one, and shown, before anything comes of it.
+    """
+    try:
+        known = _known(journal, business_id)
+        async with database.read(business_id) as read:
+            head = await read.maybe(sql.head, Head)
+            if head is not None:
+                await check_extension(read, head, known)
+    except Halt as halt:
+        async with database.write(business_id) as db:
+            await db.run(sql.stop_head, stopped_why=halt.why)
+
+
 async def advance(db: Db, known: str, after: UUID) -> Taken | None:
     """Give the next entries after one their places; None while another sequencer is at it."""
     head = await held_head(db, known)
