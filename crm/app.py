@@ -30,6 +30,7 @@ from crm.consent import api as consent_api
 from crm.consent import console as consent_console
 from crm.consent import customer_tab, purpose_editor, purposes_api, receipt_api, receipt_portal
 from crm.consent import portal as consent_portal
+from crm.consent import public as consent_public
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
 from crm.customers import portal as customers_portal
@@ -38,6 +39,8 @@ from crm.events import api as events_api
 from crm.events import console as events_console
 from crm.imports import api as imports_api
 from crm.imports import console as imports_console
+from crm.ledger import console as ledger_console
+from crm.ledger import public as ledger_public
 from crm.log import configure
 from crm.mail import api as mail_api
 from crm.privacy import api as privacy_api
@@ -55,6 +58,7 @@ from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, stores
 from crm.web.lean import lean
+from crm.web.metrics import metrics
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
@@ -73,6 +77,7 @@ _ROOMS = (
     Tab("/staff/members", "Staff"),
     Tab("/staff/keys", "API keys"),
     Tab("/staff/audit", "Audit"),
+    Tab("/staff/ledger", "Ledger"),
     Tab("/staff/settings", "Settings"),
     Tab("/staff/account", "My account"),
 )
@@ -112,6 +117,7 @@ _CONSOLE = [
     *privacy_console.handlers,
     *access_console.handlers,
     *events_console.handlers,
+    *ledger_console.handlers,
     *staff_console.handlers,
     *businesses_console.handlers,
 ]
@@ -144,6 +150,8 @@ def routers() -> Sequence[ControllerRouterHandler]:
         _open("/staff", staff_console.open_handlers, guards=[of_host]),
         # A signed link or an open form; no session.
         _open("/", [*access_portal.by_link, *campaigns_portal.by_link], guards=[of_host]),
+        # For everybody, and cached by whoever likes.
+        _open("/", [*ledger_public.handlers, *consent_public.handlers], guards=[of_host]),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),
         get_front,
@@ -174,11 +182,18 @@ def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: lis
     )
 
 
+def watched(settings: Settings, state: State) -> Sequence[ControllerRouterHandler]:
+    """List what is for those who watch the installation."""
+    return [
+        health(stores(settings.database_url, state["redis"])),
+        metrics(settings.web.metrics_token),
+    ]
+
+
 def application(settings: Settings, state: State, *more: ControllerRouterHandler) -> Litestar:
     """Put the web process together around open stores; tests do so around theirs."""
-    answering = health(stores(settings.database_url, state["redis"]))
     put_together = Litestar(
-        route_handlers=[*routers(), answering, *more],
+        route_handlers=[*routers(), *watched(settings, state), *more],
         dependencies={
             "db": Provide(transaction),
             "business": Provide(provide_business, sync_to_thread=False),

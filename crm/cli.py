@@ -16,12 +16,29 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from crm import above, app, businesses, campaign_commands, imports, staff, verify_command, worker
+from crm import (
+    above,
+    app,
+    businesses,
+    campaign_commands,
+    imports,
+    ledger_commands,
+    staff,
+    verify_command,
+    worker,
+)
 from crm.bench import run as bench_run
 from crm.businesses import NewBusiness
 from crm.db import AWAY
 from crm.demo import run as demo_run
-from crm.doctor import Unfit, check, database_problems, port_problems, redis_problems
+from crm.doctor import (
+    Unfit,
+    check,
+    database_problems,
+    ledger_problems,
+    port_problems,
+    redis_problems,
+)
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
 from crm.events import Actor
@@ -172,8 +189,11 @@ async def _doctor() -> None:
     async with installation(os.environ, join=True) as here:
         await check(here.settings)
         async with database_of(here) as database:
-            known = await above.businesses(database)
-    out.print(f"All is well; {len(known)} businesses.")
+            found = await above.ledgers_health(database)
+            now = database.clock()
+    if problems := ledger_problems(found, now, here.settings.ledger.watch_hours):
+        raise Unfit("\n".join(problems))
+    out.print(f"All is well; {len(found)} businesses.")
 
 
 @cli.command("letterbox")
@@ -284,6 +304,7 @@ async def _import(file: Path, slug: str, which: str) -> None:
 
 
 cli.add_command(campaign_commands.group)
+cli.add_command(ledger_commands.group)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)
 cli.add_command(bench_run.command)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from crm.above import LedgerHealth
 from crm.journal import Journal
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
 from crm.wakes import redis_settings
 
 _OLDEST_MAJOR = 15
+# Entries are sealed within seconds; what waits so long is not.
+_LATE = timedelta(minutes=2)
 _ROLE = """
 SELECT r.rolsuper, r.rolbypassrls, current_user::text AS name,
        EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = 'crm'
@@ -75,6 +80,24 @@ def journal_problems(settings: Settings) -> list[str]:
     except OSError as wrong:
         return [f"CRM_JOURNAL: {settings.journal} cannot be written ({wrong.strerror})."]
     return []
+
+
+def ledger_problems(found: Sequence[LedgerHealth], now: datetime, watch_hours: int) -> list[str]:
+    """Say what of the ledgers asks for an operator: stopped, altered, late, or not looked at."""
+    problems = []
+    for each in found:
+        ledger = f"The ledger of {each.business_id}"
+        if each.stopped_why:
+            problems.append(f"{ledger} has stopped ({each.stopped_why}); `crm ledger status`.")
+        if each.alarms:
+            problems.append(f"{ledger} has {each.alarms} alarms; `crm ledger check` names them.")
+        if each.waiting_since and now - each.waiting_since > _LATE:
+            since = f"{each.waiting_since:%Y-%m-%d %H:%M}"
+            problems.append(f"{ledger} waits to be sealed since {since}; is a worker running?")
+        if each.watched_at and now - each.watched_at > 2 * timedelta(hours=watch_hours):
+            day = f"{each.watched_at:%Y-%m-%d}"
+            problems.append(f"{ledger} was last looked at on {day}; is a worker running?")
+    return problems
 
 
 async def redis_problems(url: str) -> list[str]:

@@ -52,6 +52,12 @@ class Web(Struct, frozen=True):
     trusted_proxies: str = "127.0.0.1"
     # The largest body of a request, in bytes; an uploaded import is bounded by `imports`.
     max_body: Positive = 1_000_000
+    # What asks for /metrics has to bring; empty: there is no such page.
+    metrics_token: str = ""
+
+    def __repr__(self) -> str:
+        """Hide the token."""
+        return f"Web({self.host}:{self.port})"
 
 
 class Sending(Struct, frozen=True):

@@ -48,6 +48,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "imports.sweep": (imports_jobs.sweep, 15),
     "access.tidy": (access_jobs.tidy, 60),
+    "ledger.notice": (ledger_jobs.notice, 60),
     "ledger.anchor": (ledger_jobs.anchor, 60),
     "staff.sweep": (staff_jobs.sweep, 60),
     "privacy.sweep": (privacy_jobs.sweep, 60),

@@ -287,7 +287,8 @@ SELECT h.business_id, h.size, h.root, 0, NULL, 0, :now, NULL
  WHERE h.business_id = :business_id
 ON CONFLICT (business_id) DO UPDATE
    SET size = excluded.size, root = excluded.root, position = 0, after = NULL, found = 0,
-       started_at = excluded.started_at, ended_at = NULL;
+       started_at = excluded.started_at, ended_at = NULL,
+       last_ended_at = coalesce(ledger_watch.ended_at, ledger_watch.last_ended_at);
 
 -- name: go_on_watch
 -- How far the round has come.

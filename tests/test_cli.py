@@ -174,9 +174,9 @@ async def test_a_role_above_row_level_security_is_refused(
         assert not re.search(r"Traceback|password", err)
 
 
-async def test_a_fit_installation_is_said_to_be(shared_cluster: Cluster, redis_url: str) -> None:
+async def test_a_fit_installation_is_said_to_be(own_cluster: Cluster, redis_url: str) -> None:
     """The doctor finds nothing."""
-    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    urls = {"CRM_DATABASE_URL": own_cluster.app_url, "CRM_REDIS_URL": redis_url}
     status, out, err = await crm("doctor", **urls | SECRETS)
 
     assert (status, err) == (0, "")

@@ -78,6 +78,7 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "expires_at",
         "host",
         "import_id",
+        "last_ended_at",
         "next_at",
         "number",
         "open",

@@ -38,6 +38,7 @@ from crm.consent.evidence import (
     MAX_FILE,
     BadFile,
     EvidenceFile,
+    FileUnreadable,
     HeldFile,
     UnknownFile,
     add_file,
@@ -82,6 +83,7 @@ from crm.consent.model import (
     WeakEvidence,
     check_instant,
 )
+from crm.consent.monitor import watch_next
 from crm.consent.network import KeptNetwork
 from crm.consent.network import lapse as lapse_networks
 from crm.consent.network import sealed as sealed_network
@@ -154,6 +156,7 @@ __all__ = [
     "EvidenceKind",
     "EvidenceNotAccepted",
     "Exhibit",
+    "FileUnreadable",
     "Form",
     "HeldFile",
     "KeptNetwork",
@@ -251,6 +254,7 @@ __all__ = [
     "verify",
     "version",
     "versions",
+    "watch_next",
     "withdraw",
     "withdraw_all",
 ]

@@ -125,8 +125,7 @@ async def get_exhibit(
     customer = await customers.get(db, id)
     found = await consent.exhibit(db, id, event_id)
     purpose = await consent.purpose(db, found.event.purpose_id)
-    if not Looking(who, looks).may_see(purpose):
-        raise NotYourRole
+    _check_may_see(Looking(who, looks), purpose)
     if not await _seen(looks, id):
         return redirect(f"/staff/customers/{id}")
     return page(
@@ -141,11 +140,16 @@ async def get_exhibit(
 async def get_file(
     db: NamedDependency[ReadDb],
     looks: NamedDependency[Looks],
+    who: NamedDependency[Member],
     id: FromPath[UUID],
     file_id: FromPath[UUID],
 ) -> Response[Any]:
     """Hand a file of evidence out as it came, for no browser to open; this is a look."""
     await customers.get(db, id)
+    about = {each.id: each for each in await consent.purposes_for(db, id)}
+    for event in await consent.history(db, id):
+        if event.evidence.get("file") == str(file_id):
+            _check_may_see(Looking(who, looks), about[event.purpose_id])
     name, content = await consent.file_content(db, id, file_id)
     if not await _seen(looks, id):
         return redirect(f"/staff/customers/{id}")
@@ -259,6 +263,11 @@ async def _customer_page(
         form=form,
         asked=asked,
     )
+
+
+def _check_may_see(looking: Looking, purpose: Purpose) -> None:
+    if not looking.may_see(purpose):
+        raise NotYourRole
 
 
 async def _seen(looks: Looks, customer_id: UUID) -> bool:

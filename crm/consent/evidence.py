@@ -14,9 +14,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.db import Db, ReadDb, Statements
-from crm.errors import Invalid, NotFound, Problem
+from crm.errors import Conflict, Invalid, NotFound, Problem
 from crm.events import Actor, ActorKind
 from crm.ids import opaque
+from crm.keys import KeyWrong
 
 sql = Statements("consent")
 
@@ -35,6 +36,10 @@ class BadFile(Invalid):
 
 class UnknownFile(NotFound):
     """There is no such file of evidence here."""
+
+
+class FileUnreadable(Conflict):
+    """This file cannot be read now: the key that it is kept under is missing. Nothing is lost."""
 
 
 class EvidenceFile(Struct, frozen=True, kw_only=True):
@@ -87,11 +92,14 @@ async def files(db: ReadDb, customer_id: UUID) -> list[EvidenceFile]:
 
 
 async def file_content(db: ReadDb, customer_id: UUID, file_id: UUID) -> tuple[str, bytes]:
-    """Return the name and the very bytes of a file, or refuse with UnknownFile."""
+    """Return the name and the very bytes of a file, or refuse: UnknownFile, FileUnreadable."""
     found = await db.maybe(sql.file_content, _Content, file_id=file_id)
     if found is None or found.customer_id != customer_id:
         raise UnknownFile
-    return found.name, db.keys.decrypt(db.business_id, _label(file_id), found.content)
+    try:
+        return found.name, db.keys.decrypt(db.business_id, _label(file_id), found.content)
+    except KeyWrong:
+        raise FileUnreadable from None
 
 
 async def held_files(db: ReadDb, customer_id: UUID) -> list[HeldFile]:

@@ -29,6 +29,7 @@ from crm.ledger.model import (
     Finding,
     Halt,
     Head,
+    JournalKnown,
     KeyKind,
     NothingSealed,
     NotStopped,
@@ -39,7 +40,7 @@ from crm.ledger.model import (
     opening_commitment,
 )
 from crm.ledger.note import BadNote, Verifier, read_vkey
-from crm.ledger.sealing import CHECKPOINT, seal
+from crm.ledger.sealing import CHECKPOINT, adopt, seal
 from crm.ledger.signing import Signer, encrypt_anew, ensure_key, keys, rotate, signer
 from crm.ledger.tree import BadProof, check_consistency, check_inclusion, leaf_hash
 from crm.ledger.watching import Round, begin_watch, compare, go_on, hold_watch, watch
@@ -53,6 +54,7 @@ __all__ = [
     "Finding",
     "Halt",
     "Head",
+    "JournalKnown",
     "KeyKind",
     "NotStopped",
     "NothingSealed",
@@ -65,6 +67,7 @@ __all__ = [
     "Stopped",
     "Unsealed",
     "Verifier",
+    "adopt",
     "alarms",
     "begin_watch",
     "check_consistency",

@@ -46,6 +46,13 @@ async def seal(ctx: Ctx, business: str) -> None:
             return
 
 
+async def notice(ctx: Ctx) -> None:
+    """Look at every ledger for a database that was put back."""
+    journal = Journal(Path(ctx["settings"].journal))
+    for business_id in await above.businesses(ctx["database"]):
+        await sealing.notice(ctx["database"], business_id, journal)
+
+
 async def anchor(ctx: Ctx) -> None:
     """Write the newest head of each ledger into the operator's directory, where one is named."""
     directory = ctx["settings"].ledger.anchors

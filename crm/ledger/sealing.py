@@ -18,8 +18,18 @@ from crm import businesses
 from crm.db import Database, Db, ReadDb, Statements
 from crm.journal import Journal
 from crm.ledger import note, tile
-from crm.ledger.checkpoint import checkpoint_of
-from crm.ledger.model import Halt, Head, KeyKind, SignedHead, Stopped, newer, origin_name
+from crm.ledger.checkpoint import Checkpoint, checkpoint_of
+from crm.ledger.model import (
+    Halt,
+    Head,
+    JournalKnown,
+    KeyKind,
+    NothingSealed,
+    SignedHead,
+    Stopped,
+    newer,
+    origin_name,
+)
 from crm.ledger.signing import Signer, ensure_key, signer
 from crm.ledger.tile import Place, Tile
 from crm.ledger.tree import EMPTY, HASH_SIZE, leaf_hashes
@@ -70,6 +80,22 @@ async def seal(database: Database, business_id: UUID, journal: Journal, *, most:
     async with database.write(business_id) as db:
         await db.run(sql.resume_head)
     return sealed
+
+
+async def notice(database: Database, business_id: UUID, journal: Journal) -> None:
+    """Look whether the database still extends what was signed, though nothing waits to be sealed.
+
+    So a restore is known as one, and shown, before anything comes of it.
+    """
+    try:
+        known = _known(journal, business_id)
+        async with database.read(business_id) as read:
+            head = await read.maybe(sql.head, Head)
+            if head is not None:
+                await check_extension(read, head, known)
+    except Halt as halt:
+        async with database.write(business_id) as db:
+            await db.run(sql.stop_head, stopped_why=halt.why)
 
 
 async def advance(db: Db, known: str, after: UUID) -> Taken | None:
@@ -207,6 +233,24 @@ async def _publish(db: Db, head: Head, signed: str, key: Signer) -> None:
         key_number=key.number,
     )
     await db.run(sql.sign_head, origin_number=head.origin_number, size=head.size)
+
+
+async def adopt(database: Database, business_id: UUID, journal: Journal) -> Checkpoint:
+    """Begin a journal that was lost with the newest signed head, where an operator trusts that.
+
+    Refused with JournalKnown where the journal is not lost, and with NothingSealed where nothing
+    was signed. Raises Halt where the journal cannot be written, or the tree is not what was signed.
+    """
+    if _known(journal, business_id):
+        raise JournalKnown
+    async with database.read(business_id) as db:
+        head = await db.maybe(sql.head, Head)
+        signed = await db.many(sql.checkpoints, SignedHead, limit=1)
+        if head is None or not signed:
+            raise NothingSealed
+        await check_extension(db, head, signed[0].note)
+    await asyncio.to_thread(keep, journal, business_id, signed[0].note)
+    return checkpoint_of(signed[0].note)
 
 
 def keep(journal: Journal, business_id: UUID, signed: str) -> None:

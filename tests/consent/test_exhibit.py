@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import httpx2
+import msgspec
 import pytest
 
 from crm import consent, customers, events, ledger, staff
@@ -18,6 +19,8 @@ from crm.consent import (
     MAX_FILE,
     BadFile,
     Basis,
+    Circumstances,
+    EvidenceKind,
     Method,
     Notice,
     Status,
@@ -288,6 +291,24 @@ async def test_a_file_of_somebody_else_is_nobodys(
             await consent.file_content(db, nora, file.id)
 
 
+async def test_a_file_whose_key_is_missing_is_refused_not_a_bug(
+    own_database: Database,
+) -> None:
+    business = await make.business(own_database)
+    async with own_database.write(business.id) as db:
+        customer = await make.customer(db)
+        file = await consent.add_file(db, make.SYSTEM, customer.id, "form.jpg", b"photograph")
+    keys = own_database.keys
+    own_database.keys = msgspec.structs.replace(keys, storage_keys=((9, b"x" * 32),))
+    async with own_database.read(business.id) as read:
+        with pytest.raises(consent.FileUnreadable):
+            await consent.file_content(read, customer.id, file.id)
+    own_database.keys = keys
+    async with own_database.read(business.id) as read:
+        found = await consent.file_content(read, customer.id, file.id)
+    assert found == ("form.jpg", b"photograph")
+
+
 async def test_a_consent_that_does_not_hold_is_ended_with_its_reason(
     *,
     console: httpx2.AsyncClient,
@@ -343,14 +364,20 @@ async def test_special_categories_are_not_for_every_role(
     }
     who = await member(database, business, role)
     async with database.write(business.id) as db:
-        text = await make.notice(db, (await make.purpose(db, **terms)).id)
+        text = await make.notice(
+            db, (await make.purpose(db, **terms)).id, accepts=[EvidenceKind.signed_form]
+        )
         customer = (await make.customer(db)).id
-        event = await say_yes(db, customer, text)
+        file = await consent.add_file(db, make.SYSTEM, customer, "form.jpg", b"photograph")
+        evidence = {"kind": "signed_form", "file": str(file.id)}
+        how = Circumstances(Method.staff, evidence=evidence)
+        event = await consent.give(db, make.SYSTEM, customer, text.question, how)
         await staff.give_reason(db, who, customer, "she asked about her diet")
     assert event.type == "explicit"
     path = f"/staff/customers/{customer}/consent"
     async with client(database, business, who=who) as console:
         for page in (path, f"{path}/record"):
             assert ("Allergy tips" in (await console.get(page)).text) is sees
-        answer = await console.get(f"{path}/events/{event.id}")
-    assert answer.status_code == (200 if sees else 403)
+        for private in (f"events/{event.id}", f"files/{file.id}"):
+            answer = await console.get(f"{path}/{private}")
+            assert answer.status_code == (200 if sees else 403)

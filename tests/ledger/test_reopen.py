@@ -15,7 +15,7 @@ from crm import ledger
 from crm.businesses import Business
 from crm.db import Database, open_database
 from crm.journal import Journal
-from crm.ledger import NotStopped, Origin, Stopped, note
+from crm.ledger import NotStopped, Origin, Stopped, note, sealing
 from crm.ledger.checkpoint import Proof, checkpoint_of
 from crm.ledger.model import opening_commitment
 from crm.ledger.tile import Place
@@ -95,6 +95,26 @@ async def test_it_is_noticed_and_nothing_is_signed(rewound: tuple[Database, Rewo
     assert (head.stopped_why, head.size, head.signed_size) == (Stopped.restored, 300, 300)
     assert journal.read(business.id, ledger.CHECKPOINT) == before
     assert checkpoint_of(before).size == 320
+
+
+async def test_it_is_noticed_though_nothing_waits(rewound: tuple[Database, Rewound]) -> None:
+    """And goes on being noticed; a ledger that is as it was goes on too."""
+    database, told = rewound
+    copy = Journal(told.journal.directory.with_name("fine"))
+    (signed,) = [
+        each.note for each in await _heads(database, told.business) if each.size == len(told.kept)
+    ]
+    copy.keep(told.business.id, ledger.CHECKPOINT, lambda _: signed)
+    await sealing.notice(database, told.business.id, copy)
+    assert (await head_of(database, told.business)).stopped_why is None
+    for _ in range(2):
+        await sealing.notice(database, told.business.id, told.journal)
+        assert (await head_of(database, told.business)).stopped_why is Stopped.restored
+
+
+async def _heads(database: Database, business: Business) -> list[ledger.SignedHead]:
+    async with database.read(business.id) as db:
+        return await ledger.signed_heads(db)
 
 
 async def test_growing_past_the_old_size_does_not_help(

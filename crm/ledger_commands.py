@@ -1,0 +1,204 @@
+"""`crm ledger`: how the ledgers are, a whole look at one, and what only an operator may do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import rich_click as click
+from msgspec import Struct
+from rich.progress import Progress
+from rich.table import Table
+
+from crm import above, consent, ledger
+from crm.db import Database
+from crm.doctor import check as check_installation
+from crm.events import Actor
+from crm.installation import installation
+from crm.journal import Journal
+from crm.ledger import Halt, KeyKind, Round, Stopped
+from crm.terminal import database_of, one_business, out, run
+
+_SYSTEM = Actor.system()
+# What to do where nothing can be sealed.
+MENDS = {
+    Stopped.restored: "The database was restored: `crm ledger reopen` goes on, and shows the gap.",
+    Stopped.journal_lost: "The journal is empty: bring it back, or `crm ledger adopt` begins it.",
+    Stopped.journal_away: "The journal cannot be written: look at CRM_JOURNAL.",
+    Stopped.key_wrong: "The signing key cannot be read: look at CRM_STORAGE_KEYS.",
+    Stopped.damaged: "The tree was changed: `crm ledger check` names it; bring back a backup.",
+}
+
+
+class Here(Struct, frozen=True):
+    """What these commands work with."""
+
+    database: Database
+    business_id: UUID
+    journal: Journal
+
+
+@click.group("ledger")
+def group() -> None:
+    """Look at ledgers, and do what only an operator may."""
+
+
+_which = click.option("--business", "which", default="", help="Its id, where there are several.")
+_reason = click.option("--reason", required=True, help="Kept for ever, and shown to everybody.")
+
+
+@asynccontextmanager
+async def _here(which: str) -> AsyncIterator[Here]:
+    async with installation(os.environ, join=True) as here:
+        await check_installation(here.settings)
+        async with database_of(here) as database:
+            business_id = await one_business(database, which)
+            yield Here(database, business_id, Journal(Path(here.settings.journal)))
+
+
+@group.command("status")
+def status() -> None:
+    """Say of every ledger how far it is sealed, what waits, and what is wrong."""
+    run(_status())
+
+
+async def _status() -> None:
+    table = Table("business", "sealed", "waiting", "alarms", "last look", "stopped")
+    async with installation(os.environ, join=True) as here:
+        await check_installation(here.settings)
+        async with database_of(here) as database:
+            found = await above.ledgers_health(database)
+    for each in found:
+        looked = each.watched_at.isoformat(timespec="minutes") if each.watched_at else "never"
+        figures = [str(figure) for figure in (each.size, each.unsealed, each.alarms)]
+        table.add_row(str(each.business_id), *figures, looked, each.stopped_why or "")
+    out.print(table)
+    for each in found:
+        if each.stopped_why:
+            out.print(f"{each.business_id}: {MENDS[Stopped(each.stopped_why)]}", highlight=False)
+
+
+@group.command("check")
+@_which
+def check(which: str) -> None:
+    """Derive a ledger anew from what is kept, and name whatever was altered, lost or put in."""
+    run(_check(which))
+
+
+async def _check(which: str) -> None:
+    async with _here(which) as here:
+        async with here.database.write(here.business_id) as db:
+            begun = await ledger.begin_watch(db)
+        if not begun:
+            out.print("Nothing is sealed yet, so there is nothing to check.")
+            return
+        done = await _whole_round(here)
+        async with here.database.read(here.business_id) as db:
+            alarms = await ledger.alarms(db)
+    for each in alarms:
+        out.print(f"{each.id}  {each.kind}  {each.subject}: {each.detail}", highlight=False)
+    if alarms:
+        out.print(f"{len(alarms)} alarms. `crm ledger settle ID --reason …` settles one.")
+        raise SystemExit(1)
+    out.print(f"{done.size} entries are what was sealed, and every signed head follows from them.")
+
+
+async def _whole_round(here: Here) -> Round:
+    last: Round | None = None
+    with Progress(console=out) as progress:
+        task = progress.add_task("Entries looked at", total=None)
+        while True:
+            async with here.database.write(here.business_id) as db:
+                now = await consent.watch_next(db)
+            if now is None:
+                break
+            last = now
+            progress.update(task, total=now.size, completed=now.position)
+    if last is None or last.ended_at is None:
+        message = "A worker is looking already; try again when it is done."
+        raise click.ClickException(message)
+    return last
+
+
+@group.command("reopen")
+@_reason
+@_which
+def reopen(reason: str, which: str) -> None:
+    """Give a ledger that cannot go on a new name, which cites the last signed head for ever."""
+    run(_reopen(reason, which))
+
+
+async def _reopen(reason: str, which: str) -> None:
+    async with _here(which) as here:
+        known = here.journal.read(here.business_id, ledger.CHECKPOINT)
+        async with here.database.write(here.business_id) as db:
+            origin = await ledger.reopen(db, _SYSTEM, known, reason=reason)
+    out.print(f"{origin.origin} is open from entry {origin.begins_at}.", highlight=False)
+    out.print(
+        f"{origin.lost} entries that were signed before are not here; the ledger's page says so."
+        if origin.lost
+        else "No entry that was signed before is missing."
+    )
+
+
+@group.command("adopt")
+@_which
+def adopt(which: str) -> None:
+    """Begin a journal that was lost with the newest head of the database, if you trust that."""
+    run(_adopt(which))
+
+
+async def _adopt(which: str) -> None:
+    async with _here(which) as here:
+        try:
+            head = await ledger.adopt(here.database, here.business_id, here.journal)
+        except Halt as halt:
+            raise click.ClickException(MENDS[halt.why]) from None
+    out.print(f"The journal goes on from {head.origin}, {head.size} entries.", highlight=False)
+
+
+@group.command("rotate")
+@click.argument("kind", type=click.Choice([each.value for each in KeyKind]))
+@_which
+def rotate(kind: str, which: str) -> None:
+    """Put a new signing key in the place of the present one; old signatures go on holding."""
+    run(_rotate(KeyKind(kind), which))
+
+
+async def _rotate(kind: KeyKind, which: str) -> None:
+    async with _here(which) as here, here.database.write(here.business_id) as db:
+        verifier = await ledger.rotate(db, _SYSTEM, kind)
+    out.print(f"The {kind} key is now {verifier}; the one before has endorsed it.", highlight=False)
+
+
+@group.command("encrypt-anew")
+@_which
+def encrypt_anew(which: str) -> None:
+    """Encrypt the signing keys under the newest of CRM_STORAGE_KEYS."""
+    run(_encrypt_anew(which))
+
+
+async def _encrypt_anew(which: str) -> None:
+    async with _here(which) as here, here.database.write(here.business_id) as db:
+        done = [kind.value for kind in KeyKind if await ledger.encrypt_anew(db, kind)]
+    out.print(f"Encrypted anew: {', '.join(done) or 'nothing, for there is no key yet'}.")
+
+
+@group.command("settle")
+@click.argument("alarm_id", type=click.UUID)
+@_reason
+@_which
+def settle(alarm_id: UUID, reason: str, which: str) -> None:
+    """Say that an alarm was looked into, and what came of it."""
+    run(_settle(alarm_id, reason, which))
+
+
+async def _settle(alarm_id: UUID, reason: str, which: str) -> None:
+    async with _here(which) as here, here.database.write(here.business_id) as db:
+        if not await ledger.settle(db, _SYSTEM, alarm_id, why=reason):
+            message = "There is no such alarm that is open; `crm ledger check` lists them."
+            raise click.ClickException(message)
+    out.print("Settled; the reason is kept.")

@@ -1,0 +1,80 @@
+"""/metrics: how every ledger is, for whoever watches the installation; of customers nothing."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from crm import above
+from crm.above import LedgerHealth
+from crm.db import Database
+
+_BEARER = "Bearer "
+
+
+def metrics(token: str) -> HTTPRouteHandler:
+    """Make the handler; without a token set, or with another, there is no such page."""
+
+    @get("/metrics", include_in_schema=False)
+    async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Say in OpenMetrics how every ledger is."""
+        given = request.headers.get("authorization", "").removeprefix(_BEARER)
+        if not token or not hmac.compare_digest(given.encode(), token.encode()):
+            raise NotFoundException
+        database: Database = request.app.state.database
+        found = await above.ledgers_health(database)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Ledgers(found, database.clock()))
+        # The type states no encoding of its own; OpenMetrics is UTF-8.
+        written: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
+        return Response(written, media_type=CONTENT_TYPE_LATEST)
+
+    return get_metrics
+
+
+class _Ledgers(Collector):
+    """The gauges of one moment."""
+
+    def __init__(self, found: Sequence[LedgerHealth], now: datetime) -> None:
+        self._found = found
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        """Write each as a gauge by business."""
+        yield self._gauge("size", "Entries sealed.", lambda each: each.size)
+        yield self._gauge("unsealed", "Entries that wait to be sealed.", lambda each: each.unsealed)
+        yield self._gauge("waiting_seconds", "How long the oldest waits.", self._waiting)
+        yield self._gauge("alarms", "Alarms that nobody has settled.", lambda each: each.alarms)
+        yield self._gauge(
+            "watched_timestamp_seconds", "When the monitor ended its last round.", _watched
+        )
+        stopped = GaugeMetricFamily(
+            "firsthand_ledger_stopped", "1 where nothing is sealed.", labels=["business", "reason"]
+        )
+        for each in self._found:
+            if each.stopped_why:
+                stopped.add_metric([str(each.business_id), each.stopped_why], 1)
+        yield stopped
+
+    def _gauge(self, name: str, says: str, value: Any) -> Metric:
+        gauge = GaugeMetricFamily(f"firsthand_ledger_{name}", says, labels=["business"])
+        for each in self._found:
+            gauge.add_metric([str(each.business_id)], value(each))
+        return gauge
+
+    def _waiting(self, each: LedgerHealth) -> float:
+        since = each.waiting_since
+        return max((self._now - since).total_seconds(), 0.0) if since else 0.0
+
+
+def _watched(each: LedgerHealth) -> float:
+    return each.watched_at.timestamp() if each.watched_at else 0.0

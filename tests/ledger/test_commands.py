@@ -1,0 +1,155 @@
+"""`crm ledger` as an operator uses it, after a restore, a lost journal and an alteration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from crm import consent, ledger
+from crm.businesses import Business
+from crm.db import Database
+from crm.journal import Journal
+from crm.ledger import KeyKind, note
+from tests import make
+from tests.conftest import KEYS, Cluster
+from tests.consent.conftest import add_customer, say_yes
+from tests.ledger.conftest import entered
+from tests.test_cli import crm
+
+
+@pytest.fixture
+def settings(shared_cluster: Cluster, redis_url: str, journal: Journal) -> dict[str, str]:
+    """The variables of an installation on the servers of the tests."""
+
+    def written(keys: tuple[tuple[int, bytes], ...]) -> str:
+        return ",".join(f"{number}:{key.hex()}" for number, key in keys)
+
+    return {
+        "CRM_DATABASE_URL": shared_cluster.app_url,
+        "CRM_REDIS_URL": redis_url,
+        "CRM_LINK_KEYS": written(KEYS.link_keys),
+        "CRM_STORAGE_KEYS": written(KEYS.storage_keys),
+        "CRM_PEPPER": KEYS.pepper.hex(),
+        "CRM_JOURNAL": str(journal.directory),
+    }
+
+
+@pytest.fixture
+async def yes(database: Database, business: Business, journal: Journal) -> consent.ConsentEvent:
+    """One decision, sealed."""
+    async with database.write(business.id) as db:
+        text = await make.notice(db, (await make.purpose(db)).id)
+        event = await say_yes(db, await add_customer(db), text)
+    await ledger.seal(database, business.id, journal, most=100)
+    return event
+
+
+async def test_what_was_altered_is_named_and_settled(
+    yes: consent.ConsentEvent,
+    business: Business,
+    shared_cluster: Cluster,
+    settings: dict[str, str],
+) -> None:
+    which = f"--business={business.id}"
+    status, out, err = await crm("ledger", "check", which, **settings)
+    assert (status, err) == (0, "")
+    assert "1 entries are what was sealed" in out
+
+    root = await asyncpg.connect(shared_cluster.superuser_url)
+    await root.execute("SET session_replication_role = replica")
+    change = "UPDATE crm.consent_record SET salt = sha256('x') WHERE event_id = $1"
+    await root.execute(change, yes.id)
+    await root.close()
+
+    status, out, err = await crm("ledger", "check", which, **settings)
+    assert status == 1
+    (line,) = [each for each in out.splitlines() if str(yes.id) in each]
+    assert "record_changed" in line
+
+    alarm = line.split()[0]
+    reason = "--reason=A test of ours."
+    status, out, err = await crm("ledger", "settle", alarm, reason, which, **settings)
+    assert (status, out, err) == (0, "Settled; the reason is kept.\n", "")
+    status, out, err = await crm("ledger", "settle", str(uuid4()), reason, which, **settings)
+    assert status == 2
+    assert "no such alarm" in err
+
+
+async def test_a_lost_journal_is_adopted_once(
+    *,
+    yes: consent.ConsentEvent,
+    database: Database,
+    business: Business,
+    journal: Journal,
+    settings: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    which = f"--business={business.id}"
+    status, _, err = await crm("ledger", "adopt", which, **settings)
+    assert status == 2
+    assert "knows this ledger already" in err
+    known = journal.read(business.id, ledger.CHECKPOINT)
+    settings["CRM_JOURNAL"] = str(tmp_path / "new")
+    status, out, err = await crm("ledger", "adopt", which, **settings)
+    assert (status, err) == (0, "")
+    assert "/ledger/1, 1 entries." in " ".join(out.split())
+    new = Journal(tmp_path / "new")
+    assert new.read(business.id, ledger.CHECKPOINT) == known
+    await entered(database, business.id, 1)
+    assert await ledger.seal(database, business.id, new, most=10) == 1
+
+
+async def test_a_restored_database_goes_on_under_a_new_name(
+    yes: consent.ConsentEvent,
+    database: Database,
+    business: Business,
+    journal: Journal,
+    settings: dict[str, str],
+) -> None:
+    which = f"--business={business.id}"
+    status, _, err = await crm("ledger", "reopen", "--reason=none", which, **settings)
+    assert status == 2
+    assert "goes on where it was" in err
+    # The journal knows a head that this database does not.
+    async with database.read(business.id) as db:
+        signer = await ledger.signer(db, KeyKind.checkpoint)
+        head = await ledger.head(db)
+    assert signer is not None
+    assert head is not None
+    later = ledger.Checkpoint(head.origin, head.size + 7, bytes(32))
+    signed = note.sign(later.text(), signer.name, signer.private)
+    journal.keep(business.id, ledger.CHECKPOINT, lambda _: signed)
+    await entered(database, business.id, 1)
+    await ledger.seal(database, business.id, journal, most=10)
+
+    status, out, err = await crm("ledger", "status", **settings)
+    assert status == 0
+    assert "`crm ledger reopen`" in " ".join(out.split())
+
+    reason = "--reason=The disk failed."
+    status, out, err = await crm("ledger", "reopen", reason, which, **settings)
+    assert (status, err) == (0, "")
+    assert "/ledger/2 is open from entry 1" in " ".join(out.split())
+    assert "7 entries that were signed before are not here" in " ".join(out.split())
+    assert await ledger.seal(database, business.id, journal, most=10) == 1
+
+
+async def test_keys_are_rotated_and_encrypted_anew(
+    yes: consent.ConsentEvent, database: Database, business: Business, settings: dict[str, str]
+) -> None:
+    which = f"--business={business.id}"
+    status, out, err = await crm("ledger", "rotate", "receipt", which, **settings)
+    assert (status, err) == (0, "")
+    assert "the one before has endorsed it" in " ".join(out.split())
+    settings["CRM_STORAGE_KEYS"] = f"2:{'79' * 32},{settings['CRM_STORAGE_KEYS']}"
+    status, out, err = await crm("ledger", "encrypt-anew", which, **settings)
+    assert (status, out) == (0, "Encrypted anew: checkpoint, receipt.\n")
+    status, _, err = await crm("ledger", "rotate", "everything", which, **settings)
+    assert status == 2
+    # Without the newest key nothing is lost, and nothing can be signed.
+    async with database.read(business.id) as db:
+        with pytest.raises(ledger.Halt):
+            await ledger.signer(db, KeyKind.receipt)
