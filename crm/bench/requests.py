@@ -60,12 +60,10 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
     # Two for the transcript, a block to begin with, one for every run: nobody decides twice.
     first = 3 + count
     await _numbered(stage, cast, 2 + count + 2 * rounds * count)
-    path = stage.directory / "consent-event.pgbench"
     late: list[float] = []
     async with _served(stage) as port:
         await drive(port, _events(cast, key, 3, count), 201)
-        path.write_text(await _transcript(stage, cast, key))
-        say(f"pgbench runs\n{path.read_text()}")
+        path = await _transcript(stage, cast, key, say)
         await stage.settle()
 
         async def ours(number: int) -> float:
@@ -233,9 +231,14 @@ def _question(cast: Cast, key: str) -> bytes:
     return request("POST", "/v1/consent-checks", key, body)
 
 
-async def _transcript(stage: Stage, cast: Cast, key: str) -> str:
+async def _transcript(stage: Stage, cast: Cast, key: str, say: Say) -> Path:
+    """Write down for pgbench what a request asks, and say it: the figure is worth no more."""
     async with taking_down(stage.here.settings) as take_down:
-        return script(*[await take_down(each) for each in _events(cast, key, 1, 2)])
+        written = script(*[await take_down(each) for each in _events(cast, key, 1, 2)])
+    say(f"pgbench runs\n{written}")
+    path = stage.directory / "consent-event.pgbench"
+    path.write_text(written)
+    return path
 
 
 async def _repeated(stage: Stage, said: Sequence[Said], times: int) -> float:
