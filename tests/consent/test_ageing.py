@@ -166,12 +166,14 @@ async def test_her_own_page_asks_in_time(
         word = await make.own_word(db, customer)
     async with client(then, business, me=me, mailbox=word.opt_in) as portal:
         seen = unescape((await portal.get("/me/consent")).text)
-        assert ("Let it go on" in seen) is asked
+        assert ("It ends by itself on" in seen) is asked
         if asked:
+            # The button says what is recorded as its words.
+            assert f'lang="{notice.locale}">{notice.control_label}<span' in seen
             shown = form(notice=str(notice.id), sha256=notice.sha256.hex())
             path = f"/me/consent/{notice.purpose_id}/grant"
             assert (await portal.post(path, data=shown)).status_code == 303
-            assert "Let it go on" not in unescape((await portal.get("/me/consent")).text)
+            assert "It ends by itself on" not in unescape((await portal.get("/me/consent")).text)
     if asked:
         async with then.read(business.id) as read:
             state = await consent.state(read, customer, notice.purpose_id)
@@ -197,7 +199,7 @@ async def test_staff_see_how_they_age(
     async with client(then, business, who=bob) as console:
         seen = unescape((await console.get("/staff/consents")).text)
     assert "End within 60 days" in seen
-    assert ends_at.strftime("%Y-%m") in seen
+    assert f"{ends_at:%B %Y}: 3; none in the other months." in seen
     async with at(database, ends_at + DAY).write(business.id) as db:
         await lapse(db)
         (age,) = await consent.ages(db)

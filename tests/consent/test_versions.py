@@ -282,7 +282,7 @@ async def test_staff_see_what_would_change_and_then_publish(
     seen = await console.post(path, data=sent)
     assert seen.status_code == 200, seen.text
     words = unescape(seen.text)
-    assert "1 consents would become stale" in words
+    assert "1 consent would become stale" in words
     assert "<ins> every week</ins>" in words
     assert "<ins>Der Brief</ins>" in words
     assert "Welche Daten: E-Mail-Adresse und Ihre Einkäufe." in words
@@ -349,7 +349,7 @@ async def test_staff_retire_after_reading_what_it_means(
     async with database.write(business.id) as db:
         await say_yes(db, customer, notice)
     path = f"/staff/purposes/{notice.purpose_id}/retirement"
-    assert "1 consents would end at once." in unescape((await console.get(path)).text)
+    assert "1 consent would end at once." in unescape((await console.get(path)).text)
     assert (await console.post(path, data=form())).status_code == 303
     assert (await console.post(path, data=form())).status_code == 409
     assert "Out of use since" in (await console.get(f"/staff/purposes/{notice.purpose_id}")).text
