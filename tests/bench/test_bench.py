@@ -14,13 +14,13 @@ from crm.bench import relay, run
 from crm.bench.figure import Beside, Figure, Goal, Series, interleaved
 from crm.bench.stage import peak_rss_mb
 
-_PARTS = ("send", "import", "consent", "check")
+_PARTS = ("send", "import", "consent", "check", "seal", "prove")
 
 
 @pytest.fixture(scope="module")
 async def told() -> dict[str, Any]:
     """Measure everything once with next to nothing, and return what JSON would say."""
-    few = run.Wishes(_PARTS, messages=40, rows=60, requests=32, rounds=1)
+    few = run.Wishes(_PARTS, messages=40, rows=60, requests=32, leaves=700, rounds=1)
     with TemporaryDirectory(prefix="fh-") as directory:  # short, for the sockets' sake
         os.chmod(directory, 0o711)  # noqa: PTH101, S103  (the servers have a user of their own)
         found = await run.measured({"CRM_DATA": directory}, few, print)
@@ -35,6 +35,9 @@ async def told() -> dict[str, Any]:
         ("import", {"PostgreSQL alone"}),
         ("consent event", {"pgbench"}),
         ("consent check", {"empty handler"}),
+        ("seal", {"the first 700", "PostgreSQL alone", "what it is to reach"}),
+        ("inclusion proof", {"one indexed query", "among 700", "what it is to stay below"}),
+        ("consistency proof", {"one indexed query", "among 700", "what it is to stay below"}),
     ],
 )
 def test_a_figure_stands_beside_its_ceiling(
