@@ -145,6 +145,19 @@ SELECT origin_number, size, root, note, signed_at
  ORDER BY size DESC
  LIMIT 1;
 
+-- name: present_checkpoint
+-- The same of the origin that the ledger goes by now.
+SELECT c.origin_number, c.size, c.root, c.note, c.signed_at
+  FROM crm.ledger_head h
+  JOIN LATERAL (
+    SELECT k.origin_number, k.size, k.root, k.note, k.signed_at
+      FROM crm.ledger_checkpoint k
+     WHERE k.business_id = :business_id
+       AND k.origin_number = h.origin_number
+     ORDER BY k.size DESC
+     LIMIT 1) c ON true
+ WHERE h.business_id = :business_id;
+
 -- name: checkpoints
 -- The newest signed heads, of whatever origin.
 SELECT origin_number, size, root, note, signed_at

@@ -116,10 +116,7 @@ async def proofs_at(db: ReadDb, indexes: Sequence[int]) -> tuple[str, dict[int, 
 
     Nothing where the present origin has signed none yet.
     """
-    present = await db.maybe(sql.head, Head)
-    if present is None:
-        return "", {}
-    signed = await db.maybe(sql.newest_checkpoint, SignedHead, origin_number=present.origin_number)
+    signed = await db.maybe(sql.present_checkpoint, SignedHead)
     if signed is None:
         return "", {}
     covered = [index for index in indexes if index < signed.size]
