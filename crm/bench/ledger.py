@@ -67,7 +67,7 @@ async def seal(stage: Stage, leaves: int, rounds: int, say: Say) -> list[Figure 
     beside = [
         Beside(runs[first], Goal(0.9)),
         Beside(runs[moved]),
-        Beside(Series("what it is to reach", "entries/s", [_SEALED]), Goal(1)),
+        Beside(Series("the goal", "entries/s", [_SEALED]), Goal(1)),
     ]
     notes: Notes = {
         "leaves": leaves,
@@ -98,7 +98,7 @@ async def prove(
         beside = [
             Beside(runs[query]),
             Beside(runs[few]),
-            Beside(Series("what it is to stay below", "ms", [_PROVED]), Goal(1, at_most=True)),
+            Beside(Series("the goal", "ms", [_PROVED]), Goal(1, at_most=True)),
         ]
         notes: Notes = {
             "leaves": large.size,
