@@ -80,7 +80,7 @@ SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at,
          AS reason,
        count(*) AS customers,
        -- Of those who get it, whom it asks whether their consent goes on.
-       count(*) FILTER (WHERE s.status IN ('given', 'renewed') AND s.ends_at <= :asked_until)
+       count(*) FILTER (WHERE s.status IN ('given', 'renewed') AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now))
          AS asked
   FROM crm.consent_now s
   JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
@@ -295,7 +295,7 @@ UPDATE crm.delivery d
 RETURNING d.customer_id, d.state, d.attempt, coalesce(c.address, '') AS address, c.name,
           c.address_hash,
           -- Her consent ends soon: this mail asks whether it goes on.
-          coalesce(s.status IN ('given', 'renewed') AND s.ends_at <= :asked_until, false) AS asked;
+          coalesce(s.status IN ('given', 'renewed') AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false) AS asked;
 
 -- name: prove_renewal
 -- The link of this campaign came back from the mailbox it was sent to; null where it was not, or

@@ -286,7 +286,7 @@ SELECT asked.customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason
 -- name: consent_state
 -- The state of one purpose; it alone says what is allowed now.
 SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
-       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at
+       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at, v.stale_at
   FROM crm.consent c
   JOIN crm.purpose_version v
     ON v.business_id = :business_id
@@ -299,7 +299,7 @@ SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.
 -- name: consents_of_customer
 -- The state of every purpose a customer was asked about.
 SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
-       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at
+       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at, v.stale_at
   FROM crm.consent c
   JOIN crm.purpose_version v
     ON v.business_id = :business_id
@@ -312,7 +312,7 @@ SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.
 -- name: consents_for_purpose
 -- The states of some customers for one purpose, in one look.
 SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
-       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at
+       c.event_id, c.notice_id, c.at, least(c.valid_until, v.ends_at) AS ends_at, v.stale_at
   FROM crm.consent c
   JOIN crm.purpose_version v
     ON v.business_id = :business_id
@@ -496,7 +496,7 @@ WITH over AS (
 )
 SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.record_id, s.status,
        s.method, s.event_id, s.notice_id, s.at, least(s.valid_until, v.ends_at) AS ends_at,
-       p.retired_at IS NOT NULL AS retired
+       v.stale_at, p.retired_at IS NOT NULL AS retired
   FROM over o
   JOIN crm.consent s
     ON s.business_id = :business_id

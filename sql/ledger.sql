@@ -145,6 +145,19 @@ SELECT origin_number, size, root, note, signed_at
  ORDER BY size DESC
  LIMIT 1;
 
+-- name: present_checkpoint
+-- The same of the origin that the ledger goes by now.
+SELECT c.origin_number, c.size, c.root, c.note, c.signed_at
+  FROM crm.ledger_head h
+  JOIN LATERAL (
+    SELECT k.origin_number, k.size, k.root, k.note, k.signed_at
+      FROM crm.ledger_checkpoint k
+     WHERE k.business_id = :business_id
+       AND k.origin_number = h.origin_number
+     ORDER BY k.size DESC
+     LIMIT 1) c ON true
+ WHERE h.business_id = :business_id;
+
 -- name: checkpoints
 -- The newest signed heads, of whatever origin.
 SELECT origin_number, size, root, note, signed_at
@@ -162,21 +175,46 @@ SELECT origin_number, size, root, note, signed_at
    AND size <= :high
  ORDER BY size, origin_number;
 
--- name: proof_basis
--- Which leaf an entry is, and the newest signed head if it covers that leaf; no row before the
--- entry is sealed.
-SELECT l.leaf_index, c.size, c.note
-  FROM crm.ledger_leaf l
-  JOIN crm.ledger_head h ON h.business_id = :business_id
+-- name: inclusion_basis
+-- Which leaf an entry is, the newest signed head if it covers that leaf, and the tiles that the path
+-- is computed from: on every level the one above the leaf and the last. One row at least, without a
+-- tile, for each entry that is sealed.
+WITH basis AS (
+  SELECT l.leaf_index, c.size, c.note
+    FROM crm.ledger_leaf l
+    JOIN crm.ledger_head h ON h.business_id = :business_id
+    LEFT JOIN LATERAL (
+      SELECT k.size, k.note
+        FROM crm.ledger_checkpoint k
+       WHERE k.business_id = :business_id
+         AND k.origin_number = h.origin_number
+       ORDER BY k.size DESC
+       LIMIT 1) c ON c.size > l.leaf_index
+   WHERE l.business_id = :business_id
+     AND l.entry_id = :entry_id
+)
+SELECT b.leaf_index, b.size, b.note, t.level, t.number, t.hashes
+  FROM basis b
+  LEFT JOIN LATERAL generate_series(0, 6) AS n (level) ON b.size >> 8 * n.level > 0
+  -- The bound keeps PostgreSQL from reading every tile there is.
   LEFT JOIN LATERAL (
-    SELECT k.size, k.note
-      FROM crm.ledger_checkpoint k
-     WHERE k.business_id = :business_id
-       AND k.origin_number = h.origin_number
-     ORDER BY k.size DESC
-     LIMIT 1) c ON c.size > l.leaf_index
- WHERE l.business_id = :business_id
-   AND l.entry_id = :entry_id;
+    SELECT i.level, i.number, i.hashes
+      FROM crm.ledger_tile i
+     WHERE i.business_id = :business_id
+       AND i.level = n.level
+       AND i.number = ANY (ARRAY[b.leaf_index >> 8 * (n.level + 1), b.size >> 8 * (n.level + 1)])
+     LIMIT 2) t ON true;
+
+-- name: consistency_basis
+-- How far the head is signed, and the tiles that a path between two sizes is computed from. One row
+-- at least, without a tile, where anything is sealed.
+SELECT h.signed_size, t.level, t.number, t.hashes
+  FROM crm.ledger_head h
+  LEFT JOIN (
+    unnest(:levels::smallint[], :numbers::bigint[]) AS n (level, number)
+    JOIN crm.ledger_tile t ON t.business_id = :business_id
+     AND t.level = n.level AND t.number = n.number) ON true
+ WHERE h.business_id = :business_id;
 
 -- name: positions
 -- Which leaves some entries are; those not sealed yet are left out.

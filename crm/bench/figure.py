@@ -8,6 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+_SMALL = 10
+
 Run = Callable[[int], Awaitable[float]]
 Say = Callable[[str], None]
 Notes = Mapping[str, float | int | str]
@@ -99,6 +101,11 @@ class Missing(Struct, frozen=True):
     reason: str
 
 
+def written(value: float) -> str:
+    """Write a figure for people: three digits behind the point while it is small."""
+    return f"{value:,.3f}" if value < _SMALL else f"{value:,.1f}"
+
+
 async def interleaved(
     rounds: int, contenders: Mapping[str, tuple[str, Run]], say: Say
 ) -> dict[str, Series]:
@@ -108,5 +115,5 @@ async def interleaved(
         for what, (unit, run) in contenders.items():
             found = await run(number)
             runs[what].append(found)
-            say(f"round {number + 1} of {rounds}: {what}: {found:,.1f} {unit}")
+            say(f"round {number + 1} of {rounds}: {what}: {written(found)} {unit}")
     return {what: Series(what, unit, runs[what]) for what, (unit, _) in contenders.items()}

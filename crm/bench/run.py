@@ -14,11 +14,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from crm.bench import importing, requests, sending
-from crm.bench.figure import Figure, Missing, Say
+from crm.bench import importing, ledger, requests, sending
+from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
-_PARTS = ("send", "memory", "import", "consent", "check", "bulk")
+_PARTS = ("send", "memory", "import", "consent", "check", "bulk", "seal", "prove")
 _ROUNDS = 3
 
 Found = list[Figure | Missing]
@@ -32,10 +32,11 @@ class Wishes(Struct, frozen=True):
     crowd: int = 100_000
     rows: int = 20_000
     requests: int = 4_000
+    leaves: int = 300_000
     rounds: int = _ROUNDS
 
 
-_QUICK = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, rounds=1)
+_QUICK = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, leaves=50_000, rounds=1)
 
 
 @click.command("bench")
@@ -43,6 +44,7 @@ _QUICK = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, rounds
 @click.option("--only", "parts", multiple=True, type=click.Choice(_PARTS), help="Repeatable.")
 @click.option("--messages", type=click.IntRange(10, 10_000), help="Messages of a round.")
 @click.option("--customers", type=click.IntRange(10), help="Customers of import and memory.")
+@click.option("--leaves", type=click.IntRange(10), help="Of the ledger: 10000000 takes minutes.")
 @click.option("--quick", is_flag=True, help="One round, and a fraction of everything.")
 def command(
     *,
@@ -50,6 +52,7 @@ def command(
     parts: tuple[str, ...],
     messages: int | None,
     customers: int | None,
+    leaves: int | None,
     quick: bool,
 ) -> None:
     """Measure speed and memory on servers in a directory of their own."""
@@ -60,6 +63,7 @@ def command(
         crowd=customers or usual.crowd,
         rows=customers or usual.rows,
         requests=usual.requests,
+        leaves=leaves or usual.leaves,
         rounds=usual.rounds,
     )
     console = Console(stderr=True)
@@ -92,6 +96,8 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
         "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),
         "bulk": lambda: requests.bulk(stage, wishes.requests, wishes.rounds, say),
+        "seal": lambda: ledger.seal(stage, wishes.leaves, wishes.rounds, say),
+        "prove": lambda: ledger.prove(stage, wishes.leaves, wishes.requests, wishes.rounds, say),
     }
     return measures[part]()
 
@@ -123,13 +129,13 @@ def _show(console: Console, found: Found) -> None:
         for number, beside in enumerate(each.beside):
             ours, other = each.ours, beside.series
             ratio = each.ratio(other)
-            first = (each.name, f"{ours.median:,.1f} {ours.unit}", f"{ours.spread:.0%}")
+            first = (each.name, f"{written(ours.median)} {ours.unit}", f"{ours.spread:.0%}")
             met = ""
             if beside.goal is not None:
                 met = f"{beside.goal} {'reached' if beside.goal.reached(ratio) else 'missed'}"
             table.add_row(
                 *(first if number == 0 else ("", "", "")),
-                *(str(len(ours.runs)), other.what, f"{other.median:,.1f}", f"{ratio:.2f}", met),
+                *(str(len(ours.runs)), other.what, written(other.median), f"{ratio:.2f}", met),
             )
         notes.add_row(each.name, ", ".join(_note(*pair) for pair in each.notes.items()))
     console.print(table)

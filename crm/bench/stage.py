@@ -44,13 +44,25 @@ class Cast(Struct, frozen=True):
     notice: Notice
 
 
+class Grown(Struct):
+    """A ledger to measure with: whose, how many leaves, and how many a second it grew by."""
+
+    business_id: UUID
+    size: int = 0
+    per_second: float = 0.0
+
+
 class Stage(Struct, frozen=True):
-    """Running servers; `database` wakes workers, `quiet` wakes nobody."""
+    """Running servers; `database` wakes workers, `quiet` wakes nobody.
+
+    `ledgers` are those grown so far, by the leaves they began with: growing one takes minutes.
+    """
 
     here: Installation
     directory: Path
     database: Database
     quiet: Database
+    ledgers: dict[int, Grown] = {}
 
     def environ(self, **changes: str | int) -> dict[str, str]:
         """Return the variables for a process of ours, with these settings changed."""

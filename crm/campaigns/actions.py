@@ -32,7 +32,7 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
-from crm.consent import ASKED_BEFORE, Basis, PurposeRetired, SoftOptInOff
+from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import time_ordered
@@ -114,12 +114,7 @@ async def change(
 async def review(db: ReadDb, campaign_id: UUID) -> Review:
     """Count who would get it now and who not, by reason; the sums are the audience."""
     campaign = await get(db, campaign_id)
-    rows = await db.many(
-        sql.audience_by_reason,
-        Reason,
-        purpose_id=campaign.purpose_id,
-        asked_until=db.now + ASKED_BEFORE,
-    )
+    rows = await db.many(sql.audience_by_reason, Reason, purpose_id=campaign.purpose_id)
     left_out = {row.reason: row.customers for row in rows if row.reason is not None}
     get_it = [row for row in rows if row.reason is None]
     return Review(sum(row.customers for row in get_it), left_out, sum(row.asked for row in get_it))

@@ -17,11 +17,11 @@ _RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur", "ps", "sd", "ug", "yi", "ckb
 _INLINER = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
 
 _ASKS = (
-    "Your consent to {} ends soon. Do you still want these mails? Say so on the page below. If you "
+    "Your consent to {} will end. Do you still want these mails? Say so on the page below. If you "
     "do nothing, they stop by themselves."
 )
 _QUESTION = (
-    '<p class="ask"><b>Your consent to {} ends soon.</b> Do you still want these mails? '
+    '<p class="ask"><b>Your consent to {} will end.</b> Do you still want these mails? '
     '<a href="{}">Yes, go on</a>. If you do nothing, they stop by themselves.</p>\n'
 )
 

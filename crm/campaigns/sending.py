@@ -21,7 +21,6 @@ from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, Row
 from crm.campaigns.render import Compiled
-from crm.consent import ASKED_BEFORE
 from crm.customers import NotAnAddress, parse
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
@@ -308,7 +307,6 @@ class RangeSender:
             campaign_id=self._issue.campaign.id,
             purpose_id=self._issue.campaign.purpose_id,
             customer_ids=ids,
-            asked_until=db.now + ASKED_BEFORE,
         )
         for each in looked:
             tally[each.state] += 1

@@ -58,6 +58,7 @@ class _Ended(Struct, frozen=True, kw_only=True):
     notice_id: UUID | None
     at: datetime
     ends_at: datetime
+    stale_at: datetime | None
     # The purpose is in use no more.
     retired: bool
 

@@ -207,6 +207,8 @@ class Consent(Struct, frozen=True, kw_only=True):
     at: datetime
     # When it ends by its own time or with its version, whichever is first; null: never.
     ends_at: datetime | None
+    # Since when it rests on a version that another has replaced.
+    stale_at: datetime | None = None
 
     def authorises(self, now: datetime) -> bool:
         """Say whether mail may be sent on it now (promise 1)."""
@@ -216,7 +218,9 @@ class Consent(Struct, frozen=True, kw_only=True):
         """Say whether it is time to ask if it goes on; a soft opt-in cannot be said again."""
         if self.ends_at is None or self.status not in CONSENTS:
             return False
-        return now < self.ends_at <= now + ASKED_BEFORE
+        # Of a short one the last third, or she would be asked as soon as she has answered.
+        soon = self.ends_at <= now + min(ASKED_BEFORE, (self.ends_at - self.at) / 3)
+        return self.ends_at > now and (soon or self.stale_at is not None)
 
 
 class Form(Struct, frozen=True):

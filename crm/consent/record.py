@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from crm.consent.model import ConsentEvent, NewEvent, OptIn, expression
-from crm.consent.states import Basis, Method, Status
+from crm.consent.states import OWN_WORD, Basis, Method, Status
 from crm.events import Actor, ActorKind
 
 _DOMAIN = b"firsthand/consent/v1"
@@ -78,8 +78,11 @@ def _shown(event: NewEvent) -> dict[str, Any]:
             "sha256": event.notice.sha256.hex(),
             "version": event.notice.version,
         }
-        # Nothing is chosen beforehand on any form of ours (Planet49, C-673/17).
-        written["control"] = {"default": False, "label": event.notice.control_label}
+        written["control"] = {"label": event.notice.control_label}
+        if event.method in OWN_WORD or event.method is Method.web_form:
+            # Nothing is chosen beforehand on any form of ours (Planet49, C-673/17); how others
+            # were, we have not seen.
+            written["control"]["default"] = False
     if event.form is not None:
         sha256 = event.form.sha256.hex() if event.form.sha256 else ""
         written["form"] = {"id": event.form.id, "page": event.form.page, "sha256": sha256}

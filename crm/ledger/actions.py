@@ -41,6 +41,8 @@ from crm.ledger.tree import HASH_SIZE, BadProof, check_inclusion, leaf_hash
 sql = Statements("ledger")
 
 _SHOWN = 100
+# Whatever is larger has no place in the database, let alone in a ledger.
+_MOST_LEAVES = 1 << 62
 
 
 class Unsealed(Struct, frozen=True):
@@ -50,10 +52,22 @@ class Unsealed(Struct, frozen=True):
     since: datetime | None
 
 
-class _Basis(Struct, frozen=True):
+class _Held(Struct, frozen=True, kw_only=True):
+    """A tile that came with what a proof is based on; nothing where there is no tile."""
+
+    level: int | None
+    number: int | None
+    hashes: bytes | None
+
+
+class _Included(_Held, frozen=True, kw_only=True):
     leaf_index: int
     size: int | None
     note: str | None
+
+
+class _Signed(_Held, frozen=True, kw_only=True):
+    signed_size: int
 
 
 class _Position(Struct, frozen=True):
@@ -78,11 +92,11 @@ async def unsealed(db: ReadDb) -> Unsealed:
 
 async def proof(db: ReadDb, entry_id: UUID) -> Proof | None:
     """Prove that an entry is in the ledger, below the newest signed head; None until it is."""
-    basis = await db.maybe(sql.proof_basis, _Basis, entry_id=entry_id)
+    found = await db.many(sql.inclusion_basis, _Included, entry_id=entry_id)
+    basis = next(iter(found), None)
     if basis is None or basis.size is None or basis.note is None:
         return None
-    held = await tiles(db, tile.places_of_inclusion(basis.leaf_index, basis.size))
-    path = tile.inclusion(basis.leaf_index, basis.size, held)
+    path = tile.inclusion(basis.leaf_index, basis.size, _tiles(found))
     return Proof(basis.leaf_index, tuple(path), basis.note)
 
 
@@ -102,10 +116,7 @@ async def proofs_at(db: ReadDb, indexes: Sequence[int]) -> tuple[str, dict[int, 
 
     Nothing where the present origin has signed none yet.
     """
-    present = await db.maybe(sql.head, Head)
-    if present is None:
-        return "", {}
-    signed = await db.maybe(sql.newest_checkpoint, SignedHead, origin_number=present.origin_number)
+    signed = await db.maybe(sql.present_checkpoint, SignedHead)
     if signed is None:
         return "", {}
     covered = [index for index in indexes if index < signed.size]
@@ -160,11 +171,18 @@ async def tile_at(db: ReadDb, origin_number: int, place: Place, width: int) -> b
 
 async def consistency(db: ReadDb, first: int, second: int) -> list[bytes]:
     """Return the path that shows an earlier tree to be the beginning of a later one."""
-    present = await head(db)
-    if present is None or not 0 < first <= second <= present.signed_size:
+    if not 0 < first <= second <= _MOST_LEAVES:
         raise NothingSealed
-    held = await tiles(db, tile.places_of_consistency(first, second))
-    return tile.consistency(first, second, held)
+    places = tile.places_of_consistency(first, second)
+    found = await db.many(
+        sql.consistency_basis,
+        _Signed,
+        levels=[each.level for each in places],
+        numbers=[each.number for each in places],
+    )
+    if not found or second > found[0].signed_size:
+        raise NothingSealed
+    return tile.consistency(first, second, _tiles(found))
 
 
 async def reopen(db: Db, by: Actor, known: str, *, reason: str) -> Origin:
@@ -226,6 +244,14 @@ async def settle(db: Db, by: Actor, alarm_id: UUID, *, why: str) -> bool:
         return False
     await events.record(db, by, Kind.ledger_alarm_settled, ref=alarm_id, reason=why[:500])
     return True
+
+
+def _tiles(found: Sequence[_Held]) -> dict[Place, bytes]:
+    return {
+        Place(each.level, each.number): each.hashes
+        for each in found
+        if each.level is not None and each.number is not None and each.hashes is not None
+    }
 
 
 async def _goes_on(db: ReadDb, present: Head, known: str) -> bool:

@@ -131,3 +131,35 @@ def test_a_soft_opt_in_is_never_called_consent() -> None:
         "ConsentGiven",
         "RenewedConsentGiven",
     }
+
+
+@pytest.mark.parametrize(
+    ("years", "left", "stale", "asked"),
+    [
+        (2, timedelta(days=61), None, False),
+        (2, timedelta(days=60), None, True),
+        (2, timedelta(0), None, False),
+        # Of 30 days the last ten.
+        (30 / 365, timedelta(days=11), None, False),
+        (30 / 365, timedelta(days=9), None, True),
+        (2, timedelta(days=200), AT, True),
+        (2, timedelta(0), AT, False),
+    ],
+)
+def test_when_it_is_time_to_ask_again(
+    years: float, left: timedelta, stale: datetime | None, *, asked: bool
+) -> None:
+    consent = Consent(
+        customer_id=UUID(int=1),
+        purpose_id=UUID(int=2),
+        purpose_version=1,
+        record_id=UUID(int=5),
+        status=S.given,
+        method=Method.portal,
+        event_id=UUID(int=3),
+        notice_id=UUID(int=4),
+        at=AT + left - years * 365 * DAY,
+        ends_at=AT + left,
+        stale_at=stale,
+    )
+    assert consent.asked_again(AT) is asked
