@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
-from crm.consent.model import ConsentEvent, NewEvent, OptIn, expression
+from crm.consent.model import (
+    CitedNotice,
+    CitedVersion,
+    ConsentEvent,
+    NewEvent,
+    OptIn,
+    expression,
+)
 from crm.consent.states import OWN_WORD, Basis, Method, Status
 from crm.events import Actor, ActorKind
 
@@ -51,11 +59,7 @@ def canonical(
         "evidence": event.evidence,
         "jurisdiction": event.jurisdiction,
         "method": event.method.value,
-        "purpose": {
-            "id": str(purpose.purpose_id),
-            "sha256": purpose.sha256.hex(),
-            "version": purpose.version,
-        },
+        "purpose": _purpose(purpose),
         "record": str(place.record_id),
         "recorded_at": instant(recorded_at),
         "request": event.request,
@@ -68,16 +72,31 @@ def canonical(
     return _encode(written | _shown(event) | _confirmed(event))
 
 
+# An import cites the same for every row.
+@lru_cache(maxsize=64)
+def _purpose(cited: CitedVersion) -> dict[str, Any]:
+    return {
+        "id": str(cited.purpose_id),
+        "sha256": cited.sha256.hex(),
+        "version": cited.version,
+    }
+
+
+@lru_cache(maxsize=64)
+def _notice(cited: CitedNotice) -> dict[str, Any]:
+    return {
+        "id": str(cited.id),
+        "language": cited.locale,
+        "sha256": cited.sha256.hex(),
+        "version": cited.version,
+    }
+
+
 def _shown(event: NewEvent) -> dict[str, Any]:
     """What was on the page: text, control and form; nothing where nothing was shown."""
     written: dict[str, Any] = {}
     if event.notice is not None:
-        written["notice"] = {
-            "id": str(event.notice.id),
-            "language": event.notice.locale,
-            "sha256": event.notice.sha256.hex(),
-            "version": event.notice.version,
-        }
+        written["notice"] = _notice(event.notice)
         written["control"] = {"label": event.notice.control_label}
         if event.method in OWN_WORD or event.method is Method.web_form:
             # Nothing is chosen beforehand on any form of ours (Planet49, C-673/17); how others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -37,6 +38,7 @@ class Retention(Struct, frozen=True):
         return " and ".join(parts)
 
 
+@lru_cache(maxsize=256)
 def retention(text: str) -> Retention:
     """Read a duration, or refuse with NoRetention."""
     match = _DURATION.fullmatch(text)
