@@ -37,6 +37,7 @@ from crm.ledger.model import (
     PublicKey,
     SignedHead,
     Stopped,
+    TreeIncomplete,
     opening_commitment,
 )
 from crm.ledger.note import BadNote, Verifier, read_vkey
@@ -65,6 +66,7 @@ __all__ = [
     "SignedHead",
     "Signer",
     "Stopped",
+    "TreeIncomplete",
     "Unsealed",
     "Verifier",
     "adopt",

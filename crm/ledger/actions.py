@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from crm.ledger.model import (
     Opening,
     Origin,
     SignedHead,
+    TreeIncomplete,
     number_of,
     opening_bytes,
     opening_commitment,
@@ -91,12 +93,16 @@ async def unsealed(db: ReadDb) -> Unsealed:
 
 
 async def proof(db: ReadDb, entry_id: UUID) -> Proof | None:
-    """Prove that an entry is in the ledger, below the newest signed head; None until it is."""
+    """Prove that an entry is in the ledger, below the newest signed head; None until it is.
+
+    Here and below, TreeIncomplete where tiles that a head covers are not there any more.
+    """
     found = await db.many(sql.inclusion_basis, _Included, entry_id=entry_id)
     basis = next(iter(found), None)
     if basis is None or basis.size is None or basis.note is None:
         return None
-    path = tile.inclusion(basis.leaf_index, basis.size, _tiles(found))
+    with _whole():
+        path = tile.inclusion(basis.leaf_index, basis.size, _tiles(found))
     return Proof(basis.leaf_index, tuple(path), basis.note)
 
 
@@ -122,10 +128,11 @@ async def proofs_at(db: ReadDb, indexes: Sequence[int]) -> tuple[str, dict[int, 
     covered = [index for index in indexes if index < signed.size]
     wanted = {place for index in covered for place in tile.places_of_inclusion(index, signed.size)}
     held = await tiles(db, sorted(wanted))
-    return signed.note, {
-        index: Proof(index, tuple(tile.inclusion(index, signed.size, held)), signed.note)
-        for index in covered
-    }
+    with _whole():
+        return signed.note, {
+            index: Proof(index, tuple(tile.inclusion(index, signed.size, held)), signed.note)
+            for index in covered
+        }
 
 
 async def positions(db: ReadDb, entry_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -182,7 +189,8 @@ async def consistency(db: ReadDb, first: int, second: int) -> list[bytes]:
     )
     if not found or second > found[0].signed_size:
         raise NothingSealed
-    return tile.consistency(first, second, _tiles(found))
+    with _whole():
+        return tile.consistency(first, second, _tiles(found))
 
 
 async def reopen(db: Db, by: Actor, known: str, *, reason: str) -> Origin:
@@ -252,6 +260,15 @@ def _tiles(found: Sequence[_Held]) -> dict[Place, bytes]:
         for each in found
         if each.level is not None and each.number is not None and each.hashes is not None
     }
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Refuse where a tile is missing or too short for what a head covers."""
+    try:
+        yield
+    except (KeyError, IndexError):
+        raise TreeIncomplete from None
 
 
 async def _goes_on(db: ReadDb, present: Head, known: str) -> bool:

@@ -40,6 +40,10 @@ class NothingSealed(NotFound):
     """Nothing is sealed here yet."""
 
 
+class TreeIncomplete(Conflict):
+    """A part of the ledger's tree is missing, so nothing can be proved from it now."""
+
+
 class NoSuchTile(NotFound):
     """There is no such tile, or it is not covered by a signed checkpoint yet."""
 

@@ -6,6 +6,7 @@ import hashlib
 import random
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from crm import ledger
@@ -15,6 +16,7 @@ from crm.journal import Journal
 from crm.ledger import NothingSealed, sealing
 from crm.ledger.checkpoint import checkpoint_of
 from crm.ledger.tile import WIDTH
+from tests.conftest import Cluster
 from tests.ledger.conftest import commitment, entered
 
 ALL = 1_000_000
@@ -122,3 +124,24 @@ async def test_nothing_is_proved_from_nothing(database: Database, business: Busi
         assert await ledger.proof(db, UUID(int=1)) is None
         with pytest.raises(NothingSealed):
             await ledger.consistency(db, 1, 1)
+
+
+async def test_a_tree_with_a_hole_proves_nothing_and_says_so(
+    *, database: Database, business: Business, shared_cluster: Cluster, journal: Journal
+) -> None:
+    entries = await entered(database, business.id, 300)
+    await ledger.seal(database, business.id, journal, most=1000)
+    conn = await asyncpg.connect(shared_cluster.superuser_url)
+    await conn.execute("SET session_replication_role = replica")
+    await conn.execute(
+        "DELETE FROM crm.ledger_tile WHERE business_id = $1 AND level = 0 AND number = 1",
+        business.id,
+    )
+    await conn.close()
+    async with database.read(business.id) as db:
+        with pytest.raises(ledger.TreeIncomplete):
+            await ledger.proof(db, entries[-1])
+        with pytest.raises(ledger.TreeIncomplete):
+            await ledger.proofs_at(db, [299])
+        with pytest.raises(ledger.TreeIncomplete):
+            await ledger.consistency(db, 270, 300)

@@ -174,7 +174,7 @@ async def test_staff_see_what_the_monitor_found(
     web: Browser, entries: list[UUID], database: Database, business: Business
 ) -> None:
     await make.let_in_as_owner(database, business, web)
-    assert "All that was decided is sealed" in (await web.get("/staff/ledger")).text
+    assert "All that was sealed is what it was." in (await web.get("/staff/ledger")).text
     async with database.write(business.id) as db:
         found = Finding("leaf_changed", "leaf 17", "It is not <b>what</b> was sealed.")
         await ledger.report(db, [found])
