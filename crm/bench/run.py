@@ -14,11 +14,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from crm.bench import importing, ledger, requests, sending
+from crm.bench import importing, ledger, receipts, requests, sending
 from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
-_PARTS = ("send", "memory", "import", "consent", "check", "bulk", "seal", "prove")
+_PARTS = ("send", "memory", "import", "consent", "check", "bulk", "seal", "prove", "receipt")
 _ROUNDS = 3
 
 Found = list[Figure | Missing]
@@ -97,6 +97,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),
         "bulk": lambda: requests.bulk(stage, wishes.requests, wishes.rounds, say),
         "seal": lambda: ledger.seal(stage, wishes.leaves, wishes.rounds, say),
+        "receipt": lambda: receipts.receipt(stage, wishes.requests, wishes.rounds, say),
         "prove": lambda: ledger.prove(stage, wishes.leaves, wishes.requests, wishes.rounds, say),
     }
     return measures[part]()

@@ -14,7 +14,7 @@ from crm.bench import relay, run
 from crm.bench.figure import Beside, Figure, Goal, Series, interleaved
 from crm.bench.stage import peak_rss_mb
 
-_PARTS = ("send", "import", "consent", "check", "bulk", "seal", "prove")
+_PARTS = ("send", "import", "consent", "check", "bulk", "seal", "prove", "receipt")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ async def told() -> dict[str, Any]:
         ("consent check", {"empty handler"}),
         ("check of 1,000", {"asyncpg alone", "the limit"}),
         ("seal", {"the first 700", "PostgreSQL alone", "the goal"}),
+        ("receipt", {"Ed25519 alone", "the goal"}),
         ("inclusion proof", {"one indexed query", "among 1,400", "the goal"}),
         ("consistency proof", {"one indexed query", "among 1,400", "the goal"}),
     ],
