@@ -7,7 +7,7 @@ import time
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
-from crm.bench.stage import SYSTEM, Cast, Stage, found, given
+from crm.bench.stage import SYSTEM, Cast, Stage, agreed, found
 from crm.consent.receipt import Issuer, Sealed, seal, signed
 from crm.consent.record import Place, canonical
 from crm.ids import opaque, secret, time_ordered
@@ -33,7 +33,7 @@ async def receipt(stage: Stage, count: int, rounds: int, say: Say) -> list[Figur
     async def ceiling(_: int) -> float:
         text = bytes(size)
         began = time.process_time()
-        for _ in records:
+        for _record in records:
             key.sign(text)
         return count / (time.process_time() - began)
 
@@ -53,7 +53,7 @@ async def receipt(stage: Stage, count: int, rounds: int, say: Say) -> list[Figur
 
 def _sealed(stage: Stage, cast: Cast) -> Sealed:
     place, now = Place(time_ordered(), opaque(), None), stage.quiet.clock()
-    event = given(cast, opaque(), now)
+    event = agreed(cast, opaque(), now)
     return Sealed(
         event_id=place.event_id,
         customer_id=event.customer_id,

@@ -163,11 +163,11 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
 
 async def decided(db: Db, cast: Cast, customer_ids: Sequence[UUID]) -> None:
     """Let customers have consented at a former tool."""
-    given = [(given(cast, customer_id, db.now), None) for customer_id in customer_ids]
+    given = [(agreed(cast, customer_id, db.now), None) for customer_id in customer_ids]
     await consent.append_many(db, SYSTEM, given)
 
 
-def given(cast: Cast, customer_id: UUID, now: datetime) -> NewEvent:
+def agreed(cast: Cast, customer_id: UUID, now: datetime) -> NewEvent:
     """Write that a customer consented at a former tool."""
     return NewEvent(
         customer_id=customer_id,
