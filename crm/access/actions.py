@@ -31,7 +31,16 @@ from crm.access.model import (
     wanted,
 )
 from crm.businesses import Business
-from crm.consent import Basis, Circumstances, ConsentEvent, Method, Network, OptIn, Question
+from crm.consent import (
+    Basis,
+    Circumstances,
+    ConsentEvent,
+    Method,
+    Network,
+    OptIn,
+    PurposeRetired,
+    Question,
+)
 from crm.consent import Form as ShownForm
 from crm.customers import Address, AddressTaken, Changes, Customer, NewCustomer, Source
 from crm.db import Db, ReadDb, Statements
@@ -270,7 +279,11 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
     events = []
     # In one order for everybody, so that two at once wait and do not deadlock. The text that was
     # shown counts, whatever is published by now.
-    for choice in sorted(signup.choices, key=lambda choice: choice.purpose_id):
+    in_use = {each.id for each in await consent.purposes(db)}
+    chosen = [each for each in signup.choices if each.purpose_id in in_use]
+    if not chosen:
+        raise PurposeRetired
+    for choice in sorted(chosen, key=lambda choice: choice.purpose_id):
         question = Question(choice.purpose_id, choice.notice_id)
         await consent.request(db, actor, customer.id, question, asked)
         events.append(await consent.give(db, actor, customer.id, question, given))

@@ -26,7 +26,7 @@ class NewWithdrawal(Struct, kw_only=True, forbid_unknown_fields=True):
     """Who leaves, and what."""
 
     address: Annotated[str, Meta(min_length=3, max_length=1000)]
-    # One purpose; absent means all of them, and all that come.
+    # One purpose; absent means every one there is.
     purpose: UUID | None = None
     # She reported a mail as unwanted.
     complaint: bool = False

@@ -51,6 +51,7 @@ from crm.consent.grounds import (
     BadEvidence,
     EvidenceKind,
     EvidenceNotAccepted,
+    WeakEvidence,
     checked_evidence,
 )
 from crm.consent.model import (
@@ -80,7 +81,6 @@ from crm.consent.model import (
     UnknownPurpose,
     Version,
     VersionMoved,
-    WeakEvidence,
     check_instant,
 )
 from crm.consent.monitor import watch_next
@@ -95,6 +95,7 @@ from crm.consent.purposes import (
     current_notices,
     current_versions,
     keep_form,
+    narrowed,
     notice,
     notices,
     notices_shown_to,
@@ -227,6 +228,7 @@ __all__ = [
     "keep_form",
     "lapse_consents",
     "lapse_networks",
+    "narrowed",
     "notice",
     "notices",
     "notices_shown_to",

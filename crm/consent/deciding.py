@@ -13,6 +13,7 @@ from crm import customers
 from crm.consent import network
 from crm.consent.grounds import (
     SALE,
+    WITHOUT_MAILBOX,
     EvidenceKind,
     EvidenceNotAccepted,
     check_foreign_evidence,
@@ -173,6 +174,7 @@ async def append(
     event = _event(db, wish, circumstances, asked)
     salt, record = secret(), canonical(db.business_id, place, event, by, db.now)
     yes = wish.status in AUTHORISES
+    moving = moves(asked.status, wish.status, circumstances.method)
     moved = await db.one(
         sql.append_event,
         bool,
@@ -181,14 +183,14 @@ async def append(
         warrants=asked.notice_id if yes else _NOTHING,
         salt=salt,
         canonical=record,
-        moves=moves(asked.status, wish.status, circumstances.method),
+        moves=moving,
         told_id=time_ordered(),
         kind=_TOLD[wish.status],
         actor_kind=by.kind,
         actor_id=by.id,
         actor_name=by.name,
     )
-    if yes and not moved:
+    if yes and moving and not moved:
         # Somebody opted out between our look and this statement; nothing of this is kept.
         raise OptOutStands
     if asked.keeps_network and circumstances.network is not None:
@@ -240,9 +242,11 @@ def _judge(
         return
     if circumstances.evidence.get("kind") == SALE:
         raise EvidenceNotAccepted
-    check_foreign_evidence(
-        asked.notice_version or 0, asked.accepts or frozenset(), circumstances.evidence
-    )
+    accepts = asked.accepts or frozenset()
+    if asked.double_opt_in:
+        # Also where it was published before the purpose asked for the mailbox.
+        accepts -= WITHOUT_MAILBOX
+    check_foreign_evidence(asked.notice_version or 0, accepts, circumstances.evidence)
 
 
 def _event(db: Db, wish: Wish, circumstances: Circumstances, asked: Asked) -> NewEvent:

@@ -37,6 +37,10 @@ class EvidenceNotAccepted(Conflict):
     """The notice does not accept this evidence, so it gives no consent."""
 
 
+class WeakEvidence(Invalid):
+    """A purpose that asks for a confirmation from the mailbox accepts no evidence without one."""
+
+
 class BadEvidence(Invalid):
     """Evidence is a few short texts, whole numbers and yes-or-no values with plain names."""
 
@@ -51,6 +55,13 @@ def check_foreign_evidence(
     accepted = ", ".join(sorted(accepts)) or "no evidence from elsewhere"
     sentence = f"Version {version} of this notice accepts {accepted}, not {kind or 'none'}."
     raise EvidenceNotAccepted(sentence)
+
+
+def check_accepts(accepts: list[EvidenceKind], *, double_opt_in: bool) -> None:
+    """Refuse with WeakEvidence what says yes without the mailbox, where the purpose asks for it."""
+    weak = sorted(set(accepts) & WITHOUT_MAILBOX)
+    if double_opt_in and weak:
+        raise WeakEvidence(problems=[Problem("accepts", f"Not {', '.join(weak)}.")])
 
 
 def checked_evidence(given: dict[str, Any]) -> dict[str, Any]:

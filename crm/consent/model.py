@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from crm.consent.grounds import WITHOUT_MAILBOX, EvidenceKind
+from crm.consent.grounds import EvidenceKind
 from crm.consent.states import AUTHORISES, CONSENTS, Basis, Method, NotHerWord, Status
 from crm.consent.terms import ONE_LINE, Locale, Terms
 from crm.consent.terms import read as read_terms
@@ -59,10 +59,6 @@ class VersionMoved(Conflict):
 
 class TextMissing(Conflict):
     """What customers agree to changes, so it needs a text to ask with, in your own language."""
-
-
-class WeakEvidence(Invalid):
-    """A purpose that asks for a confirmation from the mailbox accepts no evidence without one."""
 
 
 class NotConsent(Conflict):
@@ -350,13 +346,6 @@ def shown(text: str, particulars: str, control_label: str) -> str:
 def digest(text: str, particulars: str, control_label: str) -> bytes:
     """Content-address a notice: SHA-256 over all of it, as `shown` writes it."""
     return hashlib.sha256(shown(text, particulars, control_label).encode()).digest()
-
-
-def check_accepts(purpose: Purpose, accepts: list[EvidenceKind]) -> None:
-    """Refuse with WeakEvidence what says yes without the mailbox, where the purpose asks for it."""
-    weak = sorted(set(accepts) & WITHOUT_MAILBOX)
-    if purpose.double_opt_in and weak:
-        raise WeakEvidence(problems=[Problem("accepts", f"Not {', '.join(weak)}.")])
 
 
 def check_own_word(by: Actor) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 from crm import businesses, events, ledger
+from crm.consent.grounds import WITHOUT_MAILBOX, check_accepts
 from crm.consent.model import (
     NewNotice,
     NoNotice,
@@ -15,7 +18,6 @@ from crm.consent.model import (
     UnknownNotice,
     UnknownPurpose,
     Version,
-    check_accepts,
     digest,
 )
 from crm.consent.particulars import particulars
@@ -102,6 +104,13 @@ async def keep_form(db: Db, locale: str, text: str) -> bytes:
     return content
 
 
+def narrowed(notice: Notice, purpose: Purpose) -> Notice:
+    """Leave out of what a text accepts the evidence that its purpose accepts no more."""
+    if not purpose.double_opt_in:
+        return notice
+    return msgspec.structs.replace(notice, accepts=notice.accepts - WITHOUT_MAILBOX)
+
+
 async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) -> Notice:
     """Publish the next version of a purpose's text in one language; earlier ones stay as shown.
 
@@ -111,7 +120,7 @@ async def publish_notice(db: Db, by: Actor, purpose_id: UUID, new: NewNotice) ->
     asked = _known(await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id))
     if asked.retired_at is not None:
         raise PurposeRetired
-    check_accepts(asked, new.accepts)
+    check_accepts(new.accepts, double_opt_in=asked.double_opt_in)
     said = new.particulars or await _particulars(db, asked, new.locale)
     notice = await db.one(
         sql.publish_notice,

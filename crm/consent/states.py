@@ -125,6 +125,9 @@ def check_transition(present: Status | None, status: Status, method: Method) -> 
     """Refuse a decision that cannot follow, or that only the customer herself can make."""
     if present in OPTED_OUT and status in AUTHORISES and method not in OWN_WORD:
         raise OptOutStands
+    if method is Method.renewal and present not in CONSENTS:
+        # It says again what stands, and lifts nothing: a no may have come since it was asked.
+        raise OptOutStands
     if status not in TRANSITIONS[present]:
         sentence = f"Consent cannot go from {present or 'never asked'} to {status}."
         raise ImpossibleTransition(sentence)
@@ -141,4 +144,6 @@ def moves(present: Status | None, status: Status, method: Method) -> bool:
         return present is None
     if status is Status.withdrawn:
         return True
+    if status in AUTHORISES and present in CONSENTS and method not in OWN_WORD:
+        return False
     return present not in OPTED_OUT or method in OWN_WORD

@@ -9,7 +9,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import businesses, events
+from crm.businesses import Business
 from crm.consent import changes
+from crm.consent.grounds import check_accepts
 from crm.consent.model import (
     NewNotice,
     Purpose,
@@ -73,10 +75,11 @@ async def publish_version(db: Db, by: Actor, purpose_id: UUID, new: NewVersion) 
 
     Where the substance changes, consents to earlier versions are stale from now and end after the
     grace time, unless renewed. Refused: VersionMoved where another was published meanwhile,
-    PurposeRetired, BadTerms, TextMissing where nobody could be asked in the business's language.
+    PurposeRetired, BadTerms, WeakEvidence, TextMissing where nobody could be asked in the
+    business's language.
     """
     business = await businesses.get(db)
-    check_terms(new.terms, soft_opt_in=business.soft_opt_in)
+    _check(new, business)
     present = await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id)
     if present is None or present.version != new.replaces:
         raise VersionMoved
@@ -107,6 +110,13 @@ async def publish_version(db: Db, by: Actor, purpose_id: UUID, new: NewVersion) 
         await publish_notice(db, by, purpose_id, notice)
     await events.record(db, by, Kind.purpose_changed, ref=purpose_id, reason=f"version {number}")
     return moved
+
+
+def _check(new: NewVersion, business: Business) -> None:
+    """Refuse before anything is written: a page that shows the refusal keeps what was."""
+    check_terms(new.terms, soft_opt_in=business.soft_opt_in)
+    for notice in new.notices:
+        check_accepts(notice.accepts, double_opt_in=new.terms.double_opt_in)
 
 
 async def retire(db: Db, by: Actor, purpose_id: UUID) -> Purpose:

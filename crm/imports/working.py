@@ -205,7 +205,8 @@ class Work:
                 await actions.fail(beside, import_id, _ENDED)
 
     async def _merge(self, db: Db, begun: Import, source: BinaryIO, table: Table) -> Tally:
-        notice = await consent.notice(db, begun.notice_id)
+        purpose = await consent.purpose(db, begun.purpose_id)
+        notice = consent.narrowed(await consent.notice(db, begun.notice_id), purpose)
         business = await businesses.get(db)
         task = Task(
             import_id=begun.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -133,6 +134,8 @@ async def test_nobody_borrows_her_voice(
     *, db: Db, customer: UUID, notice: Notice, by: Actor, method: Method, proved: bool
 ) -> None:
     """Not even with a true proof of her mailbox in hand."""
+    if method is Method.renewal:
+        await say_yes(db, customer, notice)
     word = await make.own_word(db, customer, method)
     if not proved:
         word = Circumstances(method, evidence=SIGNED)
@@ -145,9 +148,12 @@ async def test_she_herself_needs_the_proof_of_her_mailbox(
     db: Db, customer: UUID, notice: Notice, method: Method
 ) -> None:
     me = Actor.customer(customer)
+    if method is Method.renewal:
+        await say_yes(db, customer, notice)
+    before = await consent.history(db, customer)
     with pytest.raises(NotHerWord):
         await consent.give(db, me, customer, notice.question, Circumstances(method))
-    assert await consent.history(db, customer) == []
+    assert await consent.history(db, customer) == before
 
 
 async def test_the_mailbox_of_another_proves_nothing(
@@ -175,7 +181,7 @@ async def test_nobody_else_lifts_an_opt_out(
 
 
 @pytest.mark.parametrize("status", sorted(OPTED_OUT))
-@pytest.mark.parametrize("method", sorted(OWN_WORD))
+@pytest.mark.parametrize("method", [Method.double_opt_in, Method.portal])
 async def test_her_own_word_lifts_it(
     db: Db, customer: UUID, notice: Notice, status: Status, method: Method
 ) -> None:
@@ -372,3 +378,30 @@ async def test_the_export_holds_every_word(
     assert taken.notices == [notice]
     assert [each.id for each in taken.purposes] == [notice.purpose_id]
     assert EvidenceKind.signed_form in taken.notices[0].accepts
+
+
+@pytest.mark.parametrize("status", [None, *sorted(OPTED_OUT)])
+async def test_a_renewal_lifts_nothing_and_begins_nothing(
+    db: Db, customer: UUID, notice: Notice, status: Status | None
+) -> None:
+    """Whoever left between the mail and the press has left."""
+    if status is not None:
+        await put(db, customer, notice, status)
+    before = await consent.history(db, customer)
+    word = await make.own_word(db, customer, Method.renewal)
+    with pytest.raises(OptOutStands):
+        await consent.give(db, Actor.customer(customer), customer, notice.question, word)
+    assert await consent.history(db, customer) == before
+
+
+@pytest.mark.parametrize(("by", "method"), STRANGERS)
+async def test_older_evidence_does_not_replace_a_standing_yes(
+    db: Db, customer: UUID, notice: Notice, by: Actor, method: Method
+) -> None:
+    """It is kept, and her own word of today goes on being what she is mailed on."""
+    await say_yes(db, customer, notice)
+    standing = await consent.state(db, customer, notice.purpose_id)
+    old = Circumstances(method, at=db.now - timedelta(days=900), evidence=SIGNED)
+    event = await consent.give(db, by, customer, notice.question, old)
+    assert event.id in {each.id for each in await consent.history(db, customer)}
+    assert await consent.state(db, customer, notice.purpose_id) == standing

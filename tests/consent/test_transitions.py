@@ -63,6 +63,11 @@ CASES = [
 def test_what_may_follow(present: Status | None, status: Status, cell: str) -> None:
     for method in Method:
         allowed = cell == "yes" or (cell == "own" and method in OWN_WORD)
+        if method is Method.renewal and present not in CONSENTS:
+            # It lifts nothing and begins nothing.
+            with pytest.raises(OptOutStands):
+                check_transition(present, status, method)
+            continue
         if allowed:
             check_transition(present, status, method)
             continue

@@ -377,3 +377,28 @@ async def test_programs_publish_versions_too(
         assert oldest["ends_at"] is not None
         retired = await api.post(f"{path}/retirement")
         assert retired.status_code == 201
+
+
+async def test_a_version_with_weak_evidence_is_refused_whole(
+    console: httpx2.AsyncClient, database: Database, business: Business, notice: Notice
+) -> None:
+    """The page says so, and nothing of the version is there."""
+    path = f"/staff/purposes/{notice.purpose_id}/version"
+    sent = filled((await console.get(path)).text, step="publish", replaces="1")
+    sent |= {"accepts": ["own_form"], "is_substance": "on"}
+    assert (await console.post(path, data=sent)).status_code == 409
+    async with database.read(business.id) as read:
+        (version,) = await consent.versions(read, notice.purpose_id)
+        assert (await consent.purpose(read, notice.purpose_id)).version == 1
+    assert version.stale_at is None
+
+
+async def test_a_purpose_that_asks_for_the_mailbox_now_takes_no_less_from_old_texts(
+    db: Db, customer: UUID
+) -> None:
+    purpose = await make.purpose(db, double_opt_in=False)
+    text = await make.notice(db, purpose.id, accepts=[EvidenceKind.own_form])
+    await next_version(db, purpose.id, double_opt_in=True)
+    shop = consent.Circumstances(Method.api, evidence={"kind": "own_form"})
+    with pytest.raises(consent.EvidenceNotAccepted):
+        await consent.give(db, make.SYSTEM, customer, text.question, shop)
