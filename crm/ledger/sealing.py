@@ -263,9 +263,13 @@ def keep(journal: Journal, business_id: UUID, signed: str) -> None:
 
 def _known(journal: Journal, business_id: UUID) -> str:
     try:
-        return journal.read(business_id, CHECKPOINT)
-    except OSError:
+        known = journal.read(business_id, CHECKPOINT)
+        if known:
+            checkpoint_of(known)
+    except (OSError, ValueError):
+        # Away, or damaged: what it says cannot be relied on.
         raise Halt(Stopped.journal_away) from None
+    return known
 
 
 async def _write(db: Db, written: list[Tile]) -> None:

@@ -222,6 +222,18 @@ async def test_a_journal_that_cannot_be_written_stops_it(
     assert (await head_of(database, business)).signed_size == 2
 
 
+@pytest.mark.parametrize("damaged", ["nothing", "a\n1\nAA==\n", "\xff"])
+async def test_a_journal_that_was_damaged_stops_it(
+    database: Database, business: Business, journal: Journal, damaged: str
+) -> None:
+    await entered(database, business.id, 2)
+    await ledger.seal(database, business.id, journal, most=ALL)
+    journal.keep(business.id, ledger.CHECKPOINT, lambda _: damaged)
+    await entered(database, business.id, 1)
+    assert await ledger.seal(database, business.id, journal, most=ALL) == 0
+    assert (await head_of(database, business)).stopped_why is Stopped.journal_away
+
+
 async def test_a_journal_that_was_lost_stops_it(
     database: Database, business: Business, tmp_path: Path, journal: Journal
 ) -> None:
