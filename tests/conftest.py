@@ -146,6 +146,15 @@ async def shared_cluster(cluster: Cluster, template: str) -> AsyncIterator[Clust
         yield urls
 
 
+@pytest.fixture
+async def root(shared_cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
+    """Change rows as a superuser can, past every trigger and constraint."""
+    conn = await asyncpg.connect(shared_cluster.superuser_url)
+    await conn.execute("SET session_replication_role = replica")
+    yield conn
+    await conn.close()
+
+
 @pytest.fixture(scope="session")
 async def database(shared_cluster: Cluster) -> AsyncIterator[Database]:
     """Serve as the application's role on the shared database."""

@@ -105,7 +105,22 @@ async def decide(
 
 
 async def fill(conn: asyncpg.Connection) -> Held:
+    """Live a little: three say yes, all are mailed, one leaves, one is erased."""
     held = Held()
+    await founded(conn, held)
+    await asked(conn, held)
+    elsewhere = {"kind": "former_double_opt_in"}
+    held.events["nora"] = await decide(conn, held, held.nora, "given", "double_opt_in")
+    held.events["tom"] = await decide(conn, held, held.tom, "given", "import", **elsewhere)
+    held.events["ida"] = await decide(conn, held, held.ida, "given", "import", **elsewhere)
+    await mailed(conn, held)
+    held.events["left"] = await decide(conn, held, held.tom, "withdrawn", "one_click")
+    await erased(conn, held)
+    return held
+
+
+async def founded(conn: asyncpg.Connection, held: Held) -> None:
+    """A business with three customers."""
     of = {"business_id": held.business_id}
     await insert(
         conn,
@@ -135,9 +150,21 @@ async def fill(conn: asyncpg.Connection) -> Held:
             created_at=AT,
             changed_at=AT,
         )
-    asked = {"purpose_id": held.purpose, "created_at": AT}
+
+
+async def asked(conn: asyncpg.Connection, held: Held) -> None:
+    """A purpose, and the text that asks for it."""
+    of = {"business_id": held.business_id}
     await insert(
-        conn, "purpose", **of, **asked, code=1, slug="a", name='"A" letter', channel="email"
+        conn,
+        "purpose",
+        **of,
+        purpose_id=held.purpose,
+        code=1,
+        slug="a",
+        name='"A" letter',
+        channel="email",
+        created_at=AT,
     )
     sha256 = hashlib.sha256(f"{TEXT}\n{LABEL}".encode()).digest()
     await insert(
@@ -154,12 +181,10 @@ async def fill(conn: asyncpg.Connection) -> Held:
         accepts=["former_double_opt_in"],
         published_at=AT,
     )
-    elsewhere = {"kind": "former_double_opt_in"}
-    held.events["nora"] = await decide(conn, held, held.nora, "given", "double_opt_in")
-    held.events["tom"] = await decide(conn, held, held.tom, "given", "import", **elsewhere)
-    held.events["ida"] = await decide(conn, held, held.ida, "given", "import", **elsewhere)
-    await mailed(conn, held)
-    held.events["left"] = await decide(conn, held, held.tom, "withdrawn", "one_click")
+
+
+async def erased(conn: asyncpg.Connection, held: Held) -> None:
+    """Ida asked to be forgotten."""
     await conn.execute(
         """UPDATE crm.customer SET address = NULL, folded = NULL, address_hash = NULL,
            erased_at = $2 WHERE customer_id = $1""",
@@ -169,7 +194,6 @@ async def fill(conn: asyncpg.Connection) -> Held:
     async with conn.transaction():
         await conn.execute(f"SELECT crm.begin_business('{held.business_id}')")
         await conn.execute("SELECT crm.erase_consent($1, $2)", held.business_id, held.ida)
-    return held
 
 
 async def mailed(conn: asyncpg.Connection, held: Held) -> None:

@@ -67,10 +67,8 @@ async def post_withdrawal(
     purpose_id: FromPath[UUID],
 ) -> Response[Any]:
     """Record that the customer said no; it counts at once, and only she can lift it."""
-    await customers.get(db, id)
-    purpose = await consent.purpose(db, purpose_id)
-    await consent.withdraw(db, who.actor, id, purpose_id, method=Method.staff)
-    return redirect(_tab(id), say=f"{purpose.name} is off. It counted at once.")
+    name = await _withdraw(db, who, id, purpose_id, Method.staff)
+    return redirect(_tab(id), say=f"{name} is off. It counted at once.")
 
 
 @post(
@@ -170,10 +168,15 @@ async def post_complaint(
     purpose_id: FromPath[UUID],
 ) -> Response[Any]:
     """Record that she complained of a mail, which is a no; it counts at once."""
+    name = await _withdraw(db, who, id, purpose_id, Method.complaint)
+    return redirect(_tab(id), say=f"{name} is off, because she complained.")
+
+
+async def _withdraw(db: Db, who: Member, id: UUID, purpose_id: UUID, method: Method) -> str:
     await customers.get(db, id)
     purpose = await consent.purpose(db, purpose_id)
-    await consent.withdraw(db, who.actor, id, purpose_id, method=Method.complaint)
-    return redirect(_tab(id), say=f"{purpose.name} is off, because she complained.")
+    await consent.withdraw(db, who.actor, id, purpose_id, method=method)
+    return purpose.name
 
 
 @post(

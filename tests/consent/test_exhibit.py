@@ -31,7 +31,6 @@ from crm.db import Database
 from crm.journal import Journal
 from crm.staff import Member, Role
 from tests import make
-from tests.conftest import Cluster
 from tests.consent.conftest import add_customer, say_no, say_yes
 from tests.consent.site import client, form, member
 
@@ -147,15 +146,12 @@ async def test_a_record_that_was_changed_is_said_to_be(
     business: Business,
     nora: UUID,
     notice: Notice,
-    shared_cluster: Cluster,
+    root: asyncpg.Connection,
     change: str,
 ) -> None:
     async with database.write(business.id) as db:
         event = await say_yes(db, nora, notice)
-    conn = await asyncpg.connect(shared_cluster.superuser_url)
-    await conn.execute("SET session_replication_role = replica")
-    await conn.execute(f"UPDATE crm.consent_record SET {change} WHERE event_id = $1", event.id)  # noqa: S608
-    await conn.close()
+    await root.execute(f"UPDATE crm.consent_record SET {change} WHERE event_id = $1", event.id)  # noqa: S608
     path = f"/staff/customers/{nora}/consent/events/{event.id}"
     said = "This record was changed after it was recorded."
     assert said in unescape((await console.get(path)).text)
@@ -168,18 +164,15 @@ async def test_a_proof_that_was_changed_is_said_to_be(
     business: Business,
     nora: UUID,
     notice: Notice,
-    shared_cluster: Cluster,
+    root: asyncpg.Connection,
     tmp_path: Path,
 ) -> None:
     async with database.write(business.id) as db:
         event = await say_yes(db, nora, notice)
         await say_no(db, nora, notice.purpose_id)
     await sealed(database, business, tmp_path)
-    conn = await asyncpg.connect(shared_cluster.superuser_url)
-    await conn.execute("SET session_replication_role = replica")
     flip = "UPDATE crm.ledger_tile SET hashes = sha256('x') || sha256('y') WHERE business_id = $1"
-    await conn.execute(flip, business.id)
-    await conn.close()
+    await root.execute(flip, business.id)
     path = f"/staff/customers/{nora}/consent/events/{event.id}"
     assert "The proof of this record does not hold." in unescape((await console.get(path)).text)
 

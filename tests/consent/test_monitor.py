@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -19,7 +18,6 @@ from crm.db import Database
 from crm.journal import Journal
 from crm.settings import Settings
 from tests import make
-from tests.conftest import Cluster
 from tests.consent.conftest import add_customer, empty_customer, imported, say_no, say_yes
 from tests.consent.meddling import ALL, Meddling, about, meddle, undo, watched
 from tests.consent.test_ageing import at
@@ -55,14 +53,6 @@ async def lived(database: Database, business: Business, notice: Notice, tmp_path
         await consent.forget(db, gone)
     await ledger.seal(database, business.id, Journal(tmp_path), most=1000)
     return Lived(business, notice, yes.id, no.id, leaver, erased.id)
-
-
-@pytest.fixture
-async def root(shared_cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
-    conn = await asyncpg.connect(shared_cluster.superuser_url)
-    await conn.execute("SET session_replication_role = replica")
-    yield conn
-    await conn.close()
 
 
 async def test_nothing_is_found_where_nothing_was_done(database: Database, lived: Lived) -> None:

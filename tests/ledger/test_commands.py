@@ -50,7 +50,7 @@ async def yes(database: Database, business: Business, journal: Journal) -> conse
 async def test_what_was_altered_is_named_and_settled(
     yes: consent.ConsentEvent,
     business: Business,
-    shared_cluster: Cluster,
+    root: asyncpg.Connection,
     settings: dict[str, str],
 ) -> None:
     which = f"--business={business.id}"
@@ -58,11 +58,8 @@ async def test_what_was_altered_is_named_and_settled(
     assert (status, err) == (0, "")
     assert "1 entries are what was sealed" in out
 
-    root = await asyncpg.connect(shared_cluster.superuser_url)
-    await root.execute("SET session_replication_role = replica")
     change = "UPDATE crm.consent_record SET salt = sha256('x') WHERE event_id = $1"
     await root.execute(change, yes.id)
-    await root.close()
 
     status, out, err = await crm("ledger", "check", which, **settings)
     assert status == 1

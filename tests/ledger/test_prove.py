@@ -16,7 +16,6 @@ from crm.journal import Journal
 from crm.ledger import NothingSealed, sealing
 from crm.ledger.checkpoint import checkpoint_of
 from crm.ledger.tile import WIDTH
-from tests.conftest import Cluster
 from tests.ledger.conftest import commitment, entered
 
 ALL = 1_000_000
@@ -127,17 +126,14 @@ async def test_nothing_is_proved_from_nothing(database: Database, business: Busi
 
 
 async def test_a_tree_with_a_hole_proves_nothing_and_says_so(
-    *, database: Database, business: Business, shared_cluster: Cluster, journal: Journal
+    *, database: Database, business: Business, root: asyncpg.Connection, journal: Journal
 ) -> None:
     entries = await entered(database, business.id, 300)
     await ledger.seal(database, business.id, journal, most=1000)
-    conn = await asyncpg.connect(shared_cluster.superuser_url)
-    await conn.execute("SET session_replication_role = replica")
-    await conn.execute(
+    await root.execute(
         "DELETE FROM crm.ledger_tile WHERE business_id = $1 AND level = 0 AND number = 1",
         business.id,
     )
-    await conn.close()
     async with database.read(business.id) as db:
         with pytest.raises(ledger.TreeIncomplete):
             await ledger.proof(db, entries[-1])

@@ -20,7 +20,6 @@ from crm.journal import Journal
 from crm.ledger import Head, Stopped, note, sealing
 from crm.ledger.checkpoint import checkpoint_of
 from tests import make
-from tests.conftest import Cluster
 from tests.ledger.conftest import commitment, enter, entered
 
 ALL = 1_000_000
@@ -251,18 +250,15 @@ async def test_a_tree_that_was_changed_is_not_grown(
     *,
     database: Database,
     business: Business,
-    shared_cluster: Cluster,
+    root: asyncpg.Connection,
     journal: Journal,
     change: str,
 ) -> None:
     """Leaves in wrong places would be signed otherwise."""
     await entered(database, business.id, 2)
     await ledger.seal(database, business.id, journal, most=ALL)
-    conn = await asyncpg.connect(shared_cluster.superuser_url)
-    await conn.execute("SET session_replication_role = replica")
     statement = f"UPDATE crm.ledger_tile SET hashes = {change} WHERE business_id = $1"  # noqa: S608
-    await conn.execute(statement, business.id)
-    await conn.close()
+    await root.execute(statement, business.id)
     await entered(database, business.id, 1)
     assert await ledger.seal(database, business.id, journal, most=ALL) == 0
     head = await head_of(database, business)

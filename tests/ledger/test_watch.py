@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import asyncpg
@@ -15,22 +14,10 @@ from crm.journal import Journal
 from crm.ledger import Finding
 from crm.ledger.tree import leaf_hash
 from tests import make
-from tests.conftest import Cluster
 from tests.ledger.conftest import commitment, entered
 from tests.ledger.test_seal import ALL
 
 SIZE = 700
-
-Tamper = Callable[..., Awaitable[str]]
-
-
-@pytest.fixture
-async def tamper(shared_cluster: Cluster) -> AsyncIterator[Tamper]:
-    """Change rows as a superuser can, triggers aside."""
-    conn = await asyncpg.connect(shared_cluster.superuser_url)
-    await conn.execute("SET session_replication_role = replica")
-    yield conn.execute
-    await conn.close()
 
 
 @pytest.fixture
@@ -105,14 +92,14 @@ async def test_a_tile_that_was_changed(
     database: Database,
     business: Business,
     entries: list[UUID],
-    tamper: Tamper,
+    root: asyncpg.Connection,
     statement: str,
     args: tuple[int, ...],
     kind: str,
     subject: str,
 ) -> None:
     where = " WHERE business_id = $1 AND level = $2 AND number = 0"
-    assert (await tamper(statement + where, business.id, *args)).endswith(" 1")
+    assert (await root.execute(statement + where, business.id, *args)).endswith(" 1")
     found = await watched(database, business, entries)
     assert (found[0].kind, len(found)) == (kind, 1)
     assert subject in found[0].subject
@@ -139,12 +126,12 @@ async def test_a_signed_head_that_was_changed(
     database: Database,
     business: Business,
     entries: list[UUID],
-    tamper: Tamper,
+    root: asyncpg.Connection,
     change: str,
     words: str,
 ) -> None:
     statement = f"UPDATE crm.ledger_checkpoint k SET {change} WHERE business_id = $1 AND size = 300"  # noqa: S608
-    assert await tamper(statement, business.id) == "UPDATE 1"
+    assert await root.execute(statement, business.id) == "UPDATE 1"
     (found,) = await watched(database, business, entries)
     assert found.kind == "checkpoint_changed"
     assert found.subject == f"checkpoint {business.host}/ledger/1 300"
@@ -152,9 +139,9 @@ async def test_a_signed_head_that_was_changed(
 
 
 async def test_the_root_of_the_head(
-    database: Database, business: Business, entries: list[UUID], tamper: Tamper
+    database: Database, business: Business, entries: list[UUID], root: asyncpg.Connection
 ) -> None:
-    await tamper(
+    await root.execute(
         "UPDATE crm.ledger_head SET root = sha256('x') WHERE business_id = $1", business.id
     )
     (found,) = await watched(database, business, entries)
@@ -162,10 +149,10 @@ async def test_the_root_of_the_head(
 
 
 async def test_an_alarm_is_one_until_somebody_settles_it(
-    database: Database, business: Business, entries: list[UUID], tamper: Tamper
+    database: Database, business: Business, entries: list[UUID], root: asyncpg.Connection
 ) -> None:
     flip = f"{FLIP} WHERE business_id = $1 AND level = $2 AND number = 0"
-    await tamper(flip, business.id, 0, 33)
+    await root.execute(flip, business.id, 0, 33)
     await watched(database, business, entries)
     await watched(database, business, entries)
     async with database.write(business.id) as db:
@@ -180,7 +167,7 @@ async def test_an_alarm_is_one_until_somebody_settles_it(
         assert await ledger.alarms(db) == []
         (settled,) = await ledger.alarms(db, settled=True)
     assert settled.settled_why == "A test of the monitor."
-    await tamper(flip, business.id, 0, 34)
+    await root.execute(flip, business.id, 0, 34)
     await watched(database, business, entries)
     async with database.read(business.id) as db:
         assert [each.subject for each in await ledger.alarms(db)] == ["leaf 1"]
