@@ -3,39 +3,42 @@
 -- name: business
 -- The business of this transaction.
 SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
-       privacy_contact, locale, time_zone, origin, country, officer, representative, authority,
-       authority_url, privacy_url, soft_opt_in, keeps_network, network_days, created_at
+       privacy_contact, return_domain, locale, time_zone, origin, country, officer,
+       representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
+       network_days, created_at
   FROM crm.business
  WHERE business_id = :business_id;
 
 -- name: add_business
 -- A new business under the id the transaction was opened for.
 INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_name,
-                          sender_address, privacy_contact, locale, time_zone, origin,
+                          sender_address, privacy_contact, return_domain, locale, time_zone, origin,
                           country, officer, representative, authority, authority_url, privacy_url,
                           soft_opt_in, keeps_network, network_days, created_at, changed_at)
 VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
-        :privacy_contact, :locale, :time_zone, :origin, :country, :officer, :representative,
-        :authority, :authority_url, :privacy_url, :soft_opt_in, :keeps_network, :network_days,
-        :now, :now)
+        :privacy_contact, :return_domain, :locale, :time_zone, :origin, :country, :officer,
+        :representative, :authority, :authority_url, :privacy_url, :soft_opt_in, :keeps_network,
+        :network_days, :now, :now)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
-          privacy_contact, locale, time_zone, origin, country, officer, representative, authority,
-          authority_url, privacy_url, soft_opt_in, keeps_network, network_days, created_at;
+          privacy_contact, return_domain, locale, time_zone, origin, country, officer,
+          representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
+          network_days, created_at;
 
 -- name: change_business
 -- What is known of the business, replaced as a whole.
 UPDATE crm.business
    SET name = :name, legal_name = :legal_name, postal_address = :postal_address,
        sender_name = :sender_name, sender_address = :sender_address,
-       privacy_contact = :privacy_contact, locale = :locale, time_zone = :time_zone,
-       origin = :origin, country = :country, officer = :officer,
-       representative = :representative, authority = :authority, authority_url = :authority_url,
-       privacy_url = :privacy_url, soft_opt_in = :soft_opt_in, keeps_network = :keeps_network,
-       network_days = :network_days, changed_at = :now
+       privacy_contact = :privacy_contact, return_domain = :return_domain,
+       locale = :locale, time_zone = :time_zone, origin = :origin, country = :country,
+       officer = :officer, representative = :representative, authority = :authority,
+       authority_url = :authority_url, privacy_url = :privacy_url, soft_opt_in = :soft_opt_in,
+       keeps_network = :keeps_network, network_days = :network_days, changed_at = :now
  WHERE business_id = :business_id
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
-          privacy_contact, locale, time_zone, origin, country, officer, representative, authority,
-          authority_url, privacy_url, soft_opt_in, keeps_network, network_days, created_at;
+          privacy_contact, return_domain, locale, time_zone, origin, country, officer,
+          representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
+          network_days, created_at;
 
 -- name: add_host
 -- The business answers on this host; no row where the host is taken.

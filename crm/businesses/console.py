@@ -19,6 +19,7 @@ from crm.web.pages import page, redirect
 
 _PATH = "/staff/settings"
 _PATTERNS = {
+    "return_domain": "A domain looks like bounces.example.com, in plain letters.",
     "locale": "A language looks like en, de or pt-BR.",
     "country": "A country is two letters, such as DE or GB.",
     "authority_url": "The address of a page begins with https://.",
@@ -66,6 +67,7 @@ def _read(form: Form) -> NewBusiness | None:
         "sender_name": form.text("sender_name"),
         "sender_address": form.address("sender_address"),
         "privacy_contact": form.address("privacy_contact"),
+        "return_domain": form.text("return_domain", required=False, max=180).lower(),
         "locale": form.text("locale"),
         "time_zone": form.text("time_zone"),
         "origin": form.text("origin"),

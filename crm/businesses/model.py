@@ -23,6 +23,14 @@ Contact = Annotated[str, Meta(max_length=300)]
 PageAddress = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 # Evidence has no use for a network address once every claim about it is out of time.
 Days = Annotated[int, Meta(ge=1, le=1095)]
+# A host name in ASCII; so short that an address with a token in it stays within 254 characters.
+ReturnDomain = Annotated[
+    str,
+    Meta(
+        max_length=180,
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)?$",
+    ),
+]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
@@ -44,6 +52,7 @@ class Business(Struct, frozen=True, kw_only=True):
     sender_name: str
     sender_address: str
     privacy_contact: str
+    return_domain: str
     locale: str
     time_zone: str
     origin: str
@@ -78,6 +87,8 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     sender_name: Name
     sender_address: MailAddress
     privacy_contact: MailAddress
+    # Where mail comes back that cannot be delivered; empty: to the sender's address.
+    return_domain: ReturnDomain = ""
     locale: Locale = "en"
     time_zone: str = "UTC"
     origin: str

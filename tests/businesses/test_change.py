@@ -36,6 +36,7 @@ async def test_it_works(clocked: Database, business: Business, owner: site.Brows
         postal_address="4 Mill Lane\r\nExampleton",
         time_zone="Europe/Lisbon",
         locale="pt-BR",
+        return_domain="Bounces.Bakery.example",
     )
     answer = await owner.fill("/staff/settings", **fields)
     assert (answer.status_code, answer.headers["location"]) == (303, "/staff/settings")
@@ -46,6 +47,7 @@ async def test_it_works(clocked: Database, business: Business, owner: site.Brows
         postal_address="4 Mill Lane\nExampleton",
         time_zone="Europe/Lisbon",
         locale="pt-BR",
+        return_domain="bounces.bakery.example",
     )
     assert (await site.kinds(clocked, business.id))[-1] == ("business.changed", "")
 
@@ -57,6 +59,9 @@ async def test_it_works(clocked: Database, business: Business, owner: site.Brows
         {"legal_name": "x" * 301},
         {"sender_address": "letter"},
         {"privacy_contact": "no address"},
+        {"return_domain": "bounces"},
+        {"return_domain": "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example"},
+        {"return_domain": "bounces.example\r\nBcc: all@bakery.example"},
         {"locale": "English, please"},
         {"time_zone": "Middle/Earth"},
         {"time_zone": "../../etc/passwd"},
