@@ -1,0 +1,196 @@
+"""The parts of a mail, whatever its bytes: bounded, every newline one newline, text decoded."""
+
+import email
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import getaddresses, parsedate_to_datetime
+from html.parser import HTMLParser
+
+import nh3
+
+# What of a mail is looked at. Reports and answers come first in a mail, what it cites or carries
+# comes after; a mail with very many parts costs the parser time for each line and each of them.
+LONGEST = 16 * 1024 * 1024
+LONGEST_OF_MANY = 512 * 1024
+MANY_PARTS = 40
+LONGEST_HEAD = 256 * 1024
+LONGEST_FIELD = 16 * 1024
+LONGEST_TEXT = 128 * 1024
+DEEPEST = 12
+LONGEST_ADDRESS = 320
+LONGEST_NAME = 255
+
+# Everything the library was seen to raise over broken mail.
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+
+_STRUCTURE = re.compile(
+    rb"^content-(?:type|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
+)
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,998}>")
+_CHARSETS = {"unicode-1-1-utf-7": "utf-7", "ansi_x3.110-1983": "latin-1", "x-unknown": "utf-8"}
+
+
+class TooMuch(ValueError):
+    """More than any honest mail has; the message says of what."""
+
+
+def parse(raw: bytes) -> Message:
+    """The mail of these bytes, its lines ended by LF; refuses what would take long to look at."""
+    text = re.sub(rb"\r+\n?", b"\n", raw[:LONGEST]).lstrip(b"\xef\xbb\xbf\n")
+    if text.count(b"boundary") > MANY_PARTS:
+        text = text[:LONGEST_OF_MANY]
+    if 0 > text.find(b"\n\n", 0, LONGEST_HEAD) and len(text) > LONGEST_HEAD:
+        raise TooMuch("its headers are too long")
+    if any(len(found[0]) > LONGEST_FIELD for found in _STRUCTURE.finditer(text)):
+        raise TooMuch("a header that describes its parts is too long")
+    return email.message_from_bytes(text)
+
+
+def leaves(mail: Message, depth: int = 0) -> Iterator[Message]:
+    """Every part that is no container; a mail inside the mail is one part, not opened."""
+    subparts = mail.get_payload()
+    if mail.get_content_maintype() != "multipart" or not isinstance(subparts, list):
+        yield mail
+        return
+    if depth < DEEPEST:
+        for part in subparts:
+            if isinstance(part, Message):
+                yield from leaves(part, depth + 1)
+
+
+def field(mail: Message, name: str) -> str:
+    """The value of a header on one line, decoded (RFC 2047); empty where there is none."""
+    value = mail.get(name)
+    if value is None:
+        return ""
+    text = " ".join(str(value)[:LONGEST_FIELD].split())
+    if "=?" not in text:
+        return _whole(text)
+    try:
+        return _whole(str(make_header(decode_header(text))))
+    except BROKEN:
+        return _whole(text)
+
+
+def address(mail: Message, name: str) -> str:
+    """The first address of a header, or nothing."""
+    value = str(mail.get(name, ""))[:LONGEST_FIELD]
+    found = [address for _, address in getaddresses([_whole(value)]) if "@" in address]
+    return found[0] if found else ""
+
+
+def instant(text: str) -> datetime | None:
+    """An instant of RFC 5322 in UTC; without a zone it is taken for UTC."""
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (*BROKEN, OverflowError):
+        return None
+
+
+def message_ids(text: str) -> tuple[str, ...]:
+    """Every Message-ID in a header, in angle brackets."""
+    return tuple(_MESSAGE_ID.findall(text))
+
+
+def message_id(text: str) -> str:
+    """The one Message-ID of a header; brackets are put around one that came without."""
+    found = message_ids(text)
+    if found:
+        return found[0]
+    bare = text.strip()
+    return f"<{bare}>" if "@" in bare and not re.search(r"[\s<>]", bare) else ""
+
+
+def text_of(part: Message) -> str:
+    """The text of a part, decoded by its charset or what comes closest; never more than fits."""
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes):
+        return ""
+    charset = str(part.get_content_charset() or "utf-8")
+    return decoded(payload[:LONGEST_TEXT], charset)
+
+
+def decoded(payload: bytes, charset: str) -> str:
+    """These bytes as text: a wrong or unknown charset costs single characters, not the text."""
+    for name in (_CHARSETS.get(charset, charset), "utf-8"):
+        try:
+            text = payload.decode(name, errors="strict" if name == "utf-8" else "replace")
+        except (*BROKEN, UnicodeError):
+            continue
+        return _whole(text)
+    return payload.decode("latin-1")
+
+
+def filename(part: Message) -> str:
+    """The name of an attachment, without any folder; empty where it has none."""
+    try:
+        name = part.get_filename() or ""
+    except BROKEN:
+        return ""
+    return re.split(r"[/\\\\]", _whole(" ".join(name.split())))[-1][:LONGEST_NAME]
+
+
+def size(part: Message) -> int:
+    """How many bytes an attachment has, decoded."""
+    payload = part.get_payload(decode=True)
+    return len(payload) if isinstance(payload, bytes) else len(bytes(part))
+
+
+def written(mail: Message) -> str:
+    """What can be read first: the plain text, or the HTML as text, without what it quotes."""
+    shown = [part for part in leaves(mail) if part.get_content_disposition() != "attachment"]
+    plain = [text_of(part) for part in shown if part.get_content_type() == "text/plain"]
+    if any(text.strip() for text in plain):
+        return "\n".join(plain)
+    return "\n".join(
+        plain_of(text_of(part)) for part in shown if part.get_content_type() == "text/html"
+    )
+
+
+def plain_of(html: str) -> str:
+    """HTML as lines of text; what is quoted in it (`blockquote`, Gmail's frame) is left out."""
+    clean = nh3.clean(
+        html,
+        tags={"blockquote", "br", "div", "li", "p", "td", "tr"},
+        attributes={"div": {"class"}},
+        clean_content_tags={"head", "script", "style", "title"},
+    )
+    reader = _Lines()
+    reader.feed(clean)
+    reader.close()
+    return "".join(reader.found)
+
+
+class _Lines(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._open: list[bool] = []  # of div and blockquote: is it a quotation
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("div", "blockquote"):
+            frame = dict(attrs).get("class") or ""
+            self._open.append(tag == "blockquote" or "gmail_quote" in frame)
+        if tag != "td":
+            self.handle_data("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("div", "blockquote") and self._open:
+            self._open.pop()
+        if tag != "td":
+            self.handle_data("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not any(self._open):
+            self.found.append(data)
+
+
+def _whole(text: str) -> str:
+    """Text that can be stored: no lone surrogate, no NUL."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", " ")
