@@ -7,9 +7,11 @@ from quopri import decodestring
 from crm.inbound import parts
 from crm.inbound.heard import Bounce, Failure, Verdict
 from crm.inbound.judging import judge
+from crm.inbound.telling import about, told
 
 _STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_GENERIC = re.compile(r"[245]\.0\.0|$")
 _NO_FAILURE = {
     "delayed": Verdict.delayed,
     "delivered": Verdict.delivered,
@@ -50,7 +52,8 @@ def of_groups(mail: Message, found: list[Fields]) -> Bounce | None:
             reports.append(group)
         else:
             about_mail = group | about_mail
-    failures = tuple(_failure(group) for group in reports[:_MOST_RECIPIENTS])
+    words = _words(mail) if any(not _explains(group) for group in reports) else ""
+    failures = tuple(_failure(group, words) for group in reports[:_MOST_RECIPIENTS])
     if not failures:
         return None
     return Bounce(failures, original_id(mail), _first(about_mail, "original-envelope-id"))
@@ -60,7 +63,10 @@ def groups(part: Message) -> list[Fields]:
     """The groups of fields of a part that consists of them, each name in lower case."""
     payload = part.get_payload()
     if isinstance(payload, list):
-        text = "\n\n".join(_as_lines(block) for block in payload if isinstance(block, Message))
+        # The library takes one of the two types for groups, the other for a mail in the mail.
+        apart = "\n" if part.get_content_type() == "message/delivery-status" else "\n\n"
+        blocks = [block for block in payload if isinstance(block, Message)]
+        text = "\n\n".join(_as_lines(block, apart) for block in blocks)
         if "quoted-printable" in str(part.get("content-transfer-encoding", "")).casefold():
             text = decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
     else:
@@ -69,7 +75,7 @@ def groups(part: Message) -> list[Fields]:
 
 
 def groups_of(text: str) -> list[Fields]:
-    """The same of a text: groups are parted by blank lines, a field goes on where a line is indented.
+    """The same of a text: blank lines part groups, an indented line goes on with its field.
 
     A group that says a second time for whom or how it ended is two that nothing parted.
     """
@@ -113,7 +119,7 @@ def original(mail: Message) -> Message | None:
     return None
 
 
-def _failure(group: Fields) -> Failure:
+def _failure(group: Fields, words: str) -> Failure:
     recipient = _address(group, "original-recipient") or _address(group, "final-recipient")
     action = re.split(r"[\s(;]", _first(group, "action"))[0].casefold()
     found = _STATUS.match(_first(group, "status"))
@@ -122,10 +128,22 @@ def _failure(group: Fields) -> Failure:
     verdict = _NO_FAILURE.get(action)
     if verdict is None and not action and status.startswith("2"):
         verdict = Verdict.delivered
+    if not _explains(group) and recipient.casefold() in words.casefold():
+        text = about(recipient, words, [recipient])
     failure = judge(recipient, text or _comment(group), status, a_reply=kind != "x-unix")
     if verdict is None:
         return failure
     return Failure(recipient, verdict, failure.enhanced, failure.code, action, failure.text)
+
+
+def _explains(group: Fields) -> bool:
+    """The fields say more than that it failed; else the words for people beside them may."""
+    return bool(_first(group, "diagnostic-code")) or not _GENERIC.match(_first(group, "status"))
+
+
+def _words(mail: Message) -> str:
+    shown = [part for part in parts.leaves(mail) if parts.kind(part) == "text/plain"]
+    return told(parts.text_of(shown[0])) if shown else ""
 
 
 def _diagnosis(group: Fields) -> tuple[str, str]:
@@ -147,21 +165,23 @@ def _address(group: Fields, name: str) -> str:
     value = (value if parted else kind).strip().strip("<>").strip()
     if kind.strip().casefold() == "utf-8":  # RFC 6533 §3: as it is, or \x{...} for a character
         value = _UTF8_CHARACTER.sub(_character, value)
-    return value if "@" in value and len(value) <= parts.LONGEST_ADDRESS else ""
+    whole = "@" in value and ".." not in value  # not one that somebody made unreadable
+    return value if whole and len(value) <= parts.LONGEST_ADDRESS else ""
 
 
 def _character(found: re.Match[str]) -> str:
-    point = int(found[1], 16)
-    return chr(point) if point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF else "\ufffd"
+    try:
+        return chr(int(found[1], 16)).encode().decode()
+    except ValueError:  # beyond Unicode, or half a pair
+        return "\ufffd"
 
 
 def _first(group: Fields, name: str) -> str:
     return group.get(name, [""])[0]
 
 
-def _as_lines(block: Message) -> str:
-    lines = [f"{name}: {str(value)[: parts.LONGEST_FIELD]}" for name, value in block.items()]
+def _as_lines(block: Message, apart: str) -> str:
+    head = [f"{name}: {str(value)[: parts.LONGEST_FIELD]}" for name, value in block.raw_items()]
     rest = block.get_payload()
-    if isinstance(rest, str) and rest.strip():
-        lines.append(rest)
-    return "\n".join(lines).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = apart.join(["\n".join(head), rest] if isinstance(rest, str) else ["\n".join(head)])
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

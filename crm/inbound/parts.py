@@ -39,10 +39,13 @@ class TooMuch(ValueError):
 
 def parse(raw: bytes) -> Message:
     """The mail of these bytes, its lines ended by LF; refuses what would take long to look at."""
-    text = re.sub(rb"\r+\n?", b"\n", raw[:LONGEST]).lstrip(b"\xef\xbb\xbf\n")
+    text = raw[:LONGEST]
+    if b"\r" in text:
+        text = re.sub(rb"\r+\n", b"\n", text).replace(b"\r", b"\n")
+    text = text.lstrip(b"\xef\xbb\xbf\n")
     if text.count(b"boundary") > MANY_PARTS:
         text = text[:LONGEST_OF_MANY]
-    if 0 > text.find(b"\n\n", 0, LONGEST_HEAD) and len(text) > LONGEST_HEAD:
+    if text.find(b"\n\n", 0, LONGEST_HEAD) < 0 and len(text) > LONGEST_HEAD:
         raise TooMuch("its headers are too long")
     if any(len(found[0]) > LONGEST_FIELD for found in _STRUCTURE.finditer(text)):
         raise TooMuch("a header that describes its parts is too long")
@@ -59,6 +62,11 @@ def leaves(mail: Message, depth: int = 0) -> Iterator[Message]:
         for part in subparts:
             if isinstance(part, Message):
                 yield from leaves(part, depth + 1)
+
+
+def kind(part: Message) -> str:
+    """The media type of a part; a container that could not be opened is the text it was."""
+    return "text/plain" if part.get_content_maintype() == "multipart" else part.get_content_type()
 
 
 def field(mail: Message, name: str) -> str:
@@ -143,7 +151,7 @@ def size(part: Message) -> int:
 def written(mail: Message) -> str:
     """What can be read first: the plain text, or the HTML as text, without what it quotes."""
     shown = [part for part in leaves(mail) if part.get_content_disposition() != "attachment"]
-    plain = [text_of(part) for part in shown if part.get_content_type() == "text/plain"]
+    plain = [text_of(part) for part in shown if kind(part) == "text/plain"]
     if any(text.strip() for text in plain):
         return "\n".join(plain)
     return "\n".join(

@@ -68,18 +68,10 @@ def _ends(lines: list[str], at: int) -> bool:
 
 
 def _only_quoted(rest: list[str]) -> bool:
-    """Below an attribution stands the quotation; where none is marked, all of it is."""
+    """Below an attribution stands the quotation; where its lines are marked, only marked ones."""
     said = [line.strip() for line in rest if line.strip()]
-    if not any(line.startswith(">") for line in said):
+    marked = [line.startswith(">") for line in said]
+    if not any(marked):
         return True
-    return said[0].startswith(">") and sum(not line.startswith(">") for line in said) == 0 or (
-        said[0].startswith(">") and _signed(said)
-    )
-
-
-def _signed(said: list[str]) -> bool:
-    """Nothing but a signature after the last quoted line."""
-    last = max(at for at, line in enumerate(said) if line.startswith(">"))
-    return any(line.startswith(">") for line in said[: last + 1]) and (
-        last + 1 < len(said) and said[last + 1] in ("--", "-- ")
-    ) and all(line.startswith(">") for line in said[: last + 1])
+    own = [line for line, quoted in zip(said, marked, strict=True) if not quoted]
+    return marked[0] and (not own or own[0] == "--")

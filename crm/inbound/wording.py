@@ -14,7 +14,7 @@ _TEXTS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "5.1.8",
         re.compile(
             r"sender (address|domain|e-?mail)|sender (was |is )?(rejected|denied|refused|unknown)|"
-            r"sender verif|return.?path|mail from\b|domain of sender",
+            r"sender verif|return.?path|mail from:\s?<|domain of sender",
             _,
         ),
     ),
@@ -32,7 +32,8 @@ _TEXTS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"(mail ?box|mail ?folder|inbox|quota|storage|maildir|account)[^.\n]{0,40}"
             r"(\bfull\b|exceed|over (the )?(limit|quota))|over ?quota|exceed[^.\n]{0,40}quota|"
-            r"(insufficient|not enough)[^.\n]{0,20}(space|storage)|disk (is )?full|quota exceeded",
+            r"(insufficient|not enough)[^.\n]{0,20}(space|storage)|disk (is )?full|"
+            r"quota (exceeded|violation)",
             _,
         ),
     ),
@@ -51,7 +52,7 @@ _TEXTS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"relay(ing)? (access )?(is )?(denied|not (permitted|allowed)|prohibited)|"
             r"not (in|on) (my|our) list of allowed|virus|authenticat|access denied|"
             r"not (authori[sz]ed|permitted|allowed)|(does(n't| not) have|without|no) permission|"
-            r"reverse dns|\bptr\b|pointer record",
+            r"not accepting (e-?)?mail from|reverse dns|\bptr\b|pointer record",
             _,
         ),
     ),
@@ -101,14 +102,16 @@ _TEXTS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "5.1.1",
         re.compile(
-            r"(user|recipient|mail ?box|account|address)[^.\n]{0,20}\b(unknown|not found|invalid)|"
+            # Not "recipient not found": gateways write it when their own directory fails.
+            r"(user|mail ?box|account|address)[^.\n]{0,20}\bnot found|"
+            r"(user|recipient|mail ?box|account|address)[^.\n]{0,20}\b(unknown|invalid)|"
             r"(unknown|no such|invalid|non-?existent|unrecogni[sz]ed|bad) ((local |e-?mail |user )?"
             r"(user|recipient|mail ?box|account|address|name|person)|local part|user.?id)|"
             r"(user|recipient|mail ?box|account|address)[^.\n]{0,40}"
             r"((does not|doesn't|do not|did not) exist|not exist)|no mail ?box here|"
             r"(user|person|recipient)[^.\n]{0,60}"
-            r"(doesn't|does not|do not|don't) have an?[^.\n]{0,30}account|"
-            r"not listed in[^.\n]{0,30}directory|(is )?not a (known|valid) (user|mailbox|recipient)|"
+            r"(doesn't|does not|do not|don't) have an?[^\n]{0,30} account|"
+            r"not listed in[^.\n]{0,30}directory|not a (known|valid) (user|mailbox|recipient)|"
             r"(account|address)( that)? you tried to reach does not exist|unrout(e)?able address|"
             r"recipnotfound|not our customer|no account by that name",
             _,
