@@ -182,6 +182,7 @@ def _first(group: Fields, name: str) -> str:
 
 def _as_lines(block: Message, apart: str) -> str:
     head = [f"{name}: {str(value)[: parts.LONGEST_FIELD]}" for name, value in block.raw_items()]
-    rest = block.get_payload()
-    text = apart.join(["\n".join(head), rest] if isinstance(rest, str) else ["\n".join(head)])
+    rest = block.get_payload(decode=True)
+    said = parts.decoded(rest, "utf-8") if isinstance(rest, bytes) else ""
+    text = apart.join(["\n".join(head), said])
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

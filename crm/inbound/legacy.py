@@ -54,14 +54,15 @@ def read(mail: Message, raw: bytes) -> Bounce | None:
     standard = dsn.of_groups(mail, fields) if fields else None
     if standard is not None and any(failure.recipient for failure in standard.failures):
         return standard
-    report = told(text)
+    report = told(text)[:_SCANNED]
     by_subject = _by_subject(mail)
     later, gone = _recipients(raw)
     # Some formats name only the part before the @; else what the report does not name is cited.
     inside = sorted(who for who in later | gone if who.casefold() in report.casefold())
     named = _named(mail) or inside or sorted(later | gone) or _in_lines(report)
+    named = named[:_MOST_RECIPIENTS]
     failures = [
-        _failure(who, about(who, report, named), who in later) for who in named[:_MOST_RECIPIENTS]
+        _failure(who, about(who, report, named), who in later) for who in named
     ] or [judge("", nearest(report))]
     found = [_tempered(failure, report, by_subject=by_subject) for failure in failures]
     return Bounce(tuple(found), _original_id(mail, text))
@@ -111,7 +112,7 @@ def _in_lines(report: str) -> list[str]:
     """Addresses that begin a line, or that a sentence of failure ends with."""
     found = [
         match[0].rstrip(".")
-        for line in report[:_SCANNED].splitlines()
+        for line in report.splitlines()
         if (match := _LINE.search(line))
         and _begins(line, match)
         and ":" not in line[: match.start()]
@@ -131,7 +132,7 @@ def _failure(who: str, text: str, later: bool) -> Failure:  # noqa: FBT001
 
 def _tempered(failure: Failure, report: str, *, by_subject: bool) -> Failure:
     """Without a form that says what is meant, only one that calls itself a failure can be hard."""
-    if failure.verdict in (Verdict.soft, Verdict.unknown) and _DELAYED.search(report[:_SCANNED]):
+    if failure.verdict in (Verdict.soft, Verdict.unknown) and _DELAYED.search(report):
         return replace(failure, verdict=Verdict.delayed, reason="delayed")
     if failure.verdict is Verdict.hard and not by_subject:
         return replace(failure, verdict=Verdict.soft)
