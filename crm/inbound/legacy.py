@@ -61,9 +61,9 @@ def read(mail: Message, raw: bytes) -> Bounce | None:
     inside = sorted(who for who in later | gone if who.casefold() in report.casefold())
     named = _named(mail) or inside or sorted(later | gone) or _in_lines(report)
     named = named[:_MOST_RECIPIENTS]
-    failures = [
-        _failure(who, about(who, report, named), who in later) for who in named
-    ] or [judge("", nearest(report))]
+    failures = [_failure(who, about(who, report, named), who in later) for who in named] or [
+        judge("", nearest(report))
+    ]
     found = [_tempered(failure, report, by_subject=by_subject) for failure in failures]
     return Bounce(tuple(found), _original_id(mail, text))
 

@@ -4,6 +4,7 @@ import email
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
@@ -21,16 +22,27 @@ LONGEST_HEAD = 256 * 1024
 LONGEST_FIELD = 16 * 1024
 LONGEST_TEXT = 128 * 1024
 DEEPEST = 12
+DEEPEST_HTML = 500
 LONGEST_ADDRESS = 320
 LONGEST_NAME = 255
 
 # Everything the library was seen to raise over broken mail.
-BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+BROKEN = (
+    MessageError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    RecursionError,
+    OverflowError,
+)
 
 _STRUCTURE = re.compile(
     rb"^content-(?:type|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
 )
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,998}>")
+_NESTS = re.compile(r"<(/?)(?!(?:br|hr|img|li|link|meta|p|td|tr)\b)[a-z]", re.IGNORECASE)
 _CHARSETS = {"unicode-1-1-utf-7": "utf-7", "ansi_x3.110-1983": "latin-1", "x-unknown": "utf-8"}
 
 
@@ -98,7 +110,7 @@ def instant(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (*BROKEN, OverflowError):
+    except BROKEN:
         return None
 
 
@@ -130,7 +142,7 @@ def decoded(payload: bytes, charset: str) -> str:
     for name in (_CHARSETS.get(charset, charset), "utf-8"):
         try:
             text = payload.decode(name, errors="strict" if name == "utf-8" else "replace")
-        except (*BROKEN, UnicodeError):
+        except BROKEN:
             continue
         return _whole(text)
     return payload.decode("latin-1")
@@ -165,7 +177,7 @@ def written(mail: Message) -> str:
 def plain_of(html: str) -> str:
     """HTML as lines of text; what is quoted in it (`blockquote`, Gmail's frame) is left out."""
     clean = nh3.clean(
-        html,
+        _shallow(html),
         tags={"blockquote", "br", "div", "li", "p", "td", "tr"},
         attributes={"div": {"class"}},
         clean_content_tags={"head", "script", "style", "title"},
@@ -174,6 +186,16 @@ def plain_of(html: str) -> str:
     reader.feed(clean)
     reader.close()
     return "".join(reader.found)
+
+
+def _shallow(html: str) -> str:
+    """The HTML up to where it nests deeper than anybody writes: the sanitiser's time is depth²."""
+    depth = 0
+    for tag in _NESTS.finditer(html):
+        depth += -1 if tag[1] else 1
+        if depth > DEEPEST_HTML:
+            return html[: tag.start()]
+    return html
 
 
 class _Lines(HTMLParser):

@@ -62,9 +62,9 @@ def _ends(lines: list[str], at: int) -> bool:
     following = lines[at + 1].strip() if at + 1 < len(lines) else ""
     if _HEADER.match(line) and _SECOND_HEADER.match(following):
         return True
-    if _ATTRIBUTION.match(line) or _ATTRIBUTION.match(f"{line} {following}"):
-        return _only_quoted(lines[at + 1 + (not _ATTRIBUTION.match(line)) :])
-    return False
+    if _ATTRIBUTION.match(line) and _only_quoted(lines[at + 1 :]):
+        return True
+    return bool(_ATTRIBUTION.match(f"{line} {following}")) and _only_quoted(lines[at + 2 :])
 
 
 def _only_quoted(rest: list[str]) -> bool:

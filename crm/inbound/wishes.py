@@ -94,10 +94,9 @@ def only_to_leave(words: str) -> bool:
 
 def _is_phrase(folded: str) -> bool:
     words = folded.split()
-    while words and " ".join(words) not in _PHRASES and words[0] in _POLITE:
-        words.pop(0)
-    while words and " ".join(words) not in _PHRASES and words[-1] in _POLITE:
-        words.pop()
+    for end in (-1, 0):
+        while words and " ".join(words) not in _PHRASES and words[end] in _POLITE:
+            words.pop(end)
     return " ".join(words) in _PHRASES
 
 

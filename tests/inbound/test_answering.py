@@ -86,7 +86,7 @@ LEAVING = [
     "stop\n\nOn 3 May 2031, at 10:00, Bakery <letter@a.example> wrote:\n\n> Fresh bread\n> today",
     "stop\n\nAm Mo., 3. Mai 2031 um 10:00 Uhr schrieb Bäckerei\n<letter@a.example>:\n\n> Brot",
     "stop\n\nLe 3 mai 2031 à 10:00, Bakery <l@a.example> a écrit :\n> Pain",
-    "Stop\n\n-----Original Message-----\nFrom: Bakery\nSent: Monday\nSubject: Bread\n\nToday: bread",
+    "Stop\n\n-----Original Message-----\nFrom: Bakery\nSent: Monday\nSubject: Bread\n\nToday",
     "Stop\n\nVon: Bakery <l@a.example>\nGesendet: Montag\nAn: Nora\nBetreff: Brot\n\nHeute Brot",
     "> Fresh bread today\n\nunsubscribe",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.inbound.heard import Bounce, Failure, Verdict
@@ -26,7 +26,7 @@ def report(*groups: str, text: str = "It failed.", kind: str = "message/delivery
         'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
         f"--b\nContent-Type: text/plain; charset=utf-8\n\n{text}\n"
         f"--b\nContent-Type: {kind}\n\n{fields}\n"
-        "--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <m1@a.example>\nSubject: x\n\n--b--\n"
+        "--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <m1@a.example>\nSubject: x\n--b--\n"
     ).encode()
 
 
@@ -102,8 +102,7 @@ def test_the_words_beside_the_fields_are_asked_where_these_say_nothing() -> None
 
 def test_an_address_may_be_in_any_script() -> None:
     groups = (
-        "Original-Recipient: utf-8; ñaca@áfrica.example\nFinal-Recipient: utf-8; poe@rcpt.example\n"
-        "Action: failed\nStatus: 5.1.1",
+        "Original-Recipient: utf-8; ñaca@áfrica.example\nAction: failed\nStatus: 5.1.1",
         "Final-Recipient: utf-8; \\x{5B57}@b.example\nAction: failed\nStatus: 5.1.1",
         "Final-Recipient: rfc822; c@c.example\nAction: delayed\nStatus: 4.4.1",
     )
@@ -127,9 +126,14 @@ _ADDRESSES = st.from_regex(r"[a-z]{1,9}@[a-z]{1,9}\.example", fullmatch=True)
 _CLASSES = {"5.1.1": "hard", "5.2.2": "soft", "5.7.1": "policy", "5.6.1": "content",
             "5.5.2": "protocol", "4.2.1": "soft", "5.1.7": "protocol"}  # fmt: skip
 
+_REPORTS = st.tuples(_ADDRESSES, st.sampled_from(sorted(_CLASSES)))
 
+
+@settings(max_examples=50)
 @given(
-    reports=st.lists(st.tuples(_ADDRESSES, st.sampled_from(sorted(_CLASSES))), min_size=1),
+    reports=st.lists(
+        st.tuples(_ADDRESSES, st.sampled_from(sorted(_CLASSES))), min_size=1, max_size=4
+    ),
     newline=st.sampled_from([b"\n", b"\r\n", b"\r", b"\r\r\n"]),
     fold=st.booleans(),
 )
