@@ -42,6 +42,7 @@ _DELAYED = re.compile(
 _LINE = re.compile(r"[^\s<>\"'(),;:\[\]=]{1,64}@[^\s<>\"'(),;:\[\]]{1,255}")
 _MESSAGE_ID = re.compile(r"^message-id:\s*(\S{3,998})", re.IGNORECASE | re.MULTILINE)
 _SCANNED = 64 * 1024
+_PLAIN = bytes(range(128)) + b"?" * 128
 _MOST_RECIPIENTS = 50
 
 
@@ -56,7 +57,7 @@ def read(mail: Message, raw: bytes) -> Bounce | None:
         return standard
     report = told(text)[:_SCANNED]
     by_subject = _by_subject(mail)
-    later, gone = _recipients(raw)
+    later, gone = _recipients(mail, raw)
     # Some formats name only the part before the @; else what the report does not name is cited.
     inside = sorted(who for who in later | gone if who.casefold() in report.casefold())
     named = _named(mail) or inside or sorted(later | gone) or _in_lines(report)
@@ -95,10 +96,15 @@ def _named(mail: Message) -> list[str]:
     return list(dict.fromkeys(_LINE.findall(parts.field(mail, "x-failed-recipients"))))
 
 
-def _recipients(raw: bytes) -> tuple[set[str], set[str]]:
-    """Who, after the library that knows old formats: for now, and for good."""
+def _recipients(mail: Message, raw: bytes) -> tuple[set[str], set[str]]:
+    """Who, after the library that knows old formats: for now, and for good.
+
+    It expects a sender and plain ASCII, and logs a traceback where it finds neither.
+    """
+    if not parts.address(mail, "from"):
+        return set(), set()
     try:
-        later, gone = all_failures(parts.parse(raw[:_SCANNED]))
+        later, gone = all_failures(parts.parse(raw[:_SCANNED].translate(_PLAIN)))
     except (*parts.BROKEN, StopIteration):
         return set(), set()
     return _decoded(later), _decoded(gone)
