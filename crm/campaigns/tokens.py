@@ -1,0 +1,140 @@
+"""HTML cut into units that are compared one by one, and their differences in plain words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from crm.campaigns.markup import Token, tokens
+from crm.campaigns.skeleton import Link, Piece, Slot
+
+# Stands for a slot while HTML is cut; a message never holds these (they are no characters).
+_FIRST, _LAST = 0xE000, 0xF8FF
+_BLANK = re.compile(r"\s+")
+_TELLING = {"a": "href", "area": "href", "img": "src"}
+
+
+class Unit(Struct, frozen=True):
+    """One tag, text, comment or line: its pieces, and how it is shown."""
+
+    pieces: tuple[Piece, ...]
+    shown: str
+    name: str = ""
+    address: str = ""
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], name: str = "", address: str = "") -> Unit:
+        """Make a unit; slots are shown in braces."""
+        shown = "".join(p if isinstance(p, str) else f"{{{p.slot}}}" for p in pieces)
+        return cls(tuple(pieces), shown, name, address)
+
+    @property
+    def slotted(self) -> bool:
+        """Whether it has a slot."""
+        return any(isinstance(each, Slot) for each in self.pieces)
+
+    @property
+    def text(self) -> str:
+        """What is written in it, where it has no slots."""
+        return self.shown
+
+
+def of_html(pieces: Sequence[Piece], _: Mapping[str, Link]) -> list[Unit]:
+    """Cut HTML into units: blanks folded, attributes in order of their names, entities read."""
+    slots: dict[str, Slot] = {}
+    taken = {char for each in pieces if isinstance(each, str) for char in each}
+    free = (chr(at) for at in range(_FIRST, _LAST) if chr(at) not in taken)
+    html = ""
+    for each in pieces:
+        if isinstance(each, str):
+            html += each
+        else:
+            mark = next((mark for mark, slot in slots.items() if slot == each), None) or next(free)
+            slots[mark] = each
+            html += mark
+    return list(_units(html, slots))
+
+
+def _units(html: str, slots: Mapping[str, Slot]) -> Iterator[Unit]:
+    text = ""
+    for token in tokens(html):
+        if token.aside:
+            continue  # it stands whole in the comment before
+        if token.name == "":
+            text += token.text
+            continue
+        if text.strip():
+            yield Unit.of(_loose(text, slots))
+        text = ""
+        shown = _written(token)
+        if shown:
+            address = token.get(_TELLING.get(token.name, ""))
+            yield Unit.of(_cut(shown, slots), token.name, _named(address, slots))
+    if text.strip():
+        yield Unit.of(_loose(text, slots))
+
+
+def _written(token: Token) -> str:
+    if token.name in {"!", "="}:
+        return _BLANK.sub(" ", token.text).strip()
+    inside = "".join(f' {name}="{_BLANK.sub(" ", value).strip()}"'
+                     for name, value in sorted(token.attributes) if name != "/")  # fmt: skip
+    return f"<{token.name}{inside}>"
+
+
+def _loose(text: str, slots: Mapping[str, Slot]) -> list[Piece]:
+    """Fold blanks; those beside a merge value belong to it."""
+    marks = "".join(re.escape(mark) for mark, s in slots.items() if not s.slot.startswith("link."))
+    folded = _BLANK.sub(" ", text).strip()
+    if marks:
+        folded = re.sub(rf" ?([{marks}]) ?", r"\1", folded)
+    return _cut(folded, slots)
+
+
+def _cut(text: str, slots: Mapping[str, Slot]) -> list[Piece]:
+    out: list[Piece] = []
+    words = ""
+    for char in text:
+        if char in slots:
+            out += [words, slots[char]] if words else [slots[char]]
+            words = ""
+        else:
+            words += char
+    return [*out, words] if words else out
+
+
+def _named(text: str, slots: Mapping[str, Slot]) -> str:
+    return "".join(f"{{{slots[char].slot}}}" if char in slots else char for char in text)
+
+
+def told(expected: Sequence[Unit], received: Sequence[Unit]) -> Iterator[tuple[str, str, str]]:
+    """Say what became of these units: first what was changed, then what is missing or put in."""
+    left = list(expected)
+    put_in: list[Unit] = []
+    for unit in received:
+        twin = next((each for each in left if each.name == unit.name and unit.name[:1] != "/"), None)
+        if twin is None:
+            put_in.append(unit)
+            continue
+        left.remove(twin)
+        if twin.address != unit.address:
+            what = "A link was rewritten." if unit.name != "img" else "An image was exchanged."
+            yield what, twin.address, unit.address
+        else:
+            what = "Markup was changed." if unit.name else "Text was changed."
+            yield what, twin.shown, unit.shown
+    only_ends = all(each.name.startswith("/") for each in (*left, *put_in))
+    for units, verb in ((put_in, "was put in"), (left, "is missing")):
+        for each in units:
+            if each.name.startswith("/") and not only_ends:
+                continue
+            shown = each.address or each.shown
+            was, now = (shown, "") if verb == "is missing" else ("", shown)
+            yield f"{_what(each)} {verb}.", was, now
+
+
+def _what(unit: Unit) -> str:
+    known = {"": "Text", "a": "A link", "img": "An image", "!": "A comment", "=": "A style"}
+    return known.get(unit.name, f"Markup (<{unit.name}>)")
