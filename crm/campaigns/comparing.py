@@ -170,7 +170,7 @@ def _leaf(
             yield Difference(sentence, leaf.content_id, part.content_id)
         return
     if leaf.media_type == "text/html":
-        expected, received = of_html(leaf.words, links), of_html((part.text,), links)
+        expected, received = of_html(leaf.words), of_html((part.text,))
     else:
         whole = Filled()
         if fits(_trimmed(leaf.words), _lines((part.text,)), links, whole):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from crm.campaigns.markup import Token, tokens
-from crm.campaigns.skeleton import Link, Piece, Slot
+from crm.campaigns.skeleton import Piece, Slot
 
 # Stands for a slot while HTML is cut; a message never holds these (they are no characters).
 _FIRST, _LAST = 0xE000, 0xF8FF
@@ -41,7 +41,7 @@ class Unit(Struct, frozen=True):
         return self.shown
 
 
-def of_html(pieces: Sequence[Piece], _: Mapping[str, Link]) -> list[Unit]:
+def of_html(pieces: Sequence[Piece]) -> list[Unit]:
     """Cut HTML into units: blanks folded, attributes in order of their names, entities read."""
     slots: dict[str, Slot] = {}
     taken = {char for each in pieces if isinstance(each, str) for char in each}
@@ -65,15 +65,12 @@ def _units(html: str, slots: Mapping[str, Slot]) -> Iterator[Unit]:
         if token.name == "":
             text += token.text
             continue
-        if text.strip():
-            yield Unit.of(_loose(text, slots))
-        text = ""
-        shown = _written(token)
-        if shown:
-            address = token.get(_TELLING.get(token.name, ""))
-            yield Unit.of(_cut(shown, slots), token.name, _named(address, slots))
-    if text.strip():
+        # Also where it is empty: a value may be, between two tags.
         yield Unit.of(_loose(text, slots))
+        text = ""
+        address = token.get(_TELLING.get(token.name, ""))
+        yield Unit.of(_loose(_written(token), slots), token.name, _named(address, slots))
+    yield Unit.of(_loose(text, slots))
 
 
 def _written(token: Token) -> str:
@@ -85,7 +82,7 @@ def _written(token: Token) -> str:
 
 
 def _loose(text: str, slots: Mapping[str, Slot]) -> list[Piece]:
-    """Fold blanks; those beside a merge value belong to it."""
+    """Fold blanks; those beside a merge value belong to it, which may be empty."""
     marks = "".join(re.escape(mark) for mark, s in slots.items() if not s.slot.startswith("link."))
     folded = _BLANK.sub(" ", text).strip()
     if marks:
@@ -111,9 +108,11 @@ def _named(text: str, slots: Mapping[str, Slot]) -> str:
 
 def told(expected: Sequence[Unit], received: Sequence[Unit]) -> Iterator[tuple[str, str, str]]:
     """Say what became of these units: first what was changed, then what is missing or put in."""
-    left = list(expected)
+    left = [each for each in expected if each.shown]
     put_in: list[Unit] = []
     for unit in received:
+        if not unit.shown:
+            continue
         twin = next((each for each in left if each.name == unit.name and unit.name[:1] != "/"), None)
         if twin is None:
             put_in.append(unit)
