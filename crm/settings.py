@@ -82,6 +82,13 @@ class Imports(Struct, frozen=True):
     max_bytes: Positive = 200_000_000
 
 
+class Lint(Struct, frozen=True):
+    """What the linter of campaigns knows besides its own rules."""
+
+    # A directory with lists of trackers in public formats; empty: our own facts only.
+    lists: str = ""
+
+
 class Ledger(Struct, frozen=True):
     """What is kept of signed heads besides the journal."""
 
@@ -108,6 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sending: Sending = Sending()
     imports: Imports = Imports()
     ledger: Ledger = Ledger()
+    lint: Lint = Lint()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:

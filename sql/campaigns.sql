@@ -1,4 +1,5 @@
--- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry.
+-- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry,
+-- verdict.
 
 -- name: add_campaign
 -- A new draft.
@@ -500,3 +501,33 @@ SELECT number
    AND low < :customer_id
    AND high >= :customer_id
    FOR UPDATE;
+
+-- name: add_verdict
+-- What was found in a campaign's final messages, with their skeleton; once for each skeleton.
+INSERT INTO crm.verdict (business_id, campaign_id, digest, skeleton, rules, lists, findings, at)
+VALUES (:business_id, :campaign_id, :digest, :skeleton, :rules, :lists, :findings, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: verdicts
+-- The verdicts on a campaign, the first one first; without the skeletons.
+SELECT campaign_id, digest, rules, lists, findings, at
+  FROM crm.verdict
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+ ORDER BY at, digest;
+
+-- name: skeleton
+-- One skeleton of a campaign, as it is published.
+SELECT skeleton
+  FROM crm.verdict
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND digest = :digest;
+
+-- name: skeletons
+-- Every skeleton of a campaign, the first one first.
+SELECT skeleton
+  FROM crm.verdict
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+ ORDER BY at, digest;

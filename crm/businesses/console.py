@@ -24,6 +24,7 @@ _PATTERNS = {
     "country": "A country is two letters, such as DE or GB.",
     "authority_url": "The address of a page begins with https://.",
     "privacy_url": "The address of a page begins with https://.",
+    "image_hosts": "A host looks like pictures.example.com, without https:// and without a path.",
 }
 _SWITCHES = ("soft_opt_in", "keeps_network")
 _FIELDS = NewBusiness.__struct_fields__
@@ -36,6 +37,7 @@ def get_settings(business: NamedDependency[Business]) -> Response[Any]:
     known = {name: getattr(business, name) for name in _FIELDS}
     known |= {name: "on" if known[name] else "" for name in _SWITCHES}
     known["network_days"] = str(business.network_days)
+    known["image_hosts"] = business.image_hosts.replace(" ", "\n")
     return page("businesses/pages/settings.html", form=Form.of(**known))
 
 
@@ -80,6 +82,7 @@ def _read(form: Form) -> NewBusiness | None:
         "soft_opt_in": form.boolean("soft_opt_in"),
         "keeps_network": form.boolean("keeps_network"),
         "network_days": form.integer("network_days", min=1, max=1095),
+        "image_hosts": _hosts(form),
     }
     if given["time_zone"] and given["time_zone"] not in available_timezones():
         form.wrong("time_zone", "There is no such time zone. One looks like Europe/Lisbon.")
@@ -92,6 +95,12 @@ def _read(form: Form) -> NewBusiness | None:
         field = str(wrong).rpartition("$.")[2].rstrip("`")
         form.wrong(field, _PATTERNS[field])
         return None
+
+
+def _hosts(form: Form) -> str:
+    """Read hosts in lines; each once, as they are compared."""
+    typed = form.text("image_hosts", required=False, max=2000, lines=True).lower()
+    return " ".join(dict.fromkeys(typed.replace(",", " ").split()))
 
 
 def _take(form: Form, refusal: Refused) -> None:

@@ -31,6 +31,10 @@ ReturnDomain = Annotated[
         pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)?$",
     ),
 ]
+# Names of hosts, without scheme or port, separated by blanks.
+Hosts = Annotated[
+    str, Meta(max_length=2000, pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+( [a-z0-9-]+(\.[a-z0-9-]+)+)*)?$")
+]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
@@ -65,6 +69,8 @@ class Business(Struct, frozen=True, kw_only=True):
     soft_opt_in: bool
     keeps_network: bool
     network_days: int
+    # Whose pictures its mails may show, separated by blanks.
+    image_hosts: str
     created_at: datetime
 
     @property
@@ -105,6 +111,8 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     # Are network address and browser kept with a decision, encrypted, and for how many days?
     keeps_network: bool = False
     network_days: Days = 30
+    # Hosts whose pictures its mails may show: each learns who opens a mail, and when.
+    image_hosts: Hosts = ""
 
 
 def checked(new: NewBusiness) -> NewBusiness:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
-from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
     FARTHEST,
     MOVES,
@@ -32,6 +31,7 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
+from crm.campaigns.verdict import fix
 from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
@@ -121,7 +121,10 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
 
 
 async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campaign:
-    """Start it by itself at an instant; it is checked now, and can be taken back until then."""
+    """Start it by itself at an instant; it is checked now, and can be taken back until then.
+
+    What it was found to be is kept now and once more at the start.
+    """
     if at <= db.now:
         raise TooLate
     if at > db.now + FARTHEST:
@@ -142,8 +145,8 @@ async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
 async def start(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
 
-    Refuses a business without postal address, a text that cannot be sent, and any state but draft
-    and scheduled.
+    Refuses a business without postal address, a text that cannot be sent or would watch its
+    readers, and any state but draft and scheduled. Its verdict is published from now on.
     """
     await _sendable(db, campaign_id)
     campaign = await _move(db, by, campaign_id, State.starting)
@@ -250,7 +253,7 @@ async def forget(db: Db, customer_id: UUID) -> int:
     return await db.run(sql.blank_replies, customer_id=customer_id)
 
 
-async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
+async def _sendable(db: Db, campaign_id: UUID) -> None:
     campaign = await get(db, campaign_id)
     business = await businesses.get(db)
     sent_from(business)
@@ -259,7 +262,7 @@ async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
         raise PurposeRetired
     if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
         raise SoftOptInOff
-    await compiled(db, campaign)
+    await fix(db, campaign)
 
 
 async def _move(

@@ -153,7 +153,7 @@ async def get_preview(
         "campaigns/pages/preview.html",
         campaign=campaign,
         checked=checked,
-        shown=await campaigns.preview(db, id) if checked.sendable else None,
+        shown=await campaigns.preview(db, id) if checked.readable else None,
         part="text" if part == "text" else "html",
         form=Form.of(address=who.address),
         may_write=who.may(Right.write_campaigns),

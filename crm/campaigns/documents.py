@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from crm.campaigns.model import Campaign, Counts, Delivery, DeliveryState, Review
-from crm.campaigns.preview import Checked
+from crm.campaigns.preview import Checked, Found
 from crm.errors import Problem
 
 _STATES = tuple(state.value for state in DeliveryState)
@@ -49,6 +49,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     asked: int
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    # What the linter found in the final mail, with the line of the source.
+    found: tuple[Found, ...]
 
 
 class DeliveryLine(Struct, frozen=True, kw_only=True):
@@ -75,6 +77,7 @@ def forecast_of(review: Review, checked: Checked) -> Forecast:
         asked=review.asked,
         problems=checked.problems,
         warnings=checked.warnings,
+        found=checked.found,
     )
 
 

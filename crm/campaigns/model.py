@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from crm.errors import Conflict, Forbidden
+from crm.errors import Conflict, Forbidden, NotFound
 
 
 class State(StrEnum):
@@ -68,6 +68,10 @@ class NotOurs(Forbidden):
 
 class NothingUncertain(Conflict):
     """This delivery is not uncertain, so there is nothing to resolve."""
+
+
+class NoVerdict(NotFound):
+    """No verdict is published here; check the address, or look whether the campaign has started."""
 
 
 # How far ahead a start can be scheduled.

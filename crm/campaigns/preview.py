@@ -11,6 +11,8 @@ from crm.campaigns.actions import get
 from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, compiled, values_of
 from crm.campaigns.model import Campaign, NewCampaign, NotOurs
 from crm.campaigns.render import Compiled, Preview
+from crm.campaigns.verdict import findings, line_in
+from crm.campaigns.wrongs import Finding
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.events import Actor, Kind
@@ -24,16 +26,29 @@ sql = Statements("campaigns")
 _NAME, _ADDRESS = "Nora Example", "nora@example.com"
 
 
+class Found(Struct, frozen=True):
+    """What the linter found in the final mail; `line` is that of the source, 0 if it is in none."""
+
+    finding: Finding
+    line: int
+
+
 class Checked(Struct, frozen=True):
     """What keeps a text from being sent, and what its author should know."""
 
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    found: tuple[Found, ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is a mail that can be shown."""
+        return not self.problems
 
     @property
     def sendable(self) -> bool:
         """Whether nothing keeps it from being sent."""
-        return not self.problems
+        return not self.problems and not any(each.finding.blocking for each in self.found)
 
 
 async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
@@ -49,7 +64,11 @@ async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
         f'{{{{ {name} | default("…") }}}}.'
         for name in missing
     ]
-    return Checked((), (*message.warnings, *empty))
+    found = tuple(
+        Found(each, line_in(each, campaign.source))
+        for each in await findings(db, campaign, message)
+    )
+    return Checked((), (*message.warnings, *empty), found)
 
 
 async def preview(db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None) -> Preview:
