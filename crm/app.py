@@ -26,6 +26,8 @@ from crm.businesses.host import of_host
 from crm.campaigns import api as campaigns_api
 from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
+from crm.campaigns import public as campaigns_public
+from crm.campaigns.tracker import known
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
 from crm.consent import customer_tab, purpose_editor, purposes_api, receipt_api, receipt_portal
@@ -151,7 +153,11 @@ def routers() -> Sequence[ControllerRouterHandler]:
         # A signed link or an open form; no session.
         _open("/", [*access_portal.by_link, *campaigns_portal.by_link], guards=[of_host]),
         # For everybody, and cached by whoever likes.
-        _open("/", [*ledger_public.handlers, *consent_public.handlers], guards=[of_host]),
+        _open(
+            "/",
+            [*ledger_public.handlers, *consent_public.handlers, *campaigns_public.handlers],
+            guards=[of_host],
+        ),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),
         get_front,
@@ -233,6 +239,7 @@ def state_of(settings: Settings, database: Database, looks: Database, redis: Red
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[State]:
     """Open the stores of the web process until the block ends."""
+    known.use(settings.lint.lists)
     pool = await open_pool(settings.redis_url)
     keys = settings.keys()
     try:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crm.above import LedgerHealth
+from crm.campaigns.tracker import BadLists, load
 from crm.journal import Journal
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
@@ -37,6 +38,7 @@ async def check(settings: Settings) -> None:
     problems = await database_problems(settings.database_url)
     problems += await redis_problems(settings.redis_url)
     problems += journal_problems(settings)
+    problems += list_problems(settings)
     if problems:
         raise Unfit("\n".join(problems))
 
@@ -79,6 +81,15 @@ def journal_problems(settings: Settings) -> list[str]:
         Journal(Path(settings.journal)).check()
     except OSError as wrong:
         return [f"CRM_JOURNAL: {settings.journal} cannot be written ({wrong.strerror})."]
+    return []
+
+
+def list_problems(settings: Settings) -> list[str]:
+    """Look whether the lists of trackers can be read."""
+    try:
+        load(settings.lint.lists)
+    except BadLists as no:
+        return [f"CRM_LINT__LISTS: {no}."]
     return []
 
 

@@ -14,6 +14,7 @@ from arq.worker import Function, Worker, func
 
 from crm.access import jobs as access_jobs
 from crm.campaigns import jobs as campaigns_jobs
+from crm.campaigns.tracker import known
 from crm.consent import jobs as consent_jobs
 from crm.customers import jobs as customers_jobs
 from crm.db import open_database
@@ -64,6 +65,7 @@ async def work(settings: Settings) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    known.use(settings.lint.lists)
     pool = await open_pool(settings.redis_url)
     async with open_database(settings.database_url, settings.keys(), wake=Waker(pool)) as database:
         worker = Worker(

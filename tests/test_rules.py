@@ -58,6 +58,10 @@ OPEN = {
     "/staff/new-password",
     "/metrics",  # brings its own token
     "/.well-known/jwks.json",  # public keys
+    "/mail-check",  # what is handed in is compared, and nothing of it is kept
+    "/mail-check/{campaign}",  # what every reader of a campaign was sent
+    "/mail-check/{campaign}/verdict.json",
+    "/mail-check/{campaign}/{seal}.json",
     "/ledger",  # hashes, which name nobody
     "/ledger/vkeys",
     "/ledger/endorsements",

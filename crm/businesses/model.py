@@ -33,7 +33,8 @@ ReturnDomain = Annotated[
 ]
 # Names of hosts, without scheme or port, separated by blanks.
 Hosts = Annotated[
-    str, Meta(max_length=2000, pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+( [a-z0-9-]+(\.[a-z0-9-]+)+)*)?$")
+    str,
+    Meta(max_length=2000, pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+( [a-z0-9-]+(\.[a-z0-9-]+)+)*)?$"),
 ]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 

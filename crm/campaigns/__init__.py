@@ -27,6 +27,7 @@ from crm.campaigns.actions import (
     start,
     unschedule,
 )
+from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.model import (
@@ -39,6 +40,7 @@ from crm.campaigns.model import (
     NewCampaign,
     NothingUncertain,
     NotOurs,
+    NoVerdict,
     Received,
     Review,
     Stale,
@@ -50,34 +52,44 @@ from crm.campaigns.model import (
 from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
 from crm.campaigns.renewing import RenewalOver, renew
+from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.source import Newsletter, read_newsletter
+from crm.campaigns.verdict import Verdict, skeleton, skeletons, verdicts
 
 __all__ = [
+    "BadSkeleton",
     "Campaign",
     "CampaignLine",
     "Checked",
+    "Comparison",
     "Counts",
     "Delivery",
     "DeliveryState",
+    "Difference",
     "Explanation",
     "HeldDelivery",
     "NewCampaign",
     "Newsletter",
+    "NoVerdict",
     "NotOurs",
     "NothingUncertain",
     "Preview",
     "Received",
     "RenewalOver",
     "Review",
+    "Skeleton",
     "Stale",
     "State",
     "TooFar",
     "TooLate",
+    "Verdict",
     "WrongState",
     "by_state",
+    "campaign_of",
     "cancel",
     "change",
     "check",
+    "compare",
     "compiled",
     "counts",
     "deliveries",
@@ -87,6 +99,7 @@ __all__ = [
     "forget",
     "get",
     "letterhead",
+    "packed",
     "page",
     "pause",
     "preview",
@@ -99,8 +112,12 @@ __all__ = [
     "resume",
     "review",
     "schedule",
+    "skeleton",
+    "skeletons",
     "start",
     "try_out",
+    "unpacked",
     "unschedule",
     "values_of",
+    "verdicts",
 ]

@@ -121,15 +121,12 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
 
 
 async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campaign:
-    """Start it by itself at an instant; it is checked now, and can be taken back until then.
-
-    What it was found to be is kept now and once more at the start.
-    """
+    """Start it by itself at an instant; it is checked now, and can be taken back until then."""
     if at <= db.now:
         raise TooLate
     if at > db.now + FARTHEST:
         raise TooFar
-    await _sendable(db, campaign_id)
+    await _sendable(db, campaign_id, keep=False)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
@@ -148,7 +145,7 @@ async def start(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     Refuses a business without postal address, a text that cannot be sent or would watch its
     readers, and any state but draft and scheduled. Its verdict is published from now on.
     """
-    await _sendable(db, campaign_id)
+    await _sendable(db, campaign_id, keep=True)
     campaign = await _move(db, by, campaign_id, State.starting)
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
@@ -253,7 +250,7 @@ async def forget(db: Db, customer_id: UUID) -> int:
     return await db.run(sql.blank_replies, customer_id=customer_id)
 
 
-async def _sendable(db: Db, campaign_id: UUID) -> None:
+async def _sendable(db: Db, campaign_id: UUID, *, keep: bool) -> None:
     campaign = await get(db, campaign_id)
     business = await businesses.get(db)
     sent_from(business)
@@ -262,7 +259,7 @@ async def _sendable(db: Db, campaign_id: UUID) -> None:
         raise PurposeRetired
     if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
         raise SoftOptInOff
-    await fix(db, campaign)
+    await fix(db, campaign, keep=keep)
 
 
 async def _move(

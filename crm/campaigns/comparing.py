@@ -159,9 +159,7 @@ def _other_parts(expected: list[str], received: list[str]) -> Iterator[Differenc
                 yield Difference(f"A part was put in ({each}).", now=each)
 
 
-def _leaf(
-    leaf: Leaf, part: Part, links: dict[str, Link], filled: Filled
-) -> Iterator[Difference]:
+def _leaf(leaf: Leaf, part: Part, links: dict[str, Link], filled: Filled) -> Iterator[Difference]:
     if leaf.sha256:
         if hashlib.sha256(part.content).hexdigest() != leaf.sha256:
             yield Difference(f"An attached file is another one ({leaf.media_type}).")

@@ -12,10 +12,11 @@ from uuid import UUID
 from crm import above, businesses, consent
 from crm.campaigns import actions, filling
 from crm.campaigns.composing import Envelope, compiled
-from crm.campaigns.model import State
+from crm.campaigns.model import State, WrongState
 from crm.campaigns.sending import Issue, Lease, RangeSender, sql
+from crm.campaigns.verdict import fix
 from crm.db import Database, Db
-from crm.errors import Refused
+from crm.errors import Invalid, Refused
 from crm.events import Actor
 from crm.log import logger
 from crm.mail.mime import stamp
@@ -132,7 +133,11 @@ async def _send_ranges(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> bool:
             lease = await _take(ctx, business_id, campaign_id, holder)
             if lease is None:
                 return False
-            issue = issue or await _issue(ctx["database"], business_id, campaign_id)
+            try:
+                issue = issue or await _issue(ctx["database"], business_id, campaign_id)
+            except Invalid as no:
+                await _hold(ctx["database"], business_id, campaign_id, no)
+                return False
             if not await _send_range(ctx, issue, lease, min(until, loop.time() + _TURN_SECONDS)):
                 return False
     return True
@@ -169,15 +174,27 @@ async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> 
 
 
 async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Issue:
-    async with database.read(business_id) as db:
+    async with database.write(business_id) as db:
         business = await businesses.get(db)
         campaign = await actions.get(db, campaign_id)
+        # The business may have changed what stands on all its mail since the start.
+        await fix(db, campaign)
         purpose = await consent.purpose(db, campaign.purpose_id)
         message = await compiled(db, campaign)
         asking = await compiled(db, campaign, asks=True)
         date = stamp(campaign.started_at or db.now)
     envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
     return Issue(business, campaign, message, asking, envelope)
+
+
+async def _hold(database: Database, business_id: UUID, campaign_id: UUID, no: Invalid) -> None:
+    """Pause a campaign that could not start any more as it is now; its page says what is wrong."""
+    _log.warning("campaign_held", campaign=str(campaign_id), code=no.code)
+    try:
+        async with database.write(business_id) as db:
+            await actions.pause(db, Actor.system(), campaign_id)
+    except WrongState:
+        return
 
 
 async def _send_range(ctx: Ctx, issue: Issue, lease: Lease, until: float) -> bool:

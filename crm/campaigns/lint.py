@@ -30,7 +30,9 @@ _LONG_VALUE = 12
 _OPAQUE = re.compile(r"(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _JUMBLED = re.compile(r"(?=.{6,16}$)[A-Za-z0-9]*[a-z0-9][A-Z][A-Za-z0-9]*")
 _COUNTING = re.compile(r"(?:^|[./-])(?:clicks?|track(?:ing|er)?|trk|pixel|beacon|opens?)\d*[.-]")
-_ADDRESS = re.compile(r"[A-Z0-9._%+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]{1,63})*\.[A-Z]{2,20}", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"[A-Z0-9._%+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]{1,63})*\.[A-Z]{2,20}", re.IGNORECASE
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
 # What is the same for no two messages, and of which nothing is fetched.
 _PER_MESSAGE = frozenset({"date", "message-id", "to", "subject", "dkim-signature"})

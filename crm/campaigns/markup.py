@@ -134,7 +134,11 @@ def _unescaped(found: re.Match[str]) -> str:
     if found[1] is None:
         return "" if found[2] == "\n" else found[2]
     code = int(found[1], 16)
-    return chr(code) if 0 < code <= _LAST and not 0xD800 <= code <= 0xDFFF else "\N{REPLACEMENT CHARACTER}"  # noqa: E501, PLR2004
+    return (
+        chr(code)
+        if 0 < code <= _LAST and not 0xD800 <= code <= 0xDFFF
+        else "\N{REPLACEMENT CHARACTER}"
+    )  # noqa: E501, PLR2004
 
 
 def addresses(style: str) -> list[str]:

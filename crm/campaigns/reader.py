@@ -98,16 +98,12 @@ def _split(raw: bytes) -> tuple[list[tuple[str, str]], bytes]:
             unfolded.append(text)
     found = [_FIELD.fullmatch(line) for line in unfolded]
     fields = [
-        (field[1], field[2].strip().encode("utf-8", "replace").decode())
-        for field in found
-        if field
+        (field[1], field[2].strip().encode("utf-8", "replace").decode()) for field in found if field
     ]
     return fields, body
 
 
-def _leaves(
-    fields: list[tuple[str, str]], body: bytes, within: tuple[str, ...]
-) -> Iterator[Part]:
+def _leaves(fields: list[tuple[str, str]], body: bytes, within: tuple[str, ...]) -> Iterator[Part]:
     kind, parameters = _value(_field(fields, "content-type") or "text/plain")
     boundary = parameters.get("boundary", "")
     if kind.startswith("multipart/") and boundary and len(within) < _DEEPEST:
@@ -159,7 +155,6 @@ def _plain(body: bytes, encoding: str) -> bytes:
     if encoding == "base64":
         return _base64(body)
     return binascii.a2b_qp(body) if encoding == "quoted-printable" else body
-
 
 
 def _base64(raw: bytes) -> bytes:

@@ -29,7 +29,7 @@ _IMAGES = frozenset({
 _LOADING = frozenset({
     "src", "srcset", "background", "poster", "data", "code", "codebase", "archive", "classid",
     "href", "xlink:href", "ping", "cite", "longdesc", "profile", "manifest", "action",
-    "formaction", "imagesrcset", "usemap", "lowsrc", "dynsrc", "classid", "icon",
+    "formaction", "imagesrcset", "usemap", "lowsrc", "dynsrc", "icon",
 })  # fmt: skip
 _NOT_FETCHED = frozenset({"cite", "longdesc", "usemap", "profile"})
 
@@ -160,6 +160,8 @@ def _of_text(text: str, part: str) -> Iterator[Reference]:
         line += text.count("\n", at, found.start())
         at = found.start()
         url = found[0]
-        while url and url[-1] in _AFTER and not (url[-1] == ")" and url.count("(") >= url.count(")")):
+        while (
+            url and url[-1] in _AFTER and not (url[-1] == ")" and url.count("(") >= url.count(")"))
+        ):
             url = url[:-1]
         yield Reference(cleaned(url if "://" in url else f"https://{url}"), Use.link, part, line)

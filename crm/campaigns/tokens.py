@@ -113,7 +113,9 @@ def told(expected: Sequence[Unit], received: Sequence[Unit]) -> Iterator[tuple[s
     for unit in received:
         if not unit.shown:
             continue
-        twin = next((each for each in left if each.name == unit.name and unit.name[:1] != "/"), None)
+        twin = next(
+            (each for each in left if each.name == unit.name and unit.name[:1] != "/"), None
+        )
         if twin is None:
             put_in.append(unit)
             continue

@@ -251,7 +251,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         start, low = r"^[a-z][a-z0-9+.-]*:/+(?:[^/?#]*\.)?", low[2:]
     elif low.startswith("|"):
         start, low = "^", low[1:]
-    elif _HOST.match(low) and not low[0] in "/.":
+    elif _HOST.match(low) and low[0] not in "/.":
         # A rule that begins with a host means it, not the end of another name.
         start = r"(?<![a-z0-9-])"
     end = ""
@@ -270,7 +270,7 @@ def _rarest(pattern: str) -> str:
     whole = [
         each[0]
         for each in _WORD.finditer(low)
-        if 0 < each.start() and each.end() < len(low)
+        if each.start() > 0 and each.end() < len(low)
         if low[each.start() - 1] != "*" and low[each.end()] != "*"
     ]
     return max(whole, key=len, default="")

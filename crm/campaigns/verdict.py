@@ -31,7 +31,7 @@ sql = Statements("campaigns")
 _READERS = (
     ("Nora Example", "nora@example.com"),
     ("Bo", "b.o+news@mail.example.net"),
-    ("<b>\"O'Neil\" & Søn</b>", "soen@example.org"),
+    ('<b>"O\'Neil" & Søn</b>', "soen@example.org"),
 )
 _NOBODY = UUID(int=0)
 
@@ -62,9 +62,7 @@ async def findings(
     return judged(business, message, await _readers(db, business, campaign, message))
 
 
-def judged(
-    business: Business, message: Compiled, readers: Sequence[Reader]
-) -> tuple[Finding, ...]:
+def judged(business: Business, message: Compiled, readers: Sequence[Reader]) -> tuple[Finding, ...]:
     """Judge a compiled message as invented readers would get it."""
     rendered = [
         Rendered(
@@ -82,18 +80,16 @@ def judged(
     return tuple(sorted(once.values(), key=lambda each: (not each.blocking, each.line)))
 
 
-async def fix(db: Db, campaign: Campaign) -> None:
+async def fix(db: Db, campaign: Campaign, *, keep: bool = True) -> None:
     """Judge a campaign, and keep verdict and skeleton for good; refuse what would watch readers.
 
     Called at the start, and by each worker before it sends: a business may have changed its
-    letterhead in between, and what goes out must have been judged and published.
+    letterhead in between, and what goes out must have been judged and published. Without `keep` it is judged only: nothing of a draft is public.
     """
     business = await businesses.get(db)
     wordings = {asks: await compiled(db, campaign, asks=asks) for asks in (False, True)}
     readers = await _readers(db, business, campaign, wordings[False])
-    skeleton = packed(
-        skeleton_of(campaign.id.hex, wordings, [each.slots for each in readers])
-    )
+    skeleton = packed(skeleton_of(campaign.id.hex, wordings, [each.slots for each in readers]))
     seal = digest(skeleton)
     if any(each.digest == seal for each in await verdicts(db, campaign.id)):
         return
@@ -106,6 +102,8 @@ async def fix(db: Db, campaign: Campaign) -> None:
             "The campaign would watch its readers, so it cannot be sent.",
             [Problem("source", told(each, campaign.source)) for each in blocking],
         )
+    if not keep:
+        return
     await db.run(
         sql.add_verdict,
         campaign_id=campaign.id,
@@ -166,7 +164,5 @@ async def _readers(
     for number, (name, address) in enumerate(_READERS):
         held = {each.removeprefix(ATTRIBUTE): f"{name} {number}" for each in wanted}
         fingerprint = db.keys.address_hash(business.id, f"invented reader {number}")
-        readers.append(
-            Reader(values_of(name, address, held), envelope.slots(address, fingerprint))
-        )
+        readers.append(Reader(values_of(name, address, held), envelope.slots(address, fingerprint)))
     return readers
