@@ -33,7 +33,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "skeletons",
     multiple=True,
     type=_FILE,
-    help="For a mail: the skeleton of its campaign, from the page that the mail's why-link leads to.",
+    help="For a mail: the skeleton of its campaign, from the host of its why-link.",
 )
 def command(
     files: tuple[Path, ...],

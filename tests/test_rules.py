@@ -61,7 +61,7 @@ OPEN = {
     "/mail-check",  # what is handed in is compared, and nothing of it is kept
     "/mail-check/{campaign}",  # what every reader of a campaign was sent
     "/mail-check/{campaign}/verdict.json",
-    "/mail-check/{campaign}/{seal}.json",
+    "/mail-check/{campaign}/skeleton/{seal}",
     "/ledger",  # hashes, which name nobody
     "/ledger/vkeys",
     "/ledger/endorsements",

@@ -19,7 +19,7 @@ from crm.campaigns.slots import LINK, Filled, fits, is_ours
 from crm.campaigns.tokens import Unit, of_html, told
 
 LARGEST_MAIL = 2_000_000
-# Fields that change what a mail is or does; a field put in under another name is a trace of the way.
+# Fields that change what a mail is or does; others that are put in are traces of its way.
 _GUARDED = frozenset({
     "from", "sender", "reply-to", "subject", "list-id", "list-unsubscribe",
     "list-unsubscribe-post", "list-help", "list-owner", "list-post", "list-archive",
@@ -52,7 +52,7 @@ class Comparison(Struct, frozen=True):
 
 
 def campaign_of(raw: bytes) -> str:
-    """Return the campaign that a mail's Message-ID names, as 32 hexadecimal digits; else nothing."""
+    """Return the campaign that a Message-ID names, as 32 hexadecimal digits; else nothing."""
     found = _ID.fullmatch(read(raw).first("Message-ID").strip())
     return found[1] if found else ""
 

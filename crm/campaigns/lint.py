@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from msgspec import Struct
 
 from crm.campaigns import wrongs
-from crm.campaigns.markup import Token, declarations, tokens
+from crm.campaigns.markup import Token, css, declarations, tokens
 from crm.campaigns.reader import Message, read
 from crm.campaigns.reference import Reference, Use, embedded, of_message, of_token
 from crm.campaigns.tracker import Lists
@@ -101,24 +101,28 @@ def _element(token: Token, often: dict[str, int], lists: Lists) -> Iterator[Find
     if token.name in wrongs.ELEMENTS:
         yield finding(wrongs.ELEMENTS[token.name], *where, shown)
     for name, value in token.attributes:
-        if name == "ping":
-            yield finding("ping", *where, value)
+        if name in {"ping", "attributionsrc"}:
+            yield finding("ping", *where, value or shown)
         elif name.startswith("on") and len(name) > 3:  # noqa: PLR2004
             yield finding("script", *where, shown)
-        elif name == "attributionsrc":
-            yield finding("ping", *where, shown)
-    if token.name == "meta" and token.get("http-equiv").lower() == "refresh":
-        yield finding("meta-refresh", *where, shown)
-    if token.name == "link" and token.has("href"):
-        known = token.get("rel").lower().split()
-        code = "stylesheet" if "stylesheet" in known else "prefetch"
-        yield finding(code, *where, token.get("href"))
-    if token.name == "=" and re.search(r"@import", token.text, re.IGNORECASE):
-        yield finding("import", *where, token.text.strip()[:_SHOWN])
+    yield from _head(token)
     if token.name in {"img", "input", "image"} and _invisible(token):
         for each in of_token(token, "text/html"):
             if each.use is Use.image and (each.remote or not each.split.scheme):
                 yield finding(_watching(each, token, often, lists), *where, each.url or shown)
+
+
+def _head(token: Token) -> Iterator[Finding]:
+    """Look at what stands in a head, and loads or leads elsewhere by itself."""
+    where = "text/html", token.line
+    if token.name == "meta" and token.get("http-equiv").lower() == "refresh":
+        yield finding("meta-refresh", *where, _shown(token))
+    if token.name == "link" and token.has("href"):
+        known = token.get("rel").lower().split()
+        code = "stylesheet" if "stylesheet" in known else "prefetch"
+        yield finding(code, *where, token.get("href"))
+    if token.name == "=" and re.search(r"@import", css(token.text), re.IGNORECASE):
+        yield finding("import", *where, token.text.strip()[:_SHOWN])
 
 
 def _watching(each: Reference, token: Token, often: dict[str, int], lists: Lists) -> str:
@@ -139,9 +143,8 @@ def _counted(page: Sequence[Token]) -> dict[str, int]:
 def _invisible(token: Token) -> bool:
     sizes = [_pixels(token.get(name)) for name in ("width", "height") if token.has(name)]
     style = declarations(token.get("style"))
-    for name in ("width", "height", "max-width", "max-height"):
-        if name in style:
-            sizes.append(_pixels(style[name]))
+    named = ("width", "height", "max-width", "max-height")
+    sizes += [_pixels(style[name]) for name in named if name in style]
     known = [size for size in sizes if size is not None]
     if any(size <= _TINY for size in known):
         return True

@@ -23,6 +23,7 @@ _CSS_URL = re.compile(r"""\burl\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*))\s*\)?""", 
 _CSS_IMPORT = re.compile(r"""@import\s+(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _CSS_IMAGE_SET = re.compile(r"""image-set\(\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _LAST = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
 
 
 class Token(Struct, frozen=True):
@@ -134,11 +135,8 @@ def _unescaped(found: re.Match[str]) -> str:
     if found[1] is None:
         return "" if found[2] == "\n" else found[2]
     code = int(found[1], 16)
-    return (
-        chr(code)
-        if 0 < code <= _LAST and not 0xD800 <= code <= 0xDFFF
-        else "\N{REPLACEMENT CHARACTER}"
-    )  # noqa: E501, PLR2004
+    known = 0 < code <= _LAST and code not in _SURROGATES
+    return chr(code) if known else "\N{REPLACEMENT CHARACTER}"
 
 
 def addresses(style: str) -> list[str]:

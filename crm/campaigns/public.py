@@ -96,7 +96,7 @@ async def get_verdict_file(db: NamedDependency[ReadDb], campaign: FromPath[str])
     return _file(msgspec.json.encode(shown), f"verdict-{_id(campaign).hex}.json")
 
 
-@get("/mail-check/{campaign:str}/{seal:str}.json")
+@get("/mail-check/{campaign:str}/skeleton/{seal:str}")
 async def get_skeleton_file(
     db: NamedDependency[ReadDb], campaign: FromPath[str], seal: FromPath[str]
 ) -> Response[bytes]:

@@ -13,7 +13,7 @@ from crm.campaigns.markup import Token, addresses, tokens
 from crm.campaigns.reader import Message, Part
 
 _PLAIN = re.compile(r"(?:https?://|www\.)[^\s<>\"'\x00-\x1f]{3,2000}", re.IGNORECASE)
-_AFTER = ".,;:!?)]}’”»"
+_AFTER = frozenset(".,;:!?)]}*_\N{RIGHT SINGLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
 _IN_FIELD = re.compile(r"<([^<>]*)>")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
@@ -75,7 +75,7 @@ class Reference(Struct, frozen=True):
 
 
 def cleaned(url: str) -> str:
-    """Return the URL as a browser takes it: no blanks, no backslashes, a scheme in small letters."""
+    """Return the URL as a browser takes it: without blanks, backslashes and capitals."""
     bare = _CONTROL.sub("", url)
     scheme = _SCHEME.match(bare)
     name = scheme[1].lower() if scheme else ""
@@ -160,8 +160,6 @@ def _of_text(text: str, part: str) -> Iterator[Reference]:
         line += text.count("\n", at, found.start())
         at = found.start()
         url = found[0]
-        while (
-            url and url[-1] in _AFTER and not (url[-1] == ")" and url.count("(") >= url.count(")"))
-        ):
+        while url[-1:] in _AFTER and (url[-1:] != ")" or url.count("(") < url.count(")")):
             url = url[:-1]
         yield Reference(cleaned(url if "://" in url else f"https://{url}"), Use.link, part, line)

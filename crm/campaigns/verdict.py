@@ -1,4 +1,4 @@
-"""The verdict on a campaign: its final messages to invented readers, judged, fixed and published."""
+"""The verdict on a campaign: its final messages to invented readers, judged and published."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ async def fix(db: Db, campaign: Campaign, *, keep: bool = True) -> None:
     """Judge a campaign, and keep verdict and skeleton for good; refuse what would watch readers.
 
     Called at the start, and by each worker before it sends: a business may have changed its
-    letterhead in between, and what goes out must have been judged and published. Without `keep` it is judged only: nothing of a draft is public.
+    letterhead in between, and what goes out must have been judged and published. Without `keep` it
+    is judged only: nothing of a draft is public.
     """
     business = await businesses.get(db)
     wordings = {asks: await compiled(db, campaign, asks=asks) for asks in (False, True)}
