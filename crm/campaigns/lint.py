@@ -33,7 +33,8 @@ _COUNTING = re.compile(r"(?:^|[./-])(?:clicks?|track(?:ing|er)?|trk|pixel|beacon
 _ADDRESS = re.compile(
     r"[A-Z0-9._%+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]{1,63})*\.[A-Z]{2,20}", re.IGNORECASE
 )
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+# A slash may be part of it, or stand before it.
+_BASE64 = (re.compile(r"[A-Za-z0-9+_-]{16,}"), re.compile(r"[A-Za-z0-9+/_-]{16,}"))
 # What is the same for no two messages, and of which nothing is fetched.
 _PER_MESSAGE = frozenset({"date", "message-id", "to", "subject", "dkim-signature"})
 # Each asks a mail program to tell that a mail was read.
@@ -262,7 +263,7 @@ def _names_somebody(url: str, address: str) -> bool:
     rest = unquote(url.partition("://")[2].partition("/")[2])
     if address and address.lower() in rest.lower():
         return True
-    for word in _BASE64.findall(rest):
+    for word in (word for pattern in _BASE64 for word in pattern.findall(rest)):
         whole = word.replace("-", "+").replace("_", "/")
         clear = b64decode(whole[: len(whole) // 4 * 4])
         if _ADDRESS.search(clear.decode("latin-1")):

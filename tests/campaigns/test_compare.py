@@ -1,0 +1,154 @@
+"""Is this the mail that was sent: another encoding is the same, another content is named."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from email.message import EmailMessage
+
+import pytest
+
+from crm.campaigns.comparing import campaign_of, compare
+from crm.campaigns.skeleton import BadSkeleton, packed, unpacked
+from crm.campaigns.source import read_newsletter
+from tests.campaigns.mails import CAMPAIGN, ORIGIN, SHARED, composed, skeleton, slots
+
+SOURCE = """Hi {{ first_name | default("you") }},
+
+**{{ name }}** of [Rye](https://rye.example/?a=1&b=2), the bread.
+
+Second <b>paragraph</b> about ünïcode, {{ name }} {{ first_name }}.
+"""
+SUBJECT = "Rye für {{ first_name }} and all"
+NAMES = [
+    {"name": "Nora Lindqvist", "first_name": "Nora"},
+    {"name": "<i>Ünal</i> & Söhne", "first_name": "a, b"},
+    {"name": "Nora Nora", "first_name": "Nora"},
+    {"name": "ن\N{RIGHT-TO-LEFT MARK}ور", "first_name": ""},
+    {},
+]
+
+
+def mail(values: dict[str, str] | None = None, *, asks: bool = False) -> bytes:
+    """One reader's mail."""
+    given = NAMES[0] if values is None else values
+    return composed(SOURCE, subject=SUBJECT, asks=asks).bytes_for(given, slots(7))
+
+
+def relayed(raw: bytes, encoding: str) -> bytes:
+    """The same as a relay passes it on: other encodings, line ends and traces."""
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    for part in message.walk():
+        if part.get_content_maintype() == "text":
+            part.set_content(part.get_content(), subtype=part.get_content_subtype(), cte=encoding)
+    message["X-Spam-Score"] = "0.1"
+    traces = b"Return-Path: <b@r.example>\nReceived: from a by b\nARC-Seal: i=1\n"
+    traces += b"Authentication-Results: b; dkim=pass\nDKIM-Signature: v=1; b=abc\n"
+    return traces + message.as_bytes()
+
+
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("values", NAMES)
+def test_every_reader_has_the_same_mail(values: dict[str, str], *, asks: bool) -> None:
+    """Whatever a name is; both wordings are one campaign's."""
+    known = unpacked(packed(skeleton(SOURCE, subject=SUBJECT)))
+    raw = mail(values, asks=asks)
+
+    for each in (raw, raw.replace(b"\r\n", b"\n"), relayed(raw, "base64"), relayed(raw, "8bit")):
+        compared = compare(each, known)
+        assert compared.differences == ()
+        assert compared.asks == asks
+    assert campaign_of(raw) == CAMPAIGN
+
+
+CHANGES = [
+    ("A link was rewritten.", b"https://rye.example/?a=3D1", b"https://track.example/?a=3D1"),
+    ("An image was put in.", b"</body>", b'<img src=3D"https://t.example/1.gif"></body>'),
+    ("Text was changed.", b"Second <b>", b"Third <b>"),
+    ("Text was put in.", b"</body>", b"Sent by a list</body>"),
+    ("A comment was put in.", b"</body>", b"<!--[if mso]>x<![endif]--></body>"),
+    ("The header List-Unsubscribe was changed.", b"\r\nList-Unsubscribe: <https://letters.",
+     b"\r\nList-Unsubscribe: <https://esp."),
+    ("The header List-Unsubscribe was changed.", b"\r\nList-Unsubscribe: ", b"\r\nX-List: "),
+    ("The header Subject was changed.", b"\r\nSubject: ", b"\r\nSubject: [list] "),
+    ("The header From was changed.", b'From: "Corner', b'From: "Coroner'),
+    ("The header Reply-To was put in.", b"MIME-Version: 1.0\r\n",
+     b"MIME-Version: 1.0\r\nReply-To: <a@list.example>\r\n"),
+    ("Its Message-ID is not one of this campaign.", CAMPAIGN.encode(), b"b" * 32),
+    ("Where a reader's name should stand, there is an address, or far too much.",
+     b"Nora Lindqvist", b"www.t.example"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "was", "now"), CHANGES)
+def test_a_change_on_the_way_is_named(sentence: str, was: bytes, now: bytes) -> None:
+    raw = mail()
+    assert was in raw
+    compared = compare(raw.replace(was, now), skeleton(SOURCE, subject=SUBJECT))
+
+    assert sentence in {each.sentence for each in compared.differences}
+    assert len(compared.differences) <= 5
+
+
+def test_a_rewritten_link_shows_what_it_was_and_is() -> None:
+    raw = mail().replace(b"https://rye.example/?a=3D1&amp;b=3D2", b"https://t.example/c/1")
+    (found,) = compare(raw, skeleton(SOURCE, subject=SUBJECT)).differences
+
+    assert (found.was, found.now) == ("https://rye.example/?a=1&b=2", "https://t.example/c/1")
+
+
+def test_our_links_must_be_ours_and_one_readers() -> None:
+    """Another origin, another length, or another reader's token in one place."""
+    known = skeleton(SOURCE, subject=SUBJECT)
+    ours = slots(7).why
+    for other in (
+        ours.replace(ORIGIN, "https://letters.example.evil.example"),
+        f"{ours}0",
+        slots(8).why,
+    ):
+        raw = composed(SOURCE, subject=SUBJECT).bytes_for(NAMES[0], slots(7))
+        text, page = raw.split(b"Content-Type: text/html")
+        changed = text + b"Content-Type: text/html" + page.replace(ours.encode(), other.encode())
+        assert not compare(changed, known).same
+
+
+def test_parts_put_in_and_missing_are_named() -> None:
+    raw = mail()
+    boundary = raw.split(b'boundary="')[1].split(b'"')[0]
+    footer = b"--" + boundary + b"\r\nContent-Type: text/plain\r\n\r\nList footer\r\n--"
+    more = raw.replace(b"--" + boundary + b"--", footer + boundary + b"--")
+    head, text, html = raw.split(b"--" + boundary + b"\r\n")
+    less = head + b"--" + boundary + b"\r\n" + html
+    known = skeleton(SOURCE, subject=SUBJECT)
+
+    assert text
+    assert "A part was put in (text/plain)." in [
+        d.sentence for d in compare(more, known).differences
+    ]
+    assert [d.sentence for d in compare(less, known).differences] == [
+        "A part is missing (text/plain)."
+    ]
+
+
+def test_what_is_no_skeleton_is_refused() -> None:
+    for raw in (b"", b"[]", b'{"format":"x"}', packed(skeleton("Rye")).replace(b"why", b"who")):
+        with pytest.raises(BadSkeleton):
+            unpacked(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\n\n", b"\xff\xfe", b"a: b", b"<" * 100_000, b"Content-Type: multipart/x; boundary=a"],
+)
+def test_whatever_is_handed_in_gets_an_answer(raw: bytes) -> None:
+    assert not compare(raw, skeleton("Rye")).same
+
+
+@pytest.mark.skipif(not (SHARED / "newsletters").exists(), reason="the newsletters are not here")
+def test_every_newsletter_is_itself_after_a_relay() -> None:
+    for path in sorted((SHARED / "newsletters").iterdir()):
+        new = read_newsletter(path.read_bytes(), path.name)
+        known = skeleton(new.source, kind=new.kind)
+        raw = composed(new.source, kind=new.kind).bytes_for({}, slots(7))
+        assert compare(relayed(raw, "base64"), known).differences == (), path.name
