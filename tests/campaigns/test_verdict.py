@@ -113,6 +113,7 @@ async def test_a_verdict_is_kept_for_good(
         (shared_cluster.superuser_url, asyncpg.PostgresError),
     ):
         conn = await asyncpg.connect(url)
+        await conn.execute("SELECT set_config('crm.business_id', $1, false)", str(business.id))
         with pytest.raises(refusal):
             await conn.execute("DELETE FROM crm.verdict")
         await conn.close()
