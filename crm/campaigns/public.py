@@ -6,6 +6,7 @@ its shape, and never with what we know.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from crm import campaigns
-from crm.campaigns import Comparison, NoVerdict, Verdict
+from crm.campaigns import Comparison, NoVerdict, Skeleton, Verdict
 from crm.campaigns.comparing import LARGEST_MAIL
 from crm.db import ReadDb
 from crm.web.forms import Form, read_form
@@ -61,8 +62,8 @@ async def post_check(request: Request[Any, Any, Any], db: NamedDependency[ReadDb
     if raw and not form.problems:
         known = await campaigns.skeletons(db, UUID(campaign)) if campaign else []
         if known:
-            found = [campaigns.compare(raw, each) for each in known]
-            compared = min(found, key=lambda each: len(each.differences))
+            # Some tenths of a second for a large mail, which nobody else should wait for.
+            compared = await asyncio.to_thread(_nearest, raw, known)
         else:
             form.wrong("file", _UNKNOWN)
     # What was pasted is not sent back: it may be long, and it is her own.
@@ -107,6 +108,11 @@ async def get_skeleton_file(
         raise NoVerdict from None
     raw = await campaigns.skeleton(db, _id(campaign), digest)
     return _file(raw, f"skeleton-{_id(campaign).hex}.json")
+
+
+def _nearest(raw: bytes, known: list[Skeleton]) -> Comparison:
+    found = [campaigns.compare(raw, each) for each in known]
+    return min(found, key=lambda each: len(each.differences))
 
 
 async def _mail(form: Form) -> bytes:
