@@ -55,6 +55,7 @@ STATEMENTS = {
 # Where A's value is meant to differ from nobody's, and why.
 TAKEN = {
     "add_host": "a host belongs to one business of the whole installation",
+    "add_verdict": "a skeleton and its digest belong together; nobody's do not, and are refused",
     "keep_form": "words and their digest belong together; nobody's do not, and are refused",
 }
 # As many rows of each table are tried as a table has states worth trying.
