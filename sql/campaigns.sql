@@ -3,15 +3,15 @@
 -- name: add_campaign
 -- A new draft.
 INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, preheader, source, format,
-                          created_by, created_at, changed_at)
+                          public, created_by, created_at, changed_at)
 VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
-        :created_by, :now, :now)
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+        :public, :created_by, :now, :now)
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: campaign
 -- One campaign.
-SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
        created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
   FROM crm.campaign
  WHERE business_id = :business_id
@@ -51,12 +51,12 @@ SELECT state, count(*) AS campaigns
 -- The text of a draft, if it is still the version that was read.
 UPDATE crm.campaign
    SET purpose_id = :purpose_id, subject = :subject, preheader = :preheader, source = :source,
-       format = :format, version = version + 1, changed_at = :now
+       format = :format, public = :public, version = version + 1, changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND version = :version
    AND state = 'draft'
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: move_campaign
@@ -71,7 +71,7 @@ UPDATE crm.campaign
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = ANY (:from_states::text[])
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: audience_by_reason

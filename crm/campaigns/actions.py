@@ -55,6 +55,7 @@ async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
         preheader=new.preheader,
         source=new.source,
         format=new.format,
+        public=new.public,
         created_by=by.id if by.kind is ActorKind.member else None,
     )
     await events.record(db, by, Kind.campaign_drafted, ref=campaign.id)
@@ -103,6 +104,7 @@ async def change(
         preheader=new.preheader,
         source=new.source,
         format=new.format,
+        public=new.public,
     )
     if campaign is None:
         present = await get(db, campaign_id)

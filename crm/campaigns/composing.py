@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from crm import businesses, consent
 from crm.businesses import Business
+from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, NewCampaign
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
 from crm.db import ReadDb, Statements
@@ -17,8 +18,6 @@ from crm.mail.mime import Slots
 from crm.tokens import Stop, Why, stop_token, why_token
 
 sql = Statements("campaigns")
-
-ATTRIBUTE = "attribute."
 
 
 class MergeValue(Struct, frozen=True):
@@ -29,10 +28,17 @@ class MergeValue(Struct, frozen=True):
     value: str
 
 
-async def compiled(db: ReadDb, campaign: Campaign | NewCampaign, *, asks: bool = False) -> Compiled:
+async def compiled(
+    db: ReadDb,
+    campaign: Campaign | NewCampaign,
+    *,
+    asks: bool = False,
+    archived: bool = False,
+) -> Compiled:
     """Compile what is kept or only typed, or refuse with every problem of text and letterhead.
 
-    With `asks`, for customers whose consent ends soon: the mail asks whether it goes on.
+    With `asks`, for customers whose consent ends soon: the mail asks whether it goes on. With
+    `archived`, for everybody: its foot has no customer's links.
     """
     business = await businesses.get(db)
     purpose = await consent.purpose(db, campaign.purpose_id)
@@ -45,9 +51,23 @@ async def compiled(db: ReadDb, campaign: Campaign | NewCampaign, *, asks: bool =
         # RFC 2919: a label of ours before a domain that we control.
         list_id=f"{purpose.slug}.{business.host}",
         asks=asks,
+        archived=archived,
+        **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
     return compile_message(written, letterhead(business), declared)
+
+
+def archive_page(business: Business, campaign_id: UUID) -> str:
+    """Return where everybody can read a public campaign, for good (RFC 5064)."""
+    return f"{business.origin}/archive/{campaign_id}"
+
+
+def _known_as(campaign: Campaign | NewCampaign, business: Business) -> dict[str, str]:
+    if isinstance(campaign, NewCampaign):
+        return {}
+    page = archive_page(business, campaign.id) if campaign.public else ""
+    return {"identity": campaign.id.hex, "archived_at": page}
 
 
 def letterhead(business: Business) -> Letterhead:
@@ -60,6 +80,9 @@ def letterhead(business: Business) -> Letterhead:
         sender_address=business.sender_address,
         locale=business.locale,
         contact_address=business.privacy_contact,
+        privacy_url=business.privacy_url,
+        origin=business.origin,
+        sender_id=f"fh{business.id.hex[-12:]}",
     )
 
 

@@ -24,6 +24,17 @@ _QUESTION = (
     '<p class="ask"><b>Your consent to {} will end.</b> Do you still want these mails? '
     '<a href="{}">Yes, go on</a>. If you do nothing, they stop by themselves.</p>\n'
 )
+_LINKS = (
+    "<p><b>Why you get this:</b> you asked for {purpose}. "
+    '<a href="{why}">See the exact words, and the proof</a>.</p>\n'
+    '<p><a href="{unsubscribe}">Stop these mails</a>. One press, no password.<br>'
+    '<a href="{preferences}">Choose what we may write to you</a>.</p>'
+)
+_ARCHIVED = (
+    "<p>This is a public copy of a mail to those who asked for {purpose}. "
+    '<a href="{origin}/sign-up">Ask for it yourself</a>.<br>'
+    '<a href="{origin}/archive">All issues of {business}</a>.</p>'
+)
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -42,6 +53,10 @@ class Frame(Struct, frozen=True, kw_only=True):
     preferences: str
     # Whether it asks if a consent that ends soon goes on; the page behind `why` takes the answer.
     asks: bool = False
+    # Scheme and host of the pages of the business.
+    origin: str = ""
+    # Whether it is the page of the archive: then nothing in it is one customer's.
+    archived: bool = False
 
 
 def direction(language: str) -> str:
@@ -71,11 +86,8 @@ def page(frame: Frame, root: Node) -> str:
         business=escape(frame.business),
         body=heading + written(root),
         purpose=escape(frame.purpose),
-        question=_QUESTION.format(escape(frame.purpose), frame.why) if frame.asks else "",
-        why=frame.why,
-        unsubscribe=frame.unsubscribe,
-        preferences=frame.preferences,
-        tracking=_tracking(root),
+        own=_own(frame),
+        tracking="" if frame.archived else f"<p>{_tracking(root)}</p>",
         sender=escape(_sender(frame)),
         privacy=privacy if frame.privacy_url else "",
     )
@@ -85,6 +97,8 @@ def page(frame: Frame, root: Node) -> str:
 def text(frame: Frame, root: Node) -> str:
     """Return the text part, with the same footer."""
     body = as_text(root)
+    if frame.archived:
+        return "\n".join([body, "", "-- ", *wrapped(_sender(frame)), ""])
     if not any(every(root, "h1")):
         heading = wrapped(frame.subject)
         body = "\n".join([*heading, "=" * min(WIDTH, max(map(len, heading))), "", body])
@@ -107,6 +121,23 @@ def text(frame: Frame, root: Node) -> str:
         *([f"Privacy notice: {frame.privacy_url}"] if frame.privacy_url else []),
     ]
     return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _own(frame: Frame) -> str:
+    """What the foot offers: in a mail the reader's own links, in the archive everybody's."""
+    if frame.archived:
+        return _ARCHIVED.format(
+            purpose=escape(frame.purpose),
+            origin=escape(frame.origin),
+            business=escape(frame.business),
+        )
+    question = _QUESTION.format(escape(frame.purpose), frame.why) if frame.asks else ""
+    return question + _LINKS.format(
+        purpose=escape(frame.purpose),
+        why=frame.why,
+        unsubscribe=frame.unsubscribe,
+        preferences=frame.preferences,
+    )
 
 
 def _start(language: str) -> str:

@@ -45,6 +45,10 @@ _MEDIA = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _MAILTO = re.compile(r"mailto:[!-+\--;=?-~]+")
+# Four parts, the last of which names the sender for good.
+_FEEDBACK = re.compile(r"[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_-]{1,64}){2}:[A-Za-z0-9_-]{5,15}")
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
+_VISIBLE = re.compile(r"[!-~]+( [!-~]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -61,6 +65,16 @@ class Heading(Struct, frozen=True, kw_only=True):
     list_id: str
     contact: str
     language: str
+    # Pages for whoever reads (RFC 2369 §3): how it works, how to ask for it, earlier issues; this
+    # issue itself (RFC 5064). Empty where there is none.
+    help_page: str = ""
+    subscribe_page: str = ""
+    archive: str = ""
+    archived_at: str = ""
+    # campaign:list:type:sender, for the figures of large mailbox providers; the same for all.
+    feedback_id: str = ""
+    # Other headers that are the same for all.
+    more: tuple[tuple[str, str], ...] = ()
 
 
 class Slots(Struct, frozen=True):
@@ -73,6 +87,8 @@ class Slots(Struct, frozen=True):
     preferences: str
     why: str
     unsubscribe_mail: str = ""
+    # Other headers, of this one message.
+    more: tuple[tuple[str, str], ...] = ()
 
 
 class Attachment(Struct, frozen=True):
@@ -149,6 +165,7 @@ class Skeleton(Struct, frozen=True):
             f"Message-ID: {_only(_MESSAGE_ID, slots.message_id, 'Message-ID')}\r\n"
             f"To: <{_only(_ADDRESS, slots.to, 'To')}>\r\n"
             f"{line}List-Unsubscribe: {leave}\r\n"
+            f"{_more(slots.more) if slots.more else ''}"
         ).encode()
 
 
@@ -251,16 +268,41 @@ def _heading(heading: Heading) -> str:
     if len(list_id) > 255:  # RFC 2919 §2  # noqa: PLR2004
         raise ValueError("the List-Id is longer than 255 characters")
     contact = f"<mailto:{quote(_only(_ADDRESS, heading.contact, 'List-Owner'), safe='@+')}>"
+    help_page = f", <{_only(_URL, heading.help_page, 'List-Help')}>" if heading.help_page else ""
     return "".join(
         (
             f"From: {_mailbox('From', heading.sender_name, heading.sender_address)}\r\n",
             _reply_to(heading.reply_to),
             f"List-Id: {phrase}<{list_id}>\r\n",
             f"List-Unsubscribe-Post: {ONE_CLICK}\r\n",
-            f"List-Help: {contact}\r\nList-Owner: {contact}\r\nList-Post: NO\r\n",
+            f"List-Help: {contact}{help_page}\r\nList-Owner: {contact}\r\nList-Post: NO\r\n",
+            _page_line("List-Subscribe", heading.subscribe_page),
+            _page_line("List-Archive", heading.archive),
+            _page_line("Archived-At", heading.archived_at),
+            _feedback(heading.feedback_id),
+            # Neither is a standard; both keep old and Exchange autoresponders silent.
+            "Precedence: bulk\r\nX-Auto-Response-Suppress: OOF, AutoReply\r\n",
+            _more(heading.more),
             _mime_lines(heading.language, _ALTERNATIVE),
         )
     )
+
+
+def _page_line(header: str, page: str) -> str:
+    """A header that is one address, never folded: readers of List-* headers are simple."""
+    return f"{header}: <{_only(_URL, page, header)}>\r\n" if page else ""
+
+
+def _feedback(identity: str) -> str:
+    return f"Feedback-ID: {_only(_FEEDBACK, identity, 'Feedback-ID')}\r\n" if identity else ""
+
+
+def _more(headers: Sequence[tuple[str, str]]) -> str:
+    lines = [
+        f"{_only(_FIELD_NAME, name, 'a header')}: {_only(_VISIBLE, value, name)}\r\n"
+        for name, value in headers
+    ]
+    return "".join(lines)
 
 
 def _mime_lines(language: str, kind: str) -> str:
