@@ -24,6 +24,7 @@ from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
 from crm.campaigns import api as campaigns_api
+from crm.campaigns import archive as campaigns_archive
 from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
 from crm.consent import api as consent_api
@@ -151,7 +152,11 @@ def routers() -> Sequence[ControllerRouterHandler]:
         # A signed link or an open form; no session.
         _open("/", [*access_portal.by_link, *campaigns_portal.by_link], guards=[of_host]),
         # For everybody, and cached by whoever likes.
-        _open("/", [*ledger_public.handlers, *consent_public.handlers], guards=[of_host]),
+        _open(
+            "/",
+            [*ledger_public.handlers, *consent_public.handlers, *campaigns_archive.handlers],
+            guards=[of_host],
+        ),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),
         get_front,

@@ -58,6 +58,9 @@ OPEN = {
     "/staff/new-password",
     "/metrics",  # brings its own token
     "/.well-known/jwks.json",  # public keys
+    "/archive",  # issues that staff made public; nothing of it is anybody's
+    "/archive/feed.xml",
+    "/archive/{id}",
     "/ledger",  # hashes, which name nobody
     "/ledger/vkeys",
     "/ledger/endorsements",

@@ -1,6 +1,6 @@
 """One issue to many customers, every delivery accounted for.
 
-Owns `campaign`, `delivery`, `lease` and `retry`. Nothing is sent without a warrant looked at by
+Owns `campaign`, `delivery`, `lease`, `retry` and `value_check`. Nothing is sent without a warrant looked at by
 the claiming statement, nothing is claimed after a withdrawal has committed, and the six counts
 are the audience at every moment (promises 1 to 3).
 """
@@ -15,6 +15,7 @@ from crm.campaigns.actions import (
     export,
     forget,
     get,
+    make_public,
     page,
     pause,
     received,
@@ -27,6 +28,7 @@ from crm.campaigns.actions import (
     start,
     unschedule,
 )
+from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.model import (
@@ -73,6 +75,9 @@ __all__ = [
     "State",
     "TooFar",
     "TooLate",
+    "ValueCheck",
+    "ValuesLacking",
+    "ValuesUnchecked",
     "WrongState",
     "by_state",
     "cancel",
@@ -87,6 +92,7 @@ __all__ = [
     "forget",
     "get",
     "letterhead",
+    "make_public",
     "page",
     "pause",
     "preview",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
+from crm.campaigns import checking
 from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
     FARTHEST,
@@ -59,6 +60,7 @@ async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
         created_by=by.id if by.kind is ActorKind.member else None,
     )
     await events.record(db, by, Kind.campaign_drafted, ref=campaign.id)
+    await checking.begin(db, campaign.id)
     return campaign
 
 
@@ -110,6 +112,17 @@ async def change(
         present = await get(db, campaign_id)
         raise wrong_state(present.state, None) if present.state is not State.draft else Stale
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    await checking.begin(db, campaign_id)
+    return campaign
+
+
+async def make_public(db: Db, by: Actor, campaign_id: UUID, *, public: bool) -> Campaign:
+    """Put a campaign into the archive or take it out, whatever it is doing.
+
+    Mails already sent go on naming its page; out of the archive, that page says it is not there.
+    """
+    campaign = await db.one(sql.make_public, Campaign, campaign_id=campaign_id, public=public)
+    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
     return campaign
 
 
@@ -122,13 +135,18 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
     return Review(sum(row.customers for row in get_it), left_out, sum(row.asked for row in get_it))
 
 
-async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campaign:
-    """Start it by itself at an instant; it is checked now, and can be taken back until then."""
+async def schedule(
+    db: Db, by: Actor, campaign_id: UUID, at: datetime, *, despite_gaps: bool = False
+) -> Campaign:
+    """Start it by itself at an instant; it is checked now, and can be taken back until then.
+
+    Refuses what `start` refuses.
+    """
     if at <= db.now:
         raise TooLate
     if at > db.now + FARTHEST:
         raise TooFar
-    await _sendable(db, campaign_id)
+    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
@@ -141,13 +159,14 @@ async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-async def start(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = False) -> Campaign:
     """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
 
     Refuses a business without postal address, a text that cannot be sent, and any state but draft
-    and scheduled.
+    and scheduled. Refuses a member or a program while the values of the text are not checked, and,
+    unless `despite_gaps`, where somebody lacks one. The system only carries out what they approved.
     """
-    await _sendable(db, campaign_id)
+    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps)
     campaign = await _move(db, by, campaign_id, State.starting)
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
@@ -252,7 +271,7 @@ async def forget(db: Db, customer_id: UUID) -> int:
     return await db.run(sql.blank_replies, customer_id=customer_id)
 
 
-async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
+async def _sendable(db: ReadDb, by: Actor, campaign_id: UUID, *, despite_gaps: bool) -> None:
     campaign = await get(db, campaign_id)
     business = await businesses.get(db)
     sent_from(business)
@@ -261,7 +280,9 @@ async def _sendable(db: ReadDb, campaign_id: UUID) -> None:
         raise PurposeRetired
     if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
         raise SoftOptInOff
-    await compiled(db, campaign)
+    message = await compiled(db, campaign)
+    if by.kind is not ActorKind.system:
+        await checking.insist(db, campaign, message, despite_gaps=despite_gaps)
 
 
 async def _move(

@@ -94,6 +94,11 @@ class Compiled(Struct, frozen=True):
         return [name.removeprefix(ATTRIBUTE) for name in asked if name.startswith(ATTRIBUTE)]
 
     @property
+    def may_lack(self) -> bool:
+        """Whether somebody may read a gap: a field without default, or one that is worked out."""
+        return any(f.default is None for f in self.depends)
+
+    @property
     def depends(self) -> tuple[Field, ...]:
         """Return the fields that can be wrong for somebody: everybody has an address."""
         sure = {*_OWN, "business", "address"}
@@ -114,7 +119,7 @@ class Compiled(Struct, frozen=True):
 
     def public(self) -> Preview:
         """Return what everybody may read: no customer's values, but defaults or neutral words."""
-        plain = [self._neutral(field) for field in self.fields]
+        plain = [_neutral(field, self.business) for field in self.fields]
         return Preview(
             html=filled(self.html, by_mark([escape(value) for value in plain])),
             text=filled(self.text, by_mark(plain)),
@@ -124,17 +129,6 @@ class Compiled(Struct, frozen=True):
     def skeleton(self) -> bytes:
         """Return what is the same in every customer's message, for a digest (promise 4)."""
         return self.message.constants()
-
-    def _neutral(self, field: Field) -> str:
-        nobody = {"business": self.business}
-        if field.expression is None:
-            return nobody.get(field.name) or field.default or _NEUTRAL.get(field.name, "…")
-        try:
-            if not field.expression.lacks(nobody):
-                return field.expression.text(nobody)
-            return field.expression.text({**_NEUTRAL, **nobody})
-        except ValueError:
-            return "…"
 
     def _lacks(self, field: Field, values: Mapping[str, str]) -> bool:
         if field.expression is not None:
@@ -172,6 +166,26 @@ class Compiled(Struct, frozen=True):
             if not lenient:
                 raise
             return "…"
+
+
+def neutral(line: str, business: str) -> str:
+    """Return a subject or preview line as everybody may read it; one that is wrong stays as is."""
+    marks = Marks()
+    protected = marks.protect(" ".join(line.split()))
+    values = by_mark([_neutral(field, business) for field in marks.fields])
+    return " ".join(literal(filled(protected, values)).split())
+
+
+def _neutral(field: Field, business: str) -> str:
+    nobody = {"business": business}
+    if field.expression is None:
+        return nobody.get(field.name) or field.default or _NEUTRAL.get(field.name, "…")
+    try:
+        if not field.expression.lacks(nobody):
+            return field.expression.text(nobody)
+        return field.expression.text({**_NEUTRAL, **nobody})
+    except ValueError:
+        return "…"
 
 
 def compile_message(

@@ -35,7 +35,7 @@ SELECT crm.place('crm.value_check');
 
 SELECT crm.keep_apart('crm.value_check');
 
-GRANT SELECT, INSERT, UPDATE ON crm.value_check TO crm_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON crm.value_check TO crm_app;
 
 -- Above one business: checks that nobody works on.
 GRANT CREATE ON SCHEMA crm TO crm_sweep;
