@@ -116,6 +116,15 @@ async def change(
     return campaign
 
 
+async def check_again(db: Db, by: Actor, campaign_id: UUID) -> None:
+    """Have all who would get it looked at anew; refuses what has started already."""
+    campaign = await get(db, campaign_id)
+    if campaign.state not in {State.draft, State.scheduled}:
+        raise wrong_state(campaign.state, None)
+    await events.record(db, by, Kind.campaign_checked, ref=campaign_id)
+    await checking.begin(db, campaign_id)
+
+
 async def make_public(db: Db, by: Actor, campaign_id: UUID, *, public: bool) -> Campaign:
     """Put a campaign into the archive or take it out, whatever it is doing.
 

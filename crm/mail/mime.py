@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from crm.mail.quoted import SOFT, quoted, quoted_value
+
 # A constant part of a text, or the number of the value that belongs here.
 Piece = str | int
 
@@ -30,11 +32,6 @@ ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058 §5: this literal
 _LINE = 75  # RFC 2045 §6.7: 76 with the "=" of a soft break
 _FOLD = 76  # RFC 2047 §2: a line with an encoded word
 _LONGEST = 998  # RFC 5322 §2.1.1
-_SOFT = b"=\r\n"
-_OCTETS = {n: f"={n:02X}" for n in range(256) if chr(n) == "=" or not " " <= chr(n) <= "~"}
-_PLAIN = re.compile(r"[ -<>-~]*")
-# Two columns are kept free for a dot at the line's start; an "=XX" is never cut.
-_CUT = re.compile(r".{1,73}(?<!=)(?<!=.)")
 _ADDRESS = re.compile(
     r"[^\x00-\x20\x7f-\xa0\"<>@,:;()\[\]\\\u2028\u2029\ud800-\udfff]+@[A-Za-z0-9.-]+"
 )
@@ -134,13 +131,13 @@ class Skeleton(Struct, frozen=True):
             value = values[number]
             if not escaped:
                 in_text = number
-                encoded.append(_value(value))
+                encoded.append(quoted_value(value))
             elif _MARKUP.search(value):
-                encoded.append(_value(html.escape(value)))
+                encoded.append(quoted_value(html.escape(value)))
             elif in_text == number:
                 encoded.append(encoded[-1])  # sorted: its twin in the text part came just before
             else:
-                encoded.append(_value(value))
+                encoded.append(quoted_value(value))
         for place, which in self.places:
             pieces[place] = encoded[which]
         return b"".join(pieces)
@@ -238,17 +235,6 @@ def stamp(instant: datetime) -> str:
 def needs_smtputf8(address: str) -> bool:
     """Whether only a server that announces SMTPUTF8 (RFC 6531) can take this address."""
     return not address.isascii()
-
-
-def quoted(text: str) -> bytes:
-    """Encode as quoted-printable (RFC 2045 §6.7): any line end becomes CRLF, lines of 76."""
-    lines = []
-    for line in re.split(r"\r\n|\r|\n", text):
-        octets = _octets(line)
-        if octets.endswith(" "):  # a blank at the end of a line may be lost on the way
-            octets = f"{octets[:-1]}=20"
-        lines.append(_folded(octets))
-    return "\r\n".join(lines).encode()
 
 
 def header_text(name: str, text: str) -> str:
@@ -402,23 +388,7 @@ def _quoted_pieces(
             at_line_start = piece.endswith("\n") or (at_line_start and not piece)
         else:
             if not at_line_start:
-                out.append(_SOFT)
-            out += [(piece, escaped), _SOFT]
+                out.append(SOFT)
+            out += [(piece, escaped), SOFT]
             at_line_start = True
     return out
-
-
-def _value(text: str) -> bytes:
-    if _PLAIN.fullmatch(text):
-        return text.encode() if len(text) <= _LINE and text[:1] != "." else _folded(text).encode()
-    return _folded(_octets(text)).encode()
-
-
-def _octets(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("latin-1").translate(_OCTETS)
-
-
-def _folded(octets: str) -> str:
-    return "=\r\n".join(
-        f"=2E{line[1:]}" if line.startswith(".") else line for line in _CUT.findall(octets)
-    )
