@@ -263,8 +263,8 @@ async def delete_schedule(
     tags=["Campaigns"],
     summary="Start a campaign",
     description="An Idempotency-Key is required. Of two starts at once one is refused (409). So "
-    "is a text whose values are still being checked, or that some customers lack a value for, unless "
-    "`despite_gaps` says that it may go out so.",
+    "is a text whose values are still being checked, or for which some customers lack a value, "
+    "unless `despite_gaps` is true.",
     responses={200: ResponseSpec(Campaign, generate_examples=False, description="Started")},
 )
 async def post_start(

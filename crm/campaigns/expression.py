@@ -23,7 +23,7 @@ FILTERS = frozenset({
 # Instructions, which loops and growing texts use up: a sentence takes about twenty.
 _FUEL = 20_000
 _LONGEST = 10_000  # characters that one expression may come to
-_STRING = re.compile(r"\"[^\"\]*(?:\.[^\"\]*)*\"|'[^'\]*(?:\.[^'\]*)*'")
+_STRING = re.compile(r"""("|')(?:\\.|(?!\1)[^\\])*\1""")
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 _TAG = re.compile(r"\{%-?\s*(\w*)")
 _INSIDE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")
