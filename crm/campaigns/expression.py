@@ -133,6 +133,11 @@ def _look_at(source: str) -> None:
         )
     if any(tag not in {"if", "elif", "else", "endif"} for tag in _TAG.findall(bare)):
         raise NoExpression("Of conditions there are if, elif, else and endif only.")
+    # What stands in them cannot be told from outside, so what a text asks for would not be known.
+    if any("[" in inside for inside in _INSIDE.findall(bare)):
+        raise NoExpression(
+            "Brackets are not understood here. There are the filters first, last and replace."
+        )
     if _ADDRESS.search(source):
         raise NoExpression(
             "An address in it would be different from customer to customer, which is tracking. "
