@@ -1,4 +1,4 @@
--- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check.
+-- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme.
 
 -- name: add_campaign
 -- A new draft.
@@ -611,3 +611,19 @@ UPDATE crm.campaign SET public = :public
    AND campaign_id = :campaign_id
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+
+-- name: mail_theme
+-- How the newsletters of the business look, where staff chose.
+SELECT band, band_dark, link, link_dark, face, corner, foot
+  FROM crm.mail_theme
+ WHERE business_id = :business_id;
+
+-- name: change_mail_theme
+-- From the next message that is compiled.
+INSERT INTO crm.mail_theme AS t (business_id, band, band_dark, link, link_dark, face, corner, foot,
+                                 changed_at)
+VALUES (:business_id, :band, :band_dark, :link, :link_dark, :face, :corner, :foot, :now)
+ON CONFLICT (business_id) DO UPDATE
+   SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
+       link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
+       foot = excluded.foot, changed_at = :now;

@@ -1,14 +1,15 @@
 """One issue to many customers, every delivery accounted for.
 
-Owns `campaign`, `delivery`, `lease`, `retry` and `value_check`. Nothing is sent without a warrant
-looked at by the claiming statement, nothing is claimed after a withdrawal has committed, and the
-six counts are the audience at every moment (promises 1 to 3).
+Owns `campaign`, `delivery`, `lease`, `retry`, `value_check` and `mail_theme`. Nothing is sent
+without a warrant looked at by the claiming statement, nothing is claimed after a withdrawal has
+committed, and the six counts are the audience at every moment (promises 1 to 3).
 """
 
 from crm.campaigns.actions import (
     by_state,
     cancel,
     change,
+    change_theme,
     check_again,
     counts,
     deliveries,
@@ -83,6 +84,7 @@ __all__ = [
     "by_state",
     "cancel",
     "change",
+    "change_theme",
     "check",
     "check_again",
     "compiled",

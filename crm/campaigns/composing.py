@@ -12,6 +12,7 @@ from crm.businesses import Business
 from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, NewCampaign
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
+from crm.campaigns.theme import Theme
 from crm.db import ReadDb, Statements
 from crm.keys import Keys
 from crm.mail.mime import Slots
@@ -55,7 +56,7 @@ async def compiled(
         **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
-    return compile_message(written, letterhead(business), declared)
+    return compile_message(written, letterhead(business, await theme_of(db)), declared)
 
 
 def archive_page(business: Business, campaign_id: UUID) -> str:
@@ -70,7 +71,12 @@ def _known_as(campaign: Campaign | NewCampaign, business: Business) -> dict[str,
     return {"identity": campaign.id.hex, "archived_at": page}
 
 
-def letterhead(business: Business) -> Letterhead:
+async def theme_of(db: ReadDb) -> Theme:
+    """Return how the newsletters of the business look."""
+    return await db.maybe(sql.mail_theme, Theme) or Theme()
+
+
+def letterhead(business: Business, theme: Theme) -> Letterhead:
     """Return what a business puts on all its mail."""
     return Letterhead(
         name=business.name,
@@ -82,6 +88,7 @@ def letterhead(business: Business) -> Letterhead:
         contact_address=business.privacy_contact,
         privacy_url=business.privacy_url,
         origin=business.origin,
+        theme=theme,
         sender_id=f"fh{business.id.hex[-12:]}",
     )
 

@@ -21,6 +21,7 @@ from crm.campaigns import (
     ValuesUnchecked,
     checking,
     looking,
+    theme_console,
     watching,
 )
 from crm.customers import NotAnAddress
@@ -393,5 +394,6 @@ handlers = [
     post_schedule,
     post_unscheduling,
     *looking.handlers,
+    *theme_console.handlers,
     *watching.handlers,
 ]

@@ -10,6 +10,7 @@ import css_inline
 from msgspec import Struct
 
 from crm.campaigns.text import WIDTH, as_text, wrapped
+from crm.campaigns.theme import FACES, Theme, ink_on
 from crm.campaigns.tree import Node, every, written
 
 _PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_text("utf-8"))
@@ -57,6 +58,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     origin: str = ""
     # Whether it is the page of the archive: then nothing in it is one customer's.
     archived: bool = False
+    theme: Theme = Theme()
 
 
 def direction(language: str) -> str:
@@ -90,6 +92,7 @@ def page(frame: Frame, root: Node) -> str:
         tracking="" if frame.archived else f"<p>{_tracking(root)}</p>",
         sender=escape(_sender(frame)),
         privacy=privacy if frame.privacy_url else "",
+        **_look(frame.theme),
     )
     return _INLINER.inline(html)
 
@@ -117,10 +120,25 @@ def text(frame: Frame, root: Node) -> str:
         "",
         *wrapped(_tracking(root)),
         "",
+        *([*wrapped(frame.theme.foot), ""] if frame.theme.foot else []),
         *wrapped(_sender(frame)),
         *([f"Privacy notice: {frame.privacy_url}"] if frame.privacy_url else []),
     ]
     return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _look(theme: Theme) -> dict[str, str]:
+    return {
+        "band": theme.band,
+        "band_ink": ink_on(theme.band),
+        "band_dark": theme.band_dark,
+        "band_dark_ink": ink_on(theme.band_dark),
+        "link": theme.link,
+        "link_dark": theme.link_dark,
+        "face": FACES[theme.face],
+        "corner": f"{theme.corner}px",
+        "foot": f"<p>{escape(theme.foot)}</p>\n" if theme.foot else "",
+    }
 
 
 def _own(frame: Frame) -> str:

@@ -12,6 +12,7 @@ from crm.campaigns.body import Body, clean
 from crm.campaigns.expression import ATTRIBUTE, Expression
 from crm.campaigns.merge import Field, Marks, MergeProblem, by_mark, filled, literal, pieces
 from crm.campaigns.source import LARGEST, Kind
+from crm.campaigns.theme import Theme
 from crm.campaigns.tree import every
 from crm.errors import Invalid, Problem
 from crm.mail import mime
@@ -39,6 +40,7 @@ class Letterhead(Struct, frozen=True, kw_only=True):
     origin: str = ""
     # 5 to 15 characters that name it in Feedback-ID for good.
     sender_id: str = ""
+    theme: Theme = Theme()
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -277,6 +279,7 @@ def _frame(
         asks=draft.asks,
         origin=letterhead.origin,
         archived=draft.archived,
+        theme=letterhead.theme,
     )
 
 

@@ -58,3 +58,22 @@ REVOKE ALL ON FUNCTION crm.value_checks_waiting(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION crm.value_checks_waiting(timestamptz) TO crm_app;
 
 REVOKE CREATE ON SCHEMA crm FROM crm_sweep;
+
+-- How the newsletters of a business look; no row: as they come.
+CREATE TABLE crm.mail_theme (
+  business_id uuid PRIMARY KEY REFERENCES crm.business (business_id),
+  band        text NOT NULL CHECK (band ~ '^#[0-9a-f]{6}$'),
+  band_dark   text NOT NULL CHECK (band_dark ~ '^#[0-9a-f]{6}$'),
+  link        text NOT NULL CHECK (link ~ '^#[0-9a-f]{6}$'),
+  link_dark   text NOT NULL CHECK (link_dark ~ '^#[0-9a-f]{6}$'),
+  face        text NOT NULL CHECK (face IN ('serif', 'sans')),
+  corner      smallint NOT NULL CHECK (corner IN (0, 8, 16)),
+  foot        text NOT NULL CHECK (length(foot) <= 300),
+  changed_at  timestamptz NOT NULL
+);
+
+SELECT crm.place('crm.mail_theme');
+
+SELECT crm.keep_apart('crm.mail_theme');
+
+GRANT SELECT, INSERT, UPDATE ON crm.mail_theme TO crm_app;

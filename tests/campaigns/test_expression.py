@@ -163,7 +163,7 @@ def arrives(value: str) -> None:
     assert b"\r\n." not in raw
     message = message_from_bytes(raw, policy=policy.default)
     assert {name: len(message.get_all(name, [])) for name in message} == dict.fromkeys(ONCE, 1)
-    parts = [part.get_payload(decode=True) for part in message.iter_parts()]  # type: ignore[attr-defined]
+    parts = [part.get_payload(decode=True) for part in message.iter_parts()]
     text, page = (part.decode().replace("\r\n", "\n") for part in parts if isinstance(part, bytes))
     shown = value.encode("utf-8", "replace").decode()
     if value.strip() and "\r" not in value:
