@@ -314,7 +314,7 @@ async def _review(
 
 def _kept(form: Form, refusal: Refused) -> Form:
     if isinstance(refusal, (ValuesUnchecked, ValuesLacking)):
-        form.wrong("despite_gaps", refusal.message)
+        form.wrong("", refusal.message)
     return form
 
 

@@ -15,7 +15,7 @@ from crm.campaigns.merge import Marks
 from crm.db import Database
 from crm.events import Actor, ActorKind
 from tests import make
-from tests.campaigns.site import drafted
+from tests.campaigns.site import caller, client, drafted, form, member
 
 BY = Actor(ActorKind.key, UUID(int=7), "Shop")
 
@@ -137,3 +137,46 @@ def test_what_cannot_be_worked_out_is_told() -> None:
     marks.protect("{{ attribute.points | int + 1 }}")
     assert judged(marks.fields[0], {"attribute.points": "many"}) == "unworkable"
     assert judged(marks.fields[0], {"attribute.points": "7"}) is None
+
+
+async def test_the_review_asks_before_it_starts(database: Database, business: Business) -> None:
+    """The console shows how far the walk is, what it found, and takes a tick for an answer."""
+    campaign, _ = await written(database, business, "Dear {{ first_name }}")
+    base = f"/staff/campaigns/{campaign.id}"
+    async with client(database, business, who=await member(database, business)) as web:
+        early = await web.get(f"{base}/review")
+        following = await web.get(f"{base}/values")
+        refused = await web.post(f"{base}/start", data=form())
+        await walked(database, campaign)
+        over = await web.get(f"{base}/values")
+        gaps = await web.get(f"{base}/review")
+        unsaid = await web.post(f"{base}/start", data=form())
+        again = await web.post(f"{base}/values", data=form())
+        await walked(database, campaign)
+        started = await web.post(f"{base}/start", data=form(despite_gaps="on"))
+
+    assert 'hx-get="' + base in early.text
+    assert "hx-refresh" not in following.headers
+    assert over.headers["hx-refresh"] == "true"
+    assert (refused.status_code, unsaid.status_code) == (409, 409)
+    assert "still being checked" in refused.text
+    assert "<b>1 customer</b>" in gaps.text
+    assert "has no first_name" in gaps.text
+    assert (again.status_code, started.status_code) == (303, 303)
+    assert started.headers["location"] == base
+
+
+async def test_a_program_is_told_and_may_insist(database: Database, business: Business) -> None:
+    """409 with the reason; `despite_gaps` is an answer, at once or for a time."""
+    campaign, _ = await written(database, business, "Dear {{ first_name }}")
+    path = f"/v1/campaigns/{campaign.id}/start"
+    async with client(database, business, key=caller()) as api:
+        early = await api.post(path, headers={"idempotency-key": "one"})
+        await walked(database, campaign)
+        gaps = await api.post(path, headers={"idempotency-key": "two"})
+        misspelt = await api.post(f"{path}?despite=true", headers={"idempotency-key": "x"})
+        started = await api.post(f"{path}?despite_gaps=true", headers={"idempotency-key": "three"})
+
+    told = [answer.status_code for answer in (early, gaps, misspelt, started)]
+    assert told == [409, 409, 422, 200]
+    assert "default" in gaps.json()["detail"]
