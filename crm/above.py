@@ -95,3 +95,8 @@ async def ledgers_due(database: Database) -> list[UUID]:
 async def ledgers_health(database: Database) -> list[LedgerHealth]:
     """Say of every business how its ledger is."""
     return await database.above(sql.ledgers_health, LedgerHealth)
+
+
+async def value_checks_waiting(database: Database, quiet_since: datetime) -> list[DueCampaign]:
+    """List drafts whose values are to be checked, and that nobody has looked at since then."""
+    return await database.above(sql.value_checks_waiting, DueCampaign, quiet_since=quiet_since)

@@ -24,6 +24,7 @@ from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
 from crm.campaigns import api as campaigns_api
+from crm.campaigns import archive as campaigns_archive
 from crm.campaigns import console as campaigns_console
 from crm.campaigns import portal as campaigns_portal
 from crm.campaigns import public as campaigns_public
@@ -155,7 +156,12 @@ def routers() -> Sequence[ControllerRouterHandler]:
         # For everybody, and cached by whoever likes.
         _open(
             "/",
-            [*ledger_public.handlers, *consent_public.handlers, *campaigns_public.handlers],
+            [
+                *ledger_public.handlers,
+                *consent_public.handlers,
+                *campaigns_archive.handlers,
+                *campaigns_public.handlers,
+            ],
             guards=[of_host],
         ),
         # The link names its business itself: leaving works wherever the business answers by now.

@@ -36,6 +36,7 @@ Job = Callable[..., Awaitable[None]]
 # Names are the contract between processes. A campaign's job stops itself well before its timeout.
 JOBS: dict[str, tuple[Job, int]] = {
     "mail.deliver": (mail_jobs.deliver, 60),
+    "campaigns.check_values": (campaigns_jobs.check_values, 75),
     "campaigns.fill": (campaigns_jobs.fill, 300),
     "campaigns.send": (campaigns_jobs.send, 75),
     "imports.work": (imports_jobs.work, 3600),
@@ -47,6 +48,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.sweep": (ledger_jobs.sweep, 2),
     "mail.sweep": (mail_jobs.sweep, 5),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
+    "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),
     "imports.sweep": (imports_jobs.sweep, 15),
     "access.tidy": (access_jobs.tidy, 60),
     "ledger.notice": (ledger_jobs.notice, 60),

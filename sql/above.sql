@@ -32,3 +32,7 @@ SELECT business_id FROM crm.ledgers_due();
 -- How every ledger is: sizes, what waits since when, alarms.
 SELECT business_id, size, unsealed, waiting_since, alarms, stopped_why, watched_at
   FROM crm.ledgers_health();
+
+-- name: value_checks_waiting
+-- Drafts whose values nobody is checking.
+SELECT business_id, campaign_id FROM crm.value_checks_waiting(:quiet_since);

@@ -1,18 +1,18 @@
--- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry,
+-- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
 -- verdict.
 
 -- name: add_campaign
 -- A new draft.
 INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, preheader, source, format,
-                          created_by, created_at, changed_at)
+                          public, created_by, created_at, changed_at)
 VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
-        :created_by, :now, :now)
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+        :public, :created_by, :now, :now)
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: campaign
 -- One campaign.
-SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
        created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
   FROM crm.campaign
  WHERE business_id = :business_id
@@ -52,12 +52,12 @@ SELECT state, count(*) AS campaigns
 -- The text of a draft, if it is still the version that was read.
 UPDATE crm.campaign
    SET purpose_id = :purpose_id, subject = :subject, preheader = :preheader, source = :source,
-       format = :format, version = version + 1, changed_at = :now
+       format = :format, public = :public, version = version + 1, changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND version = :version
    AND state = 'draft'
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: move_campaign
@@ -72,7 +72,7 @@ UPDATE crm.campaign
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = ANY (:from_states::text[])
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
 
 -- name: audience_by_reason
@@ -531,3 +531,130 @@ SELECT skeleton
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
  ORDER BY at, digest;
+
+-- name: begin_value_check
+-- All who would get a draft are looked at anew; whoever walks for an older version stops.
+INSERT INTO crm.value_check AS v (business_id, campaign_id, version, purpose_id, state, walked_to,
+                                  audience, began_at, beat_at)
+SELECT :business_id, c.campaign_id, c.version, c.purpose_id, 'walking',
+       '00000000-0000-0000-0000-000000000000', 0, :now, :now
+  FROM crm.campaign c
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = :campaign_id
+ON CONFLICT (business_id, campaign_id) DO UPDATE
+   SET version = excluded.version, purpose_id = excluded.purpose_id, state = 'walking',
+       walked_to = excluded.walked_to, audience = 0, looked = 0, getting = 0, lacking = 0,
+       findings = '[]', began_at = :now, beat_at = :now, ended_at = NULL;
+
+-- name: value_check
+-- The newest walk for a campaign.
+SELECT version, purpose_id, state, walked_to, audience, looked, getting, lacking, findings,
+       began_at, ended_at
+  FROM crm.value_check
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: hold_value_check
+-- The walk, held against a second walker; none if it is over, or somebody is at it.
+SELECT version, purpose_id, state, walked_to, audience, looked, getting, lacking, findings,
+       began_at, ended_at
+  FROM crm.value_check
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state = 'walking'
+   FOR UPDATE SKIP LOCKED;
+
+-- name: asked_about
+-- How many were ever asked about a purpose.
+SELECT count(*) FROM crm.consent s
+ WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id;
+
+-- name: customers_to_check
+-- The next customers along the key, and whether each would get a campaign now.
+SELECT s.customer_id, coalesce(c.address, '') AS address, c.name,
+       crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) IS NULL
+         AS gets
+  FROM (SELECT n.customer_id, n.status, n.ends_at
+          FROM crm.consent_now n
+         WHERE n.business_id = :business_id
+           AND n.purpose_id = :purpose_id
+           AND n.customer_id > :after
+         ORDER BY n.customer_id
+         LIMIT :size) s
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
+  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
+ ORDER BY s.customer_id;
+
+-- name: walked
+-- How far the walk is and what it found, while it is still for this version.
+UPDATE crm.value_check
+   SET walked_to = :walked_to, audience = :audience, looked = :looked, getting = :getting,
+       lacking = :lacking, findings = :findings, beat_at = :now, state = :state,
+       ended_at = CASE WHEN :state::text = 'done' THEN :now::timestamptz END
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND version = :version
+   AND state = 'walking';
+
+-- name: drop_value_check
+-- A text that cannot be compiled has no values to check.
+DELETE FROM crm.value_check
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND version = :version;
+
+-- name: public_campaigns
+-- What everybody may read, the newest first: started, and of a cancelled one something was sent,
+-- since those who have it are led to its page.
+SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.preheader, c.started_at
+  FROM crm.campaign c
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
+ WHERE c.business_id = :business_id
+   AND c.public
+   AND c.started_at IS NOT NULL
+   AND c.campaign_id < :before
+   AND (c.state <> 'cancelled' OR EXISTS (
+     SELECT FROM crm.lease l
+      WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id
+        AND l.sent + l.uncertain > 0))
+ ORDER BY c.campaign_id DESC
+ LIMIT :limit;
+
+-- name: public_campaign
+-- One of them.
+SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.format, c.public,
+       c.state, c.version, c.created_by, c.approved_by, c.created_at, c.changed_at,
+       c.scheduled_at, c.started_at, c.ended_at
+  FROM crm.campaign c
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = :campaign_id
+   AND c.public
+   AND c.started_at IS NOT NULL
+   AND (c.state <> 'cancelled' OR EXISTS (
+     SELECT FROM crm.lease l
+      WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id
+        AND l.sent + l.uncertain > 0));
+
+-- name: make_public
+-- Whether a campaign is in the archive, whatever it is doing.
+UPDATE crm.campaign SET public = :public
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
+          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+
+-- name: mail_theme
+-- How the newsletters of the business look, where staff chose.
+SELECT band, band_dark, link, link_dark, face, corner, foot
+  FROM crm.mail_theme
+ WHERE business_id = :business_id;
+
+-- name: change_mail_theme
+-- From the next message that is compiled.
+INSERT INTO crm.mail_theme AS t (business_id, band, band_dark, link, link_dark, face, corner, foot,
+                                 changed_at)
+VALUES (:business_id, :band, :band_dark, :link, :link_dark, :face, :corner, :foot, :now)
+ON CONFLICT (business_id) DO UPDATE
+   SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
+       link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
+       foot = excluded.foot, changed_at = :now;

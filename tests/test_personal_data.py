@@ -125,12 +125,14 @@ NOT_HERS = {
     "ledger_tile": "hashes of checksums that name nobody",
     "ledger_unsealed": "checksums that name nobody, for seconds",
     "ledger_watch": "how far the monitor has come",
+    "mail_theme": "how newsletters look",
     "member": "staff",
     "notice": "what the business wrote",
     "purpose": "what the business wrote",
     "purpose_version": "what the business wrote",
     "session": "staff",
     "signing_key": "the controller's keys",
+    "value_check": "counts, and ids of a few as examples, which name nobody once she is erased",
 }
 
 

@@ -62,6 +62,9 @@ OPEN = {
     "/mail-check/{campaign}",  # what every reader of a campaign was sent
     "/mail-check/{campaign}/verdict.json",
     "/mail-check/{campaign}/skeleton/{seal}",
+    "/archive",  # issues that staff made public; nothing of it is anybody's
+    "/archive/feed.xml",
+    "/archive/{id}",
     "/ledger",  # hashes, which name nobody
     "/ledger/vkeys",
     "/ledger/endorsements",

@@ -192,6 +192,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "leases_due": "crm_sweep",
         "ledgers_due": "crm_sweep",
         "ledgers_health": "crm_sweep",
+        "value_checks_waiting": "crm_sweep",
     }
     for row in rows:
         assert row["proconfig"] == ["search_path=pg_catalog"], row["proname"]

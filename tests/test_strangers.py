@@ -28,8 +28,9 @@ import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import customers, ledger, mail
+from crm import campaigns, customers, ledger, mail
 from crm.businesses import Business
+from crm.campaigns.theme import Theme
 from crm.connections import with_json
 from crm.customers import Customer
 from crm.db import SQL, Database, Statement, parse
@@ -56,6 +57,7 @@ STATEMENTS = {
 TAKEN = {
     "add_host": "a host belongs to one business of the whole installation",
     "add_verdict": "a skeleton and its digest belong together; nobody's do not, and are refused",
+    "change_mail_theme": "a colour reads like a fingerprint; nobody's is no colour, and is refused",
     "keep_form": "words and their digest belong together; nobody's do not, and are refused",
 }
 # As many rows of each table are tried as a table has states worth trying.
@@ -127,6 +129,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         fingerprint = db.keys.address_hash(db.business_id, customers.fold("gone@example.com"))
         await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.left)
         await make.campaign(db, life.notice.purpose_id)
+        await campaigns.change_theme(db, make.SYSTEM, Theme(foot="Open on Sundays"))
         checked = Credentials(life.member.id, "not a hash")
         await staff_sessions.open_session(db, checked, life.member.address)
         await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
@@ -441,6 +444,7 @@ def _sample(two: Two, path: str, name: str) -> Any:
     if name == "id":
         thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2].removesuffix("s")
     life = {"customer": two.a.customer.id, "campaign": two.a.waits.id, "member": two.a.member.id}
+    life["archive"] = two.a.got.id
     if thing in life:
         return life[thing]
     held = (row.get(f"{thing}_id") for rows in two.rows.values() for row in rows)

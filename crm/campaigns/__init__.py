@@ -1,20 +1,23 @@
 """One issue to many customers, every delivery accounted for.
 
-Owns `campaign`, `delivery`, `lease` and `retry`. Nothing is sent without a warrant looked at by
-the claiming statement, nothing is claimed after a withdrawal has committed, and the six counts
-are the audience at every moment (promises 1 to 3).
+Owns `campaign`, `delivery`, `lease`, `retry`, `value_check` and `mail_theme`. Nothing is sent
+without a warrant looked at by the claiming statement, nothing is claimed after a withdrawal has
+committed, and the six counts are the audience at every moment (promises 1 to 3).
 """
 
 from crm.campaigns.actions import (
     by_state,
     cancel,
     change,
+    change_theme,
+    check_again,
     counts,
     deliveries,
     draft,
     export,
     forget,
     get,
+    make_public,
     page,
     pause,
     received,
@@ -27,6 +30,7 @@ from crm.campaigns.actions import (
     start,
     unschedule,
 )
+from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.explanation import Explanation, explain
@@ -82,13 +86,18 @@ __all__ = [
     "State",
     "TooFar",
     "TooLate",
+    "ValueCheck",
+    "ValuesLacking",
+    "ValuesUnchecked",
     "Verdict",
     "WrongState",
     "by_state",
     "campaign_of",
     "cancel",
     "change",
+    "change_theme",
     "check",
+    "check_again",
     "compare",
     "compiled",
     "counts",
@@ -99,6 +108,7 @@ __all__ = [
     "forget",
     "get",
     "letterhead",
+    "make_public",
     "packed",
     "page",
     "pause",

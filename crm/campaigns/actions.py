@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
+from crm.campaigns import checking
+from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
     FARTHEST,
     MOVES,
@@ -31,6 +35,7 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
+from crm.campaigns.theme import Theme, checked
 from crm.campaigns.verdict import fix
 from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
@@ -55,9 +60,11 @@ async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
         preheader=new.preheader,
         source=new.source,
         format=new.format,
+        public=new.public,
         created_by=by.id if by.kind is ActorKind.member else None,
     )
     await events.record(db, by, Kind.campaign_drafted, ref=campaign.id)
+    await checking.begin(db, campaign.id)
     return campaign
 
 
@@ -103,12 +110,39 @@ async def change(
         preheader=new.preheader,
         source=new.source,
         format=new.format,
+        public=new.public,
     )
     if campaign is None:
         present = await get(db, campaign_id)
         raise wrong_state(present.state, None) if present.state is not State.draft else Stale
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    await checking.begin(db, campaign_id)
     return campaign
+
+
+async def check_again(db: Db, by: Actor, campaign_id: UUID) -> None:
+    """Have all who would get it looked at anew; refuses what has started already."""
+    campaign = await get(db, campaign_id)
+    if campaign.state not in {State.draft, State.scheduled}:
+        raise wrong_state(campaign.state, None)
+    await events.record(db, by, Kind.campaign_checked, ref=campaign_id)
+    await checking.begin(db, campaign_id)
+
+
+async def make_public(db: Db, by: Actor, campaign_id: UUID, *, public: bool) -> Campaign:
+    """Put a campaign into the archive or take it out, whatever it is doing.
+
+    Mails already sent go on naming its page; out of the archive, that page says it is not there.
+    """
+    campaign = await db.one(sql.make_public, Campaign, campaign_id=campaign_id, public=public)
+    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    return campaign
+
+
+async def change_theme(db: Db, by: Actor, theme: Theme) -> None:
+    """Let newsletters look like this from the next start on; refuses what could not be read."""
+    await db.run(sql.change_mail_theme, **msgspec.structs.asdict(checked(theme)))
+    await events.record(db, by, Kind.business_changed)
 
 
 async def review(db: ReadDb, campaign_id: UUID) -> Review:
@@ -120,13 +154,18 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
     return Review(sum(row.customers for row in get_it), left_out, sum(row.asked for row in get_it))
 
 
-async def schedule(db: Db, by: Actor, campaign_id: UUID, at: datetime) -> Campaign:
-    """Start it by itself at an instant; it is checked now, and can be taken back until then."""
+async def schedule(
+    db: Db, by: Actor, campaign_id: UUID, at: datetime, *, despite_gaps: bool = False
+) -> Campaign:
+    """Start it by itself at an instant; it is checked now, and can be taken back until then.
+
+    Refuses what `start` refuses.
+    """
     if at <= db.now:
         raise TooLate
     if at > db.now + FARTHEST:
         raise TooFar
-    await _sendable(db, campaign_id, keep=False)
+    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
@@ -139,13 +178,15 @@ async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-async def start(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = False) -> Campaign:
     """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
 
     Refuses a business without postal address, a text that cannot be sent or would watch its
-    readers, and any state but draft and scheduled. Its verdict is published from now on.
+    readers, and any state but draft and scheduled. Refuses a member or a program while the values
+    of the text are not checked, and, unless `despite_gaps`, where somebody lacks one. The system
+    only carries out what they approved. The verdict on it is published from now on.
     """
-    await _sendable(db, campaign_id, keep=True)
+    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=True)
     campaign = await _move(db, by, campaign_id, State.starting)
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
@@ -250,7 +291,9 @@ async def forget(db: Db, customer_id: UUID) -> int:
     return await db.run(sql.blank_replies, customer_id=customer_id)
 
 
-async def _sendable(db: Db, campaign_id: UUID, *, keep: bool) -> None:
+async def _sendable(
+    db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool, publish: bool
+) -> None:
     campaign = await get(db, campaign_id)
     business = await businesses.get(db)
     sent_from(business)
@@ -259,7 +302,10 @@ async def _sendable(db: Db, campaign_id: UUID, *, keep: bool) -> None:
         raise PurposeRetired
     if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
         raise SoftOptInOff
-    await fix(db, campaign, keep=keep)
+    message = await compiled(db, campaign)
+    if by.kind is not ActorKind.system:
+        await checking.insist(db, campaign, message, despite_gaps=despite_gaps)
+    await fix(db, campaign, keep=publish)
 
 
 async def _move(

@@ -52,6 +52,8 @@ class Start(Struct, forbid_unknown_fields=True):
     """When a campaign starts by itself."""
 
     at: Annotated[datetime, Meta(tz=True)]
+    # Approve it although some customers lack what it says of them.
+    despite_gaps: bool = False
 
 
 class Trial(Struct, forbid_unknown_fields=True):
@@ -235,7 +237,7 @@ async def post_schedule(
     data: JSONBody[Start],
 ) -> Campaign:
     """Schedule a campaign."""
-    return await campaigns.schedule(db, caller.actor, id, data.at)
+    return await campaigns.schedule(db, caller.actor, id, data.at, despite_gaps=data.despite_gaps)
 
 
 @delete(
@@ -260,7 +262,9 @@ async def delete_schedule(
     request_max_body_size=_SMALL,
     tags=["Campaigns"],
     summary="Start a campaign",
-    description="An Idempotency-Key is required. Of two starts at once one is refused (409).",
+    description="An Idempotency-Key is required. Of two starts at once one is refused (409). So "
+    "is a text whose values are still being checked, or for which some customers lack a value, "
+    "unless `despite_gaps` is true.",
     responses={200: ResponseSpec(Campaign, generate_examples=False, description="Started")},
 )
 async def post_start(
@@ -268,11 +272,13 @@ async def post_start(
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
     id: FromPath[UUID],
+    despite_gaps: FromQuery[bool] = False,  # noqa: FBT002  (Litestar names parameters)
 ) -> Response[bytes]:
     """Start a campaign."""
+    _only(request, "despite_gaps")
 
     async def act() -> Campaign:
-        return await campaigns.start(db, caller.actor, id)
+        return await campaigns.start(db, caller.actor, id, despite_gaps=despite_gaps)
 
     return await once(request, db, str(caller.id), act, required=True)
 

@@ -9,16 +9,16 @@ from msgspec import Struct
 
 from crm import businesses, consent
 from crm.businesses import Business
+from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, NewCampaign
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
+from crm.campaigns.theme import Theme
 from crm.db import ReadDb, Statements
 from crm.keys import Keys
 from crm.mail.mime import Slots
 from crm.tokens import Stop, Why, stop_token, why_token
 
 sql = Statements("campaigns")
-
-ATTRIBUTE = "attribute."
 
 
 class MergeValue(Struct, frozen=True):
@@ -29,10 +29,17 @@ class MergeValue(Struct, frozen=True):
     value: str
 
 
-async def compiled(db: ReadDb, campaign: Campaign | NewCampaign, *, asks: bool = False) -> Compiled:
+async def compiled(
+    db: ReadDb,
+    campaign: Campaign | NewCampaign,
+    *,
+    asks: bool = False,
+    archived: bool = False,
+) -> Compiled:
     """Compile what is kept or only typed, or refuse with every problem of text and letterhead.
 
-    With `asks`, for customers whose consent ends soon: the mail asks whether it goes on.
+    With `asks`, for customers whose consent ends soon: the mail asks whether it goes on. With
+    `archived`, for everybody: its foot has no customer's links.
     """
     business = await businesses.get(db)
     purpose = await consent.purpose(db, campaign.purpose_id)
@@ -45,12 +52,31 @@ async def compiled(db: ReadDb, campaign: Campaign | NewCampaign, *, asks: bool =
         # RFC 2919: a label of ours before a domain that we control.
         list_id=f"{purpose.slug}.{business.host}",
         asks=asks,
+        archived=archived,
+        **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
-    return compile_message(written, letterhead(business), declared)
+    return compile_message(written, letterhead(business, await theme_of(db)), declared)
 
 
-def letterhead(business: Business) -> Letterhead:
+def archive_page(business: Business, campaign_id: UUID) -> str:
+    """Return where everybody can read a public campaign, for good (RFC 5064)."""
+    return f"{business.origin}/archive/{campaign_id}"
+
+
+def _known_as(campaign: Campaign | NewCampaign, business: Business) -> dict[str, str]:
+    if isinstance(campaign, NewCampaign):
+        return {}
+    page = archive_page(business, campaign.id) if campaign.public else ""
+    return {"identity": campaign.id.hex, "archived_at": page}
+
+
+async def theme_of(db: ReadDb) -> Theme:
+    """Return how the newsletters of the business look."""
+    return await db.maybe(sql.mail_theme, Theme) or Theme()
+
+
+def letterhead(business: Business, theme: Theme) -> Letterhead:
     """Return what a business puts on all its mail."""
     return Letterhead(
         name=business.name,
@@ -60,6 +86,10 @@ def letterhead(business: Business) -> Letterhead:
         sender_address=business.sender_address,
         locale=business.locale,
         contact_address=business.privacy_contact,
+        privacy_url=business.privacy_url,
+        origin=business.origin,
+        theme=theme,
+        sender_id=f"fh{business.id.hex[-12:]}",
     )
 
 

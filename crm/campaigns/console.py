@@ -11,15 +11,26 @@ from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent
 from crm.businesses import Business, NoPostalAddress
-from crm.campaigns import Campaign, NewCampaign, Newsletter, Stale, State, watching
+from crm.campaigns import (
+    Campaign,
+    NewCampaign,
+    Newsletter,
+    Stale,
+    State,
+    ValuesLacking,
+    ValuesUnchecked,
+    checking,
+    looking,
+    theme_console,
+    watching,
+)
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
-from crm.errors import Conflict, Invalid
+from crm.errors import Conflict, Invalid, Refused
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
-from crm.web.headers import MAIL_PREVIEW
-from crm.web.pages import HTML, page, redirect
+from crm.web.pages import page, redirect
 
 SEE = [may(Right.see_campaigns)]
 WRITE = [may(Right.write_campaigns)]
@@ -29,6 +40,8 @@ LIST = "/staff/campaigns"
 _SHOWN = 25
 # A text of a megabyte; most letters of the world take three bytes, and nine in a plain form.
 _TEXT = 10 * 1024 * 1024
+# Refusals whose reason, and the way out, the review shows anyway.
+_SAID_THERE = (NoPostalAddress, Invalid, ValuesUnchecked, ValuesLacking)
 _FORMATS = ("markdown", "html")
 _WHICH: dict[str, tuple[State, ...]] = {
     "all": tuple(State),
@@ -160,13 +173,6 @@ async def get_preview(
     )
 
 
-@get("/campaigns/{id:uuid}/mail", guards=SEE)
-async def get_mail(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[str]:
-    """Answer with the mail's HTML alone, for a frame that can do nothing."""
-    shown = await campaigns.preview(db, id)
-    return Response(shown.html, media_type=HTML, headers=MAIL_PREVIEW)
-
-
 @post("/campaigns/{id:uuid}/trial", guards=WRITE)
 async def post_trial(
     request: Request[Any, Any, Any],
@@ -209,18 +215,21 @@ async def get_review(
 
 @post("/campaigns/{id:uuid}/start", guards=SEND)
 async def post_start(
+    request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     who: NamedDependency[Member],
     business: NamedDependency[Business],
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Approve and begin; of two who press at once, one is told."""
-    starting = campaigns.start(db, who.actor, id)
+    form = await read_form(request)
+    despite = form.boolean("despite_gaps")
+    starting = campaigns.start(db, who.actor, id, despite_gaps=despite)
     try:
         return await watching.told(id, starting, "Started. You can pause it at any moment.")
-    except (NoPostalAddress, Invalid):
+    except _SAID_THERE as refusal:
         # The page says what is missing, with the way to put it right.
-        return await _review(db, who, business, id, Form(), status=409)
+        return await _review(db, who, business, id, _kept(form, refusal), status=409)
 
 
 @post("/campaigns/{id:uuid}/schedule", guards=SEND)
@@ -236,13 +245,14 @@ async def post_schedule(
     at = form.instant("at", business.time_zone)
     if at is not None:
         try:
-            scheduling = campaigns.schedule(db, who.actor, id, at)
+            despite = form.boolean("despite_gaps")
+            scheduling = campaigns.schedule(db, who.actor, id, at, despite_gaps=despite)
             return await watching.told(id, scheduling, "Scheduled. Until then, take it back here.")
         except (campaigns.TooLate, campaigns.TooFar) as refusal:
             form.wrong("at", refusal.message)
-        except (NoPostalAddress, Invalid):
+        except _SAID_THERE as refusal:
             # The same as at once.
-            return await _review(db, who, business, id, form, status=409)
+            return await _review(db, who, business, id, _kept(form, refusal), status=409)
     return await _review(db, who, business, id, form, status=422)
 
 
@@ -292,6 +302,7 @@ async def _review(
         purpose=await consent.purpose(db, campaign.purpose_id),
         review=await campaigns.review(db, id),
         checked=await campaigns.check(db, campaign),
+        values=await checking.newest(db, campaign),
         form=form,
         late=late,
         at=db.now,
@@ -299,6 +310,12 @@ async def _review(
         may_send=who.may(Right.send_campaigns),
         may_write=who.may(Right.write_campaigns),
     )
+
+
+def _kept(form: Form, refusal: Refused) -> Form:
+    if isinstance(refusal, (ValuesUnchecked, ValuesLacking)):
+        form.wrong("", refusal.message)
+    return form
 
 
 async def _taken(form: Form) -> Newsletter | None:
@@ -337,6 +354,7 @@ def _typed(form: Form) -> NewCampaign:
         preheader=form.text("preheader", required=False, max=300),
         source=form.text("source", required=False, max=1_000_000, lines=True),
         format="html" if form.typed("format") == "html" else "markdown",
+        public=form.boolean("public"),
     )
 
 
@@ -347,6 +365,7 @@ def _filled(campaign: Campaign) -> Form:
         preheader=campaign.preheader,
         source=campaign.source,
         format=campaign.format,
+        public="on" if campaign.public else "",
         version=str(campaign.version),
     )
 
@@ -369,11 +388,12 @@ handlers = [
     get_text,
     post_text,
     get_preview,
-    get_mail,
     post_trial,
     get_review,
     post_start,
     post_schedule,
     post_unscheduling,
+    *looking.handlers,
+    *theme_console.handlers,
     *watching.handlers,
 ]

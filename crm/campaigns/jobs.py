@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NotRequired, TypedDict
 from uuid import UUID
 
 from crm import above, businesses, consent
-from crm.campaigns import actions, filling
+from crm.campaigns import actions, checking, filling
 from crm.campaigns.composing import Envelope, compiled
 from crm.campaigns.model import State, WrongState
 from crm.campaigns.sending import Issue, Lease, RangeSender, sql
@@ -36,6 +36,8 @@ _IN_LINE = 8
 # How long a filled campaign looks for older transactions to end before the sweep looks again.
 _PATIENCE = 20
 _POLL_SECONDS = 0.05
+# A walk silent for so many seconds has lost its worker: a piece takes a tenth of one.
+_QUIET = 10
 
 
 class Ctx(TypedDict):
@@ -62,6 +64,28 @@ async def sweep(ctx: Ctx) -> None:
                     str(free.campaign_id),
                     slot=f"{free.campaign_id}:{slot}:{_round(db)}",
                 )
+
+
+async def check_values(ctx: Ctx, business: str, campaign: str) -> None:
+    """Walk on through all who would get a draft, for as long as one job may take."""
+    loop = asyncio.get_running_loop()
+    until, more = loop.time() + SECONDS, True
+    while more and loop.time() < until:
+        async with ctx["database"].write(UUID(business)) as db:
+            more = await checking.walk_piece(db, await actions.get(db, UUID(campaign)))
+    if more:
+        async with ctx["database"].write(UUID(business)) as db:
+            db.wake("campaigns.check_values", business, campaign)
+
+
+async def sweep_checks(ctx: Ctx) -> None:
+    """Find walks that nobody is at: their worker was killed, or Redis emptied."""
+    database = ctx["database"]
+    quiet_since = datetime.now(UTC) - timedelta(seconds=_QUIET)
+    for due in await above.value_checks_waiting(database, quiet_since):
+        async with database.write(due.business_id) as db:
+            slot = f"{due.campaign_id}:{_round(db)}"
+            db.wake("campaigns.check_values", str(due.business_id), str(due.campaign_id), slot=slot)
 
 
 async def _start_scheduled(database: Database, business_id: UUID, campaign_id: UUID) -> None:

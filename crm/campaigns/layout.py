@@ -10,6 +10,7 @@ import css_inline
 from msgspec import Struct
 
 from crm.campaigns.text import WIDTH, as_text, wrapped
+from crm.campaigns.theme import FACES, Theme, ink_on
 from crm.campaigns.tree import Node, every, written
 
 _PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_text("utf-8"))
@@ -23,6 +24,17 @@ _ASKS = (
 _QUESTION = (
     '<p class="ask"><b>Your consent to {} will end.</b> Do you still want these mails? '
     '<a href="{}">Yes, go on</a>. If you do nothing, they stop by themselves.</p>\n'
+)
+_LINKS = (
+    "<p><b>Why you get this:</b> you asked for {purpose}. "
+    '<a href="{why}">See the exact words, and the proof</a>.</p>\n'
+    '<p><a href="{unsubscribe}">Stop these mails</a>. One press, no password.<br>'
+    '<a href="{preferences}">Choose what we may write to you</a>.</p>'
+)
+_ARCHIVED = (
+    "<p>This is a public copy of a mail to those who asked for {purpose}. "
+    '<a href="{origin}/sign-up">Ask for it yourself</a>.<br>'
+    '<a href="{origin}/archive">All issues of {business}</a>.</p>'
 )
 
 
@@ -42,6 +54,11 @@ class Frame(Struct, frozen=True, kw_only=True):
     preferences: str
     # Whether it asks if a consent that ends soon goes on; the page behind `why` takes the answer.
     asks: bool = False
+    # Scheme and host of the pages of the business.
+    origin: str = ""
+    # Whether it is the page of the archive: then nothing in it is one customer's.
+    archived: bool = False
+    theme: Theme = Theme()
 
 
 def direction(language: str) -> str:
@@ -71,13 +88,11 @@ def page(frame: Frame, root: Node) -> str:
         business=escape(frame.business),
         body=heading + written(root),
         purpose=escape(frame.purpose),
-        question=_QUESTION.format(escape(frame.purpose), frame.why) if frame.asks else "",
-        why=frame.why,
-        unsubscribe=frame.unsubscribe,
-        preferences=frame.preferences,
-        tracking=_tracking(root),
+        own=_own(frame),
+        tracking="" if frame.archived else f"<p>{_tracking(root)}</p>",
         sender=escape(_sender(frame)),
         privacy=privacy if frame.privacy_url else "",
+        **_look(frame.theme),
     )
     return _INLINER.inline(html)
 
@@ -85,6 +100,8 @@ def page(frame: Frame, root: Node) -> str:
 def text(frame: Frame, root: Node) -> str:
     """Return the text part, with the same footer."""
     body = as_text(root)
+    if frame.archived:
+        return "\n".join([body, "", "-- ", *wrapped(_sender(frame)), ""])
     if not any(every(root, "h1")):
         heading = wrapped(frame.subject)
         body = "\n".join([*heading, "=" * min(WIDTH, max(map(len, heading))), "", body])
@@ -103,10 +120,42 @@ def text(frame: Frame, root: Node) -> str:
         "",
         *wrapped(_tracking(root)),
         "",
+        *([*wrapped(frame.theme.foot), ""] if frame.theme.foot else []),
         *wrapped(_sender(frame)),
         *([f"Privacy notice: {frame.privacy_url}"] if frame.privacy_url else []),
     ]
     return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _look(theme: Theme) -> dict[str, str]:
+    return {
+        "band": theme.band,
+        "band_ink": ink_on(theme.band),
+        "band_dark": theme.band_dark,
+        "band_dark_ink": ink_on(theme.band_dark),
+        "link": theme.link,
+        "link_dark": theme.link_dark,
+        "face": FACES[theme.face],
+        "corner": f"{theme.corner}px",
+        "foot": f"<p>{escape(theme.foot)}</p>\n" if theme.foot else "",
+    }
+
+
+def _own(frame: Frame) -> str:
+    """What the foot offers: in a mail the reader's own links, in the archive everybody's."""
+    if frame.archived:
+        return _ARCHIVED.format(
+            purpose=escape(frame.purpose),
+            origin=escape(frame.origin),
+            business=escape(frame.business),
+        )
+    question = _QUESTION.format(escape(frame.purpose), frame.why) if frame.asks else ""
+    return question + _LINKS.format(
+        purpose=escape(frame.purpose),
+        why=frame.why,
+        unsubscribe=frame.unsubscribe,
+        preferences=frame.preferences,
+    )
 
 
 def _start(language: str) -> str:

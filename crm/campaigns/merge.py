@@ -1,4 +1,7 @@
-"""Merge fields: `{{ first_name | default("reader") }}`, each kept safe as one mark."""
+"""Merge fields: `{{ first_name | default("reader") }}`, each kept safe as one mark.
+
+A plain field is looked up; only an expression (`{{ name | upper }}`, `{% if … %}`) is worked out.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,36 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
+from crm.campaigns.expression import ATTRIBUTE, Expression, NoExpression
+
 # A mark stands for one field while Markdown, sanitiser and inliner work on the text around it: one
 # private-use character of plane 16, which is a letter to none of them and is in no font.
 _FIRST = 0x10E000
 _MOST = 1000
 _BRACES = chr(_FIRST + _MOST)  # stands for `{{` that is meant literally
+_PERCENT = chr(_FIRST + _MOST + 1)  # the same for `{%`
 MARK = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}]")
-_ANY_MARK = re.compile(f"[{chr(_FIRST)}-{_BRACES}]")
+_ANY_MARK = re.compile(f"[{chr(_FIRST)}-{_PERCENT}]")
 
 # Possessive and bounded: a megabyte of backslashes or braces is read in one pass.
-_OPEN = re.compile(r"(?<!\\)(\\*+)\{\{(?:([^\r\n]{0,300}?)\}\})?")
+_OPEN = re.compile(
+    r"(?<!\\)(\\*+)(?:(?P<open>\{\{)(?:(?P<inside>[^\r\n]{0,300}?)\}\})?"
+    r"|(?P<if>\{%-?[ \t]*if\b)(?P<block>[^\r\n]{0,600}?\{%-?[ \t]*endif[ \t]*-?%\})?)"
+)
 _FIELD = re.compile(
     r"\s*(?P<name>name|first_name|address|business|attribute\.[^\W\d][\w-]*)\s*"
     r"""(?:\|\s*default\s*\(\s*(?P<quote>["'])(?P<default>.*?)(?P=quote)\s*\)\s*)?"""
+)
+
+_IF = re.compile(r"\{%-?[ \t]*if\b")
+_NAMES = "There are name, first_name, address, business and attribute.NAME"
+_NO_FIELD = (
+    f"This is not a merge field. {_NAMES}, each with "
+    r'| default("…") if it may be missing. For plain braces write \{{.'
+)
+_NO_CONDITION = (
+    f"This condition asks for nothing that is known of a customer. {_NAMES}. "
+    r"For plain braces write \{%."
 )
 
 
@@ -29,6 +49,13 @@ class Field(Struct, frozen=True):
 
     name: str
     default: str | None = None
+    # What is worked out for each customer; `name` is then how it is written.
+    expression: Expression | None = None
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What must be known of a customer to fill it in."""
+        return self.expression.names if self.expression else (self.name,)
 
 
 class MergeProblem(Struct, frozen=True):
@@ -57,10 +84,10 @@ class Marks:
         def marked(found: re.Match[str]) -> str:
             slashes = found[1]
             if len(slashes) % 2:
-                inside = found[0].removeprefix(slashes + "{{")
-                return slashes[1:] + _BRACES + inside
+                inside = found[0].removeprefix(slashes)[2:]
+                return slashes[1:] + (_BRACES if found["open"] else _PERCENT) + inside
             line = bisect_left(ends, found.start()) + 1
-            return slashes + self._mark(line, found[0].removeprefix(slashes), found[2])
+            return slashes + self._mark(line, found[0].removeprefix(slashes), found)
 
         return _OPEN.sub(marked, text)
 
@@ -83,10 +110,11 @@ class Marks:
             for place in places
         ]
 
-    def _mark(self, line: int, text: str, inside: str | None) -> str:
-        problem, field = _understood(inside)
-        if field and self._undeclared(field):
-            problem = f"No attribute is called {field.name.removeprefix('attribute.')!r}."
+    def _mark(self, line: int, text: str, found: re.Match[str]) -> str:
+        problem, field = _understood(found)
+        undeclared = self._undeclared(field) if field else ""
+        if undeclared:
+            problem = f"No attribute is called {undeclared!r}."
         if not problem and len(self.fields) >= _MOST:
             problem = f"A message can hold {_MOST} different merge fields at most."
         if problem or field is None:
@@ -97,16 +125,15 @@ class Marks:
             self._lines.append((line, text))
         return chr(_FIRST + self.fields.index(field))
 
-    def _undeclared(self, field: Field) -> bool:
-        prefix, _, name = field.name.partition(".")
-        return (
-            prefix == "attribute" and self._attributes is not None and name not in self._attributes
-        )
+    def _undeclared(self, field: Field) -> str:
+        asked = (n.removeprefix(ATTRIBUTE) for n in field.asks if n.startswith(ATTRIBUTE))
+        known = self._attributes
+        return next((name for name in asked if known is not None and name not in known), "")
 
 
 def literal(text: str) -> str:
     """Put the braces back that were written to be seen."""
-    return text.replace(_BRACES, "{{")
+    return text.replace(_BRACES, "{{").replace(_PERCENT, "{%")
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -134,25 +161,43 @@ def escaped_unknown(text: str) -> tuple[str, list[str]]:
     foreign: dict[str, None] = {}
 
     def kept(found: re.Match[str]) -> str:
-        if len(found[1]) % 2 or _understood(found[2])[1]:
+        if len(found[1]) % 2 or _understood(found)[1]:
             return found[0]
-        foreign[found[0]] = None
-        return f"{found[1]}\\{found[0].removeprefix(found[1])}"
+        whole = found[0].removeprefix(found[1])
+        foreign[whole] = None
+        # A block may hold fields of its own, which are as foreign as it is.
+        inner = whole[2:].replace("{{", "\\{{") if found["if"] else whole[2:]
+        return f"{found[1]}\\{whole[:2]}{inner}"
 
     return _OPEN.sub(kept, text), list(foreign)
 
 
-def _understood(inside: str | None) -> tuple[str, Field | None]:
+def _understood(found: re.Match[str]) -> tuple[str, Field | None]:
+    if found["if"]:
+        return _condition(found["if"], found["block"])
+    inside = found["inside"]
     if inside is None:
         return r"The field is not closed by }} on the same line. For plain braces write \{{.", None
-    found = _FIELD.fullmatch(inside)
-    if found is None:
+    plain = _FIELD.fullmatch(inside)
+    if plain is not None:
+        return "", Field(plain["name"], plain["default"])
+    return _worked_out(f"{{{{{inside}}}}}", _NO_FIELD)
+
+
+def _condition(opening: str, block: str | None) -> tuple[str, Field | None]:
+    if block is None:
         return (
-            (
-                "This is not a merge field. There are name, first_name, address, business and "
-                'attribute.NAME, each with | default("…") if it may be missing. '
-                r"For plain braces write \{{."
-            ),
-            None,
-        )
-    return "", Field(found["name"], found["default"])
+            "The condition is not closed by {% endif %} on the same line. It chooses words within "
+            r"a paragraph, not paragraphs. For plain braces write \{%."
+        ), None
+    if _IF.search(block):
+        return "A condition cannot stand inside another. Use elif, or write two of them.", None
+    return _worked_out(opening + block, _NO_CONDITION)
+
+
+def _worked_out(source: str, otherwise: str) -> tuple[str, Field | None]:
+    try:
+        expression = Expression(source)
+    except NoExpression as no:
+        return str(no) or otherwise, None
+    return "", Field(source, expression=expression)

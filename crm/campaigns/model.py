@@ -88,6 +88,8 @@ class NewCampaign(Struct, kw_only=True, forbid_unknown_fields=True):
     preheader: Annotated[str, Meta(max_length=300)] = ""
     source: Annotated[str, Meta(max_length=1_000_000)] = ""
     format: Format = "markdown"
+    # Whether everybody may read it in the archive once it has started.
+    public: bool = False
 
 
 class Campaign(Struct, frozen=True, kw_only=True):
@@ -99,6 +101,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     preheader: str
     source: str
     format: Format
+    public: bool
     state: State
     version: int
     created_by: UUID | None

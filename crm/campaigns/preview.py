@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from crm import businesses, consent, customers, events, mail, staff
 from crm.campaigns.actions import get
-from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, compiled, values_of
+from crm.campaigns.composing import Envelope, MergeValue, compiled, values_of
 from crm.campaigns.model import Campaign, NewCampaign, NotOurs
 from crm.campaigns.render import Compiled, Preview
 from crm.campaigns.verdict import findings, line_in
@@ -59,11 +59,7 @@ async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
         return Checked(no.problems or (Problem("source", no.message),), ())
     # Everybody has an address; all else may be missing.
     missing = message.missing({"address": _ADDRESS})
-    empty = [
-        f"Whoever has no {name} reads nothing there. Say what to write instead: "
-        f'{{{{ {name} | default("…") }}}}.'
-        for name in missing
-    ]
+    empty = [_nothing_there(name) for name in missing]
     found = tuple(
         Found(each, line_in(each, campaign.source))
         for each in await findings(db, campaign, message)
@@ -81,7 +77,7 @@ async def preview(db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None
         sql.merge_values,
         MergeValue,
         customer_ids=[customer_id],
-        names=[name.removeprefix(ATTRIBUTE) for name in _attributes(message)],
+        names=message.attributes,
     )
     attributes = {each.name: each.value for each in held}
     return message.preview(values_of(customer.name, customer.address, attributes))
@@ -125,12 +121,17 @@ def nobody(keys: Keys, business_id: UUID) -> bytes:
     return keys.address_hash(business_id, "a test of a campaign")
 
 
-def _attributes(message: Compiled) -> list[str]:
-    return [field.name for field in message.fields if field.name.startswith(ATTRIBUTE)]
+def _nothing_there(field: str) -> str:
+    if field.startswith("{"):
+        return f'{field} may come to nothing. Say what to write then: | default("…").'
+    return (
+        f"Whoever has no {field} reads nothing there. Say what to write instead: "
+        f'{{{{ {field} | default("…") }}}}.'
+    )
 
 
 def _invented(message: Compiled) -> dict[str, str]:
-    shown = {name.removeprefix(ATTRIBUTE): f"[{name}]" for name in _attributes(message)}
+    shown = {name: f"[{name}]" for name in message.attributes}
     return values_of(_NAME, _ADDRESS, shown)
 
 

@@ -9,13 +9,17 @@ from msgspec import Struct
 
 from crm.campaigns import layout
 from crm.campaigns.body import Body, clean
+from crm.campaigns.expression import ATTRIBUTE, Expression
 from crm.campaigns.merge import Field, Marks, MergeProblem, by_mark, filled, literal, pieces
 from crm.campaigns.source import LARGEST, Kind
+from crm.campaigns.theme import Theme
 from crm.campaigns.tree import every
 from crm.errors import Invalid, Problem
 from crm.mail import mime
 
 _OWN = ("link.unsubscribe", "link.preferences", "link.why")
+# What a page for everybody says where a mail has somebody's own.
+_NEUTRAL = {"name": "reader", "first_name": "reader", "address": "your address"}
 _NOWHERE = mime.Slots("", "", "", unsubscribe="#", preferences="#", why="#")
 _CLIPPED = 102_000  # bytes of HTML above which Gmail hides the rest, the unsubscribe link with it
 
@@ -32,6 +36,11 @@ class Letterhead(Struct, frozen=True, kw_only=True):
     reply_to: str = ""
     contact_address: str = ""
     privacy_url: str = ""
+    # Scheme and host of its pages; empty where it has none yet.
+    origin: str = ""
+    # 5 to 15 characters that name it in Feedback-ID for good.
+    sender_id: str = ""
+    theme: Theme = Theme()
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -46,6 +55,12 @@ class Draft(Struct, frozen=True, kw_only=True):
     locale: str = ""
     # Whether it asks if a consent that ends soon goes on.
     asks: bool = False
+    # The name of the campaign in headers; empty as long as it has none.
+    identity: str = ""
+    # Its own page in the archive; empty where it is not public.
+    archived_at: str = ""
+    # Whether it is that page: nothing in it is anybody's own.
+    archived: bool = False
 
 
 class Preview(Struct, frozen=True):
@@ -71,8 +86,25 @@ class Compiled(Struct, frozen=True):
 
     def missing(self, values: Mapping[str, str]) -> list[str]:
         """Name the merge fields for which this customer has no value and the draft no default."""
-        names = dict.fromkeys(field.name for field in self.fields if field.default is None)
-        return [name for name in names if name not in _OWN and not self._has(name, values)]
+        lacking = [field for field in self.fields if self._lacks(field, values)]
+        return list(dict.fromkeys(field.name for field in lacking))
+
+    @property
+    def attributes(self) -> list[str]:
+        """Name the declared attributes that are asked for, without their prefix."""
+        asked = dict.fromkeys(name for field in self.fields for name in field.asks)
+        return [name.removeprefix(ATTRIBUTE) for name in asked if name.startswith(ATTRIBUTE)]
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether somebody may read a gap: a field without default, or one that is worked out."""
+        return any(f.default is None for f in self.depends)
+
+    @property
+    def depends(self) -> tuple[Field, ...]:
+        """Return the fields that can be wrong for somebody: everybody has an address."""
+        sure = {*_OWN, "business", "address"}
+        return tuple(field for field in self.fields if not sure.issuperset(field.asks))
 
     def bytes_for(self, values: Mapping[str, str], slots: mime.Slots) -> bytes:
         """Return one customer's message for the wire; a field that is `missing` is left empty."""
@@ -80,7 +112,16 @@ class Compiled(Struct, frozen=True):
 
     def preview(self, values: Mapping[str, str], slots: mime.Slots = _NOWHERE) -> Preview:
         """Return what this customer would read; without `slots` the footer's links lead nowhere."""
-        plain = self._filling(values, slots)
+        plain = self._filling(values, slots, lenient=True)
+        return Preview(
+            html=filled(self.html, by_mark([escape(value) for value in plain])),
+            text=filled(self.text, by_mark(plain)),
+            subject=" ".join(filled(self.subject, by_mark(plain)).split()),
+        )
+
+    def public(self) -> Preview:
+        """Return what everybody may read: no customer's values, but defaults or neutral words."""
+        plain = [_neutral(field, self.business) for field in self.fields]
         return Preview(
             html=filled(self.html, by_mark([escape(value) for value in plain])),
             text=filled(self.text, by_mark(plain)),
@@ -91,10 +132,18 @@ class Compiled(Struct, frozen=True):
         """Return what is the same in every customer's message, for a digest (promise 4)."""
         return self.message.constants()
 
-    def _has(self, name: str, values: Mapping[str, str]) -> bool:
-        return name == "business" or bool(values.get(name, "").strip())
+    def _lacks(self, field: Field, values: Mapping[str, str]) -> bool:
+        if field.expression is not None:
+            try:
+                return field.expression.lacks({**values, "business": self.business})
+            except ValueError:
+                return True
+        known = field.name in {*_OWN, "business"} or field.default is not None
+        return not known and not values.get(field.name, "").strip()
 
-    def _filling(self, values: Mapping[str, str], slots: mime.Slots) -> list[str]:
+    def _filling(
+        self, values: Mapping[str, str], slots: mime.Slots, *, lenient: bool = False
+    ) -> list[str]:
         own = {
             "link.unsubscribe": slots.unsubscribe,
             "link.preferences": slots.preferences,
@@ -103,9 +152,42 @@ class Compiled(Struct, frozen=True):
         }
         filling = []
         for field in self.fields:
+            if field.expression is not None:
+                filling.append(self._worked_out(field.expression, values, lenient=lenient))
+                continue
             value = own.get(field.name) or values.get(field.name, "")
             filling.append(value if value.strip() else field.default or "")
         return filling
+
+    def _worked_out(
+        self, expression: Expression, values: Mapping[str, str], *, lenient: bool
+    ) -> str:
+        try:
+            return expression.text({**values, "business": self.business})
+        except ValueError:
+            if not lenient:
+                raise
+            return "…"
+
+
+def neutral(line: str, business: str) -> str:
+    """Return a subject or preview line as everybody may read it; one that is wrong stays as is."""
+    marks = Marks()
+    protected = marks.protect(" ".join(line.split()))
+    values = by_mark([_neutral(field, business) for field in marks.fields])
+    return " ".join(literal(filled(protected, values)).split())
+
+
+def _neutral(field: Field, business: str) -> str:
+    nobody = {"business": business}
+    if field.expression is None:
+        return nobody.get(field.name) or field.default or _NEUTRAL.get(field.name, "…")
+    try:
+        if not field.expression.lacks(nobody):
+            return field.expression.text(nobody)
+        return field.expression.text({**_NEUTRAL, **nobody})
+    except ValueError:
+        return "…"
 
 
 def compile_message(
@@ -195,12 +277,16 @@ def _frame(
         unsubscribe=unsubscribe,
         preferences=preferences,
         asks=draft.asks,
+        origin=letterhead.origin,
+        archived=draft.archived,
+        theme=letterhead.theme,
     )
 
 
 def _message(
     frame: layout.Frame, draft: Draft, letterhead: Letterhead, text: str, html: str
 ) -> mime.Skeleton:
+    origin = letterhead.origin
     heading = mime.Heading(
         sender_name=letterhead.sender_name,
         sender_address=letterhead.sender_address,
@@ -209,11 +295,23 @@ def _message(
         list_id=draft.list_id,
         contact=letterhead.contact_address or letterhead.reply_to or letterhead.sender_address,
         language=frame.language,
+        help_page=f"{origin}/sign-in" if origin else "",
+        subscribe_page=f"{origin}/sign-up" if origin else "",
+        archive=f"{origin}/archive" if draft.archived_at else "",
+        archived_at=draft.archived_at,
+        feedback_id=_feedback_id(draft, letterhead),
     )
     try:
         return mime.skeleton(heading, pieces(frame.subject), pieces(text), pieces(html))
     except ValueError as wrong:
         raise Invalid(str(wrong), [Problem("letterhead", str(wrong))]) from wrong
+
+
+def _feedback_id(draft: Draft, letterhead: Letterhead) -> str:
+    if not draft.identity or not letterhead.sender_id:
+        return ""
+    label = draft.list_id.partition(".")[0]
+    return f"{draft.identity}:{label[:64]}:newsletter:{letterhead.sender_id}"
 
 
 def _too_long(html: str) -> list[str]:

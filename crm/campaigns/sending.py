@@ -16,7 +16,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.businesses import Business
-from crm.campaigns.composing import ATTRIBUTE, Envelope, MergeValue, values_of
+from crm.campaigns.composing import Envelope, MergeValue, values_of
 from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, Row
@@ -335,11 +335,7 @@ class RangeSender:
         return due + found
 
     async def _merge_values(self, db: Db, claimed: list[Claimed]) -> dict[UUID, dict[str, str]]:
-        names = [
-            field.name.removeprefix(ATTRIBUTE)
-            for field in self._issue.compiled.fields
-            if field.name.startswith(ATTRIBUTE)
-        ]
+        names = self._issue.compiled.attributes
         values: dict[UUID, dict[str, str]] = {}
         if names and claimed:
             ids = [each.customer_id for each in claimed]

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from crm import businesses, consent
 from crm.businesses import Business
-from crm.campaigns.composing import ATTRIBUTE, Envelope, compiled, values_of
+from crm.campaigns.composing import Envelope, compiled, values_of
 from crm.campaigns.lint import RULES, Allowed, Rendered, lint
 from crm.campaigns.model import Campaign, NewCampaign, NoVerdict
 from crm.campaigns.render import Compiled
@@ -160,10 +160,9 @@ async def _readers(
     purpose = await consent.purpose(db, campaign.purpose_id)
     campaign_id = campaign.id if isinstance(campaign, Campaign) else _NOBODY
     envelope = Envelope(db.keys, business, campaign_id, purpose.code, stamp(db.now))
-    wanted = [each.name for each in message.fields if each.name.startswith(ATTRIBUTE)]
     readers = []
     for number, (name, address) in enumerate(_READERS):
-        held = {each.removeprefix(ATTRIBUTE): f"{name} {number}" for each in wanted}
+        held = {each: f"{name} {number}" for each in message.attributes}
         fingerprint = db.keys.address_hash(business.id, f"invented reader {number}")
         readers.append(Reader(values_of(name, address, held), envelope.slots(address, fingerprint)))
     return readers

@@ -86,6 +86,7 @@ class Kind(StrEnum):
     import_failed = "import.failed"
     campaign_drafted = "campaign.drafted"
     campaign_changed = "campaign.changed"
+    campaign_checked = "campaign.checked"
     campaign_tested = "campaign.tested"
     campaign_scheduled = "campaign.scheduled"
     campaign_started = "campaign.started"

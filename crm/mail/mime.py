@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from crm.mail.quoted import SOFT, quoted, quoted_value
+
 # A constant part of a text, or the number of the value that belongs here.
 Piece = str | int
 
@@ -30,11 +32,6 @@ ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058 §5: this literal
 _LINE = 75  # RFC 2045 §6.7: 76 with the "=" of a soft break
 _FOLD = 76  # RFC 2047 §2: a line with an encoded word
 _LONGEST = 998  # RFC 5322 §2.1.1
-_SOFT = b"=\r\n"
-_OCTETS = {n: f"={n:02X}" for n in range(256) if chr(n) == "=" or not " " <= chr(n) <= "~"}
-_PLAIN = re.compile(r"[ -<>-~]*")
-# Two columns are kept free for a dot at the line's start; an "=XX" is never cut.
-_CUT = re.compile(r".{1,73}(?<!=)(?<!=.)")
 _ADDRESS = re.compile(
     r"[^\x00-\x20\x7f-\xa0\"<>@,:;()\[\]\\\u2028\u2029\ud800-\udfff]+@[A-Za-z0-9.-]+"
 )
@@ -45,6 +42,10 @@ _MEDIA = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _MAILTO = re.compile(r"mailto:[!-+\--;=?-~]+")
+# Four parts, the last of which names the sender for good.
+_FEEDBACK = re.compile(r"[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_-]{1,64}){2}:[A-Za-z0-9_-]{5,15}")
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
+_VISIBLE = re.compile(r"[!-~]+( [!-~]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -61,6 +62,16 @@ class Heading(Struct, frozen=True, kw_only=True):
     list_id: str
     contact: str
     language: str
+    # Pages for whoever reads (RFC 2369 §3): how it works, how to ask for it, earlier issues; this
+    # issue itself (RFC 5064). Empty where there is none.
+    help_page: str = ""
+    subscribe_page: str = ""
+    archive: str = ""
+    archived_at: str = ""
+    # campaign:list:type:sender, for the figures of large mailbox providers; the same for all.
+    feedback_id: str = ""
+    # Other headers that are the same for all.
+    more: tuple[tuple[str, str], ...] = ()
 
 
 class Slots(Struct, frozen=True):
@@ -73,6 +84,8 @@ class Slots(Struct, frozen=True):
     preferences: str
     why: str
     unsubscribe_mail: str = ""
+    # Other headers, of this one message.
+    more: tuple[tuple[str, str], ...] = ()
 
 
 class Attachment(Struct, frozen=True):
@@ -118,13 +131,13 @@ class Skeleton(Struct, frozen=True):
             value = values[number]
             if not escaped:
                 in_text = number
-                encoded.append(_value(value))
+                encoded.append(quoted_value(value))
             elif _MARKUP.search(value):
-                encoded.append(_value(html.escape(value)))
+                encoded.append(quoted_value(html.escape(value)))
             elif in_text == number:
                 encoded.append(encoded[-1])  # sorted: its twin in the text part came just before
             else:
-                encoded.append(_value(value))
+                encoded.append(quoted_value(value))
         for place, which in self.places:
             pieces[place] = encoded[which]
         return b"".join(pieces)
@@ -149,6 +162,7 @@ class Skeleton(Struct, frozen=True):
             f"Message-ID: {_only(_MESSAGE_ID, slots.message_id, 'Message-ID')}\r\n"
             f"To: <{_only(_ADDRESS, slots.to, 'To')}>\r\n"
             f"{line}List-Unsubscribe: {leave}\r\n"
+            f"{_more(slots.more) if slots.more else ''}"
         ).encode()
 
 
@@ -223,17 +237,6 @@ def needs_smtputf8(address: str) -> bool:
     return not address.isascii()
 
 
-def quoted(text: str) -> bytes:
-    """Encode as quoted-printable (RFC 2045 §6.7): any line end becomes CRLF, lines of 76."""
-    lines = []
-    for line in re.split(r"\r\n|\r|\n", text):
-        octets = _octets(line)
-        if octets.endswith(" "):  # a blank at the end of a line may be lost on the way
-            octets = f"{octets[:-1]}=20"
-        lines.append(_folded(octets))
-    return "\r\n".join(lines).encode()
-
-
 def header_text(name: str, text: str) -> str:
     """Write free text as a header value, folded; blanks and control characters become one space."""
     clean = _BLANK.sub(" ", text).strip().encode("utf-8", "replace").decode()
@@ -251,16 +254,41 @@ def _heading(heading: Heading) -> str:
     if len(list_id) > 255:  # RFC 2919 §2  # noqa: PLR2004
         raise ValueError("the List-Id is longer than 255 characters")
     contact = f"<mailto:{quote(_only(_ADDRESS, heading.contact, 'List-Owner'), safe='@+')}>"
+    help_page = f", <{_only(_URL, heading.help_page, 'List-Help')}>" if heading.help_page else ""
     return "".join(
         (
             f"From: {_mailbox('From', heading.sender_name, heading.sender_address)}\r\n",
             _reply_to(heading.reply_to),
             f"List-Id: {phrase}<{list_id}>\r\n",
             f"List-Unsubscribe-Post: {ONE_CLICK}\r\n",
-            f"List-Help: {contact}\r\nList-Owner: {contact}\r\nList-Post: NO\r\n",
+            f"List-Help: {contact}{help_page}\r\nList-Owner: {contact}\r\nList-Post: NO\r\n",
+            _page_line("List-Subscribe", heading.subscribe_page),
+            _page_line("List-Archive", heading.archive),
+            _page_line("Archived-At", heading.archived_at),
+            _feedback(heading.feedback_id),
+            # Neither is a standard; both keep old and Exchange autoresponders silent.
+            "Precedence: bulk\r\nX-Auto-Response-Suppress: OOF, AutoReply\r\n",
+            _more(heading.more),
             _mime_lines(heading.language, _ALTERNATIVE),
         )
     )
+
+
+def _page_line(header: str, page: str) -> str:
+    """A header that is one address, never folded: readers of List-* headers are simple."""
+    return f"{header}: <{_only(_URL, page, header)}>\r\n" if page else ""
+
+
+def _feedback(identity: str) -> str:
+    return f"Feedback-ID: {_only(_FEEDBACK, identity, 'Feedback-ID')}\r\n" if identity else ""
+
+
+def _more(headers: Sequence[tuple[str, str]]) -> str:
+    lines = [
+        f"{_only(_FIELD_NAME, name, 'a header')}: {_only(_VISIBLE, value, name)}\r\n"
+        for name, value in headers
+    ]
+    return "".join(lines)
 
 
 def _mime_lines(language: str, kind: str) -> str:
@@ -360,23 +388,7 @@ def _quoted_pieces(
             at_line_start = piece.endswith("\n") or (at_line_start and not piece)
         else:
             if not at_line_start:
-                out.append(_SOFT)
-            out += [(piece, escaped), _SOFT]
+                out.append(SOFT)
+            out += [(piece, escaped), SOFT]
             at_line_start = True
     return out
-
-
-def _value(text: str) -> bytes:
-    if _PLAIN.fullmatch(text):
-        return text.encode() if len(text) <= _LINE and text[:1] != "." else _folded(text).encode()
-    return _folded(_octets(text)).encode()
-
-
-def _octets(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("latin-1").translate(_OCTETS)
-
-
-def _folded(octets: str) -> str:
-    return "=\r\n".join(
-        f"=2E{line[1:]}" if line.startswith(".") else line for line in _CUT.findall(octets)
-    )

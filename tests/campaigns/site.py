@@ -16,7 +16,7 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import campaigns, staff
 from crm.businesses import Business
-from crm.campaigns import Campaign, api, console, portal
+from crm.campaigns import Campaign, api, archive, console, portal
 from crm.consent import Notice
 from crm.customers import Customer
 from crm.db import Database
@@ -127,7 +127,9 @@ def application(
             ),
             Router("/staff", route_handlers=console.handlers, guards=inside, **pages),
             Router("/me", route_handlers=portal.handlers, guards=inside, **pages),
-            Router("/", route_handlers=portal.by_link, guards=[here], **pages),
+            Router(
+                "/", route_handlers=[*portal.by_link, *archive.handlers], guards=[here], **pages
+            ),
             *assets.handlers,
         ],
         dependencies={

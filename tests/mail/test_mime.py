@@ -33,7 +33,17 @@ SLOTS = mime.Slots(
     why="https://corner.example/w/abc",
 )
 ONCE = (
-    *("Date", "From", "To", "Subject", "Message-ID", "MIME-Version", "Content-Type"),
+    *(
+        "Date",
+        "From",
+        "To",
+        "Subject",
+        "Message-ID",
+        "MIME-Version",
+        "Content-Type",
+        "Precedence",
+        "X-Auto-Response-Suppress",
+    ),
     *("List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "Content-Language"),
     *("List-Help", "List-Owner", "List-Post"),
 )

@@ -165,7 +165,7 @@ async def _described(
 
 async def _sent(database: Database, business: Business, purpose_id: Any) -> campaigns.Campaign:
     async with database.write(business.id) as db:
-        campaign = await make.campaign(db, purpose_id)
+        campaign = await make.campaign(db, purpose_id, public=True)
         await campaigns.start(db, SYSTEM, campaign.id)
     async with smtpd() as relay:
         ctx = _ctx(database, relay.port)

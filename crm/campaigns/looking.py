@@ -1,0 +1,72 @@
+"""A text looked at before it goes: the mail alone, what some would miss, and who may read it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import campaigns
+from crm.campaigns import checking
+from crm.db import Db, ReadDb
+from crm.staff import Member, Right
+from crm.staff.auth import may
+from crm.web.forms import read_form
+from crm.web.headers import MAIL_PREVIEW
+from crm.web.pages import HTML, page, redirect
+
+SEE = [may(Right.see_campaigns)]
+WRITE = [may(Right.write_campaigns)]
+SEND = [may(Right.send_campaigns)]
+
+LIST = "/staff/campaigns"
+
+
+@get("/campaigns/{id:uuid}/mail", guards=SEE)
+async def get_mail(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[str]:
+    """Answer with the mail's HTML alone, for a frame that can do nothing."""
+    shown = await campaigns.preview(db, id)
+    return Response(shown.html, media_type=HTML, headers=MAIL_PREVIEW)
+
+
+@get("/campaigns/{id:uuid}/values", guards=SEE)
+async def get_values(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
+    """Answer the review that follows the walk: the panel anew, or the whole page at its end."""
+    campaign = await campaigns.get(db, id)
+    check = await checking.newest(db, campaign)
+    over = check is None or check.state == "done"
+    return page(
+        "campaigns/pages/values.html",
+        headers={"hx-refresh": "true"} if over else None,
+        campaign=campaign,
+        values=check,
+    )
+
+
+@post("/campaigns/{id:uuid}/values", guards=WRITE)
+async def post_values(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Have everybody looked at anew: the customers may have changed, though the text has not."""
+    await campaigns.check_again(db, who.actor, id)
+    return redirect(f"{LIST}/{id}/review", say="Everybody is looked at anew.")
+
+
+@post("/campaigns/{id:uuid}/archive", guards=SEND)
+async def post_archive(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Put an issue into the archive, or take it out."""
+    public = (await read_form(request)).boolean("public")
+    await campaigns.make_public(db, who.actor, id, public=public)
+    say = "Everybody can read it in the archive." if public else "It is out of the archive."
+    return redirect(f"{LIST}/{id}", say=say)
+
+
+handlers = [get_mail, get_values, post_values, post_archive]

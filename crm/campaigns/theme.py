@@ -1,0 +1,99 @@
+"""How the newsletters of a business look: a few choices, none of which makes them hard to read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from crm.errors import Invalid, Problem
+
+Colour = Annotated[str, Meta(pattern=r"^#[0-9a-f]{6}$")]
+Face = Literal["serif", "sans"]
+Corner = Literal[0, 8, 16]
+
+# The sheet in light and dark, and the inks on the band; the layout is written for these.
+SHEET, SHEET_DARK = "#ffffff", "#1f1d1b"
+_INKS = ("#23201d", "#ffffff")
+READABLE = 4.5  # WCAG 2.2, 1.4.3
+FACES: dict[Face, str] = {
+    "serif": "Charter, 'Sitka Text', Cambria, 'Noto Serif', Georgia, serif",
+    "sans": "-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Helvetica Neue', Arial, sans-serif",
+}
+
+
+class Theme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Colours of the band and of links in light and dark, the face, the corners, words at the end.
+
+    Fonts are those that readers have: nothing is loaded from anywhere.
+    """
+
+    band: Colour = "#f7e3a3"
+    band_dark: Colour = "#332c14"
+    link: Colour = "#24466b"
+    link_dark: Colour = "#a9c8ee"
+    face: Face = "serif"
+    corner: Corner = 0
+    foot: Annotated[str, Meta(max_length=300)] = ""
+
+
+class Reading(Struct, frozen=True):
+    """How well something is read: the contrast ratio of WCAG, from 1 to 21."""
+
+    field: str
+    ratio: float
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is enough for text of any size."""
+        return self.ratio >= READABLE
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours (WCAG 2.2, relative luminance)."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def ink_on(band: str) -> str:
+    """Return the ink that is read best on a band."""
+    return max(_INKS, key=lambda ink: contrast(ink, band))
+
+
+def readings(theme: Theme) -> list[Reading]:
+    """Measure everything that depends on the choice, in light and in dark."""
+    return [
+        Reading("band", contrast(ink_on(theme.band), theme.band)),
+        Reading("band_dark", contrast(ink_on(theme.band_dark), theme.band_dark)),
+        Reading("link", contrast(theme.link, SHEET)),
+        Reading("link_dark", contrast(theme.link_dark, SHEET_DARK)),
+    ]
+
+
+def checked(theme: Theme) -> Theme:
+    """Return a theme that everybody can read, or refuse with each colour that is too weak."""
+    weak = [each for each in readings(theme) if not each.readable]
+    if weak:
+        raise Invalid("Some of it could not be read.", [_weak(each) for each in weak])
+    return theme
+
+
+def _weak(reading: Reading) -> Problem:
+    lighter = reading.field == "link_dark"
+    way = "lighter" if lighter else "darker"
+    if reading.field.startswith("band"):
+        way = "lighter or darker"
+    return Problem(
+        reading.field,
+        f"Its contrast is {reading.ratio:.1f}, and people read from {READABLE} on. Take it {way}.",
+    )
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (_linear(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(value: float) -> float:
+    low = 0.04045  # WCAG 2.2 (sRGB, IEC 61966-2-1)
+    return value / 12.92 if value <= low else float(((value + 0.055) / 1.055) ** 2.4)

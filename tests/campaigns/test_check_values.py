@@ -1,0 +1,182 @@
+"""What a text lacks for somebody is known before anybody is mailed."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm import above, campaigns, customers
+from crm.businesses import Business
+from crm.campaigns import Campaign, NewCampaign, checking
+from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked, judged
+from crm.campaigns.merge import Marks
+from crm.db import Database
+from crm.events import Actor, ActorKind
+from tests import make
+from tests.campaigns.site import caller, client, drafted, form, member
+
+BY = Actor(ActorKind.key, UUID(int=7), "Shop")
+
+
+async def walked(database: Database, campaign: Campaign, size: int = 2) -> ValueCheck:
+    """Walk to the end, a few customers at a time."""
+    more = True
+    while more:
+        async with database.write(OF[campaign.id]) as db:
+            more = await checking.walk_piece(db, campaign, size)
+    async with database.read(OF[campaign.id]) as db:
+        check = await checking.newest(db, campaign)
+    assert check is not None
+    return check
+
+
+OF: dict[UUID, UUID] = {}
+
+
+async def written(
+    database: Database, business: Business, source: str, count: int = 5, **changes: Any
+) -> tuple[Campaign, list[UUID]]:
+    """A draft to so many customers, the first of them without a name."""
+    campaign, _, ids = await drafted(database, business, count, source=source, **changes)
+    OF[campaign.id] = business.id
+    async with database.write(business.id) as db:
+        await customers.change(db, make.SYSTEM, ids[0], customers.Changes(name=None))
+    return campaign, ids
+
+
+async def test_whoever_lacks_a_value_is_counted(database: Database, business: Business) -> None:
+    """With the field, and an example; and the start says no until somebody decides."""
+    campaign, ids = await written(database, business, "Dear {{ first_name }}, {{ name | upper }}")
+    async with database.write(business.id) as db:
+        with pytest.raises(ValuesUnchecked):
+            await campaigns.start(db, BY, campaign.id)
+    check = await walked(database, campaign)
+
+    assert (check.state, check.audience, check.looked, check.getting, check.lacking) == (
+        *("done", 5, 5, 5, 1),
+    )
+    assert {(f.field, f.wrong, f.customers, tuple(f.examples)) for f in check.findings} == {
+        ("first_name", "missing", 1, (ids[0],)),
+        ("{{ name | upper }}", "missing", 1, (ids[0],)),
+    }
+    async with database.write(business.id) as db:
+        with pytest.raises(ValuesLacking):
+            await campaigns.start(db, BY, campaign.id)
+        started = await campaigns.start(db, BY, campaign.id, despite_gaps=True)
+    assert started.state == "starting"
+
+
+async def test_a_default_is_no_gap(database: Database, business: Business) -> None:
+    """Nobody waits for a check that can find nothing missing."""
+    campaign, _ = await written(database, business, "Dear {{ first_name | default('reader') }}")
+    async with database.write(business.id) as db:
+        assert (await campaigns.start(db, BY, campaign.id)).state == "starting"
+
+
+async def test_a_newer_version_ends_the_walk(database: Database, business: Business) -> None:
+    """What was found for the text before says nothing about this one."""
+    campaign, _ = await written(database, business, "Dear {{ first_name }}")
+    async with database.write(business.id) as db:
+        assert await checking.walk_piece(db, campaign, 2)
+        new = NewCampaign(purpose_id=campaign.purpose_id, subject="s", source="{{ name }}")
+        changed = await campaigns.change(db, BY, campaign.id, new, version=campaign.version)
+    async with database.write(business.id) as db:
+        assert not await checking.walk_piece(db, campaign, 2)
+        assert await checking.newest(db, campaign) is None
+    check = await walked(database, changed)
+
+    assert [(f.field, f.customers) for f in check.findings] == [("name", 1)]
+
+
+async def test_a_walk_nobody_is_at_is_found(database: Database, business: Business) -> None:
+    """Redis may forget; the row does not."""
+    campaign, _ = await written(database, business, "Dear {{ first_name }}")
+    async with database.read(business.id) as db:
+        now = db.now
+    waiting = await above.value_checks_waiting(database, now)
+    assert campaign.id in {each.campaign_id for each in waiting}
+    await walked(database, campaign)
+    waiting = await above.value_checks_waiting(database, now)
+    assert campaign.id not in {each.campaign_id for each in waiting}
+
+
+async def test_a_text_that_cannot_be_sent_has_nothing_to_check(
+    database: Database, business: Business
+) -> None:
+    """And once it can, its start waits for a check."""
+    campaign, _, _ = await drafted(database, business, 1, source="{{ nmae }}")
+    async with database.write(business.id) as db:
+        assert not await checking.walk_piece(db, campaign)
+        assert await checking.newest(db, campaign) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("Zoë", None),
+        ("נורה", None),
+        ("\u2067נורה\u2069", None),
+        ("\u202eNora", "unwritable"),
+        ("No\x07ra", "unwritable"),
+        ("x" * 1_000_000, "unwritable"),
+        (" ", "missing"),
+    ],
+)
+def test_what_cannot_be_written_is_told(value: str, wrong: str | None) -> None:
+    """Control characters, what turns the line around, and whole books."""
+    marks = Marks()
+    marks.protect("{{ name }} {{ name | upper }}")
+    assert [judged(field, {"name": value}) for field in marks.fields] == [wrong, wrong]
+
+
+def test_what_cannot_be_worked_out_is_told() -> None:
+    """A number that is none."""
+    marks = Marks()
+    marks.protect("{{ attribute.points | int + 1 }}")
+    assert judged(marks.fields[0], {"attribute.points": "many"}) == "unworkable"
+    assert judged(marks.fields[0], {"attribute.points": "7"}) is None
+
+
+async def test_the_review_asks_before_it_starts(database: Database, business: Business) -> None:
+    """The console shows how far the walk is, what it found, and takes a tick for an answer."""
+    campaign, _ = await written(database, business, "Dear {{ first_name }}")
+    base = f"/staff/campaigns/{campaign.id}"
+    async with client(database, business, who=await member(database, business)) as web:
+        early = await web.get(f"{base}/review")
+        following = await web.get(f"{base}/values")
+        refused = await web.post(f"{base}/start", data=form())
+        await walked(database, campaign)
+        over = await web.get(f"{base}/values")
+        gaps = await web.get(f"{base}/review")
+        unsaid = await web.post(f"{base}/start", data=form())
+        again = await web.post(f"{base}/values", data=form())
+        await walked(database, campaign)
+        started = await web.post(f"{base}/start", data=form(despite_gaps="on"))
+
+    assert 'hx-get="' + base in early.text
+    assert "hx-refresh" not in following.headers
+    assert over.headers["hx-refresh"] == "true"
+    assert (refused.status_code, unsaid.status_code) == (409, 409)
+    assert "still being checked" in refused.text
+    assert "<b>1 customer</b>" in gaps.text
+    assert "has no first_name" in gaps.text
+    assert (again.status_code, started.status_code) == (303, 303)
+    assert started.headers["location"] == base
+
+
+async def test_a_program_is_told_and_may_insist(database: Database, business: Business) -> None:
+    """409 with the reason; `despite_gaps` is an answer, at once or for a time."""
+    campaign, _ = await written(database, business, "Dear {{ first_name }}")
+    path = f"/v1/campaigns/{campaign.id}/start"
+    async with client(database, business, key=caller()) as api:
+        early = await api.post(path, headers={"idempotency-key": "one"})
+        await walked(database, campaign)
+        gaps = await api.post(path, headers={"idempotency-key": "two"})
+        misspelt = await api.post(f"{path}?despite=true", headers={"idempotency-key": "x"})
+        started = await api.post(f"{path}?despite_gaps=true", headers={"idempotency-key": "three"})
+
+    told = [answer.status_code for answer in (early, gaps, misspelt, started)]
+    assert told == [409, 409, 422, 200]
+    assert "default" in gaps.json()["detail"]
