@@ -7,12 +7,14 @@ INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, prehead
 VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
         :created_by, :now, :now)
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+       ended_at;
 
 -- name: campaign
 -- One campaign.
 SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
-       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
+       created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+       ended_at
   FROM crm.campaign
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
@@ -57,7 +59,8 @@ UPDATE crm.campaign
    AND version = :version
    AND state = 'draft'
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+       ended_at;
 
 -- name: move_campaign
 -- From one state to another; no row if another was first. A draft again is approved by nobody.
@@ -67,12 +70,14 @@ UPDATE crm.campaign
        scheduled_at = CASE WHEN :state::text <> 'draft'
                            THEN coalesce(:scheduled_at, scheduled_at) END,
        started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
+       held_why = CASE WHEN :state::text = 'held' THEN 'overdue' END,
        ended_at = CASE WHEN :state::text IN ('done', 'cancelled') THEN :now ELSE ended_at END
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = ANY (:from_states::text[])
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+       ended_at;
 
 -- name: audience_by_reason
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not.
@@ -128,21 +133,23 @@ WITH piece AS MATERIALIZED (
          CASE WHEN j.reason IS NULL THEN j.notice_id END
     FROM judged j
   ON CONFLICT (business_id, campaign_id, customer_id) DO NOTHING
-  RETURNING state
+  RETURNING state, reason
 )
 SELECT count(*) FILTER (WHERE w.state = 'waiting')::integer AS waiting,
        count(*) FILTER (WHERE w.state = 'excluded')::integer AS excluded,
+       coalesce(array_agg(w.reason) FILTER (WHERE w.reason IS NOT NULL), '{}') AS reasons,
        (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p) AS last
   FROM written w;
 
 -- name: add_lease
 -- The range of deliveries just written.
 INSERT INTO crm.lease (business_id, campaign_id, number, low, high, cursor, due_at, waiting,
-                       excluded, open)
+                       excluded, reasons, open)
 VALUES (:business_id, :campaign_id,
         (SELECT count(*) FROM crm.lease l
           WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id),
-        :low, :high, :low, :now, :waiting, :excluded, :waiting > 0);
+        :low, :high, :low, :now, :waiting, :excluded,
+        crm.count_reasons('{}', :reasons::text[]), :waiting > 0);
 
 -- name: filled_to
 -- How far deliveries are written.
@@ -292,7 +299,7 @@ UPDATE crm.delivery d
    AND d.state = 'waiting'
    AND c.business_id = :business_id
    AND c.customer_id = d.customer_id
-RETURNING d.customer_id, d.state, d.attempt, coalesce(c.address, '') AS address, c.name,
+RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') AS address, c.name,
           c.address_hash,
           -- Her consent ends soon: this mail asks whether it goes on.
           coalesce(s.status IN ('given', 'renewed') AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false) AS asked;
@@ -319,7 +326,8 @@ SELECT a.name FROM crm.attribute a WHERE a.business_id = :business_id ORDER BY a
 UPDATE crm.lease
    SET cursor = :cursor, waiting = waiting + :waiting, sending = sending + :sending,
        sent = sent + :sent, failed = failed + :failed, excluded = excluded + :excluded,
-       uncertain = uncertain + :uncertain
+       uncertain = uncertain + :uncertain,
+       reasons = crm.count_reasons(reasons, :reasons::text[])
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND number = :number
@@ -356,42 +364,47 @@ UPDATE crm.campaign c
                     WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id
                       AND l.open);
 
--- name: lock_leases
--- All ranges of a campaign, held in the order of their key.
-SELECT l.number
+-- name: lease_to_clear
+-- A range of a cancelled campaign in which somebody still waits, held; one that a claim or a
+-- withdrawal holds is left for the next look.
+SELECT l.number, l.low, l.high
   FROM crm.lease l
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = l.campaign_id
+   AND c.state = 'cancelled'
  WHERE l.business_id = :business_id
    AND l.campaign_id = :campaign_id
+   AND l.open
+   AND l.waiting > 0
  ORDER BY l.number
-   FOR UPDATE;
+ LIMIT 1
+   FOR UPDATE OF l SKIP LOCKED;
 
 -- name: cancel_deliveries
--- Takes out what still waits; the ranges are held. Their counts follow in the same statement.
-WITH cancelled AS (
-  UPDATE crm.delivery d
-     SET state = 'excluded', reason = 'cancelled'
-   WHERE d.business_id = :business_id
-     AND d.campaign_id = :campaign_id
-     AND d.state = 'waiting'
-  RETURNING d.customer_id
-), per_range AS (
-  SELECT l.number, count(*)::integer AS customers
-    FROM cancelled x
-    JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = :campaign_id
-     AND l.low < x.customer_id AND l.high >= x.customer_id
-   GROUP BY l.number
-)
-UPDATE crm.lease l
-   SET waiting = l.waiting - p.customers, excluded = l.excluded + p.customers,
-       open = l.sending > 0
-  FROM per_range p
- WHERE l.business_id = :business_id
-   AND l.campaign_id = :campaign_id
-   AND l.number = p.number;
+-- Takes out what still waits in a range that is held.
+UPDATE crm.delivery
+   SET state = 'excluded', reason = 'cancelled'
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :low
+   AND customer_id <= :high
+   AND state = 'waiting';
+
+-- name: count_cancelled
+-- The counts of that range, in the same transaction.
+UPDATE crm.lease
+   SET waiting = waiting - :customers, excluded = excluded + :customers, open = sending > 0,
+       reasons = crm.count_reasons(reasons, array_fill('cancelled'::text, ARRAY[:customers]))
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND number = :number;
 
 -- name: drop_retries
--- Nothing of a cancelled campaign is tried again.
-DELETE FROM crm.retry WHERE business_id = :business_id AND campaign_id = :campaign_id;
+-- Nothing of a cancelled range is tried again.
+DELETE FROM crm.retry
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :low
+   AND customer_id <= :high;
 
 -- name: counts
 -- The sums over ranges: cheap, and equal to a count of rows.
@@ -402,6 +415,16 @@ SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(sending), 0)::
   FROM crm.lease
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
+
+-- name: counted_reasons
+-- Why customers were left out, summed over ranges.
+SELECT e.key AS reason, sum(e.value::bigint)::bigint AS customers
+  FROM crm.lease l
+ CROSS JOIN LATERAL jsonb_each_text(l.reasons) e
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+ GROUP BY e.key
+ ORDER BY e.key;
 
 -- name: count_rows
 -- The same by counting every delivery, with the reason of those excluded.
@@ -490,6 +513,44 @@ UPDATE crm.lease
    AND campaign_id = :campaign_id
    AND low < :customer_id
    AND high >= :customer_id;
+
+-- name: lock_uncertain_leases
+-- How much is uncertain in each range that has some; held in the order of their key.
+SELECT uncertain
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND uncertain > 0
+ ORDER BY number
+   FOR UPDATE;
+
+-- name: resolve_deliveries
+-- A member of staff says what became of all that is uncertain; the ranges are held, and their
+-- counts follow in the same statement.
+WITH resolved AS (
+  UPDATE crm.delivery d
+     SET state = :state, resolved_by = :resolved_by, done_at = :now
+    FROM crm.lease l
+   WHERE l.business_id = :business_id
+     AND l.campaign_id = :campaign_id
+     AND l.uncertain > 0
+     AND d.business_id = :business_id
+     AND d.campaign_id = :campaign_id
+     AND d.customer_id > l.low
+     AND d.customer_id <= l.high
+     AND d.state = 'uncertain'
+  RETURNING l.number
+), per_range AS (
+  SELECT number, count(*)::integer AS customers FROM resolved GROUP BY number
+)
+UPDATE crm.lease l
+   SET uncertain = l.uncertain - p.customers,
+       sent = l.sent + CASE WHEN :state::text = 'sent' THEN p.customers ELSE 0 END,
+       failed = l.failed + CASE WHEN :state::text = 'failed' THEN p.customers ELSE 0 END
+  FROM per_range p
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = p.number;
 
 -- name: lock_lease_of
 -- The range a customer's delivery is in, held before the delivery.

@@ -88,6 +88,7 @@ class Kind(StrEnum):
     campaign_changed = "campaign.changed"
     campaign_tested = "campaign.tested"
     campaign_scheduled = "campaign.scheduled"
+    campaign_held = "campaign.held"
     campaign_started = "campaign.started"
     campaign_paused = "campaign.paused"
     campaign_resumed = "campaign.resumed"
