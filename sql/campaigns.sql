@@ -416,6 +416,25 @@ SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(sending), 0)::
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
 
+-- name: leavers
+-- Who left a purpose since a campaign of it began, and what had been claimed for them before: how
+-- many, and how long the hand-over then under way lasted at most.
+SELECT count(*)::integer AS withdrawals,
+       count(*) FILTER (WHERE d.state IN ('sent', 'uncertain')
+                          AND d.done_at <= s.at)::integer AS after_mail,
+       count(*) FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain')
+                          AND d.claimed_at <= s.at AND d.done_at > s.at)::integer AS on_the_way,
+       coalesce(max(extract(epoch FROM d.done_at - s.at))
+                FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain')
+                          AND d.claimed_at <= s.at AND d.done_at > s.at), 0)::float AS longest
+  FROM crm.consent s
+  LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = :campaign_id
+   AND d.customer_id = s.customer_id
+ WHERE s.business_id = :business_id
+   AND s.purpose_id = :purpose_id
+   AND s.status = 'withdrawn'
+   AND s.at >= :since;
+
 -- name: counted_reasons
 -- Why customers were left out, summed over ranges.
 SELECT e.key AS reason, sum(e.value::bigint)::bigint AS customers

@@ -31,6 +31,7 @@ from crm.campaigns.actions import (
 )
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.explanation import Explanation, explain
+from crm.campaigns.figures import Figures, figures
 from crm.campaigns.model import (
     Campaign,
     CampaignLine,
@@ -63,6 +64,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Explanation",
+    "Figures",
     "HeldDelivery",
     "NewCampaign",
     "Newsletter",
@@ -88,6 +90,7 @@ __all__ = [
     "draft",
     "explain",
     "export",
+    "figures",
     "forget",
     "get",
     "hold",

@@ -85,6 +85,21 @@ async def get_account(
     )
 
 
+@get("/campaigns/{id:uuid}/figures", guards=SEE)
+async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
+    """Show what the campaign came to so far."""
+    campaign = await campaigns.get(db, id)
+    if campaign.state in WAITS:
+        return redirect(f"{LIST}/{id}/review")
+    return page(
+        "campaigns/pages/figures.html",
+        campaign=campaign,
+        purpose=await consent.purpose(db, campaign.purpose_id),
+        figures=await campaigns.figures(db, id),
+        at=db.now,
+    )
+
+
 @post("/campaigns/{id:uuid}/pause", guards=SEND)
 async def post_pause(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
@@ -241,6 +256,7 @@ async def _name(db: ReadDb, member_id: UUID | None) -> str:
 handlers = [
     get_progress,
     get_account,
+    get_figures,
     post_pause,
     post_resumption,
     post_cancellation,

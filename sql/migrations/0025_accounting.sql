@@ -106,3 +106,6 @@ REVOKE ALL ON FUNCTION crm.cancellations_due() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION crm.cancellations_due() TO crm_app;
 
 REVOKE CREATE ON SCHEMA crm FROM crm_sweep;
+
+-- Who left a purpose, by time: for the figures of its campaigns.
+CREATE INDEX consent_left ON crm.consent (business_id, purpose_id, at) WHERE status = 'withdrawn';

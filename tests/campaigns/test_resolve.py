@@ -23,6 +23,7 @@ WITH d AS (
 )
 UPDATE crm.lease SET waiting = waiting - 1, uncertain = uncertain + 1
  WHERE business_id = :business_id AND campaign_id = :campaign_id
+   AND low < :customer_id AND high >= :customer_id
 """
 )[0]
 
