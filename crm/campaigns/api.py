@@ -18,10 +18,10 @@ from crm.campaigns import (
     Campaign,
     CampaignLine,
     DeliveryState,
-    Figures,
     NewCampaign,
     Preview,
     Stale,
+    figures_api,
 )
 from crm.campaigns.documents import (
     CampaignWithCounts,
@@ -344,20 +344,6 @@ async def get_counts(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Tally:
 
 
 @get(
-    "/campaigns/{id:uuid}/figures",
-    guards=READ,
-    tags=["Campaigns"],
-    summary="Read what a campaign came to",
-    description="Its sum with the reasons, from start to end in seconds, and who left its purpose "
-    "since the start: how many, how many of them after this mail, and what was on its way at that "
-    "moment, with the longest time in seconds until it was over. Opens and clicks are not known.",
-)
-async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Figures:
-    """Read what a campaign came to."""
-    return await campaigns.figures(db, id)
-
-
-@get(
     "/campaigns/{id:uuid}/deliveries",
     guards=READ,
     tags=["Campaigns"],
@@ -412,6 +398,6 @@ handlers = [
     post_resumption,
     post_cancellation,
     get_counts,
-    get_figures,
+    *figures_api.handlers,
     get_deliveries,
 ]
