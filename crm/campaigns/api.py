@@ -14,15 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from crm import campaigns
-from crm.campaigns import (
-    Campaign,
-    CampaignLine,
-    DeliveryState,
-    NewCampaign,
-    Preview,
-    Stale,
-    figures_api,
-)
+from crm.campaigns import Campaign, CampaignLine, DeliveryState, NewCampaign, Preview, Stale
 from crm.campaigns.documents import (
     CampaignWithCounts,
     DeliveryLine,
@@ -33,6 +25,7 @@ from crm.campaigns.documents import (
     numbers_of,
     tally_of,
 )
+from crm.campaigns.figures_api import handlers as figures_handlers
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.staff import Caller
@@ -398,6 +391,6 @@ handlers = [
     post_resumption,
     post_cancellation,
     get_counts,
-    *figures_api.handlers,
+    *figures_handlers,
     get_deliveries,
 ]
