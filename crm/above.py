@@ -82,6 +82,11 @@ async def campaigns_to_start(database: Database) -> list[DueCampaign]:
     return await database.above(sql.campaigns_to_start, DueCampaign)
 
 
+async def cancellations_due(database: Database) -> list[DueCampaign]:
+    """List cancelled campaigns in which somebody still waits."""
+    return await database.above(sql.cancellations_due, DueCampaign)
+
+
 async def leases_due(database: Database) -> list[DueLeases]:
     """List campaigns with ranges to take."""
     return await database.above(sql.leases_due, DueLeases)

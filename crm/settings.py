@@ -74,6 +74,8 @@ class Sending(Struct, frozen=True):
     rate: Annotated[int, Meta(ge=0)] = 0
     # A delivery that could not go within so many hours fails.
     give_up_hours: Positive = 48
+    # A scheduled campaign that could not start for so long is held until staff decide.
+    overdue_minutes: Positive = 60
 
 
 class Imports(Struct, frozen=True):

@@ -38,6 +38,7 @@ JOBS: dict[str, tuple[Job, int]] = {
     "mail.deliver": (mail_jobs.deliver, 60),
     "campaigns.check_values": (campaigns_jobs.check_values, 75),
     "campaigns.fill": (campaigns_jobs.fill, 300),
+    "campaigns.clear": (campaigns_jobs.clear, 300),
     "campaigns.send": (campaigns_jobs.send, 75),
     "imports.work": (imports_jobs.work, 3600),
     "ledger.seal": (ledger_jobs.seal, 60),

@@ -20,6 +20,10 @@ SELECT business_id, import_id FROM crm.imports_waiting(:quiet_since);
 -- Campaigns whose deliveries are to be written, and those scheduled for now.
 SELECT business_id, campaign_id FROM crm.campaigns_to_start(:now);
 
+-- name: cancellations_due
+-- Cancelled campaigns in which somebody still waits.
+SELECT business_id, campaign_id FROM crm.cancellations_due();
+
 -- name: leases_due
 -- Campaigns with ranges that no worker holds, and how many.
 SELECT business_id, campaign_id, leases FROM crm.leases_due(:now);

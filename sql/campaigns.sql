@@ -8,12 +8,14 @@ INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, prehead
 VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
         :public, :created_by, :now, :now)
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+          ended_at;
 
 -- name: campaign
 -- One campaign.
 SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
-       created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at
+       created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+       ended_at
   FROM crm.campaign
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
@@ -58,7 +60,8 @@ UPDATE crm.campaign
    AND version = :version
    AND state = 'draft'
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+          ended_at;
 
 -- name: move_campaign
 -- From one state to another; no row if another was first. A draft again is approved by nobody.
@@ -68,27 +71,112 @@ UPDATE crm.campaign
        scheduled_at = CASE WHEN :state::text <> 'draft'
                            THEN coalesce(:scheduled_at, scheduled_at) END,
        started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
+       held_why = CASE WHEN :state::text = 'held' THEN 'overdue' END,
        ended_at = CASE WHEN :state::text IN ('done', 'cancelled') THEN :now ELSE ended_at END
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = ANY (:from_states::text[])
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+          ended_at;
 
 -- name: audience_by_reason
--- How many of a purpose's customers would get a campaign now (no reason), and why others not.
-SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
-         AS reason,
-       count(*) AS customers,
-       -- Of those who get it, whom it asks whether their consent goes on.
-       count(*) FILTER (WHERE s.status IN ('given', 'renewed') AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now))
-         AS asked
-  FROM crm.consent_now s
-  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
-  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
- WHERE s.business_id = :business_id
-   AND s.purpose_id = :purpose_id
- GROUP BY 1
+-- How many of a purpose's customers would get a campaign now (no reason), and why others not; of
+-- those who get it, whom it asks whether their consent goes on. Consents are counted by themselves,
+-- from an index; then the few that a suppression or a restriction moves to another reason are moved.
+-- OFFSET 0 keeps these few looked up one by one, instead of joining everybody.
+WITH version AS MATERIALIZED (
+  SELECT v.version, v.ends_at, v.stale_at,
+         v.stale_at IS NOT NULL OR v.ends_at <= :now::timestamptz + interval '60 days' AS asks
+    FROM crm.purpose_version v
+   WHERE v.business_id = :business_id
+     AND v.purpose_id = :purpose_id
+), standing AS (
+  SELECT v.version, s.status, sum(s.customers)::bigint AS customers
+    FROM version v
+   CROSS JOIN LATERAL (
+     SELECT s.status, count(*) AS customers
+       FROM crm.consent s
+      WHERE s.business_id = :business_id
+        AND s.purpose_id = :purpose_id
+        AND s.purpose_version = v.version
+      GROUP BY s.status) s
+   GROUP BY v.version, s.status
+), ended AS (
+  SELECT g.version, g.status, g.customers,
+         CASE WHEN v.ends_at <= :now THEN g.customers ELSE (
+           SELECT count(*) FROM crm.consent s
+            WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
+              AND s.purpose_version = g.version AND s.status = g.status
+              AND s.valid_until <= :now) END AS over
+    FROM standing g
+    JOIN version v ON v.version = g.version
+), asking AS (
+  SELECT count(*) AS customers
+    FROM version v
+   CROSS JOIN LATERAL (
+     SELECT s.at, s.valid_until FROM crm.consent s
+      WHERE v.asks
+        AND s.business_id = :business_id AND s.purpose_id = :purpose_id
+        AND s.purpose_version = v.version AND s.status IN ('given', 'renewed')
+     UNION ALL
+     SELECT s.at, s.valid_until FROM crm.consent s
+      WHERE NOT coalesce(v.asks, false)
+        AND s.business_id = :business_id AND s.purpose_id = :purpose_id
+        AND s.purpose_version = v.version AND s.status IN ('given', 'renewed')
+        AND s.valid_until > :now AND s.valid_until <= :now::timestamptz + interval '60 days') s
+   WHERE crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now)
+), apart AS (
+  SELECT c.customer_id, c.restricted_at, c.erased_at, u.scope
+    FROM crm.customer c
+    LEFT JOIN crm.suppression u
+      ON u.business_id = :business_id AND u.address_hash = c.address_hash
+   WHERE c.business_id = :business_id
+     AND (c.restricted_at IS NOT NULL OR c.erased_at IS NOT NULL)
+  UNION ALL
+  SELECT c.customer_id, NULL, NULL, u.scope
+    FROM crm.suppression u
+   CROSS JOIN LATERAL (
+     SELECT c.customer_id
+       FROM crm.customer c
+      WHERE c.business_id = :business_id
+        AND c.address_hash = u.address_hash
+        AND c.restricted_at IS NULL
+        AND c.erased_at IS NULL
+     OFFSET 0) c
+   WHERE u.business_id = :business_id
+), moved AS MATERIALIZED (
+  SELECT s.was, s.reason, count(*) AS customers, count(*) FILTER (WHERE s.asked) AS asked
+    FROM apart a
+   CROSS JOIN LATERAL (
+     SELECT crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) AS was,
+            crm.exclusion(s.status, s.ends_at, a.scope, a.restricted_at, a.erased_at, :now)
+              AS reason,
+            s.status IN ('given', 'renewed')
+              AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now) AS asked
+       FROM crm.consent_now s
+      WHERE s.business_id = :business_id
+        AND s.purpose_id = :purpose_id
+        AND s.customer_id = a.customer_id
+     OFFSET 0) s
+   GROUP BY s.was, s.reason
+)
+SELECT t.reason, sum(t.customers)::bigint AS customers, sum(t.asked)::bigint AS asked
+  FROM (
+    SELECT crm.exclusion(e.status, NULL, NULL, NULL, NULL, :now) AS reason,
+           e.customers - e.over AS customers, 0 AS asked
+      FROM ended e
+    UNION ALL
+    SELECT crm.exclusion(e.status, :now, NULL, NULL, NULL, :now), e.over, 0 FROM ended e
+    UNION ALL
+    SELECT NULL, 0, a.customers FROM asking a
+    UNION ALL
+    SELECT m.was, -m.customers, -m.asked FROM moved m
+    UNION ALL
+    SELECT m.reason, m.customers, CASE WHEN m.reason IS NULL THEN m.asked ELSE 0 END FROM moved m
+  ) t
+ GROUP BY t.reason
+HAVING sum(t.customers) > 0
  ORDER BY 2 DESC;
 
 -- name: campaign_to_fill
@@ -129,21 +217,23 @@ WITH piece AS MATERIALIZED (
          CASE WHEN j.reason IS NULL THEN j.notice_id END
     FROM judged j
   ON CONFLICT (business_id, campaign_id, customer_id) DO NOTHING
-  RETURNING state
+  RETURNING state, reason
 )
 SELECT count(*) FILTER (WHERE w.state = 'waiting')::integer AS waiting,
        count(*) FILTER (WHERE w.state = 'excluded')::integer AS excluded,
+       coalesce(array_agg(w.reason) FILTER (WHERE w.reason IS NOT NULL), '{}') AS reasons,
        (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p) AS last
   FROM written w;
 
 -- name: add_lease
 -- The range of deliveries just written.
 INSERT INTO crm.lease (business_id, campaign_id, number, low, high, cursor, due_at, waiting,
-                       excluded, open)
+                       excluded, reasons, open)
 VALUES (:business_id, :campaign_id,
         (SELECT count(*) FROM crm.lease l
           WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id),
-        :low, :high, :low, :now, :waiting, :excluded, :waiting > 0);
+        :low, :high, :low, :now, :waiting, :excluded,
+        crm.count_reasons('{}', :reasons::text[]), :waiting > 0);
 
 -- name: filled_to
 -- How far deliveries are written.
@@ -293,7 +383,7 @@ UPDATE crm.delivery d
    AND d.state = 'waiting'
    AND c.business_id = :business_id
    AND c.customer_id = d.customer_id
-RETURNING d.customer_id, d.state, d.attempt, coalesce(c.address, '') AS address, c.name,
+RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') AS address, c.name,
           c.address_hash,
           -- Her consent ends soon: this mail asks whether it goes on.
           coalesce(s.status IN ('given', 'renewed') AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false) AS asked;
@@ -320,7 +410,8 @@ SELECT a.name FROM crm.attribute a WHERE a.business_id = :business_id ORDER BY a
 UPDATE crm.lease
    SET cursor = :cursor, waiting = waiting + :waiting, sending = sending + :sending,
        sent = sent + :sent, failed = failed + :failed, excluded = excluded + :excluded,
-       uncertain = uncertain + :uncertain
+       uncertain = uncertain + :uncertain,
+       reasons = crm.count_reasons(reasons, :reasons::text[])
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND number = :number
@@ -357,42 +448,47 @@ UPDATE crm.campaign c
                     WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id
                       AND l.open);
 
--- name: lock_leases
--- All ranges of a campaign, held in the order of their key.
-SELECT l.number
+-- name: lease_to_clear
+-- A range of a cancelled campaign in which somebody still waits, held; one that a claim or a
+-- withdrawal holds is left for the next look.
+SELECT l.number, l.low, l.high
   FROM crm.lease l
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = l.campaign_id
+   AND c.state = 'cancelled'
  WHERE l.business_id = :business_id
    AND l.campaign_id = :campaign_id
+   AND l.open
+   AND l.waiting > 0
  ORDER BY l.number
-   FOR UPDATE;
+ LIMIT 1
+   FOR UPDATE OF l SKIP LOCKED;
 
 -- name: cancel_deliveries
--- Takes out what still waits; the ranges are held. Their counts follow in the same statement.
-WITH cancelled AS (
-  UPDATE crm.delivery d
-     SET state = 'excluded', reason = 'cancelled'
-   WHERE d.business_id = :business_id
-     AND d.campaign_id = :campaign_id
-     AND d.state = 'waiting'
-  RETURNING d.customer_id
-), per_range AS (
-  SELECT l.number, count(*)::integer AS customers
-    FROM cancelled x
-    JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = :campaign_id
-     AND l.low < x.customer_id AND l.high >= x.customer_id
-   GROUP BY l.number
-)
-UPDATE crm.lease l
-   SET waiting = l.waiting - p.customers, excluded = l.excluded + p.customers,
-       open = l.sending > 0
-  FROM per_range p
- WHERE l.business_id = :business_id
-   AND l.campaign_id = :campaign_id
-   AND l.number = p.number;
+-- Takes out what still waits in a range that is held.
+UPDATE crm.delivery
+   SET state = 'excluded', reason = 'cancelled'
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :low
+   AND customer_id <= :high
+   AND state = 'waiting';
+
+-- name: count_cancelled
+-- The counts of that range, in the same transaction.
+UPDATE crm.lease
+   SET waiting = waiting - :customers, excluded = excluded + :customers, open = sending > 0,
+       reasons = crm.count_reasons(reasons, array_fill('cancelled'::text, ARRAY[:customers]))
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND number = :number;
 
 -- name: drop_retries
--- Nothing of a cancelled campaign is tried again.
-DELETE FROM crm.retry WHERE business_id = :business_id AND campaign_id = :campaign_id;
+-- Nothing of a cancelled range is tried again.
+DELETE FROM crm.retry
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :low
+   AND customer_id <= :high;
 
 -- name: counts
 -- The sums over ranges: cheap, and equal to a count of rows.
@@ -404,6 +500,35 @@ SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(sending), 0)::
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
 
+-- name: leavers
+-- Who left a purpose since a campaign of it began, and what had been claimed for them before: how
+-- many, and how long the hand-over then under way lasted at most.
+SELECT count(*)::integer AS withdrawals,
+       count(*) FILTER (WHERE d.state IN ('sent', 'uncertain')
+                          AND d.done_at <= s.at)::integer AS after_mail,
+       count(*) FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain')
+                          AND d.claimed_at <= s.at AND d.done_at > s.at)::integer AS on_the_way,
+       coalesce(max(extract(epoch FROM d.done_at - s.at))
+                FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain')
+                          AND d.claimed_at <= s.at AND d.done_at > s.at), 0)::float AS longest
+  FROM crm.consent s
+  LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = :campaign_id
+   AND d.customer_id = s.customer_id
+ WHERE s.business_id = :business_id
+   AND s.purpose_id = :purpose_id
+   AND s.status = 'withdrawn'
+   AND s.at >= :since;
+
+-- name: counted_reasons
+-- Why customers were left out, summed over ranges.
+SELECT e.key AS reason, sum(e.value::bigint)::bigint AS customers
+  FROM crm.lease l
+ CROSS JOIN LATERAL jsonb_each_text(l.reasons) e
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+ GROUP BY e.key
+ ORDER BY e.key;
+
 -- name: count_rows
 -- The same by counting every delivery, with the reason of those excluded.
 SELECT state, reason, count(*) AS customers
@@ -414,15 +539,27 @@ SELECT state, reason, count(*) AS customers
  ORDER BY state, reason;
 
 -- name: deliveries_in_state
--- Deliveries of a campaign in one state, by pages.
-SELECT customer_id, state, reason, event_id, notice_id, attempt, claimed_at, done_at, code, reply,
-       resolved_by
-  FROM crm.delivery
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   AND customer_id > :after
-   AND state = :state
- ORDER BY customer_id
+-- Deliveries of a campaign in one state, by pages; only ranges that have some are looked at.
+SELECT d.customer_id, d.state, d.reason, d.event_id, d.notice_id, d.attempt, d.claimed_at,
+       d.done_at, d.code, d.reply, d.resolved_by
+  FROM crm.lease l
+ CROSS JOIN LATERAL (
+   SELECT f.*
+     FROM crm.delivery f
+    WHERE f.business_id = :business_id
+      AND f.campaign_id = :campaign_id
+      AND f.customer_id > greatest(l.low, :after::uuid)
+      AND f.customer_id <= l.high
+      AND f.state = :state
+    ORDER BY f.customer_id
+    LIMIT :limit) d
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.high > :after
+   AND CASE :state::text
+         WHEN 'waiting' THEN l.waiting WHEN 'sending' THEN l.sending WHEN 'sent' THEN l.sent
+         WHEN 'failed' THEN l.failed WHEN 'excluded' THEN l.excluded ELSE l.uncertain END > 0
+ ORDER BY l.low, d.customer_id
  LIMIT :limit;
 
 -- name: delivery_of_customer
@@ -491,6 +628,44 @@ UPDATE crm.lease
    AND campaign_id = :campaign_id
    AND low < :customer_id
    AND high >= :customer_id;
+
+-- name: lock_uncertain_leases
+-- How much is uncertain in each range that has some; held in the order of their key.
+SELECT uncertain
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND uncertain > 0
+ ORDER BY number
+   FOR UPDATE;
+
+-- name: resolve_deliveries
+-- A member of staff says what became of all that is uncertain; the ranges are held, and their
+-- counts follow in the same statement.
+WITH resolved AS (
+  UPDATE crm.delivery d
+     SET state = :state, resolved_by = :resolved_by, done_at = :now
+    FROM crm.lease l
+   WHERE l.business_id = :business_id
+     AND l.campaign_id = :campaign_id
+     AND l.uncertain > 0
+     AND d.business_id = :business_id
+     AND d.campaign_id = :campaign_id
+     AND d.customer_id > l.low
+     AND d.customer_id <= l.high
+     AND d.state = 'uncertain'
+  RETURNING l.number
+), per_range AS (
+  SELECT number, count(*)::integer AS customers FROM resolved GROUP BY number
+)
+UPDATE crm.lease l
+   SET uncertain = l.uncertain - p.customers,
+       sent = l.sent + CASE WHEN :state::text = 'sent' THEN p.customers ELSE 0 END,
+       failed = l.failed + CASE WHEN :state::text = 'failed' THEN p.customers ELSE 0 END
+  FROM per_range p
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = p.number;
 
 -- name: lock_lease_of
 -- The range a customer's delivery is in, held before the delivery.
@@ -624,7 +799,7 @@ SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.prehea
 -- One of them.
 SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.format, c.public,
        c.state, c.version, c.created_by, c.approved_by, c.created_at, c.changed_at,
-       c.scheduled_at, c.started_at, c.ended_at
+       c.scheduled_at, c.held_why, c.started_at, c.ended_at
   FROM crm.campaign c
  WHERE c.business_id = :business_id
    AND c.campaign_id = :campaign_id
@@ -641,7 +816,8 @@ UPDATE crm.campaign SET public = :public
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, started_at, ended_at;
+          created_by, approved_by, created_at, changed_at, scheduled_at, held_why,
+          started_at, ended_at;
 
 -- name: mail_theme
 -- How the newsletters of the business look, where staff chose.

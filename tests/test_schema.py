@@ -89,6 +89,7 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "size",
         "state",
         "stopped_why",
+        "waiting",
     }
 
 
@@ -183,6 +184,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "businesses": "crm_sweep",
         "businesses_with_letters": "crm_sweep",
         "campaigns_to_start": "crm_sweep",
+        "cancellations_due": "crm_sweep",
         "erase_consent": "crm_eraser",
         "prove_renewal": "crm_prover",
         "prove_sign_in": "crm_prover",

@@ -30,6 +30,7 @@ from msgspec import Struct
 
 from crm import campaigns, customers, ledger, mail
 from crm.businesses import Business
+from crm.campaigns import filling
 from crm.campaigns.theme import Theme
 from crm.connections import with_json
 from crm.customers import Customer
@@ -133,6 +134,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         checked = Credentials(life.member.id, "not a hash")
         await staff_sessions.open_session(db, checked, life.member.address)
         await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
+    await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
     tomorrow = NOW + timedelta(days=1)
     retry = """INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at)
@@ -151,6 +153,28 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     async with conn.transaction():
         await conn.execute("SET CONSTRAINTS ALL DEFERRED")
         await conn.execute(gone, business_id, uuid4(), bytes(32), NOW.date())
+
+
+async def _halted(database: Database, conn: asyncpg.Connection, life: Life) -> None:
+    """A campaign just started, a cancelled one in which somebody waits, and one in doubt."""
+    async with database.write(life.business.id) as db:
+        begun = await make.campaign(db, life.notice.purpose_id)
+        await campaigns.start(db, make.SYSTEM, begun.id)
+    for doubt in (False, True):
+        async with database.write(life.business.id) as db:
+            campaign = await make.campaign(db, life.notice.purpose_id)
+            await campaigns.start(db, make.SYSTEM, campaign.id)
+            await filling.fill_piece(db, campaign.id, 10)
+            await campaigns.cancel(db, make.SYSTEM, campaign.id)
+        if doubt:
+            await conn.execute(
+                """WITH doubted AS (
+                     UPDATE crm.delivery SET state = 'uncertain' WHERE campaign_id = $1
+                        AND state = 'waiting' RETURNING business_id)
+                   UPDATE crm.lease SET uncertain = waiting, waiting = 0, open = false
+                    WHERE business_id IN (TABLE doubted) AND campaign_id = $1""",
+                campaign.id,
+            )
 
 
 async def _sealed(database: Database, conn: asyncpg.Connection, business_id: UUID) -> None:

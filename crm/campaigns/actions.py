@@ -23,7 +23,9 @@ from crm.campaigns.model import (
     HeldDelivery,
     NewCampaign,
     NothingUncertain,
+    OtherNumber,
     Reason,
+    ReasonCount,
     Received,
     Review,
     RowCount,
@@ -172,8 +174,8 @@ async def schedule(
 
 
 async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Make a scheduled campaign a draft again."""
-    campaign = await _move(db, by, campaign_id, State.draft, only=frozenset({State.scheduled}))
+    """Make a scheduled campaign, or one that is held, a draft again."""
+    campaign = await _move(db, by, campaign_id, State.draft, only=MOVES[State.draft])
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
     return campaign
 
@@ -182,14 +184,21 @@ async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = Fa
     """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
 
     Refuses a business without postal address, a text that cannot be sent or would watch its
-    readers, and any state but draft and scheduled. Refuses a member or a program while the values
-    of the text are not checked, and, unless `despite_gaps`, where somebody lacks one. The system
-    only carries out what they approved. The verdict on it is published from now on.
+    readers, and any state but draft, scheduled and held. Refuses a member or a program while the
+    values of the text are not checked, and, unless `despite_gaps`, where somebody lacks one. The
+    system only carries out what they approved. The verdict on it is published from now on.
     """
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=True)
     campaign = await _move(db, by, campaign_id, State.starting)
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
+    return campaign
+
+
+async def hold(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Keep a campaign whose start is long overdue until staff start it or take it back."""
+    campaign = await _move(db, by, campaign_id, State.held)
+    await events.record(db, by, Kind.campaign_held, ref=campaign_id)
     return campaign
 
 
@@ -209,19 +218,21 @@ async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
 
 
 async def cancel(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Exclude all that waits, for good; what is on its way arrives and is counted."""
+    """Claim nothing more, for good: all that waits is excluded next, range by range.
+
+    What is on its way arrives and is counted.
+    """
     campaign = await _move(db, by, campaign_id, State.cancelled)
-    # Ranges first, then deliveries: the order of a claim and of a withdrawal.
-    await db.many(sql.lock_leases, int, campaign_id=campaign_id)
-    await db.run(sql.cancel_deliveries, campaign_id=campaign_id)
-    await db.run(sql.drop_retries, campaign_id=campaign_id)
     await events.record(db, by, Kind.campaign_cancelled, ref=campaign_id)
+    db.wake("campaigns.clear", str(db.business_id), str(campaign_id))
     return campaign
 
 
 async def counts(db: ReadDb, campaign_id: UUID) -> Counts:
-    """Return the six counts of promise 3 from the ranges: cheap at any size."""
-    return await db.one(sql.counts, Counts, campaign_id=campaign_id)
+    """Return the six counts of promise 3 and the reasons, from the ranges: cheap at any size."""
+    sums = await db.one(sql.counts, Counts, campaign_id=campaign_id)
+    rows = await db.many(sql.counted_reasons, ReasonCount, campaign_id=campaign_id)
+    return msgspec.structs.replace(sums, reasons={row.reason: row.customers for row in rows})
 
 
 async def recount(db: ReadDb, campaign_id: UUID) -> Counts:
@@ -263,6 +274,26 @@ async def resolve(
     await events.record(
         db, by, Kind.delivery_resolved, customer_id=customer_id, ref=campaign_id, reason=state
     )
+
+
+async def resolve_all(
+    db: Db, by: Actor, campaign_id: UUID, state: DeliveryState, *, number: int
+) -> None:
+    """Say what became of all that is uncertain, if it is still this number; one event for all.
+
+    The name of who says so stays on each. Refuses with OtherNumber, and nothing is resolved.
+    """
+    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind is not ActorKind.member:
+        raise NothingUncertain
+    # Ranges first, then deliveries: the order of a claim and of a withdrawal.
+    uncertain = sum(await db.many(sql.lock_uncertain_leases, int, campaign_id=campaign_id))
+    if not uncertain:
+        raise NothingUncertain
+    if uncertain != number:
+        raise OtherNumber
+    await db.run(sql.resolve_deliveries, campaign_id=campaign_id, state=state, resolved_by=by.id)
+    reason = f"{state}: {number}"
+    await events.record(db, by, Kind.delivery_resolved, ref=campaign_id, reason=reason)
 
 
 async def received(db: ReadDb, customer_id: UUID) -> list[Received]:

@@ -25,6 +25,7 @@ from crm.campaigns.documents import (
     numbers_of,
     tally_of,
 )
+from crm.campaigns.figures_api import handlers as figures_handlers
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.staff import Caller
@@ -396,5 +397,6 @@ handlers = [
     post_resumption,
     post_cancellation,
     get_counts,
+    *figures_handlers,
     get_deliveries,
 ]

@@ -24,6 +24,7 @@ from crm.campaigns import (
     theme_console,
     watching,
 )
+from crm.campaigns.model import WAITS
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid, Refused
@@ -45,7 +46,7 @@ _SAID_THERE = (NoPostalAddress, Invalid, ValuesUnchecked, ValuesLacking)
 _FORMATS = ("markdown", "html")
 _WHICH: dict[str, tuple[State, ...]] = {
     "all": tuple(State),
-    "drafts": (State.draft, State.scheduled),
+    "drafts": (State.draft, State.scheduled, State.held),
     "sending": (State.starting, State.sending, State.paused),
     "sent": (State.done, State.cancelled),
 }
@@ -110,7 +111,7 @@ async def get_campaign(
     campaign = await campaigns.get(db, id)
     if campaign.state is State.draft and who.may(Right.write_campaigns):
         return redirect(f"{LIST}/{id}/text")
-    waits = campaign.state in {State.draft, State.scheduled}
+    waits = campaign.state in WAITS
     return redirect(f"{LIST}/{id}/{'review' if waits else 'progress'}")
 
 
@@ -292,7 +293,7 @@ async def _review(
     db: ReadDb, who: Member, business: Business, id: UUID, form: Form, *, status: int = 200
 ) -> Response[Any]:
     campaign = await campaigns.get(db, id)
-    if campaign.state not in {State.draft, State.scheduled}:
+    if campaign.state not in WAITS:
         return redirect(f"{LIST}/{id}/progress")
     late = campaign.scheduled_at is not None and campaign.scheduled_at <= db.now
     return page(

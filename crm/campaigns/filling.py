@@ -26,6 +26,7 @@ class Piece(Struct, frozen=True):
 
     waiting: int
     excluded: int
+    reasons: list[str]
     last: UUID | None
 
 
@@ -56,6 +57,7 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
         high=piece.last,
         waiting=piece.waiting,
         excluded=piece.excluded,
+        reasons=piece.reasons,
     )
     await db.run(sql.filled_to, campaign_id=campaign_id, filled_to=piece.last)
     return True

@@ -10,9 +10,9 @@ from typing import NotRequired, TypedDict
 from uuid import UUID
 
 from crm import above, businesses, consent
-from crm.campaigns import actions, checking, filling
+from crm.campaigns import actions, cancelling, checking, filling
 from crm.campaigns.composing import Envelope, compiled
-from crm.campaigns.model import State, WrongState
+from crm.campaigns.model import State, WrongState, overdue
 from crm.campaigns.sending import Issue, Lease, RangeSender, sql
 from crm.campaigns.verdict import fix
 from crm.db import Database, Db
@@ -54,7 +54,12 @@ async def sweep(ctx: Ctx) -> None:
     """Find what is due in the rows themselves: emptying Redis loses nothing."""
     database = ctx["database"]
     for due in await above.campaigns_to_start(database):
-        await _start_scheduled(database, due.business_id, due.campaign_id)
+        await _start_scheduled(ctx, due.business_id, due.campaign_id)
+    for left in await above.cancellations_due(database):
+        async with database.write(left.business_id) as db:
+            cancelled = str(left.campaign_id)
+            again = f"{cancelled}:{_round(db)}"
+            db.wake("campaigns.clear", str(left.business_id), cancelled, slot=again)
     for free in await above.leases_due(database):
         async with database.write(free.business_id) as db:
             for slot in range(min(free.leases, _SLOTS)):
@@ -88,11 +93,16 @@ async def sweep_checks(ctx: Ctx) -> None:
             db.wake("campaigns.check_values", str(due.business_id), str(due.campaign_id), slot=slot)
 
 
-async def _start_scheduled(database: Database, business_id: UUID, campaign_id: UUID) -> None:
+async def _start_scheduled(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> None:
+    database = ctx["database"]
+    patience = timedelta(minutes=ctx["settings"].sending.overdue_minutes)
     try:
         async with database.write(business_id) as db:
             campaign = await actions.get(db, campaign_id)
-            if campaign.state is State.scheduled:
+            if campaign.state is State.scheduled and overdue(campaign, db.now, patience):
+                # Nobody is surprised by news of last week: staff say whether it is still wanted.
+                await actions.hold(db, Actor.system(), campaign_id)
+            elif campaign.state is State.scheduled:
                 await actions.start(db, Actor.system(), campaign_id)
             else:
                 slot = f"{campaign_id}:{_round(db)}"
@@ -129,6 +139,14 @@ async def fill(ctx: Ctx, business: str, campaign: str) -> None:
                 return
         # Other transactions end by themselves; PostgreSQL tells nobody when.
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def clear(ctx: Ctx, business: str, campaign: str) -> None:
+    """Leave out whoever still waits in a cancelled campaign, range by range."""
+    more = True
+    while more:
+        async with ctx["database"].write(UUID(business)) as db:
+            more = await cancelling.clear_range(db, UUID(campaign))
 
 
 async def send(ctx: Ctx, business: str, campaign: str) -> None:
@@ -193,6 +211,7 @@ async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> 
                 failed=0,
                 excluded=0,
                 uncertain=doubted,
+                reasons=[],
             )
     return lease
 

@@ -17,6 +17,7 @@ class State(StrEnum):
 
     draft = "draft"
     scheduled = "scheduled"
+    held = "held"
     starting = "starting"
     sending = "sending"
     paused = "paused"
@@ -26,13 +27,20 @@ class State(StrEnum):
 
 # To a state, from which states.
 MOVES: dict[State, frozenset[State]] = {
-    State.draft: frozenset({State.scheduled}),
+    State.draft: frozenset({State.scheduled, State.held}),
     State.scheduled: frozenset({State.draft}),
-    State.starting: frozenset({State.draft, State.scheduled}),
+    State.held: frozenset({State.scheduled}),
+    State.starting: frozenset({State.draft, State.scheduled, State.held}),
     State.sending: frozenset({State.paused}),
     State.paused: frozenset({State.sending}),
-    State.cancelled: frozenset({State.scheduled, State.starting, State.sending, State.paused}),
+    State.cancelled: frozenset(
+        {State.scheduled, State.held, State.starting, State.sending, State.paused}
+    ),
 }
+
+
+# Not begun: it may still be reviewed, and taken back.
+WAITS = frozenset({State.draft, State.scheduled, State.held})
 
 
 class DeliveryState(StrEnum):
@@ -64,6 +72,10 @@ class TooFar(Conflict):
 
 class NotOurs(Forbidden):
     """A test goes only to somebody who works here: everybody else must consent first."""
+
+
+class OtherNumber(Conflict):
+    """Another number is uncertain by now. Look at them again, and decide anew."""
 
 
 class NothingUncertain(Conflict):
@@ -109,6 +121,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     created_at: datetime
     changed_at: datetime
     scheduled_at: datetime | None
+    # Why it is held; none in any other state.
+    held_why: str | None
     started_at: datetime | None
     ended_at: datetime | None
 
@@ -191,6 +205,13 @@ class Counts(Struct, frozen=True, kw_only=True):
         )
 
 
+class ReasonCount(Struct, frozen=True):
+    """How many deliveries were left out for one reason."""
+
+    reason: str
+    customers: int
+
+
 class RowCount(Struct, frozen=True):
     """How many deliveries are in one state for one reason."""
 
@@ -253,6 +274,7 @@ class HeldDelivery(Struct, frozen=True, kw_only=True):
 _IS = {
     State.draft: "still a draft",
     State.scheduled: "scheduled",
+    State.held: "held until somebody decides",
     State.starting: "started already",
     State.sending: "being sent",
     State.paused: "paused",
@@ -262,6 +284,7 @@ _IS = {
 _VERB = {
     State.draft: "taken back",
     State.scheduled: "scheduled",
+    State.held: "held",
     State.starting: "started",
     State.sending: "resumed",
     State.paused: "paused",
@@ -273,6 +296,11 @@ def wrong_state(present: State, wanted: State | None) -> WrongState:
     """Say what the campaign is doing, and what it cannot be told for that reason; None: changed."""
     verb = "changed" if wanted is None else _VERB[wanted]
     return WrongState(f"This campaign is {_IS[present]}, so it cannot be {verb} now.")
+
+
+def overdue(campaign: Campaign, now: datetime, patience: timedelta) -> bool:
+    """Say whether a scheduled start is so late that it may not be wanted any more."""
+    return campaign.scheduled_at is not None and now > campaign.scheduled_at + patience
 
 
 def counted(rows: list[RowCount]) -> Counts:

@@ -41,7 +41,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     @property
     def running(self) -> bool:
         """Whether the numbers may still change by themselves."""
-        return self.state in RUNNING or self.counts.sending > 0
+        cancelling = self.state is State.cancelled and self.counts.waiting > 0
+        return self.state in RUNNING or cancelling or self.counts.sending > 0
 
 
 def progress(

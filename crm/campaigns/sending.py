@@ -57,6 +57,7 @@ class Claimed(Struct, frozen=True):
 
     customer_id: UUID
     state: DeliveryState
+    reason: str | None
     attempt: int
     address: str
     name: str
@@ -114,6 +115,8 @@ class RangeSender:
         self._stirred = asyncio.Event()
         self._state = State.sending
         self._exhausted = False
+        # Why the present transaction leaves customers out.
+        self._left_out: list[str] = []
         self._pace = Pace(settings)
 
     async def run(self, until: float) -> None:
@@ -263,6 +266,7 @@ class RangeSender:
     async def _record(self, db: Db, *, unreachable: bool) -> dict[DeliveryState, int]:
         """Write what became of deliveries; return by how much each state's count changed."""
         results, self._results = self._results, []
+        self._left_out = []
         tally = dict.fromkeys(DeliveryState, 0)
         if not results:
             return tally
@@ -281,6 +285,7 @@ class RangeSender:
         for state in recorded:
             tally[state] += 1
         tally[DeliveryState.sending] -= len(recorded)
+        self._left_out += ["cancelled"] * tally[DeliveryState.excluded]
         await self._retry(db, rows)
         return tally
 
@@ -311,6 +316,7 @@ class RangeSender:
         for each in looked:
             tally[each.state] += 1
             tally[DeliveryState.waiting] -= 1
+        self._left_out += [each.reason for each in looked if each.reason]
         return [each for each in looked if each.state is DeliveryState.sending]
 
     async def _candidates(self, db: Db, size: int) -> list[UUID]:
@@ -348,6 +354,7 @@ class RangeSender:
             sql.count_lease,
             **self._key(),
             cursor=self._cursor,
+            reasons=self._left_out,
             **{state.value: change for state, change in tally.items()},
         )
 

@@ -162,7 +162,7 @@ async def _readers(
     envelope = Envelope(db.keys, business, campaign_id, purpose.code, stamp(db.now))
     readers = []
     for number, (name, address) in enumerate(_READERS):
-        held = {each: f"{name} {number}" for each in message.attributes}
+        held = dict.fromkeys(message.attributes, f"{name} {number}")
         fingerprint = db.keys.address_hash(business.id, f"invented reader {number}")
         readers.append(Reader(values_of(name, address, held), envelope.slots(address, fingerprint)))
     return readers

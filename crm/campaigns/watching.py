@@ -11,8 +11,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent, customers, mail, staff
-from crm.campaigns import Campaign, DeliveryState, NothingUncertain, State, WrongState
+from crm.businesses import Business
+from crm.campaigns import Campaign, DeliveryState, NothingUncertain, WrongState
+from crm.campaigns.composing import message_id
+from crm.campaigns.model import WAITS, OtherNumber
 from crm.campaigns.progress import Glance, crossed, progress
+from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.errors import NotFound
 from crm.staff import LISTED, Member, ReasonMissing, Right
@@ -38,17 +42,16 @@ async def get_progress(
 ) -> Response[Any]:
     """Show the account of a campaign, which follows by itself while it runs."""
     campaign = await campaigns.get(db, id)
-    if campaign.state in {State.draft, State.scheduled}:
+    if campaign.state in WAITS:
         return redirect(f"{LIST}/{id}/review")
     shown = progress(campaign, await campaigns.counts(db, id), db.now)
-    reasons = (await campaigns.recount(db, id)).reasons
     return page(
         "campaigns/pages/progress.html",
         campaign=campaign,
         purpose=await consent.purpose(db, campaign.purpose_id),
         approved_by=await _name(db, campaign.approved_by),
         progress=shown,
-        reasons=reasons,
+        reasons=shown.counts.reasons,
         live=live != "no" and shown.running,
         may_send=who.may(Right.send_campaigns),
         may_look=who.may(Right.see_customers),
@@ -82,6 +85,21 @@ async def get_account(
     )
 
 
+@get("/campaigns/{id:uuid}/figures", guards=SEE)
+async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
+    """Show what the campaign came to so far."""
+    campaign = await campaigns.get(db, id)
+    if campaign.state in WAITS:
+        return redirect(f"{LIST}/{id}/review")
+    return page(
+        "campaigns/pages/figures.html",
+        campaign=campaign,
+        purpose=await consent.purpose(db, campaign.purpose_id),
+        figures=await campaigns.figures(db, id),
+        at=db.now,
+    )
+
+
 @post("/campaigns/{id:uuid}/pause", guards=SEND)
 async def post_pause(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
@@ -106,7 +124,9 @@ async def post_cancellation(
 ) -> Response[Any]:
     """End it for good."""
     doing = campaigns.cancel(db, who.actor, id)
-    return await told(id, doing, "Cancelled. Whoever still waited is left out.")
+    return await told(
+        id, doing, "Cancelled. Nobody more is mailed; whoever still waited is left out."
+    )
 
 
 @get("/campaigns/{id:uuid}/deliveries/{kind:str}", guards=CUSTOMERS)
@@ -114,6 +134,7 @@ async def get_deliveries(
     db: NamedDependency[ReadDb],
     who: NamedDependency[Member],
     looks: NamedDependency[Looks],
+    business: NamedDependency[Business],
     *,
     id: FromPath[UUID],
     kind: FromPath[str],
@@ -136,6 +157,8 @@ async def get_deliveries(
         rows=shown,
         known=known,
         names={each.id: each.name for each in await staff.members(db)},
+        uncertain=(await campaigns.counts(db, id)).uncertain,
+        message_ids=_message_ids(db, id, business, known),
         more=shown[-1].customer_id if len(rows) > _SHOWN else None,
         first=after is None,
         may_send=who.may(Right.send_campaigns),
@@ -160,6 +183,29 @@ async def post_resolution(
     except NothingUncertain as refusal:
         return redirect(here, say=refusal.message, tone="wait")
     return redirect(here, say=f"Recorded as {ending}, with your name on it.")
+
+
+@post("/campaigns/{id:uuid}/uncertain/resolution", guards=SEND)
+async def post_resolution_of_all(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Say what became of all that is uncertain; the number that was shown confirms it."""
+    form = await read_form(request)
+    ending = form.choice("ending", tuple(_ENDINGS))
+    number = form.integer("number", min=1)
+    form.refuse()
+    here = f"{LIST}/{id}/deliveries/uncertain"
+    if not form.boolean("sure"):
+        return redirect(here, say="Tick the box that says so, then press once more.", tone="wait")
+    ending = ending or ""
+    try:
+        await campaigns.resolve_all(db, who.actor, id, _ENDINGS[ending], number=number or 0)
+    except (NothingUncertain, OtherNumber) as refusal:
+        return redirect(here, say=refusal.message, tone="wait")
+    return redirect(here, say=f"All {number} recorded as {ending}, with your name on each.")
 
 
 @get("/customers/{id:uuid}/mails", guards=CUSTOMERS)
@@ -191,6 +237,18 @@ async def told(id: UUID, doing: Awaitable[Campaign], say: str) -> Response[Any]:
     return redirect(f"{LIST}/{id}", say=say)
 
 
+def _message_ids(
+    db: ReadDb, campaign_id: UUID, business: Business, known: dict[UUID, Customer]
+) -> dict[UUID, str]:
+    """What to look for in the relay's log; an erased customer's cannot be known any more."""
+    hashed = {
+        each.id: db.keys.address_hash(db.business_id, customers.fold(each.address))
+        for each in known.values()
+        if not each.erased_at
+    }
+    return {key: message_id(campaign_id, each, business) for key, each in hashed.items()}
+
+
 async def _name(db: ReadDb, member_id: UUID | None) -> str:
     return (await staff.member(db, member_id)).name if member_id else ""
 
@@ -198,10 +256,12 @@ async def _name(db: ReadDb, member_id: UUID | None) -> str:
 handlers = [
     get_progress,
     get_account,
+    get_figures,
     post_pause,
     post_resumption,
     post_cancellation,
     get_deliveries,
     post_resolution,
+    post_resolution_of_all,
     get_customer_mails,
 ]

@@ -59,6 +59,7 @@ WORDS: dict[Kind, str] = {
     Kind.campaign_changed: "changed a campaign",
     Kind.campaign_tested: "sent a test of a campaign",
     Kind.campaign_scheduled: "scheduled a campaign",
+    Kind.campaign_held: "held a campaign that was overdue",
     Kind.campaign_started: "started a campaign",
     Kind.campaign_paused: "paused a campaign",
     Kind.campaign_resumed: "resumed a campaign",

@@ -89,6 +89,7 @@ class Kind(StrEnum):
     campaign_checked = "campaign.checked"
     campaign_tested = "campaign.tested"
     campaign_scheduled = "campaign.scheduled"
+    campaign_held = "campaign.held"
     campaign_started = "campaign.started"
     campaign_paused = "campaign.paused"
     campaign_resumed = "campaign.resumed"

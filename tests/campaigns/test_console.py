@@ -296,7 +296,7 @@ async def test_pause_resume_and_cancel_are_said(
     ended = await browser.get(f"{base}/progress")
 
     assert "started already, so it cannot be paused" in told.text
-    assert "Whoever still waited is left out" in ended.text
+    assert "Nobody more is mailed; whoever still waited is left out" in ended.text
     assert (await present(database, business, campaign)).state is State.cancelled
 
 

@@ -43,6 +43,7 @@ async def balanced(database: Database, business: Business, campaign_id: UUID) ->
         counted = await campaigns.recount(db, campaign_id)
     for state in campaigns.DeliveryState:
         assert getattr(cheap, state) == getattr(counted, state), state
+    assert cheap.reasons == counted.reasons
     return counted
 
 
@@ -60,6 +61,7 @@ async def test_nothing_waits_in_a_cancelled_campaign(
             await campaigns.cancel(db, SYSTEM, campaign_id)
         held.set()
         await job
+    await jobs.clear(ctx, str(business.id), str(campaign_id))
     counts = await balanced(database, business, campaign_id)
 
     assert (counts.waiting, counts.sending, counts.uncertain) == (0, 0, 0)

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from crm import campaigns
+from crm import campaigns, events
 from crm.businesses import Business
-from crm.campaigns import DeliveryState, NothingUncertain, filling
+from crm.campaigns import DeliveryState, NothingUncertain, OtherNumber, filling
 from crm.db import Database, parse
 from crm.events import Actor
 from tests.campaigns.site import drafted, member
@@ -23,6 +23,7 @@ WITH d AS (
 )
 UPDATE crm.lease SET waiting = waiting - 1, uncertain = uncertain + 1
  WHERE business_id = :business_id AND campaign_id = :campaign_id
+   AND low < :customer_id AND high >= :customer_id
 """
 )[0]
 
@@ -68,6 +69,39 @@ async def test_once_and_only_by_a_member_and_only_to_an_end(
         await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.sent)
         with pytest.raises(NothingUncertain):
             await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.failed)
+
+
+async def test_all_at_once(database: Database, business: Business) -> None:
+    """Only the number that was looked at, by a member; the name is on each, one event says it."""
+    who = await member(database, business)
+    campaign_id, _ = await doubted(database, business)
+    async with database.write(business.id) as db:
+        waiting = await campaigns.deliveries(db, campaign_id, DeliveryState.waiting)
+        await db.run(DOUBT, campaign_id=campaign_id, customer_id=waiting[0].customer_id)
+        key = Actor.key(uuid4(), "Shop")
+        for by, number, refusal in [
+            (who.actor, 1, OtherNumber),
+            (who.actor, 3, OtherNumber),
+            (key, 2, NothingUncertain),
+        ]:
+            with pytest.raises(refusal):
+                await campaigns.resolve_all(
+                    db, by, campaign_id, DeliveryState.failed, number=number
+                )
+        before = await campaigns.counts(db, campaign_id)
+        await campaigns.resolve_all(db, who.actor, campaign_id, DeliveryState.failed, number=2)
+        after = await campaigns.counts(db, campaign_id)
+        rows = await campaigns.deliveries(db, campaign_id, DeliveryState.failed)
+        with pytest.raises(NothingUncertain):
+            await campaigns.resolve_all(db, who.actor, campaign_id, DeliveryState.sent, number=2)
+        counted = await campaigns.recount(db, campaign_id)
+        told = [each for each in await events.page(db) if each.ref == campaign_id]
+
+    assert (before.uncertain, before.failed) == (2, 0)
+    assert after == counted
+    assert (after.uncertain, after.failed, after.audience) == (0, 2, 3)
+    assert {row.resolved_by for row in rows} == {who.id}
+    assert [each.reason for each in told if each.kind == "delivery.resolved"] == ["failed: 2"]
 
 
 async def test_what_is_exported_and_what_is_forgotten(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncpg
+import pytest
+
 from crm import campaigns, consent, customers, mail
 from crm.businesses import Business
 from crm.campaigns import Review
+from crm.campaigns.model import Reason
 from crm.consent import Circumstances, Method
-from crm.db import Database
+from crm.db import Database, parse
 from crm.events import Actor
 from tests import make
 from tests.campaigns.site import drafted
@@ -52,3 +56,70 @@ async def test_another_purpose_and_another_business_do_not_count(
         review = await campaigns.review(db, campaign.id)
 
     assert (review.will_get, review.audience) == (2, 2)
+
+
+ONE_BY_ONE = parse(
+    """-- name: one_by_one
+-- The rule for each customer by itself.
+SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) AS reason,
+       count(*) AS customers,
+       count(*) FILTER (
+         WHERE s.status IN ('given', 'renewed')
+           AND crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
+               IS NULL
+           AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now)) AS asked
+  FROM crm.consent_now s
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = s.customer_id
+  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
+ WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
+ GROUP BY 1"""
+)[0]
+
+
+@pytest.mark.parametrize("stale", [None, -1, 1, 30, 90])
+async def test_counted_together_as_one_by_one(
+    database: Database, business: Business, root: asyncpg.Connection, stale: int | None
+) -> None:
+    """Every state, near every end, with and without what sets a customer apart."""
+    campaign, _, _ = await drafted(database, business, 400)
+    purpose = campaign.purpose_id
+    await root.execute("SELECT setseed(0.25)")
+    await root.execute(
+        """UPDATE crm.consent SET at = now() - interval '300 days' * random(),
+             valid_until = CASE WHEN random() < 0.8 THEN now() + interval '1 day' *
+                                (random() * 200 - 40) END,
+             status = (ARRAY['given', 'given', 'renewed', 'unobjected', 'requested', 'refused',
+                             'withdrawn', 'expired', 'invalidated'])[1 + floor(random() * 9)::int]
+            WHERE purpose_id = $1""",
+        purpose,
+    )
+    await root.execute(
+        """UPDATE crm.customer SET restricted_at = now()
+            WHERE business_id = $1 AND random() < 0.15""",
+        business.id,
+    )
+    await root.execute(
+        """INSERT INTO crm.suppression
+           SELECT business_id, address_hash, 'marketing', 'bounced', now() FROM crm.customer
+            WHERE business_id = $1 AND random() < 0.2""",
+        business.id,
+    )
+    if stale is not None:
+        await root.execute(
+            """UPDATE crm.purpose_version SET stale_at = now() - interval '2 days',
+                 ends_at = now() + interval '1 day' * $2 WHERE purpose_id = $1""",
+            purpose,
+            stale,
+        )
+    async with database.read(business.id) as db:
+        expected = await db.many(ONE_BY_ONE, Reason, purpose_id=purpose)
+        review = await campaigns.review(db, campaign.id)
+
+    among = {row.reason: row for row in expected}
+    get_it = among.pop(None, Reason(None, 0, 0))
+    assert review == Review(
+        get_it.customers,
+        {str(reason): row.customers for reason, row in among.items()},
+        get_it.asked,
+    )
+    assert review.audience == 400

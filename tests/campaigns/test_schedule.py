@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from crm import campaigns
 from crm.businesses import Business, NoPostalAddress
-from crm.campaigns import State, TooFar, TooLate, WrongState
-from crm.db import Database
+from crm.campaigns import State, TooFar, TooLate, WrongState, jobs
+from crm.db import Database, open_database
 from crm.errors import Invalid
 from crm.events import Actor
 from tests import make
 from tests.campaigns.site import drafted, member
+from tests.campaigns.test_send import settings
+from tests.conftest import KEYS, Cluster
 
 SYSTEM = Actor.system()
 
@@ -72,6 +75,32 @@ async def test_what_cannot_be_sent_cannot_be_scheduled(
     async with database.write(business.id) as db:
         with pytest.raises(Invalid):
             await campaigns.schedule(db, SYSTEM, broken.id, db.now + timedelta(days=1))
+
+
+async def test_long_overdue_it_is_held(own_cluster: Cluster, own_database: Database) -> None:
+    """A service that was down sends nothing stale: within the hour it starts, after it staff do."""
+    business = await make.business(own_database)
+    in_time, _, _ = await drafted(own_database, business)
+    late, _, _ = await drafted(own_database, business)
+    who = await member(own_database, business)
+    async with own_database.write(business.id) as db:
+        begin = db.now + timedelta(minutes=1)
+        await campaigns.schedule(db, who.actor, in_time.id, begin + timedelta(minutes=30))
+        await campaigns.schedule(db, who.actor, late.id, begin)
+    later = begin + timedelta(minutes=61)
+    async with open_database(own_cluster.app_url, KEYS, size=1, clock=lambda: later) as worker:
+        ctx: jobs.Ctx = {
+            "database": worker,
+            "settings": settings(1),
+            "sending": asyncio.Lock(),
+        }
+        await jobs.sweep(ctx)
+    async with own_database.write(business.id) as db:
+        assert (await campaigns.get(db, in_time.id)).state is State.starting
+        held = await campaigns.get(db, late.id)
+        assert (held.state, held.held_why, held.scheduled_at) == (State.held, "overdue", begin)
+        started = await campaigns.start(db, who.actor, late.id)
+    assert (started.state, started.held_why) == (State.starting, None)
 
 
 async def test_only_what_is_scheduled_is_taken_back(database: Database, business: Business) -> None:

@@ -1,0 +1,33 @@
+"""Figures for programs: /v1/campaigns/ID/figures."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import campaigns
+from crm.campaigns import Figures
+from crm.db import ReadDb
+from crm.staff.auth import needs
+
+READ = [needs("campaigns:read")]
+
+
+@get(
+    "/campaigns/{id:uuid}/figures",
+    guards=READ,
+    tags=["Campaigns"],
+    summary="Read what a campaign came to",
+    description="Its sum with the reasons, from start to end in seconds, and who left its purpose "
+    "since the start: how many, how many of them after this mail, and what was on its way at that "
+    "moment, with the longest time in seconds until it was over. Opens and clicks are not known.",
+)
+async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Figures:
+    """Read what a campaign came to."""
+    return await campaigns.figures(db, id)
+
+
+handlers = [get_figures]
