@@ -106,6 +106,21 @@ class Campaign(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class Course(Struct, frozen=True):
+    """How a campaign goes besides its state: its own expiry, and why it paused by itself."""
+
+    expires_hours: int | None
+    paused_why: str
+
+
+class Wait(Struct, frozen=True):
+    """For what some customers of a campaign wait, and until when the first of them."""
+
+    waits_for: str
+    customers: int
+    due_at: datetime
+
+
 class CampaignLine(Struct, frozen=True, kw_only=True):
     """A campaign in a list: without its text, with its counts."""
 

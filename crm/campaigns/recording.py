@@ -28,6 +28,9 @@ class Result(Struct, frozen=True):
     customer_id: UUID
     attempt: int
     outcome: Outcome | None
+    # Given back because this keeps it waiting until then.
+    due_at: datetime | None = None
+    waits_for: str = ""
 
 
 class Row(Struct, frozen=True):
@@ -39,17 +42,24 @@ class Row(Struct, frozen=True):
     reply: str | None
     untried: int
     due_at: datetime | None
+    waits_for: str = ""
 
 
 class Books:
     """The rule for one transaction: what the campaign is doing, and whether the relay answers."""
 
     def __init__(
-        self, campaign: Campaign, settings: Sending, state: State, *, unreachable: bool
+        self,
+        campaign: Campaign,
+        settings: Sending,
+        state: State,
+        *,
+        unreachable: bool,
+        expires_hours: int | None = None,
     ) -> None:
         """Judge by the state read under the lock of the range."""
         self._started_at = campaign.started_at
-        self._give_up = timedelta(hours=settings.give_up_hours)
+        self._give_up = timedelta(hours=expires_hours or settings.give_up_hours)
         self._cancelled = state is State.cancelled
         self._unreachable = unreachable
 
@@ -57,6 +67,7 @@ class Books:
         """Say what to write; what would wait in a cancelled campaign is excluded instead."""
         outcome = result.outcome
         code = reply = due_at = None
+        waits_for = result.waits_for
         state = DeliveryState.waiting
         if outcome is not None:
             state = _STATE[outcome.kind]
@@ -65,11 +76,17 @@ class Books:
             if self._cancelled:
                 state = DeliveryState.excluded
             elif outcome is None:
-                due_at = now + _REST if self._unreachable else now
+                due_at = result.due_at or (now + _REST if self._unreachable else now)
+                waits_for = waits_for or ("relay" if self._unreachable else "")
             else:
                 due_at = self._next_try(result, now)
-                state = DeliveryState.waiting if due_at else DeliveryState.failed
-        return Row(result.customer_id, state, code, reply, int(outcome is None), due_at)
+                waits_for = outcome.reason
+                if due_at is None:
+                    state, reply = DeliveryState.failed, f"stale {reply or ''}".strip()
+        return Row(
+            result.customer_id, state, code, reply and reply[:300], int(outcome is None), due_at,
+            waits_for,
+        )  # fmt: skip
 
     def _next_try(self, result: Result, now: datetime) -> datetime | None:
         started_at = self._started_at or now
