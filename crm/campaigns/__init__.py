@@ -7,11 +7,14 @@ are the audience at every moment (promises 1 to 3).
 
 from crm.campaigns.actions import (
     by_state,
+    came_back,
     cancel,
     change,
     counts,
+    course,
     deliveries,
     draft,
+    expire_after,
     export,
     forget,
     get,
@@ -26,6 +29,7 @@ from crm.campaigns.actions import (
     schedule,
     start,
     unschedule,
+    waits,
 )
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.explanation import Explanation, explain
@@ -33,6 +37,7 @@ from crm.campaigns.model import (
     Campaign,
     CampaignLine,
     Counts,
+    Course,
     Delivery,
     DeliveryState,
     HeldDelivery,
@@ -45,6 +50,7 @@ from crm.campaigns.model import (
     State,
     TooFar,
     TooLate,
+    Wait,
     WrongState,
 )
 from crm.campaigns.preview import Checked, check, preview, try_out
@@ -57,6 +63,7 @@ __all__ = [
     "CampaignLine",
     "Checked",
     "Counts",
+    "Course",
     "Delivery",
     "DeliveryState",
     "Explanation",
@@ -73,15 +80,19 @@ __all__ = [
     "State",
     "TooFar",
     "TooLate",
+    "Wait",
     "WrongState",
     "by_state",
+    "came_back",
     "cancel",
     "change",
     "check",
     "compiled",
     "counts",
+    "course",
     "deliveries",
     "draft",
+    "expire_after",
     "explain",
     "export",
     "forget",
@@ -103,4 +114,5 @@ __all__ = [
     "try_out",
     "unschedule",
     "values_of",
+    "waits",
 ]

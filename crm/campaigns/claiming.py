@@ -13,11 +13,9 @@ from crm.campaigns.composing import ATTRIBUTE, MergeValue
 from crm.campaigns.model import Campaign, DeliveryState
 from crm.campaigns.render import Compiled
 from crm.db import Db
-from crm.mail import relays
+from crm.mail import domains
 from crm.mail.outcome import Kind, Outcome
 from crm.mail.pacing import DomainPace, asks_for_less, faster, slower, turns
-
-mail_sql = relays.sql
 
 
 class Lease(Struct, frozen=True):
@@ -86,13 +84,12 @@ class Domains:
         asked, went = self._asked, self._went
         names = sorted({*asked, *went})
         if names:
-            held = await db.many(mail_sql.hold_domain_paces, DomainPace, domains=names)
-            known = {pace.domain: pace for pace in held}
+            known = await domains.hold(db, names)
             for name in names:
                 await self._write(db, known.get(name), name, asked.get(name))
         if names or paced_at != self._seen_at:
-            await db.run(mail_sql.forget_domain_paces)
-            self.known = {pace.domain: pace for pace in await relays.domains(db)}
+            await domains.forget_recovered(db)
+            self.known = await domains.slowed(db)
             self._seen_at = paced_at
         return [pace for pace in self.known.values() if pace.held(db.now)]
 
@@ -110,32 +107,19 @@ class Domains:
         else:
             return
         if pace is not known:
-            await self._keep(db, pace)
-
-    async def _keep(self, db: Db, pace: DomainPace) -> None:
-        await db.run(
-            mail_sql.write_domain_pace,
-            domain=pace.domain,
-            rate=pace.rate,
-            strikes=pace.strikes,
-            held_until=pace.held_until,
-            reason=pace.reason,
-            next_at=pace.next_at,
-            line_at=pace.line_at,
-            changed_at=pace.changed_at,
-        )
+            await domains.keep(db, pace)
 
     def may_go(self, recipient: str) -> bool:
-        """Say whether one more connection may be busy with this domain, and count it if so."""
-        if not self.known:
-            return True
+        """Say whether one more connection may be busy with this domain."""
         pace = self.known.get(domain_of(recipient))
         if pace is None or pace.limit_connections is None:
             return True
-        if self._on_the_way[pace.domain] >= pace.limit_connections:
-            return False
-        self._on_the_way[pace.domain] += 1
-        return True
+        return self._on_the_way[pace.domain] < pace.limit_connections
+
+    def went(self, recipient: str) -> None:
+        """One more connection is busy with this domain."""
+        if self.known and (domain := domain_of(recipient)) in self.known:
+            self._on_the_way[domain] += 1
 
     def ended(self, recipient: str) -> None:
         """It is over for one that went."""
@@ -174,15 +158,14 @@ class Domains:
         self, db: Db, theirs: dict[str, list[UUID]]
     ) -> dict[UUID, tuple[datetime, str]]:
         off: dict[UUID, tuple[datetime, str]] = {}
-        held = await db.many(mail_sql.hold_domain_paces, DomainPace, domains=sorted(theirs))
-        for pace in held:
+        for pace in (await domains.hold(db, theirs)).values():
             customers = theirs[pace.domain]
             given = turns(pace, len(customers), db.now)
             why = f"domain {pace.domain}"
             for customer_id, due_at in zip(customers[given.go :], given.due_ats, strict=True):
                 off[customer_id] = (due_at, why)
             if given.pace is not pace:
-                await self._keep(db, given.pace)
+                await domains.keep(db, given.pace)
         return off
 
 

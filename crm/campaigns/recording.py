@@ -7,7 +7,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm.campaigns.actions import sql
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
+from crm.db import Db
 from crm.mail.outcome import Kind, Outcome
 from crm.settings import Sending
 
@@ -43,6 +45,30 @@ class Row(Struct, frozen=True):
     untried: int
     due_at: datetime | None
     waits_for: str = ""
+
+
+async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryState]:
+    """Write outcomes of deliveries still on their way, and when to try again; says what was."""
+    recorded = await db.many(
+        sql.record_outcomes,
+        DeliveryState,
+        campaign_id=campaign_id,
+        customer_ids=[row.customer_id for row in rows],
+        states=[row.state.value for row in rows],
+        codes=[row.code for row in rows],
+        replies=[row.reply for row in rows],
+        untried=[row.untried for row in rows],
+    )
+    later = [row for row in rows if row.due_at is not None]
+    if later:
+        await db.run(
+            sql.retry_later,
+            campaign_id=campaign_id,
+            customer_ids=[row.customer_id for row in later],
+            due_ats=[row.due_at for row in later],
+            waits_for=[row.waits_for for row in later],
+        )
+    return recorded
 
 
 class Books:

@@ -8,7 +8,6 @@ is claimed and has no recorded outcome is at most 2 x batch + connections delive
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,19 +16,20 @@ from msgspec import Struct
 
 from crm.businesses import Business
 from crm.campaigns import breaker
-from crm.campaigns.claiming import Claimed, Domains, Lease, candidates, domain_of, merge_values
+from crm.campaigns.claiming import Claimed, Lease, candidates, merge_values
 from crm.campaigns.composing import Envelope, values_of
+from crm.campaigns.hand import Hand
 from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.pace import Pace
-from crm.campaigns.recording import Books, Result, Row
+from crm.campaigns.recording import Books, Result, write
 from crm.campaigns.render import Compiled
 from crm.customers import NotAnAddress, parse
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
 from crm.mail.allowing import allow, settle, take_back
 from crm.mail.mime import needs_smtputf8
-from crm.mail.outcome import Kind, Outcome, Whose, refused_here
-from crm.mail.pacing import DomainPace, next_day
+from crm.mail.outcome import Outcome, Whose, refused_here
+from crm.mail.pacing import next_day
 from crm.mail.routes import Routes, Way
 from crm.mail.wire import Parcel
 from crm.settings import Sending
@@ -37,8 +37,6 @@ from crm.settings import Sending
 sql = Statements("campaigns")
 _log = logger(__name__)
 
-# Consent is never older than this at hand-over.
-OLDEST_CLAIM = 1.0
 # After its time is over, a sender waits so long for answers, then so long for lanes to close.
 _LINGER = 15.0
 _GRACE = 2.0
@@ -77,11 +75,6 @@ class Issue(Struct, frozen=True):
         )
 
 
-class _Queued(Struct, frozen=True):
-    parcel: Parcel
-    since: float
-
-
 class _Held(Struct, frozen=True):
     """What the range's row says when it is held."""
 
@@ -102,16 +95,11 @@ class RangeSender:
         self._routes = routes
         self._settings = settings
         self._cursor = lease.cursor
-        self._queue: deque[_Queued] = deque()
-        self._attempts: dict[UUID, int] = {}
-        self._results: list[Result] = []
-        self._stirred = asyncio.Event()
+        self._hand = Hand(lease.blocked)
         self._state = State.sending
         self._exhausted = False
         self._pace = Pace(settings)
-        self._domains = Domains()
-        self._hard = 0
-        self._blocked = lease.blocked
+        self._counted = 0
         self._judged_at = 0.0
         # Until when the range rests as a whole, and for what.
         self._rest: tuple[datetime | None, str] = (None, "")
@@ -126,7 +114,7 @@ class RangeSender:
         lets the range go.
         """
         clock = asyncio.get_running_loop().time
-        self._routes.deliver(self, self._on_outcome, self._on_given_back)
+        self._routes.deliver(self, self._on_outcome, self._hand.given_back)
         try:
             while clock() < until + _LINGER and await self._turn(claiming=clock() < until):
                 await self._wait()
@@ -137,28 +125,14 @@ class RangeSender:
 
     def take(self) -> Parcel | None:
         """Hand the next claimed parcel to a lane; None where there is none, or the pace says so."""
-        if len(self._queue) <= self._pace.batch // 2 and self._hungry():
-            self._stirred.set()
+        hand = self._hand
+        if hand.queued <= self._pace.batch // 2 and self._hungry():
+            hand.stirred.set()
         # A turn may wait long for a lock, and the whole process may have slept.
-        self._give_back_stale()
-        if not self._queue:
+        hand.give_back_stale()
+        if hand.first() is None or not self._pace.may_go():
             return None
-        if self._domains.known and not self._first_that_may():
-            return None
-        if not self._pace.may_go():
-            self._domains.ended(self._queue[0].parcel.recipient)
-            return None
-        return self._queue.popleft().parcel
-
-    def _first_that_may(self) -> bool:
-        """Bring to the front a parcel whose domain takes one more at this moment."""
-        for number in range(len(self._queue)):
-            if self._domains.may_go(self._queue[number].parcel.recipient):
-                queued = self._queue[number]
-                del self._queue[number]
-                self._queue.appendleft(queued)
-                return True
-        return False
+        return hand.take()
 
     def _hungry(self) -> bool:
         """Say whether another claim could bring something now."""
@@ -167,46 +141,22 @@ class RangeSender:
     def _room(self) -> int:
         """How many more may be claimed without a recorded outcome."""
         allowed = 2 * self._settings.batch + self._routes.connections
-        return allowed - len(self._attempts) - len(self._results)
+        return allowed - len(self._hand)
 
     def _on_outcome(self, parcel: Parcel, outcome: Outcome) -> None:
-        self._domains.ended(parcel.recipient)
-        self._domains.heard(parcel.recipient, outcome)
-        if outcome.kind is Kind.sent:
-            self._blocked = 0
-        elif outcome.kind is Kind.failed:
-            self._hard += outcome.hard
-            self._blocked += outcome.whose is Whose.policy
-        self._settle(parcel, outcome)
+        self._hand.outcome(parcel, outcome)
         self._pace.count()
-
-    def _on_given_back(self, parcel: Parcel) -> None:
-        self._domains.ended(parcel.recipient)
-        self._settle(parcel, None)
-
-    def _settle(
-        self, parcel: Parcel, outcome: Outcome | None, pace: DomainPace | None = None
-    ) -> None:
-        customer_id = parcel.key
-        assert isinstance(customer_id, UUID)  # noqa: S101  (we made the key)
-        attempt = self._attempts.pop(customer_id)
-        if pace is None:
-            self._results.append(Result(customer_id, attempt, outcome))
-        else:
-            why = f"domain {pace.domain}"
-            self._results.append(Result(customer_id, attempt, None, pace.held_until, why))
-        if not self._attempts:
-            self._stirred.set()
 
     # One turn -----------------------------------------------------------------------------------
 
     async def _turn(self, *, claiming: bool) -> bool:
         """Record and claim once; False when there is nothing left to do here now."""
-        self._stirred.clear()
-        self._give_back_stale()
+        hand = self._hand
+        hand.stirred.clear()
+        hand.give_back_stale()
         unreachable = self._routes.open == 0 and self._routes.trouble is not None
         claimed: list[Claimed] = []
-        results, cursor, hard = self._results, self._cursor, self._hard
+        results, cursor = hand.results, self._cursor
         allowed: list[tuple[Way, int]] = []
         soon = False
         try:
@@ -224,31 +174,30 @@ class RangeSender:
                 values = await merge_values(db, self._issue.compiled, claimed)
         except BaseException:
             self._take_back(results, cursor, claimed)
-            self._hard = hard
             take_back(allowed)
             raise
-        self._domains.written()
+        hand.domains.written()
+        self._counted = 0
         self._enqueue(claimed, values)
         if not claiming:
-            self._give_back_all()
-        await self._judge(bool(hard))
-        on_the_way = bool(self._attempts) or bool(self._results)
+            hand.give_back_all()
+        await self._judge()
         more = claiming and not self._exhausted and not self._rest[0]
-        return not unreachable and (on_the_way or more or soon)
+        return not unreachable and (len(hand) > 0 or more or soon)
 
-    async def _judge(self, news: bool) -> None:  # noqa: FBT001  (private, one caller)
+    async def _judge(self) -> None:
         """Let the circuit breaker look when there is a reason to."""
         now = asyncio.get_running_loop().time()
-        if (news or self._blocked >= breaker.BLOCKED) and now >= self._judged_at + _JUDGE_EVERY:
-            self._judged_at = now
+        if self._hand.news and now >= self._judged_at + _JUDGE_EVERY:
+            self._judged_at, self._hand.news = now, False
             if await breaker.judge(
                 self._database, self._issue.business.id, self._issue.campaign.id
             ):
-                self._blocked = 0
+                self._hand.blocked = 0
 
     async def _due_soon(self, db: Db) -> bool:
         """Whether a range that is walked through has somebody whose turn comes at once."""
-        if not self._exhausted or not self._domains.known:
+        if not self._exhausted or not self._hand.domains.known:
             return False
         due = await db.maybe(
             sql.next_due,
@@ -264,10 +213,12 @@ class RangeSender:
 
         Whether it was committed after all nobody said, so what it claimed is given back.
         """
-        if self._results is not results:
-            self._results = results + self._results
-        known = {result.customer_id for result in self._results}
-        self._results += [
+        hand = self._hand
+        hand.hard, self._counted = hand.hard + self._counted, 0
+        if hand.results is not results:
+            hand.results = results + hand.results
+        known = {result.customer_id for result in hand.results}
+        hand.results += [
             Result(each.customer_id, each.attempt, None)
             for each in claimed
             if each.customer_id not in known
@@ -277,14 +228,14 @@ class RangeSender:
     async def _wait(self) -> None:
         self._routes.nudge()
         try:
-            async with asyncio.timeout(self._pace.nap(len(self._queue))):
-                await self._stirred.wait()
+            async with asyncio.timeout(self._pace.nap(self._hand.queued)):
+                await self._hand.stirred.wait()
         except TimeoutError:
             return
 
     async def _let_go(self) -> None:
         """Wait for what the lanes hold, give back what they have not taken, and leave the range."""
-        self._give_back_all()
+        self._hand.give_back_all()
         await self._routes.close(grace=_GRACE)
         clock = asyncio.get_running_loop().time
         until = clock() + self._settings.lease_seconds
@@ -300,7 +251,7 @@ class RangeSender:
                 return
 
     async def _leave(self) -> None:
-        results, hard = self._results, self._hard
+        results = self._hand.results
         try:
             async with self._database.write(self._issue.business.id) as db:
                 if not await self._hold(db):
@@ -312,7 +263,6 @@ class RangeSender:
                 await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
         except BaseException:
             self._take_back(results, self._cursor, [])
-            self._hard = hard
             raise
 
     async def _hold(self, db: Db) -> bool:
@@ -326,13 +276,13 @@ class RangeSender:
             _log.warning("range_lost", campaign=str(self._issue.campaign.id))
             return False
         self._state = held.state
-        for pace in await self._domains.learn(db, held.paced_at):
-            self._give_back_held(pace)
+        for pace in await self._hand.domains.learn(db, held.paced_at):
+            self._hand.give_back_held(pace)
         return True
 
     async def _record(self, db: Db, *, unreachable: bool) -> dict[DeliveryState, int]:
         """Write what became of deliveries; return by how much each state's count changed."""
-        results, self._results = self._results, []
+        results, self._hand.results = self._hand.results, []
         tally = dict.fromkeys(DeliveryState, 0)
         if not results:
             return tally
@@ -344,36 +294,15 @@ class RangeSender:
             expires_hours=self._issue.expires_hours,
         )
         rows = [books.row(result, db.now) for result in results]
-        recorded = await db.many(
-            sql.record_outcomes,
-            DeliveryState,
-            campaign_id=self._issue.campaign.id,
-            customer_ids=[row.customer_id for row in rows],
-            states=[row.state.value for row in rows],
-            codes=[row.code for row in rows],
-            replies=[row.reply for row in rows],
-            untried=[row.untried for row in rows],
-        )
+        recorded = await write(db, self._issue.campaign.id, rows)
         for state in recorded:
             tally[state] += 1
         tally[DeliveryState.sending] -= len(recorded)
-        await self._retry(db, rows)
         return tally
-
-    async def _retry(self, db: Db, rows: list[Row]) -> None:
-        later = [row for row in rows if row.due_at is not None]
-        if later:
-            await db.run(
-                sql.retry_later,
-                campaign_id=self._issue.campaign.id,
-                customer_ids=[row.customer_id for row in later],
-                due_ats=[row.due_at for row in later],
-                waits_for=[row.waits_for for row in later],
-            )
 
     async def _claim(self, db: Db, tally: dict[DeliveryState, int]) -> list[Claimed]:
         size = self._size(db)
-        if size <= 0 or len(self._queue) > self._pace.batch // 2:
+        if size <= 0 or self._hand.queued > self._pace.batch // 2:
             return []
         found = await candidates(db, self._issue.campaign, self._lease, self._cursor, size)
         self._cursor, self._exhausted = found.cursor, found.exhausted
@@ -383,7 +312,7 @@ class RangeSender:
         if last <= db.now:
             await self._expire(db, found.ids, tally)
             return []
-        ids = await self._domains.turns(db, self._issue.campaign, found.ids, last)
+        ids = await self._hand.domains.turns(db, self._issue.campaign, found.ids, last)
         if not ids:
             return []
         looked = await db.many(
@@ -407,7 +336,7 @@ class RangeSender:
             return 0
         size = min(self._pace.batch, self._room())
         room = self._routes.room
-        return size if room is None else min(size, room - len(self._queue))
+        return size if room is None else min(size, room - self._hand.queued)
 
     async def _expire(self, db: Db, ids: list[UUID], tally: dict[DeliveryState, int]) -> None:
         """What is late fails, instead of being delivered stale."""
@@ -418,45 +347,28 @@ class RangeSender:
         tally[DeliveryState.waiting] -= len(gone)
 
     async def _count(self, db: Db, tally: dict[DeliveryState, int]) -> None:
+        self._counted, self._hand.hard = self._hand.hard, 0
         await db.run(
             sql.count_lease,
             **self._key(),
             cursor=self._cursor,
-            hard=self._hard,
-            blocked=self._blocked,
+            hard=self._counted,
+            blocked=self._hand.blocked,
             **{state.value: change for state, change in tally.items()},
         )
-        self._hard = 0
 
     def _enqueue(self, claimed: list[Claimed], values: dict[UUID, dict[str, str]]) -> None:
         since = asyncio.get_running_loop().time()
         for each in claimed:
-            self._attempts[each.customer_id] = each.attempt
+            self._hand.expect(each.customer_id, each.attempt)
             try:
                 parcel = self._issue.parcel(each, values.get(each.customer_id, {}))
             except (ValueError, NotAnAddress):
                 # One customer's address or value cannot be written: theirs fails, nobody else's.
                 unwritable = refused_here("unwritable", Whose.ours)
-                self._results.append(Result(each.customer_id, each.attempt, unwritable))
-                del self._attempts[each.customer_id]
+                self._hand.settle(each.customer_id, unwritable)
                 continue
-            self._queue.append(_Queued(parcel, since))
-
-    def _give_back_stale(self) -> None:
-        oldest = asyncio.get_running_loop().time() - OLDEST_CLAIM
-        while self._queue and self._queue[0].since < oldest:
-            self._settle(self._queue.popleft().parcel, None)
-
-    def _give_back_held(self, pace: DomainPace) -> None:
-        """What waits here for a domain that is held goes back until it is not."""
-        theirs = [each for each in self._queue if domain_of(each.parcel.recipient) == pace.domain]
-        for queued in theirs:
-            self._queue.remove(queued)
-            self._settle(queued.parcel, None, pace)
-
-    def _give_back_all(self) -> None:
-        while self._queue:
-            self._settle(self._queue.popleft().parcel, None)
+            self._hand.add(parcel, since)
 
     def _key(self) -> dict[str, UUID | int]:
         return {

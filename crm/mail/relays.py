@@ -16,7 +16,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
-from crm.mail.pacing import DomainPace, RelayUse, cap_on
+from crm.mail.pacing import RelayUse, cap_on
 from crm.mail.session import LOOPBACK, Door, Limits, Opened
 from crm.settings import Settings
 
@@ -182,11 +182,6 @@ async def note(db: Db, relay_id: UUID, trouble: str | None) -> None:
 async def uses(db: ReadDb) -> dict[UUID, RelayUse]:
     """Return what relays with a rate or a cap have taken."""
     return {each.relay_id: each for each in await db.many(sql.relay_uses, RelayUse)}
-
-
-async def domains(db: ReadDb) -> list[DomainPace]:
-    """Return the recipient domains that go slower than the rest."""
-    return await db.many(sql.domain_paces, DomainPace)
 
 
 async def limit_domain(

@@ -16,6 +16,8 @@ from crm.mail.wire import Feed, Lanes, OnOutcome, OnParcel
 _SLACK = 4.0
 # The others do not wait for one that has answered nothing for so many seconds.
 _STALL = 5.0
+# Whoever opens first waits so many seconds for the others, or it would take what is theirs.
+_TOGETHER = 0.25
 
 
 class Way:
@@ -106,6 +108,8 @@ class Routes:
                 for task in done:
                     wrong = task.exception()
                     if wrong is None:
+                        if waiting:
+                            _, waiting = await asyncio.wait(waiting, timeout=_TOGETHER)
                         return
                     if not isinstance(wrong, Unreachable):
                         raise wrong
