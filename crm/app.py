@@ -43,6 +43,7 @@ from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
 from crm.log import configure
 from crm.mail import api as mail_api
+from crm.mail import console as mail_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -78,6 +79,7 @@ _ROOMS = (
     Tab("/staff/keys", "API keys"),
     Tab("/staff/audit", "Audit"),
     Tab("/staff/ledger", "Ledger"),
+    Tab("/staff/relays", "Relays"),
     Tab("/staff/settings", "Settings"),
     Tab("/staff/account", "My account"),
 )
@@ -120,6 +122,7 @@ _CONSOLE = [
     *ledger_console.handlers,
     *staff_console.handlers,
     *businesses_console.handlers,
+    *mail_console.handlers,
 ]
 
 

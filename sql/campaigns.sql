@@ -571,7 +571,7 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
 -- Every campaign to one customer with its text and all that was recorded, newest first.
 SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, d.state, d.reason,
        d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
-       r.due_at AS next_try_at
+       r.due_at AS next_try_at, r.waits_for
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
   LEFT JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id

@@ -139,10 +139,12 @@ VALUES (:business_id, :relay_id, :name, :host, :port, :tls, :username, :password
         :connections, :rate, :daily_cap, :warm_up, :warm_up_on, :active, :now, :now);
 
 -- name: change_relay
--- What is known of a relay, replaced as a whole; its password stays where none is given.
+-- What is known of a relay, replaced as a whole; its password stays where none is given and host
+-- and user are the same, so that it is never shown to another machine.
 UPDATE crm.relay
    SET name = :name, host = :host, port = :port, tls = :tls, username = :username,
-       password = coalesce(:password, CASE WHEN :username::text <> '' THEN password END),
+       password = coalesce(:password, CASE WHEN :username::text <> '' AND username = :username::text
+                                             AND host = :host::text THEN password END),
        hello = :hello, weight = :weight, connections = :connections, rate = :rate,
        daily_cap = :daily_cap, warm_up = :warm_up,
        warm_up_on = CASE WHEN warm_up = :warm_up::integer[] THEN warm_up_on

@@ -108,6 +108,7 @@ NOT_HERS = {
     "campaign": "what the business wrote",
     "consent_erased": "numbers of stubs, which name nobody",
     "consent_event": "stubs: a checksum that names nobody",
+    "domain_pace": "domains with many mailboxes, and how fast mail goes there",
     "form_shown": "what the business wrote",
     "host": "the controller",
     "idempotency_key": "answers to programs, encrypted with a key that only they have, for a day",
@@ -129,6 +130,8 @@ NOT_HERS = {
     "notice": "what the business wrote",
     "purpose": "what the business wrote",
     "purpose_version": "what the business wrote",
+    "relay": "how the mail of the business goes",
+    "relay_use": "counts",
     "session": "staff",
     "signing_key": "the controller's keys",
 }

@@ -18,6 +18,7 @@ from crm.campaigns.model import (
     Course,
     Delivery,
     DeliveryState,
+    Health,
     HeldDelivery,
     NewCampaign,
     NothingUncertain,
@@ -196,6 +197,11 @@ async def waits(db: ReadDb, campaign_id: UUID) -> list[Wait]:
 async def course(db: ReadDb, campaign_id: UUID) -> Course:
     """Return its own expiry, and why it paused by itself."""
     return await db.one(sql.course, Course, campaign_id=campaign_id)
+
+
+async def health(db: ReadDb, campaign_id: UUID) -> Health:
+    """Return what the circuit breaker judges a campaign by."""
+    return await db.one(sql.health, Health, campaign_id=campaign_id)
 
 
 async def expire_after(db: Db, campaign_id: UUID, hours: int | None) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from msgspec import Struct
-
 from crm.campaigns import actions
-from crm.campaigns.model import State
-from crm.db import Database, Db
+from crm.campaigns.model import Health, State
+from crm.db import Database
 from crm.events import Actor
 
 # Lists of ten years ago bounce by a tenth; receivers block for less.
@@ -17,16 +15,6 @@ HARD_SHARE, HARD_AFTER = 0.05, 200
 COMPLAINT_WARNING, COMPLAINT_SHARE, COMPLAINTS_AFTER = 0.001, 0.003, 1000
 # Refused for reasons of policy, one after the other: it is us, not they.
 BLOCKED = 50
-
-
-class Health(Struct, frozen=True):
-    """Counts since the campaign began, or since staff let it go on; `blocked` is in a row."""
-
-    state: State
-    sent: int
-    hard: int
-    complaints: int
-    blocked: int
 
 
 def trips(health: Health) -> str:
@@ -63,15 +51,10 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}"
 
 
-async def health(db: Db, campaign_id: UUID) -> Health:
-    """Return what the breaker judges a campaign by."""
-    return await db.one(actions.sql.health, Health, campaign_id=campaign_id)
-
-
 async def judge(database: Database, business_id: UUID, campaign_id: UUID) -> bool:
     """Pause a campaign that is sending and has to stop; says whether it did."""
     async with database.write(business_id) as db:
-        found = await health(db, campaign_id)
+        found = await actions.health(db, campaign_id)
         why = trips(found)
         if not why or found.state is not State.sending:
             return False

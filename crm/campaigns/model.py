@@ -121,6 +121,16 @@ class Wait(Struct, frozen=True):
     due_at: datetime
 
 
+class Health(Struct, frozen=True):
+    """Counts since the campaign began, or since staff let it go on; `blocked` is in a row."""
+
+    state: State
+    sent: int
+    hard: int
+    complaints: int
+    blocked: int
+
+
 class CampaignLine(Struct, frozen=True, kw_only=True):
     """A campaign in a list: without its text, with its counts."""
 
@@ -256,6 +266,7 @@ class HeldDelivery(Struct, frozen=True, kw_only=True):
     code: int | None
     reply: str | None
     next_try_at: datetime | None
+    waits_for: str | None
 
 
 _IS = {

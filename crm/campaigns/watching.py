@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent, customers, mail, staff
-from crm.campaigns import Campaign, DeliveryState, NothingUncertain, State, WrongState
+from crm.campaigns import Campaign, DeliveryState, NothingUncertain, State, WrongState, breaker
 from crm.campaigns.progress import Glance, crossed, progress
 from crm.db import Db, ReadDb
 from crm.errors import NotFound
@@ -49,6 +49,9 @@ async def get_progress(
         approved_by=await _name(db, campaign.approved_by),
         progress=shown,
         reasons=reasons,
+        waits=await campaigns.waits(db, id) if shown.running else [],
+        course=await campaigns.course(db, id),
+        warning=breaker.warns(await campaigns.health(db, id)),
         live=live != "no" and shown.running,
         may_send=who.may(Right.send_campaigns),
         may_look=who.may(Right.see_customers),

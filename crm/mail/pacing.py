@@ -149,7 +149,7 @@ def turns(pace: DomainPace, wanted: int, now: datetime) -> Turns:
     go, next_at = (0, pace.next_at) if pace.held(now) else spoken_for(
         rate, pace.next_at, wanted, now
     )  # fmt: skip
-    line = max(pace.line_at or now, next_at or now, now)
+    line = max(pace.line_at or now, pace.held_until or now, next_at or now, now)
     due_ats: list[datetime] = []
     for number in range(wanted - go):
         ahead = line + timedelta(seconds=1 / rate)

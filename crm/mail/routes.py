@@ -171,8 +171,9 @@ class Routes:
         shares = [each.taken for each in others if each.able]
         if not shares:
             return True
-        # One that comes back does not catch up on what others took for it.
-        way.taken = max(way.taken, min(shares) - _SLACK)
+        # One that comes back does not catch up on what others took for it. Twice the slack is more
+        # than anybody can be ahead of one that was there all the time.
+        way.taken = max(way.taken, min(shares) - 2 * _SLACK)
         return way.taken <= min(shares) + _SLACK / way.relay.weight
 
 
