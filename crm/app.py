@@ -25,6 +25,7 @@ from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
 from crm.campaigns import api as campaigns_api
 from crm.campaigns import console as campaigns_console
+from crm.campaigns import course_api
 from crm.campaigns import portal as campaigns_portal
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
@@ -94,6 +95,7 @@ _API = [
     *access_api.handlers,
     *receipt_api.handlers,
     *campaigns_api.handlers,
+    *course_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
     *privacy_api.handlers,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from crm import campaigns
 from crm.businesses import Business
-from crm.campaigns import Counts, State, jobs
+from crm.campaigns import Counts, State, breaker, jobs
 from crm.campaigns.line import Line
 from crm.db import Database
 from crm.errors import Invalid
@@ -22,6 +22,7 @@ from crm.mail.pacing import day_of
 from crm.mail.relays import NewRelay
 from crm.mail.wire import Unreachable
 from tests import make
+from tests.browser import Browser
 from tests.campaigns.test_send import settings, started
 from tests.smtpd import Fault, smtpd
 
@@ -319,3 +320,56 @@ async def test_another_relay_is_refused_without_tls(database: Database, business
         assert (await relays.usable(db, settings(1)))[0] == known
     with pytest.raises(Unreachable, match="tls_missing"):
         await relays.tried(replace(known, host="relay.example.org"))
+
+
+async def test_programs_set_an_expiry_and_read_the_course(
+    database: Database, business: Business, api: Browser
+) -> None:
+    """Until it starts; and they hear why it paused."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        await make.audience(db, await make.notice(db, purpose.id), 1)
+        campaign = await make.campaign(db, purpose.id)
+    path = f"/v1/campaigns/{campaign.id}"
+    kept = await api.put(f"{path}/expiry", json={"hours": 24})
+    async with database.write(business.id) as db:
+        await campaigns.start(db, SYSTEM, campaign.id)
+    late = await api.put(f"{path}/expiry", json={"hours": 5})
+    course = await api.get(f"{path}/course")
+
+    assert kept.json()["expires_hours"] == 24
+    assert late.status_code == 409
+    assert course.json() == {"expires_hours": 24, "paused_why": "", "warning": "", "waits": []}
+
+
+def test_the_breaker_judges_by_shares() -> None:
+    """Not by the first few; and it warns of complaints before it stops."""
+
+    def health(**counts: int) -> campaigns.Health:
+        known = {"sent": 0, "hard": 0, "complaints": 0, "blocked": 0} | counts
+        return campaigns.Health(state=State.sending, **known)
+
+    assert not breaker.trips(health(sent=199, hard=199))
+    assert not breaker.trips(health(sent=1000, hard=50))
+    assert "5.10%" in breaker.trips(health(sent=1000, hard=51))
+    assert not breaker.trips(health(sent=1000, complaints=3))
+    assert breaker.warns(health(sent=1000, complaints=2))
+    assert breaker.trips(health(sent=1000, complaints=4))
+    assert not breaker.trips(health(blocked=49))
+    assert breaker.trips(health(blocked=50))
+
+
+async def test_what_comes_back_counts_against_its_campaign(
+    database: Database, business: Business
+) -> None:
+    """A bounce and a complaint after the hand-over are judged like a refusal at it."""
+    campaign_id, ids = await started(database, business, 3)
+    async with smtpd() as server:
+        await relay(database, business, server.port)
+        await sent(context(database), business, campaign_id)
+    async with database.write(business.id) as db:
+        await campaigns.came_back(db, campaign_id, ids[0], hard=True)
+        await campaigns.came_back(db, campaign_id, ids[1], complaint=True)
+        found = await campaigns.health(db, campaign_id)
+
+    assert (found.sent, found.hard, found.complaints) == (3, 1, 1)
