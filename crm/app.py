@@ -26,6 +26,7 @@ from crm.businesses.host import of_host
 from crm.campaigns import api as campaigns_api
 from crm.campaigns import archive as campaigns_archive
 from crm.campaigns import console as campaigns_console
+from crm.campaigns import course_api
 from crm.campaigns import portal as campaigns_portal
 from crm.campaigns import public as campaigns_public
 from crm.campaigns.tracker import known
@@ -46,6 +47,7 @@ from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
 from crm.log import configure
 from crm.mail import api as mail_api
+from crm.mail import console as mail_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -81,6 +83,7 @@ _ROOMS = (
     Tab("/staff/keys", "API keys"),
     Tab("/staff/audit", "Audit"),
     Tab("/staff/ledger", "Ledger"),
+    Tab("/staff/relays", "Relays"),
     Tab("/staff/settings", "Settings"),
     Tab("/staff/account", "My account"),
 )
@@ -95,6 +98,7 @@ _API = [
     *access_api.handlers,
     *receipt_api.handlers,
     *campaigns_api.handlers,
+    *course_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
     *privacy_api.handlers,
@@ -123,6 +127,7 @@ _CONSOLE = [
     *ledger_console.handlers,
     *staff_console.handlers,
     *businesses_console.handlers,
+    *mail_console.handlers,
 ]
 
 

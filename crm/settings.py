@@ -31,8 +31,9 @@ class Smtp(Struct, frozen=True):
     port: Port = 1025
     username: str = ""
     password: str = ""
-    # `starttls` and `implicit` verify the relay's certificate; `none` is for a local relay.
-    tls: Literal["none", "starttls", "implicit"] = "none"
+    # `starttls` and `implicit` verify the relay's certificate; `none` is for this machine only;
+    # `trusted` goes without to another, over a network that is the operator's alone.
+    tls: Literal["none", "starttls", "implicit", "trusted"] = "none"
     # What we call ourselves in EHLO; empty takes the machine's name.
     hostname: str = ""
     # Seconds to wait for a session to open; what follows waits as long as RFC 5321 §4.5.3.2 asks.

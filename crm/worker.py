@@ -14,6 +14,7 @@ from arq.worker import Function, Worker, func
 
 from crm.access import jobs as access_jobs
 from crm.campaigns import jobs as campaigns_jobs
+from crm.campaigns.line import Line, Rests
 from crm.campaigns.tracker import known
 from crm.consent import jobs as consent_jobs
 from crm.customers import jobs as customers_jobs
@@ -79,7 +80,8 @@ async def work(settings: Settings) -> None:
                 "database": database,
                 "settings": settings,
                 "sending": asyncio.Lock(),
-                "in_line": set(),
+                "line": Line(),
+                "rests": Rests(),
             },
             job_serializer=msgspec.msgpack.encode,
             job_deserializer=msgspec.msgpack.decode,

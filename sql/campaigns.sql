@@ -266,7 +266,7 @@ SELECT crm.analyze_deliveries();
 -- A range with something to do that nobody holds, or whose holder has gone quiet; what such a
 -- holder left on its way is settled even when the campaign has been paused or cancelled since.
 UPDATE crm.lease l
-   SET holder = :holder, epoch = l.epoch + 1, expires_at = :expires_at
+   SET holder = :holder, epoch = l.epoch + 1, expires_at = :expires_at, waits_for = ''
  WHERE l.business_id = :business_id
    AND l.campaign_id = :campaign_id
    AND l.number = (
@@ -282,7 +282,7 @@ UPDATE crm.lease l
       ORDER BY f.number
       LIMIT 1
         FOR UPDATE OF f SKIP LOCKED)
-RETURNING l.number, l.low, l.high, l.cursor, l.epoch, l.sending;
+RETURNING l.number, l.low, l.high, l.cursor, l.epoch, l.sending, l.blocked;
 
 -- name: doubt_deliveries
 -- What a holder that has gone left claimed: handed over or not, nobody knows. Not sent again.
@@ -306,7 +306,10 @@ UPDATE crm.lease l
    AND l.epoch = :epoch
    AND c.business_id = :business_id
    AND c.campaign_id = l.campaign_id
-RETURNING c.state;
+RETURNING c.state,
+          -- When a recipient domain last got another pace: the holder looks them up again.
+          (SELECT max(p.changed_at) FROM crm.domain_pace p
+            WHERE p.business_id = :business_id) AS paced_at;
 
 -- name: record_outcomes
 -- What became of deliveries on their way; only those still on their way. What comes back of a
@@ -327,10 +330,127 @@ RETURNING d.state;
 
 -- name: retry_later
 -- What could not go now is looked at again when it is due.
-INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at)
-SELECT :business_id, :campaign_id, r.customer_id, r.due_at
-  FROM unnest(:customer_ids::uuid[], :due_ats::timestamptz[]) AS r (customer_id, due_at)
-ON CONFLICT (business_id, campaign_id, customer_id) DO UPDATE SET due_at = excluded.due_at;
+INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at, waits_for)
+SELECT :business_id, :campaign_id, r.customer_id, r.due_at, r.waits_for
+  FROM unnest(:customer_ids::uuid[], :due_ats::timestamptz[], :waits_for::text[])
+         AS r (customer_id, due_at, waits_for)
+ON CONFLICT (business_id, campaign_id, customer_id) DO UPDATE
+   SET due_at = excluded.due_at, waits_for = excluded.waits_for;
+
+-- name: customers_at
+-- Which of some customers have their mailbox at one of these domains.
+SELECT c.customer_id, d.domain
+  FROM crm.customer c
+ CROSS JOIN LATERAL (SELECT lower(substring(c.address FROM '[^@]*$')) AS domain) d
+ WHERE c.business_id = :business_id
+   AND c.customer_id = ANY (:customer_ids::uuid[])
+   AND d.domain = ANY (:domains::text[]);
+
+-- name: expire_deliveries
+-- What still waits when the campaign's time is over fails: late it would be of no use.
+UPDATE crm.delivery d
+   SET state = 'failed', done_at = :now, reply = 'stale'
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id = ANY (:customer_ids::uuid[])
+   AND d.state = 'waiting'
+RETURNING d.state;
+
+-- name: next_due
+-- When the next customer of a range is to be tried again.
+SELECT min(r.due_at)
+  FROM crm.retry r
+ WHERE r.business_id = :business_id
+   AND r.campaign_id = :campaign_id
+   AND r.customer_id > :low
+   AND r.customer_id <= :high;
+
+-- name: waits
+-- For what customers wait, how many for each and until when: those to be tried again, and whole
+-- ranges. The first only up to a bound, so that it is as cheap at any size.
+SELECT w.waits_for, count(*) AS customers, min(w.due_at) AS due_at
+  FROM (SELECT r.waits_for, r.due_at
+          FROM crm.retry r
+         WHERE r.business_id = :business_id
+           AND r.campaign_id = :campaign_id
+         LIMIT 100000) w
+ GROUP BY w.waits_for
+UNION ALL
+SELECT l.waits_for, sum(l.waiting)::bigint, min(l.due_at)
+  FROM crm.lease l
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.open
+   AND l.waits_for <> ''
+   AND l.due_at > :now
+ GROUP BY l.waits_for
+ ORDER BY 2 DESC
+ LIMIT 20;
+
+-- name: health
+-- What the circuit breaker judges: counts since staff last let the campaign go on.
+SELECT c.state, n.sent - c.passed_sent AS sent, n.hard - c.passed_hard AS hard,
+       n.complaints - c.passed_complaints AS complaints, n.blocked
+  FROM crm.campaign c
+ CROSS JOIN LATERAL (
+   SELECT coalesce(sum(l.sent + l.failed), 0)::bigint AS sent,
+          coalesce(sum(l.hard), 0)::bigint AS hard,
+          coalesce(sum(l.complaints), 0)::bigint AS complaints,
+          coalesce(max(l.blocked), 0) AS blocked
+     FROM crm.lease l
+    WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id) n
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = :campaign_id;
+
+-- name: say_why_paused
+-- Why a campaign paused by itself.
+UPDATE crm.campaign SET paused_why = :why
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: look_past
+-- Staff let it go on: it is judged by what comes from now on.
+UPDATE crm.campaign c
+   SET paused_why = '', passed_sent = n.sent, passed_hard = n.hard,
+       passed_complaints = n.complaints
+  FROM (SELECT coalesce(sum(l.sent + l.failed), 0) AS sent, coalesce(sum(l.hard), 0) AS hard,
+               coalesce(sum(l.complaints), 0) AS complaints
+          FROM crm.lease l
+         WHERE l.business_id = :business_id AND l.campaign_id = :campaign_id) n
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = :campaign_id
+   AND c.paused_why <> '';
+
+-- name: begin_anew
+-- Refusals in a row are counted anew.
+UPDATE crm.lease SET blocked = 0
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND blocked > 0;
+
+-- name: count_return
+-- The range of a delivery that came back: a hard bounce, or a complaint about it.
+UPDATE crm.lease
+   SET hard = hard + :hard, complaints = complaints + :complaints
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND low < :customer_id
+   AND high >= :customer_id;
+
+-- name: course
+-- How a campaign goes besides its state: its own expiry in hours, and why it paused by itself.
+SELECT expires_hours, paused_why
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: set_expiry
+-- After how many hours a campaign is given up that has not started; null: the installation's.
+UPDATE crm.campaign SET expires_hours = :hours
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state IN ('draft', 'scheduled')
+RETURNING campaign_id;
 
 -- name: next_waiting
 -- The next customers of a range, along the key.
@@ -410,7 +530,7 @@ SELECT a.name FROM crm.attribute a WHERE a.business_id = :business_id ORDER BY a
 UPDATE crm.lease
    SET cursor = :cursor, waiting = waiting + :waiting, sending = sending + :sending,
        sent = sent + :sent, failed = failed + :failed, excluded = excluded + :excluded,
-       uncertain = uncertain + :uncertain,
+       uncertain = uncertain + :uncertain, hard = hard + :hard, blocked = :blocked,
        reasons = crm.count_reasons(reasons, :reasons::text[])
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
@@ -422,15 +542,18 @@ UPDATE crm.lease
 -- wait and none is to be tried again (a server lost what it had committed), the walk begins anew.
 UPDATE crm.lease l
    SET holder = NULL, expires_at = NULL, open = l.waiting + l.sending > 0,
+       waits_for = :waits_for,
        cursor = CASE WHEN l.cursor < l.high OR l.waiting = 0 OR EXISTS (
          SELECT FROM crm.retry r
           WHERE r.business_id = :business_id AND r.campaign_id = :campaign_id
             AND r.customer_id > l.low AND r.customer_id <= l.high)
          THEN l.cursor ELSE l.low END,
-       due_at = CASE WHEN l.cursor < l.high THEN :now ELSE coalesce(
+       -- A range that rests as a whole has an instant for it; null otherwise.
+       due_at = greatest(:rest_until::timestamptz, CASE WHEN l.cursor < l.high THEN :now
+         ELSE coalesce(
          (SELECT min(r.due_at) FROM crm.retry r
            WHERE r.business_id = :business_id AND r.campaign_id = :campaign_id
-             AND r.customer_id > l.low AND r.customer_id <= l.high), :now) END
+             AND r.customer_id > l.low AND r.customer_id <= l.high), :now) END)
  WHERE l.business_id = :business_id
    AND l.campaign_id = :campaign_id
    AND l.number = :number
@@ -586,7 +709,7 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
 -- Every campaign to one customer with its text and all that was recorded, newest first.
 SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, d.state, d.reason,
        d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
-       r.due_at AS next_try_at
+       r.due_at AS next_try_at, r.waits_for
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
   LEFT JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id

@@ -1,4 +1,4 @@
--- Every statement of crm/mail. Owns: service_message, suppression.
+-- Every statement of crm/mail. Owns: service_message, suppression, relay, relay_use, domain_pace.
 
 -- name: post_letter
 -- A service message to be sent as soon as possible.
@@ -121,3 +121,128 @@ SELECT address_hash
 DELETE FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = :address_hash;
+
+-- name: relays
+-- The relays of a business, the largest share first.
+SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hello, weight,
+       connections, rate, daily_cap, warm_up, warm_up_on, active, trouble, trouble_at
+  FROM crm.relay
+ WHERE business_id = :business_id
+ ORDER BY weight DESC, relay_id;
+
+-- name: add_relay
+-- A relay more.
+INSERT INTO crm.relay (business_id, relay_id, name, host, port, tls, username, password, hello,
+                       weight, connections, rate, daily_cap, warm_up, warm_up_on, active,
+                       created_at, changed_at)
+VALUES (:business_id, :relay_id, :name, :host, :port, :tls, :username, :password, :hello, :weight,
+        :connections, :rate, :daily_cap, :warm_up, :warm_up_on, :active, :now, :now);
+
+-- name: change_relay
+-- What is known of a relay, replaced as a whole; its password stays where none is given and host
+-- and user are the same, so that it is never shown to another machine.
+UPDATE crm.relay
+   SET name = :name, host = :host, port = :port, tls = :tls, username = :username,
+       password = coalesce(:password, CASE WHEN :username::text <> '' AND username = :username::text
+                                             AND host = :host::text THEN password END),
+       hello = :hello, weight = :weight, connections = :connections, rate = :rate,
+       daily_cap = :daily_cap, warm_up = :warm_up,
+       warm_up_on = CASE WHEN warm_up = :warm_up::integer[] THEN warm_up_on
+                         ELSE :warm_up_on::date END,
+       active = :active, trouble = NULL, trouble_at = NULL, changed_at = :now
+ WHERE business_id = :business_id
+   AND relay_id = :relay_id
+RETURNING relay_id;
+
+-- name: note_trouble
+-- Why a relay could not be reached, or null when it could again; written only when it changes.
+UPDATE crm.relay
+   SET trouble = :trouble, trouble_at = CASE WHEN :trouble::text IS NOT NULL THEN :now::timestamptz END
+ WHERE business_id = :business_id
+   AND relay_id = :relay_id
+   AND trouble IS DISTINCT FROM :trouble::text;
+
+-- name: relay_uses
+-- What relays have taken, without a lock: for the page.
+SELECT relay_id, day, taken, next_at
+  FROM crm.relay_use
+ WHERE business_id = :business_id;
+
+-- name: begin_relay_use
+-- A relay with a rate or a cap is counted from now on.
+INSERT INTO crm.relay_use (business_id, relay_id, day)
+SELECT :business_id, r.relay_id, :day
+  FROM unnest(:relay_ids::uuid[]) AS r (relay_id)
+ON CONFLICT (business_id, relay_id) DO NOTHING;
+
+-- name: hold_relay_uses
+-- What relays have taken, held in the order of their key until the end of the transaction.
+SELECT relay_id, day, taken, next_at
+  FROM crm.relay_use
+ WHERE business_id = :business_id
+   AND relay_id = ANY (:relay_ids::uuid[])
+ ORDER BY relay_id
+   FOR UPDATE;
+
+-- name: write_relay_uses
+-- What relays may take from now on is spoken for.
+UPDATE crm.relay_use u
+   SET day = n.day, taken = n.taken, next_at = n.next_at
+  FROM unnest(:relay_ids::uuid[], :days::date[], :takens::integer[], :next_ats::timestamptz[])
+         AS n (relay_id, day, taken, next_at)
+ WHERE u.business_id = :business_id
+   AND u.relay_id = n.relay_id;
+
+-- name: give_back_relay_use
+-- What was spoken for and not handed over counts for nothing.
+UPDATE crm.relay_use
+   SET taken = greatest(taken - :unused, 0)
+ WHERE business_id = :business_id
+   AND relay_id = :relay_id
+   AND day = :day;
+
+-- name: domain_paces
+-- Recipient domains that go slower than the rest.
+SELECT domain, limit_rate, limit_connections, rate, strikes, held_until, reason, next_at, line_at,
+       changed_at
+  FROM crm.domain_pace
+ WHERE business_id = :business_id
+ ORDER BY domain
+ LIMIT 10000;
+
+-- name: hold_domain_paces
+-- Some of them, held in the order of their key until the end of the transaction.
+SELECT domain, limit_rate, limit_connections, rate, strikes, held_until, reason, next_at, line_at,
+       changed_at
+  FROM crm.domain_pace
+ WHERE business_id = :business_id
+   AND domain = ANY (:domains::text[])
+ ORDER BY domain
+   FOR UPDATE;
+
+-- name: write_domain_pace
+-- How a domain goes on, learned from what its servers said.
+INSERT INTO crm.domain_pace AS p (business_id, domain, rate, strikes, held_until, reason, next_at,
+                                  line_at, changed_at)
+VALUES (:business_id, :domain, :rate, :strikes, :held_until, :reason, :next_at, :line_at,
+        :changed_at)
+ON CONFLICT (business_id, domain) DO UPDATE
+   SET rate = excluded.rate, strikes = excluded.strikes, held_until = excluded.held_until,
+       reason = excluded.reason, next_at = excluded.next_at, line_at = excluded.line_at,
+       changed_at = excluded.changed_at;
+
+-- name: limit_domain
+-- What staff set for a domain; null for both leaves what was learned.
+INSERT INTO crm.domain_pace AS p (business_id, domain, limit_rate, limit_connections, changed_at)
+VALUES (:business_id, :domain, :limit_rate, :limit_connections, :now)
+ON CONFLICT (business_id, domain) DO UPDATE
+   SET limit_rate = excluded.limit_rate, limit_connections = excluded.limit_connections,
+       changed_at = excluded.changed_at;
+
+-- name: forget_domain_paces
+-- Domains that have recovered, and of which staff say nothing, go as fast as all others again.
+DELETE FROM crm.domain_pace
+ WHERE business_id = :business_id
+   AND rate IS NULL
+   AND limit_rate IS NULL
+   AND limit_connections IS NULL;

@@ -37,6 +37,8 @@ from crm.customers import Customer
 from crm.db import SQL, Database, Statement, parse
 from crm.journal import Journal
 from crm.ledger import Finding, KeyKind
+from crm.mail import relays
+from crm.mail.relays import NewRelay
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials
 from crm.web import openapi
@@ -88,6 +90,7 @@ PLAIN: dict[str, Any] = {
     "token": "of no link",
     "told_id": UUID(int=1),
     "bases": ["consent"],
+    "why": "too many came back",
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
 
@@ -134,6 +137,12 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         checked = Credentials(life.member.id, "not a hash")
         await staff_sessions.open_session(db, checked, life.member.address)
         await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
+        await relays.limit_domain(db, make.SYSTEM, "slow.example", 5, 2)
+        relay = NewRelay(
+            name="Main", host="localhost", password="of a relay", warm_up=[200], rate=9
+        )
+        relay_id = await relays.add(db, make.SYSTEM, relay, NOW.date())
+        await relays.note(db, relay_id, "no_answer")
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
     tomorrow = NOW + timedelta(days=1)
@@ -141,6 +150,8 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         SELECT business_id, campaign_id, customer_id, $2 FROM crm.delivery
          WHERE business_id = $1 AND state = 'waiting'"""
     await conn.execute(retry, business_id, tomorrow)
+    use = "INSERT INTO crm.relay_use VALUES ($1, $2, $3, 7, $4)"
+    await conn.execute(use, business_id, relay_id, NOW.date(), NOW)
     answer = """INSERT INTO crm.idempotency_key
         VALUES ($1, 'scope', 'key', 'f', 200, 'body', 'application/json', $2, $2)"""
     await conn.execute(answer, business_id, tomorrow)

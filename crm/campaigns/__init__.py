@@ -35,14 +35,17 @@ from crm.campaigns.actions import (
 from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
+from crm.campaigns.course import came_back, course, expire_after, health, waits
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
 from crm.campaigns.model import (
     Campaign,
     CampaignLine,
     Counts,
+    Course,
     Delivery,
     DeliveryState,
+    Health,
     HeldDelivery,
     NewCampaign,
     NothingUncertain,
@@ -55,6 +58,7 @@ from crm.campaigns.model import (
     State,
     TooFar,
     TooLate,
+    Wait,
     WrongState,
 )
 from crm.campaigns.preview import Checked, check, preview, try_out
@@ -71,11 +75,13 @@ __all__ = [
     "Checked",
     "Comparison",
     "Counts",
+    "Course",
     "Delivery",
     "DeliveryState",
     "Difference",
     "Explanation",
     "Figures",
+    "Health",
     "HeldDelivery",
     "NewCampaign",
     "Newsletter",
@@ -96,8 +102,10 @@ __all__ = [
     "ValuesLacking",
     "ValuesUnchecked",
     "Verdict",
+    "Wait",
     "WrongState",
     "by_state",
+    "came_back",
     "campaign_of",
     "cancel",
     "change",
@@ -107,13 +115,16 @@ __all__ = [
     "compare",
     "compiled",
     "counts",
+    "course",
     "deliveries",
     "draft",
+    "expire_after",
     "explain",
     "export",
     "figures",
     "forget",
     "get",
+    "health",
     "hold",
     "letterhead",
     "make_public",
@@ -139,4 +150,5 @@ __all__ = [
     "unschedule",
     "values_of",
     "verdicts",
+    "waits",
 ]

@@ -202,16 +202,19 @@ async def hold(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-async def pause(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Claim nothing more; what is on its way arrives."""
+async def pause(db: Db, by: Actor, campaign_id: UUID, *, why: str = "") -> Campaign:
+    """Claim nothing more; what is on its way arrives. `why`: nobody asked for it."""
     campaign = await _move(db, by, campaign_id, State.paused)
-    await events.record(db, by, Kind.campaign_paused, ref=campaign_id)
+    await db.run(sql.say_why_paused, campaign_id=campaign_id, why=why)
+    await events.record(db, by, Kind.campaign_paused, ref=campaign_id, reason=why)
     return campaign
 
 
 async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Go on exactly where it was paused."""
+    """Go on exactly where it was paused; what made it pause by itself is looked past."""
     campaign = await _move(db, by, campaign_id, State.sending)
+    if await db.run(sql.look_past, campaign_id=campaign_id):
+        await db.run(sql.begin_anew, campaign_id=campaign_id)
     await events.record(db, by, Kind.campaign_resumed, ref=campaign_id)
     db.wake("campaigns.send", str(db.business_id), str(campaign_id), slot=str(campaign_id))
     return campaign

@@ -19,11 +19,9 @@ from crm.campaigns.documents import (
     CampaignWithCounts,
     DeliveryLine,
     Forecast,
-    Tally,
     forecast_of,
     line_of,
     numbers_of,
-    tally_of,
 )
 from crm.campaigns.figures_api import handlers as figures_handlers
 from crm.db import Db, ReadDb
@@ -329,20 +327,6 @@ async def post_cancellation(
 
 
 @get(
-    "/campaigns/{id:uuid}/counts",
-    guards=READ,
-    tags=["Campaigns"],
-    summary="Count a campaign's deliveries",
-    description="Each number is counted from the rows at this moment, and they add up. To watch a "
-    "campaign often, read the campaign itself: its counts are as true and cost less.",
-)
-async def get_counts(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Tally:
-    """Count a campaign's deliveries."""
-    await campaigns.get(db, id)
-    return tally_of(await campaigns.recount(db, id))
-
-
-@get(
     "/campaigns/{id:uuid}/deliveries",
     guards=READ,
     tags=["Campaigns"],
@@ -396,7 +380,6 @@ handlers = [
     post_pause,
     post_resumption,
     post_cancellation,
-    get_counts,
     *figures_handlers,
     get_deliveries,
 ]

@@ -11,16 +11,21 @@ from uuid import UUID
 
 from crm import above, businesses, consent
 from crm.campaigns import actions, cancelling, checking, filling
+from crm.campaigns.claiming import Lease
 from crm.campaigns.composing import Envelope, compiled
-from crm.campaigns.model import State, WrongState, overdue
-from crm.campaigns.sending import Issue, Lease, RangeSender, sql
+from crm.campaigns.line import Line, Rests
+from crm.campaigns.model import Course, State, WrongState, overdue
+from crm.campaigns.sending import Issue, RangeSender, leave, sql
 from crm.campaigns.verdict import fix
 from crm.db import Database, Db
 from crm.errors import Invalid, Refused
 from crm.events import Actor
 from crm.log import logger
+from crm.mail import relays
 from crm.mail.mime import stamp
-from crm.mail.wire import Limits, Unreachable, open_lanes
+from crm.mail.relays import Relay
+from crm.mail.routes import Routes, open_routes
+from crm.mail.wire import Limits, Unreachable
 from crm.settings import Settings
 
 _log = logger(__name__)
@@ -30,9 +35,7 @@ SECONDS = 40.0
 # Several workers share a campaign by its ranges; each has one range at a time, so that what a
 # crash leaves in doubt is bounded per worker, and campaigns take turns.
 _SLOTS = 4
-_TURN_SECONDS = 10.0
-# More than so many campaigns in line would take the worker's slots from service messages.
-_IN_LINE = 8
+_ALONE_SECONDS, _TURN_SECONDS = 10.0, 2.0
 # How long a filled campaign looks for older transactions to end before the sweep looks again.
 _PATIENCE = 20
 _POLL_SECONDS = 0.05
@@ -45,9 +48,10 @@ class Ctx(TypedDict):
 
     database: Database
     settings: Settings
-    # One range at a time; and which campaigns a job of this worker stands in line for.
+    # One range at a time; which campaigns this worker was woken for, and which relays rest.
     sending: asyncio.Lock
-    in_line: NotRequired[set[str]]
+    line: NotRequired[Line]
+    rests: NotRequired[Rests]
 
 
 async def sweep(ctx: Ctx) -> None:
@@ -150,39 +154,66 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
 
 
 async def send(ctx: Ctx, business: str, campaign: str) -> None:
-    """Take ranges of a campaign, one after the other, and send them; one job a worker does."""
-    line = ctx.get("in_line", set())
-    if campaign in line or len(line) >= _IN_LINE:
+    """Take ranges of a campaign, one after the other, and send them.
+
+    One job of a worker does so for all campaigns it was woken for, in turns; the others only put
+    theirs in line, so that campaigns never take the slots of service messages.
+    """
+    line = ctx.setdefault("line", Line())
+    line.add(UUID(business), UUID(campaign))
+    if ctx["sending"].locked():
         return
-    line.add(campaign)
-    try:
-        more = await _send_ranges(ctx, UUID(business), UUID(campaign))
-    finally:
-        line.remove(campaign)
-    if more:
-        async with ctx["database"].write(UUID(business)) as db:
-            db.wake("campaigns.send", business, campaign)
+    async with ctx["sending"]:
+        await _in_turns(ctx, line)
+    # Nothing was awaited since the line was found empty, or its time was over.
+    while (left := line.next()) is not None:
+        async with ctx["database"].write(left[0]) as db:
+            db.wake("campaigns.send", str(left[0]), str(left[1]))
 
 
-async def _send_ranges(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> bool:
-    """Send for the time of one job; False when there is nothing more to take now."""
+async def _in_turns(ctx: Ctx, line: Line) -> None:
+    """Send a range of each in turn, for the time of one job."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SECONDS
-    holder = f"{socket.gethostname()}:{os.getpid()}"
-    issue: Issue | None = None
-    while loop.time() < until:
-        async with ctx["sending"]:
-            lease = await _take(ctx, business_id, campaign_id, holder)
-            if lease is None:
-                return False
-            try:
-                issue = issue or await _issue(ctx["database"], business_id, campaign_id)
-            except Invalid as no:
-                await _hold(ctx["database"], business_id, campaign_id, no)
-                return False
-            if not await _send_range(ctx, issue, lease, min(until, loop.time() + _TURN_SECONDS)):
-                return False
-    return True
+    issues: dict[UUID, Issue] = {}
+    wrong: Exception | None = None
+    while loop.time() < until and (turn := line.next()) is not None:
+        business_id, campaign_id = turn
+        try:
+            seconds = _TURN_SECONDS if len(line) else _ALONE_SECONDS
+            ends = min(until, loop.time() + seconds)
+            more = await _send_one_range(ctx, business_id, campaign_id, issues, ends)
+        except Exception as error:  # noqa: BLE001  (the others' turns come all the same)
+            wrong = wrong or error
+            continue
+        if more:
+            line.add(business_id, campaign_id)
+    if wrong is not None:
+        raise wrong
+
+
+async def _send_one_range(
+    ctx: Ctx, business_id: UUID, campaign_id: UUID, issues: dict[UUID, Issue], until: float
+) -> bool:
+    """Take a range and send it; False when there is nothing more to take now."""
+    loop = asyncio.get_running_loop()
+    rests = ctx.setdefault("rests", Rests())
+    async with ctx["database"].read(business_id) as db:
+        known = await relays.usable(db, ctx["settings"])
+    awake = rests.awake(business_id, known, loop.time())
+    if not awake:
+        return False
+    lease = await _take(ctx, business_id, campaign_id, f"{socket.gethostname()}:{os.getpid()}")
+    if lease is None:
+        issues.pop(campaign_id, None)
+        return False
+    if campaign_id not in issues:
+        try:
+            issues[campaign_id] = await _issue(ctx["database"], business_id, campaign_id)
+        except Invalid as no:
+            await _hold(ctx["database"], business_id, campaign_id, no)
+            return False
+    return await _send_range(ctx, issues[campaign_id], lease, awake, until)
 
 
 async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> Lease | None:
@@ -212,6 +243,8 @@ async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> 
                 excluded=0,
                 uncertain=doubted,
                 reasons=[],
+                hard=0,
+                blocked=lease.blocked,
             )
     return lease
 
@@ -226,8 +259,9 @@ async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Is
         message = await compiled(db, campaign)
         asking = await compiled(db, campaign, asks=True)
         date = stamp(campaign.started_at or db.now)
+        course = await db.one(sql.course, Course, campaign_id=campaign_id)
     envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
-    return Issue(business, campaign, message, asking, envelope)
+    return Issue(business, campaign, message, asking, envelope, course.expires_hours)
 
 
 async def _hold(database: Database, business_id: UUID, campaign_id: UUID, no: Invalid) -> None:
@@ -235,23 +269,46 @@ async def _hold(database: Database, business_id: UUID, campaign_id: UUID, no: In
     _log.warning("campaign_held", campaign=str(campaign_id), code=no.code)
     try:
         async with database.write(business_id) as db:
-            await actions.pause(db, Actor.system(), campaign_id)
+            await actions.pause(db, Actor.system(), campaign_id, why=no.message)
     except WrongState:
         return
 
 
-async def _send_range(ctx: Ctx, issue: Issue, lease: Lease, until: float) -> bool:
-    """Send one range; False if the relay cannot be reached: the lease runs out, then all again."""
-    settings = ctx["settings"]
+async def _send_range(
+    ctx: Ctx, issue: Issue, lease: Lease, awake: list[Relay], until: float
+) -> bool:
+    """Send one range; False if no relay can be reached: then the range rests for a while."""
+    settings, database, business_id = ctx["settings"], ctx["database"], issue.business.id
+    rests = ctx.setdefault("rests", Rests())
+    now = asyncio.get_running_loop().time
     try:
-        lanes = await open_lanes(
-            settings.smtp,
-            settings.sending.connections,
-            hello=settings.smtp.hostname,
-            limits=Limits(open=settings.smtp.timeout),
-        )
+        routes = await open_routes(awake, Limits(open=settings.smtp.timeout))
     except Unreachable as no:
         _log.warning("relay_unreachable", reason=no.trouble.reason)
+        pause = min([rests.failed(business_id, relay, now()) for relay in awake])
+        async with database.write(business_id) as db:
+            for relay in awake:
+                await relays.note(db, relay.id, f"{no.trouble.reason} {no.trouble.text}".strip())
+            await leave(db, issue.campaign.id, lease, db.now + pause, "relay")
         return False
-    await RangeSender(ctx["database"], issue, lease, lanes, settings.sending).run(until)
-    return True
+    try:
+        await RangeSender(database, issue, lease, routes, settings.sending).run(until)
+    finally:
+        await _note_troubles(ctx, business_id, routes, rests)
+    return routes.trouble is None
+
+
+async def _note_troubles(ctx: Ctx, business_id: UUID, routes: Routes, rests: Rests) -> None:
+    """Let relays rest that broke off, and keep why, where staff see it."""
+    changed: list[tuple[Relay, str | None]] = []
+    for way in routes.ways:
+        trouble = way.lanes.trouble
+        if trouble is not None:
+            rests.failed(business_id, way.relay, asyncio.get_running_loop().time())
+            changed.append((way.relay, f"{trouble.reason} {trouble.text}".strip()))
+        elif rests.reached(business_id, way.relay) or way.relay.trouble:
+            changed.append((way.relay, None))
+    if changed:
+        async with ctx["database"].write(business_id) as db:
+            for relay, told in changed:
+                await relays.note(db, relay.id, told)

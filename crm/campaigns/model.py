@@ -127,6 +127,31 @@ class Campaign(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class Course(Struct, frozen=True):
+    """How a campaign goes besides its state: its own expiry, and why it paused by itself."""
+
+    expires_hours: int | None
+    paused_why: str
+
+
+class Wait(Struct, frozen=True):
+    """For what some customers of a campaign wait, and until when the first of them."""
+
+    waits_for: str
+    customers: int
+    due_at: datetime
+
+
+class Health(Struct, frozen=True):
+    """Counts since the campaign began, or since staff let it go on; `blocked` is in a row."""
+
+    state: State
+    sent: int
+    hard: int
+    complaints: int
+    blocked: int
+
+
 class CampaignLine(Struct, frozen=True, kw_only=True):
     """A campaign in a list: without its text, with its counts."""
 
@@ -269,6 +294,7 @@ class HeldDelivery(Struct, frozen=True, kw_only=True):
     code: int | None
     reply: str | None
     next_try_at: datetime | None
+    waits_for: str | None
 
 
 _IS = {

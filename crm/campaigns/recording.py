@@ -7,7 +7,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm.campaigns.actions import sql
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
+from crm.db import Db
 from crm.mail.outcome import Kind, Outcome
 from crm.settings import Sending
 
@@ -28,6 +30,9 @@ class Result(Struct, frozen=True):
     customer_id: UUID
     attempt: int
     outcome: Outcome | None
+    # Given back because this keeps it waiting until then.
+    due_at: datetime | None = None
+    waits_for: str = ""
 
 
 class Row(Struct, frozen=True):
@@ -39,17 +44,48 @@ class Row(Struct, frozen=True):
     reply: str | None
     untried: int
     due_at: datetime | None
+    waits_for: str = ""
+
+
+async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryState]:
+    """Write outcomes of deliveries still on their way, and when to try again; says what was."""
+    recorded = await db.many(
+        sql.record_outcomes,
+        DeliveryState,
+        campaign_id=campaign_id,
+        customer_ids=[row.customer_id for row in rows],
+        states=[row.state.value for row in rows],
+        codes=[row.code for row in rows],
+        replies=[row.reply for row in rows],
+        untried=[row.untried for row in rows],
+    )
+    later = [row for row in rows if row.due_at is not None]
+    if later:
+        await db.run(
+            sql.retry_later,
+            campaign_id=campaign_id,
+            customer_ids=[row.customer_id for row in later],
+            due_ats=[row.due_at for row in later],
+            waits_for=[row.waits_for for row in later],
+        )
+    return recorded
 
 
 class Books:
     """The rule for one transaction: what the campaign is doing, and whether the relay answers."""
 
     def __init__(
-        self, campaign: Campaign, settings: Sending, state: State, *, unreachable: bool
+        self,
+        campaign: Campaign,
+        settings: Sending,
+        state: State,
+        *,
+        unreachable: bool,
+        expires_hours: int | None = None,
     ) -> None:
         """Judge by the state read under the lock of the range."""
         self._started_at = campaign.started_at
-        self._give_up = timedelta(hours=settings.give_up_hours)
+        self._give_up = timedelta(hours=expires_hours or settings.give_up_hours)
         self._cancelled = state is State.cancelled
         self._unreachable = unreachable
 
@@ -57,6 +93,7 @@ class Books:
         """Say what to write; what would wait in a cancelled campaign is excluded instead."""
         outcome = result.outcome
         code = reply = due_at = None
+        waits_for = result.waits_for
         state = DeliveryState.waiting
         if outcome is not None:
             state = _STATE[outcome.kind]
@@ -65,11 +102,17 @@ class Books:
             if self._cancelled:
                 state = DeliveryState.excluded
             elif outcome is None:
-                due_at = now + _REST if self._unreachable else now
+                due_at = result.due_at or (now + _REST if self._unreachable else now)
+                waits_for = waits_for or ("relay" if self._unreachable else "")
             else:
                 due_at = self._next_try(result, now)
-                state = DeliveryState.waiting if due_at else DeliveryState.failed
-        return Row(result.customer_id, state, code, reply, int(outcome is None), due_at)
+                waits_for = outcome.reason
+                if due_at is None:
+                    state, reply = DeliveryState.failed, f"stale {reply or ''}".strip()
+        return Row(
+            result.customer_id, state, code, reply and reply[:300], int(outcome is None), due_at,
+            waits_for,
+        )  # fmt: skip
 
     def _next_try(self, result: Result, now: datetime) -> datetime | None:
         started_at = self._started_at or now

@@ -8,62 +8,44 @@ is claimed and has no recorded outcome is at most 2 x batch + connections delive
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
 
 from crm.businesses import Business
-from crm.campaigns.composing import Envelope, MergeValue, values_of
+from crm.campaigns import breaker
+from crm.campaigns.claiming import Claimed, Lease, candidates, merge_values
+from crm.campaigns.composing import Envelope, values_of
+from crm.campaigns.hand import Hand
 from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.pace import Pace
-from crm.campaigns.recording import Books, Result, Row
+from crm.campaigns.recording import Books, Result, write
 from crm.campaigns.render import Compiled
 from crm.customers import NotAnAddress, parse
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
+from crm.mail.allowing import allow, settle, take_back
 from crm.mail.mime import needs_smtputf8
 from crm.mail.outcome import Outcome, Whose, refused_here
-from crm.mail.wire import Lanes, Parcel
+from crm.mail.pacing import next_day
+from crm.mail.routes import Routes, Way
+from crm.mail.wire import Parcel
 from crm.settings import Sending
 
 sql = Statements("campaigns")
 _log = logger(__name__)
 
-# Consent is never older than this at hand-over.
-OLDEST_CLAIM = 1.0
 # After its time is over, a sender waits so long for answers, then so long for lanes to close.
 _LINGER = 15.0
 _GRACE = 2.0
 # How long to wait before what is known is offered to PostgreSQL once more.
 _AGAIN = 0.5
-
-
-class Lease(Struct, frozen=True):
-    """A range as it was taken; `sending` is what an earlier holder left behind."""
-
-    number: int
-    low: UUID
-    high: UUID
-    cursor: UUID
-    epoch: int
-    sending: int
-
-
-class Claimed(Struct, frozen=True):
-    """A delivery that the claiming statement looked at."""
-
-    customer_id: UUID
-    state: DeliveryState
-    reason: str | None
-    attempt: int
-    address: str
-    name: str
-    address_hash: bytes
-    # Whether her consent ends soon, and the mail asks if it goes on.
-    asked: bool
+# A range of which some are due so soon is not left meanwhile.
+_SOON = timedelta(seconds=1)
+# The circuit breaker looks so often at most.
+_JUDGE_EVERY = 1.0
 
 
 class Issue(Struct, frozen=True):
@@ -75,6 +57,8 @@ class Issue(Struct, frozen=True):
     # The same with the question whether a consent that ends soon goes on.
     asking: Compiled
     envelope: Envelope
+    # Its own expiry; None takes the installation's.
+    expires_hours: int | None = None
 
     def parcel(self, claimed: Claimed, attributes: Mapping[str, str]) -> Parcel:
         """Write one customer's message; a ValueError where her address or a value forbids it."""
@@ -91,33 +75,39 @@ class Issue(Struct, frozen=True):
         )
 
 
-class _Queued(Struct, frozen=True):
-    parcel: Parcel
-    since: float
+class _Held(Struct, frozen=True):
+    """What the range's row says when it is held."""
+
+    state: State
+    paced_at: datetime | None
 
 
 class RangeSender:
-    """Sends one range through lanes shared with nobody else."""
+    """Sends one range through routes shared with nobody else."""
 
     def __init__(
-        self, database: Database, issue: Issue, lease: Lease, lanes: Lanes, settings: Sending
+        self, database: Database, issue: Issue, lease: Lease, routes: Routes, settings: Sending
     ) -> None:
         """Begin at the cursor of the lease."""
         self._database = database
         self._issue = issue
         self._lease = lease
-        self._lanes = lanes
+        self._routes = routes
         self._settings = settings
         self._cursor = lease.cursor
-        self._queue: deque[_Queued] = deque()
-        self._attempts: dict[UUID, int] = {}
-        self._results: list[Result] = []
-        self._stirred = asyncio.Event()
+        self._hand = Hand(lease.blocked)
         self._state = State.sending
         self._exhausted = False
         # Why the present transaction leaves customers out.
         self._left_out: list[str] = []
         self._pace = Pace(settings)
+        self._counted = 0
+        self._judged_at = 0.0
+        # Until when the range rests as a whole, and for what.
+        self._rest: tuple[datetime | None, str] = (None, "")
+        started = issue.campaign.started_at
+        hours = timedelta(hours=issue.expires_hours or settings.give_up_hours)
+        self._last = None if started is None else started + hours
 
     async def run(self, until: float) -> None:
         """Send until the range is done, the campaign stops, or the loop's clock shows `until`.
@@ -126,7 +116,7 @@ class RangeSender:
         lets the range go.
         """
         clock = asyncio.get_running_loop().time
-        self._lanes.deliver(self, self._on_outcome, self._on_given_back)
+        self._routes.deliver(self, self._on_outcome, self._hand.given_back)
         try:
             while clock() < until + _LINGER and await self._turn(claiming=clock() < until):
                 await self._wait()
@@ -137,13 +127,14 @@ class RangeSender:
 
     def take(self) -> Parcel | None:
         """Hand the next claimed parcel to a lane; None where there is none, or the pace says so."""
-        if len(self._queue) <= self._pace.batch // 2 and self._hungry():
-            self._stirred.set()
+        hand = self._hand
+        if hand.queued <= self._pace.batch // 2 and self._hungry():
+            hand.stirred.set()
         # A turn may wait long for a lock, and the whole process may have slept.
-        self._give_back_stale()
-        if not self._queue or not self._pace.may_go():
+        hand.give_back_stale()
+        if hand.first() is None or not self._pace.may_go():
             return None
-        return self._queue.popleft().parcel
+        return hand.take()
 
     def _hungry(self) -> bool:
         """Say whether another claim could bring something now."""
@@ -151,32 +142,25 @@ class RangeSender:
 
     def _room(self) -> int:
         """How many more may be claimed without a recorded outcome."""
-        allowed = 2 * self._settings.batch + self._settings.connections
-        return allowed - len(self._attempts) - len(self._results)
+        allowed = 2 * self._settings.batch + self._routes.connections
+        return allowed - len(self._hand)
 
     def _on_outcome(self, parcel: Parcel, outcome: Outcome) -> None:
-        self._settle(parcel, outcome)
+        self._hand.outcome(parcel, outcome)
         self._pace.count()
-
-    def _on_given_back(self, parcel: Parcel) -> None:
-        self._settle(parcel, None)
-
-    def _settle(self, parcel: Parcel, outcome: Outcome | None) -> None:
-        customer_id = parcel.key
-        assert isinstance(customer_id, UUID)  # noqa: S101  (we made the key)
-        self._results.append(Result(customer_id, self._attempts.pop(customer_id), outcome))
-        if not self._attempts:
-            self._stirred.set()
 
     # One turn -----------------------------------------------------------------------------------
 
     async def _turn(self, *, claiming: bool) -> bool:
         """Record and claim once; False when there is nothing left to do here now."""
-        self._stirred.clear()
-        self._give_back_stale()
-        unreachable = self._lanes.open == 0 and self._lanes.trouble is not None
+        hand = self._hand
+        hand.stirred.clear()
+        hand.give_back_stale()
+        unreachable = self._routes.open == 0 and self._routes.trouble is not None
         claimed: list[Claimed] = []
-        results, cursor = self._results, self._cursor
+        results, cursor = hand.results, self._cursor
+        allowed: list[tuple[Way, int]] = []
+        soon = False
         try:
             async with self._database.write(self._issue.business.id) as db:
                 if not await self._hold(db):
@@ -184,27 +168,59 @@ class RangeSender:
                 tally = await self._record(db, unreachable=unreachable)
                 claiming = claiming and self._state is State.sending and not unreachable
                 if claiming:
+                    zone = self._issue.business.time_zone
+                    allowed = await allow(db, self._routes, self._settings.batch, zone)
                     claimed = await self._claim(db, tally)
+                    soon = await self._due_soon(db)
                 await self._count(db, tally)
-                values = await self._merge_values(db, claimed)
+                values = await merge_values(db, self._issue.compiled, claimed)
         except BaseException:
             self._take_back(results, cursor, claimed)
+            take_back(allowed)
             raise
+        hand.domains.written()
+        self._counted = 0
         self._enqueue(claimed, values)
         if not claiming:
-            self._give_back_all()
-        on_the_way = bool(self._attempts) or bool(self._results)
-        return not unreachable and (on_the_way or (claiming and not self._exhausted))
+            hand.give_back_all()
+        await self._judge()
+        more = claiming and not self._exhausted and not self._rest[0]
+        return not unreachable and (len(hand) > 0 or more or soon)
+
+    async def _judge(self) -> None:
+        """Let the circuit breaker look when there is a reason to."""
+        now = asyncio.get_running_loop().time()
+        if self._hand.news and now >= self._judged_at + _JUDGE_EVERY:
+            self._judged_at, self._hand.news = now, False
+            if await breaker.judge(
+                self._database, self._issue.business.id, self._issue.campaign.id
+            ):
+                self._hand.blocked = 0
+
+    async def _due_soon(self, db: Db) -> bool:
+        """Whether a range that is walked through has somebody whose turn comes at once."""
+        if not self._exhausted or not self._hand.domains.known:
+            return False
+        due = await db.maybe(
+            sql.next_due,
+            datetime,
+            campaign_id=self._issue.campaign.id,
+            low=self._lease.low,
+            high=self._lease.high,
+        )
+        return due is not None and due <= db.now + _SOON
 
     def _take_back(self, results: list[Result], cursor: UUID, claimed: list[Claimed]) -> None:
         """Know again what a failed transaction was to write; a later one writes it.
 
         Whether it was committed after all nobody said, so what it claimed is given back.
         """
-        if self._results is not results:
-            self._results = results + self._results
-        known = {result.customer_id for result in self._results}
-        self._results += [
+        hand = self._hand
+        hand.hard, self._counted = hand.hard + self._counted, 0
+        if hand.results is not results:
+            hand.results = results + hand.results
+        known = {result.customer_id for result in hand.results}
+        hand.results += [
             Result(each.customer_id, each.attempt, None)
             for each in claimed
             if each.customer_id not in known
@@ -212,17 +228,17 @@ class RangeSender:
         self._cursor = cursor
 
     async def _wait(self) -> None:
-        self._lanes.nudge()
+        self._routes.nudge()
         try:
-            async with asyncio.timeout(self._pace.nap(len(self._queue))):
-                await self._stirred.wait()
+            async with asyncio.timeout(self._pace.nap(self._hand.queued)):
+                await self._hand.stirred.wait()
         except TimeoutError:
             return
 
     async def _let_go(self) -> None:
         """Wait for what the lanes hold, give back what they have not taken, and leave the range."""
-        self._give_back_all()
-        await self._lanes.close(grace=_GRACE)
+        self._hand.give_back_all()
+        await self._routes.close(grace=_GRACE)
         clock = asyncio.get_running_loop().time
         until = clock() + self._settings.lease_seconds
         while True:
@@ -237,73 +253,70 @@ class RangeSender:
                 return
 
     async def _leave(self) -> None:
-        results = self._results
+        results = self._hand.results
         try:
             async with self._database.write(self._issue.business.id) as db:
                 if not await self._hold(db):
                     return
-                tally = await self._record(db, unreachable=self._lanes.trouble is not None)
+                tally = await self._record(db, unreachable=self._routes.trouble is not None)
                 await self._count(db, tally)
-                await db.maybe(sql.leave_lease, bool, **self._key())
+                await settle(db, self._routes, self._issue.business.time_zone)
+                await leave(db, self._issue.campaign.id, self._lease, *self._rest)
                 await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
         except BaseException:
             self._take_back(results, self._cursor, [])
             raise
 
     async def _hold(self, db: Db) -> bool:
-        state = await db.maybe(
+        held = await db.maybe(
             sql.hold_lease,
-            str,
+            _Held,
             **self._key(),
             expires_at=db.now + timedelta(seconds=self._settings.lease_seconds),
         )
-        if state is None:
+        if held is None:
             _log.warning("range_lost", campaign=str(self._issue.campaign.id))
             return False
-        self._state = State(state)
+        self._state = held.state
+        for pace in await self._hand.domains.learn(db, held.paced_at):
+            self._hand.give_back_held(pace)
         return True
 
     async def _record(self, db: Db, *, unreachable: bool) -> dict[DeliveryState, int]:
         """Write what became of deliveries; return by how much each state's count changed."""
-        results, self._results = self._results, []
+        results, self._hand.results = self._hand.results, []
         self._left_out = []
         tally = dict.fromkeys(DeliveryState, 0)
         if not results:
             return tally
-        books = Books(self._issue.campaign, self._settings, self._state, unreachable=unreachable)
-        rows = [books.row(result, db.now) for result in results]
-        recorded = await db.many(
-            sql.record_outcomes,
-            DeliveryState,
-            campaign_id=self._issue.campaign.id,
-            customer_ids=[row.customer_id for row in rows],
-            states=[row.state.value for row in rows],
-            codes=[row.code for row in rows],
-            replies=[row.reply for row in rows],
-            untried=[row.untried for row in rows],
+        books = Books(
+            self._issue.campaign,
+            self._settings,
+            self._state,
+            unreachable=unreachable,
+            expires_hours=self._issue.expires_hours,
         )
+        rows = [books.row(result, db.now) for result in results]
+        recorded = await write(db, self._issue.campaign.id, rows)
         for state in recorded:
             tally[state] += 1
         tally[DeliveryState.sending] -= len(recorded)
         self._left_out += ["cancelled"] * tally[DeliveryState.excluded]
-        await self._retry(db, rows)
         return tally
 
-    async def _retry(self, db: Db, rows: list[Row]) -> None:
-        later = [row for row in rows if row.due_at is not None]
-        if later:
-            await db.run(
-                sql.retry_later,
-                campaign_id=self._issue.campaign.id,
-                customer_ids=[row.customer_id for row in later],
-                due_ats=[row.due_at for row in later],
-            )
-
     async def _claim(self, db: Db, tally: dict[DeliveryState, int]) -> list[Claimed]:
-        size = min(self._pace.batch, self._room())
-        if size <= 0 or len(self._queue) > self._pace.batch // 2:
+        size = self._size(db)
+        if size <= 0 or self._hand.queued > self._pace.batch // 2:
             return []
-        ids = await self._candidates(db, size)
+        found = await candidates(db, self._issue.campaign, self._lease, self._cursor, size)
+        self._cursor, self._exhausted = found.cursor, found.exhausted
+        if not found.ids:
+            return []
+        last = self._last or db.now + timedelta(hours=self._settings.give_up_hours)
+        if last <= db.now:
+            await self._expire(db, found.ids, tally)
+            return []
+        ids = await self._hand.domains.turns(db, self._issue.campaign, found.ids, last)
         if not ids:
             return []
         looked = await db.many(
@@ -319,67 +332,49 @@ class RangeSender:
         self._left_out += [each.reason for each in looked if each.reason]
         return [each for each in looked if each.state is DeliveryState.sending]
 
-    async def _candidates(self, db: Db, size: int) -> list[UUID]:
-        """Look at retries that are due, then along the key; moves the cursor."""
-        keys = {"campaign_id": self._issue.campaign.id}
-        due = await db.many(
-            sql.take_retries, UUID, **keys, low=self._lease.low, high=self._lease.high, size=size
-        )
-        found = await db.many(
-            sql.next_waiting,
-            UUID,
-            **keys,
-            cursor=self._cursor,
-            high=self._lease.high,
-            size=size - len(due),
-        )
-        if found:
-            self._cursor = found[-1]
-        elif len(due) < size:
-            self._cursor = self._lease.high
-        self._exhausted = not due and not found
-        return due + found
+    def _size(self, db: Db) -> int:
+        """How many to look at: what the relays may take; a range rests when all are at a cap."""
+        full = self._routes.full
+        if full is not None:
+            tomorrow = next_day(db.now, self._issue.business.time_zone)
+            self._rest = (tomorrow, f"cap {full.name}")
+            return 0
+        size = min(self._pace.batch, self._room())
+        room = self._routes.room
+        return size if room is None else min(size, room - self._hand.queued)
 
-    async def _merge_values(self, db: Db, claimed: list[Claimed]) -> dict[UUID, dict[str, str]]:
-        names = self._issue.compiled.attributes
-        values: dict[UUID, dict[str, str]] = {}
-        if names and claimed:
-            ids = [each.customer_id for each in claimed]
-            for row in await db.many(sql.merge_values, MergeValue, customer_ids=ids, names=names):
-                values.setdefault(row.customer_id, {})[row.name] = row.value
-        return values
+    async def _expire(self, db: Db, ids: list[UUID], tally: dict[DeliveryState, int]) -> None:
+        """What is late fails, instead of being delivered stale."""
+        gone = await db.many(
+            sql.expire_deliveries, str, campaign_id=self._issue.campaign.id, customer_ids=ids
+        )
+        tally[DeliveryState.failed] += len(gone)
+        tally[DeliveryState.waiting] -= len(gone)
 
     async def _count(self, db: Db, tally: dict[DeliveryState, int]) -> None:
+        self._counted, self._hand.hard = self._hand.hard, 0
         await db.run(
             sql.count_lease,
             **self._key(),
             cursor=self._cursor,
             reasons=self._left_out,
+            hard=self._counted,
+            blocked=self._hand.blocked,
             **{state.value: change for state, change in tally.items()},
         )
 
     def _enqueue(self, claimed: list[Claimed], values: dict[UUID, dict[str, str]]) -> None:
         since = asyncio.get_running_loop().time()
         for each in claimed:
-            self._attempts[each.customer_id] = each.attempt
+            self._hand.expect(each.customer_id, each.attempt)
             try:
                 parcel = self._issue.parcel(each, values.get(each.customer_id, {}))
             except (ValueError, NotAnAddress):
                 # One customer's address or value cannot be written: theirs fails, nobody else's.
                 unwritable = refused_here("unwritable", Whose.ours)
-                self._results.append(Result(each.customer_id, each.attempt, unwritable))
-                del self._attempts[each.customer_id]
+                self._hand.settle(each.customer_id, unwritable)
                 continue
-            self._queue.append(_Queued(parcel, since))
-
-    def _give_back_stale(self) -> None:
-        oldest = asyncio.get_running_loop().time() - OLDEST_CLAIM
-        while self._queue and self._queue[0].since < oldest:
-            self._settle(self._queue.popleft().parcel, None)
-
-    def _give_back_all(self) -> None:
-        while self._queue:
-            self._settle(self._queue.popleft().parcel, None)
+            self._hand.add(parcel, since)
 
     def _key(self) -> dict[str, UUID | int]:
         return {
@@ -387,3 +382,18 @@ class RangeSender:
             "number": self._lease.number,
             "epoch": self._lease.epoch,
         }
+
+
+async def leave(
+    db: Db, campaign_id: UUID, lease: Lease, rest_until: datetime | None, waits_for: str
+) -> None:
+    """Let a range go; where it rests as a whole, until then and for that."""
+    await db.maybe(
+        sql.leave_lease,
+        bool,
+        campaign_id=campaign_id,
+        number=lease.number,
+        epoch=lease.epoch,
+        rest_until=rest_until,
+        waits_for=waits_for,
+    )

@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent, customers, mail, staff
 from crm.businesses import Business
-from crm.campaigns import Campaign, DeliveryState, NothingUncertain, WrongState
+from crm.campaigns import Campaign, DeliveryState, NothingUncertain, WrongState, breaker
 from crm.campaigns.composing import message_id
 from crm.campaigns.model import WAITS, OtherNumber
 from crm.campaigns.progress import Glance, crossed, progress
@@ -52,6 +52,9 @@ async def get_progress(
         approved_by=await _name(db, campaign.approved_by),
         progress=shown,
         reasons=shown.counts.reasons,
+        waits=await campaigns.waits(db, id) if shown.running else [],
+        course=await campaigns.course(db, id),
+        warning=breaker.warns(await campaigns.health(db, id)),
         live=live != "no" and shown.running,
         may_send=who.may(Right.send_campaigns),
         may_look=who.may(Right.see_customers),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypedDict
 from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.mail import actions
+from crm.mail import actions, relays
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
-from crm.mail.wire import Limits, Parcel, send_one
+from crm.mail.relays import Relay
+from crm.mail.wire import Limits, Parcel, send_by
 from crm.settings import Settings
 
 _AT_ONCE = 10
@@ -37,16 +39,17 @@ async def deliver(ctx: Ctx, business: str) -> None:
     while True:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
+            ways = await relays.usable(db, ctx["settings"])
         if not letters:
             return
-        outcomes = await asyncio.gather(*(_hand_over(ctx, letter) for letter in letters))
+        outcomes = await asyncio.gather(*(_hand_over(ctx, ways, each) for each in letters))
         async with database.write(business_id) as db:
             for letter, outcome in zip(letters, outcomes, strict=True):
                 await actions.record_letter(db, letter, outcome)
 
 
-async def _hand_over(ctx: Ctx, letter: ClaimedLetter) -> Outcome:
-    relay = ctx["settings"].smtp
+async def _hand_over(ctx: Ctx, ways: Sequence[Relay], letter: ClaimedLetter) -> Outcome:
+    """Neither rates nor caps are for these: somebody waits for each of them."""
     parcel = Parcel(
         letter.message_id,
         sender_of(letter.content),
@@ -54,8 +57,8 @@ async def _hand_over(ctx: Ctx, letter: ClaimedLetter) -> Outcome:
         letter.content,
         smtputf8=needs_smtputf8(letter.address),
     )
-    limits = Limits(open=relay.timeout)
-    return await send_one(relay, parcel, hello=relay.hostname, limits=limits)
+    limits = Limits(open=ctx["settings"].smtp.timeout)
+    return await send_by([(each, each.hello) for each in ways], parcel, limits=limits)
 
 
 def sender_of(content: bytes) -> str:

@@ -36,7 +36,7 @@ class Relay(Protocol):
 
     @property
     def tls(self) -> str:
-        """`none`, `starttls` or `implicit`."""
+        """`none` (this machine), `starttls`, `implicit`, or `trusted`: no TLS, by the operator."""
 
 
 class Limits(Struct, frozen=True):
@@ -119,6 +119,11 @@ class Door(Struct, frozen=True):
         return Opened(cast(asyncio.Transport, smtp.transport), _offers(smtp))
 
     async def _greet(self, smtp: aiosmtplib.SMTP) -> None:
+        if self.relay.host not in LOOPBACK:
+            if self.relay.tls == "none":
+                raise Unreachable(outcome.unreachable("tls_missing", Whose.ours))
+            if self.relay.tls == "trusted" and self.relay.username:
+                raise Unreachable(outcome.unreachable("sign_in_without_tls", Whose.ours))
         await smtp.connect()
         if smtp.is_ehlo_or_helo_needed:
             try:
@@ -126,8 +131,6 @@ class Door(Struct, frozen=True):
             except aiosmtplib.SMTPHeloError:
                 await smtp.helo()
         if self.relay.username:
-            if self.relay.tls == "none" and self.relay.host not in LOOPBACK:
-                raise Unreachable(outcome.unreachable("sign_in_without_tls", Whose.ours))
             await smtp.login(self.relay.username, self.relay.password or "")
 
 

@@ -4,16 +4,26 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from crm.mail import outcome
-from crm.mail.outcome import Outcome
+from crm.mail.outcome import Outcome, Whose
 from crm.mail.pipeline import Parcel
 from crm.mail.session import Door, Limits, Relay, Session, Unreachable
 
-__all__ = ["Feed", "Lanes", "Limits", "Parcel", "Relay", "Unreachable", "open_lanes", "send_one"]
+__all__ = [
+    "Feed",
+    "Lanes",
+    "Limits",
+    "Parcel",
+    "Relay",
+    "Unreachable",
+    "open_lanes",
+    "send_by",
+    "send_one",
+]
 
 # After this many sessions in a row that ended while its own command waited for an answer, a
 # parcel is the likely cause, and giving it back once more would keep it turning for ever.
@@ -58,9 +68,33 @@ async def send_one(
 ) -> Outcome:
     """One message over a session of its own; a relay that cannot be reached means `later`."""
     try:
-        lanes = await open_lanes(relay, 1, limits=limits, hello=hello, tls=tls)
+        return await _send(relay, parcel, limits=limits, hello=hello, tls=tls)
     except Unreachable as no:
         return no.trouble
+
+
+async def send_by(
+    relays: Sequence[tuple[Relay, str]], parcel: Parcel, *, limits: Limits | None = None
+) -> Outcome:
+    """One message by the first of these relays, each with its greeting, that can be reached."""
+    trouble = outcome.unreachable("no_relay", Whose.ours)
+    for relay, hello in relays:
+        try:
+            return await _send(relay, parcel, limits=limits, hello=hello)
+        except Unreachable as no:
+            trouble = no.trouble
+    return trouble
+
+
+async def _send(
+    relay: Relay,
+    parcel: Parcel,
+    *,
+    limits: Limits | None,
+    hello: str,
+    tls: ssl.SSLContext | None = None,
+) -> Outcome:
+    lanes = await open_lanes(relay, 1, limits=limits, hello=hello, tls=tls)
     one = _One(parcel)
     lanes.deliver(one, one.outcome, one.given_back)
     try:

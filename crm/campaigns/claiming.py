@@ -1,0 +1,208 @@
+"""Who of a range is claimed next, and who is put off because her domain goes slower."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.campaigns.actions import sql
+from crm.campaigns.composing import MergeValue
+from crm.campaigns.model import Campaign, DeliveryState
+from crm.campaigns.render import Compiled
+from crm.db import Db
+from crm.mail import domains
+from crm.mail.outcome import Kind, Outcome
+from crm.mail.pacing import DomainPace, asks_for_less, faster, slower, turns
+
+
+class Lease(Struct, frozen=True):
+    """A range as it was taken; `sending` is what an earlier holder left behind."""
+
+    number: int
+    low: UUID
+    high: UUID
+    cursor: UUID
+    epoch: int
+    sending: int
+    # Refusals for reasons of policy in a row, so far.
+    blocked: int
+
+
+class Claimed(Struct, frozen=True):
+    """A delivery that the claiming statement looked at."""
+
+    customer_id: UUID
+    state: DeliveryState
+    reason: str | None
+    attempt: int
+    address: str
+    name: str
+    address_hash: bytes
+    # Whether her consent ends soon, and the mail asks if it goes on.
+    asked: bool
+
+
+class Candidates(Struct, frozen=True):
+    """Whom to claim; `cursor` is how far the walk along the key has come."""
+
+    ids: list[UUID]
+    cursor: UUID
+    exhausted: bool
+
+
+class _At(Struct, frozen=True):
+    customer_id: UUID
+    domain: str
+
+
+class Domains:
+    """The recipient domains that go slower than the rest, as one sender knows them.
+
+    Without any, nothing here costs more than a look into an empty dictionary.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, DomainPace] = {}
+        self._seen_at: datetime | None = None
+        self._asked: dict[str, Outcome] = {}
+        self._went: set[str] = set()
+        self._on_the_way: Counter[str] = Counter()
+
+    def heard(self, recipient: str, outcome: Outcome) -> None:
+        """Note what an outcome says about the domain; `learn` writes it."""
+        if asks_for_less(outcome):
+            self._asked.setdefault(domain_of(recipient), outcome)
+        elif self.known and outcome.kind is Kind.sent:
+            domain = domain_of(recipient)
+            if domain in self.known:
+                self._went.add(domain)
+
+    async def learn(self, db: Db, paced_at: datetime | None) -> list[DomainPace]:
+        """Write what was noted, and read what others wrote; says which domains are held now."""
+        asked, went = self._asked, self._went
+        names = sorted({*asked, *went})
+        if names:
+            known = await domains.hold(db, names)
+            for name in names:
+                await self._write(db, known.get(name), name, asked.get(name))
+        if names or paced_at != self._seen_at:
+            await domains.forget_recovered(db)
+            self.known = await domains.slowed(db)
+            self._seen_at = paced_at
+        return [pace for pace in self.known.values() if pace.held(db.now)]
+
+    def written(self) -> None:
+        """What was noted is committed."""
+        self._asked, self._went = {}, set()
+
+    async def _write(
+        self, db: Db, known: DomainPace | None, name: str, asked: Outcome | None
+    ) -> None:
+        if asked is not None:
+            pace = slower(known, name, asked, db.now)
+        elif known is not None:
+            pace = faster(known, db.now)
+        else:
+            return
+        if pace is not known:
+            await domains.keep(db, pace)
+
+    def may_go(self, recipient: str) -> bool:
+        """Say whether one more connection may be busy with this domain."""
+        pace = self.known.get(domain_of(recipient))
+        if pace is None or pace.limit_connections is None:
+            return True
+        return self._on_the_way[pace.domain] < pace.limit_connections
+
+    def went(self, recipient: str) -> None:
+        """One more connection is busy with this domain."""
+        if self.known and (domain := domain_of(recipient)) in self.known:
+            self._on_the_way[domain] += 1
+
+    def ended(self, recipient: str) -> None:
+        """It is over for one that went."""
+        if self._on_the_way:
+            domain = domain_of(recipient)
+            if self._on_the_way[domain] > 0:
+                self._on_the_way[domain] -= 1
+
+    async def turns(
+        self, db: Db, campaign: Campaign, ids: list[UUID], last: datetime
+    ) -> list[UUID]:
+        """Return who may be claimed now; the others wait for their turn, at most until `last`."""
+        paced = [name for name, pace in self.known.items() if pace.pace or pace.held(db.now)]
+        if not paced or not ids:
+            return ids
+        typed = {name.encode().decode("idna") if "xn--" in name else name: name for name in paced}
+        found = await db.many(
+            sql.customers_at, _At, customer_ids=ids, domains=sorted({*paced, *typed})
+        )
+        if not found:
+            return ids
+        theirs: dict[str, list[UUID]] = {}
+        for each in found:
+            theirs.setdefault(typed.get(each.domain, each.domain), []).append(each.customer_id)
+        off = await self._put_off(db, theirs)
+        await db.run(
+            sql.retry_later,
+            campaign_id=campaign.id,
+            customer_ids=list(off),
+            due_ats=[min(due_at, last) for due_at, _ in off.values()],
+            waits_for=[why for _, why in off.values()],
+        )
+        return [each for each in ids if each not in off]
+
+    async def _put_off(
+        self, db: Db, theirs: dict[str, list[UUID]]
+    ) -> dict[UUID, tuple[datetime, str]]:
+        off: dict[UUID, tuple[datetime, str]] = {}
+        for pace in (await domains.hold(db, theirs)).values():
+            customers = theirs[pace.domain]
+            given = turns(pace, len(customers), db.now)
+            why = f"domain {pace.domain}"
+            for customer_id, due_at in zip(customers[given.go :], given.due_ats, strict=True):
+                off[customer_id] = (due_at, why)
+            if given.pace is not pace:
+                await domains.keep(db, given.pace)
+        return off
+
+
+async def candidates(
+    db: Db, campaign: Campaign, lease: Lease, cursor: UUID, size: int
+) -> Candidates:
+    """Look at retries that are due, then along the key."""
+    keys = {"campaign_id": campaign.id}
+    due = await db.many(
+        sql.take_retries, UUID, **keys, low=lease.low, high=lease.high, size=size
+    )  # fmt: skip
+    found: list[UUID] = []
+    if cursor < lease.high:
+        found = await db.many(
+            sql.next_waiting, UUID, **keys, cursor=cursor, high=lease.high, size=size - len(due)
+        )
+        if found:
+            cursor = found[-1]
+        elif len(due) < size:
+            cursor = lease.high
+    return Candidates(due + found, cursor, exhausted=not due and not found)
+
+
+async def merge_values(
+    db: Db, message: Compiled, claimed: list[Claimed]
+) -> dict[UUID, dict[str, str]]:
+    """Return what merge fields need besides the customer's row."""
+    names = message.attributes
+    values: dict[UUID, dict[str, str]] = {}
+    if names and claimed:
+        ids = [each.customer_id for each in claimed]
+        for row in await db.many(sql.merge_values, MergeValue, customer_ids=ids, names=names):
+            values.setdefault(row.customer_id, {})[row.name] = row.value
+    return values
+
+
+def domain_of(recipient: str) -> str:
+    """The domain of an address as it is on the wire."""
+    return recipient.rpartition("@")[2].lower()
