@@ -61,6 +61,7 @@ from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
 from crm.campaigns.renewing import RenewalOver, renew
 from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
+from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
 from crm.campaigns.source import Newsletter, read_newsletter
 from crm.campaigns.verdict import Verdict, skeleton, skeletons, verdicts
 
@@ -83,6 +84,7 @@ __all__ = [
     "NotOurs",
     "NothingUncertain",
     "OtherNumber",
+    "Origin",
     "Preview",
     "Received",
     "RenewalOver",
@@ -97,6 +99,8 @@ __all__ = [
     "ValuesUnchecked",
     "Verdict",
     "WrongState",
+    "arrived",
+    "bounced",
     "by_state",
     "campaign_of",
     "cancel",
@@ -106,6 +110,7 @@ __all__ = [
     "check_again",
     "compare",
     "compiled",
+    "complained",
     "counts",
     "deliveries",
     "draft",
@@ -118,6 +123,7 @@ __all__ = [
     "letterhead",
     "make_public",
     "packed",
+    "origin",
     "page",
     "pause",
     "preview",
