@@ -22,6 +22,7 @@ _AMOUNT_DECIMALS = 4
 
 NOTE = "note"
 REPLY = "reply"
+WISH = "wish_to_leave"
 # As the table bounds them.
 LONGEST_LETTER = 100_000
 _LONGEST_ID = 998

@@ -9,6 +9,7 @@ from crm import events
 from crm.customers.interaction import (
     NOTE,
     REPLY,
+    WISH,
     Interaction,
     InteractionKind,
     KindCount,
@@ -97,15 +98,22 @@ async def note(db: Db, by: Actor, customer_id: UUID, title: str, detail: str = "
     return await interact(db, by, customer_id, new)
 
 
-async def reply(db: Db, customer_id: UUID, new: NewReply) -> bool:
-    """Keep a mail of a customer, two years unless declared otherwise; once by its Message-ID."""
+async def reply(db: Db, customer_id: UUID, new: NewReply, *, wish: bool = False) -> bool:
+    """Keep a mail of a customer, two years unless declared otherwise; once by its Message-ID.
+
+    A `wish` is one to leave that nobody could prove to be hers.
+    """
     if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
         raise UnknownCustomer
     await db.run(
         sql.declare_kind_once,
-        name=REPLY,
-        label="Reply",
-        purpose="So that we can answer what you write to us.",
+        name=WISH if wish else REPLY,
+        label="Wish" if wish else "Reply",
+        purpose=(
+            "So that nobody overlooks that you want to leave."
+            if wish
+            else "So that we can answer what you write to us."
+        ),
         retention="P2Y",
     )
     added = await db.maybe(
@@ -113,7 +121,7 @@ async def reply(db: Db, customer_id: UUID, new: NewReply) -> bool:
         UUID,
         interaction_id=time_ordered(),
         customer_id=customer_id,
-        kind=REPLY,
+        kind=WISH if wish else REPLY,
         **kept_reply(new, db.now),
     )
     if added is None:

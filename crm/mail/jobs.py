@@ -6,13 +6,16 @@ import asyncio
 from typing import TypedDict
 from uuid import UUID
 
-from crm import above
+from crm import above, businesses
+from crm.businesses import Business
 from crm.db import Database
+from crm.keys import Keys
 from crm.mail import actions
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
 from crm.mail.wire import Limits, Parcel, send_one
+from crm.return_path import Way, return_address
 from crm.settings import Settings
 
 _AT_ONCE = 10
@@ -37,25 +40,38 @@ async def deliver(ctx: Ctx, business: str) -> None:
     while True:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
+            business = await businesses.get(db)
         if not letters:
             return
-        outcomes = await asyncio.gather(*(_hand_over(ctx, letter) for letter in letters))
+        outcomes = await asyncio.gather(
+            *(_hand_over(ctx, letter, _sender(database.keys, business, letter)) for letter in letters)
+        )
         async with database.write(business_id) as db:
             for letter, outcome in zip(letters, outcomes, strict=True):
                 await actions.record_letter(db, letter, outcome)
 
 
-async def _hand_over(ctx: Ctx, letter: ClaimedLetter) -> Outcome:
+async def _hand_over(ctx: Ctx, letter: ClaimedLetter, sender: str) -> Outcome:
     relay = ctx["settings"].smtp
     parcel = Parcel(
         letter.message_id,
-        sender_of(letter.content),
+        sender,
         letter.address,
         letter.content,
         smtputf8=needs_smtputf8(letter.address),
     )
     limits = Limits(open=relay.timeout)
     return await send_one(relay, parcel, hello=relay.hostname, limits=limits)
+
+
+def _sender(keys: Keys, business: Business, letter: ClaimedLetter) -> str:
+    """Say where a letter comes back to: a confirmation that bounces is heard of as well."""
+    domain = business.return_domain
+    if not domain:
+        return sender_of(letter.content)
+    return return_address(
+        keys, business.id, domain, Way.service, letter.address_hash, letter.message_id
+    )
 
 
 def sender_of(content: bytes) -> str:
