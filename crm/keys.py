@@ -43,9 +43,7 @@ class Keys(Struct, frozen=True):
             :HASH_SIZE
         ]
 
-    def sign(
-        self, business_id: UUID, label: str, data: bytes, *, size: int = MAC_SIZE
-    ) -> bytes:
+    def sign(self, business_id: UUID, label: str, data: bytes, *, size: int = MAC_SIZE) -> bytes:
         """Sign `data` for one use: the key's number and a MAC of `size` bytes."""
         number, key = self.link_keys[0]
         return bytes([number]) + _mac(key, business_id, label, data)[:size]

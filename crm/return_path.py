@@ -52,9 +52,7 @@ class Sent(Struct, frozen=True):
     high: UUID
 
 
-def sent_token(
-    keys: Keys, business_id: UUID, way: Way, address_hash: bytes, mail_id: UUID
-) -> str:
+def sent_token(keys: Keys, business_id: UUID, way: Way, address_hash: bytes, mail_id: UUID) -> str:
     """Name one mail to one address: 61 letters and digits."""
     data = address_hash + mail_id.bytes[:_BEGINNING]
     return _written(data + keys.sign(business_id, _LABEL + way, data, size=_SHORT_MAC))

@@ -80,6 +80,7 @@ class Kind(StrEnum):
     signing_key_rotated = "signing_key.rotated"
     ledger_reopened = "ledger.reopened"
     ledger_alarm_settled = "ledger.alarm_settled"
+    inbound_changed = "inbound.changed"
     address_suppressed = "address.suppressed"
     import_started = "import.started"
     import_done = "import.done"

@@ -118,9 +118,7 @@ async def _leaving(db: Db, wish: Unsubscribe, proof: Proof | None) -> Step:
     writer = await _writer(db, wish.sender, [wish.in_reply_to], proof)
     if writer is None:
         return Step("unproven")
-    new = NewReply(
-        subject=_WISH, text="", message_id=wish.message_id, in_reply_to=wish.in_reply_to
-    )
+    new = NewReply(subject=_WISH, text="", message_id=wish.message_id, in_reply_to=wish.in_reply_to)
     return Step("wish", act=lambda: _kept(db, writer, new, wish=True))
 
 

@@ -45,6 +45,10 @@ class NotSigned(Invalid):
     """The signature of this report is wrong, or not that of the topic entered here."""
 
 
+class BadTopic(Invalid):
+    """A topic of Amazon SNS is named like arn:aws:sns:eu-west-1:123456789012:mail-events."""
+
+
 class Via(StrEnum):
     """Which way something came in."""
 

@@ -44,7 +44,10 @@ async def deliver(ctx: Ctx, business: str) -> None:
         if not letters:
             return
         outcomes = await asyncio.gather(
-            *(_hand_over(ctx, letter, _sender(database.keys, business, letter)) for letter in letters)
+            *(
+                _hand_over(ctx, letter, _sender(database.keys, business, letter))
+                for letter in letters
+            )
         )
         async with database.write(business_id) as db:
             for letter, outcome in zip(letters, outcomes, strict=True):
