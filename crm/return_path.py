@@ -69,7 +69,7 @@ def open_sent(keys: Keys, business_id: UUID, way: Way, token: str) -> Sent:
     return Sent(way, data[:HASH_SIZE], low, high)
 
 
-def return_address(
+def return_address(  # noqa: PLR0917  (all of them make the address)
     keys: Keys, business_id: UUID, domain: str, way: Way, address_hash: bytes, mail_id: UUID
 ) -> str:
     """Write the envelope sender of one mail; the same at every try."""

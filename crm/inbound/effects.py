@@ -32,7 +32,9 @@ class Step(Struct, frozen=True):
     act: Callable[[], Awaitable[None]] | None = None
 
 
-async def step_of(db: Db, arrival: Arrival, proof: Proof | None) -> Step:
+async def step_of(  # noqa: PLR0911  (one for each kind)
+    db: Db, arrival: Arrival, proof: Proof | None
+) -> Step:
     """Decide what a mail does. What proves nothing does nothing, but for a person's own words."""
     match arrival.heard:
         case Bounce() as bounce:

@@ -104,7 +104,7 @@ def sns_message(body: bytes) -> SnsMessage:
 
 
 def amazon_url(url: str, *, pem: bool = False) -> str:
-    """Return an address that may be asked: https, a host of Amazon SNS, or refuse with NotSigned."""
+    """Return an address that may be asked: a host of Amazon SNS by https, or NotSigned."""
     parts = urlsplit(url)
     plain = parts.scheme == "https" and parts.port in (None, 443) and not parts.username
     if not plain or not _SNS_HOST.fullmatch(parts.hostname or ""):
@@ -226,7 +226,7 @@ def _failure(said: str, address: str, *, permanent: bool) -> Failure:
     if permanent and not enhanced and not code:
         # Nothing was quoted: the provider's word is all there is.
         found = Verdict.hard
-    return Failure("", found, status, code and int(code[1]) or 0, outcome.reason, clean(said))
+    return Failure("", found, status, (int(code[1]) if code else 0), outcome.reason, clean(said))
 
 
 def _recipients(report: dict[str, Any], which: str) -> list[dict[str, Any]]:

@@ -40,14 +40,11 @@ async def deliver(ctx: Ctx, business: str) -> None:
     while True:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
-            business = await businesses.get(db)
+            known = await businesses.get(db)
         if not letters:
             return
         outcomes = await asyncio.gather(
-            *(
-                _hand_over(ctx, letter, _sender(database.keys, business, letter))
-                for letter in letters
-            )
+            *(_hand_over(ctx, each, _sender(database.keys, known, each)) for each in letters)
         )
         async with database.write(business_id) as db:
             for letter, outcome in zip(letters, outcomes, strict=True):

@@ -1,4 +1,4 @@
-"""/metrics: how every ledger is and what came in, for whoever watches the installation; of customers nothing."""
+"""/metrics: how every ledger is and what came in, for whoever watches; of customers nothing."""
 
 from __future__ import annotations
 
