@@ -60,8 +60,8 @@ from crm.campaigns.model import (
 from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
 from crm.campaigns.renewing import RenewalOver, renew
-from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
+from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.source import Newsletter, read_newsletter
 from crm.campaigns.verdict import Verdict, skeleton, skeletons, verdicts
 
@@ -83,8 +83,8 @@ __all__ = [
     "NoVerdict",
     "NotOurs",
     "NothingUncertain",
-    "OtherNumber",
     "Origin",
+    "OtherNumber",
     "Preview",
     "Received",
     "RenewalOver",
@@ -122,8 +122,8 @@ __all__ = [
     "hold",
     "letterhead",
     "make_public",
-    "packed",
     "origin",
+    "packed",
     "page",
     "pause",
     "preview",
