@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -146,12 +147,14 @@ class Envelope:
             **self._ways_back(leaving),
         )
 
-    def _ways_back(self, leaving: Stop) -> dict[str, str]:
+    def _ways_back(self, leaving: Stop) -> dict[str, Any]:
         """Write the header values that lead to our own domain for what comes back, if any."""
         domain, keys = self._business.return_domain, self._keys
         if not domain:
             return {}
-        ways = {"unsubscribe_mail": f"mailto:{leave_address(keys, domain, leaving)}"}
+        ways: dict[str, Any] = {
+            "unsubscribe_mail": f"mailto:{leave_address(keys, domain, leaving)}"
+        }
         if _below(domain, self._business.sender_address.rpartition("@")[2]):
             # RFC 9477 §3.1: of the domain of From, or below it; any other needs its own signature.
             ways["feedback_address"] = f"{FEEDBACK}@{domain}"

@@ -140,6 +140,8 @@ GRANT SELECT (return_domain) ON crm.business TO crm_sweep;
 
 CREATE INDEX business_by_return_domain ON crm.business (return_domain) WHERE return_domain <> '';
 
+GRANT CREATE ON SCHEMA crm TO crm_sweep;
+
 CREATE FUNCTION crm.businesses_of_return_domain(_domain text) RETURNS TABLE (business_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
   SELECT b.business_id FROM crm.business b
@@ -184,3 +186,5 @@ ALTER FUNCTION crm.inbound_counts() OWNER TO crm_sweep;
 REVOKE ALL ON FUNCTION crm.inbound_counts() FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION crm.inbound_counts() TO crm_app;
+
+REVOKE CREATE ON SCHEMA crm FROM crm_sweep;
