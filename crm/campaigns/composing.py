@@ -148,20 +148,24 @@ class Envelope:
         )
 
     def _ways_back(self, leaving: Stop) -> dict[str, Any]:
-        """Write the header values that lead to our own domain for what comes back, if any."""
+        """Write the headers that lead to our own domain for what comes back, if any.
+
+        Of the domain of From, or below it: else a feedback address needs a signature of its own
+        (RFC 9477 §3.1), and whoever checks a mail cannot tell the domain from a stranger's.
+        """
         domain, keys = self._business.return_domain, self._keys
-        if not domain:
+        if not _below(domain, self._business.sender_address.rpartition("@")[2]):
             return {}
-        ways: dict[str, Any] = {
-            "unsubscribe_mail": f"mailto:{leave_address(keys, domain, leaving)}"
+        token = sent_token(
+            keys, leaving.business_id, Way.feedback, leaving.address_hash, self._campaign_id
+        )
+        return {
+            "unsubscribe_mail": f"mailto:{leave_address(keys, domain, leaving)}",
+            "more": (
+                ("CFBL-Address", f"{FEEDBACK}@{domain}; report=arf"),
+                ("CFBL-Feedback-ID", token),
+            ),
         }
-        if _below(domain, self._business.sender_address.rpartition("@")[2]):
-            # RFC 9477 §3.1: of the domain of From, or below it; any other needs its own signature.
-            ways["feedback_address"] = f"{FEEDBACK}@{domain}"
-            ways["feedback_id"] = sent_token(
-                keys, leaving.business_id, Way.feedback, leaving.address_hash, self._campaign_id
-            )
-        return ways
 
 
 def _below(domain: str, parent: str) -> bool:

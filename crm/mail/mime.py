@@ -46,7 +46,6 @@ _MAILTO = re.compile(r"mailto:[!-+\--;=?-~]+")
 _FEEDBACK = re.compile(r"[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_-]{1,64}){2}:[A-Za-z0-9_-]{5,15}")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 _VISIBLE = re.compile(r"[!-~]+( [!-~]+)*")
-_FEEDBACK_ID = re.compile(r"[a-z2-7]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -87,9 +86,6 @@ class Slots(Struct, frozen=True):
     unsubscribe_mail: str = ""
     # Other headers, of this one message.
     more: tuple[tuple[str, str], ...] = ()
-    # CFBL-Address and CFBL-Feedback-ID (RFC 9477), both or neither.
-    feedback_address: str = ""
-    feedback_id: str = ""
 
 
 class Attachment(Struct, frozen=True):
@@ -161,10 +157,6 @@ class Skeleton(Struct, frozen=True):
         # Only a subject with values in it is written per message; a constant one is in `head`.
         subject = "".join(p if isinstance(p, str) else values[p] for p in self.subject)
         line = f"Subject: {header_text('Subject', subject)}\r\n" if self.subject else ""
-        if slots.feedback_address:
-            address = _only(_ADDRESS, slots.feedback_address, "CFBL-Address")
-            number = _only(_FEEDBACK_ID, slots.feedback_id, "CFBL-Feedback-ID")
-            line += f"CFBL-Address: {address}; report=arf\r\nCFBL-Feedback-ID: {number}\r\n"
         return (
             f"Date: {_only(_DATE, slots.date, 'Date')}\r\n"
             f"Message-ID: {_only(_MESSAGE_ID, slots.message_id, 'Message-ID')}\r\n"
