@@ -49,6 +49,15 @@ class LedgerHealth(Struct, frozen=True):
     watched_at: datetime | None
 
 
+class InboundCount(Struct, frozen=True):
+    """How much of a kind came in for one business by one way."""
+
+    business_id: UUID
+    via: str
+    kind: str
+    reports: int
+
+
 async def business_of_host(database: Database, host: str) -> UUID | None:
     """Find whose pages a host shows; the port does not count."""
     name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
@@ -105,3 +114,18 @@ async def ledgers_health(database: Database) -> list[LedgerHealth]:
 async def value_checks_waiting(database: Database, quiet_since: datetime) -> list[DueCampaign]:
     """List drafts whose values are to be checked, and that nobody has looked at since then."""
     return await database.above(sql.value_checks_waiting, DueCampaign, quiet_since=quiet_since)
+
+
+async def businesses_of_return_domain(database: Database, domain: str) -> list[UUID]:
+    """List whose mail comes back to a domain; several may share one."""
+    return await database.above(sql.businesses_of_return_domain, UUID, domain=domain)
+
+
+async def mailboxes_due(database: Database) -> list[UUID]:
+    """List whose mailbox is to be looked into."""
+    return await database.above(sql.mailboxes_due, UUID)
+
+
+async def inbound_counts(database: Database) -> list[InboundCount]:
+    """Count what came in, for every business, by way and kind."""
+    return await database.above(sql.inbound_counts, InboundCount)

@@ -43,6 +43,8 @@ from crm.events import api as events_api
 from crm.events import console as events_console
 from crm.imports import api as imports_api
 from crm.imports import console as imports_console
+from crm.inbound import console as inbound_console
+from crm.inbound import webhooks as inbound_webhooks
 from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
 from crm.log import configure
@@ -77,6 +79,7 @@ _TABS = (
 _ROOMS = (
     Tab("/staff/campaigns", "Campaigns"),
     Tab("/staff/customers", "Customers"),
+    Tab("/staff/inbound", "Coming back"),
     Tab("/staff/imports", "Imports"),
     Tab("/staff/purposes", "Purposes"),
     Tab("/staff/members", "Staff"),
@@ -124,6 +127,7 @@ _CONSOLE = [
     *privacy_console.handlers,
     *access_console.handlers,
     *events_console.handlers,
+    *inbound_console.handlers,
     *ledger_console.handlers,
     *staff_console.handlers,
     *businesses_console.handlers,
@@ -171,6 +175,13 @@ def routers() -> Sequence[ControllerRouterHandler]:
         ),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),
+        # What providers post: the secret in the path is the right.
+        Router(
+            "/",
+            route_handlers=inbound_webhooks.handlers,
+            exception_handlers=PROBLEMS,
+            include_in_schema=False,
+        ),
         get_front,
         *assets.handlers,
         *docs.handlers,

@@ -43,6 +43,7 @@ from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
 from crm.events import Actor
 from crm.ids import opaque
+from crm.inbound import listener as inbound_listener
 from crm.installation import installation
 from crm.letterbox import serve as letterbox_serve
 from crm.migrate import MigrationRefused, migrate
@@ -106,6 +107,8 @@ async def _up(*, dev: bool) -> None:
         web = here.settings.web
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
         tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
+        if here.settings.inbound.port:
+            tasks.append(keep("inbound", here.environ, watch=dev))
         if here.directory is not None:
             tasks.append(_watch(here.settings))
         if dev:
@@ -154,6 +157,19 @@ def _check_port(settings: Settings) -> None:
 def work() -> None:
     """Send mail, write deliveries, work through imports."""
     run(_checked(worker.work), quick=os.environ.get("CRM_SMTP__TLS", "none") == "none")
+
+
+@cli.command("inbound")
+def inbound_command() -> None:
+    """Hear mail that comes back, behind a mail server."""
+    run(_checked(_inbound))
+
+
+async def _inbound(settings: Settings) -> None:
+    if not settings.inbound.port:
+        message = "CRM_INBOUND__PORT is 0, so nothing listens; docs/inbound.md says what to set."
+        raise BadSettings(message)
+    await inbound_listener.listen(settings)
 
 
 async def _checked(serve: Any) -> None:

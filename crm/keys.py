@@ -43,19 +43,27 @@ class Keys(Struct, frozen=True):
             :HASH_SIZE
         ]
 
-    def sign(self, business_id: UUID, label: str, data: bytes) -> bytes:
-        """Sign `data` for one use: the key's number and a MAC of 16 bytes."""
+    def sign(self, business_id: UUID, label: str, data: bytes, *, size: int = MAC_SIZE) -> bytes:
+        """Sign `data` for one use: the key's number and a MAC of `size` bytes."""
         number, key = self.link_keys[0]
-        return bytes([number]) + _mac(key, business_id, label, data)
+        return bytes([number]) + _mac(key, business_id, label, data)[:size]
 
-    def verified(self, business_id: UUID, label: str, data: bytes, signature: bytes) -> bool:
+    def verified(
+        self,
+        business_id: UUID,
+        label: str,
+        data: bytes,
+        signature: bytes,
+        *,
+        size: int = MAC_SIZE,
+    ) -> bool:
         """Say whether `signature` was made by `sign` for the same use with any key still kept."""
-        if len(signature) != MAC_SIZE + 1:
+        if len(signature) != size + 1:
             return False
         key = dict(self.link_keys).get(signature[0])
         if key is None:
             return False
-        return hmac.compare_digest(_mac(key, business_id, label, data), signature[1:])
+        return hmac.compare_digest(_mac(key, business_id, label, data)[:size], signature[1:])
 
     def encrypt(self, business_id: UUID, label: str, data: bytes) -> bytes:
         """Encrypt what is kept for one use: the key's number, a nonce, AES-256-GCM.

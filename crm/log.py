@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import structlog
 
 # Libraries that write URLs, arguments or addresses at INFO.
-_QUIET = ("httpx", "httpx2", "arq", "uvicorn.access", "aiosmtplib")
+_QUIET = ("httpx", "httpx2", "arq", "uvicorn.access", "aiosmtplib", "mail.log")
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:

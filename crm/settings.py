@@ -101,6 +101,20 @@ class Ledger(Struct, frozen=True):
     watch_hours: Positive = 24
 
 
+class Inbound(Struct, frozen=True):
+    """How mail that comes back is heard: the listener behind a mail server, and mailboxes."""
+
+    host: str = "127.0.0.1"
+    # 0: there is no listener.
+    port: Port = 0
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    # The largest mail that is taken, in bytes; times `connections` is the most memory it can cost.
+    max_bytes: Annotated[int, Meta(ge=100_000, le=100_000_000)] = 5_000_000
+    connections: Annotated[int, Meta(ge=1, le=200)] = 20
+    # May a business fetch mail from a server in a private network, and without TLS?
+    local_mailboxes: bool = False
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything an operator can set; `deploy/env.example` names each with its meaning."""
 
@@ -119,6 +133,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     imports: Imports = Imports()
     ledger: Ledger = Ledger()
     lint: Lint = Lint()
+    inbound: Inbound = Inbound()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:

@@ -1,8 +1,8 @@
 """Links in mails: the business in clear, what it names, and a MAC over both.
 
 A link opens nothing but what it names, needs no sign-in, never ends, and works after erasure and
-key rotation, because it names an address by fingerprint and not a customer by id. A stop token
-without its business has 38 bytes, so that it fits the local part of a return-path in base32.
+key rotation, because it names an address by fingerprint and not a customer by id. What is written
+into an address instead is in `crm/return_path.py`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from crm.consent import jobs as consent_jobs
 from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
+from crm.inbound import jobs as inbound_jobs
 from crm.ledger import jobs as ledger_jobs
 from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
@@ -52,6 +53,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),
     "imports.sweep": (imports_jobs.sweep, 15),
+    "inbound.sweep": (inbound_jobs.sweep, 60),
     "access.tidy": (access_jobs.tidy, 60),
     "ledger.notice": (ledger_jobs.notice, 60),
     "ledger.anchor": (ledger_jobs.anchor, 60),
@@ -59,6 +61,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "privacy.sweep": (privacy_jobs.sweep, 60),
     "consent.watch": (consent_jobs.watch, 60),
     "consent.lapse": (consent_jobs.lapse, 60),
+    "inbound.tidy": (inbound_jobs.tidy, 3600),
     "customers.lapse": (customers_jobs.lapse, 3600),
 }
 

@@ -40,3 +40,15 @@ SELECT business_id, size, unsealed, waiting_since, alarms, stopped_why, watched_
 -- name: value_checks_waiting
 -- Drafts whose values nobody is checking.
 SELECT business_id, campaign_id FROM crm.value_checks_waiting(:quiet_since);
+
+-- name: businesses_of_return_domain
+-- Whose mail comes back to this domain.
+SELECT business_id FROM crm.businesses_of_return_domain(:domain);
+
+-- name: mailboxes_due
+-- Whose mailbox is looked into now.
+SELECT business_id FROM crm.mailboxes_due(:now);
+
+-- name: inbound_counts
+-- How much came in for every business, by way and kind.
+SELECT business_id, via, kind, reports FROM crm.inbound_counts();

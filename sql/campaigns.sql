@@ -709,7 +709,8 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
 -- Every campaign to one customer with its text and all that was recorded, newest first.
 SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, d.state, d.reason,
        d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
-       r.due_at AS next_try_at, r.waits_for
+       d.bounced_at, d.bounce_class, d.bounce_code, d.complained_at, r.due_at AS next_try_at,
+       r.waits_for
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
   LEFT JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id
@@ -957,3 +958,64 @@ ON CONFLICT (business_id) DO UPDATE
    SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
        link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
        foot = excluded.foot, changed_at = :now;
+
+-- name: campaign_between
+-- The campaign whose id begins as a token says, and the code of its purpose.
+SELECT c.campaign_id AS id, p.code
+  FROM crm.campaign c
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
+ WHERE c.business_id = :business_id
+   AND c.campaign_id >= :low
+   AND c.campaign_id <= :high
+ ORDER BY c.campaign_id
+ LIMIT 1;
+
+-- name: lock_leases_at
+-- The ranges in which the owner of an address is, held before her delivery as a claim does.
+SELECT l.number
+  FROM crm.customer c
+  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = :campaign_id
+   AND l.low < c.customer_id AND l.high >= c.customer_id
+ WHERE c.business_id = :business_id
+   AND c.address_hash = :address_hash
+ ORDER BY l.number
+   FOR UPDATE OF l;
+
+-- name: mark_bounced
+-- A mail that was handed over came back; a hard bounce is the last word, other than that the first.
+UPDATE crm.delivery d
+   SET bounced_at = :now, bounce_class = :bounce_class, bounce_code = :bounce_code
+  FROM crm.customer c
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND c.business_id = :business_id
+   AND c.address_hash = :address_hash
+   AND d.customer_id = c.customer_id
+   AND d.state IN ('sending', 'sent', 'uncertain')
+   AND (d.bounced_at IS NULL OR (d.bounce_class <> 'hard' AND :bounce_class::text = 'hard'))
+RETURNING d.customer_id;
+
+-- name: mark_complained
+-- Its customer objected to a mail.
+UPDATE crm.delivery d
+   SET complained_at = :now
+  FROM crm.customer c
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND c.business_id = :business_id
+   AND c.address_hash = :address_hash
+   AND d.customer_id = c.customer_id
+   AND d.complained_at IS NULL
+RETURNING d.customer_id;
+
+-- name: arrived_between
+-- Whether a mail handed over to an address in this time has not come back.
+SELECT EXISTS (
+  SELECT FROM crm.customer c
+    JOIN crm.delivery d ON d.business_id = :business_id AND d.customer_id = c.customer_id
+   WHERE c.business_id = :business_id
+     AND c.address_hash = :address_hash
+     AND d.state = 'sent'
+     AND d.bounced_at IS NULL
+     AND d.done_at > :since
+     AND d.done_at < :until);

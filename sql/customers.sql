@@ -268,12 +268,21 @@ INSERT INTO crm.interaction (business_id, interaction_id, customer_id, kind, at,
 VALUES (:business_id, :interaction_id, :customer_id, :kind, :at, :title, :detail, :amount,
         :currency, :actor_kind, :actor_name, :now)
 RETURNING interaction_id AS id, customer_id, kind, :label::text AS label, at, title, detail,
-          amount, currency, actor_kind, actor_name, recorded_at;
+          amount, currency, actor_kind, actor_name, message_id, in_reply_to, refs, recorded_at;
+
+-- name: add_reply
+-- A mail of a customer; no row where it is kept already.
+INSERT INTO crm.interaction (business_id, interaction_id, customer_id, kind, at, title, detail,
+                             actor_kind, message_id, in_reply_to, refs, recorded_at)
+VALUES (:business_id, :interaction_id, :customer_id, :kind, :at, :title, :detail, 'customer',
+        :message_id, :in_reply_to, :refs, :now)
+ON CONFLICT (business_id, customer_id, message_id) WHERE message_id <> '' DO NOTHING
+RETURNING interaction_id;
 
 -- name: interactions_before
 -- What happened with one customer, newest first, by pages.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
-       i.currency, i.actor_kind, i.actor_name, i.recorded_at
+       i.currency, i.actor_kind, i.actor_name, i.message_id, i.in_reply_to, i.refs, i.recorded_at
   FROM crm.interaction i
   JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
  WHERE i.business_id = :business_id
@@ -294,7 +303,7 @@ SELECT kind, count(*)::integer AS count
 -- name: interactions_of_customer
 -- Everything that happened with one customer, oldest first.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
-       i.currency, i.actor_kind, i.actor_name, i.recorded_at
+       i.currency, i.actor_kind, i.actor_name, i.message_id, i.in_reply_to, i.refs, i.recorded_at
   FROM crm.interaction i
   JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
  WHERE i.business_id = :business_id

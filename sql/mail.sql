@@ -37,7 +37,7 @@ UPDATE crm.service_message m
                 OR u.scope = 'marketing' AND f.passes = 'nothing', false) AS it) blocked
  WHERE m.business_id = :business_id
    AND m.message_id = due.message_id
-RETURNING m.message_id, m.state, m.attempt, coalesce(m.address, '') AS address,
+RETURNING m.message_id, m.state, m.attempt, coalesce(m.address, '') AS address, m.address_hash,
           coalesce(m.content, ''::bytea) AS content, m.created_at;
 
 -- name: record_letter

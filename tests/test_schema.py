@@ -78,10 +78,14 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "expires_at",
         "host",
         "import_id",
+        "kind",
+        "last_at",
         "last_ended_at",
         "next_at",
         "number",
         "open",
+        "reports",
+        "return_domain",
         "scheduled_at",
         "sending",
         "settled_at",
@@ -89,6 +93,7 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "size",
         "state",
         "stopped_why",
+        "via",
         "waiting",
     }
 
@@ -195,6 +200,9 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "ledgers_due": "crm_sweep",
         "ledgers_health": "crm_sweep",
         "value_checks_waiting": "crm_sweep",
+        "businesses_of_return_domain": "crm_sweep",
+        "inbound_counts": "crm_sweep",
+        "mailboxes_due": "crm_sweep",
     }
     for row in rows:
         assert row["proconfig"] == ["search_path=pg_catalog"], row["proname"]

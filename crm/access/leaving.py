@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from crm import consent, customers, mail
@@ -14,11 +15,14 @@ from crm.mail import Scope, Why
 from crm.tokens import Stop
 
 
-async def leave(db: Db, stop: Stop, *, method: Method) -> Stopped:
+async def leave(
+    db: Db, stop: Stop, *, method: Method, said: dict[str, Any] | None = None
+) -> Stopped:
     """Stop what a link names, for good; again changes nothing. Never refused (promises 2 and 8).
 
     An address of nobody we know is suppressed for marketing by its fingerprint: erased since, or
-    known to a former life of this database. So is all marketing when the purpose is gone.
+    known to a former life of this database. So is all marketing when the purpose is gone. What was
+    `said` besides is evidence of each withdrawal.
     """
     customer = await customers.by_hash(db, stop.address_hash)
     purpose = await purpose_of(db, stop)
@@ -26,9 +30,9 @@ async def leave(db: Db, stop: Stop, *, method: Method) -> Stopped:
         await mail.suppress(db, Actor.system(), stop.address_hash, Scope.marketing, Why.left)
     elif purpose is not None:
         by = Actor.customer(customer.id)
-        await consent.withdraw(db, by, customer.id, purpose.id, method=method)
+        await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
     else:
-        await _leave_all(db, Actor.customer(customer.id), customer, method)
+        await _leave_all(db, Actor.customer(customer.id), customer, method, said)
         if stop.purpose_code is not None:
             by = Actor.customer(customer.id)
             await mail.suppress(db, by, stop.address_hash, Scope.marketing, Why.left)
@@ -69,13 +73,15 @@ async def standings(db: ReadDb, stop: Stop) -> list[tuple[Purpose, Consent | Non
     return [(each, by_purpose.get(each.id)) for each in await consent.purposes(db)]
 
 
-async def _leave_all(db: Db, by: Actor, customer: Customer, method: Method) -> None:
+async def _leave_all(
+    db: Db, by: Actor, customer: Customer, method: Method, said: dict[str, Any] | None = None
+) -> None:
     """Withdraw all there is, and say no for purposes in use that were never asked about."""
-    await consent.withdraw_all(db, by, customer.id, method=method)
+    await consent.withdraw_all(db, by, customer.id, method=method, said=said)
     known = {state.purpose_id for state in await consent.states(db, customer.id)}
     for purpose in sorted(await consent.purposes(db), key=lambda each: each.id):
         if purpose.id not in known:
-            await consent.withdraw(db, by, customer.id, purpose.id, method=method)
+            await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
 
 
 def on(state: Consent | None) -> bool:

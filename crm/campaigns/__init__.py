@@ -64,6 +64,7 @@ from crm.campaigns.model import (
 from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
 from crm.campaigns.renewing import RenewalOver, renew
+from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
 from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.source import Newsletter, read_newsletter
 from crm.campaigns.verdict import Verdict, skeleton, skeletons, verdicts
@@ -88,6 +89,7 @@ __all__ = [
     "NoVerdict",
     "NotOurs",
     "NothingUncertain",
+    "Origin",
     "OtherNumber",
     "Preview",
     "Received",
@@ -104,6 +106,8 @@ __all__ = [
     "Verdict",
     "Wait",
     "WrongState",
+    "arrived",
+    "bounced",
     "by_state",
     "came_back",
     "campaign_of",
@@ -114,6 +118,7 @@ __all__ = [
     "check_again",
     "compare",
     "compiled",
+    "complained",
     "counts",
     "course",
     "deliveries",
@@ -128,6 +133,7 @@ __all__ = [
     "hold",
     "letterhead",
     "make_public",
+    "origin",
     "packed",
     "page",
     "pause",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from crm.campaigns.theme import Theme
 from crm.db import ReadDb, Statements
 from crm.keys import Keys
 from crm.mail.mime import Slots
+from crm.return_path import FEEDBACK, Way, leave_address, return_address, sent_token
 from crm.tokens import Stop, Why, stop_token, why_token
 
 sql = Statements("campaigns")
@@ -120,10 +122,20 @@ class Envelope:
         self._purpose_code = purpose_code
         self._date = date
 
+    def sender(self, address_hash: bytes) -> str:
+        """Write the envelope sender: where one customer's mail comes back to, at every try."""
+        domain = self._business.return_domain
+        if not domain:
+            return self._business.sender_address
+        return return_address(
+            self._keys, self._business.id, domain, Way.campaign, address_hash, self._campaign_id
+        )
+
     def slots(self, address: str, address_hash: bytes) -> Slots:
         """Write one customer's header values; the Message-ID is the same at every try."""
         business_id, origin = self._business.id, self._business.origin
-        stop = stop_token(self._keys, Stop(business_id, address_hash, self._purpose_code))
+        leaving = Stop(business_id, address_hash, self._purpose_code)
+        stop = stop_token(self._keys, leaving)
         why = why_token(self._keys, Why(business_id, address_hash, self._campaign_id))
         return Slots(
             to=address,
@@ -132,4 +144,29 @@ class Envelope:
             unsubscribe=f"{origin}/u/{stop}",
             preferences=f"{origin}/p/{stop}",
             why=f"{origin}/why/{why}",
+            **self._ways_back(leaving),
         )
+
+    def _ways_back(self, leaving: Stop) -> dict[str, Any]:
+        """Write the headers that lead to our own domain for what comes back, if any.
+
+        Of the domain of From, or below it: else a feedback address needs a signature of its own
+        (RFC 9477 §3.1), and whoever checks a mail cannot tell the domain from a stranger's.
+        """
+        domain, keys = self._business.return_domain, self._keys
+        if not _below(domain, self._business.sender_address.rpartition("@")[2]):
+            return {}
+        token = sent_token(
+            keys, leaving.business_id, Way.feedback, leaving.address_hash, self._campaign_id
+        )
+        return {
+            "unsubscribe_mail": f"mailto:{leave_address(keys, domain, leaving)}",
+            "more": (
+                ("CFBL-Address", f"{FEEDBACK}@{domain}; report=arf"),
+                ("CFBL-Feedback-ID", token),
+            ),
+        }
+
+
+def _below(domain: str, parent: str) -> bool:
+    return f".{domain.lower()}".endswith(f".{parent.lower()}")

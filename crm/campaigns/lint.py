@@ -36,7 +36,9 @@ _ADDRESS = re.compile(
 # A slash may be part of it, or stand before it.
 _BASE64 = (re.compile(r"[A-Za-z0-9+_-]{16,}"), re.compile(r"[A-Za-z0-9+/_-]{16,}"))
 # What is the same for no two messages, and of which nothing is fetched.
-_PER_MESSAGE = frozenset({"date", "message-id", "to", "subject", "dkim-signature"})
+_PER_MESSAGE = frozenset(
+    {"date", "message-id", "to", "subject", "dkim-signature", "cfbl-feedback-id"}
+)
 # Each asks a mail program to tell that a mail was read.
 _RECEIPTS = frozenset({
     "disposition-notification-to", "return-receipt-to", "x-confirm-reading-to",

@@ -293,6 +293,10 @@ class HeldDelivery(Struct, frozen=True, kw_only=True):
     done_at: datetime | None
     code: int | None
     reply: str | None
+    bounced_at: datetime | None
+    bounce_class: str | None
+    bounce_code: str | None
+    complained_at: datetime | None
     next_try_at: datetime | None
     waits_for: str | None
 

@@ -68,7 +68,7 @@ class Issue(Struct, frozen=True):
         slots = self.envelope.slots(address, claimed.address_hash)
         return Parcel(
             claimed.customer_id,
-            self.business.sender_address,
+            self.envelope.sender(claimed.address_hash),
             address,
             (self.asking if claimed.asked else self.compiled).bytes_for(values, slots),
             smtputf8=needs_smtputf8(address),

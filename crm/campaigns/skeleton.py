@@ -21,7 +21,16 @@ LARGEST = 4_000_000
 LINKS = ("unsubscribe", "preferences", "why")
 
 # Fields that are a message's own, or are written on its way.
-PER_MESSAGE = frozenset({"date", "message-id", "to", "dkim-signature", "list-unsubscribe"})
+PER_MESSAGE = frozenset(
+    {
+        "date",
+        "message-id",
+        "to",
+        "dkim-signature",
+        "list-unsubscribe",
+        "cfbl-feedback-id",
+    }
+)
 # How a message is packed; what is in it is compared unpacked.
 PACKING = frozenset({"content-type", "content-transfer-encoding", "mime-version"})
 # Private-use characters that stand for slots while a message is read; see `Marks`.

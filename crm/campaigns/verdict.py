@@ -67,7 +67,14 @@ def judged(business: Business, message: Compiled, readers: Sequence[Reader]) -> 
     rendered = [
         Rendered(
             message.bytes_for(each.values, each.slots),
-            frozenset({each.slots.unsubscribe, each.slots.preferences, each.slots.why}),
+            frozenset(
+                {
+                    each.slots.unsubscribe,
+                    each.slots.preferences,
+                    each.slots.why,
+                    each.slots.unsubscribe_mail,
+                }
+            ),
             each.slots.to,
         )
         for each in readers

@@ -124,13 +124,20 @@ async def withdraw(
     return await append(db, by, wish, Circumstances(method, at=at, evidence=said or {}), asked)
 
 
-async def withdraw_all(db: Db, by: Actor, customer_id: UUID, *, method: Method) -> list[UUID]:
+async def withdraw_all(
+    db: Db,
+    by: Actor,
+    customer_id: UUID,
+    *,
+    method: Method,
+    said: dict[str, Any] | None = None,
+) -> list[UUID]:
     """Take back every consent that is not a no already; return the purposes concerned."""
     ended = [
         state.purpose_id for state in await states(db, customer_id) if state.status not in OPTED_OUT
     ]
     for purpose_id in sorted(ended):
-        await withdraw(db, by, customer_id, purpose_id, method=method)
+        await withdraw(db, by, customer_id, purpose_id, method=method, said=said)
     return ended
 
 

@@ -41,6 +41,7 @@ from crm.customers.interaction import (
     Moment,
     NewInteraction,
     NewKind,
+    NewReply,
     UnknownKind,
 )
 from crm.customers.interactions import (
@@ -50,6 +51,7 @@ from crm.customers.interactions import (
     interactions,
     kinds,
     note,
+    reply,
 )
 from crm.customers.model import (
     AddressTaken,
@@ -103,6 +105,7 @@ __all__ = [
     "NewCustomer",
     "NewInteraction",
     "NewKind",
+    "NewReply",
     "NewValue",
     "NotAnAddress",
     "NotChangeable",
@@ -146,6 +149,7 @@ __all__ = [
     "of_ids",
     "page",
     "parse",
+    "reply",
     "restrict",
     "retention",
     "search",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -20,6 +21,13 @@ _LARGEST_AMOUNT = Decimal(10) ** 12
 _AMOUNT_DECIMALS = 4
 
 NOTE = "note"
+REPLY = "reply"
+WISH = "wish_to_leave"
+# As the table bounds them.
+LONGEST_LETTER = 100_000
+_LONGEST_ID = 998
+_LONGEST_REFS = 10_000
+_LONGEST_TITLE = 300
 
 
 class UnknownKind(Invalid):
@@ -68,8 +76,22 @@ class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
 
 
+class NewReply(Struct, frozen=True, kw_only=True):
+    """A mail of a customer: its words, and what it answers (RFC 5322 §3.6.4)."""
+
+    subject: str
+    text: str
+    at: datetime | None = None
+    message_id: str = ""
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+
+
 class Interaction(Struct, frozen=True, kw_only=True):
-    """Something that happened between business and customer, and who recorded it."""
+    """Something that happened between business and customer, and who recorded it.
+
+    A mail names itself and what it answers; `refs` are Message-IDs parted by spaces.
+    """
 
     id: UUID
     customer_id: UUID
@@ -82,6 +104,9 @@ class Interaction(Struct, frozen=True, kw_only=True):
     currency: str | None
     actor_kind: ActorKind
     actor_name: str
+    message_id: str
+    in_reply_to: str
+    refs: str
     recorded_at: datetime
 
 
@@ -113,6 +138,38 @@ def checked_instant(at: datetime | None, now: datetime) -> datetime:
     if wrong:
         raise NotAnInstant(problems=[Problem("at", wrong)])
     return at
+
+
+def kept_reply(new: NewReply, now: datetime) -> dict[str, object]:
+    """Return what is kept of a mail: all that can be, since nobody is there to put it right.
+
+    Control characters become blanks. What is longer than a letter is cut, and says so. A Date in
+    the future, or of a time before mail, is that of its arrival.
+    """
+    text = _plain(new.text, lines=True).strip()
+    if len(text) > LONGEST_LETTER:
+        text = f"{text[: LONGEST_LETTER - 100]}\n\n[The rest of this letter was too long to keep.]"
+    try:
+        at = checked_instant(new.at, now)
+    except NotAnInstant:
+        at = now
+    return {
+        "at": at,
+        "title": _plain(new.subject).strip()[:_LONGEST_TITLE] or "No subject",
+        "detail": text,
+        "message_id": _plain(new.message_id)[:_LONGEST_ID],
+        "in_reply_to": _plain(new.in_reply_to)[:_LONGEST_ID],
+        "refs": _plain(" ".join(new.references))[-_LONGEST_REFS:],
+    }
+
+
+def _plain(text: str, *, lines: bool = False) -> str:
+    kept = "\n\t" if lines else ""
+    composed = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+    return "".join(
+        char if char in kept or unicodedata.category(char) not in ("Cc", "Cs") else " "
+        for char in composed
+    )
 
 
 def check_amount(new: NewInteraction) -> None:

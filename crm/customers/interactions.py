@@ -8,15 +8,19 @@ from uuid import UUID
 from crm import events
 from crm.customers.interaction import (
     NOTE,
+    REPLY,
+    WISH,
     Interaction,
     InteractionKind,
     KindCount,
     Moment,
     NewInteraction,
     NewKind,
+    NewReply,
     UnknownKind,
     check_amount,
     checked_instant,
+    kept_reply,
 )
 from crm.customers.model import Customer, UnknownCustomer
 from crm.customers.retention import retention
@@ -92,6 +96,39 @@ async def note(db: Db, by: Actor, customer_id: UUID, title: str, detail: str = "
     )
     new = NewInteraction(kind=NOTE, title=title, detail=detail)
     return await interact(db, by, customer_id, new)
+
+
+async def reply(db: Db, customer_id: UUID, new: NewReply, *, wish: bool = False) -> bool:
+    """Keep a mail of a customer, two years unless declared otherwise; once by its Message-ID.
+
+    A `wish` is one to leave that nobody could prove to be hers.
+    """
+    if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
+        raise UnknownCustomer
+    await db.run(
+        sql.declare_kind_once,
+        name=WISH if wish else REPLY,
+        label="Wish" if wish else "Reply",
+        purpose=(
+            "So that nobody overlooks that you want to leave."
+            if wish
+            else "So that we can answer what you write to us."
+        ),
+        retention="P2Y",
+    )
+    added = await db.maybe(
+        sql.add_reply,
+        UUID,
+        interaction_id=time_ordered(),
+        customer_id=customer_id,
+        kind=WISH if wish else REPLY,
+        **kept_reply(new, db.now),
+    )
+    if added is None:
+        return False
+    by = Actor.customer(customer_id)
+    await events.record(db, by, Kind.interaction_recorded, customer_id=customer_id, ref=added)
+    return True
 
 
 async def interactions(

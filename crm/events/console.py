@@ -58,6 +58,7 @@ WORDS: dict[Kind, str] = {
     Kind.import_started: "started an import",
     Kind.import_done: "finished an import",
     Kind.import_failed: "broke off an import",
+    Kind.inbound_changed: "changed where mail comes back",
     Kind.campaign_drafted: "drafted a campaign",
     Kind.campaign_changed: "changed a campaign",
     Kind.campaign_tested: "sent a test of a campaign",

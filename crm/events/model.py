@@ -83,6 +83,7 @@ class Kind(StrEnum):
     relay_added = "relay.added"
     relay_changed = "relay.changed"
     domain_limited = "domain.limited"
+    inbound_changed = "inbound.changed"
     address_suppressed = "address.suppressed"
     import_started = "import.started"
     import_done = "import.done"

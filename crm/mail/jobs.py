@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import TypedDict
 from uuid import UUID
 
-from crm import above
+from crm import above, businesses
+from crm.businesses import Business
 from crm.db import Database
+from crm.keys import Keys
 from crm.mail import actions, relays
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
 from crm.mail.relays import Relay
 from crm.mail.wire import Limits, Parcel, send_by
+from crm.return_path import Way, return_address
 from crm.settings import Settings
 
 _AT_ONCE = 10
@@ -40,25 +43,40 @@ async def deliver(ctx: Ctx, business: str) -> None:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
             ways = await relays.usable(db, ctx["settings"])
+            known = await businesses.get(db)
         if not letters:
             return
-        outcomes = await asyncio.gather(*(_hand_over(ctx, ways, each) for each in letters))
+        outcomes = await asyncio.gather(
+            *(_hand_over(ctx, ways, each, _sender(database.keys, known, each)) for each in letters)
+        )
         async with database.write(business_id) as db:
             for letter, outcome in zip(letters, outcomes, strict=True):
                 await actions.record_letter(db, letter, outcome)
 
 
-async def _hand_over(ctx: Ctx, ways: Sequence[Relay], letter: ClaimedLetter) -> Outcome:
+async def _hand_over(
+    ctx: Ctx, ways: Sequence[Relay], letter: ClaimedLetter, sender: str
+) -> Outcome:
     """Neither rates nor caps are for these: somebody waits for each of them."""
     parcel = Parcel(
         letter.message_id,
-        sender_of(letter.content),
+        sender,
         letter.address,
         letter.content,
         smtputf8=needs_smtputf8(letter.address),
     )
     limits = Limits(open=ctx["settings"].smtp.timeout)
     return await send_by([(each, each.hello) for each in ways], parcel, limits=limits)
+
+
+def _sender(keys: Keys, business: Business, letter: ClaimedLetter) -> str:
+    """Say where a letter comes back to: a confirmation that bounces is heard of as well."""
+    domain = business.return_domain
+    if not domain:
+        return sender_of(letter.content)
+    return return_address(
+        keys, business.id, domain, Way.service, letter.address_hash, letter.message_id
+    )
 
 
 def sender_of(content: bytes) -> str:

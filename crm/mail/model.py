@@ -84,6 +84,7 @@ class ClaimedLetter(Struct, frozen=True):
     state: str
     attempt: int
     address: str
+    address_hash: bytes
     content: bytes
     created_at: datetime
 

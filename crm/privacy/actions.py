@@ -7,7 +7,17 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-from crm import access, businesses, campaigns, consent, customers, events, mail, staff
+from crm import (
+    access,
+    businesses,
+    campaigns,
+    consent,
+    customers,
+    events,
+    inbound,
+    mail,
+    staff,
+)
 from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
@@ -49,7 +59,7 @@ FORGET: tuple[Forget, ...] = (
     staff.forget,
 )
 # Letters to her address from before she was a customer.
-FORGET_ADDRESS: tuple[ForgetAddress, ...] = (mail.forget_address,)
+FORGET_ADDRESS: tuple[ForgetAddress, ...] = (mail.forget_address, inbound.forget_address)
 
 _SHOWN = 5
 # A mail that was claimed before an erasure has its answer long before this.
@@ -82,6 +92,7 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
         service_messages=await mail.export(db, customer_id),
         access=await access.export(db, customer_id),
         suppression=await mail.suppressed(db, customer.derived.address_hash),
+        soft_bounces=await inbound.export(db, customer_id),
         looks=looks(happened),
         open_reasons=await staff.export(db, customer_id),
         events=happened,

@@ -26,6 +26,7 @@ from crm.consent import (
 from crm.customers import Export, Held
 from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
+from crm.inbound import SoftBounce
 from crm.mail import LetterKind, SentLetter, Suppression
 from crm.staff import Said
 
@@ -147,6 +148,7 @@ class Copy(Struct, frozen=True, kw_only=True):
     service_messages: list[SentLetter]
     access: HeldAccess
     suppression: Suppression | None
+    soft_bounces: list[SoftBounce]
     looks: list[Look]
     # Reasons for looking that staff gave a moment ago; earlier ones stand beside the looks.
     open_reasons: list[Said]

@@ -1,4 +1,4 @@
-"""/metrics: how every ledger is, for whoever watches the installation; of customers nothing."""
+"""/metrics: how every ledger is and what came in, for whoever watches; of customers nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from crm import above
-from crm.above import LedgerHealth
+from crm.above import InboundCount, LedgerHealth
 from crm.db import Database
 
 _BEARER = "Bearer "
@@ -34,6 +34,7 @@ def metrics(token: str) -> HTTPRouteHandler:
         found = await above.ledgers_health(database)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Ledgers(found, database.clock()))
+        registry.register(_Inbound(await above.inbound_counts(database)))
         # The type states no encoding of its own; OpenMetrics is UTF-8.
         written: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
         return Response(written, media_type=CONTENT_TYPE_LATEST)
@@ -74,6 +75,22 @@ class _Ledgers(Collector):
     def _waiting(self, each: LedgerHealth) -> float:
         since = each.waiting_since
         return max((self._now - since).total_seconds(), 0.0) if since else 0.0
+
+
+class _Inbound(Collector):
+    """What came in by mail."""
+
+    def __init__(self, found: Sequence[InboundCount]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterable[Metric]:
+        """Count by business, way and kind."""
+        counted = CounterMetricFamily(
+            "firsthand_inbound", "Mails that came back.", labels=["business", "via", "kind"]
+        )
+        for each in self._found:
+            counted.add_metric([str(each.business_id), each.via, each.kind], each.reports)
+        yield counted
 
 
 def _watched(each: LedgerHealth) -> float:
