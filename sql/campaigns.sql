@@ -1,5 +1,5 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
--- verdict.
+-- verdict, canary.
 
 -- name: add_campaign
 -- A new draft.
@@ -256,7 +256,57 @@ UPDATE crm.campaign SET state = 'sending', changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = 'starting'
-   AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint > filled_by;
+   AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint > filled_by
+   -- A canary that has not passed holds everybody back.
+   AND NOT EXISTS (
+     SELECT FROM crm.canary k
+      WHERE k.business_id = :business_id
+        AND k.campaign_id = :campaign_id
+        AND k.passed_at IS NULL);
+
+-- name: release_canary
+-- A canary on its way; another replaces one that has not passed.
+INSERT INTO crm.canary (business_id, campaign_id, token, sent_at)
+VALUES (:business_id, :campaign_id, :token, :now)
+ON CONFLICT (business_id, campaign_id) DO UPDATE
+   SET token = excluded.token, sent_at = excluded.sent_at, arrived_at = NULL, differences = '[]'
+ WHERE canary.passed_at IS NULL;
+
+-- name: canary
+-- What became of the canary of a campaign.
+SELECT sent_at, arrived_at, differences, passed_at, passed_by
+  FROM crm.canary
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: canary_on_its_way
+-- The campaign whose canary has this token and has not arrived, held against a second arrival.
+SELECT campaign_id
+  FROM crm.canary
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND token = :token
+   AND arrived_at IS NULL
+   AND passed_at IS NULL
+   FOR UPDATE;
+
+-- name: land_canary
+-- It arrived; the same as it was sent, it lets the campaign begin.
+UPDATE crm.canary
+   SET arrived_at = :now, differences = :differences,
+       passed_at = CASE WHEN jsonb_array_length(:differences::jsonb) = 0 THEN :now::timestamptz END
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: pass_canary
+-- It was not waited for any longer, by somebody's decision; never one that arrived changed.
+UPDATE crm.canary
+   SET passed_at = :now, passed_by = :passed_by
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND arrived_at IS NULL
+   AND passed_at IS NULL
+   AND sent_at < :before;
 
 -- name: analyze_deliveries
 -- Fresh statistics, without which a claim sorts the whole campaign.

@@ -130,6 +130,7 @@ NOT_HERS = {
     "ledger_tile": "hashes of checksums that name nobody",
     "ledger_unsealed": "checksums that name nobody, for seconds",
     "ledger_watch": "how far the monitor has come",
+    "canary": "the copy to a mailbox of the business's own",
     "mail_theme": "how newsletters look",
     "mailbox": "the controller",
     "member": "staff",
@@ -141,6 +142,7 @@ NOT_HERS = {
     "session": "staff",
     "webhook": "the controller",
     "signing_key": "the controller's keys",
+    "verdict": "what is the same in everybody's mail",
     "value_check": "counts, and ids of a few as examples, which name nobody once she is erased",
 }
 

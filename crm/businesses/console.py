@@ -24,6 +24,7 @@ _PATTERNS = {
     "country": "A country is two letters, such as DE or GB.",
     "authority_url": "The address of a page begins with https://.",
     "privacy_url": "The address of a page begins with https://.",
+    "canary": "An address looks like canary@bounces.example.com.",
     "image_hosts": "A host looks like pictures.example.com, without https:// and without a path.",
 }
 _SWITCHES = ("soft_opt_in", "keeps_network")
@@ -83,6 +84,7 @@ def _read(form: Form) -> NewBusiness | None:
         "keeps_network": form.boolean("keeps_network"),
         "network_days": form.integer("network_days", min=1, max=1095),
         "image_hosts": _hosts(form),
+        "canary": form.text("canary", required=False, max=254),
     }
     if given["time_zone"] and given["time_zone"] not in available_timezones():
         form.wrong("time_zone", "There is no such time zone. One looks like Europe/Lisbon.")

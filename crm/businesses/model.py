@@ -18,6 +18,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 LegalName = Annotated[str, Meta(min_length=1, max_length=300)]
 PostalAddress = Annotated[str, Meta(max_length=500)]
 MailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
+OptionalAddress = Annotated[str, Meta(max_length=254, pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")]
 Country = Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")]
 Contact = Annotated[str, Meta(max_length=300)]
 PageAddress = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
@@ -72,6 +73,7 @@ class Business(Struct, frozen=True, kw_only=True):
     network_days: int
     # Whose pictures its mails may show, separated by blanks.
     image_hosts: str
+    canary: str
     created_at: datetime
 
     @property
@@ -114,6 +116,8 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     network_days: Days = 30
     # Hosts whose pictures its mails may show: each learns who opens a mail, and when.
     image_hosts: Hosts = ""
+    # A mailbox of its own that gets each campaign first, and whose mail comes back to us.
+    canary: OptionalAddress = ""
 
 
 def checked(new: NewBusiness) -> NewBusiness:

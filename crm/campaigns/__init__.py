@@ -32,6 +32,7 @@ from crm.campaigns.actions import (
     start,
     unschedule,
 )
+from crm.campaigns.canary import Canary, canary, canary_arrived, go_without, named_in, send_again
 from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
@@ -48,6 +49,7 @@ from crm.campaigns.model import (
     Health,
     HeldDelivery,
     NewCampaign,
+    NoCanary,
     NothingUncertain,
     NotOurs,
     NoVerdict,
@@ -73,6 +75,7 @@ __all__ = [
     "BadSkeleton",
     "Campaign",
     "CampaignLine",
+    "Canary",
     "Checked",
     "Comparison",
     "Counts",
@@ -86,6 +89,7 @@ __all__ = [
     "HeldDelivery",
     "NewCampaign",
     "Newsletter",
+    "NoCanary",
     "NoVerdict",
     "NotOurs",
     "NothingUncertain",
@@ -111,6 +115,8 @@ __all__ = [
     "by_state",
     "came_back",
     "campaign_of",
+    "canary",
+    "canary_arrived",
     "cancel",
     "change",
     "change_theme",
@@ -129,10 +135,12 @@ __all__ = [
     "figures",
     "forget",
     "get",
+    "go_without",
     "health",
     "hold",
     "letterhead",
     "make_public",
+    "named_in",
     "origin",
     "packed",
     "page",
@@ -148,6 +156,7 @@ __all__ = [
     "resume",
     "review",
     "schedule",
+    "send_again",
     "skeleton",
     "skeletons",
     "start",

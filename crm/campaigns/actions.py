@@ -11,6 +11,7 @@ import msgspec
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
 from crm.campaigns import checking
+from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
     FARTHEST,
@@ -191,6 +192,7 @@ async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = Fa
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=True)
     campaign = await _move(db, by, campaign_id, State.starting)
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
+    await release(db, campaign)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
     return campaign
 

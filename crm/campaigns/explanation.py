@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from crm import consent, customers
 from crm.campaigns.actions import received_one
+from crm.campaigns.invented import nobody
 from crm.campaigns.model import Campaign, Received
-from crm.campaigns.preview import nobody
 from crm.campaigns.renewing import asked
 from crm.consent import ConsentEvent, Notice, Purpose, Status
 from crm.db import ReadDb, Statements

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from crm import above, businesses, consent
 from crm.campaigns import actions, cancelling, checking, filling
+from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease
 from crm.campaigns.composing import Envelope, compiled
 from crm.campaigns.line import Line, Rests
@@ -131,6 +132,9 @@ async def fill(ctx: Ctx, business: str, campaign: str) -> None:
             more = await filling.fill_piece(db, campaign_id, size)
     async with database.write(business_id) as db:
         await db.run(sql.analyze_deliveries)
+        if await waits_for_canary(db, campaign_id):
+            # Its arrival wakes this job again, or somebody's decision.
+            return
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while asyncio.get_running_loop().time() < deadline:
         async with database.write(business_id) as db:

@@ -78,6 +78,10 @@ class OtherNumber(Conflict):
     """Another number is uncertain by now. Look at them again, and decide anew."""
 
 
+class NoCanary(Conflict):
+    """There is no canary to wait for, or it is too early to go without, or it arrived changed."""
+
+
 class NothingUncertain(Conflict):
     """This delivery is not uncertain, so there is nothing to resolve."""
 

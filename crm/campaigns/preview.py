@@ -9,21 +9,18 @@ from msgspec import Struct
 from crm import businesses, consent, customers, events, mail, staff
 from crm.campaigns.actions import get
 from crm.campaigns.composing import Envelope, MergeValue, compiled, values_of
+from crm.campaigns.invented import ADDRESS, invented, nobody
 from crm.campaigns.model import Campaign, NewCampaign, NotOurs
-from crm.campaigns.render import Compiled, Preview
+from crm.campaigns.render import Preview
 from crm.campaigns.verdict import findings, line_in
 from crm.campaigns.wrongs import Finding
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.events import Actor, Kind
-from crm.keys import Keys
 from crm.mail import Letter, LetterKind
 from crm.mail.mime import stamp
 
 sql = Statements("campaigns")
-
-# Somebody who does not exist; example.com belongs to nobody (RFC 2606).
-_NAME, _ADDRESS = "Nora Example", "nora@example.com"
 
 
 class Found(Struct, frozen=True):
@@ -58,7 +55,7 @@ async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
     except Invalid as no:
         return Checked(no.problems or (Problem("source", no.message),), ())
     # Everybody has an address; all else may be missing.
-    missing = message.missing({"address": _ADDRESS})
+    missing = message.missing({"address": ADDRESS})
     empty = [_nothing_there(name) for name in missing]
     found = tuple(
         Found(each, line_in(each, campaign.source))
@@ -71,7 +68,7 @@ async def preview(db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None
     """Return what a customer would read, or somebody invented; the links of the footer are dead."""
     message = await compiled(db, await get(db, campaign_id))
     if customer_id is None:
-        return message.preview(_invented(message))
+        return message.preview(invented(message))
     customer = await customers.get(db, customer_id)
     held = await db.many(
         sql.merge_values,
@@ -100,7 +97,7 @@ async def try_out(db: Db, by: Actor, campaign_id: UUID, address: str) -> None:
     envelope = Envelope(db.keys, business, campaign_id, purpose.code, stamp(db.now))
     slots = envelope.slots(to.display, nobody(db.keys, db.business_id))
     name = ours[0].name
-    values = _invented(message) | values_of(name, to.display, {})
+    values = invented(message) | values_of(name, to.display, {})
     shown = message.preview(values, slots)
     letter = Letter(
         kind=LetterKind.test,
@@ -115,12 +112,6 @@ async def try_out(db: Db, by: Actor, campaign_id: UUID, address: str) -> None:
     await events.record(db, by, Kind.campaign_tested, ref=campaign_id)
 
 
-def nobody(keys: Keys, business_id: UUID) -> bytes:
-    """Return the fingerprint of no address: what a test's links name, so that they stop nobody."""
-    # No folded address lacks its @, so none has this fingerprint.
-    return keys.address_hash(business_id, "a test of a campaign")
-
-
 def _nothing_there(field: str) -> str:
     if field.startswith("{"):
         return f'{field} may come to nothing. Say what to write then: | default("…").'
@@ -128,11 +119,6 @@ def _nothing_there(field: str) -> str:
         f"Whoever has no {field} reads nothing there. Say what to write instead: "
         f'{{{{ {field} | default("…") }}}}.'
     )
-
-
-def _invented(message: Compiled) -> dict[str, str]:
-    shown = {name: f"[{name}]" for name in message.attributes}
-    return values_of(_NAME, _ADDRESS, shown)
 
 
 def _same(address: str, to: customers.Address) -> bool:

@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent, customers, mail, staff
 from crm.businesses import Business
-from crm.campaigns import Campaign, DeliveryState, NothingUncertain, WrongState, breaker
+from crm.campaigns import Campaign, DeliveryState, NoCanary, NothingUncertain, WrongState, breaker
 from crm.campaigns.composing import message_id
 from crm.campaigns.model import WAITS, OtherNumber
 from crm.campaigns.progress import Glance, crossed, progress
@@ -45,6 +45,7 @@ async def get_progress(
     if campaign.state in WAITS:
         return redirect(f"{LIST}/{id}/review")
     shown = progress(campaign, await campaigns.counts(db, id), db.now)
+    canary = await campaigns.canary(db, id)
     return page(
         "campaigns/pages/progress.html",
         campaign=campaign,
@@ -55,6 +56,8 @@ async def get_progress(
         waits=await campaigns.waits(db, id) if shown.running else [],
         course=await campaigns.course(db, id),
         warning=breaker.warns(await campaigns.health(db, id)),
+        canary=canary,
+        overdue=canary is not None and canary.overdue(db.now),
         live=live != "no" and shown.running,
         may_send=who.may(Right.send_campaigns),
         may_look=who.may(Right.see_customers),
@@ -130,6 +133,30 @@ async def post_cancellation(
     return await told(
         id, doing, "Cancelled. Nobody more is mailed; whoever still waited is left out."
     )
+
+
+@post("/campaigns/{id:uuid}/canary", guards=SEND)
+async def post_canary(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Send another copy to the business's own mailbox."""
+    try:
+        await campaigns.send_again(db, who.actor, await campaigns.get(db, id))
+    except NoCanary as no:
+        return redirect(f"{LIST}/{id}/progress", say=no.message, tone="wait")
+    return redirect(f"{LIST}/{id}/progress", say="Another copy is on its way to your mailbox.")
+
+
+@post("/campaigns/{id:uuid}/canary/waiver", guards=SEND)
+async def post_waiver(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Begin although the copy has not arrived."""
+    try:
+        await campaigns.go_without(db, who.actor, id)
+    except NoCanary as no:
+        return redirect(f"{LIST}/{id}/progress", say=no.message, tone="wait")
+    return redirect(f"{LIST}/{id}/progress", say="It begins without the copy, by your decision.")
 
 
 @get("/campaigns/{id:uuid}/deliveries/{kind:str}", guards=CUSTOMERS)
@@ -263,6 +290,8 @@ handlers = [
     post_pause,
     post_resumption,
     post_cancellation,
+    post_canary,
+    post_waiver,
     get_deliveries,
     post_resolution,
     post_resolution_of_all,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+from crm import campaigns
 from crm.db import Database
 from crm.inbound import actions
 from crm.inbound.model import Arrival, Effect, Via, arrived
@@ -23,6 +24,8 @@ async def hear_mail(
 
     Raises Nobodys where it cannot be said for which of several businesses it is.
     """
+    if await _canary(database, businesses, raw):
+        return Effect.done
     arrival = await asyncio.to_thread(arrived, recipient, raw)
     return await hear_arrival(database, _whose(database, businesses, arrival), arrival, via)
 
@@ -30,6 +33,18 @@ async def hear_mail(
 async def hear_arrival(database: Database, business_id: UUID, arrival: Arrival, via: Via) -> Effect:
     """Do what a mail that was read asks for, in a transaction of its own."""
     return await database.attempt(business_id, lambda db: actions.hear(db, arrival, via))
+
+
+async def _canary(database: Database, businesses: Sequence[UUID], raw: bytes) -> bool:
+    """Take the first copy of a campaign, which nobody but us has sent to this mailbox."""
+    named = campaigns.named_in(raw)
+    if named is None:
+        return False
+    for each in businesses:
+        async with database.write(each) as db:
+            if await campaigns.canary_arrived(db, *named, raw):
+                return True
+    return False
 
 
 def _whose(database: Database, businesses: Sequence[UUID], arrival: Arrival) -> UUID:

@@ -69,6 +69,23 @@ async def post_letter(db: Db, letter: Letter) -> str:
     return header
 
 
+async def post_written(
+    db: Db, kind: LetterKind, *, address: str, address_hash: bytes, content: bytes
+) -> None:
+    """Send a message that is written already, headers and all, soon after this commits."""
+    await db.run(
+        sql.post_letter,
+        message_id=time_ordered(),
+        kind=kind,
+        passes=PASSES[kind],
+        customer_id=None,
+        address_hash=address_hash,
+        address=address,
+        content=content,
+    )
+    db.wake("mail.deliver", str(db.business_id))
+
+
 def _composed(
     business: Business, letter: Letter, address: str, header: str, now: datetime
 ) -> bytes:

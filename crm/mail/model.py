@@ -20,6 +20,7 @@ class LetterKind(StrEnum):
     test = "test"
     notice = "notice"
     receipt = "receipt"
+    canary = "canary"
 
 
 class Scope(StrEnum):
@@ -48,6 +49,7 @@ PASSES: dict[LetterKind, str] = {
     LetterKind.notice: "marketing",
     LetterKind.test: "marketing",
     LetterKind.receipt: "marketing",
+    LetterKind.canary: "marketing",
 }
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from crm import campaigns, customers, staff
 from crm.businesses import Business
 from crm.campaigns import NotOurs
-from crm.campaigns.preview import nobody
+from crm.campaigns.invented import nobody
 from crm.customers import NotAnAddress
 from crm.db import Database, parse
 from crm.events import Actor

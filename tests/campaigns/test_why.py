@@ -9,7 +9,7 @@ import pytest
 from crm import campaigns, consent, customers
 from crm.businesses import Business
 from crm.campaigns import Campaign, NewCampaign, filling
-from crm.campaigns.preview import nobody
+from crm.campaigns.invented import nobody
 from crm.consent import Method, Notice
 from crm.customers import Customer
 from crm.db import Database
