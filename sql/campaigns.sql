@@ -306,7 +306,7 @@ UPDATE crm.canary
    AND campaign_id = :campaign_id
    AND arrived_at IS NULL
    AND passed_at IS NULL
-   AND sent_at < :before;
+   AND sent_at < :sent_before;
 
 -- name: analyze_deliveries
 -- Fresh statistics, without which a claim sorts the whole campaign.

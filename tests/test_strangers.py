@@ -80,6 +80,7 @@ PLAIN: dict[str, Any] = {
     "after": UUID(int=0),
     "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
     "quiet_since": NOW,
+    "sent_before": NOW + timedelta(days=1),
     "since": datetime(2000, 1, 1, tzinfo=UTC),
     "expires_at": NOW + timedelta(days=1),
     "word": "n",
@@ -154,6 +155,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         SELECT business_id, campaign_id, substr(sha256('canary'), 1, 16), $2 FROM crm.campaign
          WHERE business_id = $1"""
     await conn.execute(canary, business_id, NOW)
+    await _come_back(conn, business_id)
     use = "INSERT INTO crm.relay_use VALUES ($1, $2, $3, 7, $4)"
     await conn.execute(use, business_id, relay_id, NOW.date(), NOW)
     answer = """INSERT INTO crm.idempotency_key
@@ -168,6 +170,28 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     async with conn.transaction():
         await conn.execute("SET CONSTRAINTS ALL DEFERRED")
         await conn.execute(gone, business_id, uuid4(), bytes(32), NOW.date())
+
+
+async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
+    """Something came back, and there are places where it is heard."""
+    for row in (
+        """inbound_report (business_id, digest, via, kind, at)
+           VALUES ($1, sha256('report'), 'listener', 'hard', $2)""",
+        """inbound_count (business_id, day, via, kind, reports, last_at)
+           VALUES ($1, '2030-12-31', 'listener', 'hard', 3, $2)""",
+        """campaign_return (business_id, campaign_id, kind, reports)
+           SELECT business_id, campaign_id, 'hard', 3 FROM crm.campaign
+            WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+        """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
+           VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
+        """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,
+                    changed_at)
+           VALUES ($1, 'imap.example', 993, 'implicit', 'letters', 'kept', 'INBOX', 'Read', $2,
+                   $2)""",
+        """webhook (business_id, provider, secret_hash, made_at)
+           VALUES ($1, 'postmark', sha256('secret'), $2)""",
+    ):
+        await conn.execute(f"INSERT INTO crm.{row}", business_id, NOW)
 
 
 async def _halted(database: Database, conn: asyncpg.Connection, life: Life) -> None:
@@ -430,7 +454,7 @@ FORM = {
     "code": "ABCD EFGH",
 }
 # Links whose right is in the link itself: whoever holds it acts for the one it names.
-BY_LINK = ("/u/", "/p/", "/why/")
+BY_LINK = ("/u/", "/p/", "/why/", "/hooks/")
 WITH_IDS = [
     route
     for route in ROUTES

@@ -115,8 +115,8 @@ async def go_without(db: Db, by: Actor, campaign_id: UUID) -> None:
 
     Refuses with NoCanary while there is time, and always where the canary arrived changed.
     """
-    before = db.now - PATIENCE
-    if not await db.run(sql.pass_canary, campaign_id=campaign_id, before=before, passed_by=by.id):
+    keys = {"campaign_id": campaign_id, "sent_before": db.now - PATIENCE}
+    if not await db.run(sql.pass_canary, **keys, passed_by=by.id):
         raise NoCanary
     await events.record(db, by, Kind.canary_waived, ref=campaign_id)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))

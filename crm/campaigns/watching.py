@@ -152,6 +152,7 @@ async def post_waiver(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Begin although the copy has not arrived."""
+    await campaigns.get(db, id)
     try:
         await campaigns.go_without(db, who.actor, id)
     except NoCanary as no:
