@@ -1,5 +1,5 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
--- verdict, canary.
+-- verdict, canary, domain_trouble.
 
 -- name: add_campaign
 -- A new draft.
@@ -307,6 +307,47 @@ UPDATE crm.canary
    AND arrived_at IS NULL
    AND passed_at IS NULL
    AND sent_at < :sent_before;
+
+-- name: count_troubles
+-- What became of some customers' mails, by domain; in the order of the key, so that two workers
+-- never wait for each other.
+INSERT INTO crm.domain_trouble AS t (business_id, campaign_id, domain, kind, reason, customers)
+SELECT :business_id, :campaign_id, split_part(c.folded, '@', 2), o.kind, o.reason, count(*)
+  FROM unnest(:customer_ids::uuid[], :kinds::text[], :reasons::text[])
+         AS o (customer_id, kind, reason)
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = o.customer_id
+ WHERE split_part(c.folded, '@', 2) <> ''
+ GROUP BY 3, 4, 5
+ ORDER BY 3, 4, 5
+ON CONFLICT (business_id, campaign_id, domain, kind, reason) DO UPDATE
+   SET customers = t.customers + excluded.customers;
+
+-- name: troubles
+-- What went wrong with domains of more than a few customers, the most first.
+SELECT domain, kind, reason, customers
+  FROM crm.domain_trouble
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customers >= :few
+ ORDER BY customers DESC, domain, kind, reason
+ LIMIT :limit;
+
+-- name: returned
+-- Addresses that take no mail, and readers who complained, of one campaign.
+SELECT coalesce(sum(hard), 0)::bigint AS hard, coalesce(sum(complaints), 0)::bigint AS complaints
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: forget_few_troubles
+-- A domain of one's own names somebody; of campaigns that are long over.
+DELETE FROM crm.domain_trouble t
+ USING crm.campaign c
+ WHERE t.business_id = :business_id
+   AND t.customers < :few
+   AND c.business_id = :business_id
+   AND c.campaign_id = t.campaign_id
+   AND c.ended_at < :over_before;
 
 -- name: analyze_deliveries
 -- Fresh statistics, without which a claim sorts the whole campaign.

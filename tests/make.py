@@ -106,11 +106,13 @@ async def notice(db: Db, purpose_id: UUID, **changes: Any) -> Notice:
     return await consent.publish_notice(db, SYSTEM, purpose_id, NewNotice(**given | changes))
 
 
-async def audience(db: Db, notice: Notice, count: int, *, prefix: str = "reader") -> list[UUID]:
+async def audience(
+    db: Db, notice: Notice, count: int, *, prefix: str = "reader", domain: str = "example.com"
+) -> list[UUID]:
     """Add customers who consented to a notice elsewhere, by the bulk actions of an import."""
     arrivals = [
         customers.Arrival(
-            address=customers.parse(f"{prefix}{number}@example.com"), name=f"Reader {number}"
+            address=customers.parse(f"{prefix}{number}@{domain}"), name=f"Reader {number}"
         )
         for number in range(count)
     ]

@@ -80,6 +80,8 @@ PLAIN: dict[str, Any] = {
     "after": UUID(int=0),
     "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
     "quiet_since": NOW,
+    "few": 5,
+    "over_before": NOW + timedelta(days=1),
     "sent_before": NOW + timedelta(days=1),
     "since": datetime(2000, 1, 1, tzinfo=UTC),
     "expires_at": NOW + timedelta(days=1),
@@ -182,6 +184,9 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """campaign_return (business_id, campaign_id, kind, reports)
            SELECT business_id, campaign_id, 'hard', 3 FROM crm.campaign
             WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+        """domain_trouble (business_id, campaign_id, domain, kind, reason, customers)
+           SELECT business_id, campaign_id, 'slow.example', 'failed', 'policy', 7
+             FROM crm.campaign WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
         """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
            VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
         """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,

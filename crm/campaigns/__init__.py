@@ -69,6 +69,7 @@ from crm.campaigns.renewing import RenewalOver, renew
 from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
 from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.source import Newsletter, read_newsletter
+from crm.campaigns.troubles import forget_few
 from crm.campaigns.verdict import Verdict, skeleton, skeletons, verdicts
 
 __all__ = [
@@ -134,6 +135,7 @@ __all__ = [
     "export",
     "figures",
     "forget",
+    "forget_few",
     "get",
     "go_without",
     "health",

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm.campaigns.actions import counts, get
 from crm.campaigns.documents import Tally, tally_of
+from crm.campaigns.troubles import Trouble, troubles
 from crm.db import ReadDb, Statements
 
 sql = Statements("campaigns")
@@ -40,6 +41,15 @@ class Figures(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     seconds: float
     leavers: Leavers
+    # Hard refusals and bounces, and complaints, of those to whom it was sent.
+    hard: int
+    complaints: int
+    troubles: list[Trouble]
+
+
+class _Returned(Struct, frozen=True):
+    hard: int
+    complaints: int
 
 
 async def figures(db: ReadDb, campaign_id: UUID) -> Figures:
@@ -53,10 +63,14 @@ async def figures(db: ReadDb, campaign_id: UUID) -> Figures:
         purpose_id=campaign.purpose_id,
         since=began,
     )
+    returned = await db.one(sql.returned, _Returned, campaign_id=campaign_id)
     return Figures(
         counts=tally_of(await counts(db, campaign_id)),
         started_at=campaign.started_at,
         ended_at=campaign.ended_at,
         seconds=((campaign.ended_at or db.now) - began).total_seconds(),
         leavers=leavers,
+        hard=returned.hard,
+        complaints=returned.complaints,
+        troubles=await troubles(db, campaign_id),
     )

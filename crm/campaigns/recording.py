@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm.campaigns import troubles
 from crm.campaigns.actions import sql
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
 from crm.db import Db
@@ -16,6 +17,7 @@ from crm.settings import Sending
 # After the relay could not be reached, what was not tried rests for so long.
 _REST = timedelta(seconds=20)
 
+_BAD = (DeliveryState.failed, DeliveryState.uncertain)
 _STATE = {
     Kind.sent: DeliveryState.sent,
     Kind.failed: DeliveryState.failed,
@@ -67,6 +69,15 @@ async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryStat
             customer_ids=[row.customer_id for row in later],
             due_ats=[row.due_at for row in later],
             waits_for=[row.waits_for for row in later],
+        )
+    bad = [row for row in rows if row.state in _BAD]
+    if bad:
+        await troubles.count(
+            db,
+            campaign_id,
+            [row.customer_id for row in bad],
+            [row.state.value for row in bad],
+            [(row.reply or "").partition(" ")[0] for row in bad],
         )
     return recorded
 

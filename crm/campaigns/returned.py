@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm.campaigns import troubles
 from crm.campaigns.course import came_back
 from crm.db import Db, ReadDb, Statements
 
@@ -38,6 +39,9 @@ async def bounced(
     )
     for customer_id in found:
         await came_back(db, campaign_id, customer_id, hard=bounce_class == _HARD)
+    if found:
+        kinds, reasons = ["bounced"] * len(found), [bounce_class] * len(found)
+        await troubles.count(db, campaign_id, found, kinds, reasons)
     return bool(found)
 
 

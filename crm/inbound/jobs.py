@@ -6,7 +6,7 @@ import asyncio
 from typing import TypedDict
 from uuid import UUID
 
-from crm import above, inbound
+from crm import above, campaigns, inbound
 from crm.db import Database
 from crm.inbound.mailboxes import read_mailbox
 from crm.log import logger
@@ -45,3 +45,4 @@ async def tidy(ctx: Ctx) -> None:
     for business_id in await above.businesses(database):
         async with database.write(business_id) as db:
             await inbound.tidy(db)
+            await campaigns.forget_few(db)

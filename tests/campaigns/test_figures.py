@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from random import Random
 from uuid import UUID
 
@@ -13,13 +14,14 @@ from crm.businesses import Business
 from crm.campaigns import DeliveryState, cancelling, filling, jobs
 from crm.campaigns.composing import message_id
 from crm.consent import Method
-from crm.db import Database, Db
+from crm.db import Database, Db, open_database, parse
 from crm.events import Actor
+from tests import make
 from tests.browser import Browser
 from tests.campaigns.site import drafted, member
 from tests.campaigns.test_resolve import DOUBT
 from tests.campaigns.test_send import settings
-from tests.conftest import KEYS
+from tests.conftest import KEYS, Cluster
 from tests.smtpd import Fault, smtpd
 
 SYSTEM = Actor.system()
@@ -165,3 +167,51 @@ async def test_all_that_is_uncertain_is_resolved_on_its_page(
     assert "I have looked, and say this of all 2" in page.text
     assert (unsure.status_code, before) == (303, 2)
     assert (after.uncertain, after.sent) == (0, 2)
+
+
+async def test_what_did_not_arrive_is_told_by_domain_and_never_of_a_few(
+    own_cluster: Cluster, own_database: Database
+) -> None:
+    """One provider refuses, a person's own domain too: staff see the first, and the second goes."""
+    business = await make.business(own_database)
+    async with own_database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        notice = await make.notice(db, purpose.id)
+        await make.audience(db, notice, 8)
+        await make.audience(db, notice, 1, prefix="nora", domain="lindqvist.example")
+        campaign = await make.campaign(db, purpose.id)
+        await campaigns.start(db, SYSTEM, campaign.id)
+    async with smtpd() as relay:
+        relay.fails("rcpt", *["550 5.1.1 No such user"] * 9)
+        ctx: jobs.Ctx = {
+            "database": own_database,
+            "settings": settings(relay.port),
+            "sending": asyncio.Lock(),
+        }
+        await jobs.fill(ctx, str(business.id), str(campaign.id))
+        await jobs.send(ctx, str(business.id), str(campaign.id))
+    async with own_database.read(business.id) as db:
+        found = await campaigns.figures(db, campaign.id)
+        later = db.now + timedelta(days=31)
+
+    assert [(each.kind, each.reason, each.customers) for each in found.troubles] == [
+        ("failed", "no_such_mailbox", 8)
+    ]
+    assert (found.hard, found.complaints) == (9, 0)
+    async with (
+        open_database(own_cluster.app_url, KEYS, size=1, clock=lambda: later) as afterwards,
+        afterwards.write(business.id) as db,
+    ):
+        await campaigns.forget_few(db)
+    async with own_database.read(business.id) as db:
+        kept = await db.many(_DOMAINS, str)
+    assert kept == [found.troubles[0].domain]
+
+
+(_DOMAINS,) = parse(
+    """
+-- name: domains
+-- Every domain of which something is counted.
+SELECT domain FROM crm.domain_trouble WHERE business_id = :business_id
+"""
+)
