@@ -266,10 +266,10 @@ UPDATE crm.campaign SET state = 'sending', changed_at = :now
 
 -- name: release_canary
 -- A canary on its way; another replaces one that has not passed.
-INSERT INTO crm.canary (business_id, campaign_id, token, sent_at)
-VALUES (:business_id, :campaign_id, :token, :now)
+INSERT INTO crm.canary (business_id, campaign_id, mark, sent_at)
+VALUES (:business_id, :campaign_id, :mark, :now)
 ON CONFLICT (business_id, campaign_id) DO UPDATE
-   SET token = excluded.token, sent_at = excluded.sent_at, arrived_at = NULL, differences = '[]'
+   SET mark = excluded.mark, sent_at = excluded.sent_at, arrived_at = NULL, differences = '[]'
  WHERE canary.passed_at IS NULL;
 
 -- name: canary
@@ -280,12 +280,12 @@ SELECT sent_at, arrived_at, differences, passed_at, passed_by
    AND campaign_id = :campaign_id;
 
 -- name: canary_on_its_way
--- The campaign whose canary has this token and has not arrived, held against a second arrival.
+-- The campaign whose canary has this mark and has not arrived, held against a second arrival.
 SELECT campaign_id
   FROM crm.canary
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
-   AND token = :token
+   AND mark = :mark
    AND arrived_at IS NULL
    AND passed_at IS NULL
    FOR UPDATE;

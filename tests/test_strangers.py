@@ -153,7 +153,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         SELECT business_id, campaign_id, customer_id, $2 FROM crm.delivery
          WHERE business_id = $1 AND state = 'waiting'"""
     await conn.execute(retry, business_id, tomorrow)
-    canary = """INSERT INTO crm.canary (business_id, campaign_id, token, sent_at)
+    canary = """INSERT INTO crm.canary (business_id, campaign_id, mark, sent_at)
         SELECT business_id, campaign_id, substr(sha256('canary'), 1, 16), $2 FROM crm.campaign
          WHERE business_id = $1"""
     await conn.execute(canary, business_id, NOW)

@@ -59,15 +59,15 @@ async def release(db: Db, campaign: Campaign) -> None:
     business = await businesses.get(db)
     if not business.canary:
         return
-    token = opaque().bytes
-    await db.run(sql.release_canary, campaign_id=campaign.id, token=token)
+    mark = opaque().bytes
+    await db.run(sql.release_canary, campaign_id=campaign.id, mark=mark)
     to = customers.parse(business.canary)
     await mail.post_written(
         db,
         LetterKind.canary,
         address=to.deliverable,
         address_hash=db.keys.address_hash(db.business_id, to.folded),
-        content=await _written(db, business, campaign, to.deliverable, token),
+        content=await _written(db, business, campaign, to.deliverable, mark),
     )
 
 
@@ -83,18 +83,18 @@ async def waits_for_canary(db: ReadDb, campaign_id: UUID) -> bool:
 
 
 def named_in(raw: bytes) -> tuple[UUID, bytes] | None:
-    """Read which campaign and which token a Message-ID names; what it proves PostgreSQL knows."""
+    """Read which campaign and which mark a Message-ID names; what it proves PostgreSQL knows."""
     found = _MESSAGE_ID.fullmatch(read(raw).first("Message-ID").strip())
     return (UUID(found[1]), bytes.fromhex(found[2])) if found else None
 
 
-async def canary_arrived(db: Db, campaign_id: UUID, token: bytes, raw: bytes) -> bool:
+async def canary_arrived(db: Db, campaign_id: UUID, mark: bytes, raw: bytes) -> bool:
     """Compare a canary with what was published, and let the campaign begin where it is the same.
 
-    False where it is none: only who had the mail knows the token in its Message-ID. The first
+    False where it is none: only who had the mail knows the mark in its Message-ID. The first
     arrival decides.
     """
-    known = await db.maybe(sql.canary_on_its_way, UUID, campaign_id=campaign_id, token=token)
+    known = await db.maybe(sql.canary_on_its_way, UUID, campaign_id=campaign_id, mark=mark)
     if known is None:
         return False
     published = await skeletons(db, campaign_id)
@@ -135,7 +135,7 @@ _UNPUBLISHED = Comparison((Difference("Nothing of this campaign is published."),
 
 
 async def _written(
-    db: ReadDb, business: Business, campaign: Campaign, address: str, token: bytes
+    db: ReadDb, business: Business, campaign: Campaign, address: str, mark: bytes
 ) -> bytes:
     """Write the campaign as a customer would get it, with links that stop nobody."""
     message = await compiled(db, campaign)
@@ -143,7 +143,7 @@ async def _written(
     envelope = Envelope(db.keys, business, campaign.id, purpose.code, stamp(db.now))
     slots = envelope.slots(address, nobody(db.keys, business.id))
     domain = business.sender_address.rpartition("@")[2]
-    message_id = f"<{campaign.id.hex}.{token.hex()}@{domain}>"
+    message_id = f"<{campaign.id.hex}.{mark.hex()}@{domain}>"
     return message.bytes_for(
         invented(message), msgspec.structs.replace(slots, message_id=message_id)
     )

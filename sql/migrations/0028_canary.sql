@@ -14,7 +14,7 @@ CREATE TABLE crm.canary (
   business_id uuid NOT NULL,
   campaign_id uuid NOT NULL,
   -- In its Message-ID, where a customer's has her fingerprint: who names it had the mail.
-  token       bytea NOT NULL CHECK (length(token) = 16),
+  mark        bytea NOT NULL CHECK (length(mark) = 16),
   sent_at     timestamptz NOT NULL,
   arrived_at  timestamptz,
   -- What the way changed, in plain words; nothing where it arrived as it was sent.
