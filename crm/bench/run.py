@@ -18,7 +18,10 @@ from crm.bench import importing, ledger, receipts, requests, sending
 from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
-_PARTS = ("send", "memory", "import", "consent", "check", "bulk", "seal", "prove", "receipt")
+_PARTS = (
+    "send", "fast", "far", "tls", "memory", "import", "consent", "check", "bulk", "seal", "prove",
+    "receipt",
+)  # fmt: skip
 _ROUNDS = 3
 
 Found = list[Figure | Missing]
@@ -91,6 +94,9 @@ def _prefixed(part: str, say: Say) -> Say:
 def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Found]:
     measures: dict[str, Callable[[], Awaitable[Found]]] = {
         "send": lambda: sending.send(stage, wishes.messages, wishes.rounds, say),
+        "fast": lambda: sending.send_fast(stage, wishes.messages, wishes.rounds, say),
+        "far": lambda: sending.send_far(stage, wishes.messages, wishes.rounds, say),
+        "tls": lambda: sending.send_tls(stage, wishes.messages, wishes.rounds, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
