@@ -88,7 +88,7 @@ class Show(Struct, frozen=True):
 
 async def send(stage: Stage, messages: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure the real worker beside smtp-source and a naive sender, into Debian's sink."""
-    cast, written = await _prepared(stage, messages)
+    cast, written = await prepared(stage, messages)
     # Filled before there is a worker, and paused, so that none ever sends them.
     filled = [await _filled(stage, cast, written) for _ in range(rounds)]
     await stage.settle()
@@ -125,7 +125,7 @@ async def send_far(stage: Stage, messages: int, rounds: int, say: Say) -> list[F
 
 async def send_tls(stage: Stage, messages: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure the worker inside TLS beside the same in clear, into the same sink of ours."""
-    cast, written = await _prepared(stage, messages)
+    cast, written = await prepared(stage, messages)
     await stage.settle()
     pem, authority = certificate.written(stage.directory)
     async with tls_sink(pem) as secret, tls_sink(None) as clear:
@@ -146,7 +146,7 @@ async def memory(stage: Stage, customers: int, say: Say) -> list[Figure | Missin
     """Measure the peak of a worker that has sent to a few, and of one that has sent to many."""
     runs = {}
     for count in (_FEW, customers):
-        cast, written = await _prepared(stage, count)
+        cast, written = await prepared(stage, count)
         await stage.settle()
         async with sink() as relay:
             show = Show(stage, cast, written, relay, count)
@@ -195,7 +195,8 @@ def ours(
     return run
 
 
-async def _prepared(stage: Stage, count: int) -> tuple[Cast, Letter]:
+async def prepared(stage: Stage, count: int) -> tuple[Cast, Letter]:
+    """Add a business with so many customers, and write it a letter."""
     cast = await found(stage.quiet)
     await audience(stage.quiet, cast, count)
     return cast, await letter(stage.quiet, cast)
@@ -212,7 +213,7 @@ async def _into_fast_sink(
     connections: int = CONNECTIONS,
     delay: float = 0,
 ) -> list[Figure | Missing]:
-    cast, written = await _prepared(stage, messages)
+    cast, written = await prepared(stage, messages)
     await stage.settle()
     try:
         async with fast_sink(stage.directory, delay=delay) as relay:
