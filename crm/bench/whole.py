@@ -61,8 +61,8 @@ async def _watched(show: Show, pids: list[int], say: Say) -> list[Look]:
     async with show.stage.database.write(business_id) as db:
         campaign = await campaigns.draft(db, SYSTEM, show.letter.draft)
         await campaigns.start(db, SYSTEM, campaign.id)
-    looks: list[Look] = []
         counts = await campaigns.counts(db, campaign.id)
+    looks: list[Look] = []
     state, said = campaign.state, 0.0
     while state is not State.done:
         # Nothing tells when a campaign is done; a look is cheap beside what is measured.
