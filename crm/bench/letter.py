@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from crm import campaigns
-from crm.bench.stage import Cast
+from crm.bench.stage import TOWN, Cast
 from crm.campaigns import NewCampaign
 from crm.campaigns.composing import Envelope
 from crm.campaigns.render import Compiled
@@ -45,7 +45,7 @@ def _draft(cast: Cast, newsletter: campaigns.Newsletter, source: str) -> NewCamp
         purpose_id=cast.purpose.id,
         subject=newsletter.subject,
         preheader=newsletter.preheader,
-        source=source,
+        source=f'{source}\n\nBaked near {{{{ attribute.{TOWN} | default("you") }}}}.\n',
         format=newsletter.kind,
     )
 
@@ -53,5 +53,5 @@ def _draft(cast: Cast, newsletter: campaigns.Newsletter, source: str) -> NewCamp
 def _wire(db: ReadDb, cast: Cast, compiled: Compiled) -> bytes:
     envelope = Envelope(db.keys, cast.business, opaque(), cast.purpose.code, stamp(db.now))
     address = "reader1000@example.com"
-    values = campaigns.values_of("Reader 1000", address, {})
+    values = campaigns.values_of("Reader 1000", address, {TOWN: "Exampleton 10"})
     return compiled.bytes_for(values, envelope.slots(address, bytes(16)))

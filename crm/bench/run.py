@@ -14,11 +14,14 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from crm.bench import importing, ledger, receipts, requests, sending
+from crm.bench import importing, ledger, receipts, requests, sending, whole
 from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
-_PARTS = ("send", "memory", "import", "consent", "check", "bulk", "seal", "prove", "receipt")
+_PARTS = (
+    "send", "fast", "far", "tls", "memory", "import", "consent", "check", "bulk", "seal", "prove",
+    "receipt", "whole",
+)  # fmt: skip
 _ROUNDS = 3
 
 Found = list[Figure | Missing]
@@ -42,7 +45,7 @@ _QUICK = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, leaves
 @click.command("bench")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option("--only", "parts", multiple=True, type=click.Choice(_PARTS), help="Repeatable.")
-@click.option("--messages", type=click.IntRange(10, 10_000), help="Messages of a round.")
+@click.option("--messages", type=click.IntRange(10, 1_000_000), help="Messages of a round.")
 @click.option("--customers", type=click.IntRange(10), help="Customers of import and memory.")
 @click.option("--leaves", type=click.IntRange(10), help="Of the ledger: 10000000 takes minutes.")
 @click.option("--quick", is_flag=True, help="One round, and a fraction of everything.")
@@ -91,6 +94,10 @@ def _prefixed(part: str, say: Say) -> Say:
 def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Found]:
     measures: dict[str, Callable[[], Awaitable[Found]]] = {
         "send": lambda: sending.send(stage, wishes.messages, wishes.rounds, say),
+        "fast": lambda: sending.send_fast(stage, wishes.messages, wishes.rounds, say),
+        "far": lambda: sending.send_far(stage, wishes.messages, wishes.rounds, say),
+        "tls": lambda: sending.send_tls(stage, wishes.messages, wishes.rounds, say),
+        "whole": lambda: whole.whole(stage, wishes.messages, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),

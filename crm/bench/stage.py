@@ -16,6 +16,8 @@ from msgspec import Struct
 from crm import businesses, consent, customers
 from crm.businesses import Business, NewBusiness
 from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose, Version
+from crm.customers.model import NewAttribute, NewValue
+from crm.customers.value import AttributeType
 from crm.db import Database, Db, open_database
 from crm.embedded import clear, default_directory
 from crm.events import Actor
@@ -25,6 +27,8 @@ from crm.wakes import Waker, open_pool
 
 SYSTEM = Actor.system()
 CONNECTIONS = 10
+# The attribute that the letter writes for each customer, besides her name.
+TOWN = "town"
 BATCH = 50
 # What is measured is the service as it comes, whatever this shell has set.
 _SETTINGS = {
@@ -127,6 +131,11 @@ async def found(database: Database) -> Cast:
             ),
         )
         version = await consent.version(db, purpose.id, purpose.version)
+        town = NewAttribute(
+            label="Town", type=AttributeType.text, purpose="To name the bakery nearby.",
+            retention="P2Y",
+        )  # fmt: skip
+        await customers.declare_attribute(db, SYSTEM, TOWN, town)
     return Cast(business, purpose, version, notice)
 
 
@@ -156,6 +165,8 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
             ]
             added = await customers.add_many(db, arrivals, source=customers.Source.imported)
             new = [known.id for known in added.values()]
+            towns = [NewValue(each, TOWN, f"Exampleton {each.int % 97}") for each in new]
+            await customers.fill_attributes(db, towns)
             await decided(db, cast, new)
             ids += new
     return ids
@@ -194,8 +205,17 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rss_mb(pid: int) -> float:
+    """Read how much memory a process holds now."""
+    return _memory(pid, "VmRSS")
+
+
 def peak_rss_mb(pid: int) -> float:
     """Read the most memory a process ever held, from the kernel's own account of it."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1]) / 1024
