@@ -150,7 +150,12 @@ class _Client:
         elif verb == "DATA" and (self.recipients or ("data" in self.scripted())):
             if await self.answer("data", about=self.recipients or [self.named]):
                 await self.content()
-        elif verb == "STARTTLS":
+        else:
+            await self.obey_always(verb)
+
+    async def obey_always(self, verb: str) -> None:
+        """Answer what needs no order, and refuse the rest."""
+        if verb == "STARTTLS":
             await self.go_dark()
         elif verb == "QUIT":
             await self.say("221 2.0.0 Bye")
