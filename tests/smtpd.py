@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -57,6 +58,9 @@ class Smtpd:
     offers: Iterable[str] = OFFERS
     log: Path | None = None
     port: int = 0
+    # Where there is a certificate, STARTTLS is offered; EHLO then says `offers_in_tls`.
+    tls: ssl.SSLContext | None = None
+    offers_in_tls: Iterable[str] | None = None
     commands: list[tuple[int, str]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,6 +126,7 @@ class _Client:
         self.sender: str | None = None
         self.recipients: list[str] = []
         self.named = ""
+        self.secure = False
 
     async def serve(self) -> None:
         """Until the client or a fault ends it."""
@@ -134,11 +139,7 @@ class _Client:
     async def obey(self, verb: str, command: str) -> None:
         """Answer one command, in the order that RFC 5321 demands."""
         if verb == "EHLO":
-            lines = ["here", *self.server.offers]
-            usual = "\r\n".join(
-                f"250{' ' if at == len(lines) - 1 else '-'}{line}" for at, line in enumerate(lines)
-            )
-            await self.answer("ehlo", usual)
+            await self.answer("ehlo", self.offers())
         elif verb == "MAIL" and self.sender is None:
             if await self.answer("mail"):
                 self.sender, self.recipients = _path(command), []
@@ -149,6 +150,13 @@ class _Client:
         elif verb == "DATA" and (self.recipients or ("data" in self.scripted())):
             if await self.answer("data", about=self.recipients or [self.named]):
                 await self.content()
+        else:
+            await self.obey_always(verb)
+
+    async def obey_always(self, verb: str) -> None:
+        """Answer what needs no order, and refuse the rest."""
+        if verb == "STARTTLS":
+            await self.go_dark()
         elif verb == "QUIT":
             await self.say("221 2.0.0 Bye")
             raise _Gone
@@ -157,6 +165,24 @@ class _Client:
             await self.say("250 2.0.0 Ok")
         else:
             await self.say("503 5.5.1 Bad sequence of commands")
+
+    async def go_dark(self) -> None:
+        """Begin TLS, where there is a certificate for it."""
+        if self.server.tls is None or self.secure:
+            await self.say("503 5.5.1 Not offered")
+            return
+        await self.say("220 2.0.0 Go on")
+        await self.writer.start_tls(self.server.tls)
+        self.secure = True
+
+    def offers(self) -> str:
+        """What is announced now."""
+        made = self.server.offers
+        if self.secure and self.server.offers_in_tls is not None:
+            made = self.server.offers_in_tls
+        starttls = ["STARTTLS"] if self.server.tls is not None and not self.secure else []
+        *lines, last = ["here", *made, *starttls]
+        return "".join(f"250-{line}\r\n" for line in lines) + f"250 {last}"
 
     def scripted(self) -> set[str]:
         """Steps with a fault about the recipient named last."""
@@ -218,16 +244,21 @@ def _path(command: str) -> str:
 
 @asynccontextmanager
 async def smtpd(
-    *, offers: Iterable[str] = OFFERS, log: Path | None = None, port: int = 0
+    *,
+    offers: Iterable[str] = OFFERS,
+    log: Path | None = None,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    offers_in_tls: Iterable[str] | None = None,
 ) -> AsyncIterator[Smtpd]:
     """A server on this machine for the time of the block."""
-    server = Smtpd(offers=offers, log=log)
+    server = Smtpd(offers=offers, log=log, tls=tls, offers_in_tls=offers_in_tls)
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = _Client(server, reader, writer)
         try:
-            with suppress(_Gone, ConnectionError, asyncio.IncompleteReadError):
+            with suppress(_Gone, ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
                 await client.serve()
         finally:
             writer.close()

@@ -95,6 +95,9 @@ _NO_DOMAIN = _Meaning("no_such_domain", _GONE, hard=True)
 _SENDER = _Meaning("sender_refused", Whose.ours)
 _NO_UTF8 = _Meaning("needs_smtputf8", Whose.ours)
 _SIGN_IN = _Meaning("sign_in_refused", Whose.ours)
+_FULL = _Meaning("mailbox_full", _GONE)
+_UNSIGNED = _Meaning("dkim_refused", Whose.policy)
+_NOT_LISTED = _Meaning("spf_refused", Whose.policy)
 
 # Subject and detail of the enhanced code; its class only repeats the first digit of the reply.
 # A key without detail stands for all others of its subject.
@@ -109,11 +112,12 @@ _BY_STATUS = {
     "1.10": _Meaning("no_mail_domain", _GONE, hard=True),  # null MX, RFC 7505
     "2": _Meaning("mailbox_refused", _GONE),
     "2.1": _Meaning("mailbox_disabled", _GONE, hard=True),
-    "2.2": _Meaning("mailbox_full", _GONE),
+    "2.2": _FULL,
     "2.3": _TOO_LARGE,
     "3": _Meaning("relay_trouble", Whose.relay),
     "3.4": _TOO_LARGE,
     "4": _Meaning("network", Whose.relay),
+    "4.7": _Meaning("expired", Whose.relay),
     "4.4": _Meaning("no_route", _GONE, hard=True),
     "5": _PROTOCOL,
     "5.3": _TOO_MANY,
@@ -121,6 +125,21 @@ _BY_STATUS = {
     "6.7": _NO_UTF8,
     "6.9": _NO_UTF8,
     "7": _POLICY,
+    "7.8": _SIGN_IN,
+    "7.9": _SIGN_IN,
+    "7.10": _Meaning("tls_required", Whose.ours),
+    "7.11": _SIGN_IN,
+    "7.12": _SIGN_IN,
+    "7.13": _SIGN_IN,  # RFC 5248: the account that signed in, not that of the recipient
+    "7.20": _UNSIGNED,
+    "7.21": _UNSIGNED,
+    "7.22": _UNSIGNED,
+    "7.23": _NOT_LISTED,
+    "7.24": _NOT_LISTED,
+    "7.25": _Meaning("reverse_dns", Whose.policy),
+    "7.26": _Meaning("unauthenticated", Whose.policy),  # RFC 7372
+    "7.27": _SENDER,  # null MX of our own domain, RFC 7505
+    "7.28": _Meaning("too_much_mail", Whose.policy),
 }
 
 # Without an enhanced code. A step narrows a code; 0 stands for every step.
@@ -131,12 +150,16 @@ _BY_CODE: dict[tuple[Step | None, int], _Meaning] = {
     (Step.rcpt, 550): _Meaning("address_refused", _GONE),
     (Step.rcpt, 551): _Meaning("moved", _GONE),
     (Step.rcpt, 553): _Meaning("address_refused", _GONE),
+    (Step.rcpt, 450): _Meaning("mailbox_busy", _GONE),
     (Step.rcpt, 556): _Meaning("no_mail_domain", _GONE, hard=True),  # RFC 7504
     (Step.content, 552): _TOO_LARGE,
     (Step.mail, 552): _TOO_LARGE,
     (Step.mail, 550): _SENDER,
     (Step.mail, 553): _SENDER,
+    (None, 432): _SIGN_IN,
+    (None, 521): _Meaning("accepts_no_mail", Whose.relay),  # RFC 7504
     (None, 530): _SIGN_IN,
+    (None, 534): _SIGN_IN,
     (None, 535): _SIGN_IN,
     (None, 538): _SIGN_IN,
     (None, 550): _POLICY,
@@ -150,6 +173,11 @@ _UNKNOWN = re.compile(
     r"address|person)|(mailbox|user|recipient|address|account) (was |is |has been )?"
     r"(not found|unknown|disabled|deactivated|deleted|invalid)|does(n't| not) exist|"
     r"invalid (recipient|mailbox|user)|not a valid (mailbox|recipient|user)|no mailbox here",
+    re.IGNORECASE,
+)
+_OVERFULL = re.compile(
+    r"(mailbox|inbox|quota|storage)( \w+)? (is |was )?(full|exceeded)|over ?quota|"
+    r"exceed(ed|s)? (storage allocation|(his |her |the )?(quota|mailbox))",
     re.IGNORECASE,
 )
 _DISTRUST = re.compile(
@@ -244,6 +272,8 @@ def _by_code(step: Step, code: int, text: str) -> _Meaning:
         return _POLICY
     if step is Step.rcpt and code == _MAILBOX_UNAVAILABLE and _UNKNOWN.search(text):
         return _NO_MAILBOX
+    if step in (Step.rcpt, Step.content) and _OVERFULL.search(text):
+        return _FULL
     named = _BY_CODE.get((step, code)) or _BY_CODE.get((None, code))
     if named is not None:
         return named

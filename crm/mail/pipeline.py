@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from crm.mail import outcome
+from crm.mail.dsn import original, returning, within
 from crm.mail.outcome import CLOSING, GO_ON, SEND_CONTENT, Kind, Outcome, Reply, Step, Whose
 
 # A content up to here leaves with its final dot and the next envelope in one write. A larger one
@@ -33,6 +34,8 @@ class Parcel(Struct, frozen=True):
     recipient: str
     content: bytes | tuple[bytes, ...]
     smtputf8: bool = False
+    # What a report about this message cites (RFC 3461 §4.4), where the server offers DSN.
+    envelope_id: str = ""
 
 
 class Offers(Struct, frozen=True):
@@ -43,6 +46,7 @@ class Offers(Struct, frozen=True):
     smtputf8: bool = False
     size_known: bool = False
     size: int = 0
+    dsn: bool = False
 
 
 class Listener(Protocol):
@@ -95,6 +99,8 @@ class Conversation:
         self._left = 0  # octets of the current content still to be written
         self._dotted = False  # the current content's final dot has been written
         self._must_reset = False
+        self._premature = False  # what is read now was sent before the content was written
+        self.replies = 0  # whole ones heard so far
 
     @property
     def in_flight(self) -> int:
@@ -134,11 +140,14 @@ class Conversation:
         if self.over:
             return
         self._busy = True  # a listener may call fill() from inside; it is done below, once
+        self._premature = False
         try:
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
                 if not self.over:
                     self._line(line.rstrip(b"\r"))
+            if self._premature and self._buffer:
+                self._garbage(0)
             if not self.over and len(self._buffer) + sum(map(len, self._lines)) > MAX_REPLY:
                 self._garbage(0)
         finally:
@@ -192,8 +201,8 @@ class Conversation:
         utf8 = parcel.smtputf8 or not (parcel.recipient + parcel.sender).isascii()
         if not _path(parcel.recipient) or not (parcel.sender == "" or _path(parcel.sender)):
             return outcome.refused_here("bad_address", Whose.ours)
-        if b"\r\n.\r\n" in content or content.startswith(b".\r\n"):
-            return outcome.refused_here("bad_content", Whose.ours)  # would end the message early
+        if _ends_early(content):
+            return outcome.refused_here("bad_content", Whose.ours)
         if utf8 and not offers.smtputf8:
             return outcome.refused_here("needs_smtputf8", Whose.ours)  # RFC 6531 §3.2: never send
         if eightbit and not offers.eightbit:
@@ -210,6 +219,8 @@ class Conversation:
             command += " BODY=8BITMIME"
         if envelope.utf8:
             command += " SMTPUTF8"
+        if self._offers.dsn and envelope.parcel.sender:
+            command = within(command, returning(envelope.parcel.envelope_id))
         group = (command + "\r\n").encode()
         steps = [Step.mail]
         if self._offers.pipelining:
@@ -223,13 +234,19 @@ class Conversation:
         return group
 
     def _rcpt(self, envelope: _Envelope) -> bytes:
-        return f"RCPT TO:<{envelope.parcel.recipient}>\r\n".encode()
+        recipient = envelope.parcel.recipient
+        command = f"RCPT TO:<{recipient}>"
+        if self._offers.dsn and envelope.parcel.sender:
+            command = within(command, " NOTIFY=FAILURE,DELAY")
+            command = within(command, f" ORCPT={original(recipient)}")
+        return f"{command}\r\n".encode()
 
     def _write_content(self, envelope: _Envelope) -> None:
         self._ahead, self._current = None, envelope
         self._expected.append((Step.content, envelope))
         self._left = len(envelope.content)
         self._dotted = False
+        self._premature = True
         self._listener.handed(envelope.parcel)
         if len(envelope.content) <= INLINE:
             self._dotted = True
@@ -254,7 +271,8 @@ class Conversation:
 
     def _line(self, line: bytes) -> None:
         found = _REPLY_LINE.match(line)
-        if found is None:
+        if found is None or self._premature:
+            # Nothing that came with the 354 can be an answer to the content, least of all a yes.
             self._garbage(0)
             return
         code, mark, rest = found.groups()
@@ -269,6 +287,7 @@ class Conversation:
             self._reply(Reply(int(code), " ".join([*said, text]) if said else text))
 
     def _reply(self, reply: Reply) -> None:
+        self.replies += 1
         if not self._expected:
             # A 421 may come at any time; anything else unasked means we no longer understand.
             self.end()
@@ -356,4 +375,15 @@ class Conversation:
 
 
 def _path(address: str) -> bool:
-    return len(address) <= _MAX_PATH and _PATH.fullmatch(address) is not None
+    return len(address.encode()) <= _MAX_PATH and _PATH.fullmatch(address) is not None
+
+
+def _ends_early(content: bytes) -> bool:
+    """Whether some server could read the end of the message, and a command, inside of it.
+
+    A content of ours has CRLF ends only, so a lone CR or LF is somebody else's (RFC 5321 §2.3.8).
+    """
+    ends = content.count(b"\r\n")
+    if content.count(b"\n") != ends or content.count(b"\r") != ends:
+        return True
+    return b"\r\n.\r\n" in content or content.startswith(b".\r\n")

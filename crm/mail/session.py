@@ -12,6 +12,7 @@ from crm.mail import outcome
 from crm.mail.outcome import Outcome, Step, Whose
 from crm.mail.pipeline import Conversation, Offers, Parcel
 
+_FOR_GOOD = 500
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -141,22 +142,35 @@ def _offers(smtp: aiosmtplib.SMTP) -> Offers:
         eightbit=smtp.supports_extension("8bitmime"),
         smtputf8=smtp.supports_extension("smtputf8"),
         size_known=smtp.supports_extension("size"),
-        size=int(size) if size.isdecimal() else 0,
+        size=int(size) if size.isascii() and size.isdecimal() else 0,
+        dsn=smtp.supports_extension("dsn"),
     )
 
 
 def _trouble(error: Exception) -> Outcome:
     """Why no session could be opened, in one word."""
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code >= _FOR_GOOD:
         return outcome.unreachable("sign_in_refused", Whose.ours, error.code, error.message)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return outcome.unreachable("relay_refuses", Whose.relay, error.code, error.message)
-    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-        return outcome.unreachable("tls_failed", Whose.ours)
+    if (tls := _tls_trouble(error)) is not None:
+        return tls
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return outcome.unreachable(reason)
     return outcome.unreachable("no_session", text=str(error))
+
+
+def _tls_trouble(error: Exception) -> Outcome | None:
+    """What is wrong with the relay's TLS, if that is what is wrong."""
+    wrong = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if isinstance(wrong, ssl.SSLCertVerificationError):
+        return outcome.unreachable("certificate_wrong", Whose.ours, text=wrong.verify_message)
+    if isinstance(wrong, ssl.SSLError):
+        return outcome.unreachable("tls_failed", Whose.ours)
+    if "STARTTLS extension not supported" in str(error):
+        return outcome.unreachable("tls_not_offered", Whose.ours)
+    return None
 
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -208,16 +222,19 @@ class Session(asyncio.Protocol):
         self._finish()
 
     def data_received(self, data: bytes) -> None:
-        """Replies."""
-        self._extend()
+        """Replies; part of one buys no time, or a server could drip for ever."""
+        before = self.talk.replies
         idle = not self.talk.in_flight
         self.talk.receive(data)
+        if self.talk.replies != before:
+            self._extend()
         if self.talk.over:
             self.idle_at_end = self.served and idle
             self._finish()
 
     def eof_received(self) -> None:
-        """The server closed: nothing more will be answered."""
+        """The server closed: nothing more will be answered, so nothing more is written."""
+        self.connection_lost(None)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Settle what was in flight."""

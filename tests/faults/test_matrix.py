@@ -1,0 +1,20 @@
+"""A small, fixed part of the fault matrix; `make faults` runs it long and at random."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.matrix import ACTS, run
+from tests.faults.world import world
+
+SEED = 4
+
+
+@pytest.mark.timeout(150)
+async def test_nothing_is_lost_or_doubled_whatever_is_killed_or_cut() -> None:
+    """Every fault once, over two campaigns of two workers."""
+    names = list(ACTS)
+    async with world() as here:
+        for part in (names[::2], names[1::2]):
+            done = await run(here, SEED, part, size=300)
+            assert done.wrong() == []
