@@ -131,6 +131,10 @@ class Envelope:
             self._keys, self._business.id, domain, Way.campaign, address_hash, self._campaign_id
         )
 
+    def envelope_id(self, address_hash: bytes) -> str:
+        """Name the mail in reports about it (RFC 3461 §4.4), as its Message-ID does."""
+        return f"{self._campaign_id.hex}.{address_hash.hex()}"
+
     def slots(self, address: str, address_hash: bytes) -> Slots:
         """Write one customer's header values; the Message-ID is the same at every try."""
         business_id, origin = self._business.id, self._business.origin

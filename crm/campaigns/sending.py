@@ -72,6 +72,8 @@ class Issue(Struct, frozen=True):
             address,
             (self.asking if claimed.asked else self.compiled).bytes_for(values, slots),
             smtputf8=needs_smtputf8(address),
+            envelope_id=self.envelope.envelope_id(claimed.address_hash),
+            sound=True,
         )
 
 

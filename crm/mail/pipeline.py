@@ -36,6 +36,8 @@ class Parcel(Struct, frozen=True):
     smtputf8: bool = False
     # What a report about this message cites (RFC 3461 §4.4), where the server offers DSN.
     envelope_id: str = ""
+    # Its composer writes nothing but whole lines, and none that is a dot: it is not searched for one.
+    sound: bool = False
 
 
 class Offers(Struct, frozen=True):
@@ -201,7 +203,7 @@ class Conversation:
         utf8 = parcel.smtputf8 or not (parcel.recipient + parcel.sender).isascii()
         if not _path(parcel.recipient) or not (parcel.sender == "" or _path(parcel.sender)):
             return outcome.refused_here("bad_address", Whose.ours)
-        if _ends_early(content):
+        if not parcel.sound and _ends_early(content):
             return outcome.refused_here("bad_content", Whose.ours)
         if utf8 and not offers.smtputf8:
             return outcome.refused_here("needs_smtputf8", Whose.ours)  # RFC 6531 §3.2: never send
