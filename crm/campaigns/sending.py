@@ -40,8 +40,7 @@ _log = logger(__name__)
 # After its time is over, a sender waits so long for answers, then so long for lanes to close.
 _LINGER = 15.0
 _GRACE = 2.0
-# How long to wait before what is known is offered to PostgreSQL once more.
-_AGAIN = 0.5
+_AGAIN = 0.5  # how long to wait before what is known is offered to PostgreSQL once more
 # A range of which some are due so soon is not left meanwhile.
 _SOON = timedelta(seconds=1)
 # The circuit breaker looks so often at most.

@@ -36,7 +36,7 @@ class Parcel(Struct, frozen=True):
     smtputf8: bool = False
     # What a report about this message cites (RFC 3461 §4.4), where the server offers DSN.
     envelope_id: str = ""
-    # Its composer writes nothing but whole lines, and none that is a dot: it is not searched for one.
+    # Its composer writes whole lines only, and none that is a dot: it is not searched for one.
     sound: bool = False
 
 
