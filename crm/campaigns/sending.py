@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ from crm.campaigns.render import Compiled
 from crm.customers import NotAnAddress, parse
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
+from crm.mail.dkim import Signer
 from crm.mail.mime import needs_smtputf8
 from crm.mail.outcome import Outcome, Whose, refused_here
 from crm.mail.wire import Lanes, Parcel
@@ -75,18 +76,21 @@ class Issue(Struct, frozen=True):
     # The same with the question whether a consent that ends soon goes on.
     asking: Compiled
     envelope: Envelope
+    # Signs each message; None where the relay does.
+    signer: Signer | None = None
 
-    def parcel(self, claimed: Claimed, attributes: Mapping[str, str]) -> Parcel:
+    def parcel(self, claimed: Claimed, attributes: Mapping[str, str], at: datetime) -> Parcel:
         """Write one customer's message; a ValueError where her address or a value forbids it."""
         # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
         address = parse(claimed.address).deliverable
         values = values_of(claimed.name, claimed.address, attributes)
         slots = self.envelope.slots(address, claimed.address_hash)
+        content = (self.asking if claimed.asked else self.compiled).bytes_for(values, slots)
         return Parcel(
             claimed.customer_id,
             self.business.sender_address,
             address,
-            (self.asking if claimed.asked else self.compiled).bytes_for(values, slots),
+            self.signer.signed(content, at) if self.signer else content,
             smtputf8=needs_smtputf8(address),
         )
 
@@ -360,10 +364,11 @@ class RangeSender:
 
     def _enqueue(self, claimed: list[Claimed], values: dict[UUID, dict[str, str]]) -> None:
         since = asyncio.get_running_loop().time()
+        at = self._database.clock()
         for each in claimed:
             self._attempts[each.customer_id] = each.attempt
             try:
-                parcel = self._issue.parcel(each, values.get(each.customer_id, {}))
+                parcel = self._issue.parcel(each, values.get(each.customer_id, {}), at)
             except (ValueError, NotAnAddress):
                 # One customer's address or value cannot be written: theirs fails, nobody else's.
                 unwritable = refused_here("unwritable", Whose.ours)
