@@ -19,7 +19,7 @@ from crm.db import Database, Db
 from crm.errors import Invalid, Refused
 from crm.events import Actor
 from crm.log import logger
-from crm.mail import domains
+from crm.mail import sending_domains
 from crm.mail.mime import stamp
 from crm.mail.wire import Limits, Unreachable, open_lanes
 from crm.settings import Settings
@@ -227,7 +227,7 @@ async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Is
         message = await compiled(db, campaign)
         asking = await compiled(db, campaign, asks=True)
         date = stamp(campaign.started_at or db.now)
-        signer = await domains.signer(db, business.sender_address)
+        signer = await sending_domains.signer(db, business.sender_address)
     envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
     return Issue(business, campaign, message, asking, envelope, signer)
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from crm import above
 from crm.db import Database, Db
-from crm.mail import actions, domains
+from crm.mail import actions, sending_domains
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
@@ -51,7 +51,7 @@ async def deliver(ctx: Ctx, business: str) -> None:
 async def _signed(db: Db, letters: list[ClaimedLetter]) -> list[ClaimedLetter]:
     """Sign each for the domain it was written from, which may be an earlier one of the business."""
     senders = {sender_of(letter.content) for letter in letters}
-    signers = {sender: await domains.signer(db, sender) for sender in senders}
+    signers = {sender: await sending_domains.signer(db, sender) for sender in senders}
     signed = []
     for letter in letters:
         signer = signers[sender_of(letter.content)]

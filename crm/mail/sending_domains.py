@@ -18,7 +18,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
 from crm.mail.dkim import PrivateKey, Signer, SigningKey, kept, new_rsa_key, opened, published
-from crm.mail.domain import (
+from crm.mail.sending_domain import (
     OVERLAP,
     DkimKey,
     DomainNotReady,
@@ -32,7 +32,7 @@ from crm.mail.domain import (
     why_not,
 )
 
-sql = Statements("domains")
+sql = Statements("sending_domains")
 
 
 class _Kept(Struct, frozen=True):
