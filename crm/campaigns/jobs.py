@@ -14,15 +14,16 @@ from crm.campaigns import actions, cancelling, checking, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease
 from crm.campaigns.composing import Envelope, compiled
+from crm.campaigns.issue import Issue
 from crm.campaigns.line import Line, Rests
 from crm.campaigns.model import Course, State, WrongState, overdue
-from crm.campaigns.sending import Issue, RangeSender, leave, sql
+from crm.campaigns.sending import RangeSender, leave, sql
 from crm.campaigns.verdict import fix
 from crm.db import Database, Db
 from crm.errors import Invalid, Refused
 from crm.events import Actor
 from crm.log import logger
-from crm.mail import relays
+from crm.mail import relays, sending_domains
 from crm.mail.mime import stamp
 from crm.mail.relays import Relay
 from crm.mail.routes import Routes, open_routes
@@ -264,8 +265,9 @@ async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Is
         asking = await compiled(db, campaign, asks=True)
         date = stamp(campaign.started_at or db.now)
         course = await db.one(sql.course, Course, campaign_id=campaign_id)
+        signer = await sending_domains.signer(db, business.sender_address)
     envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
-    return Issue(business, campaign, message, asking, envelope, course.expires_hours)
+    return Issue(business, campaign, message, asking, envelope, course.expires_hours, signer)
 
 
 async def _hold(database: Database, business_id: UUID, campaign_id: UUID, no: Invalid) -> None:

@@ -8,26 +8,22 @@ is claimed and has no recorded outcome is at most 2 x batch + connections delive
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
 
-from crm.businesses import Business
 from crm.campaigns import breaker
 from crm.campaigns.claiming import Claimed, Lease, candidates, merge_values
-from crm.campaigns.composing import Envelope, values_of
 from crm.campaigns.hand import Hand
-from crm.campaigns.model import Campaign, DeliveryState, State
+from crm.campaigns.issue import Issue
+from crm.campaigns.model import DeliveryState, State
 from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, write
-from crm.campaigns.render import Compiled
-from crm.customers import NotAnAddress, parse
+from crm.customers import NotAnAddress
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
 from crm.mail.allowing import allow, settle, take_back
-from crm.mail.mime import needs_smtputf8
 from crm.mail.outcome import Outcome, Whose, refused_here
 from crm.mail.pacing import next_day
 from crm.mail.routes import Routes, Way
@@ -45,35 +41,6 @@ _AGAIN = 0.5  # how long to wait before what is known is offered to PostgreSQL o
 _SOON = timedelta(seconds=1)
 # The circuit breaker looks so often at most.
 _JUDGE_EVERY = 1.0
-
-
-class Issue(Struct, frozen=True):
-    """All that is the same for every delivery of a campaign."""
-
-    business: Business
-    campaign: Campaign
-    compiled: Compiled
-    # The same with the question whether a consent that ends soon goes on.
-    asking: Compiled
-    envelope: Envelope
-    # Its own expiry; None takes the installation's.
-    expires_hours: int | None = None
-
-    def parcel(self, claimed: Claimed, attributes: Mapping[str, str]) -> Parcel:
-        """Write one customer's message; a ValueError where her address or a value forbids it."""
-        # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
-        address = parse(claimed.address).deliverable
-        values = values_of(claimed.name, claimed.address, attributes)
-        slots = self.envelope.slots(address, claimed.address_hash)
-        return Parcel(
-            claimed.customer_id,
-            self.envelope.sender(claimed.address_hash),
-            address,
-            (self.asking if claimed.asked else self.compiled).bytes_for(values, slots),
-            smtputf8=needs_smtputf8(address),
-            envelope_id=self.envelope.envelope_id(claimed.address_hash),
-            sound=True,
-        )
 
 
 class _Held(Struct, frozen=True):
@@ -366,10 +333,11 @@ class RangeSender:
 
     def _enqueue(self, claimed: list[Claimed], values: dict[UUID, dict[str, str]]) -> None:
         since = asyncio.get_running_loop().time()
+        at = self._database.clock()
         for each in claimed:
             self._hand.expect(each.customer_id, each.attempt)
             try:
-                parcel = self._issue.parcel(each, values.get(each.customer_id, {}))
+                parcel = self._issue.parcel(each, values.get(each.customer_id, {}), at)
             except (ValueError, NotAnAddress):
                 # One customer's address or value cannot be written: theirs fails, nobody else's.
                 unwritable = refused_here("unwritable", Whose.ours)

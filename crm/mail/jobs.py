@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TypedDict
 from uuid import UUID
 
+from msgspec import structs
+
 from crm import above, businesses
 from crm.businesses import Business
-from crm.db import Database
+from crm.db import Database, Db
 from crm.keys import Keys
-from crm.mail import actions, relays
+from crm.mail import actions, relays, sending_domains
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
@@ -42,6 +44,7 @@ async def deliver(ctx: Ctx, business: str) -> None:
     while True:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
+            letters = await _signed(db, letters)
             ways = await relays.usable(db, ctx["settings"])
             known = await businesses.get(db)
         if not letters:
@@ -52,6 +55,18 @@ async def deliver(ctx: Ctx, business: str) -> None:
         async with database.write(business_id) as db:
             for letter, outcome in zip(letters, outcomes, strict=True):
                 await actions.record_letter(db, letter, outcome)
+
+
+async def _signed(db: Db, letters: list[ClaimedLetter]) -> list[ClaimedLetter]:
+    """Sign each for the domain it was written from, which may be an earlier one of the business."""
+    senders = {sender_of(letter.content) for letter in letters}
+    signers = {sender: await sending_domains.signer(db, sender) for sender in senders}
+    signed = []
+    for letter in letters:
+        signer = signers[sender_of(letter.content)]
+        content = signer.signed(letter.content, db.now) if signer else letter.content
+        signed.append(structs.replace(letter, content=content))
+    return signed
 
 
 async def _hand_over(

@@ -1,0 +1,50 @@
+"""All that is the same for every delivery of a campaign, and one customer's message from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from crm.businesses import Business
+from crm.campaigns.claiming import Claimed
+from crm.campaigns.composing import Envelope, values_of
+from crm.campaigns.model import Campaign
+from crm.campaigns.render import Compiled
+from crm.customers import parse
+from crm.mail.dkim import Signer
+from crm.mail.mime import needs_smtputf8
+from crm.mail.wire import Parcel
+
+
+class Issue(Struct, frozen=True):
+    """All that is the same for every delivery of a campaign."""
+
+    business: Business
+    campaign: Campaign
+    compiled: Compiled
+    # The same with the question whether a consent that ends soon goes on.
+    asking: Compiled
+    envelope: Envelope
+    # Its own expiry; None takes the installation's.
+    expires_hours: int | None = None
+    # Signs each message; None where the relay does.
+    signer: Signer | None = None
+
+    def parcel(self, claimed: Claimed, attributes: Mapping[str, str], at: datetime) -> Parcel:
+        """Write one customer's message; a ValueError where her address or a value forbids it."""
+        # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
+        address = parse(claimed.address).deliverable
+        values = values_of(claimed.name, claimed.address, attributes)
+        slots = self.envelope.slots(address, claimed.address_hash)
+        content = (self.asking if claimed.asked else self.compiled).bytes_for(values, slots)
+        return Parcel(
+            claimed.customer_id,
+            self.envelope.sender(claimed.address_hash),
+            address,
+            self.signer.signed(content, at) if self.signer else content,
+            smtputf8=needs_smtputf8(address),
+            envelope_id=self.envelope.envelope_id(claimed.address_hash),
+            sound=True,
+        )
