@@ -27,6 +27,7 @@ from crm.campaigns import api as campaigns_api
 from crm.campaigns import archive as campaigns_archive
 from crm.campaigns import console as campaigns_console
 from crm.campaigns import course_api
+from crm.campaigns import poll_page as campaigns_poll
 from crm.campaigns import portal as campaigns_portal
 from crm.campaigns import public as campaigns_public
 from crm.campaigns.tracker import known
@@ -170,6 +171,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
                 *consent_public.handlers,
                 *campaigns_archive.handlers,
                 *campaigns_public.handlers,
+                *campaigns_poll.handlers,
             ],
             guards=[of_host],
         ),

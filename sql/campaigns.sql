@@ -1,19 +1,22 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
--- verdict, canary, domain_trouble.
+-- verdict, canary, domain_trouble,
+-- poll_count.
 
 -- name: add_campaign
 -- A new draft.
 INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, preheader, source, format,
-                          public, created_by, created_at, changed_at)
+                          question, answers, public, created_by, created_at, changed_at)
 VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
-        :public, :created_by, :now, :now)
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
+        :question, :answers, :public, :created_by, :now, :now)
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
+          state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
           ended_at;
 
 -- name: campaign
 -- One campaign.
-SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
+SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
+          state, version,
        created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
        ended_at
   FROM crm.campaign
@@ -54,12 +57,13 @@ SELECT state, count(*) AS campaigns
 -- The text of a draft, if it is still the version that was read.
 UPDATE crm.campaign
    SET purpose_id = :purpose_id, subject = :subject, preheader = :preheader, source = :source,
-       format = :format, public = :public, version = version + 1, changed_at = :now
+       format = :format, question = :question, answers = :answers, public = :public, version = version + 1, changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND version = :version
    AND state = 'draft'
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
+          state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
           ended_at;
 
@@ -76,7 +80,8 @@ UPDATE crm.campaign
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = ANY (:from_states::text[])
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
+          state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
           ended_at;
 
@@ -348,6 +353,27 @@ DELETE FROM crm.domain_trouble t
    AND c.business_id = :business_id
    AND c.campaign_id = t.campaign_id
    AND c.ended_at < :over_before;
+
+-- name: poll
+-- What a campaign asks its readers.
+SELECT question, answers, started_at
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
+-- name: count_answer
+-- One more of an answer.
+INSERT INTO crm.poll_count AS p (business_id, campaign_id, answer, given)
+VALUES (:business_id, :campaign_id, :answer, 1)
+ON CONFLICT (business_id, campaign_id, answer) DO UPDATE SET given = p.given + 1;
+
+-- name: answers
+-- How often each answer was given.
+SELECT answer, given
+  FROM crm.poll_count
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+ ORDER BY answer;
 
 -- name: analyze_deliveries
 -- Fresh statistics, without which a claim sorts the whole campaign.
@@ -1012,7 +1038,8 @@ SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.prehea
 
 -- name: public_campaign
 -- One of them.
-SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.format, c.public,
+SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.format, c.question,
+       c.answers, c.public,
        c.state, c.version, c.created_by, c.approved_by, c.created_at, c.changed_at,
        c.scheduled_at, c.held_why, c.started_at, c.ended_at
   FROM crm.campaign c
@@ -1030,7 +1057,8 @@ SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.fo
 UPDATE crm.campaign SET public = :public
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
-RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, public, state, version,
+RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
+          state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, held_why,
           started_at, ended_at;
 

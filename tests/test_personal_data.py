@@ -131,6 +131,7 @@ NOT_HERS = {
     "ledger_tile": "hashes of checksums that name nobody",
     "ledger_unsealed": "checksums that name nobody, for seconds",
     "ledger_watch": "how far the monitor has come",
+    "poll_count": "numbers, and nothing of who gave an answer",
     "domain_trouble": "counts by mail domain; those of a few are dropped after a month",
     "canary": "the copy to a mailbox of the business's own",
     "mail_theme": "how newsletters look",

@@ -62,6 +62,7 @@ OPEN = {
     "/mail-check/{campaign}",  # what every reader of a campaign was sent
     "/mail-check/{campaign}/verdict.json",
     "/mail-check/{campaign}/skeleton/{seal}",
+    "/poll/{campaign}/{number}",  # the same link in everybody's mail; only a press counts
     "/archive",  # issues that staff made public; nothing of it is anybody's
     "/archive/feed.xml",
     "/archive/{id}",

@@ -187,6 +187,9 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """domain_trouble (business_id, campaign_id, domain, kind, reason, customers)
            SELECT business_id, campaign_id, 'slow.example', 'failed', 'policy', 7
              FROM crm.campaign WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+        """poll_count (business_id, campaign_id, answer, given)
+           SELECT business_id, campaign_id, 1, 30 FROM crm.campaign
+            WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
         """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
            VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
         """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,

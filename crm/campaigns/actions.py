@@ -10,7 +10,7 @@ import msgspec
 
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
-from crm.campaigns import checking
+from crm.campaigns import checking, poll
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
@@ -54,6 +54,7 @@ _LOWEST = UUID(int=0)
 async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
     """Keep a new draft; what is wrong with its text is said by `check` and before it starts."""
     await consent.purpose(db, new.purpose_id)
+    question, answers = poll.checked(new.question, new.answers)
     campaign = await db.one(
         sql.add_campaign,
         Campaign,
@@ -63,6 +64,8 @@ async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
         preheader=new.preheader,
         source=new.source,
         format=new.format,
+        question=question,
+        answers=answers,
         public=new.public,
         created_by=by.id if by.kind is ActorKind.member else None,
     )
@@ -103,6 +106,7 @@ async def change(
 ) -> Campaign:
     """Save a draft over the version that was read, or refuse with Stale or WrongState."""
     await consent.purpose(db, new.purpose_id)
+    question, answers = poll.checked(new.question, new.answers)
     campaign = await db.maybe(
         sql.change_campaign,
         Campaign,
@@ -113,6 +117,8 @@ async def change(
         preheader=new.preheader,
         source=new.source,
         format=new.format,
+        question=question,
+        answers=answers,
         public=new.public,
     )
     if campaign is None:

@@ -12,6 +12,7 @@ from crm import businesses, consent
 from crm.businesses import Business
 from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, NewCampaign
+from crm.campaigns.poll import Poll, link
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
 from crm.campaigns.theme import Theme
 from crm.db import ReadDb, Statements
@@ -55,10 +56,20 @@ async def compiled(
         list_id=f"{purpose.slug}.{business.host}",
         asks=asks,
         archived=archived,
+        poll=None if archived else _poll(campaign, business),
         **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
     return compile_message(written, letterhead(business, await theme_of(db)), declared)
+
+
+def _poll(campaign: Campaign | NewCampaign, business: Business) -> Poll | None:
+    if not campaign.question:
+        return None
+    campaign_id = campaign.id if isinstance(campaign, Campaign) else UUID(int=0)
+    numbers = range(1, len(campaign.answers) + 1)
+    links = tuple(link(business.origin, campaign_id, number) for number in numbers)
+    return Poll(campaign.question, tuple(campaign.answers), links)
 
 
 def archive_page(business: Business, campaign_id: UUID) -> str:

@@ -13,7 +13,6 @@ from crm import campaigns, consent
 from crm.businesses import Business, NoPostalAddress
 from crm.campaigns import (
     Campaign,
-    NewCampaign,
     Newsletter,
     Stale,
     State,
@@ -21,6 +20,7 @@ from crm.campaigns import (
     ValuesUnchecked,
     checking,
     looking,
+    sheet,
     theme_console,
     watching,
 )
@@ -87,8 +87,8 @@ async def post_campaign(
 ) -> Response[Any]:
     """Keep a new draft, from what was typed or from a file."""
     form = await read_form(request)
-    taken = await _taken(form)
-    new = await _read(db, form)
+    taken = await sheet.taken(form)
+    new = await sheet.read(db, form)
     if new is None:
         return await _sheet(db, form, status=422)
     campaign = await campaigns.draft(db, who.actor, new)
@@ -98,7 +98,7 @@ async def post_campaign(
 @post("/campaigns/check", guards=WRITE, status_code=200, request_max_body_size=_TEXT)
 async def post_check(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
     """Say what is wrong with what is typed so far; nothing is kept."""
-    new = await _read(db, await read_form(request))
+    new = await sheet.read(db, await read_form(request))
     checked = await campaigns.check(db, new) if new else None
     return page("campaigns/pages/check.html", checked=checked)
 
@@ -121,7 +121,7 @@ async def get_text(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[
     campaign = await campaigns.get(db, id)
     if campaign.state is not State.draft:
         return redirect(f"{LIST}/{id}")
-    return await _sheet(db, _filled(campaign), campaign=campaign)
+    return await _sheet(db, sheet.filled(campaign), campaign=campaign)
 
 
 @post("/campaigns/{id:uuid}/text", guards=WRITE, request_max_body_size=_TEXT)
@@ -134,8 +134,8 @@ async def post_text(
     """Save a draft; where somebody else was faster, show both texts and keep what was typed."""
     campaign = await campaigns.get(db, id)
     form = await read_form(request)
-    taken = await _taken(form)
-    new = await _read(db, form)
+    taken = await sheet.taken(form)
+    new = await sheet.read(db, form)
     version = form.integer("version", max=2**31 - 1)
     if new is None or version is None:
         return await _sheet(db, form, status=422, campaign=campaign)
@@ -276,7 +276,7 @@ async def _sheet(
     taken: Newsletter | None = None,
 ) -> Response[Any]:
     purposes = [each for each in await consent.purposes(db) if each.channel == "email"]
-    typed = _typed(form) if form.typed("purpose_id") else None
+    typed = sheet.typed(form) if form.typed("purpose_id") else None
     return page(
         "campaigns/pages/text.html",
         status=status,
@@ -317,58 +317,6 @@ def _kept(form: Form, refusal: Refused) -> Form:
     if isinstance(refusal, (ValuesUnchecked, ValuesLacking)):
         form.wrong("", refusal.message)
     return form
-
-
-async def _taken(form: Form) -> Newsletter | None:
-    """Lay an uploaded newsletter over what was typed; its warnings are the reader's."""
-    upload = form.file("file", required=False)
-    if upload is None or not upload.filename:
-        return None
-    try:
-        found = campaigns.read_newsletter(await upload.read(), upload.filename)
-    except Invalid as refusal:
-        form.wrong("file", refusal.message)
-        return None
-    form.values |= {
-        "subject": [found.subject],
-        "preheader": [found.preheader[:300]],
-        "source": [found.source],
-        "format": [found.kind],
-    }
-    return found
-
-
-async def _read(db: ReadDb, form: Form) -> NewCampaign | None:
-    known = [str(each.id) for each in await consent.purposes(db)]
-    form.choice("purpose_id", known)
-    form.choice("format", _FORMATS)
-    form.text("subject", required=False, max=300)
-    form.text("preheader", required=False, max=300)
-    form.text("source", required=False, max=1_000_000, lines=True)
-    return None if form.problems else _typed(form)
-
-
-def _typed(form: Form) -> NewCampaign:
-    return NewCampaign(
-        purpose_id=UUID(form.typed("purpose_id")),
-        subject=form.text("subject", required=False, max=300),
-        preheader=form.text("preheader", required=False, max=300),
-        source=form.text("source", required=False, max=1_000_000, lines=True),
-        format="html" if form.typed("format") == "html" else "markdown",
-        public=form.boolean("public"),
-    )
-
-
-def _filled(campaign: Campaign) -> Form:
-    return Form.of(
-        purpose_id=str(campaign.purpose_id),
-        subject=campaign.subject,
-        preheader=campaign.preheader,
-        source=campaign.source,
-        format=campaign.format,
-        public="on" if campaign.public else "",
-        version=str(campaign.version),
-    )
 
 
 def _saved(form: Form, id: UUID, say: str) -> Response[Any]:

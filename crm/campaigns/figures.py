@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm.campaigns.actions import counts, get
 from crm.campaigns.documents import Tally, tally_of
+from crm.campaigns.poll import Result, result
 from crm.campaigns.troubles import Trouble, troubles
 from crm.db import ReadDb, Statements
 
@@ -45,6 +46,8 @@ class Figures(Struct, frozen=True, kw_only=True):
     hard: int
     complaints: int
     troubles: list[Trouble]
+    # What came of the question to the readers, where there is one.
+    poll: Result | None
 
 
 class _Returned(Struct, frozen=True):
@@ -73,4 +76,5 @@ async def figures(db: ReadDb, campaign_id: UUID) -> Figures:
         hard=returned.hard,
         complaints=returned.complaints,
         troubles=await troubles(db, campaign_id),
+        poll=await result(db, campaign_id),
     )

@@ -104,6 +104,9 @@ class NewCampaign(Struct, kw_only=True, forbid_unknown_fields=True):
     preheader: Annotated[str, Meta(max_length=300)] = ""
     source: Annotated[str, Meta(max_length=1_000_000)] = ""
     format: Format = "markdown"
+    # One question to its readers, with two to five answers; nothing asks nothing.
+    question: Annotated[str, Meta(max_length=300)] = ""
+    answers: Annotated[list[str], Meta(max_length=5)] = []
     # Whether everybody may read it in the archive once it has started.
     public: bool = False
 
@@ -117,6 +120,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     preheader: str
     source: str
     format: Format
+    question: str
+    answers: list[str]
     public: bool
     state: State
     version: int

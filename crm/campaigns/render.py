@@ -11,6 +11,7 @@ from crm.campaigns import layout
 from crm.campaigns.body import Body, clean
 from crm.campaigns.expression import ATTRIBUTE, Expression
 from crm.campaigns.merge import Field, Marks, MergeProblem, by_mark, filled, literal, pieces
+from crm.campaigns.poll import Poll, block
 from crm.campaigns.source import LARGEST, Kind
 from crm.campaigns.theme import Theme
 from crm.campaigns.tree import every
@@ -55,6 +56,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     locale: str = ""
     # Whether it asks if a consent that ends soon goes on.
     asks: bool = False
+    # A question under the text, with links that are the same for everybody.
+    poll: Poll | None = None
     # The name of the campaign in headers; empty as long as it has none.
     identity: str = ""
     # Its own page in the archive; empty where it is not public.
@@ -205,6 +208,8 @@ def compile_message(
     problems += _lacking(subject, letterhead)
     if problems:
         raise Invalid("The newsletter cannot be sent like this.", problems)
+    if draft.poll:
+        body.root.children += block(draft.poll)
     frame = _frame(draft, letterhead, marks, subject, preheader)
     html = layout.page(frame, body.root)
     text = layout.text(frame, body.root)

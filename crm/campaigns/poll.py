@@ -1,0 +1,128 @@
+"""One question to the readers of a campaign, answered without saying who one is.
+
+Each answer is a link, the same in everybody's mail. So nobody is known who answered, and whoever
+answers twice counts twice: the price of asking nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.campaigns.tree import Node
+from crm.db import Db, ReadDb, Statements
+from crm.errors import Invalid, NotFound, Problem
+
+sql = Statements("campaigns")
+
+# Fewer answers in all say nothing, and fewer of a kind may say who gave them.
+ENOUGH, FEW = 20, 5
+_MOST = 5
+_LONGEST = 100
+
+
+class NoPoll(NotFound):
+    """There is no such question, or not any more."""
+
+
+class Poll(Struct, frozen=True):
+    """What is asked in a mail, and where each answer leads."""
+
+    question: str
+    answers: tuple[str, ...]
+    links: tuple[str, ...]
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A question as its page shows it."""
+
+    question: str
+    answers: list[str]
+    started_at: datetime | None
+
+
+class Answer(Struct, frozen=True):
+    """How often one answer was given; None where it was so seldom that it could name somebody."""
+
+    answer: str
+    given: int | None
+
+
+class Result(Struct, frozen=True):
+    """What came of a question; no answers are shown before there are enough."""
+
+    question: str
+    given: int
+    answers: list[Answer]
+
+
+class _Given(Struct, frozen=True):
+    answer: int
+    given: int
+
+
+def checked(question: str, answers: list[str]) -> tuple[str, list[str]]:
+    """Return what was typed if it can be asked, or refuse; nothing typed is nothing asked."""
+    question = " ".join(question.split())
+    answers = [" ".join(answer.split()) for answer in answers if answer.strip()]
+    if not question and not answers:
+        return "", []
+    sentence = ""
+    if not question:
+        sentence = "Write the question to these answers, or take the answers away."
+    elif not 1 < len(answers) <= _MOST:
+        sentence = f"A question has two to {_MOST} answers, each in a line."
+    elif len(set(answers)) < len(answers):
+        sentence = "Two answers are the same."
+    elif max(map(len, answers)) > _LONGEST:
+        sentence = f"An answer has at most {_LONGEST} characters."
+    if sentence:
+        raise Invalid(sentence, [Problem("answers" if question else "question", sentence)])
+    return question, answers
+
+
+def link(origin: str, campaign_id: UUID, number: int) -> str:
+    """Return where an answer leads: the same for everybody."""
+    return f"{origin}/poll/{campaign_id}/{number}"
+
+
+def block(poll: Poll) -> list[Node | str]:
+    """Return the question as it stands under the text of a mail."""
+    items: list[Node | str] = [
+        Node("li", {}, [Node("a", {"href": href}, [answer])])
+        for answer, href in zip(poll.answers, poll.links, strict=True)
+    ]
+    return [Node("hr", {}, []), Node("p", {}, [poll.question]), Node("ul", {}, items)]
+
+
+async def asked(db: ReadDb, campaign_id: UUID, number: int) -> Asked:
+    """Return the question of a campaign that has started, or refuse with NoPoll."""
+    found = await db.maybe(sql.poll, Asked, campaign_id=campaign_id)
+    if found is None or found.started_at is None or not 1 <= number <= len(found.answers):
+        raise NoPoll
+    return found
+
+
+async def answer(db: Db, campaign_id: UUID, number: int) -> None:
+    """Count one answer; of whom nothing is known, and nothing is kept."""
+    await asked(db, campaign_id, number)
+    await db.run(sql.count_answer, campaign_id=campaign_id, answer=number)
+
+
+async def result(db: ReadDb, campaign_id: UUID) -> Result | None:
+    """Return what came of a campaign's question, or None where it asks none."""
+    found = await db.maybe(sql.poll, Asked, campaign_id=campaign_id)
+    if found is None or not found.question:
+        return None
+    counted = await db.many(sql.answers, _Given, campaign_id=campaign_id)
+    given = {each.answer: each.given for each in counted}
+    total = sum(given.values())
+    if total < ENOUGH:
+        return Result(found.question, total, [])
+    shown = [
+        Answer(text, number if (number := given.get(place, 0)) >= FEW else None)
+        for place, text in enumerate(found.answers, start=1)
+    ]
+    return Result(found.question, total, shown)

@@ -1,0 +1,80 @@
+"""The sheet that a draft is written on: what is typed as a draft, and a draft as what is typed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm import campaigns, consent
+from crm.campaigns import Campaign, NewCampaign, Newsletter, poll
+from crm.db import ReadDb
+from crm.errors import Invalid
+from crm.web.forms import Form
+
+_FORMATS = ("markdown", "html")
+
+
+async def taken(form: Form) -> Newsletter | None:
+    """Lay an uploaded newsletter over what was typed; its warnings are the reader's."""
+    upload = form.file("file", required=False)
+    if upload is None or not upload.filename:
+        return None
+    try:
+        found = campaigns.read_newsletter(await upload.read(), upload.filename)
+    except Invalid as refusal:
+        form.wrong("file", refusal.message)
+        return None
+    form.values |= {
+        "subject": [found.subject],
+        "preheader": [found.preheader[:300]],
+        "source": [found.source],
+        "format": [found.kind],
+    }
+    return found
+
+
+async def read(db: ReadDb, form: Form) -> NewCampaign | None:
+    """Read a draft, or None where the form has problems."""
+    known = [str(each.id) for each in await consent.purposes(db)]
+    form.choice("purpose_id", known)
+    form.choice("format", _FORMATS)
+    form.text("subject", required=False, max=300)
+    form.text("preheader", required=False, max=300)
+    form.text("source", required=False, max=1_000_000, lines=True)
+    if form.problems:
+        return None
+    new = typed(form)
+    try:
+        poll.checked(new.question, new.answers)
+    except Invalid as refusal:
+        form.take(refusal)
+        return None
+    return new
+
+
+def typed(form: Form) -> NewCampaign:
+    """Take what is typed as a draft, right or not."""
+    return NewCampaign(
+        purpose_id=UUID(form.typed("purpose_id")),
+        subject=form.text("subject", required=False, max=300),
+        preheader=form.text("preheader", required=False, max=300),
+        source=form.text("source", required=False, max=1_000_000, lines=True),
+        format="html" if form.typed("format") == "html" else "markdown",
+        question=form.text("question", required=False, max=300),
+        answers=form.text("answers", required=False, max=600, lines=True).splitlines(),
+        public=form.boolean("public"),
+    )
+
+
+def filled(campaign: Campaign) -> Form:
+    """Show a draft in the form."""
+    return Form.of(
+        purpose_id=str(campaign.purpose_id),
+        subject=campaign.subject,
+        preheader=campaign.preheader,
+        source=campaign.source,
+        format=campaign.format,
+        question=campaign.question,
+        answers="\n".join(campaign.answers),
+        public="on" if campaign.public else "",
+        version=str(campaign.version),
+    )
