@@ -21,6 +21,7 @@ from crm import (
     app,
     businesses,
     campaign_commands,
+    domain_commands,
     imports,
     ledger_commands,
     staff,
@@ -304,6 +305,7 @@ async def _import(file: Path, slug: str, which: str) -> None:
 
 
 cli.add_command(campaign_commands.group)
+cli.add_command(domain_commands.group)
 cli.add_command(ledger_commands.group)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)

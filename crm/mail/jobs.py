@@ -10,7 +10,7 @@ from msgspec import structs
 
 from crm import above
 from crm.db import Database, Db
-from crm.mail import actions, sending_domains
+from crm.mail import actions, checking, sending_domains
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
@@ -31,6 +31,12 @@ async def sweep(ctx: Ctx) -> None:
     """Send what is due in any business, whether or not a wake arrived."""
     for business_id in await above.businesses_with_letters(ctx["database"]):
         await deliver(ctx, str(business_id))
+
+
+async def check_domains(ctx: Ctx) -> None:
+    """Look at the DNS of every domain whose turn it is."""
+    for business_id in await above.businesses(ctx["database"]):
+        await checking.check_due(ctx["database"], business_id, ctx["settings"])
 
 
 async def deliver(ctx: Ctx, business: str) -> None:
