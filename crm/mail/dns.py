@@ -61,7 +61,7 @@ class Resolver:
                 return Answer(failed="no answer in time")
             except (dns.exception.DNSException, OSError, ValueError) as wrong:
                 return Answer(failed=type(wrong).__name__)
-        return Answer(tuple(_text(each) for each in found.rrset or ()))
+        return Answer(tuple(sorted(_text(each) for each in found.rrset or ())))
 
 
 async def look(facts: Facts, resolver: Asks, *, whole: float = _WHOLE) -> Judgement:
