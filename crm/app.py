@@ -46,6 +46,7 @@ from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
 from crm.log import configure
 from crm.mail import api as mail_api
+from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -81,6 +82,7 @@ _ROOMS = (
     Tab("/staff/keys", "API keys"),
     Tab("/staff/audit", "Audit"),
     Tab("/staff/ledger", "Ledger"),
+    Tab("/staff/domains", "Domains"),
     Tab("/staff/settings", "Settings"),
     Tab("/staff/account", "My account"),
 )
@@ -121,6 +123,7 @@ _CONSOLE = [
     *access_console.handlers,
     *events_console.handlers,
     *ledger_console.handlers,
+    *domain_console.handlers,
     *staff_console.handlers,
     *businesses_console.handlers,
 ]

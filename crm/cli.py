@@ -192,6 +192,9 @@ async def _doctor() -> None:
         async with database_of(here) as database:
             found = await above.ledgers_health(database)
             now = database.clock()
+            domains = await domain_commands.problems(database)
+    for line in domains:
+        out.print(line, highlight=False, soft_wrap=True, markup=False)
     if problems := ledger_problems(found, now, here.settings.ledger.watch_hours):
         raise Unfit("\n".join(problems))
     out.print(f"All is well; {len(found)} businesses.")

@@ -10,6 +10,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import Struct
 
+from crm import above, businesses
 from crm.db import Database
 from crm.doctor import check as check_installation
 from crm.events import Actor
@@ -127,6 +128,20 @@ async def _relay_signs(name: str, which: str, *, revoke: bool) -> None:
     act = sending_domains.revoke if revoke else sending_domains.confirm
     async with _here(which) as here, here.database.write(here.business_id) as db:
         _tell(await act(db, _SYSTEM, name))
+
+
+async def problems(database: Database) -> list[str]:
+    """Say of every business why its campaigns could not start, and what was found besides."""
+    lines = []
+    for business_id in await above.businesses(database):
+        async with database.read(business_id) as db:
+            business = await businesses.get(db)
+            why = await sending_domains.unready(db, business)
+            known = await sending_domains.known(db)
+        if why:
+            lines.append(f"{business.name}: {why}")
+        lines += [f"{each.domain}: {found.text}" for each in known for found in each.findings]
+    return lines
 
 
 def _publish(keys: Sequence[DkimKey]) -> None:
