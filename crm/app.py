@@ -51,6 +51,7 @@ from crm.ledger import public as ledger_public
 from crm.log import configure
 from crm.mail import api as mail_api
 from crm.mail import console as mail_console
+from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -88,6 +89,7 @@ _ROOMS = (
     Tab("/staff/audit", "Audit"),
     Tab("/staff/ledger", "Ledger"),
     Tab("/staff/relays", "Relays"),
+    Tab("/staff/domains", "Domains"),
     Tab("/staff/settings", "Settings"),
     Tab("/staff/account", "My account"),
 )
@@ -130,6 +132,7 @@ _CONSOLE = [
     *events_console.handlers,
     *inbound_console.handlers,
     *ledger_console.handlers,
+    *domain_console.handlers,
     *staff_console.handlers,
     *businesses_console.handlers,
     *mail_console.handlers,

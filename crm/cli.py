@@ -21,6 +21,7 @@ from crm import (
     app,
     businesses,
     campaign_commands,
+    domain_commands,
     imports,
     ledger_commands,
     staff,
@@ -207,6 +208,9 @@ async def _doctor() -> None:
         async with database_of(here) as database:
             found = await above.ledgers_health(database)
             now = database.clock()
+            domains = await domain_commands.problems(database)
+    for line in domains:
+        out.print(line, highlight=False, soft_wrap=True, markup=False)
     if problems := ledger_problems(found, now, here.settings.ledger.watch_hours):
         raise Unfit("\n".join(problems))
     out.print(f"All is well; {len(found)} businesses.")
@@ -320,6 +324,7 @@ async def _import(file: Path, slug: str, which: str) -> None:
 
 
 cli.add_command(campaign_commands.group)
+cli.add_command(domain_commands.group)
 cli.add_command(ledger_commands.group)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)

@@ -79,6 +79,14 @@ class Sending(Struct, frozen=True):
     overdue_minutes: Positive = 60
 
 
+class Dns(Struct, frozen=True):
+    """Whom we ask about the domains that mail is sent from."""
+
+    # IP addresses of resolvers, comma-separated, each with #PORT where it is not 53; empty takes
+    # those of this machine.
+    servers: str = ""
+
+
 class Imports(Struct, frozen=True):
     """Bounds of an import."""
 
@@ -130,6 +138,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp: Smtp = Smtp()
     web: Web = Web()
     sending: Sending = Sending()
+    dns: Dns = Dns()
     imports: Imports = Imports()
     ledger: Ledger = Ledger()
     lint: Lint = Lint()

@@ -50,6 +50,7 @@ JOBS: dict[str, tuple[Job, int]] = {
 SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.sweep": (ledger_jobs.sweep, 2),
     "mail.sweep": (mail_jobs.sweep, 5),
+    "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),
     "imports.sweep": (imports_jobs.sweep, 15),

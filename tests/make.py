@@ -27,6 +27,7 @@ from crm.consent import (
 from crm.db import Database, Db, parse
 from crm.events import Actor
 from crm.ids import secret
+from crm.mail import sending_domains
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from crm.staff.passwords import Cost
 from tests.browser import Browser
@@ -82,7 +83,10 @@ async def business(database: Database, **changes: Any) -> Business:
         "origin": f"http://{business_id.hex}.example",
     }
     async with database.write(business_id) as db:
-        return await businesses.add(db, NewBusiness(**given | changes))
+        added = await businesses.add(db, NewBusiness(**given | changes))
+        sender = sending_domains.domain_of(added.sender_address)
+        await sending_domains.confirm(db, SYSTEM, sender)
+    return added
 
 
 async def purpose(db: Db, **changes: Any) -> Purpose:

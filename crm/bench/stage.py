@@ -23,6 +23,7 @@ from crm.embedded import clear, default_directory
 from crm.events import Actor
 from crm.ids import opaque
 from crm.installation import Installation, installation
+from crm.mail import sending_domains
 from crm.wakes import Waker, open_pool
 
 SYSTEM = Actor.system()
@@ -117,6 +118,8 @@ async def found(database: Database) -> Cast:
     business_id = opaque()
     async with database.write(business_id) as db:
         business = await businesses.add(db, _business())
+        sender = sending_domains.domain_of(business.sender_address)
+        await sending_domains.confirm(db, SYSTEM, sender)
         new = NewPurpose(slug="letter", name="The Corner Letter", description="What we bake.")
         purpose = await consent.add_purpose(db, SYSTEM, new)
         notice = await consent.publish_notice(

@@ -44,6 +44,7 @@ from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import time_ordered
+from crm.mail import sending_domains
 
 sql = Statements("campaigns")
 
@@ -339,6 +340,7 @@ async def _sendable(
     campaign = await get(db, campaign_id)
     business = await businesses.get(db)
     sent_from(business)
+    await sending_domains.refuse_unready(db, business)
     purpose = await consent.purpose(db, campaign.purpose_id)
     if purpose.retired_at is not None:
         raise PurposeRetired

@@ -28,6 +28,7 @@ from crm.campaigns.model import WAITS
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid, Refused
+from crm.mail import sending_domains
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
@@ -306,6 +307,7 @@ async def _review(
         values=await checking.newest(db, campaign),
         form=form,
         late=late,
+        unready=await sending_domains.unready(db, business),
         at=db.now,
         zone=business.time_zone,
         may_send=who.may(Right.send_campaigns),

@@ -24,6 +24,7 @@ from crm.demo.stage import Stage
 from crm.demo.watch import Watch
 from crm.events import Actor
 from crm.ids import opaque
+from crm.mail import sending_domains
 
 _SYSTEM = Actor.system()
 _HERE = Path(__file__).resolve().parent
@@ -104,6 +105,8 @@ async def _found(stage: Stage) -> Cast:
     business_id, password = opaque(), secrets.token_urlsafe(12)
     async with stage.database.write(business_id) as db:
         business = await businesses.add(db, _bakery(stage.origin))
+        sender = sending_domains.domain_of(business.sender_address)
+        await sending_domains.confirm(db, _SYSTEM, sender)
         purpose = await consent.add_purpose(db, _SYSTEM, _LETTER)
         notice = await consent.publish_notice(db, _SYSTEM, purpose.id, _NOTICE)
         await staff.add_first_owner(db, "Alice Moreau", _OWNER, password)

@@ -13,7 +13,7 @@ from crm import above, businesses
 from crm.businesses import Business
 from crm.db import Database, Db
 from crm.keys import Keys
-from crm.mail import actions, relays, sending_domains
+from crm.mail import actions, checking, relays, sending_domains
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
@@ -36,6 +36,12 @@ async def sweep(ctx: Ctx) -> None:
     """Send what is due in any business, whether or not a wake arrived."""
     for business_id in await above.businesses_with_letters(ctx["database"]):
         await deliver(ctx, str(business_id))
+
+
+async def check_domains(ctx: Ctx) -> None:
+    """Look at the DNS of every domain whose turn it is."""
+    for business_id in await above.businesses(ctx["database"]):
+        await checking.check_due(ctx["database"], business_id, ctx["settings"])
 
 
 async def deliver(ctx: Ctx, business: str) -> None:

@@ -64,7 +64,7 @@ async def test_without_postfix_our_own_sink_takes_the_mail(monkeypatch: pytest.M
     monkeypatch.setattr(relay, "_FOLDERS", "")
 
     async with relay.sink() as sink:
-        assert sink.what == "our own sink"
+        assert sink.what == "our own sink, in Python"
         async with aiosmtplib.SMTP(hostname="127.0.0.1", port=sink.port, start_tls=False) as smtp:
             for content in (b"", b"Subject: Rye\r\n\r\n" + b"It is here.\r\n" * 20_000):
                 errors, answer = await smtp.sendmail("a@example.com", ["b@example.com"], content)
