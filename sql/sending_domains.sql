@@ -43,7 +43,7 @@ UPDATE crm.sending_domain
  WHERE business_id = :business_id
    AND domain = :domain;
 
--- name: add_key
+-- name: add_dkim_key
 -- A key whose record is not in DNS yet.
 INSERT INTO crm.dkim_key (business_id, domain, selector, algorithm, published, private, made_at)
 VALUES (:business_id, :domain, :selector, :algorithm, :published, :private, :now);

@@ -60,7 +60,7 @@ STATEMENTS = {
 TAKEN = {
     "add_host": "a host belongs to one business of the whole installation",
     "add_verdict": "a skeleton and its digest belong together; nobody's do not, and are refused",
-    "add_key": "a record for DNS reads like a fingerprint; nobody's is none, and is refused",
+    "add_dkim_key": "a record for DNS reads like a fingerprint; nobody's is none, and is refused",
     "change_mail_theme": "a colour reads like a fingerprint; nobody's is no colour, and is refused",
     "keep_form": "words and their digest belong together; nobody's do not, and are refused",
 }
@@ -158,6 +158,10 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         SELECT business_id, campaign_id, substr(sha256('canary'), 1, 16), $2 FROM crm.campaign
          WHERE business_id = $1"""
     await conn.execute(canary, business_id, NOW)
+    asks = (
+        "UPDATE crm.campaign SET question = 'Which?', answers = '{Rye,Oats}' WHERE business_id = $1"
+    )
+    await conn.execute(asks, business_id)
     await _come_back(conn, business_id)
     use = "INSERT INTO crm.relay_use VALUES ($1, $2, $3, 7, $4)"
     await conn.execute(use, business_id, relay_id, NOW.date(), NOW)
@@ -191,9 +195,6 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """poll_count (business_id, campaign_id, answer, given)
            SELECT business_id, campaign_id, 1, 30 FROM crm.campaign
             WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
-        """dkim_key (business_id, domain, selector, algorithm, published, private, made_at)
-           SELECT business_id, domain, 'waits', 'ed25519', 'v=DKIM1; k=ed25519; p=', 'kept', $2
-             FROM crm.sending_domain WHERE business_id = $1 LIMIT 1""",
         """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
            VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
         """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,

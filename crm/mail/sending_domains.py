@@ -173,7 +173,7 @@ async def _make_keys(db: Db, domain: str) -> None:
     for algorithm, key in made.items():
         selector = f"{prefix}-{algorithm}"
         await db.run(
-            sql.add_key,
+            sql.add_dkim_key,
             domain=domain,
             selector=selector,
             algorithm=algorithm,

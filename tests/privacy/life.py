@@ -20,6 +20,7 @@ from crm.customers import AttributeType, Changes, Customer, NewAttribute, NewInt
 from crm.db import Database
 from crm.events import Actor
 from crm.imports.working import work_waiting
+from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
 from crm.settings import Sending, Settings, Smtp
@@ -52,6 +53,8 @@ async def lived(database: Database, business: Business, address: str, name: str)
     """Live through everything that leaves a row."""
     await _declare(database, business)
     async with database.write(business.id) as db:
+        sender = sending_domains.domain_of(business.sender_address)
+        await sending_domains.add(db, SYSTEM, sender)
         purpose = await make.purpose(db)
         notice = await make.notice(db, purpose.id)
         other = await make.notice(db, (await make.purpose(db, name="Offers")).id)
