@@ -5,7 +5,8 @@
 SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
        privacy_contact, return_domain, locale, time_zone, origin, country, officer,
        representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
-       network_days, image_hosts, canary, created_at
+       network_days, image_hosts, canary, mails_from,
+       mails_until, created_at
   FROM crm.business
  WHERE business_id = :business_id;
 
@@ -14,16 +15,18 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
 INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_name,
                           sender_address, privacy_contact, return_domain, locale, time_zone, origin,
                           country, officer, representative, authority, authority_url, privacy_url,
-                          soft_opt_in, keeps_network, network_days, image_hosts, canary, created_at,
+                          soft_opt_in, keeps_network, network_days, image_hosts, canary, mails_from,
+       mails_until, created_at,
                           changed_at)
 VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
         :privacy_contact, :return_domain, :locale, :time_zone, :origin, :country, :officer,
         :representative, :authority, :authority_url, :privacy_url, :soft_opt_in, :keeps_network,
-        :network_days, :image_hosts, :canary, :now, :now)
+        :network_days, :image_hosts, :canary, :mails_from, :mails_until, :now, :now)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
           representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
-          network_days, image_hosts, canary, created_at;
+          network_days, image_hosts, canary, mails_from,
+       mails_until, created_at;
 
 -- name: change_business
 -- What is known of the business, replaced as a whole.
@@ -35,12 +38,14 @@ UPDATE crm.business
        officer = :officer, representative = :representative, authority = :authority,
        authority_url = :authority_url, privacy_url = :privacy_url, soft_opt_in = :soft_opt_in,
        keeps_network = :keeps_network, network_days = :network_days,
-       image_hosts = :image_hosts, canary = :canary, changed_at = :now
+       image_hosts = :image_hosts, canary = :canary, mails_from = :mails_from,
+       mails_until = :mails_until, changed_at = :now
  WHERE business_id = :business_id
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
           representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
-          network_days, image_hosts, canary, created_at;
+          network_days, image_hosts, canary, mails_from,
+       mails_until, created_at;
 
 -- name: add_host
 -- The business answers on this host; no row where the host is taken.

@@ -10,14 +10,14 @@ VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, 
         :question, :answers, :public, :created_by, :now, :now)
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
           state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+          created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
 -- name: campaign
 -- One campaign.
 SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
           state, version,
-       created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+       created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
        ended_at
   FROM crm.campaign
  WHERE business_id = :business_id
@@ -64,7 +64,7 @@ UPDATE crm.campaign
    AND state = 'draft'
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
           state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+          created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
 -- name: move_campaign
@@ -74,6 +74,7 @@ UPDATE crm.campaign
        approved_by = CASE WHEN :state::text <> 'draft' THEN coalesce(:approved_by, approved_by) END,
        scheduled_at = CASE WHEN :state::text <> 'draft'
                            THEN coalesce(:scheduled_at, scheduled_at) END,
+       local_at = CASE WHEN :state::text <> 'draft' THEN coalesce(:local_at, local_at) END,
        started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
        held_why = CASE WHEN :state::text = 'held' THEN 'overdue' END,
        ended_at = CASE WHEN :state::text IN ('done', 'cancelled') THEN :now ELSE ended_at END
@@ -82,7 +83,7 @@ UPDATE crm.campaign
    AND state = ANY (:from_states::text[])
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
           state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, held_why, started_at,
+          created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
 -- name: audience_by_reason
@@ -630,6 +631,29 @@ RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') A
 -- too long ago.
 SELECT crm.prove_renewal(:business_id, :proof_id, :customer_id, :campaign_id, :since, :now);
 
+-- name: clocks_of
+-- By whose clocks some customers live.
+SELECT c.customer_id, c.time_zone
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = ANY (:customer_ids::uuid[])
+   AND c.time_zone <> '';
+
+-- name: clocks
+-- Every clock that customers of a purpose live by, and how many do; those without one of their own
+-- live by that of the business.
+SELECT c.time_zone, count(*) AS customers
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.time_zone <> ''
+   AND EXISTS (SELECT FROM crm.consent s
+                WHERE s.business_id = :business_id
+                  AND s.purpose_id = :purpose_id
+                  AND s.customer_id = c.customer_id
+                  AND s.status IN ('given', 'renewed'))
+ GROUP BY c.time_zone
+ ORDER BY 2 DESC, 1;
+
 -- name: merge_values
 -- The declared attributes of some customers, for merge fields.
 SELECT v.customer_id, v.name, v.text_value AS value
@@ -1041,7 +1065,7 @@ SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.prehea
 SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.format, c.question,
        c.answers, c.public,
        c.state, c.version, c.created_by, c.approved_by, c.created_at, c.changed_at,
-       c.scheduled_at, c.held_why, c.started_at, c.ended_at
+       c.scheduled_at, c.local_at, c.held_why, c.started_at, c.ended_at
   FROM crm.campaign c
  WHERE c.business_id = :business_id
    AND c.campaign_id = :campaign_id
@@ -1059,7 +1083,7 @@ UPDATE crm.campaign SET public = :public
    AND campaign_id = :campaign_id
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
           state, version,
-          created_by, approved_by, created_at, changed_at, scheduled_at, held_why,
+          created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why,
           started_at, ended_at;
 
 -- name: mail_theme

@@ -4,11 +4,12 @@
 -- name: add_customer
 -- A new customer; no row where the address or the external id is taken.
 INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
-                          external_id, source, created_at, changed_at)
+                          time_zone, external_id, source, created_at, changed_at)
 VALUES (:business_id, :customer_id, :address, :folded, :address_hash, :name, :locale,
-        :external_id, :source, :now, :now)
+        :time_zone, :external_id, :source, :now, :now)
 ON CONFLICT DO NOTHING
-RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at;
 
 -- name: add_customers
@@ -46,7 +47,8 @@ UPDATE crm.customer AS c
 
 -- name: customer
 -- One living customer.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -55,7 +57,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customer_locked
 -- One living customer, held until the change that follows is written.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -65,7 +68,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customers_by_ids
 -- These customers, tombstones of erased ones among them.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -73,7 +77,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customer_by_folded
 -- Whose address this is.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -81,7 +86,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customer_by_address_hash
 -- Whose address has this fingerprint, which is all that a link carries.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -89,7 +95,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customer_by_external_id
 -- Who is called this in the business's own systems.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -97,7 +104,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customers_before
 -- Living customers, the newest first, by pages.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -108,7 +116,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 
 -- name: customers_by_prefix
 -- Living customers whose folded address begins so, by the index.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -120,7 +129,8 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 -- name: customers_by_name
 -- Living customers one of whose names begins so.
 -- Names have no index: this reads the customers of one business, about 50 ms for 100,000.
-SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
   FROM crm.customer
  WHERE business_id = :business_id
@@ -132,12 +142,13 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, extern
 -- name: change_customer
 -- What may change of a customer; a changed row has the next version.
 UPDATE crm.customer
-   SET name = :name, locale = :locale, external_id = :external_id,
+   SET name = :name, locale = :locale, time_zone = :time_zone, external_id = :external_id,
        version = version + 1, changed_at = :now
  WHERE business_id = :business_id
    AND customer_id = :customer_id
    AND erased_at IS NULL
-RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at;
 
 -- name: restrict_customer
@@ -147,7 +158,8 @@ UPDATE crm.customer
  WHERE business_id = :business_id
    AND customer_id = :customer_id
    AND erased_at IS NULL
-RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, external_id, source,
+RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
        version, created_at, changed_at, restricted_at, erased_at;
 
 -- name: declare_attribute
@@ -339,7 +351,7 @@ SELECT customer_id, address_hash
 -- Empties a customer's row: a tombstone, so that deliveries keep their state and sums hold.
 UPDATE crm.customer
    SET address = NULL, folded = NULL, address_hash = NULL, name = '', locale = '',
-       external_id = NULL, import_id = NULL, restricted_at = NULL, version = version + 1,
+       time_zone = '', external_id = NULL, import_id = NULL, restricted_at = NULL, version = version + 1,
        changed_at = :now, erased_at = :now
  WHERE business_id = :business_id
    AND customer_id = :customer_id

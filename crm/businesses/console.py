@@ -28,6 +28,7 @@ _PATTERNS = {
     "image_hosts": "A host looks like pictures.example.com, without https:// and without a path.",
 }
 _SWITCHES = ("soft_opt_in", "keeps_network")
+_NUMBERS = ("network_days", "mails_from", "mails_until")
 _FIELDS = NewBusiness.__struct_fields__
 
 
@@ -37,7 +38,7 @@ def get_settings(business: NamedDependency[Business]) -> Response[Any]:
     """Show what is known of the business."""
     known = {name: getattr(business, name) for name in _FIELDS}
     known |= {name: "on" if known[name] else "" for name in _SWITCHES}
-    known["network_days"] = str(business.network_days)
+    known |= {name: str(known[name]) for name in _NUMBERS}
     known["image_hosts"] = business.image_hosts.replace(" ", "\n")
     return page("businesses/pages/settings.html", form=Form.of(**known))
 
@@ -84,6 +85,8 @@ def _read(form: Form) -> NewBusiness | None:
         "keeps_network": form.boolean("keeps_network"),
         "network_days": form.integer("network_days", min=1, max=1095),
         "image_hosts": _hosts(form),
+        "mails_from": form.integer("mails_from", min=0, max=23),
+        "mails_until": form.integer("mails_until", min=1, max=24),
         "canary": form.text("canary", required=False, max=254),
     }
     if given["time_zone"] and given["time_zone"] not in available_timezones():

@@ -74,6 +74,8 @@ class Business(Struct, frozen=True, kw_only=True):
     # Whose pictures its mails may show, separated by blanks.
     image_hosts: str
     canary: str
+    mails_from: int
+    mails_until: int
     created_at: datetime
 
     @property
@@ -118,6 +120,9 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     image_hosts: Hosts = ""
     # A mailbox of its own that gets each campaign first, and whose mail comes back to us.
     canary: OptionalAddress = ""
+    # The hours of a customer's own day in which campaigns are mailed; 0 to 24 is any.
+    mails_from: Annotated[int, Meta(ge=0, le=23)] = 0
+    mails_until: Annotated[int, Meta(ge=1, le=24)] = 24
 
 
 def checked(new: NewBusiness) -> NewBusiness:
@@ -132,6 +137,9 @@ def checked(new: NewBusiness) -> NewBusiness:
         text = value if isinstance(value, str) else ""
         if any(category(char) == "Cc" and char not in allowed for char in text):
             raise _unusable(field)
+    if new.mails_from >= new.mails_until:
+        sentence = "The hours for mail begin before they end, such as 8 and 20."
+        raise Invalid(sentence, [Problem("mails_until", sentence)])
     if new.time_zone not in available_timezones():
         sentence = "There is no such time zone. One looks like Europe/Lisbon."
         raise Invalid(sentence, [Problem("time_zone", sentence)])

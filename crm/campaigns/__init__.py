@@ -29,6 +29,7 @@ from crm.campaigns.actions import (
     resume,
     review,
     schedule,
+    schedule_by_clock,
     start,
     unschedule,
 )
@@ -158,6 +159,7 @@ __all__ = [
     "resume",
     "review",
     "schedule",
+    "schedule_by_clock",
     "send_again",
     "skeleton",
     "skeletons",

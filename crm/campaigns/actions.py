@@ -11,6 +11,7 @@ import msgspec
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
 from crm.campaigns import checking, poll
+from crm.campaigns.by_clock import first_and_last
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
@@ -177,6 +178,26 @@ async def schedule(
         raise TooFar
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
+    await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
+    return campaign
+
+
+async def schedule_by_clock(
+    db: Db, by: Actor, campaign_id: UUID, local_at: datetime, *, despite_gaps: bool = False
+) -> Campaign:
+    """Let it reach each customer when her own clock shows a time (without a zone).
+
+    It starts by itself when the first of their clocks does. Refuses what `schedule` refuses.
+    """
+    purpose_id = (await get(db, campaign_id)).purpose_id
+    at, _ = await first_and_last(db, purpose_id, local_at.replace(tzinfo=None))
+    if at <= db.now:
+        raise TooLate
+    if at > db.now + FARTHEST:
+        raise TooFar
+    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
+    local_at = local_at.replace(tzinfo=None)
+    campaign = await _move(db, by, campaign_id, State.scheduled, at=at, local_at=local_at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
 
@@ -360,6 +381,7 @@ async def _move(
     *,
     only: frozenset[State] | None = None,
     at: datetime | None = None,
+    local_at: datetime | None = None,
 ) -> Campaign:
     moved = await db.maybe(
         sql.move_campaign,
@@ -371,6 +393,7 @@ async def _move(
         if state in {State.scheduled, State.starting} and by.kind is ActorKind.member
         else None,
         scheduled_at=at,
+        local_at=local_at,
     )
     if moved is None:
         raise wrong_state((await get(db, campaign_id)).state, state)

@@ -51,6 +51,8 @@ class Start(Struct, forbid_unknown_fields=True):
     """When a campaign starts by itself."""
 
     at: Annotated[datetime, Meta(tz=True)]
+    # Not at that instant, but when each customer's own clock shows the time written in `at`.
+    by_customers_clock: bool = False
     # Approve it although some customers lack what it says of them.
     despite_gaps: bool = False
 
@@ -236,7 +238,8 @@ async def post_schedule(
     data: JSONBody[Start],
 ) -> Campaign:
     """Schedule a campaign."""
-    return await campaigns.schedule(db, caller.actor, id, data.at, despite_gaps=data.despite_gaps)
+    act = campaigns.schedule_by_clock if data.by_customers_clock else campaigns.schedule
+    return await act(db, caller.actor, id, data.at, despite_gaps=data.despite_gaps)
 
 
 @delete(

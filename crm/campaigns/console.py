@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -18,6 +20,7 @@ from crm.campaigns import (
     State,
     ValuesLacking,
     ValuesUnchecked,
+    by_clock,
     checking,
     looking,
     sheet,
@@ -242,13 +245,17 @@ async def post_schedule(
     business: NamedDependency[Business],
     id: FromPath[UUID],
 ) -> Response[Any]:
-    """Approve and let it begin by itself, at a time by the business's own clock."""
+    """Approve and let it begin by itself, by the business's own clock or each customer's."""
     form = await read_form(request)
     at = form.instant("at", business.time_zone)
     if at is not None:
         try:
             despite = form.boolean("despite_gaps")
-            scheduling = campaigns.schedule(db, who.actor, id, at, despite_gaps=despite)
+            by_clock = form.boolean("by_clock")
+            act = campaigns.schedule_by_clock if by_clock else campaigns.schedule
+            # As it was typed: by the business's clock, or as each customer's will show it.
+            when = at.astimezone(ZoneInfo(business.time_zone))
+            scheduling = act(db, who.actor, id, when, despite_gaps=despite)
             return await watching.told(id, scheduling, "Scheduled. Until then, take it back here.")
         except (campaigns.TooLate, campaigns.TooFar) as refusal:
             form.wrong("at", refusal.message)
@@ -302,6 +309,9 @@ async def _review(
         status=status,
         campaign=campaign,
         purpose=await consent.purpose(db, campaign.purpose_id),
+        clocks=await by_clock.clocks(db, campaign.purpose_id),
+        hours=by_clock.hours_of(business),
+        by_clock=await _by_clock(db, campaign),
         review=await campaigns.review(db, id),
         checked=await campaigns.check(db, campaign),
         values=await checking.newest(db, campaign),
@@ -319,6 +329,12 @@ def _kept(form: Form, refusal: Refused) -> Form:
     if isinstance(refusal, (ValuesUnchecked, ValuesLacking)):
         form.wrong("", refusal.message)
     return form
+
+
+async def _by_clock(db: ReadDb, campaign: Campaign) -> tuple[datetime, datetime] | None:
+    if campaign.local_at is None:
+        return None
+    return await by_clock.first_and_last(db, campaign.purpose_id, campaign.local_at)
 
 
 def _saved(form: Form, id: UUID, say: str) -> Response[Any]:

@@ -130,6 +130,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     created_at: datetime
     changed_at: datetime
     scheduled_at: datetime | None
+    # By each customer's own clock; without a zone.
+    local_at: datetime | None
     # Why it is held; none in any other state.
     held_why: str | None
     started_at: datetime | None

@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.campaigns import breaker
+from crm.campaigns.by_clock import latest, reached_now
 from crm.campaigns.claiming import Claimed, Lease, candidates, merge_values
 from crm.campaigns.hand import Hand
 from crm.campaigns.issue import Issue
@@ -75,7 +76,7 @@ class RangeSender:
         self._rest: tuple[datetime | None, str] = (None, "")
         started = issue.campaign.started_at
         hours = timedelta(hours=issue.expires_hours or settings.give_up_hours)
-        self._last = None if started is None else started + hours
+        self._last = None if started is None else latest(issue.campaign, started + hours)
 
     async def run(self, until: float) -> None:
         """Send until the range is done, the campaign stops, or the loop's clock shows `until`.
@@ -284,7 +285,9 @@ class RangeSender:
         if last <= db.now:
             await self._expire(db, found.ids, tally)
             return []
-        ids = await self._hand.domains.turns(db, self._issue.campaign, found.ids, last)
+        issue = self._issue
+        ids = await reached_now(db, issue.business, issue.campaign, found.ids, last)
+        ids = await self._hand.domains.turns(db, issue.campaign, ids, last)
         if not ids:
             return []
         looked = await db.many(

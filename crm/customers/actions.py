@@ -34,6 +34,7 @@ from crm.customers.model import (
     UnknownCustomer,
     Wanted,
     changed,
+    zone,
 )
 from crm.customers.text import cleaned, named
 from crm.db import Db, ReadDb, Statements
@@ -67,6 +68,7 @@ async def add(
         address_hash=db.keys.address_hash(db.business_id, address.folded),
         name=cleaned(new.name, "name"),
         locale=cleaned(new.locale, "locale"),
+        time_zone=zone(new.time_zone),
         external_id=external_id,
         source=source,
     )
@@ -81,7 +83,7 @@ async def add(
 async def change(
     db: Db, by: Actor, customer_id: UUID, changes: Changes, *, expected: int | None = None
 ) -> Customer:
-    """Change name, locale or external id, of exactly the version `expected` if one is given.
+    """Change name, locale, time zone or external id, of exactly the version `expected` if given.
 
     Refuses a new address (NotChangeable) and a version no longer current (Stale); what changes
     nothing makes no new version.
@@ -89,8 +91,9 @@ async def change(
     customer = await _locked(db, customer_id)
     if expected is not None and customer.version != expected:
         raise Stale
-    name, locale, external_id = changed(customer, changes)
-    if (name, locale, external_id) == (customer.name, customer.locale, customer.external_id):
+    name, locale, time_zone, external_id = changed(customer, changes)
+    held = (customer.name, customer.locale, customer.time_zone, customer.external_id)
+    if (name, locale, time_zone, external_id) == held:
         return customer
     if external_id is not None and external_id != customer.external_id:
         await _check_external_id(db, external_id)
@@ -101,6 +104,7 @@ async def change(
             customer_id=customer_id,
             name=name,
             locale=locale,
+            time_zone=time_zone,
             external_id=external_id,
         )
     except asyncpg.UniqueViolationError:

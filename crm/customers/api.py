@@ -147,7 +147,7 @@ async def get_customer(
     opt={"example": {"name": "Nora Lindqvist"}},
     tags=["Customers"],
     summary="Change a customer",
-    description="A merge patch (RFC 7396) of name, locale or external id: null takes away. "
+    description="A merge patch (RFC 7396) of name, locale, zone or external id: null takes away. "
     "If-Match with the ETag you read is required (428), and a version no longer current is "
     "refused (412). An address is never changed, because consent was given for it; consent is "
     "never changed here either, but recorded as an event.",

@@ -108,6 +108,7 @@ async def post_customer(
         address=address.display if address else "",
         name=form.text("name", required=False),
         locale=form.choice("locale", [code for code, _ in languages()], required=False) or "",
+        time_zone=form.text("time_zone", required=False, max=64),
         external_id=form.text("external_id", required=False) or None,
     )
     if not form.problems:
@@ -189,6 +190,7 @@ async def get_change(
     form = Form.of(
         name=customer.name,
         locale=customer.locale,
+        time_zone=customer.time_zone,
         external_id=customer.external_id or "",
         version=str(customer.version),
     )
@@ -211,6 +213,7 @@ async def post_change(
     changes = Changes(
         name=form.text("name", required=False),
         locale=form.choice("locale", codes, required=False),
+        time_zone=form.text("time_zone", required=False, max=64),
         external_id=form.text("external_id", required=False) or None,
     )
     if not form.problems:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -14,11 +15,12 @@ from crm.customers.interaction import Interaction
 from crm.customers.retention import ends, retention
 from crm.customers.text import Duration, Label, Sentence, cleaned
 from crm.customers.value import AttributeType, Read, read
-from crm.errors import Conflict, Invalid, NotFound
+from crm.errors import Conflict, Invalid, NotFound, Problem
 
 Name = Annotated[str, Meta(max_length=200)]
 # Empty where nobody has said: then the business's own is meant.
 Locale = Annotated[str, Meta(max_length=35, pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")]
+TimeZone = Annotated[str, Meta(max_length=64, examples=["Europe/Lisbon"])]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -65,6 +67,8 @@ class NewCustomer(Struct, kw_only=True, forbid_unknown_fields=True):
     address: Annotated[str, Meta(max_length=1000, examples=["nora@example.com"])]
     name: Name = ""
     locale: Locale = ""
+    # By IANA, such as Europe/Lisbon; empty: that of the business.
+    time_zone: TimeZone = ""
     external_id: ExternalId | None = None
 
 
@@ -80,6 +84,7 @@ class Changes(Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: Name | UnsetType | None = UNSET
     locale: Locale | UnsetType | None = UNSET
+    time_zone: TimeZone | UnsetType | None = UNSET
     external_id: ExternalId | UnsetType | None = UNSET
     # Only here so that the refusal can say what to do instead.
     address: Annotated[str, Meta(max_length=1000)] | UnsetType | None = UNSET
@@ -92,6 +97,7 @@ class Customer(Struct, frozen=True, kw_only=True):
     address: str
     name: str
     locale: str
+    time_zone: str
     external_id: str | None
     source: Source
     version: int
@@ -267,8 +273,8 @@ class Forgotten(Struct, frozen=True):
     interactions: int
 
 
-def changed(customer: Customer, changes: Changes) -> tuple[str, str, str | None]:
-    """Work out name, locale and external id after a merge patch; an address is refused."""
+def changed(customer: Customer, changes: Changes) -> tuple[str, str, str, str | None]:
+    """Work out name, locale, zone and external id after a merge patch; an address is refused."""
     if changes.address is not UNSET:
         raise NotChangeable
     name, locale, external_id = customer.name, customer.locale, customer.external_id
@@ -276,6 +282,17 @@ def changed(customer: Customer, changes: Changes) -> tuple[str, str, str | None]
         name = cleaned(changes.name or "", "name")
     if changes.locale is not UNSET:
         locale = cleaned(changes.locale or "", "locale")
+    time_zone = customer.time_zone
+    if changes.time_zone is not UNSET:
+        time_zone = zone(changes.time_zone or "")
     if changes.external_id is not UNSET:
         external_id = cleaned(changes.external_id or "", "external_id") or None
-    return name, locale, external_id
+    return name, locale, time_zone, external_id
+
+
+def zone(name: str) -> str:
+    """Return the name of a time zone that there is, or nothing; refuse any other."""
+    if name and name not in available_timezones():
+        sentence = "There is no such time zone. One looks like Europe/Lisbon."
+        raise Invalid(sentence, [Problem("time_zone", sentence)])
+    return name

@@ -19,20 +19,21 @@ from crm.web.pages import page, redirect
 
 @get("/details", include_in_schema=False, sync_to_thread=False)
 def get_details(me: NamedDependency[Customer]) -> Response[Any]:
-    """Show the form with name and language."""
-    return _details(me, Form.of(name=me.name, locale=me.locale))
+    """Show the form with name, language and time zone."""
+    return _details(me, Form.of(name=me.name, locale=me.locale, time_zone=me.time_zone))
 
 
 @post("/details", include_in_schema=False)
 async def post_details(
     request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:
-    """Change name and language; the address stays, because consent was given for it."""
+    """Change name, language and time zone; the address stays, because consent was given for it."""
     form = await read_form(request)
     codes = [code for code, _ in languages(me.locale)]
     changes = Changes(
         name=form.text("name", required=False),
         locale=form.choice("locale", codes, required=False),
+        time_zone=form.text("time_zone", required=False, max=64),
     )
     if not form.problems:
         try:

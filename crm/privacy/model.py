@@ -287,5 +287,6 @@ def mails(
 
 def details(held: Held) -> int:
     """Count what we know of her: the address, and whatever else is filled in."""
-    known = (held.customer.name, held.customer.locale, held.customer.external_id)
+    her = held.customer
+    known = (her.name, her.locale, her.time_zone, her.external_id)
     return 1 + sum(bool(each) for each in known) + len(held.attributes)

@@ -1,0 +1,156 @@
+"""By each customer's own clock: when it shows the time, and by day."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from crm import campaigns, customers
+from crm.campaigns import State, jobs
+from crm.campaigns.by_clock import first_and_last
+from crm.campaigns.clock import Hours, instant, may_go, next_open
+from crm.customers import Changes
+from crm.db import Database, Db, open_database
+from crm.errors import Invalid
+from tests import make
+from tests.campaigns.test_send import settings
+from tests.conftest import KEYS, Cluster
+from tests.smtpd import Smtpd, smtpd
+
+EIGHT = datetime(2030, 6, 3, 8)  # noqa: DTZ001  (by anybody's clock)
+
+
+def _utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
+
+
+@pytest.mark.parametrize(
+    ("local", "zone", "expected"),
+    [
+        (EIGHT, "Europe/Berlin", _utc(2030, 6, 3, 6)),
+        (EIGHT, "Asia/Kolkata", _utc(2030, 6, 3, 2, 30)),
+        (EIGHT, "Pacific/Kiritimati", _utc(2030, 6, 2, 18)),
+        (EIGHT, "No/Where", _utc(2030, 6, 3, 8)),
+        # Left out in spring: the first instant after the gap.
+        (datetime(2026, 3, 29, 2, 30), "Europe/Berlin", _utc(2026, 3, 29, 1)),  # noqa: DTZ001
+        (datetime(2026, 3, 8, 2, 1), "America/New_York", _utc(2026, 3, 8, 7)),  # noqa: DTZ001
+        # Shown twice in autumn: the first.
+        (datetime(2026, 10, 25, 2, 30), "Europe/Berlin", _utc(2026, 10, 25, 0, 30)),  # noqa: DTZ001
+        # A whole day that Samoa never had.
+        (datetime(2011, 12, 30, 9), "Pacific/Apia", _utc(2011, 12, 30, 10)),  # noqa: DTZ001
+    ],
+)
+def test_a_clock_shows_a_time_at_one_instant(
+    local: datetime, zone: str, expected: datetime
+) -> None:
+    assert instant(local, zone) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (_utc(2030, 6, 3, 5, 59), _utc(2030, 6, 3, 6)),  # 7:59 in Berlin
+        (_utc(2030, 6, 3, 6), _utc(2030, 6, 3, 6)),
+        (_utc(2030, 6, 3, 17, 59), _utc(2030, 6, 3, 17, 59)),
+        (_utc(2030, 6, 3, 18), _utc(2030, 6, 4, 6)),  # 20:00 in Berlin
+        (_utc(2030, 6, 3, 23), _utc(2030, 6, 4, 6)),  # past midnight there
+    ],
+)
+def test_a_day_is_open_for_some_hours(now: datetime, expected: datetime) -> None:
+    assert next_open(now, Hours(8, 20), "Europe/Berlin") == expected
+    assert next_open(now, Hours(), "Europe/Berlin") == now
+
+
+def test_a_time_in_the_night_waits_for_the_morning() -> None:
+    late = datetime(2030, 6, 3, 22)  # noqa: DTZ001
+    assert may_go(_utc(2030, 6, 1), late, Hours(8, 20), "UTC") == _utc(2030, 6, 4, 8)
+
+
+async def _living(db: Db, zones: dict[str, str]) -> None:
+    """Let customers whose addresses begin like this live by these clocks."""
+    for customer in await customers.page(db, limit=100):
+        zone = zones.get(customer.address.partition("@")[0].rstrip("0123456789"))
+        if zone:
+            await customers.change(db, make.SYSTEM, customer.id, Changes(time_zone=zone))
+
+
+async def test_it_reaches_each_when_her_clock_shows_the_time(
+    own_cluster: Cluster, own_database: Database
+) -> None:
+    """First east, then by the clock of the business, then west; nobody twice, and the sum holds."""
+    business = await make.business(own_database, time_zone="Europe/Lisbon")
+    async with own_database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        for prefix in ("east", "here", "west"):
+            await make.audience(db, notice, 3, prefix=prefix)
+        await _living(db, {"east": "Asia/Tokyo", "west": "America/Los_Angeles"})
+        campaign = await make.campaign(db, notice.purpose_id)
+        morning = (db.now + timedelta(days=3)).replace(
+            hour=9, minute=0, second=0, microsecond=0, tzinfo=None
+        )
+        planned = await campaigns.schedule_by_clock(db, make.SYSTEM, campaign.id, morning)
+        first, last = await first_and_last(db, notice.purpose_id, morning)
+    assert planned.scheduled_at == first == instant(morning, "Asia/Tokyo")
+    assert last == instant(morning, "America/Los_Angeles")
+
+    async with smtpd() as relay:
+        sent = []
+        for at in (first, instant(morning, "Europe/Lisbon"), last):
+            await _work(own_cluster, relay, business.id.hex, campaign.id.hex, at)
+            sent.append({m.recipients[0][:4] for m in relay.messages})
+            async with own_database.read(business.id) as db:
+                counts = await campaigns.counts(db, campaign.id)
+                waits = await campaigns.waits(db, campaign.id)
+            assert counts.audience == 9
+            assert counts.sent == len(relay.messages) == len(sent) * 3
+            assert {wait.waits_for for wait in waits} <= {"clock"}
+    assert sent == [{"east"}, {"east", "here"}, {"east", "here", "west"}]
+    async with own_database.read(business.id) as db:
+        assert (await campaigns.get(db, campaign.id)).state is State.done
+
+
+async def test_nobody_is_mailed_at_night(own_cluster: Cluster, own_database: Database) -> None:
+    """Who sleeps waits for the morning, and the page says so; who is awake is mailed."""
+    business = await make.business(own_database, mails_from=8, mails_until=20)
+    async with own_database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        await make.audience(db, notice, 2, prefix="east")
+        await make.audience(db, notice, 2, prefix="here")
+        await _living(db, {"east": "Asia/Tokyo"})
+        noon = (db.now + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+        campaign = await make.campaign(db, notice.purpose_id)
+        await campaigns.schedule(db, make.SYSTEM, campaign.id, noon)
+    async with smtpd() as relay:
+        await _work(own_cluster, relay, business.id.hex, campaign.id.hex, noon)
+        assert {m.recipients[0][:4] for m in relay.messages} == {"here"}
+        async with own_database.read(business.id) as db:
+            (wait,) = await campaigns.waits(db, campaign.id)
+        # 21:00 in Tokyo; its morning is at 23:00 UTC.
+        assert (wait.waits_for, wait.customers) == ("clock", 2)
+        assert wait.due_at == noon + timedelta(hours=11)
+
+        await _work(own_cluster, relay, business.id.hex, campaign.id.hex, wait.due_at)
+    assert len(relay.messages) == 4
+
+
+async def test_a_zone_that_is_none_is_refused(database: Database) -> None:
+    business = await make.business(database)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db)
+        with pytest.raises(Invalid, match="no such time zone"):
+            await customers.change(db, make.SYSTEM, nora.id, Changes(time_zone="Mars/Base"))
+
+
+async def _work(cluster: Cluster, relay: Smtpd, business: str, campaign: str, at: datetime) -> None:
+    """Let a worker do what is due at an instant."""
+    async with open_database(cluster.app_url, KEYS, size=2, clock=lambda: at) as database:
+        ctx: jobs.Ctx = {
+            "database": database,
+            "settings": settings(relay.port),
+            "sending": asyncio.Lock(),
+        }
+        await jobs.sweep(ctx)
+        await jobs.fill(ctx, business, campaign)
+        await jobs.send(ctx, business, campaign)
