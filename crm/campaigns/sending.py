@@ -159,7 +159,9 @@ class RangeSender:
     async def _judge(self) -> None:
         """Let the circuit breaker look when there is a reason to."""
         now = asyncio.get_running_loop().time()
-        if self._hand.news and now >= self._judged_at + _JUDGE_EVERY:
+        # Blocked for good it is at once, and not a second later.
+        blocked = self._hand.blocked >= breaker.BLOCKED
+        if self._hand.news and (blocked or now >= self._judged_at + _JUDGE_EVERY):
             self._judged_at, self._hand.news = now, False
             if await breaker.judge(
                 self._database, self._issue.business.id, self._issue.campaign.id
