@@ -40,7 +40,8 @@ async def step_of(  # noqa: PLR0911  (one for each kind)
         case Bounce() as bounce:
             failure = worst(bounce)
             code = failure.enhanced or (str(failure.code) if failure.code else "")
-            if proof is None:
+            # From an address for leaving nothing is ever sent, so nothing of it can bounce.
+            if proof is None or proof.stop is not None:
                 return Step("unproven")
             return Step(failure.verdict, code, lambda: _bounced(db, proof, failure, code))
         case Complaint() as complaint:

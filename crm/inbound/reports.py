@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from base64 import b64decode
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +39,7 @@ _CONFIRMATION = (
     "Type",
 )
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303
+_OLDEST, _AHEAD = timedelta(days=1), timedelta(minutes=15)
 _DSN = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _CODE = re.compile(r"\b([45]\d\d)[ -]")
 
@@ -105,8 +106,12 @@ def sns_message(body: bytes) -> SnsMessage:
 
 def amazon_url(url: str, *, pem: bool = False) -> str:
     """Return an address that may be asked: a host of Amazon SNS by https, or NotSigned."""
-    parts = urlsplit(url)
-    plain = parts.scheme == "https" and parts.port in (None, 443) and not parts.username
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise NotSigned from None
+    plain = parts.scheme == "https" and port in (None, 443) and not parts.username
     if not plain or not _SNS_HOST.fullmatch(parts.hostname or ""):
         raise NotSigned
     if pem and (not parts.path.endswith(".pem") or parts.query):
@@ -120,7 +125,7 @@ def check_signature(message: SnsMessage, topic: str, certificate: bytes, now: da
     The signature alone says only that some customer of Amazon has sent it.
     """
     algorithm = _HASHES.get(message.signature_version)
-    if algorithm is None or message.topic_arn != topic:
+    if algorithm is None or message.topic_arn != topic or not _fresh(message.timestamp, now):
         raise NotSigned
     try:
         found = x509.load_pem_x509_certificate(certificate)
@@ -133,6 +138,15 @@ def check_signature(message: SnsMessage, topic: str, certificate: bytes, now: da
         key.verify(signature, message.signed(), padding.PKCS1v15(), algorithm)
     except (ValueError, binascii.Error, InvalidSignature):
         raise NotSigned from None
+
+
+def _fresh(timestamp: str, now: datetime) -> bool:
+    """Say whether it was written lately: Amazon gives up within an hour or a few."""
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return False
+    return at.tzinfo is not None and now - _OLDEST <= at <= now + _AHEAD
 
 
 def ses_arrivals(message: SnsMessage) -> list[Arrival]:
