@@ -128,6 +128,9 @@ async def _leaving(db: Db, wish: Unsubscribe, proof: Proof | None) -> Step:
 async def _stop(db: ReadDb, wish: Unsubscribe, proof: Proof | None) -> Stop | None:
     if proof is not None and proof.stop is not None:
         return proof.stop
+    if proof is not None and proof.sent is None:
+        # A provider vouches for the wish, and not for what it was about.
+        return Stop(db.business_id, proof.address_hash, None)
     sent = proof.sent if proof else referred([wish.in_reply_to])
     if sent is None:
         return None

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from msgspec import Struct
 
-from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Verdict
+from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Unsubscribe, Verdict
 from crm.inbound.model import Arrival, NotAProvider, NotSigned, Vouched
 from crm.mail.outcome import Reply, Step, clean, verdict
 
@@ -94,6 +94,10 @@ class PostmarkReport(Struct, frozen=True, rename="pascal"):
     email: str = ""
     type: str = ""
     details: str = ""
+    # Of a change of subscription: who asked Postmark to send no more.
+    recipient: str = ""
+    origin: str = ""
+    suppress_sending: bool = False
 
 
 def sns_message(body: bytes) -> SnsMessage:
@@ -192,12 +196,18 @@ def postmark_arrival(body: bytes) -> Arrival:
     heard: Heard = Unreadable("a kind of report that is not asked for")
     if report.record_type == "SpamComplaint" or report.type == "SpamComplaint":
         heard = Complaint("abuse")
+    elif report.record_type == "SubscriptionChange":
+        # What staff or Postmark put on its list is no wish of hers.
+        if report.suppress_sending and report.origin == "Recipient":
+            heard = Unsubscribe("mailto")
     elif report.record_type == "Bounce":
         heard = _postmark_bounce(report)
     elif report.record_type == "Delivery":
         heard = Bounce((Failure("", Verdict.delivered),))
     # Postmark returns mail to itself and names it by an id of its own: the address is all we get.
-    return Arrival("", heard, hashlib.sha256(body).digest(), Vouched(address=report.email))
+    return Arrival(
+        "", heard, hashlib.sha256(body).digest(), Vouched(address=report.email or report.recipient)
+    )
 
 
 def _ses_bounce(bounce: dict[str, Any], each: dict[str, Any]) -> tuple[str, Heard]:
