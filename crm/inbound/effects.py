@@ -40,7 +40,8 @@ async def step_of(  # noqa: PLR0911  (one for each kind)
         case Bounce() as bounce:
             failure = worst(bounce)
             code = failure.enhanced or (str(failure.code) if failure.code else "")
-            if proof is None:
+            # From an address for leaving nothing is ever sent, so nothing of it can bounce.
+            if proof is None or proof.stop is not None:
                 return Step("unproven")
             return Step(failure.verdict, code, lambda: _bounced(db, proof, failure, code))
         case Complaint() as complaint:
@@ -127,6 +128,9 @@ async def _leaving(db: Db, wish: Unsubscribe, proof: Proof | None) -> Step:
 async def _stop(db: ReadDb, wish: Unsubscribe, proof: Proof | None) -> Stop | None:
     if proof is not None and proof.stop is not None:
         return proof.stop
+    if proof is not None and proof.sent is None:
+        # A provider vouches for the wish, and not for what it was about.
+        return Stop(db.business_id, proof.address_hash, None)
     sent = proof.sent if proof else referred([wish.in_reply_to])
     if sent is None:
         return None

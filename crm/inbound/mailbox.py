@@ -74,7 +74,7 @@ def opened(mailbox: Mailbox, password: str, *, local: bool) -> Iterator[Opened]:
     except (OSError, imaplib.IMAP4.error, ImapToolsError) as wrong:
         raise MailboxTrouble(_why(mailbox, wrong)) from None
     try:
-        box.login_utf8(mailbox.username, password, initial_folder=None)
+        _sign_in(box, mailbox, password)
         box.folder.set(mailbox.folder)
         yield Opened(box, mailbox.kept_in)
     except (OSError, imaplib.IMAP4.error, ImapToolsError) as wrong:
@@ -82,6 +82,9 @@ def opened(mailbox: Mailbox, password: str, *, local: bool) -> Iterator[Opened]:
     finally:
         with suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
             box.logout()
+        # After an error the client leaves its line open.
+        with suppress(OSError):
+            box.client.shutdown()
 
 
 def recipient_of(raw: bytes, domain: str) -> str:
@@ -100,6 +103,17 @@ def recipient_of(raw: bytes, domain: str) -> str:
             if domain and at == domain and address.lower().startswith(f"{FEEDBACK}@"):
                 plain = address
     return plain
+
+
+def _sign_in(box: BaseMailBox, mailbox: Mailbox, password: str) -> None:
+    try:
+        box.login_utf8(mailbox.username, password, initial_folder=None)
+    except imaplib.IMAP4.abort:
+        # The line was cut, which says nothing of the password.
+        raise
+    except (imaplib.IMAP4.error, MailboxLoginError):
+        where = f"{mailbox.host}:{mailbox.port}"
+        raise MailboxTrouble(f"{where} refused this name and password.") from None
 
 
 def _connected(mailbox: Mailbox) -> BaseMailBox:
@@ -146,6 +160,6 @@ def _why(mailbox: Mailbox, wrong: Exception) -> str:
         return f"{where} did not answer in {PORT_SECONDS} seconds."
     if isinstance(wrong, OSError):
         return f"{where} cannot be reached."
-    if isinstance(wrong, MailboxLoginError) or "AUTHENTICATE" in str(wrong).upper():
-        return f"{where} refused this name and password."
+    if isinstance(wrong, imaplib.IMAP4.abort):
+        return f"{where} ended the connection."
     return f"{where} refused to open or change the folders entered here."

@@ -143,6 +143,9 @@ def _round(
             except (*BROKEN, TimeoutError) as wrong:
                 _log.warning("not_heard", error=type(wrong).__name__)
                 raise _NotHeard from None
+            except Exception:  # noqa: BLE001  (ours to mend; it must not hold up the others)
+                _log.exception("not_heard")
+                continue
             if was_report:
                 folder.delete(uid)
                 done.heard += 1

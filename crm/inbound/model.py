@@ -42,7 +42,7 @@ class NotAProvider(Invalid):
 
 
 class NotSigned(Invalid):
-    """The signature of this report is wrong, or not that of the topic entered here."""
+    """The signature of this report is wrong or old, or not that of the topic entered here."""
 
 
 class BadTopic(Invalid):

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from base64 import b64decode
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from msgspec import Struct
 
-from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Verdict
+from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Unsubscribe, Verdict
 from crm.inbound.model import Arrival, NotAProvider, NotSigned, Vouched
 from crm.mail.outcome import Reply, Step, clean, verdict
 
@@ -39,6 +39,7 @@ _CONFIRMATION = (
     "Type",
 )
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303
+_OLDEST, _AHEAD = timedelta(days=1), timedelta(minutes=15)
 _DSN = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _CODE = re.compile(r"\b([45]\d\d)[ -]")
 
@@ -93,6 +94,10 @@ class PostmarkReport(Struct, frozen=True, rename="pascal"):
     email: str = ""
     type: str = ""
     details: str = ""
+    # Of a change of subscription: who asked Postmark to send no more.
+    recipient: str = ""
+    origin: str = ""
+    suppress_sending: bool = False
 
 
 def sns_message(body: bytes) -> SnsMessage:
@@ -105,8 +110,12 @@ def sns_message(body: bytes) -> SnsMessage:
 
 def amazon_url(url: str, *, pem: bool = False) -> str:
     """Return an address that may be asked: a host of Amazon SNS by https, or NotSigned."""
-    parts = urlsplit(url)
-    plain = parts.scheme == "https" and parts.port in (None, 443) and not parts.username
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise NotSigned from None
+    plain = parts.scheme == "https" and port in (None, 443) and not parts.username
     if not plain or not _SNS_HOST.fullmatch(parts.hostname or ""):
         raise NotSigned
     if pem and (not parts.path.endswith(".pem") or parts.query):
@@ -120,7 +129,7 @@ def check_signature(message: SnsMessage, topic: str, certificate: bytes, now: da
     The signature alone says only that some customer of Amazon has sent it.
     """
     algorithm = _HASHES.get(message.signature_version)
-    if algorithm is None or message.topic_arn != topic:
+    if algorithm is None or message.topic_arn != topic or not _fresh(message.timestamp, now):
         raise NotSigned
     try:
         found = x509.load_pem_x509_certificate(certificate)
@@ -133,6 +142,15 @@ def check_signature(message: SnsMessage, topic: str, certificate: bytes, now: da
         key.verify(signature, message.signed(), padding.PKCS1v15(), algorithm)
     except (ValueError, binascii.Error, InvalidSignature):
         raise NotSigned from None
+
+
+def _fresh(timestamp: str, now: datetime) -> bool:
+    """Say whether it was written lately: Amazon gives up within an hour or a few."""
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return False
+    return at.tzinfo is not None and now - _OLDEST <= at <= now + _AHEAD
 
 
 def ses_arrivals(message: SnsMessage) -> list[Arrival]:
@@ -178,12 +196,18 @@ def postmark_arrival(body: bytes) -> Arrival:
     heard: Heard = Unreadable("a kind of report that is not asked for")
     if report.record_type == "SpamComplaint" or report.type == "SpamComplaint":
         heard = Complaint("abuse")
+    elif report.record_type == "SubscriptionChange":
+        # What staff or Postmark put on its list is no wish of hers.
+        if report.suppress_sending and report.origin == "Recipient":
+            heard = Unsubscribe("mailto")
     elif report.record_type == "Bounce":
         heard = _postmark_bounce(report)
     elif report.record_type == "Delivery":
         heard = Bounce((Failure("", Verdict.delivered),))
     # Postmark returns mail to itself and names it by an id of its own: the address is all we get.
-    return Arrival("", heard, hashlib.sha256(body).digest(), Vouched(address=report.email))
+    return Arrival(
+        "", heard, hashlib.sha256(body).digest(), Vouched(address=report.email or report.recipient)
+    )
 
 
 def _ses_bounce(bounce: dict[str, Any], each: dict[str, Any]) -> tuple[str, Heard]:
