@@ -12,7 +12,16 @@ from crm.campaigns import layout
 from crm.campaigns.body import Body, clean
 from crm.campaigns.expression import ATTRIBUTE, Expression
 from crm.campaigns.image import Image
-from crm.campaigns.merge import Field, Marks, MergeProblem, by_mark, filled, literal, pieces
+from crm.campaigns.merge import (
+    Field,
+    Marks,
+    MergeProblem,
+    by_mark,
+    filled,
+    literal,
+    pieces,
+    upright,
+)
 from crm.campaigns.poll import Poll, block
 from crm.campaigns.source import LARGEST, Kind
 from crm.campaigns.theme import Theme
@@ -169,10 +178,11 @@ class Compiled(Struct, frozen=True):
         filling = []
         for field in self.fields:
             if field.expression is not None:
-                filling.append(self._worked_out(field.expression, values, lenient=lenient))
+                worked_out = self._worked_out(field.expression, values, lenient=lenient)
+                filling.append(upright(worked_out))
                 continue
             value = own.get(field.name) or values.get(field.name, "")
-            filling.append(value if value.strip() else field.default or "")
+            filling.append(upright(value if value.strip() else field.default or ""))
         return filling
 
     def _worked_out(
