@@ -81,7 +81,7 @@ class Marks:
 
     def protect(self, text: str) -> str:
         r"""Put a mark for every field and every literal `\{{`; see `problems` for the rest."""
-        text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", text)
+        text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", _encodable(text))
         ends = [found.start() for found in re.finditer("\n", text)]
 
         def marked(found: re.Match[str]) -> str:
@@ -132,6 +132,11 @@ class Marks:
         asked = (n.removeprefix(ATTRIBUTE) for n in field.asks if n.startswith(ATTRIBUTE))
         known = self._attributes
         return next((name for name in asked if known is not None and name not in known), "")
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair is no character, and in no encoding."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def literal(text: str) -> str:
