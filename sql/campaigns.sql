@@ -1,6 +1,10 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
+<<<<<<< HEAD
 -- verdict, canary, domain_trouble,
 -- poll_count.
+=======
+-- verdict, canary, domain_trouble, campaign_image.
+>>>>>>> 8bad808 (Attach pictures to a draft and send them inside the HTML branch, so that no mailbox fetches them)
 
 -- name: add_campaign
 -- A new draft.
@@ -1101,6 +1105,52 @@ ON CONFLICT (business_id) DO UPDATE
    SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
        link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
        foot = excluded.foot, changed_at = :now;
+
+-- name: lock_draft
+-- Whether a campaign is a draft; nobody starts it before this transaction ends.
+SELECT state = 'draft' AS draft
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   FOR UPDATE;
+
+-- name: images
+-- The pictures of a campaign, with their bytes.
+SELECT name, media_type, content
+  FROM crm.campaign_image
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+ ORDER BY name;
+
+-- name: image_sizes
+-- The pictures of a campaign, without their bytes.
+SELECT name, media_type, length(content) AS bytes
+  FROM crm.campaign_image
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+ ORDER BY name;
+
+-- name: image
+-- One picture.
+SELECT name, media_type, content
+  FROM crm.campaign_image
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND name = :name;
+
+-- name: put_image
+-- A picture, in place of one of the same name.
+INSERT INTO crm.campaign_image AS i (business_id, campaign_id, name, media_type, content, added_at)
+VALUES (:business_id, :campaign_id, :name, :media_type, :content, :now)
+ON CONFLICT (business_id, campaign_id, name) DO UPDATE
+   SET media_type = excluded.media_type, content = excluded.content, added_at = :now;
+
+-- name: drop_image
+-- A picture the draft does without.
+DELETE FROM crm.campaign_image
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND name = :name;
 
 -- name: campaign_between
 -- The campaign whose id begins as a token says, and the code of its purpose.

@@ -107,6 +107,7 @@ NOT_HERS = {
     "attribute": "declarations",
     "business": "the controller",
     "campaign": "what the business wrote",
+    "campaign_image": "what the business shows to everybody",
     "campaign_return": "counts",
     "consent_erased": "numbers of stubs, which name nobody",
     "consent_event": "stubs: a checksum that names nobody",

@@ -66,6 +66,7 @@ OPEN = {
     "/archive",  # issues that staff made public; nothing of it is anybody's
     "/archive/feed.xml",
     "/archive/{id}",
+    "/archive/{id}/images/{name}",
     "/ledger",  # hashes, which name nobody
     "/ledger/vkeys",
     "/ledger/endorsements",

@@ -1,8 +1,8 @@
 """One issue to many customers, every delivery accounted for.
 
-Owns `campaign`, `delivery`, `lease`, `retry`, `value_check` and `mail_theme`. Nothing is sent
-without a warrant looked at by the claiming statement, nothing is claimed after a withdrawal has
-committed, and the six counts are the audience at every moment (promises 1 to 3).
+Owns `campaign`, `delivery`, `lease`, `retry`, `value_check`, `mail_theme` and `campaign_image`.
+Nothing is sent without a warrant looked at by the claiming statement, nothing is claimed after a
+withdrawal has committed, and the six counts are the audience at every moment (promises 1 to 3).
 """
 
 from crm.campaigns.actions import (

@@ -24,6 +24,7 @@ from crm.campaigns.documents import (
     numbers_of,
 )
 from crm.campaigns.figures_api import handlers as figures_handlers
+from crm.campaigns.images_api import handlers as images_handlers
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.staff import Caller
@@ -384,5 +385,6 @@ handlers = [
     post_resumption,
     post_cancellation,
     *figures_handlers,
+    *images_handlers,
     get_deliveries,
 ]

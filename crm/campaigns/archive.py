@@ -19,12 +19,13 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from crm.businesses import Business
+from crm.campaigns import images
 from crm.campaigns.composing import archive_page, compiled
 from crm.campaigns.model import Campaign
 from crm.campaigns.render import neutral
 from crm.db import ReadDb, Statements
 from crm.errors import Invalid, NotFound
-from crm.web.headers import PUBLIC
+from crm.web.headers import DOWNLOAD, PUBLIC
 from crm.web.pages import HTML, page
 
 sql = Statements("campaigns")
@@ -36,8 +37,8 @@ _NEWEST = UUID(int=2**128 - 1)
 _KEPT = {**PUBLIC, "cache-control": "public, max-age=300"}
 # The page is the mail itself: its styles stand in it, its pictures are on the web.
 _CSP = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data: https:; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: https:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 # What XML 1.0 §2.2 has no way to write.
 _UNSPEAKABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -89,7 +90,9 @@ async def get_issue(
     except Invalid:
         # An attribute it asked for is no longer declared, so nobody can say how it read.
         raise NotPublic from None
-    return _kept(request, message.public().html, HTML, {"content-security-policy": _CSP})
+    page = message.public().html.encode("utf-8", "replace")
+    headers = {"content-security-policy": _CSP}
+    return _kept(request, page, f"{HTML}; charset=utf-8", headers)
 
 
 @get("/archive/feed.xml")
@@ -100,7 +103,24 @@ async def get_feed(
 ) -> Response[Any]:
     """Give the newest public issues as a feed (RFC 4287)."""
     issues = await _issues(db, business, _NEWEST, _IN_FEED)
-    return _kept(request, feed(business, issues), "application/atom+xml", {})
+    content = feed(business, issues).encode("utf-8", "replace")
+    return _kept(request, content, "application/atom+xml; charset=utf-8", {})
+
+
+@get("/archive/{id:uuid}/images/{name:str}")
+async def get_issue_image(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    id: FromPath[UUID],
+    name: FromPath[str],
+) -> Response[Any]:
+    """Give a picture of a public issue, the same bytes to everybody."""
+    campaign = await db.maybe(sql.public_campaign, Campaign, campaign_id=id)
+    # What lies beside the text and is not shown in it is nobody's business.
+    if campaign is None or name not in campaign.source:
+        raise NotPublic
+    image = await images.get(db, id, name)
+    return _kept(request, image.content, image.media_type, DOWNLOAD)
 
 
 def feed(business: Business, issues: list[PublicIssue]) -> str:
@@ -150,15 +170,14 @@ async def _issues(db: ReadDb, business: Business, before: UUID, limit: int) -> l
 
 
 def _kept(
-    request: Request[Any, Any, Any], text: str, media_type: str, headers: dict[str, str]
+    request: Request[Any, Any, Any], content: bytes, media_type: str, headers: dict[str, str]
 ) -> Response[Any]:
-    content = text.encode("utf-8", "replace")
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {**_KEPT, **headers, "etag": tag}
     known = [each.strip().removeprefix("W/") for each in _asked(request).split(",")]
     if tag in known:
         return Response(b"", status_code=304, headers=headers, media_type=media_type)
-    return Response(content, media_type=f"{media_type}; charset=utf-8", headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def _asked(request: Request[Any, Any, Any]) -> str:
@@ -178,4 +197,4 @@ def _instant(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-handlers = [get_archive, get_issue, get_feed]
+handlers = [get_archive, get_issue, get_issue_image, get_feed]

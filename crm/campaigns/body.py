@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import nh3
@@ -60,6 +61,9 @@ _ADDRESSES = re.compile(
     r"\s(?:href|src|srcset|style|background|action)\s{0,9}=\s{0,9}(\"[^\"]*|'[^']*|[^\s\"'>]+)",
     re.IGNORECASE,
 )
+# How a text names a picture that goes with the mail.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\.(?:png|jpe?g|gif|webp)", re.IGNORECASE)
+_NOT_ATTACHED = "is not attached. Attach a picture of this name, or write its https address."
 _PIXEL = 1.0  # an image no larger than this shows nothing
 
 
@@ -71,8 +75,12 @@ class Body(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def clean(source: str, kind: Kind, marks: Marks) -> Body:
-    """Clean a marked source; a field in an address is a problem, all else a warning."""
+def clean(source: str, kind: Kind, marks: Marks, images: Mapping[str, str] | None = None) -> Body:
+    """Clean a marked source; a field in an address is a problem, all else a warning.
+
+    A bare name as the address of a picture is one of `images`, by which it is replaced; a name
+    that is none of them is a problem.
+    """
     raw = markdown.as_html(source) if kind == "markdown" else source
     tags = _CONTAINERS | _INLINE | _TEXT_BLOCKS
     safe = nh3.clean(
@@ -83,7 +91,7 @@ def clean(source: str, kind: Kind, marks: Marks) -> Body:
         url_schemes=_SCHEMES,
         link_rel=None,
     )
-    cleaner = _Cleaner(marks, *_survey(raw, marks))
+    cleaner = _Cleaner(marks, _Attached(source, images or {}), *_survey(raw, marks))
     root = Node("", {}, cleaner.children(parsed(safe)))
     _level_headings(root)
     return Body(root, tuple(dict.fromkeys(cleaner.problems)), cleaner.all_warnings())
@@ -101,11 +109,30 @@ def _survey(raw: str, marks: Marks) -> tuple[list[MergeProblem], list[str]]:
     return problems, [f"Taken out: {_LOUD[tag]} ({loud[tag]})." for tag in _LOUD if loud[tag]]
 
 
+class _Attached:
+    """Pictures that go with the mail, as a source names them."""
+
+    def __init__(self, source: str, images: Mapping[str, str]) -> None:
+        self._source = source
+        self._images = images
+
+    def find(self, name: str) -> str | MergeProblem:
+        """Return the address of a picture in the mail, or that there is none of this name."""
+        if name in self._images:
+            return self._images[name]
+        at = max(self._source.find(name), 0)
+        line = self._source.count("\n", 0, at) + 1
+        return MergeProblem(line, name, _NOT_ATTACHED)
+
+
 class _Cleaner:
-    def __init__(self, marks: Marks, problems: list[MergeProblem], warnings: list[str]) -> None:
+    def __init__(
+        self, marks: Marks, attached: _Attached, problems: list[MergeProblem], warnings: list[str]
+    ) -> None:
         self.problems = problems
         self._warnings = dict.fromkeys(warnings)
         self._marks = marks
+        self._attached = attached
         self._inside = 0
         self._open = 0
 
@@ -176,12 +203,23 @@ class _Cleaner:
         if _pixel(node):
             self._warn(f"Invisible image taken out: {_short(src)}")
             return []
+        if _NAME.fullmatch(src):
+            return self._attachment(node, src, alt)
         if not src.lower().startswith("https://") or not _absolute(src):
             self._warn(f"Image without a full https address taken out: {_short(src or alt)}")
             return [alt] if alt else []
         if "alt" not in node.attributes:
             self._warn(f"Image without a description (alt): {_short(src)}")
         return [Node("img", {"src": normalizeLink(src), "alt": alt, **_kept(node)}, [])]
+
+    def _attachment(self, node: Node, name: str, alt: str) -> list[Node | str]:
+        found = self._attached.find(name)
+        if isinstance(found, MergeProblem):
+            self.problems.append(found)
+            return []
+        if not alt:
+            self._warn(f"Image without a description (alt): {name}")
+        return [Node("img", {"src": found, "alt": alt, **_kept(node)}, [])]
 
     def _marked(self, url: str) -> bool:
         self.problems += self._marks.written(url)

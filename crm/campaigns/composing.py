@@ -11,6 +11,7 @@ from msgspec import Struct
 from crm import businesses, consent
 from crm.businesses import Business
 from crm.campaigns.expression import ATTRIBUTE
+from crm.campaigns.image import Image
 from crm.campaigns.model import Campaign, NewCampaign
 from crm.campaigns.poll import Poll, link
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
@@ -38,11 +39,13 @@ async def compiled(
     *,
     asks: bool = False,
     archived: bool = False,
+    images_of: UUID | None = None,
 ) -> Compiled:
     """Compile what is kept or only typed, or refuse with every problem of text and letterhead.
 
     With `asks`, for customers whose consent ends soon: the mail asks whether it goes on. With
-    `archived`, for everybody: its foot has no customer's links.
+    `archived`, for everybody: its foot has no customer's links. What is only typed may name the
+    pictures of the draft `images_of`.
     """
     business = await businesses.get(db)
     purpose = await consent.purpose(db, campaign.purpose_id)
@@ -57,6 +60,7 @@ async def compiled(
         asks=asks,
         archived=archived,
         poll=None if archived else _poll(campaign, business),
+        images=await _images(db, images_of if isinstance(campaign, NewCampaign) else campaign.id),
         **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
@@ -70,6 +74,12 @@ def _poll(campaign: Campaign | NewCampaign, business: Business) -> Poll | None:
     numbers = range(1, len(campaign.answers) + 1)
     links = tuple(link(business.origin, campaign_id, number) for number in numbers)
     return Poll(campaign.question, tuple(campaign.answers), links)
+
+
+async def _images(db: ReadDb, campaign_id: UUID | None) -> tuple[Image, ...]:
+    if campaign_id is None:
+        return ()
+    return tuple(await db.many(sql.images, Image, campaign_id=campaign_id))
 
 
 def archive_page(business: Business, campaign_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""Campaigns for staff: write, check, preview, try out, review and send."""
+"""Campaigns for staff: list, preview, try out, review and send."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from crm import campaigns, consent
 from crm.businesses import Business, NoPostalAddress
 from crm.campaigns import (
     Campaign,
-    Newsletter,
-    Stale,
     State,
     ValuesLacking,
     ValuesUnchecked,
     by_clock,
     checking,
     looking,
-    sheet,
     theme_console,
     watching,
+    writing,
 )
 from crm.campaigns.model import WAITS
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
-from crm.errors import Conflict, Invalid, Refused
+from crm.errors import Invalid, Refused
 from crm.mail import sending_domains
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -43,8 +41,6 @@ SEND = [may(Right.send_campaigns)]
 
 LIST = "/staff/campaigns"
 _SHOWN = 25
-# A text of a megabyte; most letters of the world take three bytes, and nine in a plain form.
-_TEXT = 10 * 1024 * 1024
 # Refusals whose reason, and the way out, the review shows anyway.
 _SAID_THERE = (NoPostalAddress, Invalid, ValuesUnchecked, ValuesLacking)
 _FORMATS = ("markdown", "html")
@@ -79,34 +75,6 @@ async def get_campaigns(
     )
 
 
-@get("/campaigns/new", guards=WRITE)
-async def get_new_campaign(db: NamedDependency[ReadDb]) -> Response[Any]:
-    """Show an empty sheet."""
-    return await _sheet(db, Form.of(format="markdown"))
-
-
-@post("/campaigns", guards=WRITE, request_max_body_size=_TEXT)
-async def post_campaign(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
-) -> Response[Any]:
-    """Keep a new draft, from what was typed or from a file."""
-    form = await read_form(request)
-    taken = await sheet.taken(form)
-    new = await sheet.read(db, form)
-    if new is None:
-        return await _sheet(db, form, status=422)
-    campaign = await campaigns.draft(db, who.actor, new)
-    return _saved(form, campaign.id, "Kept as a draft." + _noted(taken))
-
-
-@post("/campaigns/check", guards=WRITE, status_code=200, request_max_body_size=_TEXT)
-async def post_check(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
-    """Say what is wrong with what is typed so far; nothing is kept."""
-    new = await sheet.read(db, await read_form(request))
-    checked = await campaigns.check(db, new) if new else None
-    return page("campaigns/pages/check.html", checked=checked)
-
-
 @get("/campaigns/{id:uuid}", guards=SEE)
 async def get_campaign(
     db: NamedDependency[ReadDb], who: NamedDependency[Member], id: FromPath[UUID]
@@ -117,44 +85,6 @@ async def get_campaign(
         return redirect(f"{LIST}/{id}/text")
     waits = campaign.state in WAITS
     return redirect(f"{LIST}/{id}/{'review' if waits else 'progress'}")
-
-
-@get("/campaigns/{id:uuid}/text", guards=WRITE)
-async def get_text(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
-    """Show a draft to write on."""
-    campaign = await campaigns.get(db, id)
-    if campaign.state is not State.draft:
-        return redirect(f"{LIST}/{id}")
-    return await _sheet(db, sheet.filled(campaign), campaign=campaign)
-
-
-@post("/campaigns/{id:uuid}/text", guards=WRITE, request_max_body_size=_TEXT)
-async def post_text(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    who: NamedDependency[Member],
-    id: FromPath[UUID],
-) -> Response[Any]:
-    """Save a draft; where somebody else was faster, show both texts and keep what was typed."""
-    campaign = await campaigns.get(db, id)
-    form = await read_form(request)
-    taken = await sheet.taken(form)
-    new = await sheet.read(db, form)
-    version = form.integer("version", max=2**31 - 1)
-    if new is None or version is None:
-        return await _sheet(db, form, status=422, campaign=campaign)
-    if taken:
-        # The file is laid over the text on the page only: looked at first, saved afterwards.
-        return await _sheet(db, form, campaign=campaign, taken=taken)
-    try:
-        await campaigns.change(db, who.actor, id, new, version=version)
-    except Conflict as refusal:
-        form.take(refusal)
-        theirs = await campaigns.get(db, id) if isinstance(refusal, Stale) else None
-        if theirs:
-            form.values["version"] = [str(theirs.version)]
-        return await _sheet(db, form, status=409, campaign=campaign, theirs=theirs)
-    return _saved(form, id, "Saved.")
 
 
 @get("/campaigns/{id:uuid}/preview", guards=SEE)
@@ -274,29 +204,6 @@ async def post_unscheduling(
     return await watching.told(id, taking, "Taken back. It is a draft again.")
 
 
-async def _sheet(
-    db: ReadDb,
-    form: Form,
-    *,
-    status: int = 200,
-    campaign: Campaign | None = None,
-    theirs: Campaign | None = None,
-    taken: Newsletter | None = None,
-) -> Response[Any]:
-    purposes = [each for each in await consent.purposes(db) if each.channel == "email"]
-    typed = sheet.typed(form) if form.typed("purpose_id") else None
-    return page(
-        "campaigns/pages/text.html",
-        status=status,
-        form=form,
-        campaign=campaign,
-        theirs=theirs,
-        taken=taken,
-        checked=await campaigns.check(db, typed) if typed and not form.problems else None,
-        purposes=[(str(each.id), each.name) for each in purposes if each.retired_at is None],
-    )
-
-
 async def _review(
     db: ReadDb, who: Member, business: Business, id: UUID, form: Form, *, status: int = 200
 ) -> Response[Any]:
@@ -337,23 +244,9 @@ async def _by_clock(db: ReadDb, campaign: Campaign) -> tuple[datetime, datetime]
     return await by_clock.first_and_last(db, campaign.purpose_id, campaign.local_at)
 
 
-def _saved(form: Form, id: UUID, say: str) -> Response[Any]:
-    then = form.choice("then", ("text", "preview", "review"), required=False) or "text"
-    return redirect(f"{LIST}/{id}/{then}", say=say)
-
-
-def _noted(taken: Newsletter | None) -> str:
-    return "".join(f" {warning}" for warning in taken.warnings) if taken else ""
-
-
 handlers = [
     get_campaigns,
-    get_new_campaign,
-    post_campaign,
-    post_check,
     get_campaign,
-    get_text,
-    post_text,
     get_preview,
     post_trial,
     get_review,
@@ -363,4 +256,5 @@ handlers = [
     *looking.handlers,
     *theme_console.handlers,
     *watching.handlers,
+    *writing.handlers,
 ]

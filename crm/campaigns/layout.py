@@ -168,6 +168,7 @@ def _sender(frame: Frame) -> str:
 
 
 def _tracking(root: Node) -> str:
-    if any(every(root, "img")):  # whoever serves an image sees that somebody fetched it
+    # Whoever serves an image sees that somebody fetched it; an attached one is in the mail.
+    if any(not img.attributes["src"].startswith("cid:") for img in every(root, "img")):
         return "The links in this mail lead straight where they say."
     return "This mail does not tell us whether you read it. Its links lead straight where they say."

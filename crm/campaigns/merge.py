@@ -22,6 +22,9 @@ _PERCENT = chr(_FIRST + _MOST + 1)  # the same for `{%`
 MARK = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}]")
 _ANY_MARK = re.compile(f"[{chr(_FIRST)}-{_PERCENT}]")
 
+# Embeddings, overrides and isolates, and what ends them.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
 # Possessive and bounded: a megabyte of backslashes or braces is read in one pass.
 _OPEN = re.compile(
     r"(?<!\\)(\\*+)(?:(?P<open>\{\{)(?:(?P<inside>[^\r\n]{0,300}?)\}\})?"
@@ -78,7 +81,7 @@ class Marks:
 
     def protect(self, text: str) -> str:
         r"""Put a mark for every field and every literal `\{{`; see `problems` for the rest."""
-        text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", text)
+        text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", _encodable(text))
         ends = [found.start() for found in re.finditer("\n", text)]
 
         def marked(found: re.Match[str]) -> str:
@@ -131,9 +134,23 @@ class Marks:
         return next((name for name in asked if known is not None and name not in known), "")
 
 
+def _encodable(text: str) -> str:
+    """Half a surrogate pair is no character, and in no encoding."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def literal(text: str) -> str:
     """Put the braces back that were written to be seen."""
     return text.replace(_BRACES, "{{").replace(_PERCENT, "{%")
+
+
+def upright(value: str) -> str:
+    """Take the marks out that would turn the sentence after a value around (Unicode UAX 9, §2).
+
+    Taken out, not isolated: an isolate would be two letters more in every value, shown as boxes by
+    old mail programs, and no name needs an override. Marks that only place a word stay.
+    """
+    return value if value.isascii() else _TURNING.sub("", value)
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:

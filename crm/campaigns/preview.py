@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from crm import businesses, consent, customers, events, mail, staff
@@ -11,7 +12,7 @@ from crm.campaigns.actions import get
 from crm.campaigns.composing import Envelope, MergeValue, compiled, values_of
 from crm.campaigns.invented import ADDRESS, invented, nobody
 from crm.campaigns.model import Campaign, NewCampaign, NotOurs
-from crm.campaigns.render import Preview
+from crm.campaigns.render import Compiled, Preview
 from crm.campaigns.verdict import findings, line_in
 from crm.campaigns.wrongs import Finding
 from crm.db import Db, ReadDb, Statements
@@ -48,10 +49,15 @@ class Checked(Struct, frozen=True):
         return not self.problems and not any(each.finding.blocking for each in self.found)
 
 
-async def check(db: ReadDb, campaign: Campaign | NewCampaign) -> Checked:
-    """List every problem of a text and its letterhead, each with its line; refuses nothing."""
+async def check(
+    db: ReadDb, campaign: Campaign | NewCampaign, *, images_of: UUID | None = None
+) -> Checked:
+    """List every problem of a text and its letterhead, each with its line; refuses nothing.
+
+    What is only typed may name the pictures of the draft `images_of`.
+    """
     try:
-        message = await compiled(db, campaign)
+        message = await compiled(db, campaign, images_of=images_of)
     except Invalid as no:
         return Checked(no.problems or (Problem("source", no.message),), ())
     # Everybody has an address; all else may be missing.
@@ -68,7 +74,7 @@ async def preview(db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None
     """Return what a customer would read, or somebody invented; the links of the footer are dead."""
     message = await compiled(db, await get(db, campaign_id))
     if customer_id is None:
-        return message.preview(invented(message))
+        return _on_screen(message, message.preview(invented(message)))
     customer = await customers.get(db, customer_id)
     held = await db.many(
         sql.merge_values,
@@ -77,7 +83,8 @@ async def preview(db: ReadDb, campaign_id: UUID, customer_id: UUID | None = None
         names=message.attributes,
     )
     attributes = {each.name: each.value for each in held}
-    return message.preview(values_of(customer.name, customer.address, attributes))
+    values = values_of(customer.name, customer.address, attributes)
+    return _on_screen(message, message.preview(values))
 
 
 async def try_out(db: Db, by: Actor, campaign_id: UUID, address: str) -> None:
@@ -107,9 +114,14 @@ async def try_out(db: Db, by: Actor, campaign_id: UUID, address: str) -> None:
         text=shown.text,
         html=shown.html,
         locale=business.locale,
+        images=message.attached,
     )
     await mail.post_letter(db, letter)
     await events.record(db, by, Kind.campaign_tested, ref=campaign_id)
+
+
+def _on_screen(message: Compiled, shown: Preview) -> Preview:
+    return msgspec.structs.replace(shown, html=message.on_screen(shown.html))
 
 
 def _nothing_there(field: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
@@ -10,13 +11,23 @@ from msgspec import Struct
 from crm.campaigns import layout
 from crm.campaigns.body import Body, clean
 from crm.campaigns.expression import ATTRIBUTE, Expression
-from crm.campaigns.merge import Field, Marks, MergeProblem, by_mark, filled, literal, pieces
+from crm.campaigns.image import Image
+from crm.campaigns.merge import (
+    Field,
+    Marks,
+    MergeProblem,
+    by_mark,
+    filled,
+    literal,
+    pieces,
+    upright,
+)
 from crm.campaigns.poll import Poll, block
 from crm.campaigns.source import LARGEST, Kind
 from crm.campaigns.theme import Theme
 from crm.campaigns.tree import every
 from crm.errors import Invalid, Problem
-from crm.mail import mime
+from crm.mail import Inline, mime
 
 _OWN = ("link.unsubscribe", "link.preferences", "link.why")
 # What a page for everybody says where a mail has somebody's own.
@@ -64,6 +75,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     archived_at: str = ""
     # Whether it is that page: nothing in it is anybody's own.
     archived: bool = False
+    # Pictures that the source may name.
+    images: tuple[Image, ...] = ()
 
 
 class Preview(Struct, frozen=True):
@@ -86,6 +99,8 @@ class Compiled(Struct, frozen=True):
     images: tuple[str, ...]
     warnings: tuple[str, ...]
     message: mime.Skeleton
+    # The pictures that go with it.
+    attached: tuple[Inline, ...] = ()
 
     def missing(self, values: Mapping[str, str]) -> list[str]:
         """Name the merge fields for which this customer has no value and the draft no default."""
@@ -122,6 +137,13 @@ class Compiled(Struct, frozen=True):
             subject=" ".join(filled(self.subject, by_mark(plain)).split()),
         )
 
+    def on_screen(self, html: str) -> str:
+        """Put the attached pictures into a page, where there is no mail around it."""
+        for each in self.attached:
+            data = f"data:{each.media_type};base64,{b64encode(each.content).decode()}"
+            html = html.replace(f'src="cid:{each.content_id}"', f'src="{data}"')
+        return html
+
     def public(self) -> Preview:
         """Return what everybody may read: no customer's values, but defaults or neutral words."""
         plain = [_neutral(field, self.business) for field in self.fields]
@@ -156,10 +178,11 @@ class Compiled(Struct, frozen=True):
         filling = []
         for field in self.fields:
             if field.expression is not None:
-                filling.append(self._worked_out(field.expression, values, lenient=lenient))
+                worked_out = self._worked_out(field.expression, values, lenient=lenient)
+                filling.append(upright(worked_out))
                 continue
             value = own.get(field.name) or values.get(field.name, "")
-            filling.append(value if value.strip() else field.default or "")
+            filling.append(upright(value if value.strip() else field.default or ""))
         return filling
 
     def _worked_out(
@@ -204,7 +227,7 @@ def compile_message(
     problems: list[Problem] = []
     subject = _line("subject", draft.subject, marks, problems)
     preheader = _line("preheader", draft.preheader, marks, problems)
-    body = _body(draft, marks, problems)
+    body = _body(draft, letterhead, marks, problems)
     problems += _lacking(subject, letterhead)
     if problems:
         raise Invalid("The newsletter cannot be sent like this.", problems)
@@ -213,6 +236,8 @@ def compile_message(
     frame = _frame(draft, letterhead, marks, subject, preheader)
     html = layout.page(frame, body.root)
     text = layout.text(frame, body.root)
+    shown = tuple(dict.fromkeys(i.attributes["src"] for i in every(body.root, "img")))
+    attached = _attached(draft, letterhead, shown)
     return Compiled(
         subject=subject,
         html=html,
@@ -220,9 +245,10 @@ def compile_message(
         fields=tuple(marks.fields),
         business=letterhead.name,
         links=tuple(dict.fromkeys(a.attributes["href"] for a in every(body.root, "a"))),
-        images=tuple(dict.fromkeys(i.attributes["src"] for i in every(body.root, "img"))),
+        images=shown,
         warnings=(*body.warnings, *_too_long(html)),
-        message=_message(frame, draft, letterhead, text, html),
+        message=_message(frame, draft, letterhead, (text, html), attached),
+        attached=attached,
     )
 
 
@@ -233,15 +259,36 @@ def _line(field: str, written: str, marks: Marks, problems: list[Problem]) -> st
     return literal(found)
 
 
-def _body(draft: Draft, marks: Marks, problems: list[Problem]) -> Body:
+def _body(draft: Draft, letterhead: Letterhead, marks: Marks, problems: list[Problem]) -> Body:
     if len(draft.source.encode("utf-8", "replace")) > LARGEST:
         raise Invalid("The newsletter is too large.", [Problem("source", "At most 1 MB.")])
-    body = clean(marks.protect(draft.source), draft.kind, marks)
+    images = {each.name: _address(each, draft, letterhead) for each in draft.images}
+    body = clean(marks.protect(draft.source), draft.kind, marks, images)
     found = sorted([*marks.problems, *body.problems], key=lambda problem: problem.line)
     problems += _told("source", found)
     if not body.root.children:
         problems.append(Problem("source", "There is nothing in it to read."))
     return body
+
+
+def _address(image: Image, draft: Draft, letterhead: Letterhead) -> str:
+    """Where a picture is found: in the mail itself, or beside its page in the archive."""
+    if draft.archived:
+        return f"{draft.archived_at}/images/{image.name}"
+    return f"cid:{image.content_id(letterhead.sender_address)}"
+
+
+def _attached(draft: Draft, letterhead: Letterhead, shown: Collection[str]) -> tuple[Inline, ...]:
+    """The pictures that the text shows; the same one under two names goes once."""
+    going = {
+        _address(each, draft, letterhead): each
+        for each in draft.images
+        if not draft.archived and _address(each, draft, letterhead) in shown
+    }
+    return tuple(
+        Inline(each.name, each.media_type, each.content, address.removeprefix("cid:"))
+        for address, each in going.items()
+    )
 
 
 def _told(field: str, found: Sequence[MergeProblem], *, lines: bool = True) -> list[Problem]:
@@ -289,7 +336,11 @@ def _frame(
 
 
 def _message(
-    frame: layout.Frame, draft: Draft, letterhead: Letterhead, text: str, html: str
+    frame: layout.Frame,
+    draft: Draft,
+    letterhead: Letterhead,
+    words: tuple[str, str],
+    images: Sequence[Inline],
 ) -> mime.Skeleton:
     origin = letterhead.origin
     heading = mime.Heading(
@@ -307,7 +358,8 @@ def _message(
         feedback_id=_feedback_id(draft, letterhead),
     )
     try:
-        return mime.skeleton(heading, pieces(frame.subject), pieces(text), pieces(html))
+        text, html = map(pieces, words)
+        return mime.skeleton(heading, pieces(frame.subject), text, html, images)
     except ValueError as wrong:
         raise Invalid(str(wrong), [Problem("letterhead", str(wrong))]) from wrong
 

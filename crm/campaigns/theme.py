@@ -14,6 +14,8 @@ Corner = Literal[0, 8, 16]
 
 # The sheet in light and dark, and the inks on the band; the layout is written for these.
 SHEET, SHEET_DARK = "#ffffff", "#1f1d1b"
+# Behind code, a little darker than the sheet.
+_WELL = "#f6f4f1"
 _INKS = ("#23201d", "#ffffff")
 READABLE = 4.5  # WCAG 2.2, 1.4.3
 FACES: dict[Face, str] = {
@@ -65,7 +67,7 @@ def readings(theme: Theme) -> list[Reading]:
     return [
         Reading("band", contrast(ink_on(theme.band), theme.band)),
         Reading("band_dark", contrast(ink_on(theme.band_dark), theme.band_dark)),
-        Reading("link", contrast(theme.link, SHEET)),
+        Reading("link", min(contrast(theme.link, SHEET), contrast(theme.link, _WELL))),
         Reading("link_dark", contrast(theme.link_dark, SHEET_DARK)),
     ]
 

@@ -16,7 +16,7 @@ from crm.mail.actions import (
     suppressed,
     suppressed_among,
 )
-from crm.mail.mime import Attachment
+from crm.mail.files import Attachment, Inline
 from crm.mail.model import (
     Letter,
     LetterKind,
@@ -29,6 +29,7 @@ from crm.mail.model import (
 
 __all__ = [
     "Attachment",
+    "Inline",
     "Letter",
     "LetterKind",
     "Scope",

@@ -101,6 +101,7 @@ def _composed(
             message_id=f"<{header}>",
             language=letter.locale,
             attachments=letter.attachments,
+            images=letter.images,
         )
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from base64 import b64encode, encodebytes
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from crm.mail.files import Attachment, Inline, around, attached
 from crm.mail.quoted import SOFT, quoted, quoted_value
 
 # A constant part of a text, or the number of the value that belongs here.
@@ -37,8 +38,6 @@ _ADDRESS = re.compile(
 )
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
-_FILE = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_MEDIA = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _URL = re.compile(r"https?://[!-;=?-~]+")
 _MAILTO = re.compile(r"mailto:[!-+\--;=?-~]+")
@@ -88,14 +87,6 @@ class Slots(Struct, frozen=True):
     more: tuple[tuple[str, str], ...] = ()
 
 
-class Attachment(Struct, frozen=True):
-    """A file that goes with a service message; name and type are plain ASCII."""
-
-    name: str
-    media_type: str
-    content: bytes
-
-
 class ServiceMessage(Struct, frozen=True, kw_only=True):
     """A mail to one person that answers something the person did: a confirmation, a sign-in."""
 
@@ -110,6 +101,7 @@ class ServiceMessage(Struct, frozen=True, kw_only=True):
     language: str
     reply_to: str = ""
     attachments: tuple[Attachment, ...] = ()
+    images: tuple[Inline, ...] = ()
 
 
 class Skeleton(Struct, frozen=True):
@@ -167,7 +159,11 @@ class Skeleton(Struct, frozen=True):
 
 
 def skeleton(
-    heading: Heading, subject: Sequence[Piece], text: Sequence[Piece], page: Sequence[Piece]
+    heading: Heading,
+    subject: Sequence[Piece],
+    text: Sequence[Piece],
+    page: Sequence[Piece],
+    images: Sequence[Inline] = (),
 ) -> Skeleton:
     """Encode what is constant; an int in `subject`, `text` or `page` (HTML) is a value's place."""
     varies = any(isinstance(piece, int) for piece in subject)
@@ -175,8 +171,9 @@ def skeleton(
     if not varies:
         constant = "".join(str(piece) for piece in subject)
         head = f"Subject: {header_text('Subject', constant)}\r\n{head}"
-    cut = [_part_head("plain"), *_quoted_pieces(text), _part_head("html")]
-    cut += [*_quoted_pieces(page, escaped=True), f"\r\n--{BOUNDARY}--\r\n".encode()]
+    before, after = _page_around(images)
+    cut = [_part_head("plain"), *_quoted_pieces(text), before]
+    cut += [*_quoted_pieces(page, escaped=True), after]
     keys = sorted({piece for piece in cut if isinstance(piece, tuple)})
     parts: list[bytes] = [b""]
     places: list[tuple[int, int]] = []
@@ -209,19 +206,14 @@ def compose(message: ServiceMessage) -> bytes:
             _mime_lines(message.language, _MIXED if message.attachments else _ALTERNATIVE),
         )
     )
+    before, after = _page_around(message.images)
     words = b"".join(
-        (
-            _part_head("plain"),
-            quoted(message.text),
-            _part_head("html"),
-            quoted(message.html),
-            f"\r\n--{BOUNDARY}--\r\n".encode(),
-        )
+        (_part_head("plain"), quoted(message.text), before, quoted(message.html), after)
     )
     if not message.attachments:
         return head.encode() + words
     begin = f"\r\n--{_OUTER}\r\nContent-Type: {_ALTERNATIVE}\r\n".encode()
-    files = [_attached(each) for each in message.attachments]
+    files = [attached(each, _OUTER) for each in message.attachments]
     return b"".join((head.encode(), begin, words, *files, f"\r\n--{_OUTER}--\r\n".encode()))
 
 
@@ -299,21 +291,19 @@ def _mime_lines(language: str, kind: str) -> str:
     )
 
 
-def _attached(file: Attachment) -> bytes:
-    name = _only(_FILE, file.name, "Content-Disposition")
-    head = (
-        f"\r\n--{_OUTER}\r\n"
-        f"Content-Type: {_only(_MEDIA, file.media_type, 'Content-Type')}\r\n"
-        f'Content-Disposition: attachment; filename="{name}"\r\n'
-        "Content-Transfer-Encoding: base64\r\n\r\n"
-    )
-    # RFC 2045 §6.8: lines of 76 at most.
-    return head.encode() + encodebytes(file.content).replace(b"\n", b"\r\n")
+def _page_around(images: Sequence[Inline]) -> tuple[bytes, bytes]:
+    """What comes before and after the HTML: it is a part, or one with its pictures."""
+    end = f"\r\n--{BOUNDARY}--\r\n".encode()
+    if not images:
+        return _part_head("html"), end
+    inside, before, after = around(images)
+    begin = f"\r\n--{BOUNDARY}\r\n".encode() + before
+    return begin + _part_head("html", inside), after + end
 
 
-def _part_head(subtype: str) -> bytes:
+def _part_head(subtype: str, boundary: str = BOUNDARY) -> bytes:
     return (
-        f"\r\n--{BOUNDARY}\r\n"
+        f"\r\n--{boundary}\r\n"
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     ).encode()

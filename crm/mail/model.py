@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.errors import TooMany
-from crm.mail.mime import Attachment
+from crm.mail.files import Attachment, Inline
 
 
 class LetterKind(StrEnum):
@@ -69,6 +69,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     locale: str
     customer_id: UUID | None = None
     attachments: tuple[Attachment, ...] = ()
+    images: tuple[Inline, ...] = ()
 
 
 class Suppression(Struct, frozen=True):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.mail import mime
+from crm.mail import Attachment, mime
 
 HEADING = mime.Heading(
     sender_name="Corner Bäckerei",
@@ -271,7 +271,7 @@ def test_a_service_message_is_automatic_and_on_no_list() -> None:
     assert part(message, "html") == "<p>Wärst du's?</p>\n"
 
 
-def letter(text: str = "Was it you?\n", *attachments: mime.Attachment) -> bytes:
+def letter(text: str = "Was it you?\n", *attachments: Attachment) -> bytes:
     return mime.compose(
         mime.ServiceMessage(
             sender_name="Corner Bakery",
@@ -293,8 +293,8 @@ def test_files_go_along(content: bytes, text: str) -> None:
     """Each is read back byte for byte, beside words that nothing of it gets into."""
     raw = letter(
         text,
-        mime.Attachment("receipt.json", "application/json", content),
-        mime.Attachment("receipt.jws", "application/jose", b""),
+        Attachment("receipt.json", "application/json", content),
+        Attachment("receipt.jws", "application/jose", b""),
     )
     on_the_wire(raw)
     read = message_from_bytes(raw, policy=policy.default)
@@ -324,4 +324,4 @@ def test_files_go_along(content: bytes, text: str) -> None:
 )
 def test_a_file_brings_no_header_of_its_own(name: str, media_type: str) -> None:
     with pytest.raises(ValueError, match="Content-"):
-        letter("", mime.Attachment(name, media_type, b""))
+        letter("", Attachment(name, media_type, b""))
