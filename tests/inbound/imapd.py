@@ -77,8 +77,8 @@ class Imapd:
             case "CREATE":
                 self.folders[said.strip('"')] = {}
             case "COPY":
-                for each in words[0].split(","):
-                    self.put(inbox[int(each)], words[-1].strip('"'))
+                for number in words[0].split(","):
+                    self.put(inbox[int(number)], words[-1].strip('"'))
         return b""
 
 
