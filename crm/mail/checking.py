@@ -7,7 +7,7 @@ from uuid import UUID
 
 from crm import businesses
 from crm.db import Database, ReadDb
-from crm.mail import sending_domains
+from crm.mail import relays, sending_domains
 from crm.mail.dns import Asks, Resolver, look
 from crm.mail.judging import Facts
 from crm.mail.sending_domain import KeyState, SendingDomain
@@ -46,12 +46,13 @@ async def _is_due(db: ReadDb, domain: SendingDomain) -> bool:
 async def _facts(db: ReadDb, name: str, settings: Settings) -> Facts:
     domain = await sending_domains.get(db, name)
     business = await businesses.get(db)
+    ways = await relays.usable(db, settings)
     ours = sending_domains.domain_of(business.sender_address) == domain.domain
     return Facts(
         domain=domain.domain,
         keys=tuple(await sending_domains.keys(db, name)),
         return_domain=(business.return_domain if ours else "") or domain.domain,
-        relays=(settings.smtp.host,),
-        hello=settings.smtp.hostname,
+        relays=tuple(dict.fromkeys(way.host for way in ways)),
+        hello=next((way.hello for way in ways if way.hello), settings.smtp.hostname),
         now=db.now,
     )
