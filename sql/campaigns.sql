@@ -1,10 +1,5 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
-<<<<<<< HEAD
--- verdict, canary, domain_trouble,
--- poll_count.
-=======
--- verdict, canary, domain_trouble, campaign_image.
->>>>>>> 8bad808 (Attach pictures to a draft and send them inside the HTML branch, so that no mailbox fetches them)
+-- verdict, canary, domain_trouble, poll_count, campaign_image.
 
 -- name: add_campaign
 -- A new draft.
