@@ -158,9 +158,9 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         SELECT business_id, campaign_id, substr(sha256('canary'), 1, 16), $2 FROM crm.campaign
          WHERE business_id = $1"""
     await conn.execute(canary, business_id, NOW)
-    asks = (
-        "UPDATE crm.campaign SET question = 'Which?', answers = '{Rye,Oats}' WHERE business_id = $1"
-    )
+    asks = """UPDATE crm.campaign
+        SET question = 'Which?', answers = '{Rye,Oats}', source = source || ' ![Bread](bread.png)'
+        WHERE business_id = $1"""
     await conn.execute(asks, business_id)
     await _come_back(conn, business_id)
     use = "INSERT INTO crm.relay_use VALUES ($1, $2, $3, 7, $4)"
@@ -195,6 +195,9 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """poll_count (business_id, campaign_id, answer, given)
            SELECT business_id, campaign_id, 1, 30 FROM crm.campaign
             WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+        """campaign_image (business_id, campaign_id, name, media_type, content, added_at)
+           SELECT business_id, campaign_id, 'bread.png', 'image/png', 'bytes', $2
+             FROM crm.campaign WHERE business_id = $1""",
         """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
            VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
         """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,
@@ -554,6 +557,8 @@ async def _call(
     given = {name: of(name) for name, kind in route.types.items() if kind is UUID}
     plain: dict[str, Any] = {name: "sent" for name, kind in route.types.items() if kind is str}
     plain |= {name: 1 for name, kind in route.types.items() if kind is int}
+    if "/images/" in route.path:
+        plain["name"] = "bread.png"
     if "token" in plain:
         secret = _token(two, route.path)
         plain["token"] = secret[:-8] + "AAAAAAAA" if nobody else secret

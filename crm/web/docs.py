@@ -26,6 +26,8 @@ from crm.web.refusals import PAGES, answer_to, plain_problems
 _TYPED = re.compile("`([^`]+)`")
 _PATH = "/docs"
 _DOCUMENT = "/openapi.json"
+# Bodies that come from a file.
+_FILES = {"text/csv": "@list.csv", "application/octet-stream": "@bread.png"}
 # The order in which somebody new meets them.
 _ORDER = ("Keys", "Customers", "Attributes", "Interactions", "Purposes", "Consent", "Campaigns")
 _NOBODY: dict[str, Any] = {
@@ -276,7 +278,7 @@ def _curl(
     if media:
         parts += ["-H", f"'Content-Type: {media}'"]
         text = shlex.quote(json.dumps(said, ensure_ascii=False))
-        parts += ["--data-binary", "@list.csv" if media == "text/csv" else text]
+        parts += ["--data-binary", _FILES.get(media, text)]
     return " ".join(parts)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from crm import campaigns, consent, customers, imports
 from crm.businesses import Business
-from crm.campaigns import jobs
+from crm.campaigns import images, jobs
 from crm.customers import AttributeType, NewAttribute, NewKind
 from crm.db import Database
 from crm.settings import Settings
@@ -25,6 +25,7 @@ from crm.web.docs import problems
 from crm.web.openapi import operations, resolved
 from tests import make
 from tests.browser import Browser
+from tests.campaigns.test_images import PNG
 from tests.routes import DOCUMENT, ROUTES
 
 OPERATIONS = [
@@ -162,6 +163,7 @@ class Shop:
             "CAMPAIGN_ID": str(campaign.id),
             "IMPORT_ID": str(received.id),
             "A_NAME_OF_YOUR_CHOICE": customer.id.hex,
+            "/images/NAME": "/images/bread.png",
             "/NAME": "/usual_shop",
             "purpose=purpose": f"purpose={purpose.slug}",
         }
@@ -177,6 +179,8 @@ class Shop:
         async with self._database.write(business_id) as db:
             if "resumption" in line:
                 await campaigns.pause(db, make.SYSTEM, campaign_id)
+            if "/images/" in line and "PUT" not in line:
+                await images.attach(db, make.SYSTEM, campaign_id, "bread.png", PNG)
             if line.startswith("curl -X DELETE") and "schedule" in line:
                 at = db.now + timedelta(days=1)
                 await campaigns.schedule(db, make.SYSTEM, campaign_id, at)
@@ -212,7 +216,9 @@ async def shop(database: Database, business: Business) -> Shop:
 async def _run(line: str, api: Browser) -> httpx2.Response:
     """Do what curl does with a line."""
     _, *words = shlex.split(line)
-    method, headers, content, url = "", {}, None, ""
+    method, url = "", ""
+    headers: dict[str, str] = {}
+    content: str | bytes | None = None
     rest = iter(words)
     for word in rest:
         if word == "-X":
@@ -227,6 +233,8 @@ async def _run(line: str, api: Browser) -> httpx2.Response:
     headers["Authorization"] = api.headers["authorization"]
     if content == "@list.csv":
         content = "Email Address\nreader@example.com\n"
+    elif content == "@bread.png":
+        content = PNG
     method = method or ("POST" if content is not None else "GET")
     where = urlsplit(url)
     return await api.request(
