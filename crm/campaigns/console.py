@@ -229,6 +229,7 @@ async def _review(
         zone=business.time_zone,
         may_send=who.may(Right.send_campaigns),
         may_write=who.may(Right.write_campaigns),
+        may_change=who.may(Right.change_business),
     )
 
 

@@ -51,7 +51,10 @@ class Answer(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """What came of a question; no answers are shown before there are enough."""
+    """What came of a question; nothing is shown before there is enough of it.
+
+    `given` adds up the answers that are shown: with the others in it, one could be worked out.
+    """
 
     question: str
     given: int
@@ -120,9 +123,9 @@ async def result(db: ReadDb, campaign_id: UUID) -> Result | None:
     given = {each.answer: each.given for each in counted}
     total = sum(given.values())
     if total < ENOUGH:
-        return Result(found.question, total, [])
+        return Result(found.question, 0, [])
     shown = [
         Answer(text, number if (number := given.get(place, 0)) >= FEW else None)
         for place, text in enumerate(found.answers, start=1)
     ]
-    return Result(found.question, total, shown)
+    return Result(found.question, sum(each.given or 0 for each in shown), shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from msgspec import structs
 from crm import above, businesses
 from crm.businesses import Business
 from crm.db import Database, Db
-from crm.keys import Keys
+from crm.keys import Keys, KeyWrong
+from crm.log import logger
 from crm.mail import actions, checking, relays, sending_domains
+from crm.mail.dkim import Signer
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
 from crm.mail.outcome import Outcome
@@ -21,6 +24,8 @@ from crm.mail.relays import Relay
 from crm.mail.wire import Limits, Parcel, send_by
 from crm.return_path import Way, return_address
 from crm.settings import Settings
+
+_log = logger(__name__)
 
 _AT_ONCE = 10
 
@@ -50,11 +55,13 @@ async def deliver(ctx: Ctx, business: str) -> None:
     while True:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
-            letters = await _signed(db, letters)
+            signers = await _signers(db, letters)
             ways = await relays.usable(db, ctx["settings"])
             known = await businesses.get(db)
         if not letters:
             return
+        at = database.clock()
+        letters = [_signed(each, signers[sender_of(each.content)], at) for each in letters]
         outcomes = await asyncio.gather(
             *(_hand_over(ctx, ways, each, _sender(database.keys, known, each)) for each in letters)
         )
@@ -63,16 +70,25 @@ async def deliver(ctx: Ctx, business: str) -> None:
                 await actions.record_letter(db, letter, outcome)
 
 
-async def _signed(db: Db, letters: list[ClaimedLetter]) -> list[ClaimedLetter]:
-    """Sign each for the domain it was written from, which may be an earlier one of the business."""
-    senders = {sender_of(letter.content) for letter in letters}
-    signers = {sender: await sending_domains.signer(db, sender) for sender in senders}
-    signed = []
-    for letter in letters:
-        signer = signers[sender_of(letter.content)]
-        content = signer.signed(letter.content, db.now) if signer else letter.content
-        signed.append(structs.replace(letter, content=content))
-    return signed
+async def _signers(db: Db, letters: Sequence[ClaimedLetter]) -> dict[str, Signer | None]:
+    """Find who signs for each address they were written from: it may be an earlier one.
+
+    A key that cannot be read signs nothing: somebody waits for these mails, and a campaign says it.
+    """
+    signers: dict[str, Signer | None] = {}
+    for sender in {sender_of(letter.content) for letter in letters}:
+        try:
+            signers[sender] = await sending_domains.signer(db, sender)
+        except KeyWrong:
+            _log.warning("dkim_key_unreadable", business=str(db.business_id))
+            signers[sender] = None
+    return signers
+
+
+def _signed(letter: ClaimedLetter, signer: Signer | None, at: datetime) -> ClaimedLetter:
+    if signer is None:
+        return letter
+    return structs.replace(letter, content=signer.signed(letter.content, at))
 
 
 async def _hand_over(

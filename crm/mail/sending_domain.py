@@ -145,7 +145,9 @@ def why_not(name: str, domain: SendingDomain | None, now: datetime) -> str:
     """Say why no campaign may start that comes from this domain; nothing where it may."""
     if domain is not None and domain.relay_signs_at is not None:
         return ""
-    if domain is None or domain.checked_at is None:
+    if domain is None:
+        return f"{name} is not among your sending domains. Add it there, and publish its records."
+    if domain.checked_at is None:
         return f"The DNS of {name} was never checked. Check it first; it takes a few seconds."
     if now - domain.checked_at > HOLDS:
         day = f"{domain.checked_at:%Y-%m-%d}"

@@ -93,8 +93,9 @@ async def test_numbers_are_shown_when_they_tell_of_nobody(
         await _give(db, campaign_id, 1, 1)
         found = await poll.result(db, campaign_id)
     assert early is not None
-    assert (early.given, early.answers) == (19, [])
+    assert (early.given, early.answers) == (0, [])
     assert found is not None
+    assert found.given == 16
     assert [(each.answer, each.given) for each in found.answers] == [
         ("Rye", 16),
         ("Spelt & oats", None),
@@ -127,6 +128,5 @@ async def _give(db: Db, campaign_id: UUID, number: int, times: int) -> None:
 
 async def _given(database: Database, business: Business, campaign_id: UUID) -> int:
     async with database.read(business.id) as db:
-        found = await poll.result(db, campaign_id)
-    assert found is not None
-    return found.given
+        rows = await db.many(poll.sql.answers, dict, campaign_id=campaign_id)
+    return sum(row["given"] for row in rows)
