@@ -443,7 +443,7 @@ UPDATE crm.delivery d
    AND d.campaign_id = :campaign_id
    AND d.customer_id = o.customer_id
    AND d.state = 'sending'
-RETURNING d.state;
+RETURNING d.customer_id, d.state;
 
 -- name: retry_later
 -- What could not go now is looked at again when it is due.

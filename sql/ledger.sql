@@ -62,7 +62,7 @@ UPDATE crm.ledger_head SET anchored_size = :size, anchored_at = :now
 INSERT INTO crm.ledger_origin (business_id, number, origin, begins_at, predecessor, opening,
                                entry_id, opened_at)
 VALUES (:business_id, :number, :origin, :begins_at, :predecessor, :opening, :entry_id, :now)
-ON CONFLICT (business_id, number) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING number;
 
 -- name: origins

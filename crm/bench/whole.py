@@ -39,7 +39,7 @@ async def whole(stage: Stage, messages: int, say: Say) -> list[Figure | Missing]
                 looks = await _watched(show, [each.pid for each in running], say)
     except NoCompiler as why:
         return [Missing("whole campaign", str(why))]
-    seconds = looks[-1].at - looks[0].at
+    seconds = max(looks[-1].at - looks[0].at, _LOOK)
     rates = _rates(looks)
     early = Series("a tenth of the way", "MB", [_memory_at(looks, messages, 0.1)])
     late = Series("workers at the end", "MB", [looks[-1].memory])

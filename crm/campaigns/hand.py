@@ -111,8 +111,10 @@ class Hand:
     def give_back_stale(self) -> None:
         """What was claimed too long ago is claimed anew."""
         oldest = self._clock() - OLDEST_CLAIM
-        while self._queue and self._queue[0].since < oldest:
-            self.settle(self._queue.popleft().parcel.key, None)
+        # Not only at the head: one whose domain takes no more lets younger ones pass.
+        for queued in [each for each in self._queue if each.since < oldest]:
+            self._queue.remove(queued)
+            self.settle(queued.parcel.key, None)
 
     def give_back_held(self, pace: DomainPace) -> None:
         """What waits here for a domain that is held goes back until it is not."""

@@ -22,6 +22,7 @@ from crm.campaigns.verdict import fix
 from crm.db import Database, Db
 from crm.errors import Invalid, Refused
 from crm.events import Actor
+from crm.keys import KeyWrong
 from crm.log import logger
 from crm.mail import relays, sending_domains
 from crm.mail.mime import stamp
@@ -203,8 +204,12 @@ async def _send_one_range(
     """Take a range and send it; False when there is nothing more to take now."""
     loop = asyncio.get_running_loop()
     rests = ctx.setdefault("rests", Rests())
-    async with ctx["database"].read(business_id) as db:
-        known = await relays.usable(db, ctx["settings"])
+    try:
+        async with ctx["database"].read(business_id) as db:
+            known = await relays.usable(db, ctx["settings"])
+    except KeyWrong as no:
+        await _hold(ctx["database"], business_id, campaign_id, str(no))
+        return False
     awake = rests.awake(business_id, known, loop.time())
     if not awake:
         return False
@@ -215,8 +220,8 @@ async def _send_one_range(
     if campaign_id not in issues:
         try:
             issues[campaign_id] = await _issue(ctx["database"], business_id, campaign_id)
-        except Invalid as no:
-            await _hold(ctx["database"], business_id, campaign_id, no)
+        except (Invalid, KeyWrong) as no:
+            await _hold(ctx["database"], business_id, campaign_id, str(no))
             return False
     return await _send_range(ctx, issues[campaign_id], lease, awake, until)
 
@@ -270,12 +275,12 @@ async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Is
     return Issue(business, campaign, message, asking, envelope, course.expires_hours, signer)
 
 
-async def _hold(database: Database, business_id: UUID, campaign_id: UUID, no: Invalid) -> None:
+async def _hold(database: Database, business_id: UUID, campaign_id: UUID, why: str) -> None:
     """Pause a campaign that could not start any more as it is now; its page says what is wrong."""
-    _log.warning("campaign_held", campaign=str(campaign_id), code=no.code)
+    _log.warning("campaign_held", campaign=str(campaign_id), why=why)
     try:
         async with database.write(business_id) as db:
-            await actions.pause(db, Actor.system(), campaign_id, why=no.message)
+            await actions.pause(db, Actor.system(), campaign_id, why=why)
     except WrongState:
         return
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from crm.campaigns import troubles
 from crm.campaigns.actions import sql
+from crm.campaigns.clock import AROUND_THE_WORLD
 from crm.campaigns.model import Campaign, DeliveryState, State, next_try
 from crm.db import Db
 from crm.mail.outcome import Kind, Outcome
@@ -49,11 +50,16 @@ class Row(Struct, frozen=True):
     waits_for: str = ""
 
 
+class _Recorded(Struct, frozen=True):
+    customer_id: UUID
+    state: DeliveryState
+
+
 async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryState]:
     """Write outcomes of deliveries still on their way, and when to try again; says what was."""
     recorded = await db.many(
         sql.record_outcomes,
-        DeliveryState,
+        _Recorded,
         campaign_id=campaign_id,
         customer_ids=[row.customer_id for row in rows],
         states=[row.state.value for row in rows],
@@ -61,6 +67,9 @@ async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryStat
         replies=[row.reply for row in rows],
         untried=[row.untried for row in rows],
     )
+    # What was no longer on its way, after a failed commit, is somebody else's by now.
+    known = {each.customer_id for each in recorded}
+    rows = [row for row in rows if row.customer_id in known]
     later = [row for row in rows if row.due_at is not None]
     if later:
         await db.run(
@@ -79,7 +88,7 @@ async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryStat
             [row.state.value for row in bad],
             [(row.reply or "").partition(" ")[0] for row in bad],
         )
-    return recorded
+    return [each.state for each in recorded]
 
 
 class Books:
@@ -97,6 +106,9 @@ class Books:
         """Judge by the state read under the lock of the range."""
         self._started_at = campaign.started_at
         self._give_up = timedelta(hours=expires_hours or settings.give_up_hours)
+        if campaign.local_at is not None:
+            # The last clock on earth has as long as the first.
+            self._give_up += AROUND_THE_WORLD
         self._cancelled = state is State.cancelled
         self._unreachable = unreachable
 

@@ -24,7 +24,7 @@ async def hear_mail(
 
     Raises Nobodys where it cannot be said for which of several businesses it is.
     """
-    if await _canary(database, businesses, raw):
+    if await heard_as_canary(database, businesses, raw):
         return Effect.done
     arrival = await asyncio.to_thread(arrived, recipient, raw)
     return await hear_arrival(database, _whose(database, businesses, arrival), arrival, via)
@@ -35,7 +35,7 @@ async def hear_arrival(database: Database, business_id: UUID, arrival: Arrival, 
     return await database.attempt(business_id, lambda db: actions.hear(db, arrival, via))
 
 
-async def _canary(database: Database, businesses: Sequence[UUID], raw: bytes) -> bool:
+async def heard_as_canary(database: Database, businesses: Sequence[UUID], raw: bytes) -> bool:
     """Take the first copy of a campaign, which nobody but us has sent to this mailbox."""
     named = campaigns.named_in(raw)
     if named is None:

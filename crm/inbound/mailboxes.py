@@ -14,7 +14,7 @@ from crm import businesses, events
 from crm.db import BROKEN, Database, Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.inbound.heard import Bounce, Complaint, Unsubscribe
-from crm.inbound.hearing import hear_arrival
+from crm.inbound.hearing import hear_arrival, heard_as_canary
 from crm.inbound.mailbox import opened, recipient_of
 from crm.inbound.model import (
     Effect,
@@ -109,6 +109,8 @@ async def read_mailbox(database: Database, business_id: UUID, *, local: bool) ->
     done, trouble = Round(), ""
 
     async def hear(raw: bytes) -> bool:
+        if await heard_as_canary(database, [business_id], raw):
+            return True
         arrival = await asyncio.to_thread(arrived, recipient_of(raw, domain), raw)
         effect = await hear_arrival(database, business_id, arrival, Via.mailbox)
         return effect is not Effect.counted and isinstance(arrival.heard, _REPORTS)

@@ -28,6 +28,8 @@ from crm.settings import Settings
 _log = logger(__name__)
 
 _AT_ONCE = 10
+# So many businesses at once, so that a relay that does not answer holds up few others.
+_BUSINESSES = 8
 
 
 class Ctx(TypedDict):
@@ -39,14 +41,26 @@ class Ctx(TypedDict):
 
 async def sweep(ctx: Ctx) -> None:
     """Send what is due in any business, whether or not a wake arrived."""
-    for business_id in await above.businesses_with_letters(ctx["database"]):
-        await deliver(ctx, str(business_id))
+    turns = asyncio.Semaphore(_BUSINESSES)
+
+    async def send(business_id: UUID) -> None:
+        async with turns:
+            try:
+                await deliver(ctx, str(business_id))
+            except Exception:  # noqa: BLE001  (one business must not keep the others' letters)
+                _log.exception("letters_failed", business=str(business_id))
+
+    due = await above.businesses_with_letters(ctx["database"])
+    await asyncio.gather(*(send(business_id) for business_id in due))
 
 
 async def check_domains(ctx: Ctx) -> None:
     """Look at the DNS of every domain whose turn it is."""
     for business_id in await above.businesses(ctx["database"]):
-        await checking.check_due(ctx["database"], business_id, ctx["settings"])
+        try:
+            await checking.check_due(ctx["database"], business_id, ctx["settings"])
+        except Exception:  # noqa: BLE001  (one business must not keep the others from theirs)
+            _log.exception("domains_not_checked", business=str(business_id))
 
 
 async def deliver(ctx: Ctx, business: str) -> None:

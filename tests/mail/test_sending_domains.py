@@ -94,7 +94,7 @@ async def test_the_gate(database: Database, business: Business) -> None:
         await campaigns.start(db, make.SYSTEM, campaign.id)
         domain = await sending_domains.get(db, HOME)
         assert "Check it again" in why_not(HOME, domain, db.now + timedelta(days=8))
-        assert "never checked" in why_not("other.example", None, db.now)
+        assert "Add it" in why_not("other.example", None, db.now)
 
 
 async def test_what_is_no_domain_is_refused(database: Database, business: Business) -> None:
