@@ -66,11 +66,6 @@ def open_why(keys: Keys, token: str) -> Why:
     return Why(business_id, data[:HASH_SIZE], UUID(bytes=data[HASH_SIZE:]))
 
 
-def business_of(token: str) -> UUID:
-    """Read the business that a token names in clear; nothing is proved by it yet."""
-    return UUID(bytes=_decoded(token)[:_ID])
-
-
 def _sealed(keys: Keys, business_id: UUID, label: str, data: bytes) -> str:
     whole = business_id.bytes + data + keys.sign(business_id, label, data)
     return urlsafe_b64encode(whole).rstrip(b"=").decode()

@@ -414,19 +414,9 @@ UPDATE crm.delivery
 -- name: hold_lease
 -- Keeps the range for a while longer and says what the campaign is doing; no row if the range
 -- was taken over. It locks the range before any delivery, as a withdrawal does.
-UPDATE crm.lease l
-   SET expires_at = :expires_at
-  FROM crm.campaign c
- WHERE l.business_id = :business_id
-   AND l.campaign_id = :campaign_id
-   AND l.number = :number
-   AND l.epoch = :epoch
-   AND c.business_id = :business_id
-   AND c.campaign_id = l.campaign_id
-RETURNING c.state,
-          -- When a recipient domain last got another pace: the holder looks them up again.
-          (SELECT max(p.changed_at) FROM crm.domain_pace p
-            WHERE p.business_id = :business_id) AS paced_at;
+-- `paced_at` is when a recipient domain last got another pace: the holder looks them up again.
+SELECT h.state, h.paced_at
+  FROM crm.hold_lease(:business_id, :campaign_id, :number, :epoch, :expires_at) h;
 
 -- name: record_outcomes
 -- What became of deliveries on their way; only those still on their way. What comes back of a

@@ -49,11 +49,6 @@ class Hand:
         """How many wait for a lane."""
         return len(self._queue)
 
-    @property
-    def on_the_way(self) -> int:
-        """How many have no outcome."""
-        return len(self._attempts)
-
     def expect(self, customer_id: UUID, attempt: int) -> None:
         """One more was claimed."""
         self._attempts[customer_id] = attempt

@@ -223,7 +223,8 @@ async def _send_one_range(
         except (Invalid, KeyWrong) as no:
             await _hold(ctx["database"], business_id, campaign_id, str(no))
             return False
-    return await _send_range(ctx, issues[campaign_id], lease, awake, until)
+    others = len(awake) < len(known)
+    return await _send_range(ctx, issues[campaign_id], lease, awake, until, others=others)
 
 
 async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> Lease | None:
@@ -286,14 +287,14 @@ async def _hold(database: Database, business_id: UUID, campaign_id: UUID, why: s
 
 
 async def _send_range(
-    ctx: Ctx, issue: Issue, lease: Lease, awake: list[Relay], until: float
+    ctx: Ctx, issue: Issue, lease: Lease, awake: list[Relay], until: float, *, others: bool
 ) -> bool:
     """Send one range; False if no relay can be reached: then the range rests for a while."""
     settings, database, business_id = ctx["settings"], ctx["database"], issue.business.id
     rests = ctx.setdefault("rests", Rests())
     now = asyncio.get_running_loop().time
     try:
-        routes = await open_routes(awake, Limits(open=settings.smtp.timeout))
+        routes = await open_routes(awake, Limits(open=settings.smtp.timeout), others=others)
     except Unreachable as no:
         _log.warning("relay_unreachable", reason=no.trouble.reason)
         pause = min([rests.failed(business_id, relay, now()) for relay in awake])

@@ -176,10 +176,6 @@ def _with_attachments(reply: Reply) -> str:
 
 async def _kept(db: Db, writer: Customer, new: NewReply, *, wish: bool = False) -> None:
     await customers.reply(db, writer.id, new, wish=wish)
-    # Whoever answers reads: her mailbox takes mail.
-    fingerprint_ = fingerprint(db.keys, db.business_id, writer.address)
-    if fingerprint_ is not None:
-        await db.run(sql.drop_soft_bounce, address_hash=fingerprint_)
 
 
 async def _writer(

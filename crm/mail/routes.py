@@ -59,7 +59,9 @@ class Routes:
     all others are away or at their caps: not for one that is at its rate.
     """
 
-    def __init__(self, relays: Sequence[Relay], limits: Limits) -> None:
+    def __init__(self, relays: Sequence[Relay], limits: Limits, *, others: bool = False) -> None:
+        """Open lanes to these; `others` rest for now, and will take mail again."""
+        self.others = others
         self.ways = [
             Way(
                 relay,
@@ -94,9 +96,9 @@ class Routes:
 
     @property
     def full(self) -> Relay | None:
-        """A relay that has reached its cap of today, when all that are open have."""
-        there = [way for way in self.ways if way.lanes.open]
-        return there[0].relay if there and all(way.full for way in there) else None
+        """A relay that has reached its cap of today, when all have, and none only rests."""
+        all_full = not self.others and all(way.full for way in self.ways)
+        return self.ways[0].relay if all_full else None
 
     async def opened(self) -> None:
         """Wait for the first session of any; Unreachable when all relays have failed."""
@@ -206,9 +208,12 @@ def _back_by(way: Way, on_given_back: OnParcel) -> OnParcel:
     return given_back
 
 
-async def open_routes(relays: Sequence[Relay], limits: Limits) -> Routes:
-    """Open sessions with all of them: returns with the first, raises Unreachable if all fail."""
-    routes = Routes(relays, limits)
+async def open_routes(relays: Sequence[Relay], limits: Limits, *, others: bool = False) -> Routes:
+    """Open sessions with all of them: returns with the first, raises Unreachable if all fail.
+
+    `others` says that more relays rest for now, and will take mail again.
+    """
+    routes = Routes(relays, limits, others=others)
     try:
         await routes.opened()
     except BaseException:

@@ -9,31 +9,22 @@ from html import escape
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from crm.campaigns.expression import Expression, NoExpression
 from crm.campaigns.merge import upright
-from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
+from crm.campaigns.render import Compiled, Draft, compile_message
 from crm.errors import Invalid
 from crm.mail import mime
+from tests.campaigns.test_render import BAKERY
+from tests.campaigns.test_render import SLOTS as PLAIN
 
 BLNS = Path(__file__).parents[3] / "shared" / "data" / "names-locales" / "blns.json"
-LETTERHEAD = Letterhead(
-    name="Corner & Bakery",
-    legal_name="Corner Bakery Ltd",
-    postal_address="4 Mill Lane\nExampleton EX1 2AB",
-    sender_name="Corner Bakery",
-    sender_address="letter@corner.example",
-    locale="en",
-    contact_address="privacy@corner.example",
-    origin="https://corner.example",
-    sender_id="fh0123456789ab",
+LETTERHEAD = structs.replace(
+    BAKERY, privacy_url="", origin="https://corner.example", sender_id="fh0123456789ab"
 )
-SLOTS = mime.Slots(
-    to="nora@example.net",
-    message_id="<0190f.7c2e@corner.example>",
-    date="Mon, 23 Nov 2026 01:54:40 +0000",
-    unsubscribe="https://corner.example/u/" + "t" * 64,
-    preferences="https://corner.example/p/tok",
+SLOTS = structs.replace(
+    PLAIN,
     why="https://corner.example/why/tok",
     unsubscribe_mail="mailto:leave@corner.example?subject=" + "t" * 61,
     more=(("CFBL-Feedback-ID", "b64:abc"),),

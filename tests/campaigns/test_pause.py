@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from crm import campaigns
 from crm.businesses import Business
 from crm.campaigns import Counts, State, WrongState, cancelling, filling
-from crm.db import Database
+from crm.campaigns.claiming import Lease
+from crm.campaigns.sending import sql as range_sql
+from crm.db import Database, parse
 from crm.events import Actor
 from tests.campaigns.site import drafted
 
@@ -107,3 +111,52 @@ async def test_what_is_cancelled_stays_cancelled(database: Database, business: B
             await campaigns.resume(db, SYSTEM, campaign_id)
         with pytest.raises(WrongState, match="is cancelled, so it cannot be started"):
             await campaigns.start(db, SYSTEM, campaign_id)
+
+
+async def test_a_batch_that_waited_sees_the_pause_that_was_answered_meanwhile(
+    database: Database, business: Business
+) -> None:
+    """Else it would claim once more, after staff had been told that nothing is."""
+    campaign_id = await sending(database, business)
+    async with database.write(business.id) as db:
+        expires_at = db.now + timedelta(minutes=1)
+        whose = {"campaign_id": campaign_id, "holder": "a worker", "expires_at": expires_at}
+        lease = await db.one(range_sql.take_lease, Lease, **whose)
+    async with database.write(business.id) as db:
+        await db.one(_LOCK, int, campaign_id=campaign_id, number=lease.number)
+        waiting = asyncio.create_task(_held(database, business, campaign_id, lease))
+        # PostgreSQL tells nobody that a lock is waited for.
+        while not waiting.done() and not await _somebody_waits(database, business):
+            pass
+        async with database.write(business.id) as other:
+            await campaigns.pause(other, SYSTEM, campaign_id)
+    assert await waiting is State.paused
+
+
+async def _somebody_waits(database: Database, business: Business) -> bool:
+    async with database.read(business.id) as db:
+        return await db.one(_WAITING, bool)
+
+
+async def _held(database: Database, business: Business, campaign_id: UUID, lease: Lease) -> State:
+    async with database.write(business.id) as db:
+        keys = {"campaign_id": campaign_id, "number": lease.number, "epoch": lease.epoch}
+        expires_at = db.now + timedelta(minutes=1)
+        row = await db.one(range_sql.hold_lease, dict, **keys, expires_at=expires_at)
+    return State(row["state"])
+
+
+_LOCK, _WAITING = parse(
+    """
+-- name: lock
+-- Holds a range, as a withdrawal does.
+SELECT number FROM crm.lease
+ WHERE business_id = :business_id AND campaign_id = :campaign_id AND number = :number
+   FOR UPDATE;
+
+-- name: waiting
+-- Whether somebody waits for a lock in this database.
+SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                WHERE NOT l.granted AND a.datname = current_database());
+"""
+)

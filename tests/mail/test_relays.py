@@ -17,6 +17,9 @@ from crm.mail.actions import post_letter
 from crm.mail.model import Letter, LetterKind
 from crm.mail.outcome import Reply, Step, verdict
 from crm.mail.pacing import DomainPace, cap_on, faster, next_day, slower, spoken_for, turns
+from crm.mail.relays import of_installation
+from crm.mail.routes import Routes
+from crm.mail.wire import Limits
 from tests.browser import Browser
 from tests.campaigns.test_relays import context, counted, relay
 from tests.campaigns.test_send import settings, started
@@ -184,3 +187,17 @@ def test_a_warm_up_is_a_cap_for_each_day() -> None:
     assert cap_on(began, 0, [], None) == 0
     lisbon = next_day(datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "Europe/Lisbon")
     assert lisbon == datetime(2026, 3, 29, 23, 0, tzinfo=UTC)
+
+
+async def test_nothing_waits_for_tomorrow_while_another_relay_only_rests() -> None:
+    """Caps are over when every relay has reached its own, the ones that rest included."""
+    first, second = (of_installation(settings(port)) for port in (1, 2))
+    for others in (True, False):
+        routes = Routes([first, second], Limits(open=0.1), others=others)
+        try:
+            assert routes.full is None
+            for way in routes.ways:
+                way.full = True
+            assert (routes.full is None) == others
+        finally:
+            await routes.close(grace=0)
