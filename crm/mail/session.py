@@ -199,8 +199,10 @@ class Session(asyncio.Protocol):
 
     def begin(self) -> None:
         """Take the transport over from aiosmtplib, whose protocol cannot read replies of groups."""
-        # "Writable" now means: everything written has left this process.
-        self._transport.set_write_buffer_limits(high=0)
+        # "Writable" now means: everything written has left this process. Inside TLS asyncio counts
+        # an empty buffer as full where the limit is zero, and would let nothing more through.
+        inside = self._transport.get_extra_info("sslcontext") is not None
+        self._transport.set_write_buffer_limits(high=int(inside))
         self._transport.set_protocol(self)
         if self._transport.is_closing():
             self.connection_lost(None)

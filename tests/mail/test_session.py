@@ -84,6 +84,26 @@ async def test_offers_are_those_made_inside_tls() -> None:
     assert refused.reason == "too_large"
 
 
+async def test_a_session_inside_tls_takes_more_after_a_rest() -> None:
+    """However large the mail before it was: what has left the process holds nothing up."""
+    served, believing = certified("127.0.0.1")
+    book = Book()
+    async with smtpd(tls=served) as server:
+        relay = Here(server.port, tls="starttls")
+        lanes = await open_lanes(relay, 1, limits=PATIENT, hello="me", tls=believing)
+        lanes.deliver(book, book.outcome, book.given_back)
+        try:
+            for number, lines in enumerate((1, 300, 2, 2000, 1, 1, 9000, 1)):
+                await asyncio.wait_for(lanes.settled(), 10)
+                book.waiting.append(to(f"n{number}", b"A line of a letter.\r\n" * lines))
+                lanes.nudge()
+            await asyncio.wait_for(lanes.settled(), 10)
+        finally:
+            await lanes.close(grace=0)
+    assert list(book.kinds().values()) == ["sent"] * 8
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize("name", ["other.example", "127.0.0.1"])
 async def test_a_wrong_certificate_is_no_session(name: str) -> None:
     """Of another name, or of an issuer that nobody here believes."""
