@@ -43,7 +43,7 @@ class Issue(Struct, frozen=True):
             claimed.customer_id,
             self.envelope.sender(claimed.address_hash),
             address,
-            self.signer.signed(content, at) if self.signer else content,
+            self.signer.signed(content, at, tidy=True) if self.signer else content,
             smtputf8=needs_smtputf8(address),
             envelope_id=self.envelope.envelope_id(claimed.address_hash),
             sound=True,

@@ -46,7 +46,7 @@ _REPEATED = frozenset({b"received", b"dkim-signature"})
 _BITS = 2048  # RFC 8301 §3.2: verifiers need not go above 4096, and DNS answers stay small
 _END = b"\r\n\r\n"
 _LINE = 72
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:.|\r\n[ \t])*?)\r\n(?![ \t])")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:(?<=\r)\n[ \t][^\n]*)*)\r\n(?![ \t])")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
 # Blanks that the relaxed body does not keep; a single space inside a line stays as it is.
@@ -83,16 +83,18 @@ class Signer:
         self._keys = tuple(keys)
         self._names: dict[tuple[bytes, ...], tuple[tuple[bytes, ...], str]] = {}
 
-    def signed(self, content: bytes, at: datetime) -> bytes:
+    def signed(self, content: bytes, at: datetime, *, tidy: bool = False) -> bytes:
         """Return the message with its signatures on top.
 
+        `tidy` says that the body is as relaxed canonicalization leaves it, which a `Skeleton`
+        writes: to look at it again would cost more than its hash.
         A ValueError where it has no From, or a field twice that a message has once (RFC 5322 §3.6).
         """
         head, found, body = content.partition(_END)
         fields = _fields(head + b"\r\n")
         covered, names = self._covered(tuple(fields))
-        canonical = b"".join(fields[name] for name in covered)
-        body_hash = b64encode(sha256(relaxed_body(body)).digest()).decode()
+        canonical = b"".join([fields[name] for name in covered])
+        body_hash = b64encode(sha256(body if tidy else relaxed_body(body)).digest()).decode()
         signatures = [
             self._signature(key, canonical, names, body_hash, int(at.timestamp()))
             for key in self._keys
@@ -188,4 +190,8 @@ def _fields(head: bytes) -> dict[bytes, bytes]:
 
 
 def _relaxed(value: bytes) -> bytes:
-    return _BLANKS.sub(b" ", _FOLD.sub(b"", value)).strip(b" \t")
+    if b"\r\n" in value:
+        value = _FOLD.sub(b"", value)
+    if b"  " in value or b"\t" in value:
+        value = _BLANKS.sub(b" ", value)
+    return value.strip(b" \t")

@@ -1,4 +1,8 @@
-"""Quoted-printable (RFC 2045 §6.7), folded at 76, in which no line begins with a dot."""
+"""Quoted-printable (RFC 2045 §6.7), folded at 76, in which no line begins with a dot.
+
+Nor are there two blanks in a row, or one before a line's end: it is what the relaxed form of a body
+is (RFC 6376 §3.4.4), so that a signature need not look for them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ _LINE = 75  # 76 with the "=" of a soft break
 # A line break that is none of the text.
 SOFT = b"=\r\n"
 _OCTETS = {n: f"={n:02X}" for n in range(256) if chr(n) == "=" or not " " <= chr(n) <= "~"}
-_PLAIN = re.compile(r"[ -<>-~]*")
 # Two columns are kept free for a dot at the line's start; an "=XX" is never cut.
 _CUT = re.compile(r".{1,73}(?<!=)(?<!=.)")
 
@@ -26,13 +29,14 @@ def quoted(text: str) -> bytes:
 
 def quoted_value(text: str) -> bytes:
     """Encode a value that stands on soft lines of its own, so that its length is free."""
-    if _PLAIN.fullmatch(text):
+    if text.isascii() and text.isprintable() and "=" not in text and "  " not in text:
         return text.encode() if len(text) <= _LINE and text[:1] != "." else _folded(text).encode()
     return _folded(_octets(text)).encode()
 
 
 def _octets(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("latin-1").translate(_OCTETS)
+    octets = text.encode("utf-8", "replace").decode("latin-1").translate(_OCTETS)
+    return octets.replace("  ", " =20")
 
 
 def _folded(octets: str) -> str:
