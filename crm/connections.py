@@ -198,6 +198,10 @@ async def connected(url: str) -> Connection:
             "synchronous_commit": "on",
             # Whoever has got a lock sees what its holder before has committed.
             "default_transaction_isolation": "read committed",
+            # What is asked often is in memory or on flash: an index is not four times as dear as
+            # a scan there, and to compile a query takes longer than to answer it.
+            "random_page_cost": "1.1",
+            "jit": "off",
         },
     )
     conn.asked_at = None

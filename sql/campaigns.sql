@@ -87,35 +87,43 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
 
 -- name: audience_by_reason
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not; of
--- those who get it, whom it asks whether their consent goes on. Consents are counted by themselves,
--- from an index; then the few that a suppression or a restriction moves to another reason are moved.
--- OFFSET 0 keeps these few looked up one by one, instead of joining everybody.
-WITH version AS MATERIALIZED (
+-- those who get it, whom it asks whether their consent goes on. Consents are counted state by state,
+-- each a run of one index; then the few that a suppression or a restriction moves to another reason
+-- are moved: looked up one by one in indexes (OFFSET 0 forbids to join everybody instead), in the
+-- order of the key, so that neighbours are found on the same page.
+WITH RECURSIVE version AS MATERIALIZED (
   SELECT v.version, v.ends_at, v.stale_at,
          v.stale_at IS NOT NULL OR v.ends_at <= :now::timestamptz + interval '60 days' AS asks
     FROM crm.purpose_version v
    WHERE v.business_id = :business_id
      AND v.purpose_id = :purpose_id
-), standing AS (
-  SELECT v.version, s.status, sum(s.customers)::bigint AS customers
+), kind AS (
+  SELECT v.version, v.ends_at, (
+           SELECT min(s.status) FROM crm.consent s
+            WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
+              AND s.purpose_version = v.version) AS status
     FROM version v
-   CROSS JOIN LATERAL (
-     SELECT s.status, count(*) AS customers
-       FROM crm.consent s
-      WHERE s.business_id = :business_id
-        AND s.purpose_id = :purpose_id
-        AND s.purpose_version = v.version
-      GROUP BY s.status) s
-   GROUP BY v.version, s.status
+  UNION ALL
+  SELECT k.version, k.ends_at, (
+           SELECT min(s.status) FROM crm.consent s
+            WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
+              AND s.purpose_version = k.version AND s.status > k.status)
+    FROM kind k
+   WHERE k.status IS NOT NULL
 ), ended AS (
   SELECT g.version, g.status, g.customers,
-         CASE WHEN v.ends_at <= :now THEN g.customers ELSE (
+         CASE WHEN g.ends_at <= :now THEN g.customers ELSE (
            SELECT count(*) FROM crm.consent s
             WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
               AND s.purpose_version = g.version AND s.status = g.status
               AND s.valid_until <= :now) END AS over
-    FROM standing g
-    JOIN version v ON v.version = g.version
+    FROM (
+      SELECT k.version, k.ends_at, k.status, (
+               SELECT count(*) FROM crm.consent s
+                WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
+                  AND s.purpose_version = k.version AND s.status = k.status) AS customers
+        FROM kind k
+       WHERE k.status IS NOT NULL) g
 ), asking AS (
   SELECT count(*) AS customers
     FROM version v
@@ -131,13 +139,16 @@ WITH version AS MATERIALIZED (
         AND s.purpose_version = v.version AND s.status IN ('given', 'renewed')
         AND s.valid_until > :now AND s.valid_until <= :now::timestamptz + interval '60 days') s
    WHERE crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now)
-), apart AS (
-  SELECT c.customer_id, c.restricted_at, c.erased_at, u.scope
+), held AS MATERIALIZED (
+  SELECT c.customer_id, c.address_hash, c.restricted_at, c.erased_at
     FROM crm.customer c
-    LEFT JOIN crm.suppression u
-      ON u.business_id = :business_id AND u.address_hash = c.address_hash
    WHERE c.business_id = :business_id
      AND (c.restricted_at IS NOT NULL OR c.erased_at IS NOT NULL)
+), apart AS MATERIALIZED (
+  SELECT h.customer_id, h.restricted_at, h.erased_at, u.scope
+    FROM held h
+    LEFT JOIN crm.suppression u
+      ON u.business_id = :business_id AND u.address_hash = h.address_hash
   UNION ALL
   SELECT c.customer_id, NULL, NULL, u.scope
     FROM crm.suppression u
@@ -146,20 +157,21 @@ WITH version AS MATERIALIZED (
        FROM crm.customer c
       WHERE c.business_id = :business_id
         AND c.address_hash = u.address_hash
-        AND c.restricted_at IS NULL
-        AND c.erased_at IS NULL
      OFFSET 0) c
    WHERE u.business_id = :business_id
+     AND NOT EXISTS (SELECT FROM held h WHERE h.customer_id = c.customer_id)
+   ORDER BY 1
 ), moved AS MATERIALIZED (
   SELECT s.was, s.reason, count(*) AS customers, count(*) FILTER (WHERE s.asked) AS asked
     FROM apart a
    CROSS JOIN LATERAL (
-     SELECT crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) AS was,
-            crm.exclusion(s.status, s.ends_at, a.scope, a.restricted_at, a.erased_at, :now)
-              AS reason,
+     SELECT crm.exclusion(s.status, least(s.valid_until, v.ends_at), NULL, NULL, NULL, :now) AS was,
+            crm.exclusion(s.status, least(s.valid_until, v.ends_at), a.scope, a.restricted_at,
+                          a.erased_at, :now) AS reason,
             s.status IN ('given', 'renewed')
-              AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now) AS asked
-       FROM crm.consent_now s
+              AND crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now) AS asked
+       FROM crm.consent s
+       JOIN version v ON v.version = s.purpose_version
       WHERE s.business_id = :business_id
         AND s.purpose_id = :purpose_id
         AND s.customer_id = a.customer_id

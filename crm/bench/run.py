@@ -14,13 +14,13 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from crm.bench import importing, ledger, receipts, requests, sending, signing, whole
+from crm.bench import audience, importing, ledger, receipts, requests, sending, signing, whole
 from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "whole",
+    "prove", "receipt", "audience", "whole",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -98,6 +98,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "far": lambda: sending.send_far(stage, wishes.messages, wishes.rounds, say),
         "tls": lambda: sending.send_tls(stage, wishes.messages, wishes.rounds, say),
         "dkim": lambda: signing.dkim(stage, wishes.messages, wishes.rounds, say),
+        "audience": lambda: audience.audience(stage, wishes.crowd, wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),

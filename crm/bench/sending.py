@@ -90,7 +90,7 @@ async def send(stage: Stage, messages: int, rounds: int, say: Say) -> list[Figur
     """Measure the real worker beside smtp-source and a naive sender, into Debian's sink."""
     cast, written = await prepared(stage, messages)
     # Filled before there is a worker, and paused, so that none ever sends them.
-    filled = [await _filled(stage, cast, written) for _ in range(rounds)]
+    filled = [await filled(stage, cast, written) for _ in range(rounds)]
     await stage.settle()
     async with sink() as relay:
         show = Show(stage, cast, written, relay, messages)
@@ -284,7 +284,8 @@ def _naive(show: Show, filled: list[UUID], cpu: list[float]) -> Run:
     return run
 
 
-async def _filled(stage: Stage, cast: Cast, written: Letter) -> UUID:
+async def filled(stage: Stage, cast: Cast, written: Letter) -> UUID:
+    """Start a campaign and write its deliveries, and pause it, so that none is ever sent."""
     async with stage.quiet.write(cast.business.id) as db:
         campaign = await campaigns.draft(db, SYSTEM, written.draft)
         await campaigns.start(db, SYSTEM, campaign.id)

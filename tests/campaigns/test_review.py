@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import asyncpg
 import pytest
 
@@ -10,7 +12,7 @@ from crm.businesses import Business
 from crm.campaigns import Review
 from crm.campaigns.model import Reason
 from crm.consent import Circumstances, Method
-from crm.db import Database, parse
+from crm.db import Database, Statements, parse
 from crm.events import Actor
 from tests import make
 from tests.campaigns.site import drafted
@@ -123,3 +125,37 @@ async def test_counted_together_as_one_by_one(
         get_it.asked,
     )
     assert review.audience == 400
+
+
+async def test_the_audience_is_counted_from_indexes_alone(
+    database: Database, business: Business, root: asyncpg.Connection
+) -> None:
+    """However many there are, no row of a consent is fetched, and no customer but those apart."""
+    campaign, _, _ = await drafted(database, business, 200)
+    for table in ("consent", "customer"):
+        await root.execute(f"VACUUM ANALYZE crm.{table}")
+    statement = Statements("campaigns").audience_by_reason
+    given = {
+        "business_id": business.id,
+        "purpose_id": campaign.purpose_id,
+        "now": datetime.now(UTC),
+    }
+    async with root.transaction():
+        await root.execute("SET LOCAL ROLE crm_app")
+        await root.execute(f"SET LOCAL crm.business_id = '{business.id}'")
+        # What a table of this size would be read by, and one of a million is not.
+        await root.execute("SET LOCAL enable_seqscan = off")
+        await root.execute("SET LOCAL enable_bitmapscan = off")
+        rows = await root.fetch(
+            f"EXPLAIN (COSTS OFF) {statement.sql}", *(given[name] for name in statement.params)
+        )
+
+    scans = {row[0].strip(" ->").partition(" on ")[0] for row in rows if " Scan " in row[0]}
+    consents = {scan for scan in scans if "using consent" in scan}
+    customers_ = {scan for scan in scans if "using customer" in scan}
+    assert "Index Only Scan using consent_standing" in consents
+    # The few that end within the time in which they are asked; the few that are set apart.
+    few = {"Index Scan using consent_ending", "Index Scan using customer_apart"}
+    assert all(scan.startswith("Index Only Scan") for scan in (consents | customers_) - few)
+    whole = ("Scan on consent ", "Scan on customer ")
+    assert not [row[0] for row in rows if any(each in f"{row[0]} " for each in whole)]
