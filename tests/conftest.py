@@ -57,6 +57,19 @@ def _database(url: str, name: str) -> str:
     return urlunsplit(parts._replace(path=f"/{name}"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a server that CRM_TEST_POSTGRES names, run what asks PostgreSQL something, and no more."""
+    if "CRM_TEST_POSTGRES" not in os.environ:
+        return
+    asking = {
+        item
+        for item in items
+        if isinstance(item, pytest.Function) and "cluster" in item.fixturenames
+    }
+    config.hook.pytest_deselected(items=[item for item in items if item not in asking])
+    items[:] = [item for item in items if item in asking]
+
+
 @pytest.fixture(scope="session")
 async def servers() -> AsyncIterator[Embedded]:
     """Start PostgreSQL and Valkey from their wheels, for the time of the session."""
