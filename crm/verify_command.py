@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
 import rich_click as click
 
 from crm import campaigns, consent
+from crm.privacy import archive
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -43,10 +45,16 @@ def command(
 ) -> None:
     """Check a receipt, proof, checkpoint, bundle, copy or mail, offline; say what is wrong.
 
+    A copy may be the whole ZIP: then each of its files has to be as it was packed.
+
     Exits with 1 where a check fails, or nothing is shown. docs/verify.md names the checks, and
     docs/no-tracking.md what is looked at in a mail.
     """
-    given = _read(files)
+    try:
+        given = _read(files)
+    except archive.BrokenArchive as no:
+        click.echo(f"WRONG   archive      {no}")
+        sys.exit(1)
     if skeletons or all(_is_mail(each) for each in given):
         _mails(files, given, skeletons)
         return
@@ -114,6 +122,10 @@ def _read(paths: tuple[Path, ...]) -> list[bytes]:
     """Read files, each no further than one byte beyond what is looked at."""
     found = []
     for path in paths:
+        if zipfile.is_zipfile(path):
+            found.append(archive.unzipped(path)[: consent.LARGEST_FILE + 1])
+            click.echo(f"holds   archive      Every file of {path} is as it was packed.")
+            continue
         with path.open("rb") as file:
             found.append(file.read(consent.LARGEST_FILE + 1))
     return found

@@ -6,7 +6,6 @@ visible tuple (`actions.py`), and a test that reads the catalog finds what the t
 """
 
 from crm.privacy.actions import copy, erase, erase_traces, freeze, home, inventory, unfreeze
-from crm.privacy.archive import as_file, packed
 from crm.privacy.model import (
     Copy,
     Erased,
@@ -24,7 +23,6 @@ __all__ = [
     "Home",
     "Inventory",
     "NotHerChoice",
-    "as_file",
     "copy",
     "erase",
     "erase_traces",
@@ -32,6 +30,5 @@ __all__ = [
     "fresh",
     "home",
     "inventory",
-    "packed",
     "unfreeze",
 ]

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from crm import privacy
 from crm.db import Db
-from crm.privacy import Copy, Erased
+from crm.privacy import Copy, Erased, archive
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
@@ -40,9 +40,8 @@ async def post_export(
 ) -> Response[bytes]:
     """Take a copy of everything held about a customer."""
     copy = await privacy.copy(db, caller.actor, id, reason=caller.reason)
-    return Response(
-        privacy.packed(copy), media_type="application/json", headers=privacy.as_file(copy)
-    )
+    headers = archive.as_file(copy, "json")
+    return Response(archive.packed(copy), media_type="application/json", headers=headers)
 
 
 @post(

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from crm import customers, privacy, staff
 from crm.db import Db, ReadDb
+from crm.privacy import archive
 from crm.staff import Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
@@ -45,12 +46,7 @@ async def post_export(
     if reason is None:
         raise ReasonMissing
     copy = await privacy.copy(db, who.actor, id, reason=reason)
-    return Response(
-        privacy.packed(copy),
-        status_code=200,
-        media_type="application/json",
-        headers=privacy.as_file(copy),
-    )
+    return await archive.download(copy)
 
 
 @post(

@@ -17,7 +17,7 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
-from crm.privacy import Fingerprint
+from crm.privacy import Fingerprint, archive
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import DEFAULT_LIMIT, Cursors
@@ -64,12 +64,7 @@ async def get_looks(
 async def post_export(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[bytes]:
     """Give her a file with everything; by POST, because that she took it is recorded."""
     copy = await privacy.copy(db, Actor.customer(me.id), me.id)
-    return Response(
-        privacy.packed(copy),
-        status_code=200,
-        media_type="application/json",
-        headers=privacy.as_file(copy),
-    )
+    return await archive.download(copy)
 
 
 @get("/delete")

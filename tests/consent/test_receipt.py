@@ -32,6 +32,7 @@ from crm.db import Database, open_database
 from crm.events import Actor
 from crm.journal import Journal
 from crm.ledger import KeyKind
+from crm.privacy import archive
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.consent.conftest import say_no, say_yes
@@ -335,6 +336,6 @@ async def test_what_was_lost_shows(years: tuple[Database, Years]) -> None:
 async def test_every_receipt_of_a_copy_holds(years: tuple[Database, Years]) -> None:
     database, told = years
     async with database.write(told.business.id) as db:
-        copy = privacy.packed(await privacy.copy(db, make.SYSTEM, told.nora))
+        copy = archive.packed(await privacy.copy(db, make.SYSTEM, told.nora))
     assert verdict([copy]) == ""
     assert [name for name, _ in consent.verify([copy]).open] == []

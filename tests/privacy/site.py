@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import httpx2
 from litestar import Litestar, Request, Router
@@ -135,3 +137,9 @@ async def program(database: Database, business: Business, *scopes: Scope) -> htt
         base_url=business.origin,
         headers={"authorization": f"Bearer {text}"},
     )
+
+
+def inside(packed: bytes) -> dict[str, bytes]:
+    """Open a downloaded copy: each file by its name."""
+    with ZipFile(BytesIO(packed)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
