@@ -52,6 +52,7 @@ OPEN = {
     "/static/{name}",  # style sheets; nobody's data
     "/sign-in",
     "/sign-up",
+    "/leave",  # mails the owner of an address
     "/sign-in/code",
     "/confirm",
     "/staff/sign-in",

@@ -18,6 +18,7 @@ from crm.access.actions import (
     unseal_form,
     waiting,
 )
+from crm.access.asking_out import send_way_out
 from crm.access.form import BadForm, Shown
 from crm.access.leaving import leave, leave_by_address, purpose_of, standings
 from crm.access.model import (
@@ -82,6 +83,7 @@ __all__ = [
     "purpose_of",
     "seal_form",
     "send_link",
+    "send_way_out",
     "standings",
     "start",
     "tidy",

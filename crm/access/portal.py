@@ -1,4 +1,4 @@
-"""Pages of whoever is not signed in yet: sign up, confirm, sign in; and the way out again."""
+"""Pages of whoever is not signed in: sign up, confirm, sign in, leave; and the way out again."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from crm.web.ratelimit import Limit
 # The most that any of these forms can need.
 _BODY = 20_000
 _SIGN_IN = "/sign-in"
+_LEAVE = "/leave"
 # Nothing of the portal may be read from the cache afterwards; cookies are taken away by name,
 # because the console may be open in the same browser.
 _CLEARED = '"cache", "storage"'
@@ -253,6 +254,28 @@ async def post_sign_out(
     return answer
 
 
+@get(_LEAVE, sync_to_thread=False)
+def get_leave() -> Response[Any]:
+    """Ask for the address that wants no more mails."""
+    return page("access/pages/leave.html", form=Form())
+
+
+@post(
+    _LEAVE,
+    guards=[same_site, Limit("portal-leave", quota=_MANY, seconds=_QUARTER)],
+    status_code=200,
+    request_max_body_size=_BODY,
+)
+async def post_leave(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
+    """Mail a way out, if the address is a customer's; the answer is the same if it is not."""
+    form = await read_form(request)
+    address = form.parsed("address", customers.parse, max=1000)
+    if address is None:
+        return page("access/pages/leave.html", status=422, form=form)
+    await access.send_way_out(db, address)
+    return page("access/pages/leave_mailed.html", form=Form.of(address=address.display))
+
+
 async def _confirmed_before(db: ReadDb, token: str) -> Response[Any]:
     try:
         done = await access.confirmed_before(db, token)
@@ -292,4 +315,6 @@ by_link = [
     post_sign_in_code,
     get_sign_in_link,
     post_sign_in_link,
+    get_leave,
+    post_leave,
 ]

@@ -1,0 +1,120 @@
+"""Leaving without an old mail: the owner of a typed address is sent a link, and nobody is told."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from crm import access, consent, customers, mail
+from crm.businesses import Business
+from crm.consent import Status
+from crm.customers import Customer
+from crm.db import Database
+from crm.events import Actor
+from crm.mail import Scope, Why
+from tests.access.conftest import Inbox, Rows
+from tests.access.test_sign_up import Counting
+
+KNOWN = {"address": "nora@example.com"}
+
+
+def _links(text: str) -> list[str]:
+    return [urlsplit(each).path for each in re.findall(r"http\S+", text)]
+
+
+async def _statuses(database: Database, nora: Customer, business: Business) -> set[Status]:
+    async with database.read(business.id) as db:
+        return {state.status for state in await consent.states(db, nora.id)}
+
+
+async def test_the_mail_stops_all_of_it_with_one_press(
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    database: Database,
+    business: Business,
+    nora: Customer,
+) -> None:
+    """The page, the mail, its button: no sign-in anywhere, and nothing before the press."""
+    assert (await web.get("/leave")).status_code == 200
+    assert (await web.post("/leave", data=KNOWN)).status_code == 200
+    sent = await inbox.newest()
+    stop, choose = _links(sent.text)[:2]
+    assert (await web.get(stop)).status_code == 200
+    assert (await web.get(choose)).status_code == 200
+    assert await _statuses(database, nora, business) == {Status.given}
+    assert (await web.post(stop, data={"stop": "all"})).status_code == 200
+
+    assert sent.to == nora.address
+    assert await _statuses(database, nora, business) == {Status.withdrawn}
+
+
+async def test_the_answer_is_the_same_whoever_it_is(
+    web: httpx2.AsyncClient, nora: Customer, inbox: Inbox
+) -> None:
+    known = await web.post("/leave", data=KNOWN)
+    unknown = await web.post("/leave", data={"address": "moss@example.com"})
+    flood = [await web.post("/leave", data=KNOWN) for _ in range(9)]
+
+    assert known.text == unknown.text.replace("moss@", "nora@") == flood[-1].text
+    assert known.status_code == unknown.status_code == flood[-1].status_code == 200
+    assert list(known.headers) == list(unknown.headers) == list(flood[-1].headers)
+    # Three in a quarter of an hour, and none to whom we do not know.
+    assert [each.to for each in await inbox.mails()] == ["nora@example.com"] * 3
+
+
+async def test_it_costs_the_same_statements_whoever_it_is(
+    database: Database, business: Business, nora: Customer
+) -> None:
+    counts = []
+    for name in ["nora", "moss"] * 9:
+        async with database.write(business.id) as db:
+            counting = Counting(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
+            await access.send_way_out(counting, customers.parse(f"{name}@example.com"))
+        counts.append(counting.count)
+
+    assert len(set(counts)) == 1
+
+
+async def test_who_has_left_already_can_ask_all_the_same(
+    web: httpx2.AsyncClient, inbox: Inbox, database: Database, business: Business, nora: Customer
+) -> None:
+    """Newsletters are stopped; a mail that she asks for is none."""
+    async with database.write(business.id) as db:
+        fingerprint = db.keys.address_hash(business.id, nora.address)
+        await mail.suppress(db, Actor.system(), fingerprint, Scope.marketing, Why.left)
+    await web.post("/leave", data=KNOWN)
+
+    assert [each.to for each in await inbox.mails()] == [nora.address]
+
+
+async def test_looking_changes_nothing(
+    web: httpx2.AsyncClient, nora: Customer, inbox: Inbox, rows: Rows
+) -> None:
+    await web.post("/leave", data=KNOWN)
+    before = await rows.all()
+    for path in ("/leave", *_links((await inbox.newest()).text)[:2]):
+        assert (await web.get(path)).status_code == 200
+        assert (await web.head(path)).status_code == 200
+
+    assert await rows.all() == before
+
+
+@pytest.mark.parametrize("typed", ["", "nora", "nora@localhost"])
+async def test_what_is_no_address_is_asked_for_again(web: httpx2.AsyncClient, typed: str) -> None:
+    answer = await web.post("/leave", data={"address": typed})
+
+    assert answer.status_code == 422
+    assert f'value="{typed}"' in answer.text
+
+
+async def test_a_form_from_elsewhere_mails_nobody(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    headers = {"origin": "https://elsewhere.example", "sec-fetch-site": "cross-site"}
+    answer = await web.post("/leave", data=KNOWN, headers=headers)
+
+    assert answer.status_code == 403
+    assert await inbox.mails() == []
