@@ -59,6 +59,7 @@ from crm.settings import Settings
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
+from crm.trust import public as trust_public
 from crm.wakes import Waker, open_pool
 from crm.web import assets, docs
 from crm.web.csrf import same_session
@@ -138,6 +139,16 @@ _CONSOLE = [
     *mail_console.handlers,
 ]
 
+# For everybody, and cached by whoever likes.
+_PUBLIC = [
+    *ledger_public.handlers,
+    *consent_public.handlers,
+    *campaigns_archive.handlers,
+    *campaigns_public.handlers,
+    *campaigns_poll.handlers,
+    *trust_public.handlers,
+]
+
 
 def provide_business(request: Request[Any, Any, Any]) -> Business:
     """Inject the business whose page is asked for."""
@@ -166,18 +177,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
         _open("/staff", staff_console.open_handlers, guards=[of_host]),
         # A signed link or an open form; no session.
         _open("/", [*access_portal.by_link, *campaigns_portal.by_link], guards=[of_host]),
-        # For everybody, and cached by whoever likes.
-        _open(
-            "/",
-            [
-                *ledger_public.handlers,
-                *consent_public.handlers,
-                *campaigns_archive.handlers,
-                *campaigns_public.handlers,
-                *campaigns_poll.handlers,
-            ],
-            guards=[of_host],
-        ),
+        _open("/", _PUBLIC, guards=[of_host]),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),
         # What providers post: the secret in the path is the right.

@@ -27,6 +27,7 @@ from crm.mail import jobs as mail_jobs
 from crm.privacy import jobs as privacy_jobs
 from crm.settings import Settings
 from crm.staff import jobs as staff_jobs
+from crm.trust import jobs as trust_jobs
 from crm.wakes import Waker, open_pool
 
 _log = logger(__name__)
@@ -64,6 +65,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "consent.lapse": (consent_jobs.lapse, 60),
     "inbound.tidy": (inbound_jobs.tidy, 3600),
     "customers.lapse": (customers_jobs.lapse, 3600),
+    "trust.count": (trust_jobs.count, 3600),
 }
 
 

@@ -121,6 +121,7 @@ NOT_HERS = {
     "import_file": "until it has been worked through",
     "import_row": "line numbers and fixed sentences",
     "import_turn": "nothing",
+    "trust_figures": "sums over readers",
     "inbound_count": "counts",
     "inbound_report": "digests of reports, with a kind and a code, which name nobody",
     "interaction_kind": "declarations",

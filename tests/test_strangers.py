@@ -28,7 +28,7 @@ import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import campaigns, customers, ledger, mail
+from crm import campaigns, customers, ledger, mail, trust
 from crm.businesses import Business
 from crm.campaigns import filling
 from crm.campaigns.theme import Theme
@@ -72,6 +72,7 @@ _TELLING = re.compile("@|[0-9a-f]{6}")
 _CSRF = re.compile(r'name="csrf" value="[^"]+"')
 # Parameters that are no column of any table, or must not be what A's rows say.
 PLAIN: dict[str, Any] = {
+    "zone": "Europe/Berlin",
     "limit": 50,
     "size": 50,
     "low": UUID(int=0),
@@ -147,6 +148,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         )
         relay_id = await relays.add(db, make.SYSTEM, relay, NOW.date())
         await relays.note(db, relay_id, "no_answer")
+        await trust.count(db)
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
     tomorrow = NOW + timedelta(days=1)

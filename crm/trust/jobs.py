@@ -1,0 +1,22 @@
+"""Entry point of the worker for trust: the figures are counted."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from crm import above
+from crm.db import Database
+from crm.trust import actions
+
+
+class Ctx(TypedDict):
+    """What of the worker's context is used here."""
+
+    database: Database
+
+
+async def count(ctx: Ctx) -> None:
+    """Count every business's figures anew."""
+    for business_id in await above.businesses(ctx["database"]):
+        async with ctx["database"].write(business_id) as db:
+            await actions.count(db)
