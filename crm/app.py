@@ -20,6 +20,7 @@ from crm.access import by_link as access_by_link
 from crm.access import console as access_console
 from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
+from crm.access import sessions_portal
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
@@ -120,6 +121,7 @@ _PORTAL = [
     *campaigns_portal.handlers,
     *customers_portal.handlers,
     *access_portal.handlers,
+    *sessions_portal.handlers,
 ]
 _CONSOLE = [
     *campaigns_console.handlers,

@@ -186,6 +186,20 @@ DELETE FROM crm.portal_session
  WHERE business_id = :business_id
    AND token_hash = :token_hash;
 
+-- name: close_one_session
+-- One session of a customer ends: that which came of one proof of her mailbox.
+DELETE FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND proof_id = :proof_id;
+
+-- name: close_other_sessions
+-- All sessions of a customer end but one.
+DELETE FROM crm.portal_session
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND token_hash <> :token_hash;
+
 -- name: sessions_of_customer
 -- Where a customer is signed in, the newest first.
 SELECT s.customer_id, s.created_at, s.seen_at, s.expires_at, s.proof_id, p.way, p.mailed_at,

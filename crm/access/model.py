@@ -32,6 +32,10 @@ MAILS_PER_ADDRESS = 3
 SECONDS_TO_READ = 1
 
 
+class SessionOver(NotFound):
+    """That browser is signed out already."""
+
+
 class LinkOver(NotFound):
     """This link is over: it was used, replaced by a newer mail, or has expired."""
 

@@ -19,6 +19,7 @@ from crm.access.model import (
     LinkOver,
     OtherBrowser,
     Session,
+    SessionOver,
     WrongCode,
 )
 from crm.businesses import Business
@@ -126,6 +127,28 @@ async def see(db: Db, token: str) -> None:
 async def close(db: Db, token: str) -> None:
     """End the session of this token, if there is one."""
     await db.run(sql.close_session, token_hash=credentials.fingerprint(token))
+
+
+async def open_sessions(db: ReadDb, customer_id: UUID) -> list[Session]:
+    """Return the sessions of a customer that can still be used, the newest first."""
+    found = await db.many(sql.sessions_of_customer, Session, customer_id=customer_id)
+    return [each for each in found if each.expires_at > db.now and each.seen_at > db.now - IDLE]
+
+
+async def close_one(db: Db, customer_id: UUID, proof_id: UUID) -> None:
+    """End the session that came of one proof of her mailbox, or refuse with SessionOver.
+
+    Nobody else's, whatever is asked.
+    """
+    if not await db.run(sql.close_one_session, customer_id=customer_id, proof_id=proof_id):
+        raise SessionOver
+
+
+async def close_others(db: Db, customer_id: UUID, token: str) -> None:
+    """End all sessions but that of this token, and the way in that is open, if there is one."""
+    keep = credentials.fingerprint(token)
+    await db.run(sql.close_other_sessions, customer_id=customer_id, token_hash=keep)
+    await db.run(sql.forget_link, customer_id=customer_id)
 
 
 def _new_way(db: ReadDb) -> _Way:
