@@ -24,6 +24,7 @@ from crm import (
     domain_commands,
     imports,
     ledger_commands,
+    ropa_command,
     staff,
     verify_command,
     worker,
@@ -325,6 +326,7 @@ async def _import(file: Path, slug: str, which: str) -> None:
 
 cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
+cli.add_command(ropa_command.command)
 cli.add_command(ledger_commands.group)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)

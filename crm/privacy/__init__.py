@@ -15,6 +15,7 @@ from crm.privacy.model import (
     NotHerChoice,
     fresh,
 )
+from crm.privacy.processing import Processing, processing
 
 __all__ = [
     "Copy",
@@ -23,6 +24,7 @@ __all__ = [
     "Home",
     "Inventory",
     "NotHerChoice",
+    "Processing",
     "copy",
     "erase",
     "erase_traces",
@@ -30,5 +32,6 @@ __all__ = [
     "fresh",
     "home",
     "inventory",
+    "processing",
     "unfreeze",
 ]
