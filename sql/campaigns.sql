@@ -1,5 +1,5 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
--- verdict, canary, domain_trouble, poll_count, campaign_image.
+-- mail_logo, verdict, canary, domain_trouble, poll_count, campaign_image.
 
 -- name: add_campaign
 -- A new draft.
@@ -1102,6 +1102,25 @@ ON CONFLICT (business_id) DO UPDATE
    SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
        link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
        foot = excluded.foot, changed_at = :now;
+
+-- name: mail_logo
+-- The picture on the band of newsletters, where there is one.
+SELECT name, media_type, content
+  FROM crm.mail_logo
+ WHERE business_id = :business_id;
+
+-- name: put_mail_logo
+-- From the next message that is compiled.
+INSERT INTO crm.mail_logo AS l (business_id, name, media_type, content, changed_at)
+VALUES (:business_id, :name, :media_type, :content, :now)
+ON CONFLICT (business_id) DO UPDATE
+   SET name = excluded.name, media_type = excluded.media_type, content = excluded.content,
+       changed_at = :now;
+
+-- name: drop_mail_logo
+-- The name stands there again.
+DELETE FROM crm.mail_logo
+ WHERE business_id = :business_id;
 
 -- name: lock_draft
 -- Whether a campaign is a draft; nobody starts it before this transaction ends.

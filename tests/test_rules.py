@@ -68,6 +68,7 @@ OPEN = {
     "/archive/feed.xml",
     "/archive/{id}",
     "/archive/{id}/images/{name}",
+    "/archive/logo",
     "/ledger",  # hashes, which name nobody
     "/trust",  # words and sums, which name nobody
     "/ledger/vkeys",

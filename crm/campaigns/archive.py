@@ -19,7 +19,7 @@ from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from crm.businesses import Business
-from crm.campaigns import images
+from crm.campaigns import images, logo
 from crm.campaigns.composing import archive_page, compiled
 from crm.campaigns.model import Campaign
 from crm.campaigns.render import neutral
@@ -123,6 +123,13 @@ async def get_issue_image(
     return _kept(request, image.content, image.media_type, DOWNLOAD)
 
 
+@get("/archive/logo")
+async def get_logo(request: Request[Any, Any, Any], db: NamedDependency[ReadDb]) -> Response[Any]:
+    """Give the logo that the public issues show."""
+    image = await logo.get(db)
+    return _kept(request, image.content, image.media_type, DOWNLOAD)
+
+
 def feed(business: Business, issues: list[PublicIssue]) -> str:
     """Write an Atom feed; its ids stay when names, texts and addresses change (§4.2.6)."""
     updated = issues[0].started_at if issues else business.created_at
@@ -197,4 +204,4 @@ def _instant(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-handlers = [get_archive, get_issue, get_issue_image, get_feed]
+handlers = [get_archive, get_issue, get_issue_image, get_logo, get_feed]

@@ -12,6 +12,7 @@ from markdown_it.common.normalize_url import normalizeLink
 from msgspec import Struct
 
 from crm.campaigns import markdown
+from crm.campaigns.attached import Placed
 from crm.campaigns.merge import MARK, Marks, MergeProblem, literal
 from crm.campaigns.source import Kind
 from crm.campaigns.tree import Node, every, parsed, plain
@@ -75,11 +76,13 @@ class Body(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def clean(source: str, kind: Kind, marks: Marks, images: Mapping[str, str] | None = None) -> Body:
+def clean(
+    source: str, kind: Kind, marks: Marks, images: Mapping[str, Placed] | None = None
+) -> Body:
     """Clean a marked source; a field in an address is a problem, all else a warning.
 
-    A bare name as the address of a picture is one of `images`, by which it is replaced; a name
-    that is none of them is a problem.
+    A bare name as the address of a picture is one of `images`, and becomes its address there; a
+    name that is none of them is a problem.
     """
     raw = markdown.as_html(source) if kind == "markdown" else source
     tags = _CONTAINERS | _INLINE | _TEXT_BLOCKS
@@ -112,12 +115,12 @@ def _survey(raw: str, marks: Marks) -> tuple[list[MergeProblem], list[str]]:
 class _Attached:
     """Pictures that go with the mail, as a source names them."""
 
-    def __init__(self, source: str, images: Mapping[str, str]) -> None:
+    def __init__(self, source: str, images: Mapping[str, Placed]) -> None:
         self._source = source
         self._images = images
 
-    def find(self, name: str) -> str | MergeProblem:
-        """Return the address of a picture in the mail, or that there is none of this name."""
+    def find(self, name: str) -> Placed | MergeProblem:
+        """Return a picture at its place, or that there is none of this name."""
         if name in self._images:
             return self._images[name]
         at = max(self._source.find(name), 0)
@@ -219,7 +222,8 @@ class _Cleaner:
             return []
         if not alt:
             self._warn(f"Image without a description (alt): {name}")
-        return [Node("img", {"src": found, "alt": alt, **_kept(node)}, [])]
+        written = {"src": found.address, "alt": alt, **_kept(node)}
+        return [Node("img", written | found.sized(written), [])]
 
     def _marked(self, url: str) -> bool:
         self.problems += self._marks.written(url)

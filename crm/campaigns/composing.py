@@ -64,7 +64,8 @@ async def compiled(
         **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
-    return compile_message(written, letterhead(business, await theme_of(db)), declared)
+    head = letterhead(business, await theme_of(db), await logo_of(db))
+    return compile_message(written, head, declared)
 
 
 def _poll(campaign: Campaign | NewCampaign, business: Business) -> Poll | None:
@@ -99,7 +100,12 @@ async def theme_of(db: ReadDb) -> Theme:
     return await db.maybe(sql.mail_theme, Theme) or Theme()
 
 
-def letterhead(business: Business, theme: Theme) -> Letterhead:
+async def logo_of(db: ReadDb) -> Image | None:
+    """Return the picture that stands on the band of newsletters, if the business has one."""
+    return await db.maybe(sql.mail_logo, Image)
+
+
+def letterhead(business: Business, theme: Theme, logo: Image | None = None) -> Letterhead:
     """Return what a business puts on all its mail."""
     return Letterhead(
         name=business.name,
@@ -112,6 +118,7 @@ def letterhead(business: Business, theme: Theme) -> Letterhead:
         privacy_url=business.privacy_url,
         origin=business.origin,
         theme=theme,
+        logo=logo,
         sender_id=f"fh{business.id.hex[-12:]}",
     )
 

@@ -43,7 +43,8 @@ LIST = "/staff/campaigns"
 _SHOWN = 25
 # Refusals whose reason, and the way out, the review shows anyway.
 _SAID_THERE = (NoPostalAddress, Invalid, ValuesUnchecked, ValuesLacking)
-_FORMATS = ("markdown", "html")
+# A mail as designed, in the dark, with its pictures off, and as plain text.
+_PARTS = ("html", "dark", "bare", "text")
 _WHICH: dict[str, tuple[State, ...]] = {
     "all": tuple(State),
     "drafts": (State.draft, State.scheduled, State.held),
@@ -102,7 +103,7 @@ async def get_preview(
         campaign=campaign,
         checked=checked,
         shown=await campaigns.preview(db, id) if checked.readable else None,
-        part="text" if part == "text" else "html",
+        part=part if part in _PARTS else "html",
         form=Form.of(address=who.address),
         may_write=who.may(Right.write_campaigns),
     )

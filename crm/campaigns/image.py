@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from msgspec import Struct
 
+from crm.campaigns.extent import Extent, extent_of
 from crm.errors import Invalid, Problem
 
 LARGEST = 200_000
@@ -35,6 +36,11 @@ class Image(Struct, frozen=True):
     media_type: str
     content: bytes
 
+    @property
+    def extent(self) -> Extent | None:
+        """How large it is shown; None for what was kept before that was asked for."""
+        return extent_of(self.content)
+
     def content_id(self, sender_address: str) -> str:
         """Name it in a message (RFC 2392): by its bytes, so no reader has a name of their own."""
         return (
@@ -50,18 +56,20 @@ class ImageSize(Struct, frozen=True):
     bytes: int
 
 
-def sniffed(name: str, content: bytes) -> Image:
+def sniffed(name: str, content: bytes, *, largest: int = LARGEST) -> Image:
     """Take a picture for what its bytes say, or refuse with what to do instead."""
     if not content:
         raise _refused("The file is empty.")
-    if len(content) > LARGEST:
+    if len(content) > largest:
         raise _refused(
-            f"It has {len(content) // 1000} kB, and a picture may have {LARGEST // 1000} kB at "
+            f"It has {len(content) // 1000} kB, and it may have {largest // 1000} kB at "
             "most: everybody gets it. Save it smaller; a width of 1200 pixels is enough."
         )
     found = next((kind for begins, kind in _TYPES if begins.match(content)), None)
     if found is None:
         raise _refused("Only PNG, JPEG, GIF and WebP can be attached. SVG can hold programs.")
+    if extent_of(content) is None:
+        raise _refused("Its bytes do not say how large it is: it is damaged. Save it once more.")
     if not _NAME.fullmatch(name) or PurePath(name).suffix.lower() not in _ENDINGS[found]:
         ending = " or ".join(_ENDINGS[found])
         raise _refused(

@@ -9,6 +9,7 @@ from string import Template
 import css_inline
 from msgspec import Struct
 
+from crm.campaigns.attached import Placed
 from crm.campaigns.text import WIDTH, as_text, wrapped
 from crm.campaigns.theme import FACES, Theme, ink_on
 from crm.campaigns.tree import Node, every, written
@@ -59,6 +60,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     # Whether it is the page of the archive: then nothing in it is one customer's.
     archived: bool = False
     theme: Theme = Theme()
+    logo: Placed | None = None
 
 
 def direction(language: str) -> str:
@@ -85,7 +87,7 @@ def page(frame: Frame, root: Node) -> str:
         lang=escape(frame.language),
         dir=direction(frame.language),
         preheader=preheader if frame.preheader else "",
-        business=escape(frame.business),
+        heading=_heading(frame),
         body=heading + written(root),
         purpose=escape(frame.purpose),
         own=_own(frame),
@@ -139,6 +141,14 @@ def _look(theme: Theme) -> dict[str, str]:
         "corner": f"{theme.corner}px",
         "foot": f"<p>{escape(theme.foot)}</p>\n" if theme.foot else "",
     }
+
+
+def _heading(frame: Frame) -> str:
+    """The name, or the logo that says it: whoever sees no pictures reads the name there."""
+    if frame.logo is None:
+        return escape(frame.business)
+    image = {"src": frame.logo.address, "alt": frame.business, **frame.logo.on_band()}
+    return written(Node("", {}, [Node("img", image, [])]))
 
 
 def _own(frame: Frame) -> str:

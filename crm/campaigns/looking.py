@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from crm import campaigns
 from crm.campaigns import checking
+from crm.campaigns.screen import seen
 from crm.db import Db, ReadDb
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -26,10 +27,16 @@ LIST = "/staff/campaigns"
 
 
 @get("/campaigns/{id:uuid}/mail", guards=SEE)
-async def get_mail(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[str]:
+async def get_mail(
+    db: NamedDependency[ReadDb],
+    id: FromPath[UUID],
+    scheme: FromQuery[Literal["", "light", "dark"]] = "",
+    pictures: FromQuery[str] = "on",
+) -> Response[str]:
     """Answer with the mail's HTML alone, for a frame that can do nothing."""
     shown = await campaigns.preview(db, id)
-    return Response(shown.html, media_type=HTML, headers=MAIL_PREVIEW)
+    html = seen(shown.html, scheme, pictures=pictures != "off")
+    return Response(html, media_type=HTML, headers=MAIL_PREVIEW)
 
 
 @get("/campaigns/{id:uuid}/values", guards=SEE)

@@ -6,9 +6,10 @@ from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from crm.campaigns import layout
+from crm.campaigns.attached import Pictures
 from crm.campaigns.body import Body, clean
 from crm.campaigns.expression import ATTRIBUTE, Expression
 from crm.campaigns.image import Image
@@ -53,6 +54,8 @@ class Letterhead(Struct, frozen=True, kw_only=True):
     # 5 to 15 characters that name it in Feedback-ID for good.
     sender_id: str = ""
     theme: Theme = Theme()
+    # Stands on the band in place of the name.
+    logo: Image | None = None
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -227,17 +230,19 @@ def compile_message(
     problems: list[Problem] = []
     subject = _line("subject", draft.subject, marks, problems)
     preheader = _line("preheader", draft.preheader, marks, problems)
-    body = _body(draft, letterhead, marks, problems)
+    pictures = _pictures(draft, letterhead)
+    body = _body(draft, pictures, marks, problems)
     problems += _lacking(subject, letterhead)
     if problems:
         raise Invalid("The newsletter cannot be sent like this.", problems)
     if draft.poll:
         body.root.children += block(draft.poll)
     frame = _frame(draft, letterhead, marks, subject, preheader)
+    frame = structs.replace(frame, logo=pictures.placed_logo())
     html = layout.page(frame, body.root)
     text = layout.text(frame, body.root)
     shown = tuple(dict.fromkeys(i.attributes["src"] for i in every(body.root, "img")))
-    attached = _attached(draft, letterhead, shown)
+    attached = pictures.going(shown)
     return Compiled(
         subject=subject,
         html=html,
@@ -259,36 +264,21 @@ def _line(field: str, written: str, marks: Marks, problems: list[Problem]) -> st
     return literal(found)
 
 
-def _body(draft: Draft, letterhead: Letterhead, marks: Marks, problems: list[Problem]) -> Body:
+def _pictures(draft: Draft, letterhead: Letterhead) -> Pictures:
+    archive = draft.archived_at if draft.archived else ""
+    sender = letterhead.sender_address
+    return Pictures(draft.images, letterhead.logo, sender, archive, letterhead.origin)
+
+
+def _body(draft: Draft, pictures: Pictures, marks: Marks, problems: list[Problem]) -> Body:
     if len(draft.source.encode("utf-8", "replace")) > LARGEST:
         raise Invalid("The newsletter is too large.", [Problem("source", "At most 1 MB.")])
-    images = {each.name: _address(each, draft, letterhead) for each in draft.images}
-    body = clean(marks.protect(draft.source), draft.kind, marks, images)
+    body = clean(marks.protect(draft.source), draft.kind, marks, pictures.placed())
     found = sorted([*marks.problems, *body.problems], key=lambda problem: problem.line)
     problems += _told("source", found)
     if not body.root.children:
         problems.append(Problem("source", "There is nothing in it to read."))
     return body
-
-
-def _address(image: Image, draft: Draft, letterhead: Letterhead) -> str:
-    """Where a picture is found: in the mail itself, or beside its page in the archive."""
-    if draft.archived:
-        return f"{draft.archived_at}/images/{image.name}"
-    return f"cid:{image.content_id(letterhead.sender_address)}"
-
-
-def _attached(draft: Draft, letterhead: Letterhead, shown: Collection[str]) -> tuple[Inline, ...]:
-    """The pictures that the text shows; the same one under two names goes once."""
-    going = {
-        _address(each, draft, letterhead): each
-        for each in draft.images
-        if not draft.archived and _address(each, draft, letterhead) in shown
-    }
-    return tuple(
-        Inline(each.name, each.media_type, each.content, address.removeprefix("cid:"))
-        for address, each in going.items()
-    )
 
 
 def _told(field: str, found: Sequence[MergeProblem], *, lines: bool = True) -> list[Problem]:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromQuery
 
 from crm import campaigns
 from crm.businesses import Business
-from crm.campaigns.composing import letterhead, theme_of
+from crm.campaigns import logo
+from crm.campaigns.attached import LOGO
+from crm.campaigns.composing import letterhead, logo_of, theme_of
+from crm.campaigns.image import LARGEST, named
 from crm.campaigns.render import Draft, compile_message
-from crm.campaigns.theme import FACES, Theme, readings
+from crm.campaigns.screen import SCHEMES, seen
+from crm.campaigns.theme import FACES, Theme, ink_on, readings
 from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
-from crm.web.headers import MAIL_PREVIEW
+from crm.web.headers import DOWNLOAD, MAIL_PREVIEW
 from crm.web.pages import HTML, page, redirect
 
 SEE = [may(Right.see_campaigns)]
 CHANGE = [may(Right.change_business)]
 
 _PATH = "/staff/theme"
+# What is a little too large is told so by name.
+_UPLOAD = 4 * LARGEST
 _COLOURS = ("band", "band_dark", "link", "link_dark")
 _SAMPLE = """# Rye on Saturdays
 
@@ -49,7 +56,7 @@ Dear {{ first_name | default("reader") }}, from next week there is **rye bread**
 async def get_theme(db: NamedDependency[ReadDb], who: NamedDependency[Member]) -> Response[Any]:
     """Show how newsletters look now."""
     theme = await theme_of(db)
-    return _page(_filled(theme), theme, who)
+    return await _page(db, _filled(theme), theme, who)
 
 
 @post("/theme", guards=CHANGE)
@@ -60,15 +67,47 @@ async def post_theme(
     form = await read_form(request)
     theme = _read(form)
     if theme is None:
-        return _page(form, await theme_of(db), who, status=422)
+        return await _page(db, form, await theme_of(db), who, status=422)
     if form.typed("then") == "look":
-        return _page(form, theme, who)
+        return await _page(db, form, theme, who)
     try:
         await campaigns.change_theme(db, who.actor, theme)
     except Invalid as refusal:
         form.take(refusal)
-        return _page(form, theme, who, status=422)
+        return await _page(db, form, theme, who, status=422)
     return redirect(_PATH, say="Saved. The next campaign that starts looks like this.")
+
+
+@get("/theme/logo", guards=SEE)
+async def get_logo(db: NamedDependency[ReadDb]) -> Response[bytes]:
+    """Show the logo that is kept."""
+    image = await logo.get(db)
+    return Response(image.content, media_type=image.media_type, headers=DOWNLOAD)
+
+
+@post("/theme/logo", guards=CHANGE, request_max_body_size=_UPLOAD)
+async def post_logo(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
+) -> Response[Any]:
+    """Put a picture on the band, in place of the name or of the picture before."""
+    form = await read_form(request)
+    upload = form.file("logo")
+    if upload is not None:
+        try:
+            await logo.keep(db, who.actor, named(upload.filename), await upload.read())
+            return redirect(_PATH, say="Saved. The next campaign that starts shows this logo.")
+        except Invalid as refusal:
+            form.wrong("logo", refusal.message)
+    theme = await theme_of(db)
+    form.values |= _filled(theme).values
+    return await _page(db, form, theme, who, status=422)
+
+
+@post("/theme/logo/removal", guards=CHANGE)
+async def post_logo_removal(db: NamedDependency[Db], who: NamedDependency[Member]) -> Response[Any]:
+    """Let the name stand on the band again."""
+    await logo.take_out(db, who.actor)
+    return redirect(_PATH, say="Taken out. The next campaign that starts shows your name.")
 
 
 @get("/theme/mail", guards=SEE)
@@ -76,10 +115,11 @@ async def get_sample(
     request: Request[Any, Any, Any],
     db: NamedDependency[ReadDb],
     business: NamedDependency[Business],
+    scheme: FromQuery[Literal["", "light", "dark"]] = "",
 ) -> Response[str]:
     """Answer with an invented mail in a look that is kept or only tried."""
     tried = _read(Form.of(**dict(request.query_params)))
-    head = letterhead(business, tried or await theme_of(db))
+    head = letterhead(business, tried or await theme_of(db), await logo_of(db))
     draft = Draft(
         subject="Rye on Saturdays",
         source=_SAMPLE,
@@ -89,17 +129,27 @@ async def get_sample(
     )
     # A business without postal address sees its look too.
     whole = msgspec.structs.replace(head, postal_address=head.postal_address.strip() or "…")
-    shown = compile_message(draft, whole).preview({"first_name": "Nora"})
-    return Response(shown.html, media_type=HTML, headers=MAIL_PREVIEW)
+    message = compile_message(draft, whole)
+    html = message.on_screen(message.preview({"first_name": "Nora"}).html)
+    return Response(seen(html, scheme), media_type=HTML, headers=MAIL_PREVIEW)
 
 
-def _page(form: Form, theme: Theme, who: Member, *, status: int = 200) -> Response[Any]:
+async def _page(
+    db: ReadDb, form: Form, theme: Theme, who: Member, *, status: int = 200
+) -> Response[Any]:
+    query = urlencode(msgspec.to_builtins(theme))
+    kept = await logo_of(db)
     return page(
         "campaigns/pages/theme.html",
         status=status,
         form=form,
+        theme=theme,
+        ink_on=ink_on,
         measured=readings(theme),
-        sample=f"{_PATH}/mail?{urlencode(msgspec.to_builtins(theme))}",
+        samples=[(each, f"{_PATH}/mail?{query}&scheme={each}") for each in SCHEMES],
+        logo=kept,
+        shown=kept.extent.within(*LOGO) if kept and kept.extent else None,
+        largest=logo.LARGEST // 1000,
         may_change=who.may(Right.change_business),
     )
 
@@ -128,4 +178,4 @@ def _is_colour(value: str) -> bool:
 
 _HEX = frozenset("0123456789abcdef")
 
-handlers = [get_theme, post_theme, get_sample]
+handlers = [get_theme, post_theme, get_logo, post_logo, post_logo_removal, get_sample]

@@ -182,7 +182,7 @@ async def test_the_mail_can_do_nothing_in_its_frame(
     mail = await browser.get(f"{LIST}/{campaign.id}/mail")
     text = await browser.get(f"{LIST}/{campaign.id}/preview?part=text")
 
-    assert f'sandbox="" src="{LIST}/{campaign.id}/mail"' in page.text
+    assert f'sandbox="" src="{LIST}/{campaign.id}/mail?scheme=light"' in page.text
     assert "sandbox" in mail.headers["content-security-policy"]
     assert "alert(1)" not in mail.text
     assert "Stop these mails" in text.text

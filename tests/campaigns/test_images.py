@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from email import message_from_bytes, policy
 
 import msgspec
@@ -12,6 +13,7 @@ from crm import campaigns
 from crm.businesses import Business
 from crm.campaigns import image, images
 from crm.campaigns.comparing import compare
+from crm.campaigns.extent import Extent, extent_of
 from crm.campaigns.image import Image, named, sniffed
 from crm.campaigns.lint import Allowed, lint
 from crm.campaigns.reader import read
@@ -28,8 +30,15 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
-WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8L"
-JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
+WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x3f\xc1\x2b\x00\x00"
+# A frame of 800 by 600, without its scan.
+_BEGINNING = b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(10)
+JPEG = _BEGINNING + b"\xff\xc0\x00\x0b\x08\x02X\x03 \x01" + bytes(3)
+    b"\xff\xd8\xff\xe0\x00\x10JFIF"
+    + bytes(10)
+    + b"\xff\xc0\x00\x0b\x08\x02\x58\x03\x20\x01"
+    + bytes(3)
+)
 RYE = Image("rye.png", "image/png", PNG * 300)
 TEXT = "# Rye\n\nDear {{ name }},\n\n![A loaf of rye](rye.png)\n\nand **more**."
 
@@ -59,6 +68,8 @@ def test_a_picture_is_what_its_bytes_say(name: str, content: bytes, kind: str) -
         ('a".png', PNG),
         ("a\r\nBcc: x.png", PNG),
         ("a.bmp", b"BM0000"),
+        ("a.png", PNG[:20]),
+        ("a.jpg", JPEG[:20]),
     ],
 )
 def test_anything_else_is_refused_with_a_sentence(name: str, content: bytes) -> None:
@@ -66,6 +77,59 @@ def test_anything_else_is_refused_with_a_sentence(name: str, content: bytes) -> 
         sniffed(name, content)
     assert refused.value.problems[0].field == "image"
     assert refused.value.problems[0].message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [
+        (PNG, (1, 1)),
+        (GIF, (1, 1)),
+        (WEBP, (320, 176)),
+        (b"RIFF....WEBPVP8X....\x10..." + bytes([63, 1, 0, 175, 0, 0]), (320, 176)),
+        (b"RIFF....WEBPVP8 ....\x30\x01\x00\x9d\x01\x2a\x40\x01\xb0\x00", (320, 176)),
+        (JPEG, (800, 600)),
+        (b"\xff\xd8\xff\xff\xd0" + JPEG[2:], (800, 600)),
+    ],
+)
+def test_its_size_is_read_from_its_bytes(content: bytes, size: tuple[int, int]) -> None:
+    assert extent_of(content) == Extent(*size)
+    # Cut off anywhere, it is still that size or none; nothing breaks.
+    assert {extent_of(content[:at]) for at in range(len(content))} <= {None, Extent(*size)}
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_a_photograph_taken_upright_is_upright(order: str) -> None:
+    """Exif says that rows are columns, and every program shows it so."""
+    number = {"II": "little", "MM": "big"}[order]
+    tiff = order.encode() + b"".join(
+        value.to_bytes(size, number)  # type: ignore[arg-type]
+        for value, size in [(42, 2), (8, 4), (1, 2), (0x0112, 2), (3, 2), (1, 4), (6, 2), (0, 2)]
+    )
+    segment = b"Exif\0\0" + tiff
+    exif = b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment
+    assert extent_of(JPEG[:2] + exif + JPEG[2:]) == Extent(600, 800)
+
+
+@pytest.mark.parametrize(
+    ("written", "attributes"),
+    [
+        ("", 'width="528" height="396"'),
+        ("width=200", 'width="200" height="150"'),
+        ("height=60", 'width="80" height="60"'),
+        ("width=20 height=30", 'width="20" height="30"'),
+        ("width=50%", 'width="50%"'),
+    ],
+)
+def test_a_mail_says_how_large_it_is(written: str, attributes: str) -> None:
+    """So nothing jumps when it appears, and Outlook shows it no wider than the text."""
+    message = composed(
+        f'<p>Look:</p><img src="loaf.jpg" alt="A loaf" {written}>',
+        kind="html",
+        images=(Image("loaf.jpg", "image/jpeg", JPEG),),
+    )
+    tag = message.html[message.html.index("<img") :].partition(">")[0]
+    assert sorted(re.findall(r'(?:width|height)="[^"]*"', tag)) == sorted(attributes.split())
+    assert "height: auto" in tag
 
 
 @pytest.mark.parametrize(
