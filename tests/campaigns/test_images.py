@@ -34,11 +34,6 @@ WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x3f\xc1\x2b\x00\x00"
 # A frame of 800 by 600, without its scan.
 _BEGINNING = b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(10)
 JPEG = _BEGINNING + b"\xff\xc0\x00\x0b\x08\x02X\x03 \x01" + bytes(3)
-    b"\xff\xd8\xff\xe0\x00\x10JFIF"
-    + bytes(10)
-    + b"\xff\xc0\x00\x0b\x08\x02\x58\x03\x20\x01"
-    + bytes(3)
-)
 RYE = Image("rye.png", "image/png", PNG * 300)
 TEXT = "# Rye\n\nDear {{ name }},\n\n![A loaf of rye](rye.png)\n\nand **more**."
 

@@ -48,7 +48,7 @@ def test_it_goes_with_every_mail_and_watches_nobody() -> None:
 async def test_staff_put_it_there_and_take_it_out(
     database: Database, business: Business, other_business: Business
 ) -> None:
-    """The mail, its page in the archive and the sample show it; another business's mail does not."""
+    """The mail, its page in the archive and the sample show it; no other business has it."""
     who = await member(database, business)
     campaign, _, _ = await drafted(database, business, 1, public=True)
     data = f"data:image/png;base64,{base64.b64encode(WIDE).decode()}"
@@ -97,7 +97,7 @@ async def test_staff_put_it_there_and_take_it_out(
 async def test_only_an_owner_changes_it(database: Database, business: Business) -> None:
     who = await member(database, business, Role.editor)
     async with client(database, business, who=who) as web:
-        put = await web.post("/staff/theme/logo", data=form(), files={"logo": ("a.png", PNG)})
+        put = await web.post("/staff/theme/logo", data=form())
         out = await web.post("/staff/theme/logo/removal", data=form())
     async with database.read(business.id) as db:
         kept = await logo_of(db)
