@@ -222,6 +222,7 @@ async def _review(
         by_clock=await _by_clock(db, campaign),
         review=await campaigns.review(db, id),
         checked=await campaigns.check(db, campaign),
+        course=await campaigns.course(db, id),
         values=await checking.newest(db, campaign),
         form=form,
         late=late,

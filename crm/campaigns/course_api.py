@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from crm import campaigns
 from crm.campaigns import breaker
+from crm.campaigns.model import LONGEST_HOURS
 from crm.db import Db, ReadDb
 from crm.staff.auth import needs
 
@@ -39,7 +40,7 @@ class Going(Struct, frozen=True):
 class Expiry(Struct, forbid_unknown_fields=True):
     """After how many hours a campaign gives up what has not gone; null: the installation's rule."""
 
-    hours: Annotated[int, Meta(ge=1, le=720)] | None
+    hours: Annotated[int, Meta(ge=1, le=LONGEST_HOURS)] | None
 
 
 @get(

@@ -92,6 +92,8 @@ class NoVerdict(NotFound):
 
 # How far ahead a start can be scheduled.
 FARTHEST = timedelta(days=731)
+# The longest that a campaign goes on trying.
+LONGEST_HOURS = 720
 
 Format = Literal["markdown", "html"]
 

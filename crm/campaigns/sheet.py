@@ -6,6 +6,7 @@ from uuid import UUID
 
 from crm import campaigns, consent
 from crm.campaigns import Campaign, NewCampaign, Newsletter, poll
+from crm.campaigns.model import LONGEST_HOURS, Course
 from crm.db import ReadDb
 from crm.errors import Invalid
 from crm.web.forms import Form
@@ -40,6 +41,7 @@ async def read(db: ReadDb, form: Form) -> NewCampaign | None:
     form.text("subject", required=False, max=300)
     form.text("preheader", required=False, max=300)
     form.text("source", required=False, max=1_000_000, lines=True)
+    expires_hours(form)
     if form.problems:
         return None
     new = typed(form)
@@ -65,7 +67,12 @@ def typed(form: Form) -> NewCampaign:
     )
 
 
-def filled(campaign: Campaign) -> Form:
+def expires_hours(form: Form) -> int | None:
+    """Read after how many hours it is given up; None is the installation's rule."""
+    return form.integer("expires_hours", required=False, min=1, max=LONGEST_HOURS)
+
+
+def filled(campaign: Campaign, course: Course) -> Form:
     """Show a draft in the form."""
     return Form.of(
         purpose_id=str(campaign.purpose_id),
@@ -77,4 +84,5 @@ def filled(campaign: Campaign) -> Form:
         answers="\n".join(campaign.answers),
         public="on" if campaign.public else "",
         version=str(campaign.version),
+        expires_hours=str(course.expires_hours or ""),
     )

@@ -46,6 +46,7 @@ async def post_campaign(
     if new is None:
         return await _sheet(db, form, status=422)
     campaign = await campaigns.draft(db, who.actor, new)
+    await campaigns.expire_after(db, campaign.id, sheet.expires_hours(form))
     if image is not None:
         await images.attach(db, who.actor, campaign.id, image.name, image.content)
     return _saved(form, campaign.id, "Kept as a draft." + _noted(taken))
@@ -69,7 +70,8 @@ async def get_text(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[
     campaign = await campaigns.get(db, id)
     if campaign.state is not State.draft:
         return redirect(f"{LIST}/{id}")
-    return await _sheet(db, sheet.filled(campaign), campaign=campaign)
+    form = sheet.filled(campaign, await campaigns.course(db, id))
+    return await _sheet(db, form, campaign=campaign)
 
 
 @post("/campaigns/{id:uuid}/text", guards=WRITE, request_max_body_size=_TEXT)
@@ -94,6 +96,7 @@ async def post_text(
     try:
         await _pictures(db, who, id, form, image)
         await campaigns.change(db, who.actor, id, new, version=version)
+        await campaigns.expire_after(db, id, sheet.expires_hours(form))
     except Invalid as refusal:
         form.take(refusal)
         return await _sheet(db, form, status=422, campaign=campaign)

@@ -171,6 +171,28 @@ async def test_the_checker_lists_everything_and_keeps_nothing(
         assert await campaigns.page(db) == []
 
 
+async def test_a_draft_says_when_it_would_be_too_late(
+    database: Database, business: Business, browser: httpx2.AsyncClient
+) -> None:
+    """Kept with the text, shown where it is decided, and taken back by leaving it empty."""
+    purpose_id = await purpose_of(database, business)
+    typed = {"purpose_id": str(purpose_id), "subject": "Rye", "source": "# Rye"}
+    typed |= {"format": "markdown", "then": "review"}
+    wrong = await browser.post(LIST, data=form(**typed, expires_hours="721"))
+    kept = await browser.post(LIST, data=form(**typed, expires_hours="24"))
+    at = kept.headers["location"].removesuffix("/review")
+    review, sheet = await browser.get(f"{at}/review"), await browser.get(f"{at}/text")
+    emptied = await browser.post(f"{at}/text", data=form(**typed, version="1", expires_hours=""))
+    without = await browser.get(f"{at}/review")
+
+    assert (wrong.status_code, kept.status_code, emptied.status_code) == (422, 303, 303)
+    assert "This is a number from 1 to 720." in wrong.text
+    assert 'value="721"' in wrong.text
+    assert "What has not gone 24 hours after the start is given up." in review.text
+    assert 'value="24"' in sheet.text
+    assert "is given up" not in without.text
+
+
 async def test_the_mail_can_do_nothing_in_its_frame(
     database: Database, business: Business, browser: httpx2.AsyncClient
 ) -> None:
