@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from crm.campaigns.attached import Placed
 from crm.campaigns.text import WIDTH, as_text, wrapped
-from crm.campaigns.theme import FACES, Theme, ink_on
+from crm.campaigns.theme import FACES, SHEET, SHEET_DARK, Theme, ink_on
 from crm.campaigns.tree import Node, every, written
+from crm.campaigns.typesetting import direction, typeset
 
 _PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_text("utf-8"))
-_RIGHT_TO_LEFT = frozenset({"ar", "he", "fa", "ur", "ps", "sd", "ug", "yi", "ckb", "dv"})
 _INLINER = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
 
 _ASKS = (
@@ -63,20 +63,11 @@ class Frame(Struct, frozen=True, kw_only=True):
     logo: Placed | None = None
 
 
-def direction(language: str) -> str:
-    """Return `rtl` for languages written from right to left, else `ltr`."""
-    return "rtl" if language.replace("_", "-").split("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
-
-
 def page(frame: Frame, root: Node) -> str:
     """Return the HTML part, styles inlined; the subject is its h1 if the body has none."""
-    heading = "" if any(every(root, "h1")) else f"<h1>{escape(frame.subject)}</h1>\n"
-    for table in every(root, "table"):
-        table.attributes |= {"border": "0", "cellpadding": "0", "cellspacing": "0"}
-        if table.attributes.get("role") != "presentation":
-            table.attributes["class"] = "data"
-            for cell in every(table, "th"):  # else centred, away from what it is the heading of
-                cell.attributes.setdefault("align", _start(frame.language))
+    heading = Node("", {}, [] if any(every(root, "h1")) else [_title(frame), "\n"])
+    typeset(heading, direction(frame.language))
+    typeset(root, direction(frame.language))
     preheader = (
         '<div style="display:none; max-height:0; overflow:hidden;">'
         f"{escape(frame.preheader)}</div>\n"
@@ -88,7 +79,7 @@ def page(frame: Frame, root: Node) -> str:
         dir=direction(frame.language),
         preheader=preheader if frame.preheader else "",
         heading=_heading(frame),
-        body=heading + written(root),
+        body=written(heading) + written(root),
         purpose=escape(frame.purpose),
         own=_own(frame),
         tracking="" if frame.archived else f"<p>{_tracking(root)}</p>",
@@ -139,8 +130,14 @@ def _look(theme: Theme) -> dict[str, str]:
         "link_dark": theme.link_dark,
         "face": FACES[theme.face],
         "corner": f"{theme.corner}px",
+        "sheet": SHEET,
+        "sheet_dark": SHEET_DARK,
         "foot": f"<p>{escape(theme.foot)}</p>\n" if theme.foot else "",
     }
+
+
+def _title(frame: Frame) -> Node:
+    return Node("h1", {}, [frame.subject])
 
 
 def _heading(frame: Frame) -> str:
@@ -166,10 +163,6 @@ def _own(frame: Frame) -> str:
         unsubscribe=frame.unsubscribe,
         preferences=frame.preferences,
     )
-
-
-def _start(language: str) -> str:
-    return "right" if direction(language) == "rtl" else "left"
 
 
 def _sender(frame: Frame) -> str:

@@ -97,7 +97,11 @@ def block(poll: Poll) -> list[Node | str]:
         Node("li", {}, [Node("a", {"href": href}, [answer])])
         for answer, href in zip(poll.answers, poll.links, strict=True)
     ]
-    return [Node("hr", {}, []), Node("p", {}, [poll.question]), Node("ul", {}, items)]
+    return [
+        Node("hr", {}, []),
+        Node("p", {}, [Node("strong", {}, [poll.question])]),
+        Node("ul", {}, items),
+    ]
 
 
 async def asked(db: ReadDb, campaign_id: UUID, number: int) -> Asked:
