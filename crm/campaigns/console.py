@@ -211,6 +211,7 @@ async def _review(
     campaign = await campaigns.get(db, id)
     if campaign.state not in WAITS:
         return redirect(f"{LIST}/{id}/progress")
+    checked = await campaigns.check(db, campaign)
     late = campaign.scheduled_at is not None and campaign.scheduled_at <= db.now
     return page(
         "campaigns/pages/review.html",
@@ -221,7 +222,8 @@ async def _review(
         hours=by_clock.hours_of(business),
         by_clock=await _by_clock(db, campaign),
         review=await campaigns.review(db, id),
-        checked=await campaigns.check(db, campaign),
+        checked=checked,
+        shown=await campaigns.preview(db, id) if checked.readable else None,
         course=await campaigns.course(db, id),
         values=await checking.newest(db, campaign),
         form=form,

@@ -64,8 +64,10 @@ async def post_check(
     form.refuse()
     state = request.app.state
     found = await checking.check(state.database, business.id, name, state.settings, None)
-    say = "still has something to put right" if found.blocking else "is ready"
-    return redirect(_PATH, say=f"{found.domain} {say}.")
+    if found.blocking:
+        say = f"{found.domain} still has something to put right; it stands below."
+        return redirect(_PATH, say=say, tone="wait")
+    return redirect(_PATH, say=f"{found.domain} is ready.")
 
 
 @post("/domains/change", guards=_OWNERS, status_code=303)

@@ -255,7 +255,7 @@ async def test_staff_attach_and_take_out_without_losing_their_text(
     assert (svg.status_code, attached.status_code, out.status_code) == (422, 303, 303)
     assert "SVG can hold programs" in svg.text
     assert f"{TEXT} New." in svg.text
-    assert "![](rye.png)" in sheet.text
+    assert "![what it shows](rye.png)" in sheet.text
     assert "not attached" not in checked.text
     assert f"data:image/png;base64,{base64.b64encode(PNG).decode()}" in shown.text
     assert (picture.content, picture.headers["content-type"]) == (PNG, "image/png")
