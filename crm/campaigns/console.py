@@ -26,6 +26,7 @@ from crm.campaigns import (
     writing,
 )
 from crm.campaigns.model import WAITS
+from crm.campaigns.render import neutral
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Refused
@@ -67,6 +68,7 @@ async def get_campaigns(
     tabs = {name: sum(present.get(state, 0) for state in among) for name, among in _WHICH.items()}
     return page(
         "campaigns/pages/list.html",
+        neutral=neutral,
         found=rows[:_SHOWN],
         older=rows[_SHOWN - 1].id if len(rows) > _SHOWN else None,
         first=before is None,
@@ -100,6 +102,7 @@ async def get_preview(
     checked = await campaigns.check(db, campaign)
     return page(
         "campaigns/pages/preview.html",
+        neutral=neutral,
         campaign=campaign,
         checked=checked,
         shown=await campaigns.preview(db, id) if checked.readable else None,
@@ -128,6 +131,7 @@ async def post_trial(
     campaign = await campaigns.get(db, id)
     return page(
         "campaigns/pages/preview.html",
+        neutral=neutral,
         status=422,
         campaign=campaign,
         checked=await campaigns.check(db, campaign),

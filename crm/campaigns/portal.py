@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm import campaigns, consent, customers, mail
 from crm.campaigns import Received
+from crm.campaigns.render import neutral
 from crm.consent.asking import network_of
 from crm.customers import Customer
 from crm.db import Db, ReadDb
@@ -39,7 +40,7 @@ class Sent(Struct, frozen=True):
 async def get_why(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
     """Say why a mail was sent, to whoever holds its link; changes nothing, and needs no sign-in."""
     told = await campaigns.explain(db, open_why(db.keys, token))
-    return page("campaigns/pages/why.html", told=told)
+    return page("campaigns/pages/why.html", neutral=neutral, told=told)
 
 
 @post("/why/{token:str}/renewal", guards=[same_site], request_max_body_size=_BODY)
@@ -56,7 +57,8 @@ async def post_renewal(
     if await campaigns.renew(db, why, *shown, network_of(request)):
         return redirect(f"/why/{token}", say="It goes on. Thank you for saying so.")
     told = await campaigns.explain(db, why)
-    return page("campaigns/pages/why.html", status=409, told=told, flash=Flash(_CHANGED, "wait"))
+    flash = Flash(_CHANGED, "wait")
+    return page("campaigns/pages/why.html", status=409, neutral=neutral, told=told, flash=flash)
 
 
 @get("/mails")
@@ -72,7 +74,8 @@ async def get_mails(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) 
         )
         for each in await campaigns.received(db, me.id)
     ]
-    return page("campaigns/pages/mails.html", sent=sent, letters=await mail.export(db, me.id))
+    letters = await mail.export(db, me.id)
+    return page("campaigns/pages/mails.html", neutral=neutral, sent=sent, letters=letters)
 
 
 by_link = [get_why, post_renewal]

@@ -16,6 +16,7 @@ from crm.campaigns import Campaign, DeliveryState, NoCanary, NothingUncertain, W
 from crm.campaigns.composing import message_id
 from crm.campaigns.model import WAITS, OtherNumber
 from crm.campaigns.progress import Glance, crossed, progress
+from crm.campaigns.render import neutral
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.errors import NotFound
@@ -48,6 +49,7 @@ async def get_progress(
     canary = await campaigns.canary(db, id)
     return page(
         "campaigns/pages/progress.html",
+        neutral=neutral,
         campaign=campaign,
         purpose=await consent.purpose(db, campaign.purpose_id),
         approved_by=await _name(db, campaign.approved_by),
@@ -99,6 +101,7 @@ async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Respon
         return redirect(f"{LIST}/{id}/review")
     return page(
         "campaigns/pages/figures.html",
+        neutral=neutral,
         campaign=campaign,
         purpose=await consent.purpose(db, campaign.purpose_id),
         figures=await campaigns.figures(db, id),
@@ -183,6 +186,7 @@ async def get_deliveries(
     await looks.record(ids, reason=LISTED)
     return page(
         "campaigns/pages/deliveries.html",
+        neutral=neutral,
         campaign=campaign,
         state=wanted.value,
         rows=shown,
@@ -252,6 +256,7 @@ async def get_customer_mails(
         return redirect(f"/staff/customers/{id}")
     return page(
         "campaigns/pages/customer.html",
+        neutral=neutral,
         customer=customer,
         received=await campaigns.received(db, id),
         names={each.id: each.name for each in await consent.purposes(db)},
