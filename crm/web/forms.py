@@ -52,6 +52,8 @@ class Form:
         self.values = {name: list(given) for name, given in (values or {}).items()}
         self.files = dict(files or {})
         self.problems: list[Problem] = []
+        # What a page calls its fields, as far as it has shown them.
+        self.labels: dict[str, str] = {}
 
     @classmethod
     def of(cls, **values: str | Sequence[str]) -> Form:
@@ -71,8 +73,10 @@ class Form:
         """Say whether `value` was among the boxes ticked under `name`."""
         return value in self.values.get(name, ())
 
-    def problem(self, name: str) -> str:
-        """Say what is wrong with this field, or nothing."""
+    def problem(self, name: str, label: str = "") -> str:
+        """Say what is wrong with this field, or nothing; the summary calls it by its label."""
+        if label:
+            self.labels[name] = label
         return next((wrong.message for wrong in self.problems if wrong.field == name), "")
 
     def wrong(self, name: str, message: str) -> None:

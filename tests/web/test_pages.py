@@ -145,7 +145,7 @@ async def test_a_form_comes_back_with_what_was_typed() -> None:
     assert answer.status_code == 422
     assert "<title>Error: Letters from Corner Bakery</title>" in answer.text
     assert 'role="alert"' in answer.text
-    assert '<a href="#email">There is an @ missing' in answer.text
+    assert '<a href="#email">E-mail address</a>. There is an @ missing' in answer.text
     assert 'aria-invalid="true" aria-describedby="email-problem"' in answer.text
     assert "nora.&#34;&gt;&lt;b&gt;.example" in answer.text
     assert 'value="offers" checked' in answer.text
