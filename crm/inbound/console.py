@@ -49,7 +49,10 @@ async def post_mailbox(
     """Enter the mailbox, or show what is wrong with it."""
     form = await read_form(request)
     new = _read(form)
-    if new is not None:
+    settings: Settings = request.app.state.settings
+    if new is not None and new.tls == "none" and not settings.inbound.local_mailboxes:
+        form.wrong("tls", "A password never goes without TLS. Choose one of the other two.")
+    if new is not None and not form.problems:
         try:
             await keep_mailbox(db, by, new)
         except Refused as refusal:
