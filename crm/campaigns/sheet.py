@@ -42,29 +42,31 @@ async def read(db: ReadDb, form: Form) -> NewCampaign | None:
     form.text("preheader", required=False, max=300)
     form.text("source", required=False, max=1_000_000, lines=True)
     expires_hours(form)
-    if form.problems:
-        return None
-    new = typed(form)
     try:
-        poll.checked(new.question, new.answers)
+        poll.checked(*_asked(form))
     except Invalid as refusal:
         form.take(refusal)
-        return None
-    return new
+    return None if form.problems else typed(form)
 
 
 def typed(form: Form) -> NewCampaign:
     """Take what is typed as a draft, right or not."""
+    question, answers = _asked(form)
     return NewCampaign(
         purpose_id=UUID(form.typed("purpose_id")),
         subject=form.text("subject", required=False, max=300),
         preheader=form.text("preheader", required=False, max=300),
         source=form.text("source", required=False, max=1_000_000, lines=True),
         format="html" if form.typed("format") == "html" else "markdown",
-        question=form.text("question", required=False, max=300),
-        answers=form.text("answers", required=False, max=600, lines=True).splitlines(),
+        question=question,
+        answers=answers,
         public=form.boolean("public"),
     )
+
+
+def _asked(form: Form) -> tuple[str, list[str]]:
+    question = form.text("question", required=False, max=300)
+    return question, form.text("answers", required=False, max=600, lines=True).splitlines()
 
 
 def expires_hours(form: Form) -> int | None:

@@ -178,7 +178,7 @@ async def test_a_draft_says_when_it_would_be_too_late(
     purpose_id = await purpose_of(database, business)
     typed = {"purpose_id": str(purpose_id), "subject": "Rye", "source": "# Rye"}
     typed |= {"format": "markdown", "then": "review"}
-    wrong = await browser.post(LIST, data=form(**typed, expires_hours="721"))
+    wrong = await browser.post(LIST, data=form(**typed, expires_hours="721", answers="One"))
     kept = await browser.post(LIST, data=form(**typed, expires_hours="24"))
     at = kept.headers["location"].removesuffix("/review")
     review, sheet = await browser.get(f"{at}/review"), await browser.get(f"{at}/text")
@@ -188,6 +188,7 @@ async def test_a_draft_says_when_it_would_be_too_late(
     assert (wrong.status_code, kept.status_code, emptied.status_code) == (422, 303, 303)
     assert "This is a number from 1 to 720." in wrong.text
     assert 'value="721"' in wrong.text
+    assert "2 things to put right" in wrong.text
     assert "What has not gone 24 hours after the start is given up." in review.text
     assert 'value="24"' in sheet.text
     assert "is given up" not in without.text

@@ -171,14 +171,23 @@ async def test_my_mails_lists_all_of_them(database: Database, business: Business
         again = await campaigns.draft(
             db,
             Actor.system(),
-            NewCampaign(purpose_id=purpose_id, subject="Second", source="Text"),
+            NewCampaign(
+                purpose_id=purpose_id,
+                subject='Second, {{ first_name | default("dear you") }}',
+                source="Text",
+            ),
         )
         await campaigns.start(db, Actor.system(), again.id)
         await filling.fill_piece(db, again.id, 10)
     async with client(database, business, me=me) as portal:
         page = (await portal.get("/me/mails")).text
+        why = (await portal.get(link(database, business, me.address, again.id))).text
 
     assert "Rye on Saturdays" in page
     assert "Not sent to you, because you had stopped these mails" in page
     assert link(database, business, me.address, campaign_id) in page
     assert link(database, business, me.address, again.id) in page
+    # No customer reads what a merge field is written like.
+    for shown in (page, why):
+        assert "Second, dear you" in shown
+        assert "{{" not in shown
