@@ -137,6 +137,7 @@ NOT_HERS = {
     "poll_count": "numbers, and nothing of who gave an answer",
     "domain_trouble": "counts by mail domain; those of a few are dropped after a month",
     "canary": "the copy to a mailbox of the business's own",
+    "mail_logo": "what the business shows to everybody",
     "mail_theme": "how newsletters look",
     "mailbox": "the controller",
     "member": "staff",

@@ -200,6 +200,8 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """campaign_image (business_id, campaign_id, name, media_type, content, added_at)
            SELECT business_id, campaign_id, 'bread.png', 'image/png', 'bytes', $2
              FROM crm.campaign WHERE business_id = $1""",
+        """mail_logo (business_id, name, media_type, content, changed_at)
+           VALUES ($1, 'logo.png', 'image/png', 'bytes', $2)""",
         """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
            VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
         """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,
