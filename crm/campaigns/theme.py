@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from crm.errors import Invalid, Problem
 
@@ -76,19 +76,34 @@ def checked(theme: Theme) -> Theme:
     """Return a theme that everybody can read, or refuse with each colour that is too weak."""
     weak = [each for each in readings(theme) if not each.readable]
     if weak:
-        raise Invalid("Some of it could not be read.", [_weak(each) for each in weak])
+        raise Invalid("Some of it could not be read.", [_weak(theme, each) for each in weak])
     return theme
 
 
-def _weak(reading: Reading) -> Problem:
-    lighter = reading.field == "link_dark"
-    way = "lighter" if lighter else "darker"
-    if reading.field.startswith("band"):
-        way = "lighter or darker"
+def _weak(theme: Theme, reading: Reading) -> Problem:
     return Problem(
         reading.field,
-        f"Its contrast is {reading.ratio:.1f}, and people read from {READABLE} on. Take it {way}.",
+        f"Its contrast is {reading.ratio:.1f}, and people read from {READABLE} on. "
+        f"The nearest shade that does is {_nearest(theme, reading.field)}.",
     )
+
+
+def _nearest(theme: Theme, field: str) -> str:
+    """Find the shade on the way to black or to white that can be read; one of them always can."""
+    colour: str = getattr(theme, field)
+    shades = (_mixed(colour, end, step) for step in range(101) for end in ("#000000", "#ffffff"))
+    return next(shade for shade in shades if _readable(field, shade))
+
+
+def _readable(field: str, colour: str) -> bool:
+    tried = readings(structs.replace(Theme(), **{field: colour}))
+    return next(each.readable for each in tried if each.field == field)
+
+
+def _mixed(colour: str, end: str, hundredths: int) -> str:
+    pairs = [(int(colour[at : at + 2], 16), int(end[at : at + 2], 16)) for at in (1, 3, 5)]
+    parts = (round(one + (other - one) * hundredths / 100) for one, other in pairs)
+    return "#" + "".join(f"{part:02x}" for part in parts)
 
 
 def _luminance(colour: str) -> float:

@@ -29,6 +29,12 @@ def test_a_weak_colour_is_refused_by_its_field(field: str) -> None:
     with pytest.raises(Invalid) as refused:
         checked(msgspec.structs.replace(Theme(), **{field: weak[field]}))
     assert [problem.field for problem in refused.value.problems] == [field]
+    # The way out is a shade near it.
+    offered = refused.value.problems[0].message.rpartition(" ")[2].rstrip(".")
+    assert all(
+        each.readable for each in readings(msgspec.structs.replace(Theme(), **{field: offered}))
+    )
+    assert contrast(offered, weak[field]) < 6
 
 
 def test_the_ink_is_the_one_that_is_read() -> None:
