@@ -528,6 +528,8 @@ def _sample(two: Two, path: str, name: str) -> Any:
         thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2].removesuffix("s")
     life = {"customer": two.a.customer.id, "campaign": two.a.waits.id, "member": two.a.member.id}
     life["archive"] = two.a.got.id
+    # A session is known by the proof of the mailbox that it came of.
+    life["proof"] = two.rows["portal_session"][0]["proof_id"]
     if thing in life:
         return life[thing]
     held = (row.get(f"{thing}_id") for rows in two.rows.values() for row in rows)
