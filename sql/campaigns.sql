@@ -541,11 +541,17 @@ UPDATE crm.campaign c
    AND c.paused_why <> '';
 
 -- name: begin_anew
--- Refusals in a row are counted anew.
-UPDATE crm.lease SET blocked = 0
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   AND blocked > 0;
+-- Refusals in a row are counted anew; ranges are held in the order of their key.
+UPDATE crm.lease l SET blocked = 0
+  FROM (SELECT f.number FROM crm.lease f
+         WHERE f.business_id = :business_id
+           AND f.campaign_id = :campaign_id
+           AND f.blocked > 0
+         ORDER BY f.number
+           FOR UPDATE) f
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = :campaign_id
+   AND l.number = f.number;
 
 -- name: count_return
 -- The range of a delivery that came back: a hard bounce, or a complaint about it.
@@ -1180,14 +1186,18 @@ SELECT c.campaign_id AS id, p.code
  LIMIT 1;
 
 -- name: lock_leases_at
--- The ranges in which the owner of an address is, held before her delivery as a claim does.
+-- The ranges that what came back from an address may touch, held before her deliveries as a claim
+-- does: that of the campaign, and those from which a suppression would take her out. All at once, in
+-- the order in which a withdrawal holds them.
 SELECT l.number
   FROM crm.customer c
-  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = :campaign_id
+  JOIN crm.delivery d ON d.business_id = :business_id AND d.customer_id = c.customer_id
+   AND (d.campaign_id = :campaign_id OR d.state IN ('waiting', 'sending'))
+  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = d.campaign_id
    AND l.low < c.customer_id AND l.high >= c.customer_id
  WHERE c.business_id = :business_id
    AND c.address_hash = :address_hash
- ORDER BY l.number
+ ORDER BY l.campaign_id, l.number
    FOR UPDATE OF l;
 
 -- name: mark_bounced

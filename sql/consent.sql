@@ -322,6 +322,15 @@ SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.
    AND c.purpose_id = :purpose_id
    AND c.customer_id = ANY (:customer_ids::uuid[]);
 
+-- name: hold_consents
+-- All of a customer's states, held in the order of their key: before any range of a campaign.
+SELECT c.purpose_id
+  FROM crm.consent c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+ ORDER BY c.purpose_id
+   FOR UPDATE;
+
 -- name: asked
 -- All that a decision is judged by, in one look, with the state held until it is written: the
 -- customer, the purpose, the text if one was shown, and the version that the decision is about.

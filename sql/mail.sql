@@ -169,10 +169,11 @@ SELECT relay_id, day, taken, next_at
  WHERE business_id = :business_id;
 
 -- name: begin_relay_use
--- A relay with a rate or a cap is counted from now on.
+-- A relay with a rate or a cap is counted from now on; in the order of the key.
 INSERT INTO crm.relay_use (business_id, relay_id, day)
 SELECT :business_id, r.relay_id, :day
   FROM unnest(:relay_ids::uuid[]) AS r (relay_id)
+ ORDER BY r.relay_id
 ON CONFLICT (business_id, relay_id) DO NOTHING;
 
 -- name: hold_relay_uses
@@ -210,6 +211,14 @@ SELECT domain, limit_rate, limit_connections, rate, strikes, held_until, reason,
  ORDER BY domain
  LIMIT 10000;
 
+-- name: begin_domain_paces
+-- Domains that asked for less for the first time; in the order of the key.
+INSERT INTO crm.domain_pace (business_id, domain, changed_at)
+SELECT :business_id, d.domain, :now
+  FROM unnest(:domains::text[]) AS d (domain)
+ ORDER BY d.domain
+ON CONFLICT (business_id, domain) DO NOTHING;
+
 -- name: hold_domain_paces
 -- Some of them, held in the order of their key until the end of the transaction.
 SELECT domain, limit_rate, limit_connections, rate, strikes, held_until, reason, next_at, line_at,
@@ -221,15 +230,12 @@ SELECT domain, limit_rate, limit_connections, rate, strikes, held_until, reason,
    FOR UPDATE;
 
 -- name: write_domain_pace
--- How a domain goes on, learned from what its servers said.
-INSERT INTO crm.domain_pace AS p (business_id, domain, rate, strikes, held_until, reason, next_at,
-                                  line_at, changed_at)
-VALUES (:business_id, :domain, :rate, :strikes, :held_until, :reason, :next_at, :line_at,
-        :changed_at)
-ON CONFLICT (business_id, domain) DO UPDATE
-   SET rate = excluded.rate, strikes = excluded.strikes, held_until = excluded.held_until,
-       reason = excluded.reason, next_at = excluded.next_at, line_at = excluded.line_at,
-       changed_at = excluded.changed_at;
+-- How a domain that is held goes on, learned from what its servers said.
+UPDATE crm.domain_pace
+   SET rate = :rate, strikes = :strikes, held_until = :held_until, reason = :reason,
+       next_at = :next_at, line_at = :line_at, changed_at = :changed_at
+ WHERE business_id = :business_id
+   AND domain = :domain;
 
 -- name: limit_domain
 -- What staff set for a domain; null for both leaves what was learned.
@@ -240,9 +246,11 @@ ON CONFLICT (business_id, domain) DO UPDATE
        changed_at = excluded.changed_at;
 
 -- name: forget_domain_paces
--- Domains that have recovered, and of which staff say nothing, go as fast as all others again.
+-- Domains that have recovered, and of which staff say nothing, go as fast as all others again. Only
+-- those that are held: a walk over all rows would wait for others in the order it meets them.
 DELETE FROM crm.domain_pace
  WHERE business_id = :business_id
+   AND domain = ANY (:domains::text[])
    AND rate IS NULL
    AND limit_rate IS NULL
    AND limit_connections IS NULL;

@@ -68,11 +68,13 @@ class Domains:
         self.known: dict[str, DomainPace] = {}
         self._seen_at: datetime | None = None
         self._asked: dict[str, Outcome] = {}
+        # What the present transaction writes.
+        self._written: dict[str, DomainPace] = {}
         self._went: set[str] = set()
         self._on_the_way: Counter[str] = Counter()
 
     def heard(self, recipient: str, outcome: Outcome) -> None:
-        """Note what an outcome says about the domain; `learn` writes it."""
+        """Note what an outcome says about the domain; `turns` writes it."""
         if asks_for_less(outcome):
             self._asked.setdefault(domain_of(recipient), outcome)
         elif self.known and outcome.kind is Kind.sent:
@@ -80,35 +82,83 @@ class Domains:
             if domain in self.known:
                 self._went.add(domain)
 
-    async def learn(self, db: Db, paced_at: datetime | None) -> list[DomainPace]:
-        """Write what was noted, and read what others wrote; says which domains are held now."""
-        asked, went = self._asked, self._went
-        names = sorted({*asked, *went})
-        if names:
-            known = await domains.hold(db, names)
-            for name in names:
-                await self._write(db, known.get(name), name, asked.get(name))
-        if names or paced_at != self._seen_at:
-            await domains.forget_recovered(db)
+    async def look(self, db: Db, paced_at: datetime | None) -> list[DomainPace]:
+        """Read what others wrote since the last look, without a lock; says which are held now."""
+        if paced_at != self._seen_at:
             self.known = await domains.slowed(db)
             self._seen_at = paced_at
-        return [pace for pace in self.known.values() if pace.held(db.now)]
+        return self._held(db.now)
 
-    def written(self) -> None:
-        """What was noted is committed."""
-        self._asked, self._went = {}, set()
+    async def turns(
+        self, db: Db, campaign: Campaign, ids: list[UUID], last: datetime
+    ) -> list[UUID]:
+        """Write what was noted, and return who may be claimed now.
 
-    async def _write(
-        self, db: Db, known: DomainPace | None, name: str, asked: Outcome | None
-    ) -> None:
+        The others wait for their turn, at most until `last`. All rows of domains that the
+        transaction needs are held here, at once and last of all that senders share.
+        """
+        theirs = await self._slowed_among(db, ids)
+        names = {*self._asked, *self._went, *theirs}
+        if not names:
+            return ids
+        off: dict[UUID, tuple[datetime, str]] = {}
+        for pace in (await domains.hold(db, names, new=self._asked)).values():
+            name = pace.domain
+            learned = self._learned(pace, db.now)
+            customers = theirs.get(name, [])
+            given = turns(learned, len(customers), db.now)
+            for customer_id, due_at in zip(customers[given.go :], given.due_ats, strict=True):
+                off[customer_id] = (min(due_at, last), f"domain {name}")
+            if given.pace is not pace:
+                await domains.keep(db, given.pace)
+            self._written[name] = given.pace
+        await domains.forget_recovered(db, names)
+        if off:
+            await db.run(
+                sql.retry_later,
+                campaign_id=campaign.id,
+                customer_ids=list(off),
+                due_ats=[due_at for due_at, _ in off.values()],
+                waits_for=[why for _, why in off.values()],
+            )
+        return [each for each in ids if each not in off]
+
+    def written(self, now: datetime) -> list[DomainPace]:
+        """What was noted is committed; says which domains are held by now."""
+        self.known = {
+            name: pace
+            for name, pace in (self.known | self._written).items()
+            if pace.pace is not None or pace.limit_connections is not None
+        }
+        self._asked, self._went, self._written = {}, set(), {}
+        return self._held(now)
+
+    def not_written(self) -> None:
+        """What was noted is still to be written: the transaction failed."""
+        self._written = {}
+
+    def _held(self, now: datetime) -> list[DomainPace]:
+        return [pace for pace in self.known.values() if pace.held(now)]
+
+    def _learned(self, pace: DomainPace, now: datetime) -> DomainPace:
+        asked = self._asked.get(pace.domain)
         if asked is not None:
-            pace = slower(known, name, asked, db.now)
-        elif known is not None:
-            pace = faster(known, db.now)
-        else:
-            return
-        if pace is not known:
-            await domains.keep(db, pace)
+            return slower(pace, pace.domain, asked, now)
+        return faster(pace, now) if pace.domain in self._went else pace
+
+    async def _slowed_among(self, db: Db, ids: list[UUID]) -> dict[str, list[UUID]]:
+        """Return which of these customers are at a domain that goes slower."""
+        slowed = [name for name, pace in self.known.items() if pace.pace or pace.held(db.now)]
+        paced = {*slowed, *self._asked}
+        if not paced or not ids:
+            return {}
+        typed = {name.encode().decode("idna") if "xn--" in name else name: name for name in paced}
+        theirs: dict[str, list[UUID]] = {}
+        for each in await db.many(
+            sql.customers_at, _At, customer_ids=ids, domains=sorted({*paced, *typed})
+        ):
+            theirs.setdefault(typed.get(each.domain, each.domain), []).append(each.customer_id)
+        return theirs
 
     def may_go(self, recipient: str) -> bool:
         """Say whether one more connection may be busy with this domain."""
@@ -128,46 +178,6 @@ class Domains:
             domain = domain_of(recipient)
             if self._on_the_way[domain] > 0:
                 self._on_the_way[domain] -= 1
-
-    async def turns(
-        self, db: Db, campaign: Campaign, ids: list[UUID], last: datetime
-    ) -> list[UUID]:
-        """Return who may be claimed now; the others wait for their turn, at most until `last`."""
-        paced = [name for name, pace in self.known.items() if pace.pace or pace.held(db.now)]
-        if not paced or not ids:
-            return ids
-        typed = {name.encode().decode("idna") if "xn--" in name else name: name for name in paced}
-        found = await db.many(
-            sql.customers_at, _At, customer_ids=ids, domains=sorted({*paced, *typed})
-        )
-        if not found:
-            return ids
-        theirs: dict[str, list[UUID]] = {}
-        for each in found:
-            theirs.setdefault(typed.get(each.domain, each.domain), []).append(each.customer_id)
-        off = await self._put_off(db, theirs)
-        await db.run(
-            sql.retry_later,
-            campaign_id=campaign.id,
-            customer_ids=list(off),
-            due_ats=[min(due_at, last) for due_at, _ in off.values()],
-            waits_for=[why for _, why in off.values()],
-        )
-        return [each for each in ids if each not in off]
-
-    async def _put_off(
-        self, db: Db, theirs: dict[str, list[UUID]]
-    ) -> dict[UUID, tuple[datetime, str]]:
-        off: dict[UUID, tuple[datetime, str]] = {}
-        for pace in (await domains.hold(db, theirs)).values():
-            customers = theirs[pace.domain]
-            given = turns(pace, len(customers), db.now)
-            why = f"domain {pace.domain}"
-            for customer_id, due_at in zip(customers[given.go :], given.due_ats, strict=True):
-                off[customer_id] = (due_at, why)
-            if given.pace is not pace:
-                await domains.keep(db, given.pace)
-        return off
 
 
 async def candidates(

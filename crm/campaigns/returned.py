@@ -1,4 +1,9 @@
-"""What is written about a delivery that came back: a field of it, never its state (promise 3)."""
+"""What is written about a delivery that came back: a field of it, never its state (promise 3).
+
+What comes back may also suppress the address, which takes it out of other campaigns. So every range
+that either may touch is held first, in one order: whoever does more than this holds the customer's
+consents before, and suppresses after.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 One transaction records the outcomes of one micro-batch and claims the next. It locks the range
 first, which fences off a worker presumed dead and puts claims and withdrawals in one order. What
 is claimed and has no recorded outcome is at most 2 x batch + connections deliveries.
+
+Senders share rows, and hold them in one order, so that no two wait for each other: the range, then
+what went wrong by domain, then what relays took, then the pace of domains; within a table by key.
 """
 
 from __future__ import annotations
@@ -136,10 +139,14 @@ class RangeSender:
                     return False
                 tally = await self._record(db, unreachable=unreachable)
                 claiming = claiming and self._state is State.sending and not unreachable
+                ids: list[UUID] = []
                 if claiming:
                     zone = self._issue.business.time_zone
                     allowed = await allow(db, self._routes, self._settings.batch, zone)
-                    claimed = await self._claim(db, tally)
+                    ids = await self._next(db, tally)
+                ids = await self._turns(db, ids)
+                if claiming:
+                    claimed = await self._claim(db, ids, tally)
                     soon = await self._due_soon(db)
                 await self._count(db, tally)
                 values = await merge_values(db, self._issue.compiled, claimed)
@@ -147,14 +154,19 @@ class RangeSender:
             self._take_back(results, cursor, claimed)
             take_back(allowed)
             raise
-        hand.domains.written()
-        self._counted = 0
+        self._written(db.now)
         self._enqueue(claimed, values)
         if not claiming:
             hand.give_back_all()
         await self._judge()
         more = claiming and not self._exhausted and not self._rest[0]
         return not unreachable and (len(hand) > 0 or more or soon)
+
+    def _written(self, now: datetime) -> None:
+        """Forget what is committed; what waits for a domain that is held by now goes back."""
+        self._counted = 0
+        for pace in self._hand.domains.written(now):
+            self._hand.give_back_held(pace)
 
     async def _judge(self) -> None:
         """Let the circuit breaker look when there is a reason to."""
@@ -187,6 +199,7 @@ class RangeSender:
         Whether it was committed after all nobody said, so what it claimed is given back.
         """
         hand = self._hand
+        hand.domains.not_written()
         hand.hard, self._counted = hand.hard + self._counted, 0
         if hand.results is not results:
             hand.results = results + hand.results
@@ -232,6 +245,7 @@ class RangeSender:
                 tally = await self._record(db, unreachable=self._routes.trouble is not None)
                 await self._count(db, tally)
                 await settle(db, self._routes, self._issue.business.time_zone)
+                await self._turns(db, [])
                 await leave(db, self._issue.campaign.id, self._lease, *self._rest)
                 await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
         except BaseException:
@@ -249,7 +263,7 @@ class RangeSender:
             _log.warning("range_lost", campaign=str(self._issue.campaign.id))
             return False
         self._state = held.state
-        for pace in await self._hand.domains.learn(db, held.paced_at):
+        for pace in await self._hand.domains.look(db, held.paced_at):
             self._hand.give_back_held(pace)
         return True
 
@@ -275,21 +289,30 @@ class RangeSender:
         self._left_out += ["cancelled"] * tally[DeliveryState.excluded]
         return tally
 
-    async def _claim(self, db: Db, tally: dict[DeliveryState, int]) -> list[Claimed]:
+    async def _next(self, db: Db, tally: dict[DeliveryState, int]) -> list[UUID]:
+        """Walk on, and return whom to claim but for the pace of her domain."""
         size = self._size(db)
         if size <= 0 or self._hand.queued > self._pace.batch // 2:
             return []
         found = await candidates(db, self._issue.campaign, self._lease, self._cursor, size)
         self._cursor, self._exhausted = found.cursor, found.exhausted
-        if not found.ids:
-            return []
-        last = self._last or db.now + timedelta(hours=self._settings.give_up_hours)
-        if last <= db.now:
+        last = self._until(db)
+        if found.ids and last <= db.now:
             await self._expire(db, found.ids, tally)
             return []
         issue = self._issue
-        ids = await reached_now(db, issue.business, issue.campaign, found.ids, last)
-        ids = await self._hand.domains.turns(db, issue.campaign, ids, last)
+        return await reached_now(db, issue.business, issue.campaign, found.ids, last)
+
+    async def _turns(self, db: Db, ids: list[UUID]) -> list[UUID]:
+        return await self._hand.domains.turns(db, self._issue.campaign, ids, self._until(db))
+
+    def _until(self, db: Db) -> datetime:
+        """Until when a delivery of this campaign is worth trying."""
+        return self._last or db.now + timedelta(hours=self._settings.give_up_hours)
+
+    async def _claim(
+        self, db: Db, ids: list[UUID], tally: dict[DeliveryState, int]
+    ) -> list[Claimed]:
         if not ids:
             return []
         looked = await db.many(

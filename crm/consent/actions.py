@@ -202,6 +202,11 @@ async def states(db: ReadDb, customer_id: UUID) -> list[Consent]:
     return await db.many(sql.consents_of_customer, Consent, customer_id=customer_id)
 
 
+async def hold(db: Db, customer_id: UUID) -> None:
+    """Let nobody decide about a customer before this transaction ends."""
+    await db.many(sql.hold_consents, UUID, customer_id=customer_id)
+
+
 async def authorised(
     db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID]
 ) -> dict[UUID, Consent]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from crm import access, campaigns, customers, mail
+from crm import access, campaigns, consent, customers, mail
 from crm.campaigns import Origin
 from crm.consent import Method
 from crm.customers import Customer, NewReply, NotAnAddress
@@ -102,15 +102,19 @@ async def _complained(db: Db, proof: Proof, complaint: Complaint) -> None:
 
     Service messages still pass: the way to her own data stays open.
     """
-    by = Actor.system()
-    await mail.suppress(db, by, proof.address_hash, Scope.marketing, Why.complained)
-    everything = Stop(db.business_id, proof.address_hash, None)
-    said = {"feedback": complaint.kind[:40]}
-    await access.leave(db, everything, method=Method.complaint, said=said)
+    customer = await customers.by_hash(db, proof.address_hash)
+    if customer is not None:
+        # Before any range, as a withdrawal does: she may press the other button at this moment.
+        await consent.hold(db, customer.id)
     origin = await _origin(db, proof)
     if origin is not None:
         await campaigns.complained(db, origin.id, proof.address_hash)
         await _count(db, origin, "complaint")
+    by = Actor.system()
+    everything = Stop(db.business_id, proof.address_hash, None)
+    said = {"feedback": complaint.kind[:40]}
+    await access.leave(db, everything, method=Method.complaint, said=said)
+    await mail.suppress(db, by, proof.address_hash, Scope.marketing, Why.complained)
 
 
 async def _leaving(db: Db, wish: Unsubscribe, proof: Proof | None) -> Step:

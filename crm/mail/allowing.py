@@ -72,7 +72,8 @@ def take_back(added: list[tuple[Way, int]]) -> None:
 
 async def settle(db: Db, routes: Routes, time_zone: str) -> None:
     """Give back what relays were allowed and have not taken; nothing more goes through them."""
-    for way in routes.ways:
+    # In the order of the key, as all who hold several of these rows.
+    for way in sorted(routes.ways, key=lambda way: way.relay.id):
         if way.relay.counted and way.allowed:
             await db.run(
                 sql.give_back_relay_use,

@@ -14,8 +14,14 @@ async def slowed(db: ReadDb) -> dict[str, DomainPace]:
     return {pace.domain: pace for pace in await db.many(sql.domain_paces, DomainPace)}
 
 
-async def hold(db: Db, domains: Iterable[str]) -> dict[str, DomainPace]:
-    """Return those of these that have a row, held until the transaction ends."""
+async def hold(db: Db, domains: Iterable[str], *, new: Iterable[str] = ()) -> dict[str, DomainPace]:
+    """Return those of these that have a row, held until the transaction ends.
+
+    Those that are `new` get a row first. Once in a transaction, and after every other row that
+    senders share: so no two of them wait for each other.
+    """
+    if begun := sorted(new):
+        await db.run(sql.begin_domain_paces, domains=begun)
     found = await db.many(sql.hold_domain_paces, DomainPace, domains=sorted(domains))
     return {pace.domain: pace for pace in found}
 
@@ -35,6 +41,6 @@ async def keep(db: Db, pace: DomainPace) -> None:
     )
 
 
-async def forget_recovered(db: Db) -> None:
-    """Drop the rows of which nothing is left to say."""
-    await db.run(sql.forget_domain_paces)
+async def forget_recovered(db: Db, domains: Iterable[str]) -> None:
+    """Drop the rows of which nothing is left to say; only of domains that are held."""
+    await db.run(sql.forget_domain_paces, domains=sorted(domains))

@@ -197,7 +197,7 @@ async def limit_domain(
     await db.run(
         sql.limit_domain, domain=name, limit_rate=rate, limit_connections=connections
     )  # fmt: skip
-    await db.run(sql.forget_domain_paces)
+    await db.run(sql.forget_domain_paces, domains=[name])
     await events.record(db, by, Kind.domain_limited, reason=f"{name}: {rate or 'no'} a second")
 
 
