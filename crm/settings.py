@@ -73,8 +73,9 @@ class Sending(Struct, frozen=True):
     lease_seconds: Annotated[int, Meta(ge=2, le=300)] = 15
     # Messages per second over all connections of a worker; 0 is as fast as the relay takes them.
     rate: Annotated[int, Meta(ge=0)] = 0
-    # A delivery that could not go within so many hours fails.
-    give_up_hours: Positive = 48
+    # A delivery that could not go within so many hours fails; a day at least, in which the mailing
+    # hours of every business open once.
+    give_up_hours: Annotated[int, Meta(ge=24)] = 48
     # A scheduled campaign that could not start for so long is held until staff decide.
     overdue_minutes: Positive = 60
 

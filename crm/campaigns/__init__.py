@@ -24,8 +24,6 @@ from crm.campaigns.actions import (
     received,
     received_one,
     recount,
-    resolve,
-    resolve_all,
     resume,
     review,
     schedule,
@@ -49,6 +47,7 @@ from crm.campaigns.model import (
     DeliveryState,
     Health,
     HeldDelivery,
+    NeverOpen,
     NewCampaign,
     NoCanary,
     NothingUncertain,
@@ -67,6 +66,7 @@ from crm.campaigns.model import (
 from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
 from crm.campaigns.renewing import RenewalOver, renew
+from crm.campaigns.resolving import resolve, resolve_all
 from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
 from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.source import Newsletter, read_newsletter
@@ -89,6 +89,7 @@ __all__ = [
     "Figures",
     "Health",
     "HeldDelivery",
+    "NeverOpen",
     "NewCampaign",
     "Newsletter",
     "NoCanary",

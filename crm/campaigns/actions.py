@@ -11,7 +11,7 @@ import msgspec
 from crm import businesses, consent, events
 from crm.businesses.model import sent_from
 from crm.campaigns import checking, poll
-from crm.campaigns.by_clock import first_and_last
+from crm.campaigns.by_clock import first_and_last, insist_open, missed
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
 from crm.campaigns.model import (
@@ -24,8 +24,6 @@ from crm.campaigns.model import (
     DeliveryState,
     HeldDelivery,
     NewCampaign,
-    NothingUncertain,
-    OtherNumber,
     Reason,
     ReasonCount,
     Received,
@@ -162,7 +160,13 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
     rows = await db.many(sql.audience_by_reason, Reason, purpose_id=campaign.purpose_id)
     left_out = {row.reason: row.customers for row in rows if row.reason is not None}
     get_it = [row for row in rows if row.reason is None]
-    return Review(sum(row.customers for row in get_it), left_out, sum(row.asked for row in get_it))
+    will_get = sum(row.customers for row in get_it)
+    return Review(
+        will_get,
+        left_out,
+        sum(row.asked for row in get_it),
+        await missed(db, campaign, will_get),
+    )
 
 
 async def schedule(
@@ -177,6 +181,7 @@ async def schedule(
     if at > db.now + FARTHEST:
         raise TooFar
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
+    await insist_open(db, await get(db, campaign_id), at, None)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
@@ -189,14 +194,15 @@ async def schedule_by_clock(
 
     It starts by itself when the first of their clocks does. Refuses what `schedule` refuses.
     """
-    purpose_id = (await get(db, campaign_id)).purpose_id
-    at, _ = await first_and_last(db, purpose_id, local_at.replace(tzinfo=None))
+    planned = await get(db, campaign_id)
+    local_at = local_at.replace(tzinfo=None)
+    at, _ = await first_and_last(db, planned.purpose_id, local_at)
     if at <= db.now:
         raise TooLate
     if at > db.now + FARTHEST:
         raise TooFar
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
-    local_at = local_at.replace(tzinfo=None)
+    await insist_open(db, planned, at, local_at)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at, local_at=local_at)
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
@@ -214,10 +220,14 @@ async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = Fa
 
     Refuses a business without postal address, a text that cannot be sent or would watch its
     readers, and any state but draft, scheduled and held. Refuses a member or a program while the
-    values of the text are not checked, and, unless `despite_gaps`, where somebody lacks one. The
-    system only carries out what they approved. The verdict on it is published from now on.
+    values of the text are not checked, and, unless `despite_gaps`, where somebody lacks one; and
+    where it would expire before the mailing hours open for anybody. The system only carries out
+    what they approved. The verdict on it is published from now on.
     """
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=True)
+    if by.kind is not ActorKind.system:
+        approved = await get(db, campaign_id)
+        await insist_open(db, approved, db.now, approved.local_at)
     campaign = await _move(db, by, campaign_id, State.starting)
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     await release(db, campaign)
@@ -290,43 +300,6 @@ async def deliveries(
         after=after or _LOWEST,
         limit=limit,
     )
-
-
-async def resolve(
-    db: Db, by: Actor, campaign_id: UUID, customer_id: UUID, state: DeliveryState
-) -> None:
-    """Say what became of an uncertain delivery; the name of who says so stays on it."""
-    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind is not ActorKind.member:
-        raise NothingUncertain
-    keys = {"campaign_id": campaign_id, "customer_id": customer_id}
-    await db.maybe(sql.lock_lease_of, int, **keys)
-    done = await db.maybe(sql.resolve_delivery, UUID, **keys, state=state, resolved_by=by.id)
-    if done is None:
-        raise NothingUncertain
-    await db.run(sql.count_resolved, **keys, state=state)
-    await events.record(
-        db, by, Kind.delivery_resolved, customer_id=customer_id, ref=campaign_id, reason=state
-    )
-
-
-async def resolve_all(
-    db: Db, by: Actor, campaign_id: UUID, state: DeliveryState, *, number: int
-) -> None:
-    """Say what became of all that is uncertain, if it is still this number; one event for all.
-
-    The name of who says so stays on each. Refuses with OtherNumber, and nothing is resolved.
-    """
-    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind is not ActorKind.member:
-        raise NothingUncertain
-    # Ranges first, then deliveries: the order of a claim and of a withdrawal.
-    uncertain = sum(await db.many(sql.lock_uncertain_leases, int, campaign_id=campaign_id))
-    if not uncertain:
-        raise NothingUncertain
-    if uncertain != number:
-        raise OtherNumber
-    await db.run(sql.resolve_deliveries, campaign_id=campaign_id, state=state, resolved_by=by.id)
-    reason = f"{state}: {number}"
-    await events.record(db, by, Kind.delivery_resolved, ref=campaign_id, reason=reason)
 
 
 async def received(db: ReadDb, customer_id: UUID) -> list[Received]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from msgspec import Struct
 from crm import businesses
 from crm.businesses import Business
 from crm.campaigns.clock import AROUND_THE_WORLD, Hours, ends, may_go
-from crm.campaigns.model import Campaign
+from crm.campaigns.model import Campaign, Course, NeverOpen
 from crm.db import Db, ReadDb, Statements
 
 sql = Statements("campaigns")
@@ -78,6 +78,71 @@ async def first_and_last(
     return ends(local_at, [business.time_zone, *known])
 
 
-def latest(campaign: Campaign, last: datetime) -> datetime:
+def latest(local_at: datetime | None, last: datetime) -> datetime:
     """Return until when a delivery is worth trying; by clocks, for the last of them."""
-    return last + AROUND_THE_WORLD if campaign.local_at else last
+    return last + AROUND_THE_WORLD if local_at else last
+
+
+async def missed(db: ReadDb, campaign: Campaign, will_get: int) -> int:
+    """Count for how many it expires before their mailing hours open; 0 where it has no own expiry.
+
+    As if it started when it is scheduled, or now.
+    """
+    at = max(campaign.scheduled_at or db.now, db.now)
+    shut = await _shut(db, campaign, at, campaign.local_at)
+    if shut is None or not will_get:
+        return 0
+    others = max(will_get - sum(each.customers for each in shut.known), 0)
+    own = [each.customers for each in shut.known if shut.of(each.time_zone)]
+    return min(sum(own) + others * shut.of(shut.business.time_zone), will_get)
+
+
+async def insist_open(
+    db: ReadDb, campaign: Campaign, at: datetime, local_at: datetime | None
+) -> None:
+    """Refuse (NeverOpen) a start after which the hours open for nobody before it expires."""
+    shut = await _shut(db, campaign, at, local_at)
+    if shut is None:
+        return
+    zones = [shut.business.time_zone, *(each.time_zone for each in shut.known)]
+    if all(shut.of(zone) for zone in zones):
+        lives = "1 hour" if shut.expires_hours == 1 else f"{shut.expires_hours} hours"
+        raise NeverOpen(
+            f"It expires {lives} after its start, and until then nobody may be mailed: your "
+            f"mailing hours are {shut.hours.since}:00 to {shut.hours.until}:00 by each customer's "
+            "own clock. Start it within these hours, or let it expire later."
+        )
+
+
+class _Shut(Struct, frozen=True):
+    """By which clocks a start at an instant is over before the mailing hours open."""
+
+    business: Business
+    hours: Hours
+    known: list[Clock]
+    expires_hours: int
+    at: datetime
+    local_at: datetime | None
+
+    def of(self, zone: str) -> bool:
+        """Say whether it is so for those who live by this clock."""
+        last = latest(self.local_at, self.at + timedelta(hours=self.expires_hours))
+        return may_go(self.at, self.local_at, self.hours, zone) >= last
+
+
+async def _shut(
+    db: ReadDb, campaign: Campaign, at: datetime, local_at: datetime | None
+) -> _Shut | None:
+    """Return nothing where the hours leave nothing out, or the campaign has no expiry of its own.
+
+    That of the installation is a day at least, in which every day opens.
+    """
+    business = await businesses.get(db)
+    hours = hours_of(business)
+    if hours.always:
+        return None
+    course = await db.one(sql.course, Course, campaign_id=campaign.id)
+    if course.expires_hours is None:
+        return None
+    known = await clocks(db, campaign.purpose_id)
+    return _Shut(business, hours, known, course.expires_hours, at, local_at)

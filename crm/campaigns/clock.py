@@ -28,6 +28,11 @@ class Hours(Struct, frozen=True):
         """Whether they leave nothing out."""
         return (self.since, self.until) == (0, 24)
 
+    @property
+    def closed(self) -> int:
+        """How many hours of a day they leave out."""
+        return 24 - (self.until - self.since)
+
 
 def instant(local: datetime, zone: str) -> datetime:
     """Return when a clock in this zone shows a time; an unknown zone counts as UTC."""

@@ -15,6 +15,7 @@ from crm import campaigns, consent
 from crm.businesses import Business, NoPostalAddress
 from crm.campaigns import (
     Campaign,
+    NeverOpen,
     State,
     ValuesLacking,
     ValuesUnchecked,
@@ -43,7 +44,7 @@ SEND = [may(Right.send_campaigns)]
 LIST = "/staff/campaigns"
 _SHOWN = 25
 # Refusals whose reason, and the way out, the review shows anyway.
-_SAID_THERE = (NoPostalAddress, Invalid, ValuesUnchecked, ValuesLacking)
+_SAID_THERE = (NoPostalAddress, Invalid, NeverOpen, ValuesUnchecked, ValuesLacking)
 # A mail as designed, in the dark, with its pictures off, and as plain text.
 _PARTS = ("html", "dark", "bare", "text")
 _WHICH: dict[str, tuple[State, ...]] = {
@@ -242,7 +243,7 @@ async def _review(
 
 
 def _kept(form: Form, refusal: Refused) -> Form:
-    if isinstance(refusal, (ValuesUnchecked, ValuesLacking)):
+    if isinstance(refusal, (NeverOpen, ValuesUnchecked, ValuesLacking)):
         form.wrong("", refusal.message)
     return form
 

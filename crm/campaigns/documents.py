@@ -47,6 +47,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]
     # Of those who get it, whom it asks whether their consent goes on.
     asked: int
+    # Of those who get it, for whom it expires before their mailing hours open.
+    missed: int
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
     # What the linter found in the final mail, with the line of the source.
@@ -75,6 +77,7 @@ def forecast_of(review: Review, checked: Checked) -> Forecast:
         will_get=review.will_get,
         left_out=review.left_out,
         asked=review.asked,
+        missed=review.missed,
         problems=checked.problems,
         warnings=checked.warnings,
         found=checked.found,

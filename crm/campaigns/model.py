@@ -70,6 +70,10 @@ class TooFar(Conflict):
     """A campaign can be scheduled two years ahead at most; who consents today may not by then."""
 
 
+class NeverOpen(Conflict):
+    """It would expire before the mailing hours open for anybody."""
+
+
 class NotOurs(Forbidden):
     """A test goes only to somebody who works here: everybody else must consent first."""
 
@@ -217,6 +221,8 @@ class Review(Struct, frozen=True):
     left_out: dict[str, int]
     # Of those who get it, whom it asks whether their consent goes on.
     asked: int = 0
+    # Of those who get it, for whom it expires before their mailing hours open.
+    missed: int = 0
 
     @property
     def audience(self) -> int:

@@ -79,7 +79,7 @@ class RangeSender:
         self._rest: tuple[datetime | None, str] = (None, "")
         started = issue.campaign.started_at
         hours = timedelta(hours=issue.expires_hours or settings.give_up_hours)
-        self._last = None if started is None else latest(issue.campaign, started + hours)
+        self._last = None if started is None else latest(issue.campaign.local_at, started + hours)
 
     async def run(self, until: float) -> None:
         """Send until the range is done, the campaign stops, or the loop's clock shows `until`.

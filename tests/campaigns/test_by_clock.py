@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from crm import campaigns, customers
-from crm.campaigns import State, jobs
+from crm.campaigns import NeverOpen, State, jobs
 from crm.campaigns.by_clock import first_and_last
 from crm.campaigns.clock import Hours, instant, may_go, next_open
 from crm.customers import Changes
-from crm.db import Database, Db, open_database
+from crm.db import Database, Db, no_wake, open_database
 from crm.errors import Invalid
+from crm.events import Actor
 from tests import make
+from tests.campaigns.site import client, drafted, form, member
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import Smtpd, smtpd
 
+KEY = Actor.key(UUID(int=7), "Shop")
 EIGHT = datetime(2030, 6, 3, 8)  # noqa: DTZ001  (by anybody's clock)
 
 
@@ -133,6 +137,57 @@ async def test_nobody_is_mailed_at_night(own_cluster: Cluster, own_database: Dat
 
         await _work(own_cluster, relay, business.id.hex, campaign.id.hex, wait.due_at)
     assert len(relay.messages) == 4
+
+
+async def test_who_would_never_be_mailed_is_said_before_the_start(database: Database) -> None:
+    """A short expiry in closed hours: the review counts whom it misses, and nobody is no start."""
+    night = _utc(2030, 6, 3, 21)
+    late = Database(database.connections, database.keys, no_wake, lambda: night)
+    business = await make.business(late, mails_from=8, mails_until=20, time_zone="UTC")
+    async with late.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        await make.audience(db, notice, 3, prefix="here")
+        campaign = await make.campaign(db, notice.purpose_id)
+        assert (await campaigns.review(db, campaign.id)).missed == 0
+        await campaigns.expire_after(db, campaign.id, 4)
+        alone = await campaigns.review(db, campaign.id)
+        with pytest.raises(NeverOpen, match=r"expires 4 hours after its start.*8:00 to 20:00"):
+            await campaigns.start(db, KEY, campaign.id)
+        with pytest.raises(NeverOpen):
+            await campaigns.schedule(db, KEY, campaign.id, night + timedelta(hours=1))
+        # Opens in Tokyo two hours from now.
+        await make.audience(db, notice, 2, prefix="east")
+        await _living(db, {"east": "Asia/Tokyo"})
+        together = await campaigns.review(db, campaign.id)
+        planned = await campaigns.schedule(db, KEY, campaign.id, _utc(2030, 6, 4, 9))
+        by_day = await campaigns.review(db, campaign.id)
+    assert planned.state is State.scheduled
+    assert (alone.missed, alone.will_get) == (3, 3)
+    assert (together.missed, together.will_get) == (3, 5)
+    # At 9:00 here it is 18:00 there.
+    assert by_day.missed == 0
+
+
+async def test_staff_see_whom_an_expiry_misses(database: Database) -> None:
+    """The review says the number and what to do; with another expiry nobody is missed."""
+    night = _utc(2030, 6, 3, 21)
+    late = Database(database.connections, database.keys, no_wake, lambda: night)
+    business = await make.business(late, mails_from=8, mails_until=20, time_zone="UTC")
+    campaign, _, _ = await drafted(late, business, 2)
+    who = await member(late, business)
+    base = f"/staff/campaigns/{campaign.id}"
+    async with late.write(business.id) as db:
+        await campaigns.expire_after(db, campaign.id, 3)
+    async with client(late, business, who=who) as browser:
+        review = await browser.get(f"{base}/review")
+        refused = await browser.post(f"{base}/start", data=form())
+        async with late.write(business.id) as db:
+            await campaigns.expire_after(db, campaign.id, 13)
+        enough = await browser.get(f"{base}/review")
+    assert "<b>2 of them would not get it.</b>" in review.text
+    assert refused.status_code == 409
+    assert "until then nobody may be mailed" in refused.text
+    assert "would not get it" not in enough.text
 
 
 async def test_a_zone_that_is_none_is_refused(database: Database) -> None:
