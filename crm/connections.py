@@ -32,6 +32,23 @@ _CLOSE_SECONDS = 10.0
 _STATEMENTS = 500
 
 
+# PostgreSQL has not answered, and will not.
+_GONE = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+
+class Lost(ConnectionError):
+    """PostgreSQL ended the connection before it was asked to commit: nothing was kept."""
+
+
+class InDoubt(ConnectionError):
+    """The connection ended while PostgreSQL was to commit: whether it did, nobody said."""
+
+
 class Connection(asyncpg.Connection):
     """A connection that knows since when it waits for an answer, and how old its plans may be."""
 
@@ -48,6 +65,25 @@ class Connection(asyncpg.Connection):
             return ""
         self.planned_at = now
         return "DISCARD PLANS; "
+
+    def asks(self) -> None:
+        """Begin to wait for an answer. Raises Lost where PostgreSQL is not there any more."""
+        if self.is_closed():
+            raise Lost
+        self.asked_at = monotonic()
+
+    async def end(self, how: str, *, wrote: bool) -> str:
+        """End a transaction and return what PostgreSQL says became of it.
+
+        Raises InDoubt where it wrote, and the answer to its commit never came.
+        """
+        self.asks()
+        try:
+            return await self.execute(how)
+        except _GONE as error:
+            if wrote and how == "COMMIT":
+                raise InDoubt from error
+            raise
 
 
 Opens = Callable[[], Awaitable[Connection]]
@@ -185,7 +221,23 @@ class Connections:
 
 
 async def connected(url: str) -> Connection:
-    """Open a connection as this service uses it: all it sets later is SET LOCAL."""
+    """Open a connection as this service uses it: all it sets later is SET LOCAL.
+
+    Raises ConnectionError where nobody answers, also for a socket or a host that is not there.
+    """
+    try:
+        conn = await _connected(url)
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+    conn.asked_at = None
+    conn.planned_at = monotonic()
+    await with_json(conn)
+    return conn
+
+
+async def _connected(url: str) -> Connection:
     conn: Connection = await asyncpg.connect(
         url,
         connection_class=Connection,
@@ -204,9 +256,6 @@ async def connected(url: str) -> Connection:
             "jit": "off",
         },
     )
-    conn.asked_at = None
-    conn.planned_at = monotonic()
-    await with_json(conn)
     return conn
 
 

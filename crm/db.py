@@ -166,7 +166,7 @@ class ReadDb:
     async def maybe(self, statement: Statement, to: type[T], **params: Any) -> T | None:
         """Return the row, or None where there is none."""
         conn = self._conn
-        conn.asked_at = monotonic()
+        conn.asks()
         row = await conn.fetchrow(statement.sql, *self._args(statement, params))
         conn.asked_at = None
         return None if row is None else _converter(to)(row)
@@ -174,7 +174,7 @@ class ReadDb:
     async def many(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
         """Return all rows; the statement bounds how many."""
         conn = self._conn
-        conn.asked_at = monotonic()
+        conn.asks()
         rows = await conn.fetch(statement.sql, *self._args(statement, params))
         conn.asked_at = None
         return _all(rows, to)
@@ -184,7 +184,7 @@ class ReadDb:
         convert: Callable[[asyncpg.Record], T] = _converter(to)
         args = self._args(statement, params)
         conn = self._conn
-        conn.asked_at = monotonic()
+        conn.asks()
         async for row in conn.cursor(statement.sql, *args, prefetch=1000):
             conn.asked_at = None
             yield convert(row)
@@ -203,7 +203,7 @@ class Db(ReadDb):
     async def run(self, statement: Statement, **params: Any) -> int:
         """Execute a statement and return how many rows it touched."""
         conn = self._conn
-        conn.asked_at = monotonic()
+        conn.asks()
         tag = await conn.execute(statement.sql, *self._args(statement, params))
         conn.asked_at = None
         last = tag.rsplit(" ", 1)[-1]
@@ -298,9 +298,8 @@ class Transaction(Generic[D]):
         if conn is None:
             message = "the transaction has ended"
             raise RuntimeError(message)
-        conn.asked_at = monotonic()
         try:
-            told = await conn.execute(how)
+            told = await conn.end(how, wrote=isinstance(self.db, Db))
         except BaseException as error:
             self._database.connections.bring(conn, error)
             raise

@@ -146,7 +146,7 @@ async def get_problem(code: FromPath[str]) -> Response[Any]:
 
 def problems() -> dict[str, tuple[int, str]]:
     """List every code with its status and its meaning."""
-    found = {code: (status, words) for status, (code, words) in plain_problems().items()}
+    found = plain_problems()
     for kind in _refusals(Refused):
         # Without arguments of its own: what is wanted is the class's sentence and status.
         bare = kind.__new__(kind)

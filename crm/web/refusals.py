@@ -19,6 +19,7 @@ from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
 from crm import errors
+from crm.connections import InDoubt
 from crm.db import AWAY, RETRIABLE
 from crm.errors import Problem, Refused
 from crm.web.etag import MatchFailed, MatchMissing
@@ -57,6 +58,12 @@ _WORDS: dict[int, tuple[str, str]] = {
     500: ("bug", "This is our fault, not yours. Look at how things stand before you try again."),
     503: ("busy", "Too much at once. Nothing was changed; try again."),
 }
+_DOUBT = (
+    "The connection to our database broke at the last moment, and nobody can say whether this was "
+    "done. Look at how things stand before you try again; a program may repeat it with the same "
+    "Idempotency-Key."
+)
+_IN_DOUBT = ("in_doubt", _DOUBT)
 _HEADINGS: dict[int, str] = {
     400: "We could not read that",
     401: "Please sign in",
@@ -160,9 +167,10 @@ PAGES: ExceptionHandlersMap = {Exception: page}
 EITHER: ExceptionHandlersMap = {Exception: either}
 
 
-def plain_problems() -> dict[int, tuple[str, str]]:
-    """List code and sentence of what is refused before a handler runs, by status."""
-    return dict(_WORDS)
+def plain_problems() -> dict[str, tuple[int, str]]:
+    """List status and sentence, by code, of what is refused before or after a handler runs."""
+    plain = {code: (status, words) for status, (code, words) in _WORDS.items()}
+    return {**plain, _IN_DOUBT[0]: (503, _IN_DOUBT[1])}
 
 
 def answer_to(exc: Exception) -> Answer:
@@ -178,7 +186,8 @@ def answer_to(exc: Exception) -> Answer:
         # msgspec's answer to 100,000 opening brackets, and to bytes that are not UTF-8.
         return _plain(400)
     if isinstance(exc, (*RETRIABLE, *AWAY)):
-        return _plain(503, {"retry-after": "1"})
+        said = _IN_DOUBT if isinstance(exc, InDoubt) else _WORDS[503]
+        return _said(503, said, {"retry-after": "1"})
     return _bug(exc)
 
 
@@ -209,8 +218,12 @@ def _litestar(exc: HTTPException | SerializationException) -> Answer:
 
 
 def _plain(status: int, headers: dict[str, str] | None = None) -> Answer:
-    code, words = _WORDS.get(status, _WORDS[400])
-    return Answer(status=status, code=code, title=words, detail=words, headers=headers or {})
+    return _said(status, _WORDS.get(status, _WORDS[400]), headers or {})
+
+
+def _said(status: int, said: tuple[str, str], headers: dict[str, str]) -> Answer:
+    code, words = said
+    return Answer(status=status, code=code, title=words, detail=words, headers=headers)
 
 
 def _validation(exc: ValidationException) -> Answer:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 from litestar import Litestar, Request, get, post
@@ -24,6 +25,7 @@ from crm.web.forms import read_form
 from crm.web.head import answers_head
 from crm.web.refusals import PROBLEMS
 from crm.web.transaction import LookUp, in_one_transaction, let_go, transaction
+from tests import make
 from tests.conftest import KEYS, Cluster
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -41,6 +43,11 @@ COUNT = Statement(
     "SELECT count(*) FROM idempotency_key WHERE business_id = $1",
     ("business_id",),
 )
+
+END_ITSELF = Statement(
+    "end_itself", "PostgreSQL ends this connection.", "SELECT pg_terminate_backend($1)", ("pid",)
+)
+PID = Statement("pid", "Which process serves it.", "SELECT pg_backend_pid()", ())
 
 
 @get("/rows")
@@ -139,8 +146,26 @@ async def post_endless(request: Request[Any, Any, Any], db: NamedDependency[Db])
     await asyncio.Event().wait()
 
 
+@post("/cut/{when:str}", status_code=200)
+async def post_cut(
+    request: Request[Any, Any, Any], when: FromPath[str], db: NamedDependency[Db]
+) -> None:
+    """Write, and lose the connection."""
+    await db.run(KEEP, key=when)
+    pid = await db.one(PID, int)
+    if when == "during":
+        await db.run(END_ITSELF, pid=pid)
+        return
+    await request.app.state.end(pid)
+    while not db._conn.is_closed():  # noqa: ASYNC110, SLF001  (asyncpg tells nobody)
+        await asyncio.sleep(0)
+    if when == "between":
+        await db.run(KEEP, key="more")
+
+
 HANDLERS = [
     post_endless,
+    post_cut,
     get_rows,
     get_sly,
     post_row,
@@ -405,3 +430,54 @@ async def test_a_request_that_is_cancelled_keeps_nothing(
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert (await client.get("/rows")).json() == 0
+
+
+@pytest.mark.parametrize("when", ["during", "between", "before"])
+async def test_a_lost_connection_is_told_and_keeps_nothing(
+    when: str, single: Database, business: Business, shared_cluster: Cluster
+) -> None:
+    """In a statement, between two, and before the commit: busy, with nothing done."""
+
+    async def end(pid: int) -> None:
+        conn = await asyncpg.connect(shared_cluster.superuser_url)
+        await conn.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+        await conn.close()
+
+    async with web(single, business, end=end) as client, asyncio.timeout(30):
+        answer = await client.post(f"/cut/{when}")
+        rows = await client.get("/rows")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["code"] == "busy"
+    assert rows.json() == 0
+
+
+async def test_a_connection_lost_in_the_commit_leaves_doubt(
+    own_cluster: Cluster,
+) -> None:
+    """Nobody can say whether it was kept, so nobody is told that nothing was done."""
+    root = await asyncpg.connect(own_cluster.superuser_url)
+    await root.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON crm.idempotency_key"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+    async with (
+        open_database(own_cluster.app_url, KEYS, size=1) as database,
+        asyncio.timeout(30),
+    ):
+        business = await make.business(database)
+        async with web(database, business) as client:
+            asked = asyncio.ensure_future(client.post("/rows/late"))
+            ended = 0
+            while not ended:
+                ended = await root.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE wait_event = 'PgSleep' AND datname = current_database()"
+                )
+            answer = await asked
+    await root.close()
+    assert (answer.status_code, answer.json()["code"]) == (503, "in_doubt")
+    assert answer.headers["retry-after"] == "1"
+    assert "whether" in answer.json()["detail"]
