@@ -881,7 +881,7 @@ DELETE FROM crm.retry
    AND customer_id = :customer_id;
 
 -- name: resolve_delivery
--- A member of staff says what became of an uncertain delivery (promise 3).
+-- A member of staff or a program says what became of an uncertain delivery (promise 3).
 UPDATE crm.delivery
    SET state = :state, resolved_by = :resolved_by, done_at = :now
  WHERE business_id = :business_id
@@ -912,8 +912,8 @@ SELECT uncertain
    FOR UPDATE;
 
 -- name: resolve_deliveries
--- A member of staff says what became of all that is uncertain; the ranges are held, and their
--- counts follow in the same statement.
+-- Somebody says what became of all that is uncertain; the ranges are held, and their counts follow
+-- in the same statement.
 WITH resolved AS (
   UPDATE crm.delivery d
      SET state = :state, resolved_by = :resolved_by, done_at = :now

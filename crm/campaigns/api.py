@@ -25,6 +25,7 @@ from crm.campaigns.documents import (
 )
 from crm.campaigns.figures_api import handlers as figures_handlers
 from crm.campaigns.images_api import handlers as images_handlers
+from crm.campaigns.resolving_api import handlers as resolving_handlers
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.staff import Caller
@@ -386,5 +387,6 @@ handlers = [
     post_cancellation,
     *figures_handlers,
     *images_handlers,
+    *resolving_handlers,
     get_deliveries,
 ]
