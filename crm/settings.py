@@ -36,6 +36,8 @@ class Smtp(Struct, frozen=True):
     tls: Literal["none", "starttls", "implicit", "trusted"] = "none"
     # What we call ourselves in EHLO; empty takes the machine's name.
     hostname: str = ""
+    # From which public addresses it hands mail on, comma-separated; empty: not known.
+    sends_from: str = ""
     # Seconds to wait for a session to open; what follows waits as long as RFC 5321 §4.5.3.2 asks.
     timeout: Positive = 60
 

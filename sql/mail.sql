@@ -125,7 +125,7 @@ DELETE FROM crm.suppression
 -- name: relays
 -- The relays of a business, the largest share first.
 SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hello, weight,
-       connections, rate, daily_cap, warm_up, warm_up_on, active, trouble, trouble_at
+       connections, rate, daily_cap, warm_up, warm_up_on, sends_from, active, trouble, trouble_at
   FROM crm.relay
  WHERE business_id = :business_id
  ORDER BY weight DESC, relay_id;
@@ -133,10 +133,10 @@ SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hell
 -- name: add_relay
 -- A relay more.
 INSERT INTO crm.relay (business_id, relay_id, name, host, port, tls, username, password, hello,
-                       weight, connections, rate, daily_cap, warm_up, warm_up_on, active,
-                       created_at, changed_at)
+                       weight, connections, rate, daily_cap, warm_up, warm_up_on, sends_from,
+                       active, created_at, changed_at)
 VALUES (:business_id, :relay_id, :name, :host, :port, :tls, :username, :password, :hello, :weight,
-        :connections, :rate, :daily_cap, :warm_up, :warm_up_on, :active, :now, :now);
+        :connections, :rate, :daily_cap, :warm_up, :warm_up_on, :sends_from, :active, :now, :now);
 
 -- name: change_relay
 -- What is known of a relay, replaced as a whole; its password stays where none is given and host
@@ -149,7 +149,7 @@ UPDATE crm.relay
        daily_cap = :daily_cap, warm_up = :warm_up,
        warm_up_on = CASE WHEN warm_up = :warm_up::integer[] THEN warm_up_on
                          ELSE :warm_up_on::date END,
-       active = :active, trouble = NULL, trouble_at = NULL, changed_at = :now
+       sends_from = :sends_from, active = :active, trouble = NULL, trouble_at = NULL, changed_at = :now
  WHERE business_id = :business_id
    AND relay_id = :relay_id
 RETURNING relay_id;

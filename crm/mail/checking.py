@@ -9,7 +9,7 @@ from crm import businesses
 from crm.db import Database, ReadDb
 from crm.mail import relays, sending_domains
 from crm.mail.dns import Asks, Resolver, look
-from crm.mail.judging import Facts
+from crm.mail.facts import Facts
 from crm.mail.sending_domain import KeyState, SendingDomain
 from crm.settings import Settings
 
@@ -52,7 +52,8 @@ async def _facts(db: ReadDb, name: str, settings: Settings) -> Facts:
         domain=domain.domain,
         keys=tuple(await sending_domains.keys(db, name)),
         return_domain=(business.return_domain if ours else "") or domain.domain,
-        relays=tuple(dict.fromkeys(way.host for way in ways)),
+        relays=tuple(dict.fromkeys(way.host for way in ways if not way.sends_from)),
+        sends_from=tuple(dict.fromkeys(each for way in ways for each in way.sends_from)),
         hello=next((way.hello for way in ways if way.hello), settings.smtp.hostname),
         now=db.now,
     )

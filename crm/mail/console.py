@@ -78,6 +78,7 @@ async def get_relay(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response
     known |= {name: str(getattr(relay, name)) for name in _NUMBERS}
     known |= {"hello": relay.hello, "active": "on" if relay.active else ""}
     known["warm_up"] = ", ".join(map(str, relay.warm_up))
+    known["sends_from"] = ", ".join(relay.sends_from)
     return page("mail/pages/relay.html", relay=relay, form=Form.of(**known), plan=_plan())
 
 
@@ -188,11 +189,12 @@ def _read(form: Form) -> NewRelay | None:
     username = form.text("username", required=False)
     hello = form.text("hello", required=False, max=253)
     warm_up = _caps(form)
+    sends_from = form.text("sends_from", required=False, max=1000).replace(",", " ").split()
     if form.problems:
         return None
     return NewRelay(
         name=name, host=host, tls=tls or "starttls", username=username,
-        password=form.typed("password"), hello=hello, warm_up=warm_up,
+        password=form.typed("password"), hello=hello, warm_up=warm_up, sends_from=sends_from,
         active=form.boolean("active"), **{name: number or 0 for name, number in numbers.items()},
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from crm.mail.zone import Zone, tags
 
 # A name with more labels is not walked one by one: the walk goes on at seven (§4.10).
 _MANY = 8
-_POLICIES = {"none", "quarantine", "reject"}
+KNOWN_POLICIES = {"none", "quarantine", "reject"}
 _VERSION = re.compile(r"v\s*=\s*DMARC1\s*(;|$)")
 
 
@@ -53,7 +53,7 @@ def walk(zone: Zone, domain: str) -> Walk:
     for name in _names(domain):
         answer = zone.ask(f"_dmarc.{name}", "TXT")
         failed |= bool(answer.failed)
-        records = [text for text in answer.records if _is_dmarc(text)]
+        records = records_at(zone, name)
         if len(records) > 1:
             several.append(name)
         elif records:
@@ -61,6 +61,12 @@ def walk(zone: Zone, domain: str) -> Walk:
             if found[-1].tags.get("psd") in {"y", "n"}:
                 break
     return Walk(domain, tuple(found), tuple(several), _organisation(domain, found), failed)
+
+
+def records_at(zone: Zone, name: str) -> list[str]:
+    """Return the DMARC records of one name."""
+    answer = zone.ask(f"_dmarc.{name}", "TXT")
+    return [text for text in answer.records if _VERSION.match(text)]
 
 
 def aligned(one: Walk, other: Walk, *, strict: bool) -> bool:
@@ -78,7 +84,7 @@ def asked_for(policy: Policy, domain: str) -> str:
     name = said.get("p", "none")
     if policy.domain != domain:
         name = said.get("sp", name)
-    if name.lower() in _POLICIES:
+    if name.lower() in KNOWN_POLICIES:
         return name.lower()
     return "none" if said.get("rua") else ""
 
@@ -87,10 +93,6 @@ def _names(domain: str) -> list[str]:
     labels = domain.split(".")
     above = labels[1:] if len(labels) < _MANY else labels[1 - _MANY :]
     return [domain, *(".".join(above[at:]) for at in range(len(above)))]
-
-
-def _is_dmarc(text: str) -> bool:
-    return _VERSION.match(text) is not None
 
 
 def _organisation(domain: str, found: list[Policy]) -> str:

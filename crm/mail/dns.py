@@ -13,7 +13,8 @@ import dns.resolver
 from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TXT import TXT
 
-from crm.mail.judging import Facts, Judgement, judge
+from crm.mail.facts import Facts
+from crm.mail.judging import Judgement, judge
 from crm.mail.zone import NOTHING, Answer, Question, Zone
 
 # Seconds for one question with its repeats, for one packet of it, and for a whole look.

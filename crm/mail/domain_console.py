@@ -9,8 +9,9 @@ from litestar.di import NamedDependency
 
 from crm.businesses import Business
 from crm.db import Db, ReadDb
-from crm.mail import checking, sending_domains
+from crm.mail import checking, relays, sending_domains
 from crm.mail.sending_domain import NoDomain
+from crm.settings import Settings
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
@@ -28,11 +29,14 @@ _ACTS = {
 
 @get("/domains", guards=_OWNERS)
 async def get_domains(
-    db: NamedDependency[ReadDb], business: NamedDependency[Business]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    business: NamedDependency[Business],
 ) -> Response[Any]:
     """Show every domain with its records and findings."""
     name = sending_domains.domain_of(business.sender_address)
-    return await _list(db, business, Form.of(name=name))
+    settings = request.app.state["settings"]
+    return await _list(db, business, settings, Form.of(name=name))
 
 
 @post("/domains", guards=_OWNERS, status_code=303)
@@ -51,7 +55,7 @@ async def post_domain(
             return redirect(_PATH, say=f"Publish the records of {added.domain}, then check.")
         except NoDomain as refusal:
             form.wrong("name", refusal.message)
-    return await _list(db, business, form, status=422)
+    return await _list(db, business, request.app.state["settings"], form, status=422)
 
 
 @post("/domains/check", guards=_OWNERS, status_code=303)
@@ -84,15 +88,21 @@ async def post_change(
     return redirect(_PATH, say=say)
 
 
-async def _list(db: ReadDb, business: Business, form: Form, *, status: int = 200) -> Response[Any]:
+async def _list(
+    db: ReadDb, business: Business, settings: Settings, form: Form, *, status: int = 200
+) -> Response[Any]:
     domains = [
         (each, await sending_domains.keys(db, each.domain))
         for each in await sending_domains.known(db)
     ]
+    known = await relays.all_of(db) or [relays.of_installation(settings)]
+    ways = [each for each in known if each.active]
     return page(
         "mail/pages/sending_domains.html",
         status=status,
         form=form,
+        said=list(dict.fromkeys(each for way in ways for each in way.sends_from)),
+        unsaid=[way.name for way in ways if not way.sends_from],
         domains=domains,
         unready=await sending_domains.unready(db, business),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from ipaddress import ip_address
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -47,6 +48,8 @@ class NewRelay(Struct, kw_only=True, forbid_unknown_fields=True):
     rate: Annotated[int, Meta(ge=0, le=100_000)] = 0
     daily_cap: Annotated[int, Meta(ge=0, le=2_000_000_000)] = 0
     warm_up: Annotated[list[Annotated[int, Meta(ge=1, le=2_000_000_000)]], Meta(max_length=90)] = []
+    # From which addresses it hands mail on, where that is known: SPF and PTR are compared with it.
+    sends_from: Annotated[list[str], Meta(max_length=20)] = []
     active: bool = True
 
 
@@ -68,6 +71,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     daily_cap: int = 0
     warm_up: list[int] = []
     warm_up_on: date | None = None
+    sends_from: list[str] = []
     active: bool = True
     trouble: str | None = None
     trouble_at: datetime | None = None
@@ -106,7 +110,22 @@ def checked(new: NewRelay) -> NewRelay:
             "without, a relay must be at 127.0.0.1, ::1 or localhost."
         )
         raise _unusable("tls", sentence)
-    return new
+    return msgspec.structs.replace(new, sends_from=public(new.sends_from))
+
+
+def public(addresses: Sequence[str]) -> list[str]:
+    """Return addresses as DNS writes them; refuses what no receiver could see."""
+    try:
+        found = [ip_address(each) for each in addresses]
+    except ValueError:
+        found = []
+    if len(found) < len(addresses) or not all(each.is_global for each in found):
+        sentence = (
+            "These are the public addresses from which the relay reaches receivers, such as "
+            "192.0.2.7, with commas between them."
+        )
+        raise _unusable("sends_from", sentence)
+    return [str(each) for each in dict.fromkeys(found)]
 
 
 def _unusable(field: str, sentence: str) -> Invalid:
@@ -169,6 +188,7 @@ def of_installation(settings: Settings) -> Relay:
         username=smtp.username,
         password=smtp.password,
         hello=smtp.hostname,
+        sends_from=public(smtp.sends_from.replace(",", " ").split()),
         connections=settings.sending.connections,
     )
 

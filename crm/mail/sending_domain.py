@@ -59,6 +59,8 @@ class About(StrEnum):
     mail = "MX"
     returning = "return path"
     relay = "relay"
+    strict_transport = "MTA-STS"
+    tls_reports = "TLS-RPT"
     dns = "DNS"
 
 

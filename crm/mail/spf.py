@@ -9,17 +9,16 @@ from msgspec import Struct
 
 from crm.mail.zone import Zone
 
-_MOST_LOOKUPS = 10
-_MOST_VOID = 2
-_MOST_HOSTS = 10
-_TERM = re.compile(
+MOST_LOOKUPS = 10
+MOST_VOID = 2
+MOST_HOSTS = 10
+TERM = re.compile(
     r"(?P<how>[+?~-]?)(?P<what>all|include|a|mx|ptr|ip4|ip6|exists)"
     r"(?::(?P<where>[^/\s]+))?(?P<prefix>(?:/\d{1,3}){0,1}(?://\d{1,3})?)",
     re.IGNORECASE,
 )
-_IP = re.compile(r"[+?~-]?ip[46]:(?P<network>[0-9a-f:.]+(?:/\d{1,3})?)", re.IGNORECASE)
-_MODIFIER = re.compile(r"(?P<name>[a-z][a-z0-9._-]*)=(?P<value>\S*)", re.IGNORECASE)
-_ASKS = {"include", "a", "mx", "ptr", "exists"}
+NETWORK = re.compile(r"[+?~-]?ip[46]:(?P<network>[0-9a-f:.]+(?:/\d{1,3})?)", re.IGNORECASE)
+MODIFIER = re.compile(r"(?P<name>[a-z][a-z0-9._-]*)=(?P<value>\S*)", re.IGNORECASE)
 
 
 class Spf(Struct):
@@ -42,7 +41,7 @@ def spf(zone: Zone, domain: str) -> Spf:
     """
     found = Spf()
     answer = zone.ask(domain, "TXT")
-    found.records = _records(answer.records)
+    found.records = records_of(answer.records)
     found.failed = bool(answer.failed)
     if len(found.records) > 1:
         found.wrong = f"{domain} has {len(found.records)} SPF records, and receivers heed none"
@@ -51,7 +50,8 @@ def spf(zone: Zone, domain: str) -> Spf:
     return found
 
 
-def _records(texts: tuple[str, ...]) -> tuple[str, ...]:
+def records_of(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of a name's texts that are SPF."""
     return tuple(text for text in texts if re.match(r"v=spf1( |$)", text, re.IGNORECASE))
 
 
@@ -61,10 +61,10 @@ def _walk(zone: Zone, domain: str, record: str, found: Spf) -> str:
     for term in record.split()[1:]:
         if found.wrong:
             return rest
-        if modifier := _MODIFIER.fullmatch(term):
+        if modifier := MODIFIER.fullmatch(term):
             if modifier["name"].lower() == "redirect":
                 redirect = modifier["value"]
-        elif mechanism := _TERM.fullmatch(term) if not _IP.match(term) else None:
+        elif mechanism := TERM.fullmatch(term) if not NETWORK.match(term) else None:
             if mechanism["what"].lower() == "all":
                 return mechanism["how"] or "+"
             _follow(zone, domain, mechanism, found)
@@ -90,7 +90,7 @@ def _follow(zone: Zone, domain: str, mechanism: re.Match[str], found: Spf) -> No
         _other(zone, domain, where, found)
     elif what == "mx":
         hosts = zone.ask(where, "MX").records
-        if len(hosts) > _MOST_HOSTS:
+        if len(hosts) > MOST_HOSTS:
             found.wrong = f"the SPF record of {domain} has `mx`, and {where} has over ten of them"
         _count_void(zone, found, empty=not hosts)
     else:
@@ -101,7 +101,7 @@ def _other(zone: Zone, domain: str, where: str, found: Spf) -> str:
     if "%" in where:
         return ""
     answer = zone.ask(where, "TXT")
-    records = _records(answer.records)
+    records = records_of(answer.records)
     if len(records) == 1:
         return _walk(zone, where, records[0], found)
     if not answer.failed and not zone.wanted and not found.wrong:
@@ -112,7 +112,7 @@ def _other(zone: Zone, domain: str, where: str, found: Spf) -> str:
 
 def _count(found: Spf) -> None:
     found.lookups += 1
-    if found.lookups > _MOST_LOOKUPS:
+    if found.lookups > MOST_LOOKUPS:
         found.wrong = "its SPF record asks for more than ten lookups, and receivers give up"
 
 
@@ -121,12 +121,12 @@ def _count_void(zone: Zone, found: Spf, *, empty: bool) -> None:
     if not empty or zone.wanted or zone.failed:
         return
     found.void += 1
-    if found.void > _MOST_VOID:
+    if found.void > MOST_VOID:
         found.wrong = "its SPF record names more than two hosts that have no address"
 
 
 def _is_network(term: str) -> bool:
-    found = _IP.fullmatch(term)
+    found = NETWORK.fullmatch(term)
     try:
         network = ip_network(found["network"], strict=False) if found else None
     except ValueError:

@@ -17,11 +17,14 @@ from msgspec import structs
 
 from crm.mail.dmarc import walk
 from crm.mail.dns import Resolver, look
-from crm.mail.judging import Facts, Judgement
+from crm.mail.facts import Facts
+from crm.mail.judging import Judgement
 from crm.mail.sending_domain import DkimKey, KeyState, Record, Severity, strings_of
 from crm.mail.spf import spf
+from crm.mail.spf_check import spf_of
 from crm.mail.zone import NOTHING, Answer, Question, Zone
 
+_Q = "quarantine"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 HOME = "bakery.example"
 
@@ -62,6 +65,10 @@ GOOD: dict[tuple[str, str], tuple[str, ...]] = {
     ("smtp.relay.example", "A"): ("192.0.2.7",),
     ("7.2.0.192.in-addr.arpa.", "PTR"): ("out.relay.example",),
     ("out.relay.example", "A"): ("192.0.2.7",),
+    ("_mta-sts.bakery.example", "TXT"): ("v=STSv1; id=20261101",),
+    ("_mta-sts.bounce.bakery.example", "TXT"): ("v=STSv1; id=20261101;",),
+    ("_smtp._tls.bakery.example", "TXT"): ("v=TLSRPTv1; rua=mailto:tls@bakery.example",),
+    ("_smtp._tls.bounce.bakery.example", "TXT"): ("v=TLSRPTv1;rua=mailto:tls@bakery.example",),
 }
 
 
@@ -91,6 +98,8 @@ async def test_all_is_well() -> None:
 RSA = ("fh1-rsa._domainkey.bakery.example", "TXT")
 SPF = ("bounce.bakery.example", "TXT")
 POLICY = ("_dmarc.bakery.example", "TXT")
+STS = ("_mta-sts.bakery.example", "TXT")
+TLS = ("_smtp._tls.bounce.bakery.example", "TXT")
 MANY = {(f"h{n}.example", "TXT"): (f"v=spf1 include:h{n + 1}.example -all",) for n in range(12)}
 
 
@@ -137,6 +146,13 @@ MANY = {(f"h{n}.example", "TXT"): (f"v=spf1 include:h{n + 1}.example -all",) for
         ({("smtp.relay.example", "A"): None}, "advice", "did not say what A records smtp.relay"),
         ({("7.2.0.192.in-addr.arpa", "PTR"): ()}, "advice", "no name that leads back"),
         ({("out.relay.example", "A"): ("192.0.2.8",)}, "advice", "no name that leads back"),
+        ({STS: ()}, "advice", "read mail to bakery.example"),
+        ({STS: ("v=STSv1",)}, "advice", "has no `id`"),
+        ({STS: ("v=STSv1; id=1", "v=STSv1; id=2")}, "advice", "several MTA-STS records"),
+        ({STS: None}, "advice", "did not say what TXT records _mta-sts"),
+        ({TLS: ("v=spf1 -all",)}, "advice", "TLS to bounce.bakery.example fails"),
+        ({TLS: ("v=TLSRPTv1",)}, "advice", "names nobody to report to"),
+        ({TLS: ("v=TLSRPTv1; rua=mailto:a@b.example",) * 2}, "advice", "several TLS-RPT records"),
     ],
 )
 async def test_what_is_wrong_is_said(says: dict[Any, Any], severity: str, said: str) -> None:
@@ -192,11 +208,134 @@ async def test_a_finding_brings_the_record_to_publish() -> None:
     assert strings_of("") == ("",)
 
 
+@pytest.mark.parametrize(
+    ("says", "said", "value"),
+    [
+        # What there is, with what is wrong put right.
+        ({POLICY: (DMARC, DMARC)}, "several DMARC", DMARC),
+        (
+            {POLICY: ("v=DMARC1; p=everything; adkim=s",)},
+            "no policy that is known",
+            "v=DMARC1; p=none; adkim=s; rua=mailto:postmaster@bakery.example",
+        ),
+        ({POLICY: (f"{DMARC}; t=y; pct=5; ruf=mailto:a@b.example",)}, "says `t=y`", DMARC),
+        ({POLICY: (DMARC.replace("reject", "none"),)}, "p=none", DMARC.replace("reject", _Q)),
+        ({SPF: ("v=spf1 a:x.example ptr -all",)}, "has `ptr`", "v=spf1 a:x.example -all"),
+        ({SPF: ("v=spf1 a mx +all",)}, "everybody", "v=spf1 a mx -all"),
+        ({SPF: ("v=spf1 ip4:192.0.2.1 ?all x=y",)}, "nobody", "v=spf1 ip4:192.0.2.1 -all x=y"),
+        ({SPF: ("v=spf1 oops -all",)}, "`oops`", "v=spf1 a:smtp.relay.example a:{} -all"),
+        ({TLS: ()}, "TLS-RPT", "v=TLSRPTv1; rua=mailto:postmaster@bakery.example"),
+        ({STS: ()}, "MTA-STS", "v=STSv1; id=20261123T000000Z"),
+        ({("bounce.bakery.example", "MX"): ()}, "neither MX", "10 {}."),
+        ({("7.2.0.192.in-addr.arpa", "PTR"): ()}, "leads back", "{}."),
+    ],
+)
+async def test_what_is_to_be_published_is_there_to_copy(
+    says: dict[Any, Any], said: str, value: str
+) -> None:
+    """Name, type and value; and published, it is found no more."""
+    quiet = {("a.bakery.example", "A"): ("192.0.2.9",), ("x.example", "A"): ("192.0.2.9",)}
+    quiet |= {(FACTS.hello, "A"): ("192.0.2.7",)}
+    before = (await judged({**quiet, **says})).findings
+    (named,) = [each for each in before if said in each.text]
+    assert named.record is not None
+    assert named.record.value == value.format(FACTS.hello)
+    published = {(named.record.name, named.record.type): (named.record.value.rstrip("."),)}
+    after = (await judged({**quiet, **says, **published})).findings
+    assert [each.text for each in after if each.text == named.text] == []
+    assert len(after) <= len(before)
+
+
+OUT = "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ("v=spf1 ip4:192.0.2.0/24 -all", "pass"),
+        ("v=spf1 ip4:198.51.100.0/24 -all", "fail"),
+        ("v=spf1 ip6:2001:db8::/32 ~all", "softfail"),
+        ("v=spf1 ?ip4:192.0.2.7 -all", "neutral"),
+        ("v=spf1", "neutral"),
+        ("v=spf1 a:out.example -all", "pass"),
+        ("v=spf1 a:near.example/24 -all", "pass"),
+        ("v=spf1 a:near.example -all", "fail"),
+        ("v=spf1 mx:mail.example -all", "pass"),
+        ("v=spf1 -mx:mail.example +all", "fail"),
+        ("v=spf1 include:other.example -all", "pass"),
+        ("v=spf1 include:strict.example ~all", "softfail"),
+        ("v=spf1 redirect=other.example", "pass"),
+        ("v=spf1 redirect=strict.example", "fail"),
+        ("v=spf1 redirect=none.example", "permerror"),
+        ("v=spf1 include:none.example -all", "permerror"),
+        ("v=spf1 exists:%{i}.allowed.example -all", "pass"),
+        ("v=spf1 exists:%{ir}.%{v}.%{d2}.allowed.example -all", "pass"),
+        ("v=spf1 exists:%{l}.allowed.example -all", "unknown"),
+        ("v=spf1 ptr:example -all", "pass"),
+        ("v=spf1 ptr:other -all", "fail"),
+        ("v=spf1 include:loop.example -all", "permerror"),
+        ("v=spf1 a:v1.example a:v2.example a:v3.example -all", "permerror"),
+        ("v=spf1 include:dark.example -all", "unknown"),
+        ("v=spf1 all include:dark.example", "pass"),
+    ],
+)
+async def test_an_address_is_let_in_as_rfc_7208_says(record: str, expected: str) -> None:
+    says: dict[tuple[str, str], tuple[str, ...] | None] = {
+        ("b.example", "TXT"): (record,),
+        ("out.example", "A"): (OUT,),
+        ("near.example", "A"): ("192.0.2.200",),
+        ("mail.example", "MX"): ("10 out.example",),
+        ("other.example", "TXT"): ("v=spf1 ip4:192.0.2.7 -all",),
+        ("strict.example", "TXT"): ("v=spf1 -all",),
+        ("192.0.2.7.allowed.example", "A"): ("127.0.0.2",),
+        ("7.2.0.192.in-addr.b.example.allowed.example", "A"): ("127.0.0.2",),
+        ("7.2.0.192.in-addr.arpa", "PTR"): ("out.example",),
+        ("loop.example", "TXT"): ("v=spf1 include:loop.example -all",),
+        ("dark.example", "TXT"): None,
+    }
+    answers: dict[Question, Answer] = {}
+    script = Script(says)
+    asked = Zone(answers)
+    while (result := spf_of(asked, "b.example", OUT, "crm.example")) and asked.wanted:
+        answers |= {each: await script.ask(each) for each in asked.wanted}
+        asked = Zone(answers)
+    assert result == expected
+
+
+async def test_the_addresses_of_the_relay_are_compared() -> None:
+    """Where staff have said them: SPF has to let them in, and their names have to lead back."""
+    good = await judged(relays=(), sends_from=("192.0.2.7",))
+    out = ("198.51.100.9", "2001:db8:1::9")
+    (spf_said, *ptr) = (await judged(relays=(), sends_from=out)).findings
+    soft = {SPF: ("v=spf1 include:spf.relay.example ~all",)}
+    lenient = (await judged(soft, relays=(), sends_from=out[:1])).findings[0]
+
+    assert good.findings == ()
+    assert spf_said.severity is Severity.blocks
+    assert "198.51.100.9 (fail)" in spf_said.text
+    # The other one is in the network that the included record names.
+    assert "2001:db8:1::9" not in spf_said.text
+    assert spf_said.record == Record(
+        "bounce.bakery.example", "TXT", "v=spf1 ip4:198.51.100.9 include:spf.relay.example -all"
+    )
+    assert [each.record and each.record.value for each in ptr] == ["crm.bakery.example."] * 2
+    assert lenient.severity is Severity.advice
+
+
+async def test_what_is_not_known_of_a_relay_here_is_said() -> None:
+    """One on this machine: what it hands on from nobody knows, unless staff say it."""
+    (found,) = (await judged(relays=("127.0.0.1",))).findings
+    assert found.severity is Severity.advice
+    assert "is not known here" in found.text
+
+
 async def test_a_return_domain_of_somebody_else_is_not_aligned() -> None:
     says = {
         ("bounce.other.example", "TXT"): ("v=spf1 ip4:192.0.2.1 -all",),
         ("bounce.other.example", "MX"): ("10 a.example",),
         ("_dmarc.other.example", "TXT"): (DMARC,),
+        ("_mta-sts.bounce.other.example", "TXT"): ("v=STSv1; id=1",),
+        ("_smtp._tls.bounce.other.example", "TXT"): ("v=TLSRPTv1; rua=mailto:tls@other.example",),
     }
     (found,) = (await judged(says, return_domain="bounce.other.example")).findings
     assert "does not count as bakery.example" in found.text
