@@ -24,6 +24,7 @@ from crm import (
     domain_commands,
     imports,
     ledger_commands,
+    relay_commands,
     ropa_command,
     staff,
     verify_command,
@@ -328,6 +329,7 @@ cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
 cli.add_command(ropa_command.command)
 cli.add_command(ledger_commands.group)
+cli.add_command(relay_commands.group)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)
 cli.add_command(bench_run.command)

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from uuid import UUID
+from collections.abc import Sequence
 
 import rich_click as click
-from msgspec import Struct
 
 from crm import above, businesses
 from crm.db import Database
-from crm.doctor import check as check_installation
 from crm.events import Actor
-from crm.installation import installation
 from crm.mail import checking, sending_domains
 from crm.mail.sending_domain import DkimKey, Record, SendingDomain
-from crm.settings import Settings
-from crm.terminal import database_of, one_business, out, run
+from crm.terminal import joined_for, out, run
 
 _SYSTEM = Actor.system()
 _which = click.option("--business", "which", default="", help="Its id, where there are several.")
 
 
-class Here(Struct, frozen=True):
-    """What these commands work with."""
-
-    database: Database
-    business_id: UUID
-    settings: Settings
-
-
 @click.group("domain")
 def group() -> None:
     """Add, check and sign for the domains that mail is sent from."""
-
-
-@asynccontextmanager
-async def _here(which: str) -> AsyncIterator[Here]:
-    async with installation(os.environ, join=True) as here:
-        await check_installation(here.settings)
-        async with database_of(here) as database:
-            yield Here(database, await one_business(database, which), here.settings)
 
 
 @group.command("list")
@@ -53,7 +30,7 @@ def list_command(which: str) -> None:
 
 
 async def _list(which: str) -> None:
-    async with _here(which) as here, here.database.read(here.business_id) as db:
+    async with joined_for(which) as here, here.database.read(here.business_id) as db:
         for each in await sending_domains.known(db):
             _tell(each)
 
@@ -67,7 +44,7 @@ def add(name: str, which: str) -> None:
 
 
 async def _add(name: str, which: str) -> None:
-    async with _here(which) as here, here.database.write(here.business_id) as db:
+    async with joined_for(which) as here, here.database.write(here.business_id) as db:
         domain = await sending_domains.add(db, _SYSTEM, name)
         _publish(await sending_domains.keys(db, domain.domain))
     out.print("Publish these, then run `crm domain check`.")
@@ -82,7 +59,7 @@ def check(name: str, which: str) -> None:
 
 
 async def _check(name: str, which: str) -> None:
-    async with _here(which) as here:
+    async with joined_for(which) as here:
         found = await checking.check(here.database, here.business_id, name, here.settings, None)
     _tell(found)
     if found.blocking and found.relay_signs_at is None:
@@ -98,7 +75,7 @@ def rotate(name: str, which: str) -> None:
 
 
 async def _rotate(name: str, which: str) -> None:
-    async with _here(which) as here, here.database.write(here.business_id) as db:
+    async with joined_for(which) as here, here.database.write(here.business_id) as db:
         _publish(await sending_domains.rotate(db, _SYSTEM, name))
 
 
@@ -111,7 +88,7 @@ def retire(name: str, which: str) -> None:
 
 
 async def _retire(name: str, which: str) -> None:
-    async with _here(which) as here, here.database.write(here.business_id) as db:
+    async with joined_for(which) as here, here.database.write(here.business_id) as db:
         _publish(await sending_domains.retire(db, _SYSTEM, name))
 
 
@@ -126,7 +103,7 @@ def relay_signs(name: str, which: str, *, revoke: bool) -> None:
 
 async def _relay_signs(name: str, which: str, *, revoke: bool) -> None:
     act = sending_domains.revoke if revoke else sending_domains.confirm
-    async with _here(which) as here, here.database.write(here.business_id) as db:
+    async with joined_for(which) as here, here.database.write(here.business_id) as db:
         _tell(await act(db, _SYSTEM, name))
 
 

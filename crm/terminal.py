@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import uvloop
+from msgspec import Struct
 from rich.console import Console
 
 from crm import above, parent
@@ -19,9 +20,18 @@ from crm.db import Database, open_database
 from crm.doctor import check
 from crm.errors import NotFound
 from crm.installation import Installation, installation
+from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
 out = Console()
+
+
+class Here(Struct, frozen=True):
+    """One business, its database and the settings of the installation."""
+
+    database: Database
+    business_id: UUID
+    settings: Settings
 
 
 async def one_business(database: Database, which: str) -> UUID:
@@ -44,6 +54,15 @@ async def joined() -> AsyncIterator[Database]:
         await check(here.settings)
         async with database_of(here) as database:
             yield database
+
+
+@asynccontextmanager
+async def joined_for(which: str) -> AsyncIterator[Here]:
+    """The same for one business, named by its id where there are several."""
+    async with installation(os.environ, join=True) as here:
+        await check(here.settings)
+        async with database_of(here) as database:
+            yield Here(database, await one_business(database, which), here.settings)
 
 
 @asynccontextmanager

@@ -154,6 +154,14 @@ UPDATE crm.relay
    AND relay_id = :relay_id
 RETURNING relay_id;
 
+-- name: use_relay
+-- Whether mail goes by a relay.
+UPDATE crm.relay
+   SET active = :active, trouble = NULL, trouble_at = NULL, changed_at = :now
+ WHERE business_id = :business_id
+   AND relay_id = :relay_id
+RETURNING name;
+
 -- name: note_trouble
 -- Why a relay could not be reached, or null when it could again; written only when it changes.
 UPDATE crm.relay

@@ -16,8 +16,11 @@ import pytest
 
 from crm.businesses import Business
 from crm.db import Database
+from crm.keys import Keys
+from crm.mail import relays
 from tests import make
 from tests.conftest import KEYS, Cluster
+from tests.smtpd import smtpd
 
 LETTER = "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.\n"
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -117,6 +120,41 @@ async def test_a_campaign_from_the_terminal(
     assert status == 2
     assert err == "crm: This campaign is started already, so it cannot be started now.\n"
     assert kept in (await campaign("list"))[1]
+
+
+async def test_relays_from_the_terminal(
+    database: Database, business: Business, shared_cluster: Cluster, redis_url: str, tmp_path: Path
+) -> None:
+    """Added with a password that no list of processes shows, tried, and switched off."""
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    secret = tmp_path / "password"
+    secret.write_text("secret word\n")
+
+    async def relay(*arguments: str) -> tuple[int, str, str]:
+        return await crm("relay", *arguments, f"--business={business.id}", **urls | SECRETS)
+
+    status, _, err = await relay("add", "far", "relay.example.org", "--sends-from=10.0.0.1")
+    assert (status, "public addresses" in err) == (2, True)
+    async with smtpd() as server:
+        given = [f"--port={server.port}", "--tls=none", "--warm-up=200,400", "--sends-from=9.9.9.9"]
+        status, out, err = await relay("add", "here", "127.0.0.1", *given)
+        assert (status, err) == (0, "")
+    status, out, _ = await relay("check", "here")
+    assert (status, "cannot be used" in out) == (1, True)
+    far = ["relay.example.org", "--user=us", f"--password-file={secret}"]
+    assert (await relay("add", "two", *far))[0] == 0
+    async with database.read(business.id) as db:
+        kept = {each.name: each for each in await relays.all_of(db)}
+    # The keys of these commands are not those of the other tests.
+    keys = Keys(link_keys=((1, KEYS.pepper),), storage_keys=((1, KEYS.pepper),), pepper=KEYS.pepper)
+    assert keys.decrypt(business.id, "relay", kept["two"].sealed or b"") == b"secret word"
+    assert (kept["here"].warm_up, kept["here"].sends_from) == ([200, 400], ["9.9.9.9"])
+
+    assert "two is off" in (await relay("off", "two"))[1]
+    listed = (await relay("list"))[1]
+    assert "secret" not in listed
+    assert re.search(r"two\b.*\boff", listed)
+    assert re.search(r"here\b.*\baway", listed)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from crm.errors import NotFound, Refused
 from crm.mail import domains, relays
 from crm.mail.pacing import day_of
 from crm.mail.relays import WARM_UP, NewRelay, Relay, Tls
-from crm.mail.session import Unreachable
+from crm.mail.trying import try_relay
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
@@ -106,22 +106,12 @@ async def post_change(
 
 @post("/relays/{id:uuid}/trial", guards=_OWNERS, status_code=303)
 async def post_trial(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], id: FromPath[UUID]
+    request: Request[Any, Any, Any], business: NamedDependency[Business], id: FromPath[UUID]
 ) -> Response[Any]:
     """Open a session, greet, TLS, sign in, and say what it offers; nothing is sent."""
-    relay = await _one(db, id)
-    try:
-        usable = relays.opened_up(db, relay, request.app.state["settings"])
-        found = await relays.tried(usable)
-    except Unreachable as no:
-        await relays.note(db, id, f"{no.trouble.reason} {no.trouble.text}".strip())
-        say = f"{relay.name} cannot be used: {no.trouble.reason} {no.trouble.text}".strip()
-        return redirect(_PATH, say=say, tone="stop")
-    await relays.note(db, id, None)
-    inside = f"inside {found.tls}" if found.tls else "on this machine, without TLS"
-    signed = ", signed in" if found.signed_in else ""
-    offers = ", ".join(found.offers) or "nothing beyond plain SMTP"
-    return redirect(_PATH, say=f"{relay.name} answers {inside}{signed}. It offers {offers}.")
+    state = request.app.state
+    tried = await try_relay(state["database"], business.id, id, state["settings"])
+    return redirect(_PATH, say=tried.words, tone="yes" if tried.usable else "stop")
 
 
 @post("/relays/domains", guards=_OWNERS, status_code=303)

@@ -146,6 +146,13 @@ async def change(db: Db, by: Actor, relay_id: UUID, new: NewRelay, today: date) 
     await events.record(db, by, Kind.relay_changed, ref=relay_id, reason=new.name)
 
 
+async def use(db: Db, by: Actor, relay_id: UUID, *, active: bool) -> None:
+    """Let mail go by a relay from now on, or no more: what is under way by it ends."""
+    name = await db.one(sql.use_relay, str, relay_id=relay_id, active=active)
+    reason = f"{name}: {'on' if active else 'off'}"
+    await events.record(db, by, Kind.relay_changed, ref=relay_id, reason=reason)
+
+
 def _fields(db: Db, new: NewRelay, today: date) -> dict[str, object]:
     fields = msgspec.structs.asdict(new)
     secret = new.password.encode()
