@@ -286,22 +286,22 @@ UPDATE crm.campaign SET state = 'sending', changed_at = :now
 INSERT INTO crm.canary (business_id, campaign_id, mark, sent_at)
 VALUES (:business_id, :campaign_id, :mark, :now)
 ON CONFLICT (business_id, campaign_id) DO UPDATE
-   SET mark = excluded.mark, sent_at = excluded.sent_at, arrived_at = NULL, differences = '[]'
+   SET mark = excluded.mark, sent_at = excluded.sent_at, arrived_at = NULL, differences = '[]',
+       remarks = '[]'
  WHERE canary.passed_at IS NULL;
 
 -- name: canary
 -- What became of the canary of a campaign.
-SELECT sent_at, arrived_at, differences, passed_at, passed_by
+SELECT sent_at, arrived_at, differences, remarks, passed_at, passed_by
   FROM crm.canary
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
 
 -- name: canary_on_its_way
 -- The campaign whose canary has this mark and has not arrived, held against a second arrival.
-SELECT campaign_id
+SELECT campaign_id, sent_at
   FROM crm.canary
  WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
    AND mark = :mark
    AND arrived_at IS NULL
    AND passed_at IS NULL
@@ -310,7 +310,7 @@ SELECT campaign_id
 -- name: land_canary
 -- It arrived; the same as it was sent, it lets the campaign begin.
 UPDATE crm.canary
-   SET arrived_at = :now, differences = :differences,
+   SET arrived_at = :now, differences = :differences, remarks = :remarks,
        passed_at = CASE WHEN jsonb_array_length(:differences::jsonb) = 0 THEN :now::timestamptz END
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;

@@ -31,7 +31,14 @@ from crm.campaigns.actions import (
     start,
     unschedule,
 )
-from crm.campaigns.canary import Canary, canary, canary_arrived, go_without, named_in, send_again
+from crm.campaigns.canary import (
+    Canary,
+    canary,
+    canary_arrived,
+    canary_marks,
+    go_without,
+    send_again,
+)
 from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
@@ -120,6 +127,7 @@ __all__ = [
     "campaign_of",
     "canary",
     "canary_arrived",
+    "canary_marks",
     "cancel",
     "change",
     "change_theme",
@@ -144,7 +152,6 @@ __all__ = [
     "hold",
     "letterhead",
     "make_public",
-    "named_in",
     "origin",
     "packed",
     "page",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,22 +18,29 @@ from msgspec import Struct
 from crm import businesses, consent, customers, events, mail
 from crm.businesses import Business
 from crm.campaigns.comparing import Comparison, Difference, compare
-from crm.campaigns.composing import Envelope, compiled
-from crm.campaigns.invented import invented, nobody
+from crm.campaigns.composing import Envelope, compiled, message_id
+from crm.campaigns.invented import invented
 from crm.campaigns.model import Campaign, NoCanary, State
 from crm.campaigns.reader import read
+from crm.campaigns.underway import Sent, underway
 from crm.campaigns.verdict import skeletons
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import opaque
-from crm.mail import LetterKind
+from crm.keys import Keys
+from crm.mail import LetterKind, sending_domains
 from crm.mail.mime import stamp
+from crm.tokens import BadLink, Stop, Why, open_stop, open_why
 
 sql = Statements("campaigns")
 
 # What has not arrived by then may have been lost, or the mailbox is not read: staff decide.
 PATIENCE = timedelta(minutes=15)
-_MESSAGE_ID = re.compile(r"<([0-9a-f]{32})\.([0-9a-f]{32})@[A-Za-z0-9.-]+>")
+_MESSAGE_ID = re.compile(r"<[0-9a-f]{32}\.([0-9a-f]{32})@[A-Za-z0-9.-]+>")
+_STOP = re.compile(r"/u/([A-Za-z0-9_-]{20,120})(?![A-Za-z0-9_-])")
+_WHY = re.compile(r"/why/([A-Za-z0-9_-]{20,120})(?![A-Za-z0-9_-])")
+# A mail of ours has a link or two of a kind; what has hundreds is somebody trying.
+_MOST_LINKS = 10
 
 
 class Canary(Struct, frozen=True, kw_only=True):
@@ -41,6 +49,8 @@ class Canary(Struct, frozen=True, kw_only=True):
     sent_at: datetime
     arrived_at: datetime | None
     differences: list[Difference]
+    # What its way did that is none.
+    remarks: list[str]
     passed_at: datetime | None
     passed_by: UUID | None
 
@@ -82,32 +92,72 @@ async def waits_for_canary(db: ReadDb, campaign_id: UUID) -> bool:
     return present is not None and present.passed_at is None
 
 
-def named_in(raw: bytes) -> tuple[UUID, bytes] | None:
-    """Read which campaign and which mark a Message-ID names; what it proves PostgreSQL knows."""
-    found = _MESSAGE_ID.fullmatch(read(raw).first("Message-ID").strip())
-    return (UUID(found[1]), bytes.fromhex(found[2])) if found else None
+def canary_marks(keys: Keys, business_id: UUID, raw: bytes) -> list[bytes]:
+    """Read what may be the mark of a canary: in its Message-ID, or in the links that we signed.
+
+    A relay may write a Message-ID of its own. What a mark proves PostgreSQL knows.
+    """
+    message = read(raw)
+    if found := _MESSAGE_ID.fullmatch(message.first("Message-ID").strip()):
+        return [bytes.fromhex(found[1])]
+    header = " ".join(message.every("List-Unsubscribe"))
+    text = next((part.text for part in message.parts if part.media_type == "text/plain"), "")
+    named: list[Stop | Why] = []
+    for links, where, opened in ((_STOP, header, open_stop), (_WHY, text, open_why)):
+        for token in links.findall(where)[:_MOST_LINKS]:
+            with suppress(BadLink):
+                named.append(opened(keys, token))
+    marks = [each.address_hash for each in named if each.business_id == business_id]
+    return list(dict.fromkeys(marks))
 
 
-async def canary_arrived(db: Db, campaign_id: UUID, mark: bytes, raw: bytes) -> bool:
+async def canary_arrived(db: Db, mark: bytes, raw: bytes) -> bool:
     """Compare a canary with what was published, and let the campaign begin where it is the same.
 
-    False where it is none: only who had the mail knows the mark in its Message-ID. The first
-    arrival decides.
+    False where it is none: only who had the mail knows its mark. The first arrival decides. A
+    Message-ID or a date of the relay's own is a remark, unless our own signature covers it.
     """
-    known = await db.maybe(sql.canary_on_its_way, UUID, campaign_id=campaign_id, mark=mark)
+    known = await db.maybe(sql.canary_on_its_way, _OnItsWay, mark=mark)
     if known is None:
         return False
-    published = await skeletons(db, campaign_id)
+    published = await skeletons(db, known.campaign_id)
+    sent = await _sent(db, known, mark)
     # Of a large mail it takes a while, and others are served meanwhile.
-    found = await asyncio.to_thread(lambda: [compare(raw, each) for each in published])
+    found, way = await asyncio.to_thread(
+        lambda: ([compare(raw, each, named=False) for each in published], underway(raw, sent))
+    )
     nearest = min(found, key=lambda each: len(each.differences), default=_UNPUBLISHED)
-    told = [msgspec.structs.asdict(each) for each in nearest.differences]
-    await db.run(sql.land_canary, campaign_id=campaign_id, differences=told)
-    happened = Kind.canary_passed if nearest.same else Kind.canary_changed
-    await events.record(db, Actor.system(), happened, ref=campaign_id)
-    if nearest.same:
-        db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
+    differences = (*nearest.differences, *way.differences)
+    told = [msgspec.structs.asdict(each) for each in differences]
+    await db.run(
+        sql.land_canary,
+        campaign_id=known.campaign_id,
+        differences=told,
+        remarks=list(way.remarks),
+    )
+    happened = Kind.canary_changed if differences else Kind.canary_passed
+    await events.record(db, Actor.system(), happened, ref=known.campaign_id)
+    if not differences:
+        db.wake("campaigns.fill", str(db.business_id), str(known.campaign_id))
     return True
+
+
+class _OnItsWay(Struct, frozen=True):
+    campaign_id: UUID
+    sent_at: datetime
+
+
+async def _sent(db: ReadDb, known: _OnItsWay, mark: bytes) -> Sent:
+    """Say how the canary was handed over."""
+    business = await businesses.get(db)
+    domain = sending_domains.domain_of(business.sender_address)
+    keys = await sending_domains.keys(db, domain)
+    return Sent(
+        message_id=f"<{message_id(known.campaign_id, mark, business)}>",
+        date=stamp(known.sent_at),
+        domain=domain,
+        selectors=frozenset(key.selector for key in keys),
+    )
 
 
 async def go_without(db: Db, by: Actor, campaign_id: UUID) -> None:
@@ -137,13 +187,8 @@ _UNPUBLISHED = Comparison((Difference("Nothing of this campaign is published."),
 async def _written(
     db: ReadDb, business: Business, campaign: Campaign, address: str, mark: bytes
 ) -> bytes:
-    """Write the campaign as a customer would get it, with links that stop nobody."""
+    """Write the campaign as a customer would get it: its links hold the mark, and stop nobody."""
     message = await compiled(db, campaign)
     purpose = await consent.purpose(db, campaign.purpose_id)
     envelope = Envelope(db.keys, business, campaign.id, purpose.code, stamp(db.now))
-    slots = envelope.slots(address, nobody(db.keys, business.id))
-    domain = business.sender_address.rpartition("@")[2]
-    message_id = f"<{campaign.id.hex}.{mark.hex()}@{domain}>"
-    return message.bytes_for(
-        invented(message), msgspec.structs.replace(slots, message_id=message_id)
-    )
+    return message.bytes_for(invented(message), envelope.slots(address, mark))

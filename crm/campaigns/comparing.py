@@ -57,19 +57,25 @@ def campaign_of(raw: bytes) -> str:
     return found[1] if found else ""
 
 
-def compare(raw: bytes, skeleton: Skeleton) -> Comparison:
-    """Compare a mail as it was received with a skeleton; the nearest of its wordings counts."""
+def compare(raw: bytes, skeleton: Skeleton, *, named: bool = True) -> Comparison:
+    """Compare a mail as it was received with a skeleton; the nearest of its wordings counts.
+
+    Unless `named`, another Message-ID is no difference: what it is a copy of is known otherwise.
+    """
     message = read(raw)
     found = [
-        Comparison(tuple(_differences(message, variant, skeleton)), variant.asks)
+        Comparison(tuple(_differences(message, variant, skeleton, named=named)), variant.asks)
         for variant in skeleton.variants
     ]
     return min(found, key=lambda each: len(each.differences))
 
 
-def _differences(message: Message, variant: Variant, skeleton: Skeleton) -> list[Difference]:
+def _differences(
+    message: Message, variant: Variant, skeleton: Skeleton, *, named: bool
+) -> list[Difference]:
     filled = Filled()
-    found = [*_named(message, skeleton), *_fields(message, variant, skeleton, filled)]
+    found = list(_named(message, skeleton)) if named else []
+    found += _fields(message, variant, skeleton, filled)
     found += _leaves(message, variant, skeleton.links, filled)
     for slot, value in filled.wrong:
         sentence = f"Where a reader's {slot} should stand, there is an address, or far too much."

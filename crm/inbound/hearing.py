@@ -37,13 +37,11 @@ async def hear_arrival(database: Database, business_id: UUID, arrival: Arrival, 
 
 async def heard_as_canary(database: Database, businesses: Sequence[UUID], raw: bytes) -> bool:
     """Take the first copy of a campaign, which nobody but us has sent to this mailbox."""
-    named = campaigns.named_in(raw)
-    if named is None:
-        return False
     for each in businesses:
-        async with database.write(each) as db:
-            if await campaigns.canary_arrived(db, *named, raw):
-                return True
+        for mark in await asyncio.to_thread(campaigns.canary_marks, database.keys, each, raw):
+            async with database.write(each) as db:
+                if await campaigns.canary_arrived(db, mark, raw):
+                    return True
     return False
 
 

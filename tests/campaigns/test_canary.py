@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -18,8 +19,9 @@ from crm.inbound import Via
 from crm.inbound.hearing import hear_mail
 from crm.inbound.model import Effect
 from crm.mail import jobs as mail_jobs
+from crm.mail import sending_domains
 from tests import make
-from tests.campaigns.site import drafted, member
+from tests.campaigns.site import client, drafted, member
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import Smtpd, smtpd
@@ -171,16 +173,77 @@ async def test_what_does_not_arrive_is_for_staff_to_decide(
     assert known.passed_by == who.id
 
 
+def _renamed(raw: bytes) -> bytes:
+    """As Amazon SES does: a Message-ID and a date of its own, and its signature."""
+    raw = re.sub(rb"Message-ID: [^\r]*", b"Message-ID: <0102@eu.ses.example>", raw)
+    raw = re.sub(rb"(?m)^Date: [^\r]*", b"Date: Mon, 01 Jan 2029 10:00:00 +0000", raw)
+    return b"DKIM-Signature: v=1; d=ses.example; s=x; h=from:to; b=AA==\r\n" + raw
+
+
+async def test_a_message_id_of_the_relay_is_a_remark(database: Database) -> None:
+    """It is known by the links that we signed, passes, and staff read what the relay did."""
+    async with smtpd() as relay:
+        business, campaign_id = await released(database, relay)
+        raw = relay.messages[0].content
+        assert await _arrives(database, business, _renamed(raw)) is Effect.done
+        assert await _arrives(database, business, _renamed(raw)) is not Effect.done
+        who = await member(database, business)
+        async with client(database, business, who=who) as browser:
+            page = await browser.get(f"/staff/campaigns/{campaign_id}/progress")
+    async with database.read(business.id) as db:
+        known = await campaigns.canary(db, campaign_id)
+    assert known is not None
+    assert known.differences == []
+    assert known.passed_at == known.arrived_at
+    message_id, date, signed = known.remarks
+    assert "<0102@eu.ses.example>" in message_id
+    assert "2029" in date
+    assert "signed by ses.example, and by nobody as" in signed
+    assert "a Message-ID of its own" in page.text
+
+
+async def test_renamed_and_changed_it_stops_the_campaign(database: Database) -> None:
+    """Whatever the relay calls it: what was put in is found."""
+    async with smtpd() as relay:
+        business, campaign_id = await released(database, relay)
+        await _arrives(database, business, _renamed(_pixel(relay.messages[0].content)))
+    async with database.read(business.id) as db:
+        known = await campaigns.canary(db, campaign_id)
+    assert known is not None
+    assert known.changed
+
+
+async def test_a_signature_of_ours_must_not_cover_what_the_relay_writes_anew(
+    database: Database,
+) -> None:
+    """Receivers would find it broken, so nobody is mailed so."""
+    async with smtpd() as relay:
+        business, campaign_id = await released(database, relay)
+        raw = relay.messages[0].content
+    async with database.write(business.id) as db:
+        domain = sending_domains.domain_of(business.sender_address)
+        await sending_domains.add(db, make.SYSTEM, domain)
+        key = (await sending_domains.keys(db, domain))[0]
+    sign = f"DKIM-Signature: v=1; d={domain}; s={key.selector}; h=From:Message-ID; b=AA==\r\n"
+    await _arrives(database, business, sign.encode() + _renamed(raw))
+    async with database.read(business.id) as db:
+        known = await campaigns.canary(db, campaign_id)
+    assert known is not None
+    (found,) = known.differences
+    assert "Message-ID of its own, which our DKIM signature covers" in found.sentence
+    assert found.was.startswith(f"<{campaign_id.hex}.")
+    assert known.passed_at is None
+
+
 async def test_nobody_else_can_let_it_pass(database: Database) -> None:
     """A mail that names the campaign and not the token is none."""
     async with smtpd() as relay:
         business, campaign_id = await released(database, relay)
         raw = relay.messages[0].content
-    named = campaigns.named_in(raw)
-    assert named is not None
-    forged = raw.replace(named[1].hex().encode(), bytes(16).hex().encode())
+    [mark] = campaigns.canary_marks(database.keys, business.id, raw)
+    forged = raw.replace(mark.hex().encode(), bytes(16).hex().encode())
     async with database.write(business.id) as db:
-        assert not await campaigns.canary_arrived(db, campaign_id, bytes(16), forged)
+        assert not await campaigns.canary_arrived(db, bytes(16), forged)
         waiting = await campaigns.canary(db, campaign_id)
     assert waiting is not None
     assert waiting.arrived_at is None
