@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -40,6 +41,11 @@ class Smtp(Struct, frozen=True):
     sends_from: str = ""
     # Seconds to wait for a session to open; what follows waits as long as RFC 5321 §4.5.3.2 asks.
     timeout: Positive = 60
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of `sends_from`, as DNS writes them."""
+        return _addresses("CRM_SMTP__SENDS_FROM", self.sends_from)
 
     def __repr__(self) -> str:
         """Hide the password."""
@@ -153,7 +159,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         problems: list[str] = []
         values = _gathered(environ, problems)
         settings = _built(cls, values, "", problems)
-        problems += _bad_secrets(values)
+        problems += _unread(values)
         if problems:
             raise BadSettings("\n".join(problems))
         return settings  # type: ignore[no-any-return]
@@ -234,16 +240,26 @@ def _numbered(name: str, text: str) -> tuple[tuple[int, bytes], ...]:
     return tuple(keys)
 
 
-_SECRETS: dict[str, Callable[[str], object]] = {
+def _addresses(name: str, text: str) -> list[str]:
+    try:
+        return [str(ip_address(each)) for each in text.replace(",", " ").split()]
+    except ValueError:
+        message = f"{name}: these are IP addresses with commas between them"
+        raise ValueError(message) from None
+
+
+# What is text to the structs above, and more than that to whoever uses it.
+_READ: dict[str, Callable[[str], object]] = {
     "CRM_LINK_KEYS": lambda text: _numbered("CRM_LINK_KEYS", text),
     "CRM_STORAGE_KEYS": lambda text: _numbered("CRM_STORAGE_KEYS", text),
     "CRM_PEPPER": lambda text: _hex("CRM_PEPPER", text),
+    "CRM_SMTP__SENDS_FROM": lambda text: _addresses("CRM_SMTP__SENDS_FROM", text),
 }
 
 
-def _bad_secrets(values: Mapping[str, str]) -> list[str]:
+def _unread(values: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
-    for name, decode in _SECRETS.items():
+    for name, decode in _READ.items():
         try:
             if name in values:
                 decode(values[name])

@@ -195,7 +195,7 @@ def of_installation(settings: Settings) -> Relay:
         username=smtp.username,
         password=smtp.password,
         hello=smtp.hostname,
-        sends_from=public(smtp.sends_from.replace(",", " ").split()),
+        sends_from=smtp.addresses,
         connections=settings.sending.connections,
     )
 
