@@ -33,7 +33,7 @@ _STATEMENTS = 500
 
 
 # PostgreSQL has not answered, and will not.
-_GONE = (
+GONE = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -80,7 +80,7 @@ class Connection(asyncpg.Connection):
         self.asks()
         try:
             return await self.execute(how)
-        except _GONE as error:
+        except GONE as error:
             if wrote and how == "COMMIT":
                 raise InDoubt from error
             raise

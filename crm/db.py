@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from crm.connections import Connection, Connections, connected
+from crm.connections import GONE, Connection, Connections, connected
 from crm.errors import NotFound
 from crm.keys import Keys
 
@@ -341,12 +341,12 @@ class Database:
         return Transaction(self, business_id, "BEGIN", Db)
 
     async def attempt(self, business_id: UUID, act: Callable[[Db], Awaitable[T]]) -> T:
-        """Write, and begin anew where PostgreSQL chose this one to end a deadlock."""
+        """Write, and begin anew after a deadlock or a lost connection: twice does no harm."""
         for _ in range(_TRIES - 1):
             try:
                 async with self.write(business_id) as db:
                     return await act(db)
-            except RETRIABLE:
+            except (*RETRIABLE, *GONE):
                 continue
         async with self.write(business_id) as db:
             return await act(db)

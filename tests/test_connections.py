@@ -14,7 +14,7 @@ import pytest
 from crm import connections
 from crm.businesses import Business
 from crm.connections import Connection, Connections, connected
-from crm.db import Database, NotCommitted, Statement, open_database
+from crm.db import Database, Db, NotCommitted, Statement, open_database
 from tests import make
 from tests.conftest import KEYS, Cluster
 
@@ -33,6 +33,9 @@ COUNT = Statement(
 )
 SLEEP = Statement("sleep", "A statement that is cut off.", "SELECT true FROM pg_sleep(60)", ())
 WRONG = Statement("wrong", "A statement that fails.", "SELECT 1 / 0", ())
+END = Statement(
+    "end", "This connection is ended.", "SELECT pg_terminate_backend(pg_backend_pid())", ()
+)
 PID = Statement("pid", "Which connection this is.", "SELECT pg_backend_pid()", ())
 # Waits for a lock at the very end, in the commit.
 SLOW_TO_COMMIT = """
@@ -523,3 +526,21 @@ async def test_an_ended_transaction_does_not_end_again(
         await begun.commit()
     async with asyncio.timeout(10):
         assert len({await pid_of(single, business) for _ in range(3)}) == 1
+
+
+async def test_what_may_be_done_twice_begins_anew_on_another_connection(
+    single: Database, business: Business
+) -> None:
+    """PostgreSQL ended the first one: nobody is told, and it is done."""
+    tries = 0
+
+    async def act(db: Db) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await db.one(END, bool)
+        return await db.one(PID, int)
+
+    async with asyncio.timeout(30):
+        assert await single.attempt(business.id, act) > 0
+    assert tries == 2
