@@ -36,7 +36,12 @@ FINE = LedgerHealth(
 
 @pytest.fixture
 async def web(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    app = Litestar([metrics("a token")], state=State({"database": database}), openapi_config=None)
+    app = Litestar(
+        [metrics("a token")],
+        state=State({"database": database}),
+        openapi_config=None,
+        logging_config=None,
+    )
     transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=transport, base_url="http://here.example") as client:
         yield client
@@ -71,7 +76,12 @@ async def test_there_is_no_page_for_others(web: httpx2.AsyncClient, given: str) 
 
 @pytest.mark.parametrize("given", ["", "Bearer "])
 async def test_without_a_token_there_is_none_at_all(database: Database, given: str) -> None:
-    app = Litestar([metrics("")], state=State({"database": database}), openapi_config=None)
+    app = Litestar(
+        [metrics("")],
+        state=State({"database": database}),
+        openapi_config=None,
+        logging_config=None,
+    )
     transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=transport, base_url="http://here.example") as client:
         assert (await client.get("/metrics", headers={"authorization": given})).status_code == 404
