@@ -113,6 +113,9 @@ async def _review(campaign_id: UUID, which: str) -> None:
         table.add_row(f"left out: {reason}", f"{customers:,}")
     table.columns[0].footer, table.columns[1].footer = "audience", f"{counted.audience:,}"
     out.print(table)
+    if counted.missed:
+        missed = f"{counted.missed:,} of them would not get it"
+        out.print(f"{missed}: it expires before their mailing hours open.", highlight=False)
 
 
 @group.command("test")
