@@ -90,7 +90,7 @@ async def send(stage: Stage, messages: int, rounds: int, say: Say) -> list[Figur
     """Measure the real worker beside smtp-source and a naive sender, into Debian's sink."""
     cast, written = await prepared(stage, messages)
     # Filled before there is a worker, and paused, so that none ever sends them.
-    filled = [await filled(stage, cast, written) for _ in range(rounds)]
+    begun = [await filled(stage, cast, written) for _ in range(rounds)]
     await stage.settle()
     async with sink() as relay:
         show = Show(stage, cast, written, relay, messages)
@@ -99,7 +99,7 @@ async def send(stage: Stage, messages: int, rounds: int, say: Say) -> list[Figur
         contenders = {
             "crm worker": ("messages/s", ours(show, cpu)),
             "smtp-source": ("messages/s", _source(show)),
-            "naive Python sender": ("messages/s", _naive(show, filled, naive_cpu)),
+            "naive Python sender": ("messages/s", _naive(show, begun, naive_cpu)),
         }
         runs = await _without_source(rounds, contenders, say)
     notes: Notes = show.notes | {
