@@ -269,7 +269,7 @@ def state_of(settings: Settings, database: Database, looks: Database, redis: Red
 async def opened(settings: Settings) -> AsyncIterator[State]:
     """Open the stores of the web process until the block ends."""
     known.use(settings.lint.lists)
-    pool = await open_pool(settings.redis_url)
+    pool = open_pool(settings.redis_url)
     keys = settings.keys()
     try:
         async with (

@@ -207,13 +207,14 @@ def doctor() -> None:
 async def _doctor() -> None:
     async with installation(os.environ, join=True) as here:
         await check(here.settings)
+        away = await redis_problems(here.settings.redis_url)
         async with database_of(here) as database:
             found = await above.ledgers_health(database)
             now = database.clock()
             domains = await domain_commands.problems(database)
     for line in domains:
         out.print(line, highlight=False, soft_wrap=True, markup=False)
-    if problems := ledger_problems(found, now, here.settings.ledger.watch_hours):
+    if problems := away + ledger_problems(found, now, here.settings.ledger.watch_hours):
         raise Unfit("\n".join(problems))
     out.print(f"All is well; {len(found)} businesses.")
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from crm.clock import Clock
 from crm.connections import GONE, Connection, Connections, connected
 from crm.errors import NotFound
 from crm.keys import Keys
@@ -368,11 +369,6 @@ class Database:
         return _all(rows, to)
 
 
-def utc_now() -> datetime:
-    """Read the clock; only `Database` and processes call this, rules get `now` as a value."""
-    return datetime.now(UTC)
-
-
 async def no_wake(_job: str, _args: tuple[str, ...], _slot: str) -> None:
     """Wake nobody: the row is the truth, and the sweep finds it."""
 
@@ -383,17 +379,19 @@ async def open_database(
     keys: Keys,
     *,
     wake: Wake = no_wake,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Callable[[], datetime] | None = None,
     size: int = 10,
 ) -> AsyncIterator[Database]:
-    """Open connections that keep nothing between transactions; one at once, to see that it can."""
+    """Open connections that keep nothing between transactions; the time is PostgreSQL's too."""
     connections = Connections(lambda: connected(url), size)
-    connections.bring(await connections.take())
-    watching = asyncio.create_task(connections.watch())
+    theirs = Clock(connections)
+    await theirs.read()
+    watching = [asyncio.create_task(each) for each in (connections.watch(), theirs.follow())]
     try:
-        yield Database(connections, keys, wake, clock)
+        yield Database(connections, keys, wake, clock or theirs)
     finally:
         try:
             await connections.close()
         finally:
-            watching.cancel()
+            for each in watching:
+                each.cancel()

@@ -16,7 +16,7 @@ from crm.campaigns.tracker import BadLists, load
 from crm.journal import Journal
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
-from crm.wakes import redis_settings
+from crm.wakes import open_pool
 
 _OLDEST_MAJOR = 15
 # Entries are sealed within seconds; what waits so long is not.
@@ -34,9 +34,12 @@ class Unfit(Exception):
 
 
 async def check(settings: Settings) -> None:
-    """Refuse with Unfit unless database, role, migrations and Redis are as they must be."""
+    """Refuse with Unfit unless database, role, migrations and settings are as they must be.
+
+    Redis may be away: everything works without it, only later.
+    """
     problems = await database_problems(settings.database_url)
-    problems += await redis_problems(settings.redis_url)
+    problems += address_problems(settings.redis_url)
     problems += journal_problems(settings)
     problems += list_problems(settings)
     if problems:
@@ -111,13 +114,18 @@ def ledger_problems(found: Sequence[LedgerHealth], now: datetime, watch_hours: i
     return problems
 
 
-async def redis_problems(url: str) -> list[str]:
-    """Look whether Redis answers; it wakes workers, and keeps counters of rate limits."""
+def address_problems(redis_url: str) -> list[str]:
+    """Look whether the address of Redis is one; whether anybody answers there is another matter."""
     try:
-        redis_settings(url)
-        client = Redis.from_url(url, socket_connect_timeout=5)
+        _ = open_pool(redis_url), Redis.from_url(redis_url)
     except ValueError:
         return ["CRM_REDIS_URL: this is no address; write it as redis://HOST:PORT/0."]
+    return []
+
+
+async def redis_problems(url: str) -> list[str]:
+    """Look whether Redis answers; it wakes workers, and keeps counters of rate limits."""
+    client = Redis.from_url(url, socket_connect_timeout=5)
     try:
         await client.ping()
     except (RedisError, OSError) as wrong:

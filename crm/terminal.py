@@ -68,7 +68,7 @@ async def joined_for(which: str) -> AsyncIterator[Here]:
 @asynccontextmanager
 async def database_of(here: Installation) -> AsyncIterator[Database]:
     """Open the installation's database, with wakes for its workers."""
-    pool = await open_pool(here.settings.redis_url)
+    pool = open_pool(here.settings.redis_url)
     try:
         async with open_database(
             here.settings.database_url, here.settings.keys(), wake=Waker(pool), size=4

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
-from arq import cron
+from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Function, Worker, func
+from redis.exceptions import RedisError
 
+from crm import turns
 from crm.access import jobs as access_jobs
 from crm.campaigns import jobs as campaigns_jobs
 from crm.campaigns.line import Line, Rests
@@ -28,13 +30,13 @@ from crm.privacy import jobs as privacy_jobs
 from crm.settings import Settings
 from crm.staff import jobs as staff_jobs
 from crm.trust import jobs as trust_jobs
+from crm.turns import Here, Job
 from crm.wakes import Waker, open_pool
 
 _log = logger(__name__)
 
-_MINUTE, _HOUR = 60, 3600
-
-Job = Callable[..., Awaitable[None]]
+# How long between two looks whether Redis is there again.
+_AWAY_SECONDS = 0.5
 
 # Names are the contract between processes. A campaign's job stops itself well before its timeout.
 JOBS: dict[str, tuple[Job, int]] = {
@@ -70,72 +72,97 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
 
 
 async def work(settings: Settings) -> None:
-    """Work until stopped; a lost Redis is waited for, and every claim is settled before leaving."""
+    """Work until stopped, with Redis or without; every claim is settled before leaving."""
     configure(settings.log_level)
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     known.use(settings.lint.lists)
-    pool = await open_pool(settings.redis_url)
-    async with open_database(settings.database_url, settings.keys(), wake=Waker(pool)) as database:
-        worker = Worker(
-            functions=[_function(name, job, seconds) for name, (job, seconds) in JOBS.items()],
-            cron_jobs=[_repeated(name, job, every) for name, (job, every) in SCHEDULE.items()],
-            redis_pool=pool,
-            ctx={
-                "database": database,
-                "settings": settings,
-                "sending": asyncio.Lock(),
-                "line": Line(),
-                "rests": Rests(),
-            },
-            job_serializer=msgspec.msgpack.encode,
-            job_deserializer=msgspec.msgpack.decode,
-            handle_signals=False,
-            max_jobs=16,
-            poll_delay=0.05,
-            keep_result=0,
-            max_tries=3,
-            job_completion_wait=0,
-            health_check_interval=10,
-            log_results=False,
-        )
+    pool = open_pool(settings.redis_url)
+    ctx: dict[str, Any] = {
+        "settings": settings,
+        "sending": asyncio.Lock(),
+        "line": Line(),
+        "rests": Rests(),
+    }
+    here = Here({name: (_quiet(name, job), each) for name, (job, each) in _all().items()}, ctx)
+    wake = Waker(pool, here)
+    async with open_database(settings.database_url, settings.keys(), wake=wake) as database:
+        ctx["database"] = database
         try:
-            await _until(worker, stopping)
+            await _until(stopping, turns.keep(SCHEDULE, wake, database.clock), _listen(pool, ctx))
         finally:
-            await worker.close()
+            await here.close()
+            await pool.aclose()
 
 
-async def _until(worker: Worker, stopping: asyncio.Event) -> None:
-    running = asyncio.create_task(worker.async_run())
+async def _until(stopping: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
+    running = [asyncio.create_task(work) for work in works]
     waiting = asyncio.create_task(stopping.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if running.done():
-        # It ends by itself only when something is wrong, such as a Redis that stays away.
-        running.result()
-    running.cancel()
-    await asyncio.gather(running, waiting, return_exceptions=True)
+    await asyncio.wait({*running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    for each in (*running, waiting):
+        each.cancel()
+    for found in await asyncio.gather(*running, waiting, return_exceptions=True):
+        # None of these ends by itself, unless something is wrong.
+        if isinstance(found, Exception):
+            raise found
 
 
-def _function(name: str, job: Job, seconds: int) -> Function:
-    # A result kept would block the next job of the same id.
-    return func(_quiet(name, job), name=name, timeout=seconds, keep_result=0, max_tries=3)
+async def _listen(pool: ArqRedis, ctx: dict[str, Any]) -> None:
+    """Do the jobs that are queued in Redis; while it is away, wait until it answers again."""
+    while True:
+        worker = _worker(pool, ctx)
+        try:
+            await worker.async_run()
+        except (RedisError, OSError) as gone:
+            _log.warning("redis_away", error=type(gone).__name__)
+        finally:
+            worker.handle_sig(signal.SIGUSR1)
+            await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        await _back(pool)
 
 
-def _repeated(name: str, job: Job, every: int) -> Any:
-    seconds = set(range(0, 60, every)) if every < _MINUTE else {0}
-    return cron(
-        _quiet(name, job),
-        name=name,
-        second=seconds,
-        minute={0} if every >= _HOUR else None,
-        unique=True,
-        # What a killed worker left is looked for at once.
-        run_at_startup=every < _MINUTE,
-        timeout=max(every * 4, 30),
+async def _back(pool: ArqRedis) -> None:
+    while True:
+        try:
+            await pool.ping()
+        except (RedisError, OSError):
+            await asyncio.sleep(_AWAY_SECONDS)
+        else:
+            _log.info("redis_back")
+            return
+
+
+def _worker(pool: ArqRedis, ctx: dict[str, Any]) -> Worker:
+    return Worker(
+        functions=[
+            _function(name, job, seconds, keep=SCHEDULE[name][1] if name in SCHEDULE else 0)
+            for name, (job, seconds) in _all().items()
+        ],
+        redis_pool=pool,
+        ctx=ctx,
+        job_serializer=msgspec.msgpack.encode,
+        job_deserializer=msgspec.msgpack.decode,
+        handle_signals=False,
+        max_jobs=16,
+        poll_delay=0.05,
         keep_result=0,
+        max_tries=3,
+        job_completion_wait=0,
+        health_check_interval=10,
+        log_results=False,
     )
+
+
+def _all() -> dict[str, tuple[Job, int]]:
+    """Return every job, with the seconds it may take."""
+    repeated = {name: (job, max(every * 4, 30)) for name, (job, every) in SCHEDULE.items()}
+    return JOBS | repeated
+
+
+def _function(name: str, job: Job, seconds: int, *, keep: int) -> Function:
+    # A result kept blocks the next job of the same id: wanted for a turn, which all workers wake.
+    return func(_quiet(name, job), name=name, timeout=seconds, keep_result=keep, max_tries=3)
 
 
 def _quiet(name: str, job: Job) -> WorkerCoroutine:

@@ -216,7 +216,7 @@ async def site(shared_cluster: Cluster, redis_url: str) -> AsyncIterator[ASGIApp
     With one connection for requests and one for looks: a request that took two of one pool, or
     kept one, would hang here, whatever the route.
     """
-    redis = await open_pool(redis_url)
+    redis = open_pool(redis_url)
     settings = Settings(
         database_url=shared_cluster.app_url,
         redis_url=redis_url,

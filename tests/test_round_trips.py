@@ -11,9 +11,10 @@ from litestar.types import ASGIApp
 
 from crm.app import application, served, state_of
 from crm.businesses import Business
+from crm.clock import utc_now
 from crm.connections import Connection, Connections, connected
 from crm.customers import Customer
-from crm.db import Database, no_wake, open_database, utc_now
+from crm.db import Database, no_wake, open_database
 from crm.settings import Settings
 from crm.wakes import open_pool
 from tests import make
@@ -48,7 +49,7 @@ async def process(shared_cluster: Cluster, redis_url: str, asked: Asked) -> Asyn
         conn.add_query_logger(lambda record: asked.statements.append(record.query))
         return conn
 
-    redis = await open_pool(redis_url)
+    redis = open_pool(redis_url)
     settings = Settings(
         database_url=shared_cluster.app_url,
         redis_url=redis_url,

@@ -102,7 +102,7 @@ async def staged(environ: Mapping[str, str]) -> AsyncIterator[Stage]:
     await clear(place)
     async with installation(_SETTINGS, directory=place) as here:
         keys, url = here.settings.keys(), here.settings.database_url
-        pool = await open_pool(here.settings.redis_url)
+        pool = open_pool(here.settings.redis_url)
         try:
             async with (
                 open_database(url, keys, wake=Waker(pool), size=4) as database,

@@ -14,8 +14,9 @@ from litestar.types import ASGIApp
 
 from crm import app
 from crm.bench.relay import Failed
+from crm.clock import utc_now
 from crm.connections import Connection, Connections, connected
-from crm.db import Database, no_wake, utc_now
+from crm.db import Database, no_wake
 from crm.settings import Settings
 
 _NUMBERED = "lpad(to_hex({label}), 4, '0') || lpad(to_hex(:n::bigint), 28, '0')"

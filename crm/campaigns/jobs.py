@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import NotRequired, TypedDict
 from uuid import UUID
 
@@ -93,7 +93,7 @@ async def check_values(ctx: Ctx, business: str, campaign: str) -> None:
 async def sweep_checks(ctx: Ctx) -> None:
     """Find walks that nobody is at: their worker was killed, or Redis emptied."""
     database = ctx["database"]
-    quiet_since = datetime.now(UTC) - timedelta(seconds=_QUIET)
+    quiet_since = database.clock() - timedelta(seconds=_QUIET)
     for due in await above.value_checks_waiting(database, quiet_since):
         async with database.write(due.business_id) as db:
             slot = f"{due.campaign_id}:{_round(db)}"

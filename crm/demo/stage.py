@@ -75,7 +75,7 @@ async def staged() -> AsyncIterator[Stage]:
         ):
             origin = f"http://localhost:{port}"
             await _answers(f"http://127.0.0.1:{port}/health")
-            pool = await open_pool(here.settings.redis_url)
+            pool = open_pool(here.settings.redis_url)
             keys = here.settings.keys()
             async with open_database(
                 here.settings.database_url, keys, wake=Waker(pool), size=4

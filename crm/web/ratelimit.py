@@ -6,6 +6,7 @@ answer says what is left (draft-ietf-httpapi-ratelimit-headers).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ipaddress
 import math
@@ -39,6 +40,8 @@ redis.call('SET', KEYS[1], string.format('%.0f', then_empty),
 return {1, math.floor((full - (then_empty - now)) / gap), 0, then_empty - now}
 """
 _MICROSECONDS = 1_000_000
+# Seconds to wait for Redis before it counts as away.
+_PATIENCE = 2.0
 # A home is one /64; counting single addresses of it would be no limit.
 _IPV6_PREFIX = 64
 
@@ -99,7 +102,8 @@ class Limit(Struct, frozen=True):
         redis: Redis = connection.app.state.redis
         await let_go(connection)
         try:
-            left = await self.count(redis, self.per(connection))
+            async with asyncio.timeout(_PATIENCE):
+                left = await self.count(redis, self.per(connection))
         except (RedisError, OSError) as error:
             _log.warning("rate limit unreachable", limit=self.name, error=type(error).__name__)
             if not self.open:

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from crm.clock import utc_now
 from crm.customers import Customer
-from crm.db import utc_now
 from tests.customers import site
 
 KIND = {"label": "Bought", "purpose": "Because tax law says so.", "retention": "P6Y"}

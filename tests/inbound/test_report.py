@@ -17,8 +17,9 @@ from cryptography.x509.oid import NameOID
 
 from crm import consent, mail
 from crm.businesses import Business
+from crm.clock import utc_now
 from crm.consent import Status
-from crm.db import Database, utc_now
+from crm.db import Database
 from crm.inbound import Provider
 from crm.inbound.providers import make_webhook, webhooks
 from crm.inbound.webhooks import Amazon
