@@ -19,6 +19,7 @@ _KEY_SIZE = 32
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class BadSettings(Exception):
@@ -39,8 +40,11 @@ class Smtp(Struct, frozen=True):
     hostname: str = ""
     # From which public addresses it hands mail on, comma-separated; empty: not known.
     sends_from: str = ""
-    # Seconds to wait for a session to open; what follows waits as long as RFC 5321 §4.5.3.2 asks.
-    timeout: Positive = 60
+    # Seconds to wait for a session to open.
+    timeout: Seconds = 60
+    # The most seconds to wait for any later answer. RFC 5321 §4.5.3.2 asks for two to ten minutes,
+    # each step its own, and so many we wait: less leaves more mails uncertain.
+    patience: Seconds = 600
 
     @property
     def addresses(self) -> list[str]:

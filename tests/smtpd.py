@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 OFFERS = ("PIPELINING", "SIZE 1000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
-STEPS = ("greeting", "ehlo", "mail", "rcpt", "data", "dot")
+STEPS = ("greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "dot", "quit")
 ORDINARY = {
     "greeting": "220 here ESMTP",
+    "starttls": "220 2.0.0 Go on",
+    "auth": "235 2.7.0 Welcome",
     "mail": "250 2.1.0 Ok",
     "rcpt": "250 2.1.5 Ok",
     "data": "354 Go on",
     "dot": "250 2.0.0 Kept",
+    "quit": "221 2.0.0 Bye",
 }
 
 
@@ -157,8 +160,10 @@ class _Client:
         """Answer what needs no order, and refuse the rest."""
         if verb == "STARTTLS":
             await self.go_dark()
+        elif verb == "AUTH":
+            await self.answer("auth")
         elif verb == "QUIT":
-            await self.say("221 2.0.0 Bye")
+            await self.answer("quit")
             raise _Gone
         elif verb == "RSET":
             self.sender, self.recipients = None, []
@@ -171,7 +176,8 @@ class _Client:
         if self.server.tls is None or self.secure:
             await self.say("503 5.5.1 Not offered")
             return
-        await self.say("220 2.0.0 Go on")
+        if not await self.answer("starttls"):
+            return
         await self.writer.start_tls(self.server.tls)
         self.secure = True
 

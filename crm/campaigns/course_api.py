@@ -21,7 +21,7 @@ _SMALL = 4 * 1024
 
 
 class Waiting(Struct, frozen=True):
-    """For what some customers wait: `relay`, `cap NAME`, `domain NAME`, or what a server said."""
+    """For what some wait: `relay` or `relay WHY`, `cap NAME`, `domain NAME`, or what was said."""
 
     waits_for: str
     customers: int

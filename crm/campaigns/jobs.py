@@ -294,14 +294,16 @@ async def _send_range(
     rests = ctx.setdefault("rests", Rests())
     now = asyncio.get_running_loop().time
     try:
-        routes = await open_routes(awake, Limits(open=settings.smtp.timeout), others=others)
+        limits = Limits(open=settings.smtp.timeout, patience=settings.smtp.patience)
+        routes = await open_routes(awake, limits, others=others)
     except Unreachable as no:
         _log.warning("relay_unreachable", reason=no.trouble.reason)
         pause = min([rests.failed(business_id, relay, now()) for relay in awake])
         async with database.write(business_id) as db:
             for relay in awake:
                 await relays.note(db, relay.id, f"{no.trouble.reason} {no.trouble.text}".strip())
-            await leave(db, issue.campaign.id, lease, db.now + pause, "relay")
+            why = f"relay {no.trouble.reason}"
+            await leave(db, issue.campaign.id, lease, db.now + pause, why)
         return False
     try:
         await RangeSender(database, issue, lease, routes, settings.sending).run(until)

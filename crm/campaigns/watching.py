@@ -20,6 +20,7 @@ from crm.campaigns.render import neutral
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.errors import NotFound
+from crm.mail import away
 from crm.staff import LISTED, Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import read_form
@@ -56,6 +57,7 @@ async def get_progress(
         progress=shown,
         reasons=shown.counts.reasons,
         waits=await campaigns.waits(db, id) if shown.running else [],
+        away=away.sentence,
         course=await campaigns.course(db, id),
         warning=breaker.warns(await campaigns.health(db, id)),
         canary=canary,

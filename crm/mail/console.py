@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from crm.businesses import Business
 from crm.db import Db, ReadDb
 from crm.errors import NotFound, Refused
-from crm.mail import domains, relays
+from crm.mail import away, domains, relays
 from crm.mail.pacing import day_of
 from crm.mail.relays import WARM_UP, NewRelay, Relay, Tls
 from crm.mail.trying import try_relay
@@ -146,7 +146,8 @@ async def _list(
         use = uses.get(relay.id)
         taken = use.taken if use is not None and use.day == day else 0
         rows.append({"relay": relay, "taken": taken, "cap": relay.cap(day),
-                     "warming": relay.warming(day)})  # fmt: skip
+                     "warming": relay.warming(day),
+                     "away": away.sentence(relay.trouble or "")})  # fmt: skip
     return page(
         "mail/pages/relays.html",
         status=status,

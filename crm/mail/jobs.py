@@ -116,7 +116,8 @@ async def _hand_over(
         letter.content,
         smtputf8=needs_smtputf8(letter.address),
     )
-    limits = Limits(open=ctx["settings"].smtp.timeout)
+    smtp = ctx["settings"].smtp
+    limits = Limits(open=smtp.timeout, patience=smtp.patience)
     return await send_by([(each, each.hello) for each in ways], parcel, limits=limits)
 
 

@@ -8,7 +8,8 @@ from typing import Protocol, cast
 import aiosmtplib
 from msgspec import Struct
 
-from crm.mail import outcome
+from crm.mail import names, outcome
+from crm.mail.names import NameSilent, NameUnknown
 from crm.mail.outcome import Outcome, Step, Whose
 from crm.mail.pipeline import Conversation, Offers, Parcel
 
@@ -41,7 +42,10 @@ class Relay(Protocol):
 
 
 class Limits(Struct, frozen=True):
-    """Seconds to wait for each answer: the least that RFC 5321 §4.5.3.2 asks of a client."""
+    """Seconds to wait for each answer: the least that RFC 5321 §4.5.3.2 asks of a client.
+
+    `patience` is the most for any of them.
+    """
 
     open: float = 300
     mail: float = 300
@@ -52,13 +56,14 @@ class Limits(Struct, frozen=True):
     quit: float = 5
     first_pause: float = 0.5
     longest_pause: float = 60
+    patience: float = 600
 
     def of(self, step: Step) -> float:
         """How long the reply to this step may take."""
         named = {Step.rcpt: self.rcpt, Step.data: self.data, Step.quit: self.quit}
         if step in (Step.content, Step.discard):
-            return self.dot
-        return named.get(step, self.mail)
+            return min(self.dot, self.patience)
+        return min(named.get(step, self.mail), self.patience)
 
 
 class Unreachable(Exception):
@@ -102,14 +107,23 @@ class Door(Struct, frozen=True):
 
     async def open(self) -> Opened:
         """An open session, its transport ready to be taken over."""
+        self._check_allowed()
+        context = self.tls
+        if context is None and self.relay.tls == "implicit":
+            context = await asyncio.to_thread(ssl.create_default_context)
+        try:
+            sock = await names.connected(self.relay.host, self.relay.port, self.limits.open)
+        except OSError as error:
+            raise Unreachable(_trouble(error)) from None
+        # From here on the transport closes the socket: closed twice, its number may be another's.
         smtp = aiosmtplib.SMTP(
-            hostname=self.relay.host, port=self.relay.port, local_hostname=self.hello,
+            hostname=self.relay.host, port=None, sock=sock, local_hostname=self.hello,
             use_tls=self.relay.tls == "implicit", start_tls=self.relay.tls == "starttls",
-            tls_context=self.tls, timeout=self.limits.open,
+            tls_context=context, timeout=self.limits.open,
         )  # fmt: skip
         try:
             await self._greet(smtp)
-        except (Unreachable, asyncio.CancelledError):
+        except asyncio.CancelledError:
             smtp.close()
             raise
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError, ValueError) as error:
@@ -119,12 +133,15 @@ class Door(Struct, frozen=True):
             raise Unreachable(outcome.unreachable("connection_lost"))
         return Opened(cast(asyncio.Transport, smtp.transport), _offers(smtp))
 
+    def _check_allowed(self) -> None:
+        if self.relay.host in LOOPBACK:
+            return
+        if self.relay.tls == "none":
+            raise Unreachable(outcome.unreachable("tls_missing", Whose.ours))
+        if self.relay.tls == "trusted" and self.relay.username:
+            raise Unreachable(outcome.unreachable("sign_in_without_tls", Whose.ours))
+
     async def _greet(self, smtp: aiosmtplib.SMTP) -> None:
-        if self.relay.host not in LOOPBACK:
-            if self.relay.tls == "none":
-                raise Unreachable(outcome.unreachable("tls_missing", Whose.ours))
-            if self.relay.tls == "trusted" and self.relay.username:
-                raise Unreachable(outcome.unreachable("sign_in_without_tls", Whose.ours))
         await smtp.connect()
         if smtp.is_ehlo_or_helo_needed:
             try:
@@ -155,6 +172,8 @@ def _trouble(error: Exception) -> Outcome:
         return outcome.unreachable("relay_refuses", Whose.relay, error.code, error.message)
     if (tls := _tls_trouble(error)) is not None:
         return tls
+    if "AUTH extension is not supported" in str(error):
+        return outcome.unreachable("sign_in_not_offered", Whose.ours)
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return outcome.unreachable(reason)
@@ -175,6 +194,8 @@ def _tls_trouble(error: Exception) -> Outcome | None:
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (aiosmtplib.SMTPTimeoutError, "no_answer"),
+    (NameSilent, "name_no_answer"),
+    (NameUnknown, "name_not_found"),
     (TimeoutError, "no_answer"),
     (aiosmtplib.SMTPServerDisconnected, "connection_lost"),
     (aiosmtplib.SMTPConnectError, "cannot_connect"),
@@ -294,7 +315,8 @@ class Session(asyncio.Protocol):
         if step is None:
             self._due = 0.0
             return
-        limit = self._limits.block if self.talk.writing else self._limits.of(step)
+        limits = self._limits
+        limit = min(limits.block, limits.patience) if self.talk.writing else limits.of(step)
         self._due = self._loop.time() + limit
         if self._watch is None or self._watch.when() > self._due:
             self._rearm()

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from crm.db import Database
 from crm.errors import NotFound
-from crm.mail import relays
+from crm.mail import away, relays
 from crm.mail.session import Unreachable
 from crm.settings import Settings
 
@@ -37,7 +37,7 @@ async def try_relay(
         found = await relays.tried(relay)
     except Unreachable as no:
         trouble = f"{no.trouble.reason} {no.trouble.text}".strip()
-        words = f"{relay.name} cannot be used: {trouble}"
+        words = f"{relay.name} cannot be used. {away.sentence(trouble)}"
     else:
         words = f"{relay.name} answers {_said(found)}."
     async with database.write(business_id) as db:
