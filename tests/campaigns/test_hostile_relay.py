@@ -157,11 +157,11 @@ async def test_without_a_certificate_that_holds_all_waits_until_it_is_mended(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     long_ago = datetime.now(UTC) - timedelta(days=1)
     presented = {
-        "of another name": lambda: certified(authority, "other.example"),
-        "expired": lambda: certified(authority, "localhost", not_after=long_ago),
-        "of nobody known": lambda: certified(trustme.CA(), "localhost"),
-        "not offered": lambda: None,
-    }[wrong]()
+        "of another name": certified(authority, "other.example"),
+        "expired": certified(authority, "localhost", not_after=long_ago),
+        "of nobody known": certified(trustme.CA(), "localhost"),
+        "not offered": None,
+    }[wrong]
     async with (
         open_database(own_cluster.app_url, KEYS, size=4) as database,
         smtpd(tls=presented) as server,

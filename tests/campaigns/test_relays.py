@@ -287,16 +287,16 @@ async def test_businesses_take_turns(database: Database, business: Business) -> 
     accepted = server.accepted()
 
     assert len(accepted) == 1530
-    # Both are called reader: the small one is over where the first repeats have all been seen.
-    twice = [at for at, address in enumerate(accepted) if address in accepted[:at]]
-    assert len(twice) == 30
     async with database.read(other.id) as db:
         ended = (await campaigns.get(db, small)).ended_at
-    async with database.read(business.id) as db:
-        large_ended = (await campaigns.get(db, large)).ended_at
     assert ended is not None
-    assert large_ended is not None
-    assert ended < large_ended
+    async with database.read(business.id) as db:
+        settled = await db._conn.fetchval(  # noqa: SLF001
+            "SELECT count(*) FROM crm.delivery WHERE campaign_id = $1 AND done_at <= $2",
+            large, ended,
+        )  # fmt: skip
+    # Not behind all of the large one, nor before it: after a range or two.
+    assert 0 < settled < 750
 
 
 def test_the_line_is_a_circle_of_businesses() -> None:

@@ -53,6 +53,16 @@ async def _reset_database(world: World, _: random.Random) -> None:
     world.to_database.reset()
 
 
+async def _clock(world: World, chance: random.Random) -> None:
+    chance.choice(world.workers).set_clock(chance.choice([-1, 0, 1]))
+    await asyncio.sleep(1.2)  # until it is looked at
+
+
+async def _stall(world: World, chance: random.Random) -> None:
+    step = chance.choice(["greeting", "ehlo", "mail", "rcpt", "data", "dot", "quit"])
+    world.relay.fails(step, *[Fault(until=asyncio.Event())] * chance.randint(1, CONNECTIONS))
+
+
 SAID: list[tuple[str, Fault | str]] = [
     ("greeting", "421 4.3.2 Busy"),
     ("greeting", "garbage"),
@@ -80,9 +90,14 @@ ACTS: dict[str, Act] = {
     "relay silent 1 s": lambda world, _: world.to_relay.black_hole(1.0),
     "relay slow": lambda world, _: world.to_relay.slow(1.0, 0.05),
     "relay misbehaves": _relay_says,
+    "relay stalls": _stall,
     "database cut": _reset_database,
     "database silent 1 s": lambda world, _: world.to_database.black_hole(1.0),
     "database slow": lambda world, _: world.to_database.slow(1.0, 0.02),
+    "disk full": lambda world, _: world.servers.fill_disk(2.0),
+    "worker's clock jumps": _clock,
+    # For all that is left of the campaign, and a moment more.
+    "Valkey away to the end": lambda world, _: world.servers.lose_cache(),
 }
 
 
@@ -147,6 +162,7 @@ async def run(world: World, seed: int, names: list[str], size: int = 600) -> Run
     finally:
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
+        await world.servers.mend()
     messages = world.relay.messages[before:]
     done.accepted = [recipient for each in messages for recipient in each.recipients]
     done.message_ids = [message_from_bytes(each.content)["Message-ID"] for each in messages]

@@ -13,8 +13,8 @@ SEED = 4
 @pytest.mark.timeout(150)
 async def test_nothing_is_lost_or_doubled_whatever_is_killed_or_cut() -> None:
     """Every fault once, over two campaigns of two workers."""
-    names = list(ACTS)
     async with world() as here:
+        names = [name for name in ACTS if name not in here.lacking]
         for part in (names[::2], names[1::2]):
             done = await run(here, SEED, part, size=300)
             assert done.wrong() == []
