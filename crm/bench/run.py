@@ -14,13 +14,23 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from crm.bench import audience, importing, ledger, receipts, requests, sending, signing, whole
+from crm.bench import (
+    audience,
+    importing,
+    ledger,
+    receipts,
+    requests,
+    sending,
+    service,
+    signing,
+    whole,
+)
 from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "audience", "whole",
+    "prove", "receipt", "audience", "whole", "service",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -100,6 +110,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "dkim": lambda: signing.dkim(stage, wishes.messages, wishes.rounds, say),
         "audience": lambda: audience.audience(stage, wishes.crowd, wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
+        "service": lambda: service.service(stage, wishes.crowd, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
