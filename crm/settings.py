@@ -42,8 +42,8 @@ class Smtp(Struct, frozen=True):
     sends_from: str = ""
     # Seconds to wait for a session to open.
     timeout: Seconds = 60
-    # The most seconds to wait for any later answer. RFC 5321 §4.5.3.2 asks for two to ten minutes,
-    # each step its own, and so many we wait: less leaves more mails uncertain.
+    # The most seconds to wait for any later answer; by itself each step waits as long as RFC 5321
+    # §4.5.3.2 asks. Less leaves more mails uncertain.
     patience: Seconds = 600
 
     @property
