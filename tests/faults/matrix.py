@@ -220,7 +220,8 @@ async def _ended(world: World, done: Run) -> None:
             await process.ensure()
         with suppress(*BROKEN):
             async with world.database.write(done.business.id) as db:
-                await db._conn.execute(_DUE, done.campaign_id)  # noqa: SLF001
+                for statement in _DUE:
+                    await db._conn.execute(statement, done.campaign_id)  # noqa: SLF001
                 if (await campaigns.get(db, done.campaign_id)).state is State.done:
                     done.cheap = await campaigns.counts(db, done.campaign_id)
                     done.counted = await campaigns.recount(db, done.campaign_id)
@@ -229,4 +230,7 @@ async def _ended(world: World, done: Run) -> None:
 
 
 # Nobody here waits five minutes for a second try.
-_DUE = "UPDATE crm.retry SET due_at = now() WHERE campaign_id = $1 AND due_at > now()"
+_DUE = (
+    "UPDATE crm.retry SET due_at = now() WHERE campaign_id = $1 AND due_at > now()",
+    "UPDATE crm.lease SET due_at = now() WHERE campaign_id = $1 AND due_at > now() AND open",
+)
