@@ -388,7 +388,7 @@ SELECT answer, given
  ORDER BY answer;
 
 -- name: analyze_deliveries
--- Fresh statistics, without which a claim sorts the whole campaign.
+-- Fresh statistics, without which a claim sorts the whole campaign, or looks for few among many.
 SELECT crm.analyze_deliveries();
 
 -- name: take_lease

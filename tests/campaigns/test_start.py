@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from crm import campaigns
 from crm.businesses import Business, NoPostalAddress
-from crm.campaigns import Campaign, State, WrongState
+from crm.campaigns import Campaign, State, WrongState, jobs
 from crm.db import Database
 from crm.errors import Invalid
 from crm.events import Actor
 from tests import make
 from tests.campaigns.site import drafted, member, present
+from tests.campaigns.test_send import settings
+from tests.conftest import Cluster
 
 SYSTEM = Actor.system()
 
@@ -77,3 +80,29 @@ async def test_a_broken_text_does_not_start(database: Database, business: Busine
 
     assert len(refused.value.problems) == 2
     assert (await present(database, business, campaign)).state is State.draft
+
+
+async def test_claims_are_planned_for_as_many_as_there_are(
+    own_cluster: Cluster, own_database: Database
+) -> None:
+    """After an import, before autovacuum has come round: nobody is taken for next to nobody."""
+    business = await make.business(own_database)
+    campaign, _, _ = await drafted(own_database, business, 300)
+    async with own_database.write(business.id) as db:
+        await campaigns.start(db, SYSTEM, campaign.id)
+    ctx: jobs.Ctx = {
+        "database": own_database,
+        "settings": settings(25),
+        "sending": asyncio.Lock(),
+    }
+    await jobs.fill(ctx, str(business.id), str(campaign.id))
+    conn = await asyncpg.connect(own_cluster.superuser_url)
+    try:
+        known = await conn.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace"
+            " AND relname IN ('delivery', 'consent', 'customer') AND reltuples = 300"
+        )
+    finally:
+        await conn.close()
+
+    assert {row["relname"] for row in known} == {"delivery", "consent", "customer"}
