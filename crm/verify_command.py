@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Check a receipt, proof, checkpoint, bundle, copy or mail, offline; say what is wrong.
 
-    A copy may be the whole ZIP: then each of its files has to be as it was packed.
+    A copy may be the whole ZIP: then each of its files has to match its manifest.
 
     Exits with 1 where a check fails, or nothing is shown. docs/verify.md names the checks, and
     docs/no-tracking.md what is looked at in a mail.
@@ -124,7 +124,7 @@ def _read(paths: tuple[Path, ...]) -> list[bytes]:
     for path in paths:
         if zipfile.is_zipfile(path):
             found.append(archive.unzipped(path)[: consent.LARGEST_FILE + 1])
-            click.echo(f"holds   archive      Every file of {path} is as it was packed.")
+            click.echo(f"holds   archive      {path} is what its unsigned manifest says.")
             continue
         with path.open("rb") as file:
             found.append(file.read(consent.LARGEST_FILE + 1))

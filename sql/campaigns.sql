@@ -773,14 +773,15 @@ SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(sending), 0)::
 
 -- name: leavers
 -- Who left a purpose since a campaign of it began, and what had been claimed for them before: how
--- many, and how long the hand-over then under way lasted at most.
+-- many, and how long the hand-over then under way lasted at most. When staff said what became of one
+-- is no time of a hand-over.
 SELECT count(*)::integer AS withdrawals,
        count(*) FILTER (WHERE d.state IN ('sent', 'uncertain')
                           AND d.done_at <= s.at)::integer AS after_mail,
-       count(*) FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain')
+       count(*) FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain') AND d.resolved_by IS NULL
                           AND d.claimed_at <= s.at AND d.done_at > s.at)::integer AS on_the_way,
        coalesce(max(extract(epoch FROM d.done_at - s.at))
-                FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain')
+                FILTER (WHERE d.state IN ('sent', 'failed', 'uncertain') AND d.resolved_by IS NULL
                           AND d.claimed_at <= s.at AND d.done_at > s.at), 0)::float AS longest
   FROM crm.consent s
   LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = :campaign_id
@@ -881,7 +882,7 @@ DELETE FROM crm.retry
    AND customer_id = :customer_id;
 
 -- name: resolve_delivery
--- A member of staff or a program says what became of an uncertain delivery (promise 3).
+-- A member of staff says what became of an uncertain delivery (promise 3).
 UPDATE crm.delivery
    SET state = :state, resolved_by = :resolved_by, done_at = :now
  WHERE business_id = :business_id
@@ -912,8 +913,8 @@ SELECT uncertain
    FOR UPDATE;
 
 -- name: resolve_deliveries
--- Somebody says what became of all that is uncertain; the ranges are held, and their counts follow
--- in the same statement.
+-- A member of staff says what became of all that is uncertain; the ranges are held, and their
+-- counts follow in the same statement.
 WITH resolved AS (
   UPDATE crm.delivery d
      SET state = :state, resolved_by = :resolved_by, done_at = :now

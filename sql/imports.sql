@@ -114,6 +114,10 @@ UPDATE crm.import
    AND import_id = :import_id
    AND state = 'running';
 
+-- name: analyze_customers
+-- Fresh statistics, so that whatever is asked next is planned for as many as there are by now.
+SELECT crm.analyze_customers();
+
 -- name: fail_import
 -- The end of an import of which nothing was kept, and why.
 UPDATE crm.import

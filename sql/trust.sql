@@ -15,12 +15,18 @@ WITH sent AS MATERIALIZED (
     FROM crm.campaign c
     JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = c.campaign_id
    WHERE c.business_id = :business_id
-     AND c.started_at >= date_trunc('month', :now::timestamptz, :zone) - interval '11 months'
+     AND c.started_at >= (date_trunc('month', :now::timestamptz AT TIME ZONE :zone)
+                          - interval '11 months') AT TIME ZONE :zone
    GROUP BY c.campaign_id, c.started_at
 ), month AS (
-  SELECT to_char(s.started_at AT TIME ZONE :zone, 'YYYY-MM') AS month, sum(s.mails) AS mails
-    FROM sent s
-   GROUP BY 1
+  -- Also those without a mail, from the first with one on.
+  SELECT to_char(m.begins, 'YYYY-MM') AS month, coalesce(sum(s.mails), 0) AS mails
+    FROM (SELECT min(date_trunc('month', s.started_at AT TIME ZONE :zone)) AS first FROM sent s) f
+   CROSS JOIN generate_series(f.first, :now::timestamptz AT TIME ZONE :zone, '1 month')
+           AS m (begins)
+    LEFT JOIN sent s
+      ON date_trunc('month', s.started_at AT TIME ZONE :zone) = m.begins
+   GROUP BY m.begins
 ), recent AS (
   SELECT count(*)::integer AS campaigns, coalesce(max(s.mails), 0) AS readers,
          coalesce(sum(s.mails), 0) AS mails, coalesce(sum(s.complaints), 0) AS complaints
@@ -42,7 +48,9 @@ WITH sent AS MATERIALIZED (
        WHERE d.business_id = :business_id
          AND d.customer_id = s.customer_id
          AND d.claimed_at <= s.at
-         AND d.done_at > s.at) late ON true
+         AND d.done_at > s.at
+         -- When staff said what became of it is no time of a hand-over.
+         AND d.resolved_by IS NULL) late ON true
    WHERE p.business_id = :business_id
 ), left_ AS (
   SELECT count(*) AS withdrawals, count(*) FILTER (WHERE l.on_the_way) AS on_the_way,

@@ -184,6 +184,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
     )
 
     assert {row["proname"]: row["owner"] for row in rows} == {
+        "analyze_customers": "crm_owner",
         "analyze_deliveries": "crm_owner",
         "business_of_host": "crm_sweep",
         "businesses": "crm_sweep",

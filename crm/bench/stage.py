@@ -18,7 +18,7 @@ from crm.businesses import Business, NewBusiness
 from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose, Version
 from crm.customers.model import NewAttribute, NewValue
 from crm.customers.value import AttributeType
-from crm.db import Database, Db, open_database
+from crm.db import Database, Db, Statements, open_database
 from crm.embedded import clear, default_directory
 from crm.events import Actor
 from crm.ids import opaque
@@ -172,6 +172,9 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
             await customers.fill_attributes(db, towns)
             await decided(db, cast, new)
             ids += new
+    async with database.write(cast.business.id) as db:
+        # As an import does at its end.
+        await db.run(Statements("imports").analyze_customers)
     return ids
 
 

@@ -25,7 +25,6 @@ from crm.campaigns.documents import (
 )
 from crm.campaigns.figures_api import handlers as figures_handlers
 from crm.campaigns.images_api import handlers as images_handlers
-from crm.campaigns.resolving_api import handlers as resolving_handlers
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.staff import Caller
@@ -387,6 +386,5 @@ handlers = [
     post_cancellation,
     *figures_handlers,
     *images_handlers,
-    *resolving_handlers,
     get_deliveries,
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from crm.mail import Inline
 
 # The letters stand in a column this wide; see `letters/newsletter.html`.
 COLUMN = 528
+_PIXELS = re.compile(r"[0-9]{1,5}")
 # A logo is no larger than this on the band.
 LOGO = (240, 48)
 
@@ -33,7 +35,7 @@ class Placed(Struct, frozen=True):
             return {}
         if not width and not height:
             return _attributes(self.extent.within(COLUMN))
-        if not (width + height).isdecimal():
+        if not _PIXELS.fullmatch(width + height):
             return {}
         if width:
             return {"height": str(max(1, round(int(width) * self._steepness)))}

@@ -11,14 +11,12 @@ from crm.events import Actor, ActorKind, Kind
 
 sql = Statements("campaigns")
 
-_WHO = frozenset({ActorKind.member, ActorKind.key})
-
 
 async def resolve(
     db: Db, by: Actor, campaign_id: UUID, customer_id: UUID, state: DeliveryState
 ) -> None:
     """Say what became of an uncertain delivery; the name of who says so stays on it."""
-    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind not in _WHO:
+    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind is not ActorKind.member:
         raise NothingUncertain
     keys = {"campaign_id": campaign_id, "customer_id": customer_id}
     await db.maybe(sql.lock_lease_of, int, **keys)
@@ -38,7 +36,7 @@ async def resolve_all(
 
     The name of who says so stays on each. Refuses with OtherNumber, and nothing is resolved.
     """
-    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind not in _WHO:
+    if state not in {DeliveryState.sent, DeliveryState.failed} or by.kind is not ActorKind.member:
         raise NothingUncertain
     # Ranges first, then deliveries: the order of a claim and of a withdrawal.
     uncertain = sum(await db.many(sql.lock_uncertain_leases, int, campaign_id=campaign_id))

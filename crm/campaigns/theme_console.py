@@ -95,7 +95,7 @@ async def post_logo(
     if upload is not None:
         try:
             await logo.keep(db, who.actor, named(upload.filename), await upload.read())
-            return redirect(_PATH, say="Saved. The next campaign that starts shows this logo.")
+            return redirect(_PATH, say="Saved. What is sent from now on shows this logo.")
         except Invalid as refusal:
             form.wrong("logo", refusal.message)
     theme = await theme_of(db)
@@ -107,7 +107,7 @@ async def post_logo(
 async def post_logo_removal(db: NamedDependency[Db], who: NamedDependency[Member]) -> Response[Any]:
     """Let the name stand on the band again."""
     await logo.take_out(db, who.actor)
-    return redirect(_PATH, say="Taken out. The next campaign that starts shows your name.")
+    return redirect(_PATH, say="Taken out. What is sent from now on shows your name.")
 
 
 @get("/theme/mail", guards=SEE)

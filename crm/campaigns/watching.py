@@ -193,7 +193,7 @@ async def get_deliveries(
         state=wanted.value,
         rows=shown,
         known=known,
-        names=await _names(db),
+        names={each.id: each.name for each in await staff.members(db)},
         uncertain=(await campaigns.counts(db, id)).uncertain,
         message_ids=_message_ids(db, id, business, known),
         more=shown[-1].customer_id if len(rows) > _SHOWN else None,
@@ -285,12 +285,6 @@ def _message_ids(
         if not each.erased_at
     }
     return {key: message_id(campaign_id, each, business) for key, each in hashed.items()}
-
-
-async def _names(db: ReadDb) -> dict[UUID, str]:
-    """Who may have said what became of a delivery: members and programs."""
-    members = {each.id: each.name for each in await staff.members(db)}
-    return members | {each.id: each.name for each in await staff.api_keys(db)}
 
 
 async def _name(db: ReadDb, member_id: UUID | None) -> str:

@@ -193,6 +193,7 @@ class Work:
                 **msgspec.structs.asdict(tally),
             )
             await db.run(sql.drop_file, import_id=begun.id)
+            await db.run(sql.analyze_customers)
             await events.record(
                 db, Actor.system(), Kind.import_done, ref=begun.id, reason=_summed(tally)
             )

@@ -81,7 +81,13 @@ def _asked(host: str, port: int) -> Future[list[Place]]:
             # Whoever stops waiting for it must not call it off for the others.
             future.set_running_or_notify_cancel()
             # A daemon: the process does not wait for it to end.
-            Thread(target=_ask, args=(host, port, future), daemon=True, name="relay name").start()
+            thread = Thread(target=_ask, args=(host, port, future), daemon=True, name="relay name")
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system has no more threads.
+                del _asking[host, port]
+                raise NameSilent from None
     return future
 
 

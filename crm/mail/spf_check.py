@@ -108,7 +108,10 @@ def _check(asked: _Asked, domain: str) -> str:
 def _matches(asked: _Asked, domain: str, term: str) -> bool:
     """Say whether a mechanism is about the address (§5)."""
     if network := NETWORK.fullmatch(term):
-        return asked.address in ip_network(network["network"], strict=False)
+        try:
+            return asked.address in ip_network(network["network"], strict=False)
+        except ValueError:
+            raise _Broken from None
     mechanism = TERM.fullmatch(term)
     if mechanism is None:
         raise _Broken

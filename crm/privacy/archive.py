@@ -13,10 +13,11 @@ import zlib
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import msgspec
 from litestar import Response
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from crm.privacy.model import Controller, Copy
 from crm.privacy.tables import Table, tables
@@ -25,6 +26,8 @@ from crm.web.pages import fragment
 _MANIFEST = "manifest.json"
 _COPY = "copy.json"
 _LARGEST_MANIFEST = 10_000_000
+# Of one file: what a customer's copy has in it is far smaller.
+_LARGEST = 1 << 30
 _README = """This is everything that {name} holds about you, as of {at:%d %B %Y, %H:%M} UTC.
 
 index.html     Read it: open it in any browser. It works without a network.
@@ -43,12 +46,24 @@ Your decisions come with receipts. `crm verify copy.json` checks them without as
 """
 
 
+# Whatever comes of a file that only looks like a ZIP, is cut, or is packed in a way of its own.
+_BROKEN = (
+    zipfile.BadZipFile,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    msgspec.MsgspecError,
+    zlib.error,
+)
+
+
 class File(Struct, frozen=True):
     """One file of an archive, as its manifest names it; `sha256` in hexadecimal."""
 
     path: str
     what: str
-    bytes: int
+    bytes: Annotated[int, Meta(ge=0, le=_LARGEST)]
     sha256: str
 
 
@@ -101,8 +116,8 @@ def unzipped(path: Path) -> bytes:
             told = _read(archive, _MANIFEST, _LARGEST_MANIFEST)
             manifest = msgspec.json.decode(told, type=Manifest)
             _compare(archive, manifest)
-            return _read(archive, _COPY, sum(each.bytes for each in manifest.files))
-    except (zipfile.BadZipFile, KeyError, msgspec.MsgspecError, zlib.error) as wrong:
+            return _read(archive, _COPY, _LARGEST)
+    except _BROKEN as wrong:
         message = f"this is no copy of ours: {wrong}"
         raise BrokenArchive(message) from None
 

@@ -24,7 +24,7 @@ _SECURITY = (
     "Each business's rows are kept apart by the database itself (row-level security).",
     "Passwords of staff are hashed with Argon2id; customers have none.",
     "Keys of receipts, of DKIM, of relays and of network addresses are encrypted at rest.",
-    "Mail goes to relays inside TLS; no other way is taken but on the same machine.",
+    "Mail goes to relays inside TLS, unless the operator says that a relay's network is his alone.",
     "Each look at a record of a customer is written down, with who and why.",
     "Decisions are sealed in a Merkle tree whose signed heads are kept outside the database.",
 )
@@ -125,6 +125,15 @@ def _besides() -> list[Kept]:
         Kept("Sessions", "To stay signed in", f"{hours:.0f} hours at most"),
         Kept("Decisions and their evidence", "To prove consent (Art. 7(1))", "erasure"),
         Kept("Deliveries", "To say what was sent, and on what ground", "erasure; then as a count"),
+        Kept(
+            "Letters that answer something", "To deliver them", "handed over; their list: erasure"
+        ),
+        Kept("Network addresses beside decisions", "As evidence", "the days set for the business"),
+        Kept("Rows of lists that are imported", "To take them over", "the import is done"),
+        Kept(
+            "Answers to programs, encrypted", "So that a call repeated does nothing twice", "a day"
+        ),
+        Kept("Mails that bounced softly, as a count", "To know a dead address", "a mail arrives"),
         Kept("Events", "To say who did what with a record, and who looked", "erasure"),
         Kept(
             "Reports of bounces and complaints, as a digest",

@@ -15,7 +15,12 @@ from crm.privacy.model import Copy
 # What a spreadsheet would take for a formula (CWE-1236); an apostrophe in front makes it text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 # The whole text of a newsletter belongs into no cell; it stands in the lines.
-_LONG = frozenset({"source"})
+_LONG = {"newsletters": frozenset({"source"})}
+_NONE = frozenset[str]()
+# What the page says in words, above; all else it shows as a table.
+_IN_WORDS = frozenset(
+    {"profile", "attributes", "interactions", "decisions", "newsletters", "letters", "looks"}
+)
 
 
 class Table(Struct, frozen=True):
@@ -29,9 +34,19 @@ class Table(Struct, frozen=True):
         """Write one JSON object a line, in UTF-8 (NDJSON)."""
         return b"".join(msgspec.json.encode(row) + b"\n" for row in self.rows)
 
+    @property
+    def in_words(self) -> bool:
+        """Whether the page of the copy says it in words."""
+        return self.name in _IN_WORDS
+
+    @property
+    def flat(self) -> list[dict[str, Any]]:
+        """Each row with one name for each value."""
+        return [dict(_flat(row, _LONG.get(self.name, _NONE))) for row in self.rows]
+
     def csv(self) -> bytes:
         """Write a table with a header, in UTF-8 with a mark that spreadsheets look for."""
-        flat = [dict(_flat(row)) for row in self.rows]
+        flat = self.flat
         columns = list(dict.fromkeys(name for row in flat for name in row))
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\r\n")
@@ -58,20 +73,36 @@ def tables(copy: Copy) -> list[Table]:
         ("letters", "mails that answered something you did", copy.service_messages),
         ("looks", "who opened or copied your record, and why", copy.looks),
         ("events", "everything that was done with your record", copy.events),
+        ("networks", "from where you decided, as far as it is kept", copy.consent.networks),
+        ("proofs", "when your mailbox spoke for you", copy.consent.mailbox_proofs),
+        ("files", "files that show a decision", [each.file for each in copy.consent.files]),
+        ("sign_ups", "sign-ups that you have not confirmed", copy.access.signups),
+        ("sign_up_networks", "from where these came", copy.access.networks),
+        ("ways_in", "a way in that was mailed and not used", copy.access.links),
+        ("sessions", "where you are signed in", copy.access.sessions),
+        ("suppressions", "why mails are kept from you", _one(copy.suppression)),
+        ("soft_bounces", "mails that could not be delivered for a while", copy.soft_bounces),
+        ("open_reasons", "reasons that staff gave for looking, just now", copy.open_reasons),
     ]
     return [
         Table(name, what, [msgspec.to_builtins(row) for row in rows]) for name, what, rows in parts
     ]
 
 
-def _flat(row: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+def _one(thing: Struct | None) -> list[Struct]:
+    return [] if thing is None else [thing]
+
+
+def _flat(
+    row: Mapping[str, Any], without: frozenset[str], before: str = ""
+) -> list[tuple[str, Any]]:
     """Name what is inside another thing by both names, with a dot between."""
     pairs: list[tuple[str, Any]] = []
     for name, value in row.items():
-        if name in _LONG:
+        if name in without:
             continue
         if isinstance(value, Mapping):
-            pairs += _flat(value, f"{before}{name}.")
+            pairs += _flat(value, without, f"{before}{name}.")
         elif isinstance(value, list):
             pairs.append((f"{before}{name}", msgspec.json.encode(value).decode()))
         else:

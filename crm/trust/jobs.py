@@ -6,7 +6,10 @@ from typing import TypedDict
 
 from crm import above
 from crm.db import Database
+from crm.log import logger
 from crm.trust import actions
+
+_log = logger(__name__)
 
 
 class Ctx(TypedDict):
@@ -18,5 +21,8 @@ class Ctx(TypedDict):
 async def count(ctx: Ctx) -> None:
     """Count every business's figures anew."""
     for business_id in await above.businesses(ctx["database"]):
-        async with ctx["database"].write(business_id) as db:
-            await actions.count(db)
+        try:
+            async with ctx["database"].write(business_id) as db:
+                await actions.count(db)
+        except Exception:  # noqa: BLE001  (one business must not keep the others from theirs)
+            _log.exception("trust_not_counted", business=str(business_id))

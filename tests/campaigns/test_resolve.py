@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,8 +11,7 @@ from crm.businesses import Business
 from crm.campaigns import DeliveryState, NothingUncertain, OtherNumber, filling
 from crm.db import Database, parse
 from crm.events import Actor
-from crm.staff import Scope
-from tests.campaigns.site import caller, client, drafted, member
+from tests.campaigns.site import drafted, member
 
 SYSTEM = Actor.system()
 DOUBT = parse(
@@ -56,16 +54,16 @@ async def test_a_member_says_what_became_of_it(
     assert (getattr(cheap, ending), cheap.uncertain, cheap.audience) == (1, 0, 3)
 
 
-async def test_once_and_only_by_whoever_has_a_name_and_only_to_an_end(
+async def test_once_and_only_by_a_member_and_only_to_an_end(
     database: Database, business: Business
 ) -> None:
-    """A customer, the system, a second time, and a return to the queue are refused."""
+    """A program, a second time, and a return to the queue are refused."""
     who = await member(database, business)
     campaign_id, customer_id = await doubted(database, business)
+    key = Actor.key(uuid4(), "Shop")
     async with database.write(business.id) as db:
-        for nobody in (SYSTEM, Actor.customer(customer_id)):
-            with pytest.raises(NothingUncertain):
-                await campaigns.resolve(db, nobody, campaign_id, customer_id, DeliveryState.sent)
+        with pytest.raises(NothingUncertain):
+            await campaigns.resolve(db, key, campaign_id, customer_id, DeliveryState.sent)
         with pytest.raises(NothingUncertain):
             await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.waiting)
         await campaigns.resolve(db, who.actor, campaign_id, customer_id, DeliveryState.sent)
@@ -74,16 +72,17 @@ async def test_once_and_only_by_whoever_has_a_name_and_only_to_an_end(
 
 
 async def test_all_at_once(database: Database, business: Business) -> None:
-    """Only the number that was looked at; the name is on each, one event says it."""
+    """Only the number that was looked at, by a member; the name is on each, one event says it."""
     who = await member(database, business)
     campaign_id, _ = await doubted(database, business)
     async with database.write(business.id) as db:
         waiting = await campaigns.deliveries(db, campaign_id, DeliveryState.waiting)
         await db.run(DOUBT, campaign_id=campaign_id, customer_id=waiting[0].customer_id)
+        key = Actor.key(uuid4(), "Shop")
         for by, number, refusal in [
             (who.actor, 1, OtherNumber),
             (who.actor, 3, OtherNumber),
-            (SYSTEM, 2, NothingUncertain),
+            (key, 2, NothingUncertain),
         ]:
             with pytest.raises(refusal):
                 await campaigns.resolve_all(
@@ -103,50 +102,6 @@ async def test_all_at_once(database: Database, business: Business) -> None:
     assert (after.uncertain, after.failed, after.audience) == (0, 2, 3)
     assert {row.resolved_by for row in rows} == {who.id}
     assert [each.reason for each in told if each.kind == "delivery.resolved"] == ["failed: 2"]
-
-
-async def test_a_program_says_it_of_one_and_of_all(database: Database, business: Business) -> None:
-    """With the right to send and the number it looked at; its id is on each."""
-    campaign_id, customer_id = await doubted(database, business)
-    async with database.write(business.id) as db:
-        waiting = await campaigns.deliveries(db, campaign_id, DeliveryState.waiting)
-        for each in waiting:
-            await db.run(DOUBT, campaign_id=campaign_id, customer_id=each.customer_id)
-    base = f"/v1/campaigns/{campaign_id}"
-    async with client(database, business, key=caller([Scope.campaigns_read])) as reads:
-        denied = await reads.post(
-            f"{base}/uncertain/resolution", json={"state": "sent", "uncertain": 3}
-        )
-    async with client(database, business, key=caller()) as api:
-        one = await api.post(
-            f"{base}/deliveries/{customer_id}/resolution", json={"state": "failed"}
-        )
-        other = await api.post(
-            f"{base}/uncertain/resolution", json={"state": "sent", "uncertain": 3}
-        )
-        wrong = await api.post(
-            f"{base}/uncertain/resolution", json={"state": "waiting", "uncertain": 2}
-        )
-        given: dict[str, Any] = {
-            "headers": {"idempotency-key": "once"},
-            "json": {"state": "sent", "uncertain": 2},
-        }
-        done = await api.post(f"{base}/uncertain/resolution", **given)
-        again = await api.post(f"{base}/uncertain/resolution", **given)
-        nowhere = await api.post(
-            f"/v1/campaigns/{uuid4()}/uncertain/resolution", json={"state": "sent", "uncertain": 2}
-        )
-    async with database.read(business.id) as db:
-        rows = await campaigns.deliveries(db, campaign_id, DeliveryState.sent)
-        told = [each for each in await events.page(db) if each.kind == "delivery.resolved"]
-
-    statuses = [each.status_code for each in (denied, one, other, wrong, done, again, nowhere)]
-    assert statuses == [403, 200, 409, 422, 200, 200, 404]
-    assert (one.json()["uncertain"], one.json()["failed"]) == (2, 1)
-    assert done.json() == again.json()
-    assert (done.json()["sent"], done.json()["failed"], done.json()["uncertain"]) == (2, 1, 0)
-    assert {row.resolved_by for row in rows} == {caller().id}
-    assert sorted(each.reason for each in told if each.ref == campaign_id) == ["failed", "sent: 2"]
 
 
 async def test_what_is_exported_and_what_is_forgotten(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from crm import consent, customers, events, imports, mail
@@ -15,11 +16,32 @@ from crm.errors import NotFound
 from crm.events import Actor
 from crm.imports import PurposeRetired, State, Unreadable
 from tests import make
+from tests.conftest import Cluster
 from tests.imports import lists
 from tests.imports.lists import HEADER, held, letter, recorded, report, row, rows, take, tally
 
 OWN = Path(__file__).resolve().parents[1] / "fixtures/contact-lists"
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/contact-lists"
+
+
+async def test_what_was_imported_is_reckoned_with(
+    own_cluster: Cluster, own_database: Database
+) -> None:
+    """Whatever is asked next is planned for as many as there are, before autovacuum comes round."""
+    business = await make.business(own_database)
+    await letter(own_database, business.id)
+    many = HEADER + "".join(row(f"reader{number}@example.com") for number in range(150))
+    await take(own_database, business.id, many)
+    conn = await asyncpg.connect(own_cluster.superuser_url)
+    try:
+        known = await conn.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace"
+            " AND relname IN ('consent', 'customer') AND reltuples = 150"
+        )
+    finally:
+        await conn.close()
+
+    assert {each["relname"] for each in known} == {"consent", "customer"}
 
 
 async def test_it_works(database: Database, business: Business) -> None:

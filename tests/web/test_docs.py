@@ -26,7 +26,6 @@ from crm.web.openapi import operations, resolved
 from tests import make
 from tests.browser import Browser
 from tests.campaigns.test_images import PNG
-from tests.campaigns.test_resolve import DOUBT
 from tests.routes import DOCUMENT, ROUTES
 
 OPERATIONS = [
@@ -149,7 +148,7 @@ class Shop:
             purpose = await make.purpose(db)
             notice = await make.notice(db, purpose.id)
             customer = await make.customer(db)
-            [reader] = await make.audience(db, notice, 1, prefix=f"{customer.id.hex}-")
+            await make.audience(db, notice, 1, prefix=f"{customer.id.hex}-")
             asked = consent.Circumstances(consent.Method.web_form)
             decided = await consent.request(db, make.SYSTEM, customer.id, notice.question, asked)
             campaign = await make.campaign(db, purpose.id)
@@ -157,11 +156,8 @@ class Shop:
                 db, make.SYSTEM, purpose.id, "list.csv", b"Email Address\na@example.com\n"
             )
         await self._ready(line, campaign.id)
-        if "/resolution" in line:
-            async with self._database.write(self._business.id) as db:
-                await db.run(DOUBT, campaign_id=campaign.id, customer_id=reader)
         return {
-            "CUSTOMER_ID": str(reader if "/resolution" in line else customer.id),
+            "CUSTOMER_ID": str(customer.id),
             "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),
             "CAMPAIGN_ID": str(campaign.id),
@@ -175,9 +171,7 @@ class Shop:
     async def _ready(self, line: str, campaign_id: UUID) -> None:
         """Bring a campaign into the state that an operation asks for."""
         business_id = self._business.id
-        running = any(
-            word in line for word in ("pause", "resumption", "cancellation", "/resolution")
-        )
+        running = any(word in line for word in ("pause", "resumption", "cancellation"))
         if running:
             async with self._database.write(business_id) as db:
                 await campaigns.start(db, make.SYSTEM, campaign_id)
