@@ -18,7 +18,7 @@ from crm.access.auth import of_stop
 from crm.access.leaving import on
 from crm.access.model import Stopped
 from crm.consent import Method
-from crm.db import Database, Db, ReadDb
+from crm.db import Database, ReadDb
 from crm.tokens import Stop
 from crm.web.forms import BadForm, Form, read_form
 from crm.web.pages import page, redirect
@@ -90,19 +90,18 @@ async def get_preferences(
 
 
 @post("/p/{token:str}/stop", guards=[of_stop], status_code=303, request_max_body_size=_BODY)
-async def post_preference(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
-) -> Response[Any]:
+async def post_preference(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
     """Stop one purpose, or all; starting one needs a sign-in."""
     stop = _stop(request)
     form = await read_form(request)
-    offered = {each.slug: each for each in await consent.purposes(db)}
+    database: Database = request.app.state.database
+    async with database.read(stop.business_id) as db:
+        offered = {each.slug: each for each in await consent.purposes(db)}
     slug = form.choice("stop", [_ALL, *offered])
     form.refuse()
     code = offered[slug].code if slug in offered else None
-    done = await access.leave(
-        db, Stop(stop.business_id, stop.address_hash, code), method=Method.stop_page
-    )
+    meant = Stop(stop.business_id, stop.address_hash, code)
+    done = await _leave(request, meant, Method.stop_page)
     name = done.purpose.name if done.purpose else "All of it"
     return redirect(f"/p/{token}", say=f"{name} is off, from the moment you pressed.")
 
