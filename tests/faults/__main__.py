@@ -25,6 +25,7 @@ async def main(seed: int, minutes: float) -> int:
         acts = [name for name in ACTS if name not in here.lacking]
         while monotonic() < until:
             one, names = chance.randrange(2**32), chance.choices(acts, k=6)
+            await here.servers.drop_wal()
             found = await run(here, one, names)
             done.update(names)
             wrong = found.wrong()

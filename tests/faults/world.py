@@ -106,6 +106,14 @@ class Servers:
         finally:
             conn.terminate()
 
+    async def drop_wal(self) -> None:
+        """Let go of the log of campaigns that are over: the disk is too small to keep it."""
+        conn = await asyncpg.connect(self.cluster.url("postgres"), timeout=10)
+        try:
+            await conn.execute("CHECKPOINT")
+        finally:
+            await conn.close()
+
     async def mend(self) -> None:
         """Start again whatever has ended or was lost."""
         assert self.cache is not None
