@@ -19,6 +19,8 @@ from crm.keys import HASH_SIZE, MAC_SIZE, Keys
 _ID = 16
 _SIGNATURE = MAC_SIZE + 1
 _ALL_PURPOSES = 0
+# Characters with which every token of a business begins: those that its id fills alone.
+SAME_FOR_ALL = _ID * 8 // 6
 
 
 class BadLink(NotFound):

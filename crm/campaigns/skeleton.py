@@ -15,6 +15,7 @@ from msgspec import Struct
 from crm.campaigns.reader import Message, Part, read
 from crm.campaigns.render import Compiled
 from crm.mail.mime import Slots
+from crm.tokens import SAME_FOR_ALL
 
 FORMAT = "firsthand-skeleton-1"
 LARGEST = 4_000_000
@@ -187,10 +188,13 @@ def digest(raw: bytes) -> bytes:
 
 
 def _link(urls: Sequence[str]) -> Link:
-    """Find what the links of several readers share: all up to the token, the last piece."""
+    """Find what the links of several readers share: all up to the token, the last piece.
+
+    Of the token no more than names the business: a few readers may begin alike by chance.
+    """
     begins, _, token = urls[0].rpartition("/")
-    same = 0
-    while same < len(token) and len({url.rpartition("/")[2][: same + 1] for url in urls}) == 1:
+    same, most = 0, min(len(token), SAME_FOR_ALL)
+    while same < most and len({url.rpartition("/")[2][: same + 1] for url in urls}) == 1:
         same += 1
     return Link(f"{begins}/{token[:same]}", len(token) - same)
 

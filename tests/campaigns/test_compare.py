@@ -5,13 +5,18 @@ from __future__ import annotations
 import email
 import email.policy
 from email.message import EmailMessage
+from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from crm.campaigns.comparing import campaign_of, compare
-from crm.campaigns.skeleton import BadSkeleton, packed, unpacked
+from crm.campaigns.skeleton import BadSkeleton, packed, skeleton_of, unpacked
 from crm.campaigns.source import read_newsletter
+from crm.mail.mime import Slots
+from crm.tokens import Stop, stop_token
 from tests.campaigns.mails import CAMPAIGN, ORIGIN, SHARED, composed, skeleton, slots
+from tests.conftest import KEYS
 
 SOURCE = """Hi {{ first_name | default("you") }},
 
@@ -46,6 +51,24 @@ def relayed(raw: bytes, encoding: str) -> bytes:
     traces = b"Return-Path: <b@r.example>\nReceived: from a by b\nARC-Seal: i=1\n"
     traces += b"Authentication-Results: b; dkim=pass\nDKIM-Signature: v=1; b=abc\n"
     return traces + message.as_bytes()
+
+
+def test_what_a_few_readers_share_by_chance_is_nobody_elses() -> None:
+    """Once in some hundred campaigns the links of all invented readers begin alike beyond that."""
+    business, alike = UUID(int=7), b"\x55" * 2
+
+    def reader(number: int, begins: bytes) -> Slots:
+        fingerprint = begins + bytes([number]) * (16 - len(begins))
+        token = stop_token(KEYS, Stop(business, fingerprint, 1))
+        links = {name: f"{ORIGIN}/{name}/{token}" for name in ("unsubscribe", "preferences", "why")}
+        return structs.replace(slots(number), **links)
+
+    message = composed(SOURCE, subject=SUBJECT)
+    wordings = {asks: composed(SOURCE, subject=SUBJECT, asks=asks) for asks in (False, True)}
+    known = skeleton_of(CAMPAIGN, wordings, [reader(number, alike) for number in range(3)])
+    somebody = message.bytes_for(NAMES[0], reader(9, b"\xaa"))
+
+    assert compare(somebody, known).differences == ()
 
 
 @pytest.mark.parametrize("asks", [False, True])
