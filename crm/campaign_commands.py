@@ -14,7 +14,7 @@ from crm import campaigns, consent
 from crm.campaigns import NewCampaign
 from crm.errors import Invalid
 from crm.events import Actor
-from crm.terminal import joined, one_business, out, run
+from crm.terminal import joined, of_business, one_business, out, run
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _WORDS = ("waiting", "sending", "sent", "failed", "excluded", "uncertain")
@@ -27,12 +27,11 @@ def group() -> None:
     """Write, look at, try, schedule, start and stop campaigns."""
 
 
-_which = click.option("--business", "which", default="", help="Its id, where there are several.")
 _id = click.argument("campaign_id", type=click.UUID)
 
 
 @group.command("list")
-@_which
+@of_business
 def list_all(which: str) -> None:
     """List campaigns with their counts."""
     run(_list(which))
@@ -52,7 +51,7 @@ async def _list(which: str) -> None:
 @click.argument("file", type=_FILE)
 @click.option("--purpose", required=True, help="The short name of the purpose it is for.")
 @click.option("--subject", default="", help="Else what the file says.")
-@_which
+@of_business
 def draft(file: Path, purpose: str, subject: str, which: str) -> None:
     """Keep a Markdown or HTML file as a draft, and say what is wrong with it."""
     read = campaigns.read_newsletter(file.read_bytes(), file.name)
@@ -84,7 +83,7 @@ async def _draft(read: campaigns.Newsletter, slug: str, subject: str, which: str
 @group.command("preview")
 @_id
 @click.option("--html", is_flag=True, help="The HTML part instead of the text.")
-@_which
+@of_business
 def preview(campaign_id: UUID, which: str, *, html: bool) -> None:
     """Print what a customer would read."""
     run(_preview(campaign_id, which, html=html))
@@ -98,7 +97,7 @@ async def _preview(campaign_id: UUID, which: str, *, html: bool) -> None:
 
 @group.command("review")
 @_id
-@_which
+@of_business
 def review(campaign_id: UUID, which: str) -> None:
     """Say how many would get it now, and how many not, by reason."""
     run(_review(campaign_id, which))
@@ -121,7 +120,7 @@ async def _review(campaign_id: UUID, which: str) -> None:
 @group.command("test")
 @_id
 @click.argument("address")
-@_which
+@of_business
 def try_out(campaign_id: UUID, address: str, which: str) -> None:
     """Send it to one member of staff, with links that harm nobody."""
     run(_try_out(campaign_id, address, which))
@@ -136,7 +135,7 @@ async def _try_out(campaign_id: UUID, address: str, which: str) -> None:
 @group.command("schedule")
 @_id
 @click.argument("at")
-@_which
+@of_business
 def schedule(campaign_id: UUID, at: str, which: str) -> None:
     """Start it by itself at an instant such as 2026-12-24T07:00:00+01:00."""
     try:
@@ -152,7 +151,7 @@ def schedule(campaign_id: UUID, at: str, which: str) -> None:
 def _simple(name: str, action: Any, words: str) -> None:
     @group.command(name, help=words)
     @_id
-    @_which
+    @of_business
     def command(campaign_id: UUID, which: str) -> None:
         run(_act(campaign_id, which, lambda db, by: action(db, by, campaign_id)))
 

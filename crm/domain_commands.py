@@ -11,10 +11,9 @@ from crm.db import Database
 from crm.events import Actor
 from crm.mail import checking, sending_domains
 from crm.mail.sending_domain import DkimKey, Record, SendingDomain
-from crm.terminal import joined_for, out, run
+from crm.terminal import joined_for, of_business, out, run
 
 _SYSTEM = Actor.system()
-_which = click.option("--business", "which", default="", help="Its id, where there are several.")
 
 
 @click.group("domain")
@@ -23,7 +22,7 @@ def group() -> None:
 
 
 @group.command("list")
-@_which
+@of_business
 def list_command(which: str) -> None:
     """List the domains, and what was found when each was last checked."""
     run(_list(which))
@@ -37,7 +36,7 @@ async def _list(which: str) -> None:
 
 @group.command("add")
 @click.argument("name")
-@_which
+@of_business
 def add(name: str, which: str) -> None:
     """Know a domain, make its keys, and show the records to publish."""
     run(_add(name, which))
@@ -52,7 +51,7 @@ async def _add(name: str, which: str) -> None:
 
 @group.command("check")
 @click.argument("name")
-@_which
+@of_business
 def check(name: str, which: str) -> None:
     """Look at a domain's DNS now; status 1 where campaigns cannot start."""
     run(_check(name, which))
@@ -68,7 +67,7 @@ async def _check(name: str, which: str) -> None:
 
 @group.command("rotate")
 @click.argument("name")
-@_which
+@of_business
 def rotate(name: str, which: str) -> None:
     """Make new keys, which sign once a check has found their records in DNS."""
     run(_rotate(name, which))
@@ -81,7 +80,7 @@ async def _rotate(name: str, which: str) -> None:
 
 @group.command("retire")
 @click.argument("name")
-@_which
+@of_business
 def retire(name: str, which: str) -> None:
     """Count keys no more that stepped back a week ago, and show what to say of them in DNS."""
     run(_retire(name, which))
@@ -95,7 +94,7 @@ async def _retire(name: str, which: str) -> None:
 @group.command("relay-signs")
 @click.argument("name")
 @click.option("--revoke", is_flag=True, help="Take it back: we sign again.")
-@_which
+@of_business
 def relay_signs(name: str, which: str, *, revoke: bool) -> None:
     """Confirm that your relay signs for a domain: then we do not, and no check is asked for."""
     run(_relay_signs(name, which, revoke=revoke))

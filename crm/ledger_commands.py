@@ -20,7 +20,7 @@ from crm.events import Actor
 from crm.installation import installation
 from crm.journal import Journal
 from crm.ledger import Halt, KeyKind, Round, Stopped
-from crm.terminal import database_of, one_business, out, run
+from crm.terminal import database_of, of_business, one_business, out, run
 
 _SYSTEM = Actor.system()
 # What to do where nothing can be sealed.
@@ -46,7 +46,6 @@ def group() -> None:
     """Look at ledgers, and do what only an operator may."""
 
 
-_which = click.option("--business", "which", default="", help="Its id, where there are several.")
 _reason = click.option("--reason", required=True, help="Kept for ever, and shown to everybody.")
 
 
@@ -82,7 +81,7 @@ async def _status() -> None:
 
 
 @group.command("check")
-@_which
+@of_business
 def check(which: str) -> None:
     """Derive a ledger anew from what is kept, and name whatever was altered, lost or put in."""
     run(_check(which))
@@ -125,7 +124,7 @@ async def _whole_round(here: Here) -> Round:
 
 @group.command("reopen")
 @_reason
-@_which
+@of_business
 def reopen(reason: str, which: str) -> None:
     """Give a ledger that cannot go on a new name, which cites the last signed head for ever."""
     run(_reopen(reason, which))
@@ -145,7 +144,7 @@ async def _reopen(reason: str, which: str) -> None:
 
 
 @group.command("adopt")
-@_which
+@of_business
 def adopt(which: str) -> None:
     """Begin a journal that was lost with the newest head of the database, if you trust that."""
     run(_adopt(which))
@@ -162,7 +161,7 @@ async def _adopt(which: str) -> None:
 
 @group.command("rotate")
 @click.argument("kind", type=click.Choice([each.value for each in KeyKind]))
-@_which
+@of_business
 def rotate(kind: str, which: str) -> None:
     """Put a new signing key in the place of the present one; old signatures go on holding."""
     run(_rotate(KeyKind(kind), which))
@@ -175,7 +174,7 @@ async def _rotate(kind: KeyKind, which: str) -> None:
 
 
 @group.command("encrypt-anew")
-@_which
+@of_business
 def encrypt_anew(which: str) -> None:
     """Encrypt the signing keys under the newest of CRM_STORAGE_KEYS."""
     run(_encrypt_anew(which))
@@ -190,7 +189,7 @@ async def _encrypt_anew(which: str) -> None:
 @group.command("settle")
 @click.argument("alarm_id", type=click.UUID)
 @_reason
-@_which
+@of_business
 def settle(alarm_id: UUID, reason: str, which: str) -> None:
     """Say that an alarm was looked into, and what came of it."""
     run(_settle(alarm_id, reason, which))

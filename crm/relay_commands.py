@@ -16,11 +16,10 @@ from crm.mail import relays
 from crm.mail.pacing import day_of
 from crm.mail.relays import NewRelay, Relay
 from crm.mail.trying import try_relay
-from crm.terminal import joined_for, out, run
+from crm.terminal import joined_for, of_business, out, run
 
 _SYSTEM = Actor.system()
 _TLS = ("starttls", "implicit", "none")
-_which = click.option("--business", "which", default="", help="Its id, where there are several.")
 _relay = click.argument("relay")
 
 
@@ -30,7 +29,7 @@ def group() -> None:
 
 
 @group.command("list")
-@_which
+@of_business
 def list_command(which: str) -> None:
     """List the relays, and what is wrong with those that are away."""
     run(_list(which))
@@ -73,7 +72,7 @@ def _state(relay: Relay) -> str:
 @click.option("--daily-cap", default=0, help="Campaign mails a day.")
 @click.option("--warm-up", default="", help="Mails on its first days, such as 200,400,800.")
 @click.option("--sends-from", default="", help="Public addresses from which it hands mail on.")
-@_which
+@of_business
 def add(which: str, password_file: TextIO | None, **given: Any) -> None:
     """Add a relay. Try it with `crm relay check` before mail goes through it."""
     for name in ("warm_up", "sends_from"):
@@ -105,7 +104,7 @@ async def _add(which: str, given: dict[str, Any]) -> None:
 
 @group.command("check")
 @_relay
-@_which
+@of_business
 def check(relay: str, which: str) -> None:
     """Open a session and say what a relay offers; status 1 where mail could not go by it."""
     run(_check(relay, which))
@@ -123,7 +122,7 @@ async def _check(relay: str, which: str) -> None:
 
 @group.command("off")
 @_relay
-@_which
+@of_business
 def switch_off(relay: str, which: str) -> None:
     """Let no more mail go by a relay; what is under way by it ends."""
     run(_use(relay, which, active=False))
@@ -131,7 +130,7 @@ def switch_off(relay: str, which: str) -> None:
 
 @group.command("on")
 @_relay
-@_which
+@of_business
 def switch_on(relay: str, which: str) -> None:
     """Let mail go by a relay again."""
     run(_use(relay, which, active=True))

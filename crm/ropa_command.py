@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 import msgspec
 import rich_click as click
 
-from crm.doctor import check
-from crm.installation import installation
 from crm.privacy import Processing, processing
-from crm.terminal import database_of, one_business, run
+from crm.terminal import joined_for, of_business, run
 from crm.web.pages import fragment
 
 
 @click.command("ropa")
-@click.option("--business", "which", default="", help="Its id, where there are several.")
+@of_business
 @click.option(
     "--as",
     "form",
@@ -34,12 +31,8 @@ def command(which: str, form: Literal["html", "json"]) -> None:
 
 
 async def _write(which: str, form: str) -> None:
-    async with installation(os.environ, join=True) as here:
-        await check(here.settings)
-        async with database_of(here) as database:
-            business_id = await one_business(database, which)
-            async with database.read(business_id) as db:
-                found = await processing(db)
+    async with joined_for(which) as here, here.database.read(here.business_id) as db:
+        found = await processing(db)
     click.echo(as_page(found) if form == "html" else as_json(found))
 
 

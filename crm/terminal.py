@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import rich_click as click
 import uvloop
 from msgspec import Struct
 from rich.console import Console
@@ -24,6 +25,9 @@ from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
 out = Console()
+of_business = click.option(
+    "--business", "which", default="", help="Its id, where there are several."
+)
 
 
 class Here(Struct, frozen=True):

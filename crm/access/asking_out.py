@@ -41,14 +41,4 @@ def _letter(
         link=f"{business.origin}/u/{token}",
         choose=f"{business.origin}/p/{token}",
     )
-    return Letter(
-        kind=LetterKind.notice,
-        # As it is held, not as somebody typed it: one letter more or less is another mailbox.
-        address=customers.parse(customer.address if customer else address.display).deliverable,
-        address_hash=fingerprint,
-        subject=words.subject,
-        text=words.text,
-        html=words.html,
-        locale=words.language,
-        customer_id=customer.id if customer else None,
-    )
+    return wording.answer(LetterKind.notice, words, address, fingerprint, customer)

@@ -168,17 +168,8 @@ def _letter(
         link=f"{business.origin}/sign-in/{way.token}",
         code=credentials.grouped(way.code),
     )
-    return Letter(
-        kind=LetterKind.sign_in,
-        # As it is held, not as somebody typed it: one letter more or less is another mailbox.
-        address=customers.parse(customer.address if customer else address.display).deliverable,
-        address_hash=db.keys.address_hash(db.business_id, address.folded),
-        subject=words.subject,
-        text=words.text,
-        html=words.html,
-        locale=words.language,
-        customer_id=customer.id if customer else None,
-    )
+    fingerprint = db.keys.address_hash(db.business_id, address.folded)
+    return wording.answer(LetterKind.sign_in, words, address, fingerprint, customer)
 
 
 async def _replace(db: Db, customer_id: UUID, address_hash: bytes, way: _Way, browser: str) -> None:

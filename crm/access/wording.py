@@ -14,7 +14,10 @@ from babel.dates import format_date, format_time
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
 
+from crm import customers
 from crm.businesses import Business
+from crm.customers import Address, Customer
+from crm.mail import Letter, LetterKind
 
 _SUBJECT = "Subject: "
 # English as the world writes it: 3 May 2026.
@@ -51,6 +54,23 @@ def words(letter: str, locale: str, business: Business, **values: Any) -> Words:
     subject = " ".join(head.removeprefix(_SUBJECT).split())
     html = page.render(values | {"subject": subject})
     return Words(subject, body.lstrip("\n"), html, language if written else "en")
+
+
+def answer(
+    kind: LetterKind, words: Words, address: Address, fingerprint: bytes, customer: Customer | None
+) -> Letter:
+    """Make the letter that answers whoever typed an address; nobody gets it without a customer."""
+    return Letter(
+        kind=kind,
+        # As it is held, not as somebody typed it: one letter more or less is another mailbox.
+        address=customers.parse(customer.address if customer else address.display).deliverable,
+        address_hash=fingerprint,
+        subject=words.subject,
+        text=words.text,
+        html=words.html,
+        locale=words.language,
+        customer_id=customer.id if customer else None,
+    )
 
 
 def moment(at: datetime, business: Business) -> str:

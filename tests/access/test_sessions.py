@@ -18,19 +18,13 @@ PAGE = "/me/sessions"
 
 
 @pytest.fixture
-async def nora(database: Database, business: Business) -> Customer:
-    async with database.write(business.id) as db:
-        return await make.customer(db)
-
-
-@pytest.fixture
 async def browsers(
-    site: ASGIApp, database: Database, business: Business, nora: Customer
+    site: ASGIApp, database: Database, business: Business, customer: Customer
 ) -> AsyncIterator[list[Browser]]:
     """Three browsers of hers, signed in one after the other."""
     made = [Browser(site, business.origin) for _ in range(3)]
     for each in made:
-        await make.let_in_as_customer(database, business, nora, each)
+        await make.let_in_as_customer(database, business, customer, each)
     yield made
     for each in made:
         await each.aclose()
@@ -63,14 +57,14 @@ async def test_one_is_signed_out(browsers: list[Browser]) -> None:
 
 
 async def test_all_others_are_signed_out_with_the_link_on_its_way(
-    browsers: list[Browser], database: Database, business: Business, nora: Customer
+    browsers: list[Browser], database: Database, business: Business, customer: Customer
 ) -> None:
     async with database.write(business.id) as db:
-        await access.send_link(db, customers.parse(nora.address), "mark")
+        await access.send_link(db, customers.parse(customer.address), "mark")
     assert (await browsers[0].fill(PAGE, f"{PAGE}/end")).status_code == 303
     assert await _signed_in(browsers) == [True, False, False]
     async with database.read(business.id) as db:
-        assert (await access.export(db, nora.id)).links == []
+        assert (await access.export(db, customer.id)).links == []
 
 
 async def test_another_customers_stay(
