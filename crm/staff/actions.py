@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from crm import events
+from crm import businesses, events
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, NotFound
 from crm.events import Actor, Kind
@@ -61,7 +61,8 @@ async def add_first_owner(
     """Add the owner who invites all others; the operator's command, refused once there is one."""
     if await db.many(sql.active_owners_locked, UUID):
         raise OwnerExists
-    kept = await passwords.hashed(passwords.checked(password, address), cost=cost)
+    prepared = passwords.checked(password, address, await businesses.get(db))
+    kept = await passwords.hashed(prepared, cost=cost)
     try:
         new = msgspec.convert(
             {"name": name, "address": address.strip(), "role": "owner"}, NewMember

@@ -189,12 +189,12 @@ async def replace_password(
     connection: Connection, address: str, password: str, new: str
 ) -> tuple[Member, str]:
     """Check a password, put a new one in its place, and open a session with that."""
-    prepared = passwords.checked(new, address)
+    business: Business = connection.scope["state"]["business"]
+    prepared = passwords.checked(new, address, business)
     if new == password:
         raise passwords.weak("Choose one that is not the present one.")
     checked = await _checked(connection, address, password, _cost(connection))
     kept = await passwords.hashed(prepared, cost=_cost(connection))
-    business: Business = connection.scope["state"]["business"]
     async with _database(connection).write(business.id) as db:
         await change_password(db, checked.id, kept, checked=checked.password_hash)
     return await _opened(connection, Credentials(checked.id, kept), address, None)

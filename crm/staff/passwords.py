@@ -1,19 +1,26 @@
-"""Passwords: judged by length (NIST SP 800-63B-4), kept as Argon2id (RFC 9106)."""
+"""Passwords: judged by length and by what others try first (NIST SP 800-63B-4), kept as Argon2id.
+
+Argon2id is RFC 9106.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from msgspec import Struct
 
+from crm.businesses import Business
 from crm.errors import Problem
 from crm.staff.model import WeakPassword
 
@@ -24,6 +31,14 @@ T = TypeVar("T")
 SHORTEST = 12
 # Argon2 hashes any length; the bound keeps a form from being a way to make us work.
 LONGEST = 256
+
+# So many letters must be left of a password without words that everybody knows; a shorter word
+# than this is found in honest sentences too.
+_LEFT = 6
+_WORD = 4
+_OURS = ("firsthand", "password", "newsletter")
+_KNOWN = Path(__file__).with_name("known_passwords.txt")
+_KNOWN_DIGITS = 12
 
 # A hash with this before it is of a password that somebody else has seen: it opens nothing, and
 # only serves to choose another.
@@ -46,15 +61,24 @@ STRONG = Cost(memory=65_536, passes=3, lanes=4)
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 
 
-def checked(password: str, address: str = "") -> str:
-    """Return the password as it is hashed, or refuse one that is too short, too long or known."""
+def checked(password: str, address: str, business: Business) -> str:
+    """Return the password as it is hashed, or refuse one that is short, long, known or obvious.
+
+    Obvious is what the address, the names of the business and of its site leave little of (ASVS
+    6.2.11).
+    """
     prepared = _prepared(password)
     if len(prepared) < SHORTEST:
         raise weak(f"Take at least {SHORTEST} characters; 15 or more are better.")
     if len(prepared) > LONGEST:
         raise weak(f"This has {len(prepared)} characters; there is room for {LONGEST}.")
-    if prepared.lower() == _prepared(address).lower() or len(set(prepared)) == 1:
-        raise weak("Your address or one character repeated is what others try first.")
+    small = prepared.lower()
+    if len(set(small)) == 1:
+        raise weak("One character repeated is what others try first.")
+    if hashlib.sha256(small.encode()).hexdigest()[:_KNOWN_DIGITS] in _known():
+        raise weak("Many people have this password, so it is what others try first.")
+    if _obvious(small, [address, business.name, business.legal_name, business.origin]):
+        raise weak("This is little more than a name or an address that others try first.")
     return prepared
 
 
@@ -117,6 +141,22 @@ def _hasher(cost: Cost) -> PasswordHasher:
 def _nobodys(cost: Cost) -> str:
     """A hash of a password that nobody knows, for addresses that nobody has."""
     return _hash(secrets.token_urlsafe(32), cost)
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    lines = _KNOWN.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+def _obvious(small: str, names: Iterable[str]) -> bool:
+    """Say whether words that everybody knows here leave next to nothing of a password."""
+    words = {word for name in names for word in re.split(r"[\W_]+", _prepared(name).lower())}
+    rest = small
+    for word in sorted({*words, *_OURS}, key=len, reverse=True):
+        if len(word) >= _WORD:
+            rest = rest.replace(word, "")
+    return rest != small and sum(letter.isalpha() for letter in rest) < _LEFT
 
 
 def _prepared(password: str) -> str:

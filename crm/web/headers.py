@@ -10,8 +10,8 @@ from typing import Any
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
 _CSP = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; object-src 'none'; style-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # htmx asks with fetch, and shows a mail in a frame.
 _CSP_CONSOLE = f"{_CSP}; script-src 'self'; connect-src 'self'; frame-src 'self'"

@@ -63,6 +63,8 @@ async def test_it_works(
         (PASSWORD, "short", "at least 12"),
         (PASSWORD, "x" * 257, "room for 256"),
         (PASSWORD, "carla@bakery.example", "others try first"),
+        (PASSWORD, "Corner-Bakery-2026!", "others try first"),
+        (PASSWORD, "Qwerty123456", "Many people have this"),
         (PASSWORD, "x" * 20, "others try first"),
         (PASSWORD, PASSWORD, "not the present one"),
         (PASSWORD, "", "fill this in"),
@@ -295,15 +297,24 @@ async def test_a_stranger_cannot(
             await staff.reset_password(db, SYSTEM, theirs.id, "x")
 
 
-@pytest.mark.parametrize("password", ["twelve chars", "ﬁfteen letters", "pass\0word\0word"])
-def test_length_is_all_that_is_asked(password: str) -> None:
-    assert passwords.checked(password)
+@pytest.mark.parametrize(
+    "password",
+    [
+        "twelve chars",
+        "ﬁfteen letters",
+        "pass\0word\0word",
+        "3141592653589793",
+        "a corner where bread is baked",
+    ],
+)
+def test_length_is_all_that_is_asked(business: Business, password: str) -> None:
+    assert passwords.checked(password, "olga@bakery.example", business)
 
 
 @pytest.mark.parametrize("password", ["", "eleven char", "x" * 257])
-def test_too_short_and_too_long(password: str) -> None:
+def test_too_short_and_too_long(business: Business, password: str) -> None:
     with pytest.raises(WeakPassword):
-        passwords.checked(password)
+        passwords.checked(password, "olga@bakery.example", business)
 
 
 async def test_the_same_password_typed_otherwise_is_the_same() -> None:

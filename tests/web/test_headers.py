@@ -15,7 +15,8 @@ async def test_every_answer_is_hardened(path: str) -> None:
     async with client() as web:
         answer = await web.get(path)
     policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
+    assert "default-src 'none'; object-src 'none'" in policy
+    assert "base-uri 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert ("script-src 'self'" in policy) == path.startswith("/staff")
