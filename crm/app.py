@@ -56,6 +56,8 @@ from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
+from crm.rhythm import api as rhythm_api
+from crm.rhythm import portal as rhythm_portal
 from crm.settings import Settings
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
@@ -77,6 +79,7 @@ from crm.web.transaction import in_one_transaction, transaction
 _TABS = (
     Tab("/me", "What we hold"),
     Tab("/me/consent", "What we may do"),
+    Tab("/me/rhythm", "How often"),
     Tab("/me/mails", "What we sent"),
     Tab("/me/delete", "Leave or delete"),
 )
@@ -109,6 +112,7 @@ _API = [
     *course_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
+    *rhythm_api.handlers,
     *privacy_api.handlers,
     *events_api.handlers,
     *staff_api.handlers,
@@ -118,6 +122,7 @@ _PORTAL = [
     *consent_portal.handlers,
     *receipt_portal.handlers,
     *access_receipts.handlers,
+    *rhythm_portal.handlers,
     *campaigns_portal.handlers,
     *customers_portal.handlers,
     *access_portal.handlers,

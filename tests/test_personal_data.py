@@ -97,6 +97,7 @@ KNOWS: dict[str, Place] = {
         stays="counted without name, so that the sums of a campaign hold",
     ),
     "retry": Place(unsaid={}),
+    "rhythm": Place(unsaid={}),
     "soft_bounce": Place(unsaid={}, key="address_hash"),
     "suppression": Place(unsaid={}, stays="the fingerprint", key="address_hash"),
 }

@@ -81,6 +81,7 @@ WORDS: dict[Kind, str] = {
     Kind.campaign_cancelled: "cancelled a campaign",
     Kind.campaign_done: "finished a campaign",
     Kind.delivery_resolved: "resolved an uncertain delivery",
+    Kind.rhythm_changed: "said how much mail may come",
 }
 
 # What a customer does herself; of anybody else it is said that they recorded it.

@@ -110,6 +110,7 @@ class Kind(StrEnum):
     campaign_cancelled = "campaign.cancelled"
     campaign_done = "campaign.done"
     delivery_resolved = "delivery.resolved"
+    rhythm_changed = "rhythm.changed"
 
 
 class Event(Struct, frozen=True, kw_only=True):

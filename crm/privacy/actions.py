@@ -16,6 +16,7 @@ from crm import (
     events,
     inbound,
     mail,
+    rhythm,
     staff,
 )
 from crm.consent import Method
@@ -56,6 +57,7 @@ FORGET: tuple[Forget, ...] = (
     events.forget,
     mail.forget,
     campaigns.forget,
+    rhythm.forget,
     staff.forget,
 )
 # Letters to her address from before she was a customer.
@@ -89,6 +91,7 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
             receipts=held.receipts,
         ),
         campaigns=await campaigns.export(db, customer_id),
+        rhythm=await rhythm.export(db, customer_id),
         service_messages=await mail.export(db, customer_id),
         access=await access.export(db, customer_id),
         suppression=await mail.suppressed(db, customer.derived.address_hash),

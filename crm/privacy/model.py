@@ -28,6 +28,7 @@ from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
 from crm.inbound import SoftBounce
 from crm.mail import LetterKind, SentLetter, Suppression
+from crm.rhythm import Rhythm
 from crm.staff import Said
 
 # A link from the mailbox opened this long ago still proves whose mailbox it is.
@@ -145,6 +146,7 @@ class Copy(Struct, frozen=True, kw_only=True):
     customer: Export
     consent: Consents
     campaigns: list[HeldDelivery]
+    rhythm: Rhythm | None = None
     service_messages: list[SentLetter]
     access: HeldAccess
     suppression: Suppression | None

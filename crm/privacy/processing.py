@@ -124,6 +124,7 @@ def _besides() -> list[Kept]:
         Kept("Mailed ways in", "To sign in without a password", f"{minutes:.0f} minutes"),
         Kept("Sessions", "To stay signed in", f"{hours:.0f} hours at most"),
         Kept("Decisions and their evidence", "To prove consent (Art. 7(1))", "erasure"),
+        Kept("Rhythm: a limit of mails a week, a pause", "To keep to it", "taken back, or erasure"),
         Kept("Deliveries", "To say what was sent, and on what ground", "erasure; then as a count"),
         Kept(
             "Letters that answer something", "To deliver them", "handed over; their list: erasure"

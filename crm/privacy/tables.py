@@ -70,6 +70,7 @@ def tables(copy: Copy) -> list[Table]:
         ),
         ("purposes", "what we ask to use your address for", copy.consent.purposes),
         ("newsletters", "newsletters that went to you, or left you out", copy.campaigns),
+        ("rhythm", "how much mail you want", _one(copy.rhythm)),
         ("letters", "mails that answered something you did", copy.service_messages),
         ("looks", "who opened or copied your record, and why", copy.looks),
         ("events", "everything that was done with your record", copy.events),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 from decimal import Decimal
 from email import policy
 from email.parser import BytesParser
@@ -11,7 +12,18 @@ from typing import Any
 
 import msgspec
 
-from crm import access, businesses, campaigns, consent, customers, events, imports, mail, staff
+from crm import (
+    access,
+    businesses,
+    campaigns,
+    consent,
+    customers,
+    events,
+    imports,
+    mail,
+    rhythm,
+    staff,
+)
 from crm.access import Choice, NewSignup
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import jobs
@@ -23,6 +35,7 @@ from crm.imports.working import work_waiting
 from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
+from crm.rhythm import Wanted
 from crm.settings import Sending, Settings, Smtp
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from tests import make
@@ -67,6 +80,8 @@ async def lived(database: Database, business: Business, address: str, name: str)
         await campaigns.start(db, SYSTEM, waits.id)
     await jobs.fill(_ctx(database, 1), str(business.id), str(waits.id))
     await _on_her_way_in(database, business, customer, other)
+    async with database.write(business.id) as db:
+        await rhythm.change(db, customer.id, Wanted(5, db.now + timedelta(days=30)))
     await _imported(database, business, purpose.id, address)
     async with database.read(business.id) as read:
         known = await customers.get(read, customer.id)

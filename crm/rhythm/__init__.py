@@ -1,0 +1,20 @@
+"""How much mail a customer wants: so many a week at most, none until a date.
+
+Owns `rhythm`. Only she says it, and campaigns obey in the statement that claims (promise 12).
+"""
+
+from crm.rhythm.actions import attention, change, export, forget, of, resume
+from crm.rhythm.model import Attention, Rhythm, Wanted, Week
+
+__all__ = [
+    "Attention",
+    "Rhythm",
+    "Wanted",
+    "Week",
+    "attention",
+    "change",
+    "export",
+    "forget",
+    "of",
+    "resume",
+]

@@ -1,0 +1,70 @@
+"""What a customer decides about how much mail she wants, and what comes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from uuid import UUID
+
+from crm import events
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
+from crm.rhythm.model import Attention, Rhythm, Wanted, Week, checked, said
+
+sql = Statements("rhythm")
+
+
+async def of(db: ReadDb, customer_id: UUID) -> Rhythm:
+    """Return what a customer said; no limit and no pause where she said nothing."""
+    return await db.maybe(sql.rhythm, Rhythm, customer_id=customer_id) or Rhythm()
+
+
+async def attention(db: ReadDb, customer_id: UUID) -> Attention:
+    """Return her rhythm, and her week so far."""
+    return Attention(
+        rhythm=await of(db, customer_id),
+        week=await db.one(sql.week, Week, customer_id=customer_id),
+    )
+
+
+async def change(db: Db, customer_id: UUID, wanted: Wanted) -> None:
+    """Let a customer decide how much mail she wants; what is claimed next obeys.
+
+    Refuses (Invalid) a limit that is not offered, and a pause of more than a year.
+    """
+    kept = checked(wanted, db.now)
+    held = await of(db, customer_id)
+    if (held.budget, held.paused_until) == (kept.budget, kept.paused_until):
+        return
+    if kept == Wanted():
+        await db.run(sql.drop_rhythm, customer_id=customer_id)
+    else:
+        await db.run(
+            sql.keep_rhythm,
+            customer_id=customer_id,
+            budget=kept.budget,
+            paused_until=kept.paused_until,
+        )
+    until = kept.paused_until and kept.paused_until.astimezone(UTC)
+    await events.record(
+        db,
+        Actor.customer(customer_id),
+        Kind.rhythm_changed,
+        customer_id=customer_id,
+        reason=said(Wanted(kept.budget, until)),
+    )
+
+
+async def resume(db: Db, customer_id: UUID) -> None:
+    """End her pause at once; without one, nothing changes."""
+    held = await of(db, customer_id)
+    await change(db, customer_id, Wanted(held.budget))
+
+
+async def export(db: ReadDb, customer_id: UUID) -> Rhythm | None:
+    """Return what is held of her wishes (promise 9)."""
+    return await db.maybe(sql.rhythm, Rhythm, customer_id=customer_id)
+
+
+async def forget(db: Db, customer_id: UUID) -> int:
+    """Delete what an erased customer said."""
+    return await db.run(sql.drop_rhythm, customer_id=customer_id)

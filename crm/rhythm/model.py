@@ -1,0 +1,77 @@
+"""What a customer says about how much mail she wants, and her week."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from msgspec import Struct
+
+from crm.errors import Invalid, Problem
+
+# How many mails a week can be chosen; the table takes up to 20.
+BUDGETS = (1, 2, 3, 5)
+# For how many days a pause can be chosen; any other end by its date.
+PAUSES = (14, 30, 90)
+LONGEST_PAUSE = timedelta(days=366)
+
+
+class Wanted(Struct, frozen=True):
+    """At most so many mails a week, and none before an instant; None: no limit, no pause."""
+
+    budget: int | None = None
+    paused_until: datetime | None = None
+
+
+class Rhythm(Struct, frozen=True, kw_only=True):
+    """What she said, and when; nothing where she never did."""
+
+    budget: int | None = None
+    paused_until: datetime | None = None
+    changed_at: datetime | None = None
+
+    def paused(self, now: datetime) -> bool:
+        """Say whether she is to be left alone at this instant."""
+        return self.paused_until is not None and self.paused_until > now
+
+
+class Week(Struct, frozen=True):
+    """Her calendar week, Monday to Monday by her clock; `taken` counts the campaigns in it."""
+
+    begins_at: datetime
+    ends_at: datetime
+    taken: int
+
+
+class Attention(Struct, frozen=True, kw_only=True):
+    """Everything about a customer's rhythm at this moment."""
+
+    rhythm: Rhythm
+    week: Week
+
+
+def checked(wanted: Wanted, now: datetime) -> Wanted:
+    """Leave out a pause that is over, and refuse a limit or an end that cannot be kept."""
+    if wanted.budget is not None and wanted.budget not in BUDGETS:
+        sentence = "Choose one of these limits."
+        raise Invalid(sentence, [Problem("budget", sentence)])
+    until = wanted.paused_until
+    if until is not None and until > now + LONGEST_PAUSE:
+        sentence = "A pause ends within a year. To stop these mails for good, switch them off."
+        raise Invalid(sentence, [Problem("until", sentence)])
+    return Wanted(wanted.budget, until if until is not None and until > now else None)
+
+
+def said(wanted: Wanted) -> str:
+    """Put a rhythm into the words of the books."""
+    limit = "no limit" if wanted.budget is None else f"at most {wanted.budget} a week"
+    if wanted.paused_until is None:
+        return limit
+    return f"{limit}, paused until {wanted.paused_until:%Y-%m-%d %H:%M} UTC"
+
+
+def day(text: str) -> date:
+    """Read a day as a browser sends it, or refuse with what one looks like."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid("This is a date, like 2026-06-23.") from None

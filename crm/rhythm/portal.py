@@ -1,0 +1,137 @@
+"""How often we write: the customer's limit, her pause and her language, at /me/rhythm."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+
+from crm import customers, rhythm
+from crm.businesses import Business
+from crm.campaigns.clock import instant
+from crm.customers import Changes, Customer
+from crm.customers.language import languages
+from crm.db import Db, ReadDb
+from crm.errors import Invalid
+from crm.events import Actor
+from crm.rhythm import Rhythm, Wanted
+from crm.rhythm.model import BUDGETS, PAUSES, day
+from crm.web.forms import Form, read_form
+from crm.web.pages import page, redirect
+
+HERE = "/me/rhythm"
+_BODY = 4 * 1024
+# What a form says for: no pause, the end it has already, another end.
+_NONE, _KEPT, _UNTIL = "none", "kept", "until"
+
+
+@get("/rhythm")
+async def get_rhythm(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    me: NamedDependency[Customer],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Show how much mail she wants, and what came of it this week."""
+    held = await rhythm.of(db, me.id)
+    form = Form.of(
+        budget=str(held.budget or 0),
+        pause=_KEPT if held.paused(db.now) else _NONE,
+        locale=me.locale,
+    )
+    return await _shown(request, db, me, business, form)
+
+
+@post("/rhythm", request_max_body_size=_BODY)
+async def post_rhythm(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    me: NamedDependency[Customer],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Keep her limit, her pause and her language."""
+    form = await read_form(request)
+    codes = [code for code, _ in languages(me.locale)]
+    locale = form.choice("locale", codes, required=False) or ""
+    wanted = _read(form, await rhythm.of(db, me.id), db.now, _zone(me, business))
+    if not form.problems:
+        try:
+            await rhythm.change(db, me.id, wanted)
+            await customers.change(db, Actor.customer(me.id), me.id, Changes(locale=locale))
+            return redirect(HERE, say="Kept. It counts from now on.")
+        except Invalid as refusal:
+            form.take(refusal)
+    return await _shown(request, db, me, business, form, status=422)
+
+
+@post("/rhythm/resumption", request_max_body_size=_BODY)
+async def post_resumption(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
+    """End her pause at once."""
+    await rhythm.resume(db, me.id)
+    return redirect(HERE, say="The pause is over, from the moment you pressed.")
+
+
+def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Wanted:
+    """Read what she chose; what is wrong with it is in the form."""
+    budget = form.choice("budget", ["0", *map(str, BUDGETS)])
+    known = [_NONE, _UNTIL, *map(str, PAUSES)]
+    pause = form.choice("pause", [*known, _KEPT] if held.paused(now) else known)
+    until = None
+    if pause == _KEPT:
+        until = held.paused_until
+    elif pause == _UNTIL:
+        until = _until(form, now, zone)
+    elif pause and pause != _NONE:
+        until = _ends(now, int(pause), zone)
+    return Wanted(int(budget or 0) or None, until)
+
+
+def _until(form: Form, now: datetime, zone: str) -> datetime | None:
+    """Read a day to come: a pause ends when it begins, by her clock."""
+    chosen = form.parsed("until", day, max=40)
+    if chosen is None:
+        return None
+    until = instant(datetime(chosen.year, chosen.month, chosen.day), zone)  # noqa: DTZ001
+    if until <= now:
+        form.wrong("until", "This day has begun already. Choose a later one.")
+        return None
+    return until
+
+
+def _ends(now: datetime, days: int, zone: str) -> datetime:
+    last = now.astimezone(ZoneInfo(zone)) + timedelta(days=days)
+    return instant(datetime(last.year, last.month, last.day), zone)  # noqa: DTZ001
+
+
+def _zone(me: Customer, business: Business) -> str:
+    return me.time_zone or business.time_zone
+
+
+async def _shown(
+    request: Request[Any, Any, Any],
+    db: ReadDb,
+    me: Customer,
+    business: Business,
+    form: Form,
+    *,
+    status: int = 200,
+) -> Response[Any]:
+    zone = _zone(me, business)
+    # Her days begin by her clock.
+    request.scope["state"]["zone"] = zone
+    return page(
+        "rhythm/pages/rhythm.html",
+        status=status,
+        form=form,
+        told=await rhythm.attention(db, me.id),
+        at=db.now,
+        budgets=BUDGETS,
+        pauses=[(days, _ends(db.now, days, zone)) for days in PAUSES],
+        languages=languages(me.locale),
+    )
+
+
+handlers = [get_rhythm, post_rhythm, post_resumption]
