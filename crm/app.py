@@ -56,6 +56,7 @@ from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
+from crm.privacy import requests_api, requests_console, requests_portal
 from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
 from crm.settings import Settings
@@ -81,11 +82,13 @@ _TABS = (
     Tab("/me/consent", "What we may do"),
     Tab("/me/rhythm", "How often"),
     Tab("/me/mails", "What we sent"),
+    Tab("/me/requests", "Ask or object"),
     Tab("/me/delete", "Leave or delete"),
 )
 _ROOMS = (
     Tab("/staff/campaigns", "Campaigns"),
     Tab("/staff/customers", "Customers"),
+    Tab("/staff/requests", "Privacy requests"),
     Tab("/staff/inbound", "Coming back"),
     Tab("/staff/imports", "Imports"),
     Tab("/staff/purposes", "Purposes"),
@@ -114,11 +117,13 @@ _API = [
     *mail_api.handlers,
     *rhythm_api.handlers,
     *privacy_api.handlers,
+    *requests_api.handlers,
     *events_api.handlers,
     *staff_api.handlers,
 ]
 _PORTAL = [
     *privacy_portal.handlers,
+    *requests_portal.handlers,
     *consent_portal.handlers,
     *receipt_portal.handlers,
     *access_receipts.handlers,
@@ -136,6 +141,7 @@ _CONSOLE = [
     *purpose_editor.handlers,
     *imports_console.handlers,
     *privacy_console.handlers,
+    *requests_console.handlers,
     *access_console.handlers,
     *events_console.handlers,
     *inbound_console.handlers,
@@ -183,7 +189,11 @@ def routers() -> Sequence[ControllerRouterHandler]:
         _pages("/staff", _CONSOLE, staff_auth.signed_in, sign_in="/staff/sign-in"),
         _open("/staff", staff_console.open_handlers, guards=[of_host]),
         # A signed link or an open form; no session.
-        _open("/", [*access_portal.by_link, *campaigns_portal.by_link], guards=[of_host]),
+        _open(
+            "/",
+            [*access_portal.by_link, *campaigns_portal.by_link, *requests_portal.by_link],
+            guards=[of_host],
+        ),
         _open("/", _PUBLIC, guards=[of_host]),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),

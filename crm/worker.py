@@ -63,6 +63,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.anchor": (ledger_jobs.anchor, 60),
     "staff.sweep": (staff_jobs.sweep, 60),
     "privacy.sweep": (privacy_jobs.sweep, 60),
+    "privacy.remind": (privacy_jobs.remind, 3600),
     "consent.watch": (consent_jobs.watch, 60),
     "consent.lapse": (consent_jobs.lapse, 60),
     "inbound.tidy": (inbound_jobs.tidy, 3600),

@@ -4,7 +4,8 @@
 -- The business of this transaction.
 SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
        privacy_contact, return_domain, locale, time_zone, origin, country, officer,
-       representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
+       representative, authority, authority_url, authority_address, privacy_url,
+       soft_opt_in, keeps_network,
        network_days, image_hosts, canary, mails_from,
        mails_until, created_at
   FROM crm.business
@@ -14,17 +15,20 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
 -- A new business under the id the transaction was opened for.
 INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_name,
                           sender_address, privacy_contact, return_domain, locale, time_zone, origin,
-                          country, officer, representative, authority, authority_url, privacy_url,
+                          country, officer, representative, authority, authority_url,
+                          authority_address, privacy_url,
                           soft_opt_in, keeps_network, network_days, image_hosts, canary, mails_from,
        mails_until, created_at,
                           changed_at)
 VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
         :privacy_contact, :return_domain, :locale, :time_zone, :origin, :country, :officer,
-        :representative, :authority, :authority_url, :privacy_url, :soft_opt_in, :keeps_network,
+        :representative, :authority, :authority_url, :authority_address, :privacy_url,
+        :soft_opt_in, :keeps_network,
         :network_days, :image_hosts, :canary, :mails_from, :mails_until, :now, :now)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
-          representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
+          representative, authority, authority_url, authority_address, privacy_url,
+       soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
        mails_until, created_at;
 
@@ -36,14 +40,17 @@ UPDATE crm.business
        privacy_contact = :privacy_contact, return_domain = :return_domain,
        locale = :locale, time_zone = :time_zone, origin = :origin, country = :country,
        officer = :officer, representative = :representative, authority = :authority,
-       authority_url = :authority_url, privacy_url = :privacy_url, soft_opt_in = :soft_opt_in,
+       authority_url = :authority_url,
+       authority_address = :authority_address, privacy_url = :privacy_url,
+       soft_opt_in = :soft_opt_in,
        keeps_network = :keeps_network, network_days = :network_days,
        image_hosts = :image_hosts, canary = :canary, mails_from = :mails_from,
        mails_until = :mails_until, changed_at = :now
  WHERE business_id = :business_id
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
-          representative, authority, authority_url, privacy_url, soft_opt_in, keeps_network,
+          representative, authority, authority_url, authority_address, privacy_url,
+       soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
        mails_until, created_at;
 

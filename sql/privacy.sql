@@ -1,4 +1,4 @@
--- Every statement of crm/privacy. Owns: nothing.
+-- Every statement of crm/privacy. Owns: privacy_request, privacy_request_step.
 
 -- name: tombstones_with_traces
 -- Customers erased since an instant of whom something was recorded after all: what waited for
@@ -23,7 +23,195 @@ SELECT c.customer_id
                  WHERE l.business_id = :business_id AND l.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.service_message m
                  WHERE m.business_id = :business_id AND m.customer_id = c.customer_id)
+     OR EXISTS (SELECT FROM crm.privacy_request q
+                 WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.delivery d
                  WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
                    AND d.reply IS NOT NULL))
  ORDER BY c.customer_id;
+
+-- name: add_request
+-- What a customer, or somebody whom nobody here knows, asks.
+INSERT INTO crm.privacy_request (business_id, request_id, kind, state, way, by_itself, customer_id,
+                                 address, address_hash, name, words, received_on, due_on, proof,
+                                 proved_at, created_at, closed_at, keep_until)
+VALUES (:business_id, :request_id, :kind, :state, :way, :by_itself, :customer_id, :address,
+        :address_hash, :name, :words, :received_on, :due_on, :proof,
+        CASE WHEN :proof::text IS NOT NULL THEN :now::timestamptz END, :now, :closed_at,
+        :keep_until);
+
+-- name: add_step
+-- What was done with a request.
+INSERT INTO crm.privacy_request_step (business_id, request_id, step_id, at, what, actor_kind,
+                                      actor_id, actor_name)
+VALUES (:business_id, :request_id, :step_id, :now, :what, :actor_kind, :actor_id, :actor_name);
+
+-- name: request
+-- One request.
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+       r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
+       coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
+  FROM crm.privacy_request r
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
+ WHERE r.business_id = :business_id
+   AND r.request_id = :request_id;
+
+-- name: request_locked
+-- Holds one request until its next step is written.
+SELECT request_id
+  FROM crm.privacy_request
+ WHERE business_id = :business_id
+   AND request_id = :request_id
+   FOR UPDATE;
+
+-- name: request_of_link
+-- The open request whose link this is.
+SELECT request_id
+  FROM crm.privacy_request
+ WHERE business_id = :business_id
+   AND link_hash = :link_hash
+   AND link_expires_at > :now
+   AND closed_at IS NULL;
+
+-- name: open_requests
+-- Requests that wait for an answer, the most urgent first, by pages.
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+       r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
+       coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
+  FROM crm.privacy_request r
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
+ WHERE r.business_id = :business_id
+   AND r.closed_at IS NULL
+   AND (r.due_on, r.request_id) > (:due_on::date, :request_id::uuid)
+   AND (:kind::text IS NULL OR r.kind = :kind)
+ ORDER BY r.due_on, r.request_id
+ LIMIT :limit;
+
+-- name: ended_requests
+-- Requests that were answered, the latest first, by pages; those that staff had no part in too.
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+       r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
+       coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
+  FROM crm.privacy_request r
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
+ WHERE r.business_id = :business_id
+   AND r.closed_at IS NOT NULL
+   AND r.request_id < :request_id
+   AND (:kind::text IS NULL OR r.kind = :kind)
+ ORDER BY r.request_id DESC
+ LIMIT :limit;
+
+-- name: requests_of_customer
+-- What one customer asked, the newest first.
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+       r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
+       coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
+  FROM crm.privacy_request r
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+ ORDER BY r.request_id DESC;
+
+-- name: steps_of_requests
+-- What was done with these requests, in order.
+SELECT request_id, at, what, actor_kind, actor_name
+  FROM crm.privacy_request_step
+ WHERE business_id = :business_id
+   AND request_id = ANY (:request_ids::uuid[])
+ ORDER BY request_id, step_id;
+
+-- name: requests_settled
+-- How many of each kind were done without staff since a day, and the slowest answer by a person.
+SELECT kind, count(*) FILTER (WHERE by_itself)::integer AS count,
+       max(closed_at::date - received_on) FILTER (WHERE NOT by_itself) AS slowest
+  FROM crm.privacy_request
+ WHERE business_id = :business_id
+   AND closed_at >= :since
+ GROUP BY kind
+ ORDER BY kind;
+
+-- name: keep_link
+-- The link that proves the mailbox; one before it opens nothing any more.
+UPDATE crm.privacy_request
+   SET link_hash = :link_hash, link_expires_at = :expires_at,
+       state = CASE WHEN state = 'received' THEN 'identity' ELSE state END
+ WHERE business_id = :business_id
+   AND request_id = :request_id;
+
+-- name: prove_request
+-- It is known now who asks.
+UPDATE crm.privacy_request
+   SET proof = :proof, proved_at = :now, link_hash = NULL, link_expires_at = NULL,
+       state = CASE WHEN state = 'extended' THEN state ELSE 'in_progress' END
+ WHERE business_id = :business_id
+   AND request_id = :request_id
+   AND proved_at IS NULL;
+
+-- name: take_request
+-- A member works on it.
+UPDATE crm.privacy_request
+   SET member_id = :member_id,
+       state = CASE WHEN proved_at IS NOT NULL AND state IN ('received', 'identity')
+                    THEN 'in_progress' ELSE state END
+ WHERE business_id = :business_id
+   AND request_id = :request_id;
+
+-- name: extend_request
+-- Two months more, and why.
+UPDATE crm.privacy_request
+   SET state = 'extended', extended_on = :extended_on, due_on = :due_on, extended_why = :why,
+       reminded = 0
+ WHERE business_id = :business_id
+   AND request_id = :request_id;
+
+-- name: close_request
+-- It is answered or refused, once.
+UPDATE crm.privacy_request
+   SET state = :state, ground = :ground, answer = :answer, closed_at = :now,
+       keep_until = :keep_until, link_hash = NULL, link_expires_at = NULL
+ WHERE business_id = :business_id
+   AND request_id = :request_id
+   AND closed_at IS NULL;
+
+-- name: requests_to_remind
+-- Requests that have become more urgent since staff were reminded, held until they are.
+SELECT request_id, due_on, reminded
+  FROM crm.privacy_request
+ WHERE business_id = :business_id
+   AND closed_at IS NULL
+   AND due_on <= :due_before
+   AND reminded < CASE WHEN due_on < :today THEN 4 WHEN due_on <= :today THEN 3
+                       WHEN due_on <= :soon THEN 2 ELSE 1 END
+ ORDER BY due_on, request_id
+ LIMIT 1000
+   FOR UPDATE SKIP LOCKED;
+
+-- name: note_reminder
+-- So urgently were staff reminded.
+UPDATE crm.privacy_request
+   SET reminded = :reminded
+ WHERE business_id = :business_id
+   AND request_id = :request_id;
+
+-- name: requests_to_forget
+-- The requests of a customer who is being erased, or of an address.
+SELECT request_id, closed_at IS NULL AS open
+  FROM crm.privacy_request
+ WHERE business_id = :business_id
+   AND (customer_id = :customer_id OR address_hash = :address_hash)
+ ORDER BY request_id
+   FOR UPDATE;
+
+-- name: forget_request
+-- What was asked, when, and what became of it stays; whose it was and every word goes.
+UPDATE crm.privacy_request
+   SET customer_id = NULL, address = '', address_hash = NULL, name = '', words = '', answer = '',
+       extended_why = '', link_hash = NULL, link_expires_at = NULL,
+       proof = CASE WHEN closed_at IS NULL AND proof IS NULL THEN :proof ELSE proof END,
+       proved_at = CASE WHEN closed_at IS NULL AND proof IS NULL THEN :now::timestamptz
+                        ELSE proved_at END,
+       state = CASE WHEN closed_at IS NULL THEN 'done' ELSE state END,
+       keep_until = CASE WHEN closed_at IS NULL THEN :keep_until ELSE keep_until END,
+       closed_at = coalesce(closed_at, :now)
+ WHERE business_id = :business_id
+   AND request_id = :request_id;

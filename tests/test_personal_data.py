@@ -63,6 +63,15 @@ KNOWS: dict[str, Place] = {
     "mailbox_proof": Place(unsaid={}),
     "event": Place(unsaid={}),
     "look_reason": Place(unsaid={"member_id": "which of the staff stands beside the looks"}),
+    "privacy_request": Place(
+        unsaid={
+            "member_id": "which of the staff works on it, by name beside it",
+            "link_hash": "of a secret that only the mail holds",
+            "link_expires_at": "how long that link is good",
+            "reminded": "how urgently staff were reminded of it",
+            "address_hash": "of somebody who is no customer",
+        }
+    ),
     "service_message": Place(
         unsaid={
             "passes": "follows from the kind",
@@ -145,6 +154,7 @@ NOT_HERS = {
     "notice": "what the business wrote",
     "purpose": "what the business wrote",
     "purpose_version": "what the business wrote",
+    "privacy_request_step": "what was done with a request, and who of staff; no word of hers",
     "relay": "how the mail of the business goes",
     "relay_use": "counts",
     "sending_domain": "the controller",
@@ -229,7 +239,7 @@ def _scalars(found: Any) -> set[Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        for read in (datetime.fromisoformat, Decimal):
+        for read in (date.fromisoformat, datetime.fromisoformat, Decimal):
             try:
                 return _plain(read(value)) if len(value) > 1 else value
             except (ValueError, ArithmeticError):
@@ -301,7 +311,7 @@ async def test_nothing_is_left_after_an_erasure(
     address, name = NORA
     local = address.partition("@")[0]
     before = await _dump(catalog, business)
-    written = {"customer", "interaction", "service_message", "signup"}
+    written = {"customer", "interaction", "privacy_request", "service_message", "signup"}
     assert {table for table, _ in _traces(before, address, name)} == written
     stubs = before["consent_event"]
 

@@ -39,6 +39,8 @@ from crm.journal import Journal
 from crm.ledger import Finding, KeyKind
 from crm.mail import relays
 from crm.mail.relays import NewRelay
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.request import Way
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials
 from crm.web import openapi
@@ -96,6 +98,9 @@ PLAIN: dict[str, Any] = {
     "told_id": UUID(int=1),
     "bases": ["consent"],
     "why": "too many came back",
+    "today": NOW.date(),
+    "soon": NOW.date(),
+    "due_before": NOW.date(),
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
 
@@ -149,6 +154,13 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         relay_id = await relays.add(db, make.SYSTEM, relay, NOW.date())
         await relays.note(db, relay_id, "no_answer")
         await trust.count(db)
+        asked = await requests.receive(
+            db,
+            make.SYSTEM,
+            NewRequest(kind=RequestKind.access, address="unknown@example.com", words="And I?"),
+            way=Way.mail,
+        )
+        await requests.send_link(db, make.SYSTEM, asked.id)
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
     tomorrow = NOW + timedelta(days=1)
@@ -451,6 +463,9 @@ async def test_the_samples_would_find_something(two: Two) -> None:
 # What forms of the console and the portal are filled in with; a form takes what it knows.
 FORM = {
     "reason": "answering your question",
+    "answer": "answering your question",
+    "why": "answering your question",
+    "ground": "excessive",
     "name": "Stolen",
     "label": "Stolen",
     "title": "Stolen",
@@ -528,6 +543,7 @@ def _sample(two: Two, path: str, name: str) -> Any:
         thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2].removesuffix("s")
     life = {"customer": two.a.customer.id, "campaign": two.a.waits.id, "member": two.a.member.id}
     life["archive"] = two.a.got.id
+    life["privacy-request"] = two.rows["privacy_request"][0]["request_id"]
     # A session is known by the proof of the mailbox that it came of.
     life["proof"] = two.rows["portal_session"][0]["proof_id"]
     if thing in life:

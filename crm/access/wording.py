@@ -24,7 +24,13 @@ _SUBJECT = "Subject: "
 _ENGLISH = "en_001"
 
 _letters = Environment(
-    loader=FileSystemLoader(Path(__file__).resolve().parent / "letters"),
+    # Each domain that writes to customers has its letters beside it; the frame is here.
+    loader=FileSystemLoader(
+        [
+            Path(__file__).resolve().parent / "letters",
+            *sorted(Path(__file__).resolve().parent.parent.glob("*/letters")),
+        ]
+    ),
     autoescape=select_autoescape(["html"]),
     undefined=StrictUndefined,
     trim_blocks=True,

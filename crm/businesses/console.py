@@ -80,6 +80,7 @@ def _read(form: Form) -> NewBusiness | None:
         "representative": form.text("representative", required=False, max=500, lines=True),
         "authority": form.text("authority", required=False, max=300),
         "authority_url": form.text("authority_url", required=False, max=500),
+        "authority_address": form.text("authority_address", required=False, max=500, lines=True),
         "privacy_url": form.text("privacy_url", required=False, max=500),
         "soft_opt_in": form.boolean("soft_opt_in"),
         "keeps_network": form.boolean("keeps_network"),

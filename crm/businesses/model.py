@@ -39,6 +39,8 @@ Hosts = Annotated[
 ]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
+_IN_LINES = frozenset({"postal_address", "representative", "authority_address"})
+
 
 class NoPostalAddress(Conflict):
     """The business has no postal address yet, and every mail has to show it. Enter it first."""
@@ -67,6 +69,7 @@ class Business(Struct, frozen=True, kw_only=True):
     representative: str
     authority: str
     authority_url: str
+    authority_address: str
     privacy_url: str
     soft_opt_in: bool
     keeps_network: bool
@@ -110,6 +113,7 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     representative: PostalAddress = ""
     authority: Contact = ""
     authority_url: PageAddress = ""
+    authority_address: PostalAddress = ""
     privacy_url: PageAddress = ""
     # May it rely on Art. 13(2) ePrivacy for customers who bought something?
     soft_opt_in: bool = False
@@ -133,7 +137,7 @@ def checked(new: NewBusiness) -> NewBusiness:
         where = str(wrong).rpartition("$.")[2].rstrip("`")
         raise _unusable(where) from None
     for field, value in msgspec.structs.asdict(new).items():
-        allowed = "\r\n" if field in {"postal_address", "representative"} else ""
+        allowed = "\r\n" if field in _IN_LINES else ""
         text = value if isinstance(value, str) else ""
         if any(category(char) == "Cc" and char not in allowed for char in text):
             raise _unusable(field)

@@ -39,6 +39,8 @@ class Why(StrEnum):
     complained = "complained"
     staff = "staff"
     imported = "imported"
+    # To all advertising, whatever it rests on (Art. 21(2) GDPR).
+    objected = "objected"
 
 
 # Which suppression a kind of letter passes: a confirmation that the owner of the address has just

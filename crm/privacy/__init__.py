@@ -1,11 +1,21 @@
 """Everything we hold about one customer: shown to her, taken with her, or deleted.
 
-Owns no table: it calls `export` and `forget` of every domain that holds personal data, in one
-visible tuple (`actions.py`), and a test that reads the catalog finds what the tuple leaves out
-(promises 8 to 11).
+It calls `export` and `forget` of every domain that holds personal data, in one visible tuple
+(`actions.py`), and a test that reads the catalog finds what the tuple leaves out (promises 8 to
+11). Owns `privacy_request` and the log of its steps: what customers ask under the GDPR, and until
+when it has to be answered.
 """
 
 from crm.privacy.actions import copy, erase, erase_traces, freeze, home, inventory, unfreeze
+from crm.privacy.answering import (
+    erase_herself,
+    free_herself,
+    freeze_herself,
+    fulfil,
+    object_herself,
+    object_to_marketing,
+    remind,
+)
 from crm.privacy.model import (
     Copy,
     Erased,
@@ -16,6 +26,7 @@ from crm.privacy.model import (
     fresh,
 )
 from crm.privacy.processing import Processing, processing
+from crm.privacy.request import NewRequest, Request, RequestKind, RequestState
 
 __all__ = [
     "Copy",
@@ -23,15 +34,26 @@ __all__ = [
     "Fingerprint",
     "Home",
     "Inventory",
+    "NewRequest",
     "NotHerChoice",
     "Processing",
+    "Request",
+    "RequestKind",
+    "RequestState",
     "copy",
     "erase",
+    "erase_herself",
     "erase_traces",
+    "free_herself",
     "freeze",
+    "freeze_herself",
     "fresh",
+    "fulfil",
     "home",
     "inventory",
+    "object_herself",
+    "object_to_marketing",
     "processing",
+    "remind",
     "unfreeze",
 ]

@@ -24,6 +24,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
+from crm.privacy import requests
 from crm.privacy.model import (
     Consents,
     Controller,
@@ -59,9 +60,14 @@ FORGET: tuple[Forget, ...] = (
     campaigns.forget,
     rhythm.forget,
     staff.forget,
+    requests.forget,
 )
 # Letters to her address from before she was a customer.
-FORGET_ADDRESS: tuple[ForgetAddress, ...] = (mail.forget_address, inbound.forget_address)
+FORGET_ADDRESS: tuple[ForgetAddress, ...] = (
+    mail.forget_address,
+    inbound.forget_address,
+    requests.forget_address,
+)
 
 _SHOWN = 5
 # A mail that was claimed before an erasure has its answer long before this.
@@ -98,6 +104,7 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
         soft_bounces=await inbound.export(db, customer_id),
         looks=looks(happened),
         open_reasons=await staff.export(db, customer_id),
+        requests=await requests.export(db, customer_id),
         events=happened,
     )
 

@@ -1,4 +1,4 @@
-"""Entry point of the worker for privacy: an erasure stays complete."""
+"""Entry points of the worker for privacy: an erasure stays complete, and no answer is forgotten."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from crm import above
 from crm.db import Database
-from crm.privacy import actions
+from crm.privacy import actions, answering
 
 
 class Ctx(TypedDict):
@@ -20,3 +20,9 @@ async def sweep(ctx: Ctx) -> None:
     for business_id in await above.businesses(ctx["database"]):
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
+
+
+async def remind(ctx: Ctx) -> None:
+    """Remind staff of requests whose last day comes near, business by business."""
+    for business_id in await above.businesses(ctx["database"]):
+        await ctx["database"].attempt(business_id, answering.remind)

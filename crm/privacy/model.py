@@ -28,6 +28,7 @@ from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
 from crm.inbound import SoftBounce
 from crm.mail import LetterKind, SentLetter, Suppression
+from crm.privacy.request import HeldRequest
 from crm.rhythm import Rhythm
 from crm.staff import Said
 
@@ -154,6 +155,8 @@ class Copy(Struct, frozen=True, kw_only=True):
     looks: list[Look]
     # Reasons for looking that staff gave a moment ago; earlier ones stand beside the looks.
     open_reasons: list[Said]
+    # What she asked under the GDPR, with every step.
+    requests: list[HeldRequest]
     events: list[Event]
 
 

@@ -17,7 +17,7 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
-from crm.privacy import Fingerprint, archive
+from crm.privacy import Fingerprint, RequestKind, archive, requests
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import DEFAULT_LIMIT, Cursors
@@ -64,6 +64,7 @@ async def get_looks(
 async def post_export(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[bytes]:
     """Give her a file with everything; by POST, because that she took it is recorded."""
     copy = await privacy.copy(db, Actor.customer(me.id), me.id)
+    await requests.settle(db, Actor.customer(me.id), RequestKind.access, me.id)
     return await archive.download(copy)
 
 
@@ -83,9 +84,9 @@ async def post_restriction(
     decision = form.choice("decision", ("freeze", "free"))
     form.refuse()
     if decision == "freeze":
-        await privacy.freeze(db, me.id)
+        await privacy.freeze_herself(db, me)
         return redirect(DELETE, say="Your record is frozen. Nothing is sent until you say so.")
-    await privacy.unfreeze(db, me.id)
+    await privacy.free_herself(db, me)
     return redirect(DELETE, say="Your record is no longer frozen.")
 
 
@@ -130,7 +131,7 @@ async def post_deletion_confirmation(
     if not privacy.fresh(_signed_in_at(request), db.now):
         return _afresh(me)
     inventory = await privacy.inventory(db, me)
-    erased = await privacy.erase(db, Actor.customer(me.id), me.id, fingerprint=fingerprint)
+    erased = await privacy.erase_herself(db, me, fingerprint)
     # The layout must not greet, nor a form be marked for, somebody who is no more.
     request.scope["state"].update(me=None, session_secret=None)
     answer = page(

@@ -84,6 +84,7 @@ def tables(copy: Copy) -> list[Table]:
         ("suppressions", "why mails are kept from you", _one(copy.suppression)),
         ("soft_bounces", "mails that could not be delivered for a while", copy.soft_bounces),
         ("open_reasons", "reasons that staff gave for looking, just now", copy.open_reasons),
+        ("requests", "what you asked of us, and each step of it", copy.requests),
     ]
     return [
         Table(name, what, [msgspec.to_builtins(row) for row in rows]) for name, what, rows in parts

@@ -45,6 +45,8 @@ class Right(StrEnum):
     change_customers = "change_customers"
     export_customers = "export_customers"
     erase_customers = "erase_customers"
+    # Privacy requests: to see the queue and to answer.
+    answer_requests = "answer_requests"
     see_campaigns = "see_campaigns"
     write_campaigns = "write_campaigns"
     send_campaigns = "send_campaigns"
@@ -86,6 +88,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.change_customers,
             Right.export_customers,
             Right.erase_customers,
+            Right.answer_requests,
             Right.see_special,
             Right.see_campaigns,
         }
@@ -98,7 +101,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
 ROLES: dict[Role, str] = {
     Role.owner: "Everything: staff, keys, business, audit, and all that the others may do.",
     Role.editor: "Writes and sends campaigns, imports lists, edits purposes, sees customers.",
-    Role.care: "Looks after customers: sees, changes, exports and deletes their records.",
+    Role.care: "Looks after customers and their requests: sees, changes, exports, deletes.",
     Role.viewer: "Sees campaigns and their numbers, and no customer.",
 }
 
@@ -117,6 +120,8 @@ class Scope(StrEnum):
     purposes_read = "purposes:read"
     purposes_write = "purposes:write"
     suppressions_write = "suppressions:write"
+    requests_read = "requests:read"
+    requests_write = "requests:write"
     events_read = "events:read"
 
 

@@ -35,6 +35,8 @@ from crm.imports.working import work_waiting
 from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.request import Proof, Way
 from crm.rhythm import Wanted
 from crm.settings import Sending, Settings, Smtp
 from crm.staff import Member, NewKey, NewMember, Role, Scope
@@ -176,6 +178,12 @@ async def _described(
         )
         await customers.note(db, SYSTEM, customer.id, "Rang about the course")
         await consent.add_file(db, SYSTEM, customer.id, "form.jpg", b"A photograph of a form")
+        asks = NewRequest(
+            kind=RequestKind.access,
+            customer_id=customer.id,
+            words=f"What do you hold of {customer.name}?",
+        )
+        await requests.receive(db, me, asks, way=Way.portal, proof=Proof.session)
         word = await make.own_word(db, customer.id)
         await consent.give(db, me, customer.id, other.question, word)
         await consent.withdraw(db, me, customer.id, other.purpose_id, method=Method.portal)

@@ -21,7 +21,14 @@ from crm.consent import portal as consent_portal
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
-from crm.privacy import api, console, portal
+from crm.privacy import (
+    api,
+    console,
+    portal,
+    requests_api,
+    requests_console,
+    requests_portal,
+)
 from crm.staff import NewKey, NewMember, Role, Scope, sessions
 from crm.staff import auth as staff_auth
 from crm.staff.passwords import Cost
@@ -29,7 +36,7 @@ from crm.web import assets
 from crm.web.csrf import same_session
 from crm.web.headers import secured
 from crm.web.pages import Tab
-from crm.web.refusals import EITHER, PROBLEMS, pages_behind
+from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import transaction
 from tests import make
 
@@ -69,7 +76,7 @@ def application(database: Database) -> Any:
     routers = [
         Router(
             "/v1",
-            route_handlers=api.handlers,
+            route_handlers=[*api.handlers, *requests_api.handlers],
             guards=[staff_auth.with_key],
             exception_handlers=PROBLEMS,
         ),
@@ -77,6 +84,7 @@ def application(database: Database) -> Any:
             "/me",
             route_handlers=[
                 *portal.handlers,
+                *requests_portal.handlers,
                 *consent_portal.handlers,
                 *access_portal.handlers,
             ],
@@ -85,9 +93,15 @@ def application(database: Database) -> Any:
         ),
         Router(
             "/staff",
-            route_handlers=console.handlers,
+            route_handlers=[*console.handlers, *requests_console.handlers],
             guards=[of_host, staff_auth.signed_in, same_session],
             exception_handlers=pages_behind("/staff/sign-in"),
+        ),
+        Router(
+            "/",
+            route_handlers=requests_portal.by_link,
+            guards=[of_host],
+            exception_handlers=PAGES,
         ),
     ]
     return Litestar(
@@ -112,6 +126,11 @@ async def her_browser(database: Database, business: Business, me: Customer) -> B
         token = await access.open_session(db, await make.entered(db, me.id))
     name = access_auth.cookie_name(business, access_auth.SESSION)
     return Browser(application(database), business, {name: token})
+
+
+def stranger(database: Database, business: Business) -> Browser:
+    """A browser in which nobody is signed in."""
+    return Browser(application(database), business, {})
 
 
 async def staff_browser(database: Database, business: Business, role: Role) -> Browser:

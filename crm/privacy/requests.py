@@ -1,0 +1,364 @@
+"""What is done with privacy requests: received, proved, taken, extended, answered, and reminded of.
+
+Each step is in the log of the request, in the transaction that makes it.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from crm import businesses, customers
+from crm.access import credentials
+from crm.customers import Customer
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, ActorKind
+from crm.ids import secret, time_ordered
+from crm.privacy import wording
+from crm.privacy.request import (
+    KEPT_YEARS,
+    MONTHS,
+    MONTHS_EXTENDED,
+    Ground,
+    HeldRequest,
+    IdentityMissing,
+    NewRequest,
+    Proof,
+    Request,
+    RequestKind,
+    RequestState,
+    Settled,
+    Step,
+    UnknownRequest,
+    Way,
+    What,
+    check_extension,
+    check_ground,
+    check_open,
+    checked_receipt,
+    months_after,
+)
+from crm.tokens import BadLink
+
+sql = Statements("privacy")
+
+# A letter may lie in a mailbox over a holiday; a new link can be sent at any time.
+LINK_LASTS = timedelta(days=7)
+
+_FIRST = UUID(int=0)
+_LAST = UUID(int=2**128 - 1)
+
+
+class _Held(Struct, frozen=True):
+    request_id: UUID
+    open: bool
+
+
+async def today(db: ReadDb) -> date:
+    """Return the day it is where the business is: its requests are counted in such days."""
+    business = await businesses.get(db)
+    return db.now.astimezone(ZoneInfo(business.time_zone)).date()
+
+
+async def receive(
+    db: Db, by: Actor, new: NewRequest, *, way: Way, proof: Proof | None = None
+) -> Request:
+    """Take what somebody asks; the clock runs from the day it came."""
+    here = await today(db)
+    received_on = checked_receipt(new.received_on, here)
+    address = customers.parse(new.address) if new.address else None
+    customer = await _whose(db, new)
+    request_id = time_ordered()
+    fingerprint = db.keys.address_hash(db.business_id, address.folded) if address else None
+    await db.run(
+        sql.add_request,
+        request_id=request_id,
+        kind=new.kind,
+        state=RequestState.received,
+        way=way,
+        by_itself=False,
+        customer_id=customer.id if customer else None,
+        # A customer's address stands with her, and is found there.
+        address=address.display if address and customer is None else "",
+        address_hash=fingerprint if customer is None else None,
+        name="" if customer else new.name,
+        words=new.words,
+        received_on=received_on,
+        due_on=months_after(received_on, MONTHS),
+        proof=proof,
+        closed_at=None,
+        keep_until=None,
+    )
+    await step(db, by, request_id, What.received)
+    return await get(db, request_id)
+
+
+async def settle(db: Db, by: Actor, kind: RequestKind, customer_id: UUID | None) -> None:
+    """Write down what the portal has just done by itself, so that the business can show it."""
+    here, request_id = await today(db), time_ordered()
+    await db.run(
+        sql.add_request,
+        request_id=request_id,
+        kind=kind,
+        state=RequestState.done,
+        way=Way.portal,
+        by_itself=True,
+        customer_id=customer_id,
+        address="",
+        address_hash=None,
+        name="",
+        words="",
+        received_on=here,
+        due_on=months_after(here, MONTHS),
+        proof=Proof.session,
+        closed_at=db.now,
+        keep_until=_kept_until(here),
+    )
+    await step(db, by, request_id, What.settled)
+
+
+async def send_link(db: Db, by: Actor, request_id: UUID) -> None:
+    """Mail a link to the address on record: whoever opens it has that mailbox (Art. 12(6)).
+
+    Refuses with NoMailbox where there is no address.
+    """
+    request = await _held(db, request_id)
+    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    await db.run(
+        sql.keep_link,
+        request_id=request_id,
+        link_hash=credentials.fingerprint(token),
+        expires_at=db.now + LINK_LASTS,
+    )
+    until = db.now + LINK_LASTS
+    await wording.identity(db, request, await recipient(db, request), token=token, until=until)
+    await step(db, by, request_id, What.link_sent)
+
+
+async def of_link(db: ReadDb, token: str) -> Request:
+    """Return the request that a link is about, or refuse with BadLink."""
+    credentials.check_token(db.business_id, token)
+    hashed = credentials.fingerprint(token)
+    found = await db.maybe(sql.request_of_link, UUID, link_hash=hashed)
+    if found is None:
+        raise BadLink
+    return await get(db, found)
+
+
+async def prove(db: Db, token: str) -> Request:
+    """Take it as proved whose mailbox it is: the secret came back from there."""
+    request = await of_link(db, token)
+    await _held(db, request.id)
+    await db.run(sql.prove_request, request_id=request.id, proof=Proof.mailbox)
+    # Nobody is signed in here; that it is she is what the step says.
+    await step(db, Actor(ActorKind.customer), request.id, What.proved)
+    return await get(db, request.id)
+
+
+async def vouch(db: Db, by: Actor, request_id: UUID) -> None:
+    """Take a member's word that they know who asks; the log names the member."""
+    await _held(db, request_id)
+    if await db.run(sql.prove_request, request_id=request_id, proof=Proof.person):
+        await step(db, by, request_id, What.vouched)
+
+
+async def take(db: Db, by: Actor, request_id: UUID) -> None:
+    """Have a member work on it."""
+    await _held(db, request_id)
+    await db.run(sql.take_request, request_id=request_id, member_id=by.id)
+    await step(db, by, request_id, What.taken)
+
+
+async def extend(db: Db, by: Actor, request_id: UUID, why: str, *, told: bool = False) -> Request:
+    """Give it two months more, and tell her so and why (Art. 12(3)): once, in the first month.
+
+    `told` says that she was told on paper, where there is no address to mail.
+    """
+    request = await _held(db, request_id)
+    here = await today(db)
+    check_extension(request, here)
+    await db.run(
+        sql.extend_request,
+        request_id=request_id,
+        extended_on=here,
+        due_on=months_after(request.received_on, MONTHS_EXTENDED),
+        why=why,
+    )
+    longer = await get(db, request_id)
+    if not told:
+        await wording.extension(db, longer, await recipient(db, request))
+    await step(db, by, request_id, What.extended)
+    return longer
+
+
+async def answer(db: Db, by: Actor, request_id: UUID, words: str, *, told: bool = False) -> Request:
+    """End it as done and mail her the answer, unless it was `told` on paper.
+
+    Refuses with IdentityMissing while it is not known who asks.
+    """
+    request = await _held(db, request_id)
+    if request.proved_at is None:
+        raise IdentityMissing
+    return await _close(db, by, request, RequestState.done, words, told=told)
+
+
+async def refuse(
+    db: Db, by: Actor, request_id: UUID, ground: Ground, words: str, *, told: bool = False
+) -> Request:
+    """End it as refused; the letter says why, and where to complain and to sue (Art. 12(4))."""
+    request = await _held(db, request_id)
+    check_ground(request.kind, ground)
+    return await _close(db, by, request, RequestState.refused, words, told=told, ground=ground)
+
+
+async def get(db: ReadDb, request_id: UUID) -> Request:
+    """Return one request, or refuse with UnknownRequest."""
+    found = await db.maybe(sql.request, Request, request_id=request_id)
+    if found is None:
+        raise UnknownRequest
+    return found
+
+
+async def waiting(
+    db: ReadDb,
+    *,
+    kind: RequestKind | None = None,
+    after: tuple[date, UUID] | None = None,
+    limit: int = 50,
+) -> list[Request]:
+    """Return open requests, the most urgent first."""
+    due_on, request_id = after or (date.min, _FIRST)
+    return await db.many(
+        sql.open_requests, Request, kind=kind, due_on=due_on, request_id=request_id, limit=limit
+    )
+
+
+async def ended(
+    db: ReadDb, *, kind: RequestKind | None = None, before: UUID | None = None, limit: int = 50
+) -> list[Request]:
+    """Return requests that have ended, the newest first."""
+    return await db.many(
+        sql.ended_requests, Request, kind=kind, request_id=before or _LAST, limit=limit
+    )
+
+
+async def settled(db: ReadDb, since: datetime) -> list[Settled]:
+    """Count what was done without staff since then."""
+    return await db.many(sql.requests_settled, Settled, since=since)
+
+
+async def steps(db: ReadDb, request_id: UUID) -> list[Step]:
+    """Return what was done with a request, in order."""
+    return await db.many(sql.steps_of_requests, Step, request_ids=[request_id])
+
+
+async def of_customer(db: ReadDb, customer_id: UUID) -> list[Request]:
+    """Return what a customer asked, the newest first."""
+    return await db.many(sql.requests_of_customer, Request, customer_id=customer_id)
+
+
+async def export(db: ReadDb, customer_id: UUID) -> list[HeldRequest]:
+    """Return what a customer asked, with every step."""
+    found = await of_customer(db, customer_id)
+    ids = [each.id for each in found]
+    taken = await db.many(sql.steps_of_requests, Step, request_ids=ids)
+    return [
+        HeldRequest(request=each, steps=[step for step in taken if step.request_id == each.id])
+        for each in found
+    ]
+
+
+async def forget(db: Db, customer_id: UUID) -> int:
+    """Empty the requests of an erased customer; what was asked and what came of it stays."""
+    return await _forget(db, customer_id=customer_id, address_hash=None)
+
+
+async def forget_address(db: Db, address_hash: bytes) -> int:
+    """The same for requests from her address before she was a customer."""
+    return await _forget(db, customer_id=None, address_hash=address_hash)
+
+
+async def _forget(db: Db, *, customer_id: UUID | None, address_hash: bytes | None) -> int:
+    found = await db.many(
+        sql.requests_to_forget, _Held, customer_id=customer_id, address_hash=address_hash
+    )
+    kept_until = _kept_until(await today(db)) if found else None
+    for each in found:
+        await db.run(
+            sql.forget_request,
+            request_id=each.request_id,
+            proof=Proof.person,
+            keep_until=kept_until,
+        )
+        await step(db, Actor.system(), each.request_id, What.erased)
+    return len(found)
+
+
+async def _whose(db: ReadDb, new: NewRequest) -> Customer | None:
+    if new.customer_id is not None:
+        return await customers.get(db, new.customer_id)
+    return await customers.by_address(db, new.address) if new.address else None
+
+
+async def _held(db: Db, request_id: UUID) -> Request:
+    """Hold a request that is open, or refuse."""
+    await db.maybe(sql.request_locked, UUID, request_id=request_id)
+    request = await get(db, request_id)
+    check_open(request)
+    return request
+
+
+async def recipient(db: ReadDb, request: Request) -> wording.Recipient | None:
+    """Find where she is written to: the address on record, else the one that was given."""
+    if request.customer_id is None:
+        return wording.Recipient.of(request.address) if request.address else None
+    customer = (await customers.of_ids(db, [request.customer_id]))[request.customer_id]
+    return wording.Recipient(customer.address, customer.locale, customer.id)
+
+
+async def _close(
+    db: Db,
+    by: Actor,
+    request: Request,
+    state: RequestState,
+    words: str,
+    *,
+    told: bool,
+    ground: Ground | None = None,
+) -> Request:
+    to = await recipient(db, request)
+    await db.run(
+        sql.close_request,
+        request_id=request.id,
+        state=state,
+        ground=ground,
+        answer=words,
+        keep_until=_kept_until(await today(db)),
+    )
+    closed = await get(db, request.id)
+    if not told:
+        await wording.answer(db, closed, to)
+    what = What.refused if state is RequestState.refused else What.answered
+    await step(db, by, request.id, what)
+    return closed
+
+
+def _kept_until(closed_on: date) -> date:
+    return months_after(closed_on, 12 * KEPT_YEARS)
+
+
+async def step(db: Db, by: Actor, request_id: UUID, what: What) -> None:
+    """Write a step into the log of a request."""
+    named = by.kind in {ActorKind.member, ActorKind.key}
+    await db.run(
+        sql.add_step,
+        request_id=request_id,
+        step_id=time_ordered(),
+        what=what,
+        actor_kind=by.kind,
+        actor_id=by.id if named else None,
+        actor_name=by.name,
+    )

@@ -1,0 +1,214 @@
+"""Privacy requests for programs: /v1/privacy-requests."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request as HttpRequest
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Struct
+
+from crm import privacy
+from crm.db import Db, ReadDb
+from crm.privacy import NewRequest, Request, RequestKind, requests
+from crm.privacy.request import Ground, Step, Way
+from crm.staff import Caller
+from crm.staff.auth import Looks, needs
+from crm.web.idempotency import once
+from crm.web.paging import Cursors, capped, link
+
+_PATH = "/v1/privacy-requests"
+_BODY = 64 * 1024
+READ = [needs("requests:read")]
+WRITE = [needs("requests:write")]
+
+
+class After(Struct, frozen=True):
+    """The last request of a page."""
+
+    on: date
+    id: UUID
+
+
+class Told(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An answer in words; `told` where she has it on paper already, and no mail is to go."""
+
+    words: str
+    told: bool = False
+
+
+class Refusal(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A refusal: the ground that the law gives, and the reason in words."""
+
+    ground: Ground
+    words: str
+    told: bool = False
+
+
+class Logged(Struct, frozen=True, kw_only=True):
+    """A request with every step of it."""
+
+    request: Request
+    steps: list[Step]
+
+
+@post(
+    "/privacy-requests",
+    guards=WRITE,
+    request_max_body_size=_BODY,
+    opt={"example": {"kind": "access", "address": "nora@example.com", "words": "What is held?"}},
+    tags=["Privacy"],
+    summary="Record a privacy request",
+    description="What a customer asked of your own shop or desk: her id, or an address. It is due "
+    "a month after the day it came. Nothing is given out before it is known who asks: staff see to "
+    "that. With an Idempotency-Key a repeated request is answered as the first was.",
+    responses={201: ResponseSpec(Request, generate_examples=False, description="Recorded")},
+)
+async def post_request(
+    request: HttpRequest[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    data: JSONBody[NewRequest],
+) -> Response[bytes]:
+    """Record a privacy request."""
+
+    async def act() -> Request:
+        return await requests.receive(db, caller.actor, data, way=Way.api)
+
+    answer = await once(request, db, str(caller.id), act, status=201)
+    taken = msgspec.json.decode(answer.content, type=Request)
+    answer.headers["location"] = f"{_PATH}/{taken.id}"
+    return answer
+
+
+@get(
+    "/privacy-requests",
+    guards=READ,
+    tags=["Privacy"],
+    summary="Page through the privacy requests that wait",
+    description="The most urgent first; the Link header leads on. `kind` shows only one right. "
+    "Each customer of the answer can see that this key looked.",
+)
+async def get_requests(
+    db: NamedDependency[ReadDb],
+    looks: NamedDependency[Looks],
+    kind: FromQuery[RequestKind | None] = None,
+    limit: FromQuery[int | None] = None,
+    after: FromQuery[str | None] = None,
+) -> Response[list[Request]]:
+    """Page through the privacy requests that wait."""
+    size = capped(limit)
+    cursors = Cursors(db.keys, db.business_id, "privacy-requests")
+    begun = cursors.open(after, After)
+    place = (begun.on, begun.id) if begun else None
+    found = await requests.waiting(db, kind=kind, after=place, limit=size + 1)
+    shown = cursors.cut(found, size, lambda each: After(each.due_on, each.id))
+    await looks.record([each.customer_id for each in shown.rows if each.customer_id])
+    query: dict[str, str | int] = {"limit": size} | ({"kind": kind.value} if kind else {})
+    return Response(shown.rows, headers=link(_PATH, shown.after, **query))
+
+
+@get(
+    "/privacy-requests/{id:uuid}",
+    guards=READ,
+    tags=["Privacy"],
+    summary="Read a privacy request",
+    description="With every step of it, and who made it. After an erasure without her data.",
+)
+async def get_request(
+    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
+) -> Logged:
+    """Read a privacy request."""
+    found = await requests.get(db, id)
+    await looks.record([found.customer_id] if found.customer_id else [])
+    return Logged(request=found, steps=await requests.steps(db, id))
+
+
+@post(
+    "/privacy-requests/{id:uuid}/answer",
+    guards=WRITE,
+    status_code=200,
+    request_max_body_size=_BODY,
+    opt={"example": {"words": "We have corrected it."}},
+    tags=["Privacy"],
+    summary="Answer a privacy request",
+    description="Ends it as done and mails the answer. A deletion deletes her record, a freeze "
+    "freezes it. 403 `identity_missing` while it is not known who asks.",
+    responses={200: ResponseSpec(Request, generate_examples=False, description="Answered")},
+)
+async def post_answer(
+    request: HttpRequest[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[Told],
+) -> Response[bytes]:
+    """Answer a privacy request."""
+
+    async def act() -> Request:
+        return await privacy.fulfil(db, caller.actor, id, data.words, told=data.told)
+
+    return await once(request, db, str(caller.id), act)
+
+
+@post(
+    "/privacy-requests/{id:uuid}/refusal",
+    guards=WRITE,
+    status_code=200,
+    request_max_body_size=_BODY,
+    opt={"example": {"ground": "excessive", "words": "You asked the same yesterday."}},
+    tags=["Privacy"],
+    summary="Refuse a privacy request",
+    description="On a ground that the law gives for this right (422 for another). The letter adds "
+    "where she can complain and go to court (Art. 12(4) GDPR).",
+    responses={200: ResponseSpec(Request, generate_examples=False, description="Refused")},
+)
+async def post_refusal(
+    request: HttpRequest[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[Refusal],
+) -> Response[bytes]:
+    """Refuse a privacy request."""
+
+    async def act() -> Request:
+        return await requests.refuse(db, caller.actor, id, data.ground, data.words, told=data.told)
+
+    return await once(request, db, str(caller.id), act)
+
+
+@post(
+    "/privacy-requests/{id:uuid}/extension",
+    guards=WRITE,
+    status_code=200,
+    request_max_body_size=_BODY,
+    opt={"example": {"words": "Your letters are in an archive far away."}},
+    tags=["Privacy"],
+    summary="Make the time for a privacy request longer",
+    description="By two months, once, within the first month, and she is told why (Art. 12(3) "
+    "GDPR). 409 `extended_already` or `too_late_to_extend` otherwise.",
+    responses={200: ResponseSpec(Request, generate_examples=False, description="Longer")},
+)
+async def post_extension(
+    request: HttpRequest[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[Told],
+) -> Response[bytes]:
+    """Make the time for a privacy request longer."""
+
+    async def act() -> Request:
+        return await requests.extend(db, caller.actor, id, data.words, told=data.told)
+
+    return await once(request, db, str(caller.id), act)
+
+
+handlers = [post_request, get_requests, get_request, post_answer, post_refusal, post_extension]

@@ -1,0 +1,90 @@
+"""Ask or object: what a customer asks us about her data, how far that is, and where to complain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from crm import mail, privacy
+from crm.customers import Customer, fold
+from crm.db import Db, ReadDb
+from crm.events import Actor
+from crm.mail import Why
+from crm.privacy import NewRequest, RequestKind, requests, wording
+from crm.privacy.request import Proof, Way
+from crm.web.forms import Form, read_form
+from crm.web.pages import page, redirect
+
+PATH = "/me/requests"
+_BODY = 32 * 1024
+_LONGEST = 4000
+
+
+@get("/requests")
+async def get_requests(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
+    """Show what she can ask, what she has asked, and whom she can complain to."""
+    return await _shown(db, me, Form())
+
+
+@post("/requests", request_max_body_size=_BODY, status_code=303)
+async def post_request(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
+) -> Response[Any]:
+    """Take what she asks in her own words; she is signed in by her mailbox, so it is she."""
+    form = await read_form(request)
+    kind = form.choice("kind", RequestKind)
+    words = form.text("words", max=_LONGEST, lines=True)
+    if kind is None or form.problems:
+        return await _shown(db, me, form)
+    new = NewRequest(kind=kind, customer_id=me.id, words=words)
+    taken = await requests.receive(
+        db, Actor.customer(me.id), new, way=Way.portal, proof=Proof.session
+    )
+    due = wording.day(taken.due_on)
+    return redirect(f"{PATH}#asked", say=f"We have it. You get our answer by {due} at the latest.")
+
+
+@post("/objection", request_max_body_size=_BODY, status_code=303)
+async def post_objection(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
+    """Take her objection to all advertising: one press, nothing is weighed (Art. 21(3) GDPR)."""
+    await privacy.object_herself(db, me)
+    said = "We send you no advertising any more, from the moment you pressed."
+    return redirect(f"{PATH}#object", say=said)
+
+
+@get("/identity/{token:str}")
+async def get_identity(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+    """Show what was asked, and the button that says it was she; changes nothing."""
+    asked = await requests.of_link(db, token)
+    return page("privacy/pages/identity.html", token=token, asked=asked, names=wording.NAMES)
+
+
+@post("/identity/{token:str}", status_code=200, request_max_body_size=_BODY)
+async def post_identity(db: NamedDependency[Db], token: FromPath[str]) -> Response[Any]:
+    """Take it that she asked: the link came from her mailbox."""
+    asked = await requests.prove(db, token)
+    return page("privacy/pages/identified.html", asked=asked)
+
+
+async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
+    fingerprint = db.keys.address_hash(db.business_id, fold(me.address))
+    silence = await mail.suppressed(db, fingerprint)
+    return page(
+        "privacy/pages/requests.html",
+        status=422 if form.problems else 200,
+        # Also where a refused form is shown again at its own address.
+        request_path=PATH,
+        form=form,
+        asked=await requests.of_customer(db, me.id),
+        names=wording.NAMES,
+        objected_at=silence.at if silence and silence.reason is Why.objected else None,
+    )
+
+
+handlers = [get_requests, post_request, post_objection]
+
+# A signed link, and no session.
+by_link = [get_identity, post_identity]

@@ -1,0 +1,160 @@
+"""What is written to whoever made a privacy request, and to staff about those that are due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from babel.dates import format_date
+from msgspec import Struct
+
+from crm import businesses, customers, mail
+from crm.access import wording
+from crm.businesses import Business
+from crm.db import Db
+from crm.mail import Letter, LetterKind
+from crm.privacy.request import NoMailbox, Request, RequestKind, RequestState
+from crm.staff import Member
+
+# English as the world writes it: 3 May 2026.
+_ENGLISH = "en_001"
+
+# What each request is called in a letter and on a page; never a part of a sentence.
+NAMES: dict[RequestKind, str] = {
+    RequestKind.access: "Access to your data",
+    RequestKind.portability: "Your data, to take along",
+    RequestKind.rectification: "A correction",
+    RequestKind.erasure: "A deletion",
+    RequestKind.restriction: "A freeze of your record",
+    RequestKind.objection: "An objection",
+}
+
+# Where an answer begins; staff finish it. Each names the article it rests on besides.
+ANSWERS: dict[RequestKind, str] = {
+    RequestKind.access: (
+        "Everything we hold about you is on your own pages: sign in with your address and press "
+        "“Download my copy”. It says what each thing is for, where we have it from, who gets it "
+        "and until when it is kept."
+    ),
+    RequestKind.portability: (
+        "Your data wait on your own pages: sign in with your address and press “Download my "
+        "copy”. The file is JSON and CSV, which other programs read."
+    ),
+    RequestKind.rectification: (
+        "We have corrected what you named. You can see it on your own pages, and correct it there "
+        "yourself at any time."
+    ),
+    RequestKind.erasure: (
+        "We have deleted everything we held about you, today. A fingerprint of your address "
+        "stays, so that an old list does not bring our mails back, and a log that a request was "
+        "made and answered, without your name."
+    ),
+    RequestKind.restriction: (
+        "Your record is frozen: everything is kept, and used for nothing. We will tell you before "
+        "that ends."
+    ),
+    RequestKind.objection: "We no longer do what you objected to.",
+}
+
+
+class Recipient(Struct, frozen=True):
+    """Where a letter goes, in which language, and whose it is if she is a customer."""
+
+    address: str
+    locale: str = ""
+    customer_id: UUID | None = None
+
+    @classmethod
+    def of(cls, address: str) -> Recipient:
+        """Write to somebody who is no customer."""
+        return cls(address)
+
+
+async def identity(
+    db: Db, request: Request, to: Recipient | None, *, token: str, until: datetime
+) -> None:
+    """Mail the link that proves whose mailbox it is."""
+    business = await businesses.get(db)
+    words = _words(
+        "identity",
+        business,
+        to,
+        request,
+        link=f"{business.origin}/identity/{token}",
+        until=wording.day(until, business),
+    )
+    await _post(db, to, words)
+
+
+async def extension(db: Db, request: Request, to: Recipient | None) -> None:
+    """Tell her that it takes longer, why, and until when (Art. 12(3))."""
+    business = await businesses.get(db)
+    await _post(db, to, _words("extension", business, to, request, why=request.extended_why))
+
+
+async def answer(db: Db, request: Request, to: Recipient | None) -> None:
+    """Mail an answer; a refusal says where she can complain and go to court (Art. 12(4))."""
+    business = await businesses.get(db)
+    refused = request.state is RequestState.refused
+    paragraphs = [part.strip() for part in request.answer.split("\n\n") if part.strip()]
+    words = _words("answer", business, to, request, refused=refused, paragraphs=paragraphs)
+    await _post(db, to, words)
+
+
+async def remind(db: Db, members: Sequence[Member], due: Sequence[date], today: date) -> None:
+    """Mail each of these members how many answers are due and when; no word of whose they are."""
+    business = await businesses.get(db)
+    for each in members:
+        words = wording.words(
+            "reminder",
+            business.locale,
+            business,
+            late=sum(day < today for day in due),
+            count=len(due),
+            first=day(min(due)),
+            link=f"{business.origin}/staff/requests",
+        )
+        await _post(db, Recipient.of(each.address), words)
+
+
+def day(value: date) -> str:
+    """Write a day: `10 May 2026`."""
+    return format_date(value, "long", locale=_ENGLISH)
+
+
+def _words(
+    letter: str,
+    business: Business,
+    to: Recipient | None,
+    request: Request,
+    **values: object,
+) -> wording.Words:
+    return wording.words(
+        letter,
+        (to.locale if to else "") or business.locale,
+        business,
+        name=NAMES[request.kind],
+        article=request.kind.article,
+        received=day(request.received_on),
+        due=day(request.due_on),
+        **values,
+    )
+
+
+async def _post(db: Db, to: Recipient | None, words: wording.Words) -> None:
+    if to is None:
+        raise NoMailbox
+    await mail.post_letter(
+        db,
+        Letter(
+            kind=LetterKind.notice,
+            address=to.address,
+            address_hash=db.keys.address_hash(db.business_id, customers.fold(to.address)),
+            subject=words.subject,
+            text=words.text,
+            html=words.html,
+            locale=words.language,
+            customer_id=to.customer_id,
+        ),
+    )
