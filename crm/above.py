@@ -49,6 +49,16 @@ class LedgerHealth(Struct, frozen=True):
     watched_at: datetime | None
 
 
+class JournalMark(Struct, frozen=True):
+    """How far a business has written to the journal, and its ledger's head."""
+
+    business_id: UUID
+    number: int
+    owed: int
+    origin_number: int
+    size: int
+
+
 class InboundCount(Struct, frozen=True):
     """How much of a kind came in for one business by one way."""
 
@@ -109,6 +119,16 @@ async def ledgers_due(database: Database) -> list[UUID]:
 async def ledgers_health(database: Database) -> list[LedgerHealth]:
     """Say of every business how its ledger is."""
     return await database.above(sql.ledgers_health, LedgerHealth)
+
+
+async def journal_marks(database: Database) -> list[JournalMark]:
+    """Say of every business how far it has written to the journal."""
+    return await database.above(sql.journal_marks, JournalMark)
+
+
+async def campaigns_sending(database: Database) -> list[DueCampaign]:
+    """List campaigns that send."""
+    return await database.above(sql.campaigns_sending, DueCampaign)
 
 
 async def value_checks_waiting(database: Database, quiet_since: datetime) -> list[DueCampaign]:

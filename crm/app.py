@@ -47,6 +47,7 @@ from crm.imports import api as imports_api
 from crm.imports import console as imports_console
 from crm.inbound import console as inbound_console
 from crm.inbound import webhooks as inbound_webhooks
+from crm.journal import Keeper, journal_of
 from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
 from crm.log import configure
@@ -288,7 +289,9 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     keys = settings.keys()
     try:
         async with (
-            open_database(settings.database_url, keys, wake=Waker(pool)) as database,
+            open_database(
+                settings.database_url, keys, wake=Waker(pool), keep=Keeper(journal_of(settings))
+            ) as database,
             open_database(settings.database_url, keys, size=_LOOKS) as looks,
         ):
             yield state_of(settings, database, looks, pool)

@@ -1,13 +1,11 @@
-"""Statements from `sql/`, and the only place where a transaction begins and ends."""
+"""The only place where a transaction begins and ends."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -21,22 +19,30 @@ from crm.clock import Clock
 from crm.connections import GONE, Connection, Connections, connected
 from crm.errors import NotFound
 from crm.keys import Keys
+from crm.statements import SQL, Statement, Statements, parse
+
+__all__ = [
+    "AWAY",
+    "BROKEN",
+    "RETRIABLE",
+    "SQL",
+    "Database",
+    "Db",
+    "Keep",
+    "NotCommitted",
+    "ReadDb",
+    "Statement",
+    "Statements",
+    "Transaction",
+    "Wake",
+    "no_wake",
+    "open_database",
+    "parse",
+]
 
 T = TypeVar("T")
 D = TypeVar("D", bound="ReadDb")
 
-_HERE = Path(__file__).resolve().parent
-# The wheel carries the statements as crm/sql; a checkout has them beside the package.
-SQL = next(path for path in (_HERE / "sql", _HERE.parent / "sql") if path.is_dir())
-
-_HEADER = re.compile(r"^-- name: (.*)$", re.MULTILINE)
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TOKEN = re.compile(
-    r"'(?:[^']|'')*'"  # a string
-    r"|--[^\n]*"  # a comment
-    r"|::\w+"  # a cast
-    r"|:(?P<param>[a-z_][a-z0-9_]*)"
-)
 _BOUND = ("business_id", "now")
 
 # Any one of these asks for the same transaction again: nothing of it was kept.
@@ -59,86 +65,8 @@ AWAY = (
 _TRIES = 3
 
 Wake = Callable[[str, tuple[str, ...], str], Awaitable[None]]
-
-
-class Statement(Struct, frozen=True):
-    """One named statement: SQL with `$1`, `$2` … and the names that belong there."""
-
-    name: str
-    doc: str
-    sql: str
-    params: tuple[str, ...]
-
-    def args(self, given: dict[str, Any]) -> list[Any]:
-        """Order the keywords as the statement wants them; a missing or unknown one is our bug."""
-        try:
-            args = [given[name] for name in self.params]
-        except KeyError:
-            args = []
-        if len(args) != len(given):
-            message = f"{self.name} takes {self.params}, got {tuple(given)}"
-            raise TypeError(message)
-        return args
-
-
-class Statements:
-    """The statements of `sql/<domain>.sql` as attributes."""
-
-    def __init__(self, domain: str) -> None:
-        """Read and check the file at import, so that a broken one never serves."""
-        self.domain = domain
-        text = (SQL / f"{domain}.sql").read_text(encoding="utf-8")
-        self._by_name = {statement.name: statement for statement in parse(text)}
-
-    def __getattr__(self, name: str) -> Statement:
-        """Find a statement by its name."""
-        try:
-            return self._by_name[name]
-        except KeyError:
-            message = f"sql/{self.domain}.sql has no statement {name!r}"
-            raise AttributeError(message) from None
-
-    def __iter__(self) -> Iterator[Statement]:
-        """Walk all statements, in the order of the file."""
-        return iter(self._by_name.values())
-
-
-def parse(text: str) -> list[Statement]:
-    """Cut a file into statements; refuse a bad name, a name given twice and a missing comment."""
-    parts = _HEADER.split(text)[1:]
-    found: dict[str, Statement] = {}
-    for name, body in zip(parts[::2], parts[1::2], strict=True):
-        statement = _statement(name.strip(), body)
-        if statement.name in found:
-            message = f"the statement {statement.name} is there twice"
-            raise ValueError(message)
-        found[statement.name] = statement
-    return list(found.values())
-
-
-def _statement(name: str, body: str) -> Statement:
-    if not _NAME.fullmatch(name):
-        message = f"{name!r} is not a name for a statement"
-        raise ValueError(message)
-    lines = body.strip().splitlines()
-    doc = []
-    while lines and lines[0].startswith("--"):
-        doc.append(lines.pop(0).removeprefix("--").strip())
-    if not doc:
-        message = f"the statement {name} has no comment that says what it answers"
-        raise ValueError(message)
-    params: list[str] = []
-
-    def number(match: re.Match[str]) -> str:
-        param = match["param"]
-        if param is None:
-            return match[0]
-        if param not in params:
-            params.append(param)
-        return f"${params.index(param) + 1}"
-
-    sql = _TOKEN.sub(number, "\n".join(lines)).strip().removesuffix(";")
-    return Statement(name, " ".join(doc), sql, tuple(params))
+# Asked just before a commit, of a transaction that noted something; what it returns is done after.
+Keep = Callable[["Db"], Awaitable[Callable[[], Awaitable[None]] | None]]
 
 
 class ReadDb:
@@ -197,9 +125,10 @@ class Db(ReadDb):
     """A transaction that may write, and wakes workers when it has committed."""
 
     def __init__(self, conn: Connection, business_id: UUID, now: datetime, keys: Keys) -> None:
-        """Begin with no wakes."""
+        """Begin with no wakes and nothing noted."""
         super().__init__(conn, business_id, now, keys)
         self.wakes: list[tuple[str, tuple[str, ...], str]] = []
+        self.noted: list[Any] = []
 
     async def run(self, statement: Statement, **params: Any) -> int:
         """Execute a statement and return how many rows it touched."""
@@ -213,6 +142,10 @@ class Db(ReadDb):
     def wake(self, job: str, *args: str, slot: str = "") -> None:
         """Hint, after commit, that `job` may run now; ten wakes of one slot are one run."""
         self.wakes.append((job, args, slot))
+
+    def note(self, entry: object) -> None:
+        """Have an entry of `crm.journal` on disk outside the database before this is committed."""
+        self.noted.append(entry)
 
 
 _CONVERTERS: dict[Any, Callable[[asyncpg.Record], Any]] = {}
@@ -280,13 +213,26 @@ class Transaction(Generic[D]):
 
     async def commit(self) -> None:
         """Keep all of it, and then wake whom it asks to wake."""
+        kept = await self._noted()
         told = await self._end("COMMIT")
         if isinstance(self.db, Db):
             # PostgreSQL answers ROLLBACK where a statement had failed; nothing was kept then.
             if told != "COMMIT":
                 raise NotCommitted
+            if kept is not None:
+                await kept()
             for job, args, slot in self.db.wakes:
                 await self._database.wake(job, args, slot)
+
+    async def _noted(self) -> Callable[[], Awaitable[None]] | None:
+        keep = self._database.keep
+        if keep is None or not isinstance(self.db, Db) or not self.db.noted:
+            return None
+        try:
+            return await keep(self.db)
+        except BaseException:
+            await self.roll_back()
+            raise
 
     async def roll_back(self) -> None:
         """Keep nothing; the first error is what is told, not that of a connection that broke."""
@@ -325,13 +271,19 @@ class Database:
     """The only place where a transaction begins and ends."""
 
     def __init__(
-        self, connections: Connections, keys: Keys, wake: Wake, clock: Callable[[], datetime]
+        self,
+        connections: Connections,
+        keys: Keys,
+        wake: Wake,
+        clock: Callable[[], datetime],
+        keep: Keep | None = None,
     ) -> None:
         """Prefer `open_database`; tests share the connections of another."""
         self.connections = connections
         self.wake = wake
         self.keys = keys
         self.clock = clock
+        self.keep = keep
 
     def read(self, business_id: UUID) -> Transaction[ReadDb]:
         """Read as one business; PostgreSQL refuses any write."""
@@ -380,6 +332,7 @@ async def open_database(
     *,
     wake: Wake = no_wake,
     clock: Callable[[], datetime] | None = None,
+    keep: Keep | None = None,
     size: int = 10,
 ) -> AsyncIterator[Database]:
     """Open connections that keep nothing between transactions; the time is PostgreSQL's too."""
@@ -388,7 +341,7 @@ async def open_database(
     await theirs.read()
     watching = [asyncio.create_task(each) for each in (connections.watch(), theirs.follow())]
     try:
-        yield Database(connections, keys, wake, clock or theirs)
+        yield Database(connections, keys, wake, clock or theirs, keep)
     finally:
         try:
             await connections.close()

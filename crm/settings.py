@@ -147,6 +147,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     pepper: str
     # A directory outside the database, shared by all workers: what a restore is noticed by.
     journal: str = ""
+    # For how many days its entries are kept: longer than the oldest backup that is ever put back.
+    journal_days: Positive = 400
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     smtp: Smtp = Smtp()
     web: Web = Web()

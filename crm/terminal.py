@@ -21,6 +21,7 @@ from crm.db import Database, open_database
 from crm.doctor import check
 from crm.errors import NotFound
 from crm.installation import Installation, installation
+from crm.journal import Keeper, journal_of
 from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
@@ -75,7 +76,11 @@ async def database_of(here: Installation) -> AsyncIterator[Database]:
     pool = open_pool(here.settings.redis_url)
     try:
         async with open_database(
-            here.settings.database_url, here.settings.keys(), wake=Waker(pool), size=4
+            here.settings.database_url,
+            here.settings.keys(),
+            wake=Waker(pool),
+            keep=Keeper(journal_of(here.settings)),
+            size=4,
         ) as database:
             yield database
     finally:

@@ -23,6 +23,8 @@ from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
 from crm.inbound import jobs as inbound_jobs
+from crm.journal import Keeper, journal_of
+from crm.journal import jobs as journal_jobs
 from crm.ledger import jobs as ledger_jobs
 from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
@@ -52,6 +54,8 @@ JOBS: dict[str, tuple[Job, int]] = {
 # Each of these reads the rows, so that an emptied Redis loses nothing; seconds between two runs.
 SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.sweep": (ledger_jobs.sweep, 2),
+    "journal.pay": (journal_jobs.pay, 5),
+    "journal.beat": (journal_jobs.beat, 10),
     "mail.sweep": (mail_jobs.sweep, 5),
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
@@ -88,7 +92,10 @@ async def work(settings: Settings) -> None:
     }
     here = Here({name: (_quiet(name, job), each) for name, (job, each) in _all().items()}, ctx)
     wake = Waker(pool, here)
-    async with open_database(settings.database_url, settings.keys(), wake=wake) as database:
+    keeper = Keeper(journal_of(settings))
+    async with open_database(
+        settings.database_url, settings.keys(), wake=wake, keep=keeper
+    ) as database:
         ctx["database"] = database
         try:
             await _until(stopping, turns.keep(SCHEDULE, wake, database.clock), _listen(pool, ctx))

@@ -37,6 +37,14 @@ SELECT business_id FROM crm.ledgers_due();
 SELECT business_id, size, unsealed, waiting_since, alarms, stopped_why, watched_at
   FROM crm.ledgers_health();
 
+-- name: journal_marks
+-- How far every business has written to the journal, what it owes to it, and its ledger's head.
+SELECT business_id, number, owed, origin_number, size FROM crm.journal_marks();
+
+-- name: campaigns_sending
+-- Campaigns that send.
+SELECT business_id, campaign_id FROM crm.campaigns_sending();
+
 -- name: value_checks_waiting
 -- Drafts whose values nobody is checking.
 SELECT business_id, campaign_id FROM crm.value_checks_waiting(:quiet_since);

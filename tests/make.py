@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,6 +28,7 @@ from crm.consent import (
 from crm.db import Database, Db, parse
 from crm.events import Actor
 from crm.ids import secret
+from crm.journal import Directory, Journal
 from crm.mail import sending_domains
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from crm.staff.passwords import Cost
@@ -232,3 +234,9 @@ async def employ(db: Db, address: str, role: Role = Role.owner) -> Member:
     return await staff.invite(
         db, SYSTEM, NewMember(name="Olga Owner", address=address, role=role), "not a hash"
     )
+
+
+def place_of(journal: Journal) -> Path:
+    """Find where a journal of a test is."""
+    assert isinstance(journal.store, Directory)
+    return journal.store.path

@@ -135,6 +135,8 @@ NOT_HERS = {
     "inbound_count": "counts",
     "inbound_report": "digests of reports, with a kind and a code, which name nobody",
     "interaction_kind": "declarations",
+    "journal_mark": "a number",
+    "journal_debt": "ids and keyed hashes, until the journal is there again",
     "lease": "ranges and counts",
     "ledger_alarm": "what the monitor found, about leaves and events by number",
     "ledger_checkpoint": "sizes and roots",

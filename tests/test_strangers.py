@@ -220,6 +220,9 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
                     changed_at)
            VALUES ($1, 'imap.example', 993, 'implicit', 'letters', 'kept', 'INBOX', 'Read', $2,
                    $2)""",
+        "journal_mark (business_id, number) SELECT $1, 7 WHERE $2::timestamptz IS NOT NULL",
+        """journal_debt (business_id, debt_id, entry, owed_at)
+           VALUES ($1, gen_random_uuid(), '{"type": "lifted", "address": "00"}', $2)""",
         """webhook (business_id, provider, secret_hash, made_at)
            VALUES ($1, 'postmark', sha256('secret'), $2)""",
     ):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from crm import businesses, consent, events
+from crm import businesses, consent, events, journal
 from crm.businesses.model import sent_from
 from crm.campaigns import checking, poll
 from crm.campaigns.by_clock import first_and_last, insist_open, missed
@@ -183,6 +183,7 @@ async def schedule(
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
     await insist_open(db, await get(db, campaign_id), at, None)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
+    db.note(journal.Campaign(campaign_id, "scheduled"))
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
 
@@ -204,6 +205,7 @@ async def schedule_by_clock(
     await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
     await insist_open(db, planned, at, local_at)
     campaign = await _move(db, by, campaign_id, State.scheduled, at=at, local_at=local_at)
+    db.note(journal.Campaign(campaign_id, "scheduled"))
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
 
@@ -229,6 +231,7 @@ async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = Fa
         approved = await get(db, campaign_id)
         await insist_open(db, approved, db.now, approved.local_at)
     campaign = await _move(db, by, campaign_id, State.starting)
+    db.note(journal.Campaign(campaign_id, "started"))
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     await release(db, campaign)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
@@ -255,6 +258,7 @@ async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     campaign = await _move(db, by, campaign_id, State.sending)
     if await db.run(sql.look_past, campaign_id=campaign_id):
         await db.run(sql.begin_anew, campaign_id=campaign_id)
+    db.note(journal.Campaign(campaign_id, "resumed"))
     await events.record(db, by, Kind.campaign_resumed, ref=campaign_id)
     db.wake("campaigns.send", str(db.business_id), str(campaign_id), slot=str(campaign_id))
     return campaign

@@ -34,6 +34,7 @@ from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor
 from crm.ids import opaque, secret, time_ordered
+from crm.journal import Decision, Withdrawn
 
 sql = Statements("consent")
 
@@ -180,6 +181,7 @@ async def append_many(
         actor_kind=by.kind,
         actor_id=by.id,
     )
+    _note_ends(db, events)
     if network_days:
         kept = [
             (place.event_id, event.customer_id, event.network)
@@ -296,6 +298,16 @@ async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
 async def forget(db: Db, customer_id: UUID) -> int:
     """Delete records, salts and states of an erased customer; the stubs stay, and name nobody."""
     return await db.one(sql.erase_consent, int, customer_id=customer_id)
+
+
+def _note_ends(db: Db, events: Sequence[NewEvent]) -> None:
+    ended = [
+        Decision(event.customer_id, event.purpose.purpose_id, event.status, event.method)
+        for event in events
+        if event.status in OPTED_OUT
+    ]
+    if ended:
+        db.note(Withdrawn(ended))
 
 
 def _place(state: Consent | None) -> Place:

@@ -39,6 +39,7 @@ from crm.consent.model import (
 from crm.consent.record import Place, canonical, commitment, read
 from crm.consent.states import (
     AUTHORISES,
+    OPTED_OUT,
     OWN_WORD,
     Basis,
     Method,
@@ -53,6 +54,7 @@ from crm.customers import UnknownCustomer
 from crm.db import Db, Statements
 from crm.events import Actor, Kind
 from crm.ids import instant_of, opaque, secret, time_ordered
+from crm.journal import Decision, Withdrawn
 
 sql = Statements("consent")
 
@@ -193,6 +195,9 @@ async def append(
     if yes and moving and not moved:
         # Somebody opted out between our look and this statement; nothing of this is kept.
         raise OptOutStands
+    if wish.status in OPTED_OUT:
+        ended = Decision(wish.customer_id, wish.purpose_id, wish.status, circumstances.method)
+        db.note(Withdrawn([ended]))
     if asked.keeps_network and circumstances.network is not None:
         kept = [(place.event_id, wish.customer_id, circumstances.network)]
         await network.keep(db, kept, days=asked.network_days)

@@ -41,6 +41,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid
 from crm.events import Actor, Kind
 from crm.ids import opaque
+from crm.journal import Restricted
 
 sql = Statements("customers")
 
@@ -292,6 +293,7 @@ async def _restricted(db: Db, by: Actor, customer_id: UUID, at: datetime | None)
     customer = await db.one(
         sql.restrict_customer, Customer, customer_id=customer_id, restricted_at=at
     )
+    db.note(Restricted(customer_id, at is not None))
     what = "restricted" if at else "restriction lifted"
     await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason=what)
     return customer

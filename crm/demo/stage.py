@@ -20,6 +20,7 @@ from crm.demo.browser import Unexpected
 from crm.demo.mailbox import Mailbox
 from crm.embedded import clear, default_directory
 from crm.installation import installation
+from crm.journal import Keeper, journal_of
 from crm.settings import BadSettings, Settings
 from crm.up import process, stop
 from crm.wakes import Waker, open_pool
@@ -78,7 +79,11 @@ async def staged() -> AsyncIterator[Stage]:
             pool = open_pool(here.settings.redis_url)
             keys = here.settings.keys()
             async with open_database(
-                here.settings.database_url, keys, wake=Waker(pool), size=4
+                here.settings.database_url,
+                keys,
+                wake=Waker(pool),
+                keep=Keeper(journal_of(here.settings)),
+                size=4,
             ) as database:
                 yield Stage(place, here.settings, database, mailbox, origin, worker.pid)
             await pool.aclose()

@@ -18,6 +18,7 @@ from crm import above
 from crm.db import BROKEN, Database, open_database
 from crm.inbound.hearing import Nobodys, hear_mail
 from crm.inbound.model import Via
+from crm.journal import Keeper, journal_of
 from crm.log import configure, logger
 from crm.return_path import parted
 from crm.settings import Inbound, Settings
@@ -187,7 +188,9 @@ async def listen(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     async with (
-        open_database(settings.database_url, settings.keys()) as database,
+        open_database(
+            settings.database_url, settings.keys(), keep=Keeper(journal_of(settings))
+        ) as database,
         listening(database, settings.inbound),
     ):
         await stopping.wait()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.journal import Journal
+from crm.journal import journal_of
 from crm.ledger import anchors, sealing
 from crm.settings import Settings
 
@@ -40,7 +40,7 @@ async def seal(ctx: Ctx, business: str) -> None:
     """Seal for one business until nothing waits, or for the time of one job."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _SECONDS
-    journal = Journal(Path(ctx["settings"].journal))
+    journal = journal_of(ctx["settings"])
     while loop.time() < until:
         if await sealing.seal(ctx["database"], UUID(business), journal, most=_MOST) < _MOST:
             return
@@ -48,7 +48,7 @@ async def seal(ctx: Ctx, business: str) -> None:
 
 async def notice(ctx: Ctx) -> None:
     """Look at every ledger for a database that was put back."""
-    journal = Journal(Path(ctx["settings"].journal))
+    journal = journal_of(ctx["settings"])
     for business_id in await above.businesses(ctx["database"]):
         await sealing.notice(ctx["database"], business_id, journal)
 

@@ -11,6 +11,7 @@ from crm.businesses import Business
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
+from crm.journal import Lifted, Suppressed
 from crm.mail import mime
 from crm.mail.model import (
     PASSES,
@@ -136,11 +137,14 @@ async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Wh
     """Mail an address no more; waiting deliveries to it are taken out in this transaction."""
     changed = await db.run(sql.suppress, address_hash=address_hash, scope=scope, reason=why)
     if changed:
+        db.note(Suppressed([(address_hash.hex(), scope, why)]))
         await events.record(db, by, Kind.address_suppressed, reason=f"{scope}: {why}")
 
 
 async def suppress_many(db: Db, new: Sequence[tuple[bytes, Scope, Why]]) -> int:
     """Suppress many addresses in one statement; returns how many were new or widened."""
+    if new:
+        db.note(Suppressed([(fingerprint.hex(), scope, why) for fingerprint, scope, why in new]))
     return await db.run(
         sql.suppress_many,
         address_hashes=[each[0] for each in new],
@@ -162,7 +166,8 @@ async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> froze
 
 async def lift(db: Db, address_hash: bytes) -> None:
     """Forget a suppression with its owner, who asked for everything to go when she left."""
-    await db.run(sql.lift_suppression, address_hash=address_hash)
+    if await db.run(sql.lift_suppression, address_hash=address_hash):
+        db.note(Lifted(address_hash.hex()))
 
 
 async def export(db: ReadDb, customer_id: UUID) -> list[SentLetter]:

@@ -15,6 +15,7 @@ from crm import (
     customers,
     events,
     inbound,
+    journal,
     mail,
     rhythm,
     staff,
@@ -131,6 +132,8 @@ async def erase(
         for forget_address in FORGET_ADDRESS:
             await forget_address(db, gone.address_hash)
         await _mark(db, by, gone.address_hash, fingerprint)
+        dropped = fingerprint is Fingerprint.drop
+        db.note(journal.Erased(customer_id, gone.address_hash.hex(), dropped))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
     return Erased(customer_id=customer_id, erased_at=await _erased_at(db, customer_id))

@@ -22,6 +22,7 @@ from crm import errors
 from crm.connections import InDoubt
 from crm.db import AWAY, RETRIABLE
 from crm.errors import Problem, Refused
+from crm.journal import JournalAway, PutBack
 from crm.web.etag import MatchFailed, MatchMissing
 from crm.web.forms import BadForm
 from crm.web.idempotency import KeyMissing
@@ -41,6 +42,8 @@ STATUS: dict[type[Refused], int] = {
     MatchMissing: 428,
     errors.TooMany: 429,
     Unavailable: 503,
+    JournalAway: 503,
+    PutBack: 503,
     Refused: 422,
 }
 
@@ -85,6 +88,8 @@ _BODY = "data"
 # Of Litestar's sentence only the name: the rest repeats the address that was asked for.
 _MISSING = re.compile(r"Missing required \w+ parameter '(\w+)'")
 _SERVER_ERROR = 500
+# Seconds until what an operator has to mend may be mended.
+_SOON = "60"
 
 _log = structlog.get_logger(__name__)
 
@@ -196,6 +201,8 @@ def _refusal(exc: Refused) -> Answer:
     headers = {}
     if isinstance(exc, errors.TooMany | Unavailable):
         headers["retry-after"] = str(exc.retry_after)
+    elif isinstance(exc, JournalAway | PutBack):
+        headers["retry-after"] = _SOON
     title = (type(exc).__doc__ or exc.message).split("\n", maxsplit=1)[0]
     return Answer(
         status=status,

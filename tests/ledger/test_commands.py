@@ -33,7 +33,7 @@ def settings(shared_cluster: Cluster, redis_url: str, journal: Journal) -> dict[
         "CRM_LINK_KEYS": written(KEYS.link_keys),
         "CRM_STORAGE_KEYS": written(KEYS.storage_keys),
         "CRM_PEPPER": KEYS.pepper.hex(),
-        "CRM_JOURNAL": str(journal.directory),
+        "CRM_JOURNAL": str(make.place_of(journal)),
     }
 
 

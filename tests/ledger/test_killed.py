@@ -17,6 +17,7 @@ from crm.businesses import Business
 from crm.db import Database
 from crm.journal import Journal
 from crm.ledger.checkpoint import checkpoint_of
+from tests import make
 from tests.conftest import Cluster
 from tests.ledger.conftest import entered
 from tests.ledger.test_seal import ALL, head_of, prove
@@ -35,7 +36,7 @@ async def sequencer(
         "tests.ledger.sequencer",
         cluster.app_url,
         str(business.id),
-        str(journal.directory),
+        str(make.place_of(journal)),
         cwd=_ROOT,
         stdout=PIPE,
     )

@@ -100,7 +100,7 @@ async def test_it_is_noticed_and_nothing_is_signed(rewound: tuple[Database, Rewo
 async def test_it_is_noticed_though_nothing_waits(rewound: tuple[Database, Rewound]) -> None:
     """And goes on being noticed; a ledger that is as it was goes on too."""
     database, told = rewound
-    copy = Journal(told.journal.directory.with_name("fine"))
+    copy = Journal(make.place_of(told.journal).with_name("fine"))
     (signed,) = [
         each.note for each in await _heads(database, told.business) if each.size == len(told.kept)
     ]

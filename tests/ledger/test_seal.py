@@ -161,7 +161,7 @@ async def test_what_the_journal_knows_and_nobody_saw_is_published(
 ) -> None:
     """Killed between the journal and the table: the same head, signed again, is the same note."""
     await entered(database, business.id, 4)
-    copy = Journal(journal.directory.with_name("copy"))
+    copy = Journal(make.place_of(journal).with_name("copy"))
     await ledger.seal(database, business.id, copy, most=ALL)
     signed = copy.read(business.id, ledger.CHECKPOINT)
     journal.keep(business.id, ledger.CHECKPOINT, lambda _: signed)

@@ -36,7 +36,7 @@ def test_it_keeps_the_last(tmp_path: Path) -> None:
 def test_nobody_else_can_read_it(tmp_path: Path) -> None:
     journal, business = Journal(tmp_path / "journal"), uuid4()
     journal.keep(business, "checkpoint", lambda _: "head")
-    folder = journal.directory / str(business)
+    folder = tmp_path / "journal" / str(business)
     assert stat.S_IMODE((folder / "checkpoint").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

@@ -1,0 +1,55 @@
+"""What is kept outside the database, so that a restored one is known as such and catches up.
+
+Owns `journal_mark` and `journal_debt`. The journal holds, for each business, the last signed head
+of its ledger and numbered entries: every erasure, withdrawal, restriction and suppression, and what
+campaigns began to do. Identifiers and keyed hashes only.
+"""
+
+from __future__ import annotations
+
+from crm.journal.journal import KEPT, Journal, journal_of
+from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, move, pay
+from crm.journal.line import (
+    Campaign,
+    Decision,
+    Entry,
+    Erased,
+    Left,
+    Lifted,
+    Replayed,
+    Restricted,
+    Suppressed,
+    Withdrawn,
+    Written,
+)
+from crm.journal.log import Behind, JournalLost, Tail, fits
+from crm.journal.store import Directory, Store
+
+__all__ = [
+    "KEPT",
+    "Behind",
+    "Campaign",
+    "Decision",
+    "Directory",
+    "Entry",
+    "Erased",
+    "Journal",
+    "JournalAway",
+    "JournalLost",
+    "Keeper",
+    "Left",
+    "Lifted",
+    "PutBack",
+    "Replayed",
+    "Restricted",
+    "Store",
+    "Suppressed",
+    "Tail",
+    "Withdrawn",
+    "Written",
+    "fits",
+    "hold",
+    "journal_of",
+    "move",
+    "pay",
+]

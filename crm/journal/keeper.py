@@ -1,0 +1,132 @@
+"""What a transaction noted is in the journal, on disk, before the transaction is committed.
+
+The row of the business in `journal_mark` is held from before the entry is written until the commit:
+so entries stand in the journal in the order of their commits, and no more than one transaction of
+a business is ever in between. docs/architecture.md says what follows from that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.db import Db, Statements
+from crm.errors import Refused
+from crm.ids import time_ordered
+from crm.journal.journal import Journal
+from crm.journal.line import NEVER_REFUSED, Decision, Entry, Restricted, Withdrawn
+from crm.journal.log import Behind, JournalLost
+from crm.log import logger
+
+sql = Statements("journal")
+
+T = TypeVar("T")
+
+_log = logger(__name__)
+
+# A store that has hung for so long is away.
+_PATIENCE = 10.0
+_THREADS = 8
+_PAID_AT_ONCE = 100
+
+
+class JournalAway(Refused):
+    """Our journal cannot be written, so this was not done. Try again in some minutes."""
+
+
+class PutBack(Refused):
+    """Our database was put back to an earlier state, and is not up to date yet. Come back soon."""
+
+
+class Mark(Struct, frozen=True):
+    """How far the database has written, held; and the keyed hashes of customers' addresses."""
+
+    number: int
+    addresses: dict[UUID, str]
+
+
+class _Owed(Struct, frozen=True):
+    entry: Entry
+
+
+class Keeper:
+    """Writes what transactions noted; `Database` asks it before each commit."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Write into this journal, in threads of its own: a store that hangs holds up no other."""
+        self.journal = journal
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="journal")
+
+    async def __call__(self, db: Db) -> Callable[[], Awaitable[None]] | None:
+        """Write, and return what to do once it is committed.
+
+        Where the journal cannot be written, what may be refused is (JournalAway); the rest is
+        owed: kept in the database, and written by a job. PutBack where the database is behind.
+        """
+        noted: list[Entry] = db.noted
+        mark = await hold(db, _customers(noted))
+        for each in _named(noted):
+            each.address = mark.addresses.get(each.customer_id, "")
+        log = self.journal.log(db.business_id)
+        try:
+            number = await self.do(lambda: log.write(mark.number, db.now, noted))
+        except Behind:
+            raise PutBack from None
+        except (OSError, JournalLost) as away:
+            _log.error("journal_not_written", business=str(db.business_id), why=str(away))
+            await _owe(db, noted)
+            return None
+        await db.run(sql.move_mark, number=number)
+        return lambda: self._committed(db.business_id, number)
+
+    async def do(self, act: Callable[[], T]) -> T:
+        """Do what blocks in a thread; OSError where it takes too long."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.wait_for(loop.run_in_executor(self._threads, act), _PATIENCE)
+
+    async def _committed(self, business_id: UUID, number: int) -> None:
+        with suppress(OSError):
+            await self.do(lambda: self.journal.log(business_id).committed(number))
+
+
+async def hold(db: Db, customer_ids: Iterable[UUID] = ()) -> Mark:
+    """Let no other transaction of the business write to the journal before this one ends."""
+    return await db.one(sql.hold_mark, Mark, customer_ids=list(customer_ids))
+
+
+async def move(db: Db, number: int) -> None:
+    """Say how far the database has written; only with the mark held."""
+    await db.run(sql.move_mark, number=number)
+
+
+async def pay(db: Db) -> int:
+    """Write what is owed to the journal with this transaction; returns how many entries."""
+    owed = await db.many(sql.pay_debts, _Owed, limit=_PAID_AT_ONCE)
+    for each in owed:
+        db.note(each.entry)
+    return len(owed)
+
+
+async def _owe(db: Db, noted: list[Entry]) -> None:
+    if not all(isinstance(each, NEVER_REFUSED) for each in noted):
+        raise JournalAway
+    for each in noted:
+        await db.run(sql.owe, debt_id=time_ordered(), entry=each)
+
+
+def _named(noted: list[Entry]) -> Iterator[Decision | Restricted]:
+    for each in noted:
+        if isinstance(each, Withdrawn):
+            yield from each.decisions
+        elif isinstance(each, Restricted):
+            yield each
+
+
+def _customers(noted: list[Entry]) -> set[UUID]:
+    return {each.customer_id for each in _named(noted)}

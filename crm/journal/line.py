@@ -1,0 +1,149 @@
+"""What the journal says, line by line: identifiers and keyed hashes, no address and no name.
+
+A line is the first 16 hexadecimal digits of the SHA-256 of what follows, a space, and JSON. One
+line is one transaction: it is there whole, or it is torn and its transaction was never committed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct, field
+
+_SUM = 16
+
+
+class Decision(Struct, array_like=True):
+    """The end of what one customer allowed for one purpose; the keyed hash of her address."""
+
+    customer_id: UUID
+    purpose_id: UUID
+    status: str
+    method: str
+    address: str = ""
+
+
+class Withdrawn(Struct, tag="withdrawn"):
+    """Consents that ended, whichever way."""
+
+    decisions: list[Decision]
+
+
+class Suppressed(Struct, tag="suppressed"):
+    """Addresses that are mailed no more, by keyed hash, each with scope and reason."""
+
+    addresses: list[tuple[str, str, str]]
+
+
+class Lifted(Struct, tag="lifted"):
+    """A suppression that its owner took with her."""
+
+    address: str
+
+
+class Left(Struct, tag="left"):
+    """The press of a link while the database could not be used; no purpose means all."""
+
+    address: str
+    purpose_code: int | None
+
+
+class Restricted(Struct, tag="restricted"):
+    """A customer frozen, or free again."""
+
+    customer_id: UUID
+    frozen: bool
+    address: str = ""
+
+
+class Erased(Struct, tag="erased"):
+    """A customer who was deleted; `dropped`: not even the fingerprint of her address stays."""
+
+    customer_id: UUID
+    address: str
+    dropped: bool
+
+
+class Campaign(Struct, tag="campaign"):
+    """What a campaign began to do: scheduled, started, resumed, or still sending by then."""
+
+    campaign_id: UUID
+    does: str
+
+
+class Replayed(Struct, tag="replayed"):
+    """A restored database has caught up with the journal up to a number."""
+
+    upto: int
+
+
+Entry: TypeAlias = (
+    Withdrawn | Suppressed | Lifted | Left | Restricted | Erased | Campaign | Replayed
+)
+
+# What is never refused for want of a journal: leaving, and whatever else keeps mail from going.
+NEVER_REFUSED = (Withdrawn, Suppressed, Left, Restricted)
+
+
+class Begins(Struct, tag="begins", frozen=True):
+    """The first line of a file: its first number, and the last that was known to be committed."""
+
+    n: int
+    committed: int
+    at: datetime
+
+
+class Written(Struct, tag="written", frozen=True):
+    """What one transaction is about to commit.
+
+    `after` is the number that the database had committed last by then, null where it could not
+    be asked.
+    """
+
+    n: int
+    after: int | None
+    at: datetime
+    entries: list[Entry] = field(default_factory=list)
+
+
+class Committed(Struct, tag="committed", frozen=True):
+    """The transaction of a number was committed; said soon after, and lost without harm."""
+
+    n: int
+
+
+class Settled(Struct, tag="settled", frozen=True):
+    """Numbers whose transactions were never committed, and whose entries were carried out since."""
+
+    numbers: list[int]
+
+
+Line: TypeAlias = Begins | Written | Committed | Settled
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+def written_down(line: Line) -> bytes:
+    """Write a line with its checksum."""
+    data = _encoder.encode(line)
+    return _sum(data) + b" " + data + b"\n"
+
+
+def read_line(text: bytes) -> Line | None:
+    """Read a line without its end; None where it is torn or was damaged."""
+    given, _, data = text.partition(b" ")
+    if given != _sum(data):
+        return None
+    try:
+        return _decoder.decode(data)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _sum(data: bytes) -> bytes:
+    return sha256(data).hexdigest()[:_SUM].encode()

@@ -1,0 +1,44 @@
+-- Every statement of crm/journal. Owns: journal_mark, journal_debt.
+
+-- name: hold_mark
+-- How far the database has written to the journal, held until the commit; and the keyed hashes of
+-- some customers' addresses.
+WITH held AS (
+  INSERT INTO crm.journal_mark AS m (business_id, number)
+  VALUES (:business_id, 0)
+  ON CONFLICT (business_id) DO UPDATE SET number = m.number
+  RETURNING m.number
+)
+SELECT held.number,
+       (SELECT coalesce(jsonb_object_agg(c.customer_id, encode(c.address_hash, 'hex')), '{}')
+          FROM crm.customer c
+         WHERE c.business_id = :business_id
+           AND c.customer_id = ANY (:customer_ids::uuid[])
+           AND c.address_hash IS NOT NULL) AS addresses
+  FROM held;
+
+-- name: move_mark
+-- The last number that is committed with this transaction.
+UPDATE crm.journal_mark SET number = :number
+ WHERE business_id = :business_id;
+
+-- name: owe
+-- What was done although the journal could not be written: it is written when it can.
+INSERT INTO crm.journal_debt (business_id, debt_id, entry, owed_at)
+VALUES (:business_id, :debt_id, :entry, :now);
+
+-- name: pay_debts
+-- Takes what is owed, the oldest first.
+WITH oldest AS (
+  SELECT d.debt_id
+    FROM crm.journal_debt d
+   WHERE d.business_id = :business_id
+   ORDER BY d.debt_id
+   LIMIT :limit
+     FOR UPDATE SKIP LOCKED
+)
+DELETE FROM crm.journal_debt d
+ USING oldest o
+ WHERE d.business_id = :business_id
+   AND d.debt_id = o.debt_id
+RETURNING d.entry;

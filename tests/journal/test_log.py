@@ -1,0 +1,163 @@
+"""Numbered entries: whole or not there, in order, whoever writes, is killed, or has no room."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from crm.journal import Behind, Campaign, Journal, JournalLost, Replayed, Written
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+ENTRY = Campaign(UUID(int=7), "started")
+
+_WRITE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+from crm.journal import Campaign, Journal
+log = Journal(Path(sys.argv[1])).log(UUID(sys.argv[2]))
+for _ in range(30):
+    log.write(None, datetime.now(UTC), [Campaign(UUID(int=1), "started")])
+"""
+
+
+def _file(path: Path, business: UUID) -> Path:
+    (found,) = (path / str(business)).glob("entries-*")
+    return found
+
+
+def _numbers(journal: Journal, business: UUID, since: int = 0) -> list[int]:
+    return [each.n for each in journal.log(business).since(since)]
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    journal, business = Journal(tmp_path), uuid4()
+    log = journal.log(business)
+    assert [log.write(n, NOW, [ENTRY]) for n in range(3)] == [1, 2, 3]
+    assert log.tail().last == 3
+    # The last was written behind the second, so two are known to have been committed.
+    assert (log.tail().committed, list(log.tail().open)) == (2, [3])
+    log.committed(3)
+    assert (log.tail().committed, list(log.tail().open)) == (3, [])
+    assert list(Journal(tmp_path).log(business).since(2)) == [Written(3, 2, NOW, [ENTRY])]
+
+
+def test_a_database_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    log = Journal(tmp_path).log(uuid4())
+    for n in range(3):
+        log.write(n, NOW, [ENTRY])
+    # Its last was never said to be committed: a transaction may have died at its commit.
+    assert log.write(2, NOW, [ENTRY]) == 4
+    with pytest.raises(Behind):
+        log.write(1, NOW, [ENTRY])
+    with pytest.raises(JournalLost, match="ends with 4, the database wrote 9"):
+        log.write(9, NOW, [ENTRY])
+    assert list(log.tail().open) == [3, 4]
+    log.settle([3])
+    assert list(log.tail().open) == [4]
+    log.write(4, NOW, [Replayed(upto=5)])
+    assert log.tail().open == {}
+
+
+def test_a_torn_line_is_no_line(tmp_path: Path) -> None:
+    journal, business = Journal(tmp_path), uuid4()
+    for n in range(2):
+        journal.log(business).write(n, NOW, [ENTRY])
+    whole = _file(tmp_path, business).read_bytes()
+    for cut in range(len(whole.split(b"\n")[0]) + 2, len(whole) - 1):
+        _file(tmp_path, business).write_bytes(whole[:cut])
+        last = Journal(tmp_path).log(business).tail().last
+        assert Journal(tmp_path).log(business).write(None, NOW, [ENTRY]) == last + 1
+        assert _numbers(Journal(tmp_path), business) == list(range(1, last + 2))
+
+
+def test_a_file_whose_first_line_is_torn_was_never_begun(tmp_path: Path) -> None:
+    business = uuid4()
+    journal = Journal(tmp_path, timedelta(days=12))
+    journal.log(business).write(0, NOW, [ENTRY])
+    journal.log(business).committed(1)
+    (tmp_path / str(business) / "entries-000000000002").write_bytes(b"0123 {half")
+    later = NOW + timedelta(days=2)
+    assert Journal(tmp_path, timedelta(days=12)).log(business).write(1, later, [ENTRY]) == 2
+    assert _numbers(journal, business) == [1, 2]
+
+
+def test_a_line_that_was_damaged_is_told(tmp_path: Path) -> None:
+    journal, business = Journal(tmp_path), uuid4()
+    for n in range(3):
+        journal.log(business).write(n, NOW, [ENTRY])
+    lines = _file(tmp_path, business).read_bytes().split(b"\n")
+    lines[2] = lines[2].replace(b"started", b"resumed")
+    _file(tmp_path, business).write_bytes(b"\n".join(lines))
+    with pytest.raises(OSError, match="numbers 2 to 2 are missing"):
+        Journal(tmp_path).log(business).tail()
+    with pytest.raises(OSError, match="numbers 2 to 2 are missing"):
+        Journal(tmp_path).log(business).write(3, NOW, [ENTRY])
+
+
+def test_several_processes_write_one_after_the_other(tmp_path: Path) -> None:
+    business = uuid4()
+    command = [sys.executable, "-c", _WRITE, str(tmp_path), str(business)]
+    with ThreadPoolExecutor() as pool:
+        for done in pool.map(lambda _: subprocess.run(command, check=True), range(3)):
+            assert done.returncode == 0
+    assert _numbers(Journal(tmp_path), business) == list(range(1, 91))
+
+
+def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
+    """A file per twelfth of the time that entries are kept; a backup older than all is told."""
+    journal, business = Journal(tmp_path, timedelta(days=12)), uuid4()
+    log = journal.log(business)
+    for day in range(40):
+        log.write(day, NOW + timedelta(days=day), [ENTRY])
+        log.committed(day + 1)
+    files = sorted((tmp_path / str(business)).glob("entries-*"))
+    assert 7 <= len(files) <= 14
+    first = _numbers(journal, business, since=30)[0]
+    assert first == 31
+    with pytest.raises(OSError, match="reaches back to"):
+        _numbers(journal, business)
+
+
+def _small(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_is_full_keeps_nothing_of_a_line(tmp_path: Path) -> None:
+    business = uuid4()
+    script = f"""
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+{_WRITE}
+"""
+    command = [sys.executable, "-c", script, str(tmp_path), str(business)]
+    # No file may grow beyond this: writing there fails as it does where no room is left.
+    full = subprocess.run(
+        command, check=False, capture_output=True, preexec_fn=lambda: _small(3000)
+    )
+    assert b"OSError" in full.stderr
+    data = _file(tmp_path, business).read_bytes()
+    assert 2000 < len(data) <= 3000
+    assert data.endswith(b"\n")
+    last = _numbers(Journal(tmp_path), business)[-1]
+    assert Journal(tmp_path).log(business).write(None, NOW, [ENTRY]) == last + 1
+
+
+def test_a_killed_writer_leaves_whole_lines(tmp_path: Path) -> None:
+    business = uuid4()
+    command = [sys.executable, "-c", _WRITE.replace("range(30)", "iter(int, 1)")]
+    with subprocess.Popen([*command, str(tmp_path), str(business)]) as writer:
+        while not Journal(tmp_path).log(business).tail().last > 5:
+            assert writer.poll() is None
+        writer.send_signal(signal.SIGKILL)
+    numbers = _numbers(Journal(tmp_path), business)
+    assert numbers == list(range(1, len(numbers) + 1))
