@@ -1,7 +1,7 @@
 # The whole loop. Needs make and Python 3.11 to 3.14, nothing else: PostgreSQL and Valkey come along.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check faults fix bench lock
+.PHONY: help demo dev test check faults fix words bench lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -35,6 +35,9 @@ faults: $(READY) ## kill and cut everything at random: make faults ARGS="--seed 
 fix: $(READY) ## format, and correct what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+words: $(READY) ## gather the texts that customers read into the catalogs of translations
+	@$(BIN)/python -m tests.words
 
 bench: $(READY) ## the benchmarks, each beside its ceiling: make bench ARGS="--json"
 	@$(BIN)/crm bench $(ARGS)

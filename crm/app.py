@@ -14,6 +14,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
+from crm import languages
 from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
@@ -48,6 +49,7 @@ from crm.imports import console as imports_console
 from crm.inbound import console as inbound_console
 from crm.inbound import webhooks as inbound_webhooks
 from crm.journal import Keeper, journal_of
+from crm.languages import marked
 from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
 from crm.log import configure
@@ -66,7 +68,7 @@ from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
 from crm.trust import public as trust_public
 from crm.wakes import Waker, open_pool
-from crm.web import assets, docs
+from crm.web import assets, docs, reader
 from crm.web.csrf import same_session
 from crm.web.docs import documentation
 from crm.web.head import answers_head
@@ -79,12 +81,12 @@ from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
 
 _TABS = (
-    Tab("/me", "What we hold"),
-    Tab("/me/consent", "What we may do"),
-    Tab("/me/rhythm", "How often"),
-    Tab("/me/mails", "What we sent"),
-    Tab("/me/requests", "Ask or object"),
-    Tab("/me/delete", "Leave or delete"),
+    Tab("/me", marked("What we hold")),
+    Tab("/me/consent", marked("What we may do")),
+    Tab("/me/rhythm", marked("How often")),
+    Tab("/me/mails", marked("What we sent")),
+    Tab("/me/requests", marked("Ask or object")),
+    Tab("/me/delete", marked("Leave or delete")),
 )
 _ROOMS = (
     Tab("/staff/campaigns", "Campaigns"),
@@ -206,6 +208,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
             include_in_schema=False,
         ),
         get_front,
+        _open("/", reader.handlers, guards=[]),
         *assets.handlers,
         *docs.handlers,
     ]
@@ -264,7 +267,7 @@ def application(settings: Settings, state: State, *more: ControllerRouterHandler
 
 def served(application: Litestar) -> ASGIApp:
     """Wrap the application in what must be around all of it."""
-    return answers_head(in_one_transaction(application))
+    return reader.speaks(answers_head(in_one_transaction(application)))
 
 
 def state_of(settings: Settings, database: Database, looks: Database, redis: Redis) -> State:
@@ -302,6 +305,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
 async def serve(settings: Settings) -> None:
     """Serve until stopped."""
     configure(settings.log_level)
+    languages.load()
     async with opened(settings) as state:
         await listen(settings, application(settings, state))
 

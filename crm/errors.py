@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from crm.languages import gettext
+
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -21,8 +23,11 @@ class Refused(Exception):
     """The request was understood, and the answer is no."""
 
     def __init__(self, message: str = "", problems: Sequence[Problem] = ()) -> None:
-        """Say no with `message`, or else with the first line of the class's docstring."""
-        self.message = message or (type(self).__doc__ or "").split("\n", maxsplit=1)[0]
+        """Say no with `message`, or else with the first line of the class's docstring.
+
+        Both in the language that is spoken; `message` is said in it by whoever refuses.
+        """
+        self.message = message or gettext((type(self).__doc__ or "").split("\n", maxsplit=1)[0])
         self.problems = tuple(problems)
         super().__init__(self.message)
 

@@ -236,7 +236,7 @@ async def _letter(
         "confirm" if token else "already",
         new.locale,
         business,
-        names=", ".join(names[choice.purpose_id] for choice in new.choices),
+        names=wording.Names(tuple(names[choice.purpose_id] for choice in new.choices)),
         asked=wording.moment(db.now, business),
         until=wording.day(db.now + SIGNUP_LASTS, business),
         link=f"{business.origin}/confirm/{token}" if token else f"{business.origin}/sign-in",

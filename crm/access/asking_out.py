@@ -9,6 +9,7 @@ from crm.access.model import MAILS_PER_ADDRESS
 from crm.businesses import Business
 from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
+from crm.languages import language
 from crm.mail import Letter, LetterKind
 from crm.tokens import Stop, stop_token
 
@@ -35,7 +36,7 @@ def _letter(
     token = stop_token(db.keys, Stop(db.business_id, fingerprint, None))
     words = wording.words(
         "leave",
-        (customer.locale if customer else "") or business.locale,
+        customer.locale if customer and customer.locale else language(),
         business,
         asked=wording.moment(db.now, business),
         link=f"{business.origin}/u/{token}",

@@ -30,6 +30,7 @@ from crm.keys import HASH_SIZE
 from crm.tokens import BadLink, open_stop
 from crm.web.forms import Form, read_form
 from crm.web.ratelimit import by_address
+from crm.web.reader import prefer_ours, prefer_own
 from crm.web.transaction import LookUp, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
@@ -64,6 +65,7 @@ async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) 
         async with _database(connection).write(business.id) as writing:
             await sessions.see(writing, token)
     state["me"] = me
+    prefer_own(connection, me.locale)
     # How long ago she came from her mailbox: deleting everything asks for it.
     state["signed_in_at"] = found.created_at
     # What a yes of hers rests on.
@@ -86,6 +88,7 @@ async def of_stop(connection: Connection, handler: BaseRouteHandler) -> None:
             raise BadLink from None
     state["business_id"] = stop.business_id
     state["stop"] = stop
+    prefer_ours(connection, state["business"].locale)
 
 
 class Tries(Struct, frozen=True):

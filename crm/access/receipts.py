@@ -9,6 +9,7 @@ from crm.access import wording
 from crm.access.model import MAILS_PER_ADDRESS
 from crm.customers import Customer
 from crm.db import Db
+from crm.languages import language
 from crm.mail import Attachment, Letter, LetterKind, TooManyLetters
 
 _LETTERS = "receipt_letter"
@@ -28,7 +29,7 @@ async def mail_receipt(db: Db, me: Customer, event_id: UUID) -> None:
     business = await businesses.get(db)
     words = wording.words(
         "receipt",
-        me.locale or business.locale,
+        me.locale or language(),
         business,
         receipt=receipt,
         day=wording.day(receipt.event.at, business),

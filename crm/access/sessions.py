@@ -26,6 +26,7 @@ from crm.businesses import Business
 from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.ids import opaque, secret
+from crm.languages import language
 from crm.mail import Letter, LetterKind
 
 _LETTERS = "sign_in_letter"
@@ -162,7 +163,7 @@ def _letter(
     """Write the mail, also where nobody gets it: that costs time too."""
     words = wording.words(
         "sign_in",
-        (customer.locale if customer else "") or business.locale,
+        customer.locale if customer and customer.locale else language(),
         business,
         asked=wording.moment(db.now, business),
         link=f"{business.origin}/sign-in/{way.token}",

@@ -1,42 +1,44 @@
-"""The words of our letters: confirm, already on the list, sign in; each as text and as HTML.
-
-A file `confirm.de.txt` beside `confirm.txt` is that letter in German.
-"""
+"""The words of our letters: confirm, already on the list, sign in; each as text and as HTML."""
 
 from __future__ import annotations
 
+import textwrap
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time
+from babel.lists import format_list
+from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
 
-from crm import customers
+from crm import customers, languages
 from crm.businesses import Business
 from crm.customers import Address, Customer
 from crm.mail import Letter, LetterKind
 
 _SUBJECT = "Subject: "
-# English as the world writes it: 3 May 2026.
-_ENGLISH = "en_001"
+# Where a line of a text breaks that was written as one.
+_WIDTH = 76
+_HERE = Path(__file__).resolve().parent
 
-_letters = Environment(
-    # Each domain that writes to customers has its letters beside it; the frame is here.
-    loader=FileSystemLoader(
-        [
-            Path(__file__).resolve().parent / "letters",
-            *sorted(Path(__file__).resolve().parent.parent.glob("*/letters")),
-        ]
-    ),
-    autoescape=select_autoescape(["html"]),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+
+def _environment() -> Environment:
+    environment = Environment(
+        # Each domain that writes to customers has its letters beside it; the frame is here.
+        loader=FileSystemLoader([_HERE / "letters", *sorted(_HERE.parent.glob("*/letters"))]),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    languages.teach(environment)
+    environment.filters["count"] = _count
+    return environment
 
 
 class Words(Struct, frozen=True):
@@ -49,17 +51,16 @@ class Words(Struct, frozen=True):
 
 
 def words(letter: str, locale: str, business: Business, **values: Any) -> Words:
-    """Write a letter in the language of `locale` if there is one, else in English."""
-    language = locale.split("-", maxsplit=1)[0].lower()
-    names = [f"{letter}.{language}", letter]
+    """Write a letter in the language of `locale` if we speak it, else in the business's."""
+    language = languages.chosen(locale, business.locale) or languages.ENGLISH
     values |= {"business": business, "postal": _one_line(business.postal_address)}
-    text = _letters.select_template([f"{name}.txt" for name in names])
-    page = _letters.select_template([f"{name}.html" for name in names])
-    written = text.name == f"{names[0]}.txt"
-    head, _, body = text.render(values).partition("\n")
-    subject = " ".join(head.removeprefix(_SUBJECT).split())
-    html = page.render(values | {"subject": subject})
-    return Words(subject, body.lstrip("\n"), html, language if written else "en")
+    with languages.speaking(language):
+        text = _letters.get_template(f"{letter}.txt").render(values)
+        head, _, body = text.partition("\n")
+        subject = " ".join(head.removeprefix(_SUBJECT).split())
+        html = _letters.get_template(f"{letter}.html").render(values | {"subject": subject})
+    lines = (_broken(line) for line in body.strip("\n").split("\n"))
+    return Words(subject, "\n".join(lines) + "\n", html, language)
 
 
 def answer(
@@ -79,19 +80,54 @@ def answer(
     )
 
 
-def moment(at: datetime, business: Business) -> str:
-    """Write an instant as a person of the business says it: `3 May 2026 at 18:42`."""
-    local = at.astimezone(ZoneInfo(business.time_zone))
-    time = format_time(local, "HH:mm", locale=_ENGLISH)
-    return f"{day(at, business)} at {time}"
+class Moment(Struct, frozen=True):
+    """An instant or its day, which a letter says in its own language and the business's zone."""
+
+    at: datetime
+    business: Business
+    whole: bool = True
+
+    def __str__(self) -> str:
+        """Say it as a person does: `3 May 2026, 18:42`."""
+        local = self.at.astimezone(ZoneInfo(self.business.time_zone))
+        locale = languages.locale_for(languages.language(), self.business.locale)
+        day = format_date(local, "long", locale=locale)
+        if not self.whole:
+            return day
+        return languages.joined(day, format_time(local, "HH:mm", locale=locale), locale)
 
 
-def day(at: datetime, business: Business) -> str:
-    """Write the day of an instant: `10 May 2026`."""
-    local = at.astimezone(ZoneInfo(business.time_zone))
-    return format_date(local, "long", locale=_ENGLISH)
+class Names(Struct, frozen=True):
+    """Names one after the other, as the language of the letter does."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say them: `Letters and Offers`."""
+        return str(format_list(self.names, locale=languages.locale_for(languages.language())))
+
+
+def moment(at: datetime, business: Business) -> Moment:
+    """Have a letter say an instant."""
+    return Moment(at, business)
+
+
+def day(at: datetime, business: Business) -> Moment:
+    """Have a letter say the day of an instant."""
+    return Moment(at, business, whole=False)
+
+
+def _count(number: int) -> str:
+    return format_decimal(number, locale=languages.locale_for(languages.language()))
+
+
+def _broken(line: str) -> str:
+    return textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _one_line(postal_address: str) -> str:
     lines = (line.strip(" ,") for line in postal_address.splitlines())
     return ", ".join(line for line in lines if line)
+
+
+_letters = _environment()

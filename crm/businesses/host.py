@@ -11,6 +11,7 @@ from crm.above import business_of_host
 from crm.businesses.actions import get
 from crm.db import Database
 from crm.errors import NotFound
+from crm.web.reader import prefer_ours
 from crm.web.transaction import LookUp
 
 
@@ -30,3 +31,4 @@ async def of_host(
         business = await get(db)
     connection.scope["state"]["business_id"] = business_id
     connection.scope["state"]["business"] = business
+    prefer_ours(connection, business.locale)

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, format_percent
 from markupsafe import Markup
 from msgspec import Struct
 
-# The languages the pages are written in. A date in German inside an English sentence helps
-# nobody, so a business's locale counts only where its language is one of these.
-LANGUAGES = ("en",)
-_WORLD_ENGLISH = "en_001"
+from crm.languages import direction, joined
 
 
 class Reading(Struct, frozen=True):
     """Who reads: the locale and zone to format for, and the token for the forms."""
 
-    locale: str = _WORLD_ENGLISH
+    locale: str = "en_001"
     zone: str = "UTC"
     csrf: str = ""
 
@@ -35,22 +33,21 @@ class Reading(Struct, frozen=True):
     @property
     def direction(self) -> str:
         """The page's `dir`."""
-        return Locale.parse(self.locale).text_direction
+        return direction(self.language)
 
 
 # Macros see no template context, and a page is rendered without awaiting: one variable serves.
 reading: ContextVar[Reading] = ContextVar("reading", default=Reading())  # noqa: B039  (frozen)
 
 
-def locale_for(wanted: str) -> str:
-    """Choose the locale to format in: the business's own, or English as the world writes it."""
+@contextmanager
+def read_by(reader: Reading) -> Iterator[None]:
+    """Format for this reader until the block ends."""
+    token = reading.set(reader)
     try:
-        locale = Locale.parse(wanted.replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        return _WORLD_ENGLISH
-    if locale.language not in LANGUAGES or locale.territory is None:
-        return _WORLD_ENGLISH
-    return str(locale)
+        yield
+    finally:
+        reading.reset(token)
 
 
 def full_date(value: date) -> Markup:
@@ -66,11 +63,8 @@ def instant(value: datetime, *, seconds: bool = True) -> Markup:
     local = _local(value)
     locale = reading.get().locale
     pattern = "HH:mm:ss" if seconds else "HH:mm"
-    words = "{}, {} {}".format(
-        format_date(local, "long", locale=locale),
-        format_time(local, pattern, locale=locale),
-        local.tzname(),
-    )
+    time = f"{format_time(local, pattern, locale=locale)} {local.tzname()}"
+    words = joined(format_date(local, "long", locale=locale), time, locale)
     stamp = value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}">{}</time>').format(stamp, words)
 

@@ -17,6 +17,7 @@ from litestar.response.base import ASGIResponse
 from markupsafe import Markup
 from msgspec import Struct
 
+from crm import languages
 from crm.keys import MAC_SIZE, Keys
 from crm.web import formats
 from crm.web.assets import asset
@@ -31,6 +32,10 @@ _FLASH_SECONDS = 60
 # A cookie holds 4 KB; a sentence is a sentence.
 _FLASH_LENGTH = 500
 _NOBODY = UUID(int=0)
+# Whoever comes here works here or writes programs.
+_ENGLISH_ONLY = ("/v1", "/staff", "/docs", "/problems")
+# What the language of a page depends on.
+_VARY = "Accept-Language, Cookie"
 
 
 class Tab(Struct, frozen=True):
@@ -66,7 +71,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    languages.teach(environment)
     environment.filters.update(formats.FILTERS)
     environment.globals.update(asset=asset, csrf_field=csrf_field)
     return environment
@@ -94,13 +99,15 @@ def redirect(path: str, *, say: str = "", tone: Tone = "yes") -> Response[Any]:
     return _Redirect(path, Flash(say[:_FLASH_LENGTH], tone) if say else None)
 
 
+def in_english(path: str) -> bool:
+    """Say whether what is answered at a path is in English, whoever asks."""
+    return any(path == each or path.startswith(f"{each}/") for each in _ENGLISH_ONLY)
+
+
 def fragment(template: str, values: dict[str, Any], seen: Reading | None = None) -> str:
-    """Render without a request: for tests, previews, and pages written to a file."""
-    token = formats.reading.set(seen or Reading())
-    try:
+    """Render without a request, in the language that is spoken: for pages written to a file."""
+    with formats.read_by(seen or Reading(languages.locale_for(languages.language()))):
         return environment.get_template(template).render(values)
-    finally:
-        formats.reading.reset(token)
 
 
 class _Page(Response[Any]):
@@ -124,6 +131,8 @@ class _Page(Response[Any]):
         flash = _read_flash(request)
         values = {**_surroundings(request), "flash": flash, **self.values}
         self.content = fragment(self.template, values, _seen(request, values)).encode()
+        self.headers.setdefault("content-language", languages.language())
+        self.headers.setdefault("vary", _VARY)
         if flash is not None:
             self.cookies.append(_flash_cookie(request, "", 0))
         return super().to_asgi_response(app, request, **options)
@@ -151,6 +160,7 @@ def _surroundings(request: Request[Any, Any, Any]) -> dict[str, Any]:
     secret = state.get("session_secret")
     return {
         "request_path": request.scope["path"],
+        "request_target": _target(request),
         "business": state.get("business"),
         "me": state.get("me"),
         "who": state.get("who"),
@@ -164,14 +174,24 @@ def _tabs(request: Request[Any, Any, Any], name: str) -> Sequence[Tab]:
     found: Sequence[Tab] | None = request.scope["state"].get(name)
     if found is None:
         found = request.app.state.get(name, ())
-    return found or ()
+    said = languages.gettext
+    return [Tab(each.href, said(each.label), each.count) for each in found or ()]
+
+
+def _target(request: Request[Any, Any, Any]) -> str:
+    """Where this page is, with its query, if it can be had in another language."""
+    if in_english(request.scope["path"]):
+        return ""
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{request.url.path}?{query}" if query else request.url.path
 
 
 def _seen(request: Request[Any, Any, Any], values: dict[str, Any]) -> Reading:
     business = values["business"]
     zone = request.scope["state"].get("zone") or getattr(business, "time_zone", "") or "UTC"
+    wanted = (getattr(values["me"], "locale", ""), getattr(business, "locale", ""))
     return Reading(
-        locale=formats.locale_for(getattr(business, "locale", "")),
+        locale=languages.locale_for(languages.language(), *wanted),
         zone=zone,
         csrf=values["csrf"],
     )

@@ -23,6 +23,7 @@ from crm.connections import InDoubt
 from crm.db import AWAY, RETRIABLE
 from crm.errors import Problem, Refused
 from crm.journal import JournalAway, PutBack
+from crm.languages import gettext, marked
 from crm.web.etag import MatchFailed, MatchMissing
 from crm.web.forms import BadForm
 from crm.web.idempotency import KeyMissing
@@ -49,37 +50,43 @@ STATUS: dict[type[Refused], int] = {
 
 # What Litestar refuses before a handler runs, in our words: its own may repeat what was sent.
 _WORDS: dict[int, tuple[str, str]] = {
-    400: ("bad_request", "The request could not be read. Check its syntax and its encoding."),
-    401: ("unauthenticated", "Sign in first, or send a key that is known."),
-    403: ("forbidden", "You may not do this."),
-    404: ("not_found", "There is no such thing, or not for you."),
-    405: ("method_not_allowed", "This address does not answer that method."),
-    413: ("too_large", "The request is larger than this address accepts."),
-    415: ("unsupported_media_type", "This address does not read that Content-Type."),
-    422: ("invalid", "The values do not make sense."),
-    429: ("too_many", "Too often; try again later."),
-    500: ("bug", "This is our fault, not yours. Look at how things stand before you try again."),
-    503: ("busy", "Too much at once. Nothing was changed; try again."),
+    400: (
+        "bad_request",
+        marked("The request could not be read. Check its syntax and its encoding."),
+    ),
+    401: ("unauthenticated", marked("Sign in first, or send a key that is known.")),
+    403: ("forbidden", marked("You may not do this.")),
+    404: ("not_found", marked("There is no such thing, or not for you.")),
+    405: ("method_not_allowed", marked("This address does not answer that method.")),
+    413: ("too_large", marked("The request is larger than this address accepts.")),
+    415: ("unsupported_media_type", marked("This address does not read that Content-Type.")),
+    422: ("invalid", marked("The values do not make sense.")),
+    429: ("too_many", marked("Too often; try again later.")),
+    500: (
+        "bug",
+        marked("This is our fault, not yours. Look at how things stand before you try again."),
+    ),
+    503: ("busy", marked("Too much at once. Nothing was changed; try again.")),
 }
-_DOUBT = (
+_DOUBT = marked(
     "The connection to our database broke at the last moment, and nobody can say whether this was "
     "done. Look at how things stand before you try again; a program may repeat it with the same "
     "Idempotency-Key."
 )
 _IN_DOUBT = ("in_doubt", _DOUBT)
 _HEADINGS: dict[int, str] = {
-    400: "We could not read that",
-    401: "Please sign in",
-    403: "This is not open to you",
-    404: "There is nothing here",
-    405: "This page does not work that way",
-    409: "That does not fit any more",
-    413: "That is too large",
-    415: "We could not read that",
-    422: "That does not make sense yet",
-    429: "That was too often",
-    500: "Something failed on our side",
-    503: "We cannot do that right now",
+    400: marked("We could not read that"),
+    401: marked("Please sign in"),
+    403: marked("This is not open to you"),
+    404: marked("There is nothing here"),
+    405: marked("This page does not work that way"),
+    409: marked("That does not fit any more"),
+    413: marked("That is too large"),
+    415: marked("We could not read that"),
+    422: marked("That does not make sense yet"),
+    429: marked("That was too often"),
+    500: marked("Something failed on our side"),
+    503: marked("We cannot do that right now"),
 }
 # The type that the RateLimit draft asks for; every other type is a page of ours.
 _QUOTA = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -141,7 +148,7 @@ def page(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
         status=answer.status,
         headers=_challenged(answer, 'Session realm="firsthand"'),
         answer=answer,
-        heading=_HEADINGS.get(answer.status, answer.title),
+        heading=gettext(_HEADINGS.get(answer.status, answer.title)),
         sign_in=request.scope["state"].get("sign_in", ""),
     )
 
@@ -186,7 +193,9 @@ def answer_to(exc: Exception) -> Answer:
         return _litestar(exc)
     if isinstance(exc, asyncpg.CharacterNotInRepertoireError):
         # NUL is fine in JSON and in a URL, and in no text of PostgreSQL.
-        return _refusal(errors.Invalid("A text contains a character that cannot be kept (NUL)."))
+        return _refusal(
+            errors.Invalid(gettext("A text contains a character that cannot be kept (NUL)."))
+        )
     if isinstance(exc, RecursionError | UnicodeError) and _frames(exc)[-1].endswith(" decode_json"):
         # msgspec's answer to 100,000 opening brackets, and to bytes that are not UTF-8.
         return _plain(400)
@@ -229,7 +238,7 @@ def _plain(status: int, headers: dict[str, str] | None = None) -> Answer:
 
 
 def _said(status: int, said: tuple[str, str], headers: dict[str, str]) -> Answer:
-    code, words = said
+    code, words = said[0], gettext(said[1])
     return Answer(status=status, code=code, title=words, detail=words, headers=headers)
 
 
@@ -237,8 +246,8 @@ def _validation(exc: ValidationException) -> Answer:
     found = exc.extra if isinstance(exc.extra, list) else []
     problems = tuple(_wrong(item) for item in found if isinstance(item, dict))
     if missing := _MISSING.match(exc.detail):
-        problems = (*problems, Problem(missing[1], "This parameter is needed."))
-    code, words = _WORDS[422]
+        problems = (*problems, Problem(missing[1], gettext("This parameter is needed.")))
+    code, words = _WORDS[422][0], gettext(_WORDS[422][1])
     return Answer(status=422, code=code, title=words, detail=words, problems=problems)
 
 
@@ -254,7 +263,7 @@ def _bug(exc: Exception) -> Answer:
     reference = "-".join((secrets.token_hex(2), secrets.token_hex(2)))
     # Names of types and lines of code only: a message may hold an address (PostgreSQL's DETAIL).
     _log.error("bug", reference=reference, error=_kinds(exc), frames=_frames(exc))
-    code, words = _WORDS[500]
+    code, words = _WORDS[500][0], gettext(_WORDS[500][1])
     return Answer(status=500, code=code, title=words, detail=words, reference=reference)
 
 

@@ -89,7 +89,7 @@ async def test_the_mail_has_one_link_one_code_and_no_advertising(
     assert "spam" not in sent.text + sent.html
     for said in ("If it was not you, do nothing", "Corner Bakery Ltd, 4 Mill Lane"):
         assert said in sent.text
-    assert sent.message["Subject"] == "Please confirm: The Corner Letter, Offers for regulars"
+    assert sent.message["Subject"] == "Please confirm: The Corner Letter and Offers for regulars"
 
 
 @pytest.mark.parametrize(

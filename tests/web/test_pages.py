@@ -12,6 +12,7 @@ import pytest
 from jinja2 import UndefinedError
 from msgspec import structs
 
+from crm.languages import locale_for
 from crm.web import assets, formats, pages
 from crm.web.csrf import csrf_token
 from crm.web.formats import Reading
@@ -221,10 +222,18 @@ def test_an_address_is_masked(address: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "locale"),
-    [("en-GB", "en_GB"), ("en", "en_001"), ("de-DE", "en_001"), ("x", "en_001"), ("", "en_001")],
+    ("language", "wanted", "locale"),
+    [
+        ("en", "en-GB", "en_GB"),
+        ("en", "en", "en_001"),
+        ("en", "de-DE", "en_001"),
+        ("de", "de-AT", "de_AT"),
+        ("de", "en-GB", "de"),
+        ("ar", "x", "ar"),
+        ("en", "", "en_001"),
+    ],
 )
-def test_a_page_is_in_one_language(wanted: str, locale: str) -> None:
-    assert formats.locale_for(wanted) == locale
-    assert Reading(locale).language == "en"
-    assert Reading(locale).direction == "ltr"
+def test_a_page_is_in_one_language(language: str, wanted: str, locale: str) -> None:
+    assert locale_for(language, wanted) == locale
+    assert Reading(locale).language == language
+    assert Reading(locale).direction == ("rtl" if language == "ar" else "ltr")

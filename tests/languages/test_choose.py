@@ -1,0 +1,133 @@
+"""Whose language a page is in: the customer's, the browser's, the business's."""
+
+from __future__ import annotations
+
+import pytest
+from litestar.types import ASGIApp
+
+from crm import customers, languages
+from crm.businesses import Business
+from crm.customers import Changes, Customer
+from crm.db import Database
+from crm.events import Actor
+from crm.languages import gettext, ngettext, speaking
+from crm.web.pages import environment
+from tests import make
+from tests.browser import Browser
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("de", "de"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("it,fr;q=0.4,ES-mx;q=0.7", "es"),
+        ("ar;q=0,en", "en"),
+        ("it, nl", ""),
+        ("*", ""),
+        ("", ""),
+        ("de;q=x,fr", "fr"),
+        (f"{'x,' * 10_000}de", ""),
+    ],
+)
+def test_the_browser_is_heard(header: str, language: str) -> None:
+    assert languages.accepted(header) == language
+
+
+async def test_a_page_is_in_the_language_of_the_browser(web: Browser) -> None:
+    answer = await web.get("/sign-in", headers={"accept-language": "ar-EG, en;q=0.5"})
+
+    assert '<html lang="ar" dir="rtl">' in answer.text
+    assert answer.headers["content-language"] == "ar"
+    assert answer.headers["vary"] == "Accept-Language, Cookie"
+
+
+async def test_what_is_nowhere_is_said_so_in_the_language_of_the_browser(web: Browser) -> None:
+    answer = await web.get("/nowhere", headers={"accept-language": "fr"})
+
+    assert answer.status_code == 404
+    assert '<html lang="fr" dir="ltr">' in answer.text
+
+
+async def test_a_reader_chooses_at_the_foot_of_the_page(web: Browser) -> None:
+    led = await web.post("/language", data={"language": "es", "back": "/leave?x=1"})
+    page = await web.get("/leave", headers={"accept-language": "de"})
+
+    assert (led.status_code, led.headers["location"]) == (303, "/leave?x=1")
+    assert '<html lang="es"' in page.text
+    assert '<button class="as-link" name="language" value="de" lang="de">Deutsch</button>' in (
+        page.text
+    )
+
+
+@pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/\\evil", "", "/\r\n"])
+async def test_the_way_back_stays_here(web: Browser, back: str) -> None:
+    led = await web.post("/language", data={"language": "de", "back": back})
+
+    assert led.headers["location"] == "/"
+
+
+async def test_another_site_chooses_nothing(web: Browser) -> None:
+    answer = await web.post(
+        "/language", data={"language": "de"}, headers={"sec-fetch-site": "cross-site"}
+    )
+    unknown = await web.post("/language", data={"language": "tlh"})
+
+    assert (answer.status_code, unknown.status_code) == (403, 422)
+    assert not web.cookies
+
+
+async def test_a_customer_has_the_last_word(
+    portal: Browser, database: Database, business: Business, customer: Customer
+) -> None:
+    async with database.write(business.id) as db:
+        await customers.change(
+            db, Actor.customer(customer.id), customer.id, Changes(locale="de-AT")
+        )
+    page = await portal.get("/me", headers={"accept-language": "fr"})
+
+    assert '<html lang="de"' in page.text
+    assert 'href="/me/details"' in page.text
+    assert 'action="/language"' not in page.text
+
+
+async def test_the_business_comes_last(site: ASGIApp, database: Database) -> None:
+    business = await make.business(database, locale="de-DE")
+    async with Browser(site, business.origin) as web:
+        silent = await web.get("/sign-in")
+        asked = await web.get("/sign-in", headers={"accept-language": "fr"})
+
+    assert '<html lang="de"' in silent.text
+    assert '<html lang="fr"' in asked.text
+
+
+async def test_programs_and_staff_are_answered_in_english(api: Browser, console: Browser) -> None:
+    refused = await api.get("/v1/customers/x", headers={"accept-language": "de"})
+    page = await console.get("/staff/customers", headers={"accept-language": "de"})
+
+    assert "content-language" not in refused.headers
+    assert '<html lang="en" dir="ltr">' in page.text
+    assert 'action="/language"' not in page.text
+
+
+def test_a_language_ends_with_its_block() -> None:
+    with speaking("de"):
+        languages.speak("fr")
+        assert languages.language() == "fr"
+    assert languages.language() == languages.ENGLISH
+
+
+def test_a_template_counts_in_the_language_that_is_spoken() -> None:
+    template = environment.from_string(
+        '{{ ngettext("%(num)s mail to %(who)s", "%(num)s mails to %(who)s", n, who="<b>") }}'
+    )
+    with speaking("de"):
+        assert template.render(n=1) == "1 mail to &lt;b&gt;"
+        assert template.render(n=2) == "2 mails to &lt;b&gt;"
+
+
+def test_a_value_keeps_the_direction_of_its_sentence() -> None:
+    with speaking("ar"):
+        assert gettext("%(name)s was here", name="Ada") == "\u2068Ada\u2069 was here"
+        assert ngettext("one", "%(number)s of %(name)s", 3, name="A") == "3 of \u2068A\u2069"
+    assert gettext("%(name)s was here", name="Ada") == "Ada was here"
