@@ -57,6 +57,8 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "journal.pay": (journal_jobs.pay, 5),
     "journal.beat": (journal_jobs.beat, 10),
     "mail.sweep": (mail_jobs.sweep, 5),
+    "mail.drop_kept": (mail_jobs.drop_kept, 3600),
+    "campaigns.empty": (campaigns_jobs.empty, 3600),
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),

@@ -7,7 +7,7 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
        representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
        network_days, image_hosts, canary, mails_from,
-       mails_until, created_at
+       mails_until, mail_days, names_staff, created_at
   FROM crm.business
  WHERE business_id = :business_id;
 
@@ -18,19 +18,20 @@ INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_
                           country, officer, representative, authority, authority_url,
                           authority_address, privacy_url,
                           soft_opt_in, keeps_network, network_days, image_hosts, canary, mails_from,
-       mails_until, created_at,
+       mails_until, mail_days, names_staff, created_at,
                           changed_at)
 VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
         :privacy_contact, :return_domain, :locale, :time_zone, :origin, :country, :officer,
         :representative, :authority, :authority_url, :authority_address, :privacy_url,
         :soft_opt_in, :keeps_network,
-        :network_days, :image_hosts, :canary, :mails_from, :mails_until, :now, :now)
+        :network_days, :image_hosts, :canary, :mails_from, :mails_until, :mail_days,
+        :names_staff, :now, :now)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, created_at;
+       mails_until, mail_days, names_staff, created_at;
 
 -- name: change_business
 -- What is known of the business, replaced as a whole.
@@ -45,14 +46,15 @@ UPDATE crm.business
        soft_opt_in = :soft_opt_in,
        keeps_network = :keeps_network, network_days = :network_days,
        image_hosts = :image_hosts, canary = :canary, mails_from = :mails_from,
-       mails_until = :mails_until, changed_at = :now
+       mails_until = :mails_until, mail_days = :mail_days, names_staff = :names_staff,
+       changed_at = :now
  WHERE business_id = :business_id
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, created_at;
+       mails_until, mail_days, names_staff, created_at;
 
 -- name: add_host
 -- The business answers on this host; no row where the host is taken.

@@ -437,6 +437,7 @@ UPDATE crm.delivery d
    SET state = o.state, code = o.code, reply = o.reply,
        reason = CASE WHEN o.state = 'excluded' THEN 'cancelled' END,
        attempt = d.attempt - o.untried,
+       merged = CASE WHEN o.state IN ('sent', 'uncertain') THEN d.merged END,
        done_at = CASE WHEN o.state NOT IN ('waiting', 'excluded') THEN :now::timestamptz END
   FROM unnest(:customer_ids::uuid[], :states::text[], :codes::smallint[], :replies::text[],
               :untried::smallint[])
@@ -613,7 +614,22 @@ UPDATE crm.delivery d
        reason = x.reason,
        event_id = CASE WHEN x.reason IS NULL THEN s.event_id ELSE d.event_id END,
        notice_id = CASE WHEN x.reason IS NULL THEN s.notice_id ELSE d.notice_id END,
-       attempt = d.attempt + 1, claimed_at = :now
+       attempt = d.attempt + 1, claimed_at = :now,
+       -- What her mail is written with, as it is at this moment; of it only what the text asks for.
+       merged = CASE WHEN x.reason IS NULL AND :keeps::boolean THEN
+         jsonb_strip_nulls(jsonb_build_object(
+           'name', CASE WHEN 'name' = ANY (:own::text[]) THEN c.name END,
+           'first_name', CASE WHEN 'first_name' = ANY (:own::text[])
+                              THEN split_part(c.name, ' ', 1) END,
+           'address', CASE WHEN 'address' = ANY (:own::text[]) THEN c.address END))
+         || coalesce((SELECT jsonb_object_agg('attribute.' || v.name, v.text_value)
+                        FROM crm.attribute_value v
+                       WHERE v.business_id = :business_id
+                         AND v.customer_id = c.customer_id
+                         AND v.name = ANY (:attributes::text[])), '{}') END,
+       -- Her consent ends soon: this mail asks whether it goes on.
+       asked = coalesce(x.reason IS NULL AND s.status IN ('given', 'renewed')
+                        AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false)
   FROM crm.customer c
   LEFT JOIN crm.consent_now s ON s.business_id = :business_id
        AND s.purpose_id = :purpose_id AND s.customer_id = c.customer_id
@@ -629,9 +645,7 @@ UPDATE crm.delivery d
    AND c.business_id = :business_id
    AND c.customer_id = d.customer_id
 RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') AS address, c.name,
-          c.address_hash,
-          -- Her consent ends soon: this mail asks whether it goes on.
-          coalesce(s.status IN ('given', 'renewed') AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false) AS asked;
+          c.address_hash, d.merged, d.asked;
 
 -- name: prove_renewal
 -- The link of this campaign came back from the mailbox it was sent to; null where it was not, or
@@ -854,12 +868,70 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
    AND d.customer_id = :customer_id
  ORDER BY d.campaign_id DESC;
 
+-- name: mail_of_customer
+-- One campaign to one customer, with what it was written with, and the skeleton by which it was
+-- sent: the newest when it was claimed, else the first.
+SELECT d.campaign_id, c.subject, c.preheader, c.source, c.started_at, c.purpose_id,
+       p.code AS purpose_code, d.state, d.reason, d.event_id, d.claimed_at, d.done_at,
+       d.bounced_at, d.merged, d.asked, (
+         SELECT v.skeleton
+           FROM crm.verdict v
+          WHERE v.business_id = :business_id
+            AND v.campaign_id = d.campaign_id
+          ORDER BY v.at <= d.claimed_at DESC,
+                   CASE WHEN v.at <= d.claimed_at THEN v.at END DESC, v.at
+          LIMIT 1) AS skeleton
+  FROM crm.delivery d
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id = :customer_id;
+
+-- name: mails_of_customer
+-- Everything that was sent to one customer or left her out, campaigns and service messages, by
+-- pages, newest first: each with the instant it went, or where it did not, began.
+SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.reason, m.bounced_at
+  FROM (
+    SELECT coalesce(d.done_at, d.claimed_at, c.started_at, c.changed_at) AS at,
+           d.campaign_id AS id, NULL AS letter, c.subject, c.purpose_id, d.event_id, d.state,
+           d.reason, d.bounced_at
+      FROM crm.delivery d
+      JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+     WHERE d.business_id = :business_id
+       AND d.customer_id = :customer_id
+    UNION ALL
+    SELECT coalesce(l.done_at, l.created_at), l.message_id, l.kind,
+           coalesce(l.kept ->> 'subject', ''), NULL, NULL, l.state, NULL, NULL
+      FROM crm.service_message l
+     WHERE l.business_id = :business_id
+       AND (l.customer_id = :customer_id OR l.address_hash = :address_hash)) m
+ WHERE (:before_at::timestamptz IS NULL OR (m.at, m.id) < (:before_at, :before_id::uuid))
+   AND (NOT :only_sent::boolean OR m.state IN ('sending', 'sent', 'uncertain'))
+ ORDER BY m.at DESC, m.id DESC
+ LIMIT :limit;
+
+-- name: count_mails_of_customer
+-- How many campaigns there were to one customer, and how many mails of all kinds went to her.
+SELECT d.deliveries, d.went + l.went AS went
+  FROM (SELECT count(*) AS deliveries,
+               count(*) FILTER (WHERE state IN ('sending', 'sent', 'uncertain')) AS went
+          FROM crm.delivery
+         WHERE business_id = :business_id
+           AND customer_id = :customer_id) d
+ CROSS JOIN (
+   SELECT count(*) AS went
+     FROM crm.service_message
+    WHERE business_id = :business_id
+      AND (customer_id = :customer_id OR address_hash = :address_hash)
+      AND state IN ('sending', 'sent')) l;
+
 -- name: campaigns_held_of
 -- Every campaign to one customer with its text and all that was recorded, newest first.
 SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, d.state, d.reason,
        d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
-       d.bounced_at, d.bounce_class, d.bounce_code, d.complained_at, r.due_at AS next_try_at,
-       r.waits_for
+       d.bounced_at, d.bounce_class, d.bounce_code, d.complained_at, d.merged, d.asked,
+       r.due_at AS next_try_at, r.waits_for
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
   LEFT JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id
@@ -868,12 +940,55 @@ SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, 
    AND d.customer_id = :customer_id
  ORDER BY d.campaign_id DESC;
 
--- name: blank_replies
--- What relays said about an erased customer's address goes; that there was a delivery stays.
-UPDATE crm.delivery SET reply = NULL
+-- name: blank_deliveries
+-- What relays said about an erased customer's address goes, and what her mails were written with;
+-- that there was a delivery stays.
+UPDATE crm.delivery SET reply = NULL, merged = NULL, asked = false
  WHERE business_id = :business_id
    AND customer_id = :customer_id
-   AND reply IS NOT NULL;
+   AND (reply IS NOT NULL OR merged IS NOT NULL OR asked);
+
+-- name: campaigns_to_empty
+-- Campaigns whose merge values have been kept long enough, the oldest first; one that is over is
+-- walked through once, one that was only paused again and again.
+SELECT campaign_id AS id, state IN ('done', 'cancelled') AS over
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND emptied_at IS NULL
+   AND started_at <= :started_before
+ ORDER BY over DESC, started_at
+ LIMIT 100;
+
+-- name: empty_deliveries
+-- Takes merge values out of the next deliveries along the key; says how far it came and from how
+-- many. Few at a time: a claim or an outcome may wait for these rows.
+WITH piece AS MATERIALIZED (
+  SELECT d.customer_id, d.merged IS NOT NULL AS kept
+    FROM crm.delivery d
+   WHERE d.business_id = :business_id
+     AND d.campaign_id = :campaign_id
+     AND d.customer_id > :after
+   ORDER BY d.customer_id
+   LIMIT :size
+), emptied AS (
+  UPDATE crm.delivery d
+     SET merged = NULL
+    FROM piece p
+   WHERE p.kept
+     AND d.business_id = :business_id
+     AND d.campaign_id = :campaign_id
+     AND d.customer_id = p.customer_id
+  RETURNING d.customer_id
+)
+SELECT (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM emptied)::integer AS emptied;
+
+-- name: emptied
+-- A campaign that is over holds no merge values any more.
+UPDATE crm.campaign SET emptied_at = :now
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state IN ('done', 'cancelled');
 
 -- name: drop_retries_of
 -- Nothing is tried again for an erased customer.
@@ -884,7 +999,8 @@ DELETE FROM crm.retry
 -- name: resolve_delivery
 -- A member of staff says what became of an uncertain delivery (promise 3).
 UPDATE crm.delivery
-   SET state = :state, resolved_by = :resolved_by, done_at = :now
+   SET state = :state, resolved_by = :resolved_by, done_at = :now,
+       merged = CASE WHEN :state::text = 'sent' THEN merged END
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND customer_id = :customer_id
@@ -917,7 +1033,8 @@ SELECT uncertain
 -- counts follow in the same statement.
 WITH resolved AS (
   UPDATE crm.delivery d
-     SET state = :state, resolved_by = :resolved_by, done_at = :now
+     SET state = :state, resolved_by = :resolved_by, done_at = :now,
+         merged = CASE WHEN :state::text = 'sent' THEN d.merged END
     FROM crm.lease l
    WHERE l.business_id = :business_id
      AND l.campaign_id = :campaign_id

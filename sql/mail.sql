@@ -3,9 +3,9 @@
 -- name: post_letter
 -- A service message to be sent as soon as possible.
 INSERT INTO crm.service_message (business_id, message_id, kind, passes, customer_id, address_hash,
-                                 address, content, next_at, created_at)
+                                 address, content, kept, next_at, created_at)
 VALUES (:business_id, :message_id, :kind, :passes, :customer_id, :address_hash, :address,
-        :content, :now, :now);
+        :content, :kept, :now, :now);
 
 -- name: claim_letters
 -- Messages that are due, or whose sender has gone quiet; a suppressed one ends here.
@@ -52,9 +52,33 @@ UPDATE crm.service_message
    AND message_id = :message_id
    AND state = 'sending';
 
+-- name: drop_kept
+-- The texts of letters that were kept long enough, some at a time; that they were sent stays.
+UPDATE crm.service_message m SET kept = NULL
+ WHERE m.business_id = :business_id
+   AND m.message_id = ANY (ARRAY(
+     SELECT f.message_id
+       FROM crm.service_message f
+      WHERE f.business_id = :business_id
+        AND f.kept IS NOT NULL
+        AND f.created_at <= :sent_before
+      ORDER BY f.created_at
+      LIMIT :limit
+        FOR UPDATE SKIP LOCKED));
+
+-- name: letter_of_customer
+-- One service message to one customer, or to her address before she was one.
+SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
+  FROM crm.customer c
+  JOIN crm.service_message m ON m.business_id = :business_id
+   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash)
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND m.message_id = :message_id;
+
 -- name: letters_of_customer
 -- Every service message to one customer or to her address before she was one, newest first.
-SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at
+SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
   FROM crm.customer c
   JOIN crm.service_message m ON m.business_id = :business_id
    AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash)

@@ -27,7 +27,7 @@ SELECT c.customer_id
                  WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.delivery d
                  WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
-                   AND d.reply IS NOT NULL))
+                   AND (d.reply IS NOT NULL OR d.merged IS NOT NULL)))
  ORDER BY c.customer_id;
 
 -- name: add_request

@@ -27,8 +27,8 @@ _PATTERNS = {
     "canary": "An address looks like canary@bounces.example.com.",
     "image_hosts": "A host looks like pictures.example.com, without https:// and without a path.",
 }
-_SWITCHES = ("soft_opt_in", "keeps_network")
-_NUMBERS = ("network_days", "mails_from", "mails_until")
+_SWITCHES = ("soft_opt_in", "keeps_network", "names_staff")
+_NUMBERS = ("network_days", "mails_from", "mails_until", "mail_days")
 _FIELDS = NewBusiness.__struct_fields__
 
 
@@ -85,6 +85,8 @@ def _read(form: Form) -> NewBusiness | None:
         "soft_opt_in": form.boolean("soft_opt_in"),
         "keeps_network": form.boolean("keeps_network"),
         "network_days": form.integer("network_days", min=1, max=1095),
+        "mail_days": form.integer("mail_days", min=0, max=90),
+        "names_staff": form.boolean("names_staff"),
         "image_hosts": _hosts(form),
         "mails_from": form.integer("mails_from", min=0, max=23),
         "mails_until": form.integer("mails_until", min=1, max=24),

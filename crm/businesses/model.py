@@ -24,6 +24,8 @@ Contact = Annotated[str, Meta(max_length=300)]
 PageAddress = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 # Evidence has no use for a network address once every claim about it is out of time.
 Days = Annotated[int, Meta(ge=1, le=1095)]
+# Longer than a customer asks about a mail it is of no use; 0 keeps nothing.
+MailDays = Annotated[int, Meta(ge=0, le=90)]
 # A host name in ASCII; so short that an address with a token in it stays within 254 characters.
 ReturnDomain = Annotated[
     str,
@@ -79,6 +81,8 @@ class Business(Struct, frozen=True, kw_only=True):
     canary: str
     mails_from: int
     mails_until: int
+    mail_days: int
+    names_staff: bool
     created_at: datetime
 
     @property
@@ -127,6 +131,10 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     # The hours of a customer's own day in which campaigns are mailed; 0 to 24 is any.
     mails_from: Annotated[int, Meta(ge=0, le=23)] = 0
     mails_until: Annotated[int, Meta(ge=1, le=24)] = 24
+    # For how many days a mail is kept as it was sent: its merge values, the text of a letter.
+    mail_days: MailDays = 90
+    # May a customer read the names of those who looked at her record (Art. 15 GDPR, C-579/21)?
+    names_staff: bool = False
 
 
 def checked(new: NewBusiness) -> NewBusiness:

@@ -45,6 +45,7 @@ from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.course import came_back, course, expire_after, health, waits
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
+from crm.campaigns.mails import Grounded, MailCounts, MailLine, count_mails, grounded, mails
 from crm.campaigns.model import (
     Campaign,
     CampaignLine,
@@ -94,8 +95,11 @@ __all__ = [
     "Difference",
     "Explanation",
     "Figures",
+    "Grounded",
     "Health",
     "HeldDelivery",
+    "MailCounts",
+    "MailLine",
     "NeverOpen",
     "NewCampaign",
     "Newsletter",
@@ -136,6 +140,7 @@ __all__ = [
     "compare",
     "compiled",
     "complained",
+    "count_mails",
     "counts",
     "course",
     "deliveries",
@@ -148,9 +153,11 @@ __all__ = [
     "forget_few",
     "get",
     "go_without",
+    "grounded",
     "health",
     "hold",
     "letterhead",
+    "mails",
     "make_public",
     "origin",
     "packed",

@@ -324,12 +324,12 @@ async def export(db: ReadDb, customer_id: UUID) -> list[HeldDelivery]:
 
 
 async def forget(db: Db, customer_id: UUID) -> int:
-    """Blank what relays said about an erased customer; her deliveries stay, and name nobody.
+    """Blank what is said of an erased customer in deliveries; they stay, and name nobody.
 
     The counts of a campaign are its rows (promise 3), so the rows cannot go.
     """
     await db.run(sql.drop_retries_of, customer_id=customer_id)
-    return await db.run(sql.blank_replies, customer_id=customer_id)
+    return await db.run(sql.blank_deliveries, customer_id=customer_id)
 
 
 async def _sendable(

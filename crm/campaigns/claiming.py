@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from crm.campaigns.actions import sql
 from crm.campaigns.composing import MergeValue
+from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, DeliveryState
 from crm.campaigns.render import Compiled
 from crm.db import Db
@@ -41,6 +42,8 @@ class Claimed(Struct, frozen=True):
     address: str
     name: str
     address_hash: bytes
+    # What of her the text asks for, where that is kept with the delivery.
+    merged: dict[str, str] | None
     # Whether her consent ends soon, and the mail asks if it goes on.
     asked: bool
 
@@ -203,11 +206,20 @@ async def candidates(
 async def merge_values(
     db: Db, message: Compiled, claimed: list[Claimed]
 ) -> dict[UUID, dict[str, str]]:
-    """Return what merge fields need besides the customer's row."""
+    """Return what merge fields need besides the customer's row; a claim brings what is kept."""
     names = message.attributes
     values: dict[UUID, dict[str, str]] = {}
-    if names and claimed:
-        ids = [each.customer_id for each in claimed]
+    if not names:
+        return values
+    for each in claimed:
+        if each.merged is not None:
+            values[each.customer_id] = {
+                name.removeprefix(ATTRIBUTE): value
+                for name, value in each.merged.items()
+                if name.startswith(ATTRIBUTE)
+            }
+    ids = [each.customer_id for each in claimed if each.merged is None]
+    if ids:
         for row in await db.many(sql.merge_values, MergeValue, customer_ids=ids, names=names):
             values.setdefault(row.customer_id, {})[row.name] = row.value
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -31,6 +32,13 @@ class Issue(Struct, frozen=True):
     expires_hours: int | None = None
     # Signs each message; None where the relay does.
     signer: Signer | None = None
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Say what of a customer is kept with her delivery: what the text asks for, or nothing."""
+        own, attributes = self.compiled.own_values, self.compiled.attributes
+        keeps = self.business.mail_days > 0 and bool(own or attributes)
+        return {"keeps": keeps, "own": own, "attributes": attributes}
 
     def parcel(self, claimed: Claimed, attributes: Mapping[str, str], at: datetime) -> Parcel:
         """Write one customer's message; a ValueError where her address or a value forbids it."""

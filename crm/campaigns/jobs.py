@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 from uuid import UUID
 
 from crm import above, businesses, consent
-from crm.campaigns import actions, cancelling, checking, filling
+from crm.campaigns import actions, cancelling, checking, emptying, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease
 from crm.campaigns.composing import Envelope, compiled
@@ -157,6 +157,25 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
     while more:
         async with ctx["database"].write(UUID(business)) as db:
             more = await cancelling.clear_range(db, UUID(campaign))
+
+
+async def empty(ctx: Ctx) -> None:
+    """Take out merge values that were kept as long as each business says."""
+    for business_id in await above.businesses(ctx["database"]):
+        await empty_of(ctx["database"], business_id)
+
+
+async def empty_of(database: Database, business_id: UUID) -> None:
+    """Do so for one business, in short pieces: a sender may wait for these rows."""
+    async with database.read(business_id) as read:
+        found = await emptying.due(read)
+    for campaign in found:
+        after: UUID | None = None
+        more = True
+        while more:
+            async with database.write(business_id) as db:
+                after = await emptying.empty_piece(db, campaign, after)
+            more = after is not None
 
 
 async def send(ctx: Ctx, business: str, campaign: str) -> None:

@@ -316,6 +316,9 @@ class HeldDelivery(Struct, frozen=True, kw_only=True):
     bounce_class: str | None
     bounce_code: str | None
     complained_at: datetime | None
+    # What the mail was written with, as long as it is kept, and whether it asked if it goes on.
+    merged: dict[str, str] | None
+    asked: bool
     next_try_at: datetime | None
     waits_for: str | None
 

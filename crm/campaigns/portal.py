@@ -1,4 +1,4 @@
-"""Why did I get this, and may it go on: by the link in each mail; and all we sent, signed in."""
+"""Why did I get this, and may it go on: by the link in each mail."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from uuid import UUID
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Struct
 
-from crm import campaigns, consent, customers, mail
-from crm.campaigns import Received
+from crm import campaigns
+from crm.campaigns import mails_portal
 from crm.campaigns.render import neutral
 from crm.consent.asking import network_of
-from crm.customers import Customer
 from crm.db import Db, ReadDb
-from crm.tokens import Why, open_why, why_token
+from crm.tokens import open_why
 from crm.web.csrf import same_site
 from crm.web.forms import read_form
 from crm.web.pages import Flash, page, redirect
@@ -26,14 +24,6 @@ _CHANGED = (
     "The words have changed since you opened this page, so nothing was renewed. Read them as they "
     "are now, and decide anew."
 )
-
-
-class Sent(Struct, frozen=True):
-    """One campaign to the customer, with the page that says why."""
-
-    received: Received
-    purpose: str
-    why: str
 
 
 @get("/why/{token:str}")
@@ -61,22 +51,5 @@ async def post_renewal(
     return page("campaigns/pages/why.html", status=409, neutral=neutral, told=told, flash=flash)
 
 
-@get("/mails")
-async def get_mails(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
-    """Show every campaign and every service message to the customer, the newest first."""
-    names = {each.id: each.name for each in await consent.purposes(db)}
-    fingerprint = db.keys.address_hash(db.business_id, customers.fold(me.address))
-    sent = [
-        Sent(
-            each,
-            names.get(each.purpose_id, ""),
-            why_token(db.keys, Why(db.business_id, fingerprint, each.campaign_id)),
-        )
-        for each in await campaigns.received(db, me.id)
-    ]
-    letters = await mail.export(db, me.id)
-    return page("campaigns/pages/mails.html", neutral=neutral, sent=sent, letters=letters)
-
-
 by_link = [get_why, post_renewal]
-handlers = [get_mails]
+handlers = mails_portal.handlers

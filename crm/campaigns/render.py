@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 from msgspec import Struct, structs
 
-from crm.campaigns import layout
+from crm.campaigns import layout, words
 from crm.campaigns.attached import Pictures
 from crm.campaigns.body import Body, clean
-from crm.campaigns.expression import ATTRIBUTE, Expression
+from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.image import Image
 from crm.campaigns.merge import (
     Field,
@@ -21,9 +20,9 @@ from crm.campaigns.merge import (
     filled,
     literal,
     pieces,
-    upright,
 )
 from crm.campaigns.poll import Poll, block
+from crm.campaigns.screen import on_screen
 from crm.campaigns.source import LARGEST, Kind
 from crm.campaigns.theme import Theme
 from crm.campaigns.tree import every
@@ -31,8 +30,6 @@ from crm.errors import Invalid, Problem
 from crm.mail import Inline, mime
 
 _OWN = ("link.unsubscribe", "link.preferences", "link.why")
-# What a page for everybody says where a mail has somebody's own.
-_NEUTRAL = {"name": "reader", "first_name": "reader", "address": "your address"}
 _NOWHERE = mime.Slots("", "", "", unsubscribe="#", preferences="#", why="#")
 _CLIPPED = 102_000  # bytes of HTML above which Gmail hides the rest, the unsubscribe link with it
 
@@ -117,6 +114,12 @@ class Compiled(Struct, frozen=True):
         return [name.removeprefix(ATTRIBUTE) for name in asked if name.startswith(ATTRIBUTE)]
 
     @property
+    def own_values(self) -> list[str]:
+        """Name what of the customer's own row is asked for."""
+        asked = {name for field in self.fields for name in field.asks}
+        return [name for name in ("name", "first_name", "address") if name in asked]
+
+    @property
     def may_lack(self) -> bool:
         """Whether somebody may read a gap: a field without default, or one that is worked out."""
         return any(f.default is None for f in self.depends)
@@ -142,14 +145,11 @@ class Compiled(Struct, frozen=True):
 
     def on_screen(self, html: str) -> str:
         """Put the attached pictures into a page, where there is no mail around it."""
-        for each in self.attached:
-            data = f"data:{each.media_type};base64,{b64encode(each.content).decode()}"
-            html = html.replace(f'src="cid:{each.content_id}"', f'src="{data}"')
-        return html
+        return on_screen(html, self.attached)
 
     def public(self) -> Preview:
         """Return what everybody may read: no customer's values, but defaults or neutral words."""
-        plain = [_neutral(field, self.business) for field in self.fields]
+        plain = words.neutral(self.fields, self.business)
         return Preview(
             html=filled(self.html, by_mark([escape(value) for value in plain])),
             text=filled(self.text, by_mark(plain)),
@@ -172,51 +172,16 @@ class Compiled(Struct, frozen=True):
     def _filling(
         self, values: Mapping[str, str], slots: mime.Slots, *, lenient: bool = False
     ) -> list[str]:
-        own = {
-            "link.unsubscribe": slots.unsubscribe,
-            "link.preferences": slots.preferences,
-            "link.why": slots.why,
-            "business": self.business,
-        }
-        filling = []
-        for field in self.fields:
-            if field.expression is not None:
-                worked_out = self._worked_out(field.expression, values, lenient=lenient)
-                filling.append(upright(worked_out))
-                continue
-            value = own.get(field.name) or values.get(field.name, "")
-            filling.append(upright(value if value.strip() else field.default or ""))
-        return filling
-
-    def _worked_out(
-        self, expression: Expression, values: Mapping[str, str], *, lenient: bool
-    ) -> str:
-        try:
-            return expression.text({**values, "business": self.business})
-        except ValueError:
-            if not lenient:
-                raise
-            return "…"
+        own = words.own(slots, self.business)
+        return words.filled(self.fields, values, own, lenient=lenient)
 
 
 def neutral(line: str, business: str) -> str:
     """Return a subject or preview line as everybody may read it; one that is wrong stays as is."""
     marks = Marks()
     protected = marks.protect(" ".join(line.split()))
-    values = by_mark([_neutral(field, business) for field in marks.fields])
+    values = by_mark(words.neutral(marks.fields, business))
     return " ".join(literal(filled(protected, values)).split())
-
-
-def _neutral(field: Field, business: str) -> str:
-    nobody = {"business": business}
-    if field.expression is None:
-        return nobody.get(field.name) or field.default or _NEUTRAL.get(field.name, "…")
-    try:
-        if not field.expression.lacks(nobody):
-            return field.expression.text(nobody)
-        return field.expression.text({**_NEUTRAL, **nobody})
-    except ValueError:
-        return "…"
 
 
 def compile_message(

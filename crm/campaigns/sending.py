@@ -321,6 +321,7 @@ class RangeSender:
             campaign_id=self._issue.campaign.id,
             purpose_id=self._issue.campaign.purpose_id,
             customer_ids=ids,
+            **self._issue.kept,
         )
         for each in looked:
             tally[each.state] += 1

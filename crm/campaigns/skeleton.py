@@ -7,11 +7,13 @@ slot says what may stand there: the text of a merge value, or a link of ours wit
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
+from crm.campaigns.merge import Field as Merged
 from crm.campaigns.reader import Message, Part, read
 from crm.campaigns.render import Compiled
 from crm.mail.mime import Slots
@@ -110,11 +112,13 @@ def skeleton_of(
 
 def variant_of(compiled: Compiled, reader: Slots, *, asks: bool) -> Variant:
     """Read one wording with a mark in each place where a value or a link of ours stands."""
-    names = [each.name for each in compiled.fields]
+    names = slot_names(compiled.fields)
     plain = read(compiled.message.bytes_for(reader, [""] * len(names)))
     marks = Marks(names, _words(plain))
-    values = {"business": compiled.business}
-    filling = [values.get(name, mark) for name, mark in zip(names, marks.all, strict=True)]
+    filling = [
+        compiled.business if field.name == "business" else mark
+        for field, mark in zip(compiled.fields, marks.all, strict=True)
+    ]
     message = read(compiled.message.bytes_for(reader, filling))
     return Variant(
         asks=asks,
@@ -125,6 +129,17 @@ def variant_of(compiled: Compiled, reader: Slots, *, asks: bool) -> Variant:
         ),
         parts=tuple(_leaf(part, marks) for part in message.parts),
     )
+
+
+def slot_names(fields: Sequence[Merged]) -> list[str]:
+    """Name the slot of each field: as the field, numbered where another default stands for it."""
+    seen: Counter[str] = Counter()
+    names = []
+    for field in fields:
+        seen[field.name] += 1
+        again = seen[field.name]
+        names.append(f"{field.name}#{again}" if again > 1 else field.name)
+    return names
 
 
 class Marks:

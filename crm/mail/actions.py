@@ -12,7 +12,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
 from crm.journal import Lifted, Suppressed
-from crm.mail import mime
+from crm.mail import keeping, mime
 from crm.mail.model import (
     PASSES,
     ClaimedLetter,
@@ -65,6 +65,7 @@ async def post_letter(db: Db, letter: Letter) -> str:
         address_hash=letter.address_hash,
         address=address,
         content=_composed(business, letter, address, header, db.now),
+        kept=keeping.kept(letter, business),
     )
     db.wake("mail.deliver", str(db.business_id))
     return header
@@ -83,6 +84,7 @@ async def post_written(
         address_hash=address_hash,
         address=address,
         content=content,
+        kept=None,
     )
     db.wake("mail.deliver", str(db.business_id))
 
@@ -173,6 +175,13 @@ async def lift(db: Db, address_hash: bytes) -> None:
 async def export(db: ReadDb, customer_id: UUID) -> list[SentLetter]:
     """Return the service messages sent to a customer, newest first."""
     return await db.many(sql.letters_of_customer, SentLetter, customer_id=customer_id)
+
+
+async def letter(db: ReadDb, customer_id: UUID, message_id: UUID) -> SentLetter | None:
+    """Return one service message to a customer, or None where there is none of this id."""
+    return await db.maybe(
+        sql.letter_of_customer, SentLetter, customer_id=customer_id, message_id=message_id
+    )
 
 
 async def forget(db: Db, customer_id: UUID) -> int:

@@ -15,7 +15,7 @@ from crm.businesses import Business
 from crm.db import Database, Db
 from crm.keys import Keys, KeyWrong
 from crm.log import logger
-from crm.mail import actions, checking, relays, sending_domains
+from crm.mail import actions, checking, keeping, relays, sending_domains
 from crm.mail.dkim import Signer
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
@@ -52,6 +52,15 @@ async def sweep(ctx: Ctx) -> None:
 
     due = await above.businesses_with_letters(ctx["database"])
     await asyncio.gather(*(send(business_id) for business_id in due))
+
+
+async def drop_kept(ctx: Ctx) -> None:
+    """Take out the texts of letters that were kept as long as each business says."""
+    for business_id in await above.businesses(ctx["database"]):
+        dropped = 1
+        while dropped:
+            async with ctx["database"].write(business_id) as db:
+                dropped = await keeping.drop(db)
 
 
 async def check_domains(ctx: Ctx) -> None:

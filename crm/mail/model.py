@@ -102,6 +102,8 @@ class SentLetter(Struct, frozen=True):
     state: str
     created_at: datetime
     done_at: datetime | None
+    # Subject, text and HTML without their secrets, as long as they are kept.
+    kept: dict[str, str] | None
 
 
 # Soon, since somebody waits for it; then slower; an expired link is not worth delivering.

@@ -38,7 +38,6 @@ from crm.privacy.model import (
     decisions,
     details,
     looks,
-    mails,
 )
 
 sql = Statements("privacy")
@@ -165,19 +164,19 @@ async def home(db: ReadDb, me: Customer) -> Home:
     """Return what a customer's home page shows: the newest of each kind, and how much in all."""
     held = await customers.held(db, me)
     said = await consent.told(db, me.id)
-    received = await campaigns.received(db, me.id)
-    went = mails(received, await mail.export(db, me.id), said)
+    newest = await campaigns.mails(db, me, only_sent=True, limit=_SHOWN)
+    sent = await campaigns.count_mails(db, me)
     seen = looks(await events.looks_at(db, me.id, limit=_SHOWN + 1))
     return Home(
         held=held,
         inventory=Inventory(
             details=details(held),
             interactions=await customers.happenings(db, me.id),
-            mails=len(went),
+            mails=sent.went,
             decisions=len(said.events),
-            deliveries=len(received),
+            deliveries=sent.deliveries,
         ),
-        mails=went[:_SHOWN],
+        mails=await campaigns.grounded(db, me, newest),
         looks=seen[:_SHOWN],
         more_looks=len(seen) > _SHOWN,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from crm.access import Export as HeldAccess
 from crm.businesses import Business
-from crm.campaigns import DeliveryState, HeldDelivery, Received
+from crm.campaigns import Grounded, HeldDelivery
 from crm.consent import (
     Bundle,
     Consent,
@@ -27,7 +27,7 @@ from crm.customers import Export, Held
 from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
 from crm.inbound import SoftBounce
-from crm.mail import LetterKind, SentLetter, Suppression
+from crm.mail import SentLetter, Suppression
 from crm.privacy.request import HeldRequest
 from crm.rhythm import Rhythm
 from crm.staff import Said
@@ -35,8 +35,6 @@ from crm.staff import Said
 # A link from the mailbox opened this long ago still proves whose mailbox it is.
 FRESH = timedelta(minutes=10)
 
-# Handed over to the relay, as far as we know.
-_WENT = frozenset({DeliveryState.sent, DeliveryState.uncertain, DeliveryState.sending})
 _LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
 _OTHERS = frozenset({ActorKind.member, ActorKind.key})
 
@@ -160,16 +158,6 @@ class Copy(Struct, frozen=True, kw_only=True):
     events: list[Event]
 
 
-class Mail(Struct, frozen=True, kw_only=True):
-    """One mail she got, and what it rests on: a decision of hers, or something she did."""
-
-    at: datetime
-    subject: str
-    purpose: Purpose | None = None
-    agreed_at: datetime | None = None
-    kind: LetterKind | None = None
-
-
 class Inventory(Struct, frozen=True, kw_only=True):
     """How much we hold of one customer, by kind of thing."""
 
@@ -206,7 +194,7 @@ class Home(Struct, frozen=True, kw_only=True):
 
     held: Held
     inventory: Inventory
-    mails: list[Mail]
+    mails: list[Grounded]
     looks: list[Look]
     more_looks: bool
 
@@ -264,30 +252,6 @@ def looks(happened: Iterable[Event]) -> list[Look]:
         for event in happened
         if event.kind in _LOOKS and event.actor_kind in _OTHERS
     ]
-
-
-def mails(
-    received: Sequence[Received], letters: Sequence[SentLetter], held: ConsentTold
-) -> list[Mail]:
-    """Put what went out to her in order, newest first, each with what it rests on."""
-    purposes = {purpose.id: purpose for purpose in held.purposes}
-    agreed = {event.id: event.at for event in held.events}
-    went = [
-        Mail(
-            at=each.done_at,
-            subject=each.subject,
-            purpose=purposes.get(each.purpose_id),
-            agreed_at=agreed.get(each.event_id) if each.event_id else None,
-        )
-        for each in received
-        if each.state in _WENT and each.done_at is not None
-    ]
-    went += [
-        Mail(at=each.done_at, subject="", kind=each.kind)
-        for each in letters
-        if each.state == "sent" and each.done_at is not None
-    ]
-    return sorted(went, key=lambda mail: mail.at, reverse=True)
 
 
 def details(held: Held) -> int:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from crm import events, privacy
 from crm.access.auth import session_cookie
 from crm.businesses import Business
+from crm.campaigns.render import neutral
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
@@ -36,7 +37,7 @@ class After(Struct, frozen=True):
 @get("/")
 async def get_home(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
     """Show what we hold, what we sent, and who looked."""
-    return page("privacy/pages/home.html", home=await privacy.home(db, me))
+    return page("privacy/pages/home.html", home=await privacy.home(db, me), neutral=neutral)
 
 
 @get("/looks")

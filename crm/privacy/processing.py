@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm import businesses, consent, customers
 from crm.access.model import ABSOLUTE, LINK_LASTS, SIGNUP_LASTS
+from crm.businesses import Business
 from crm.consent import Purpose, Version
 from crm.consent.terms import Party, Terms
 from crm.customers import retention
@@ -92,7 +93,7 @@ async def processing(db: ReadDb) -> Processing:
             Kept(each.label, each.purpose, f"{each.kept_for} after it happened")
             for each in await customers.kinds(db)
         ],
-        besides=_besides(),
+        besides=_besides(await businesses.get(db)),
         security=list(_SECURITY),
     )
 
@@ -116,7 +117,7 @@ def _activity(purpose: Purpose, version: Version) -> Activity:
     )
 
 
-def _besides() -> list[Kept]:
+def _besides(business: Business) -> list[Kept]:
     """Say what is kept besides what was declared; the times are those that are enforced."""
     hours, minutes = ABSOLUTE.total_seconds() / 3600, LINK_LASTS.total_seconds() / 60
     return [
@@ -128,6 +129,12 @@ def _besides() -> list[Kept]:
         Kept("Deliveries", "To say what was sent, and on what ground", "erasure; then as a count"),
         Kept(
             "Letters that answer something", "To deliver them", "handed over; their list: erasure"
+        ),
+        Kept(
+            "What was filled in for a customer in a newsletter, and the text of letters without "
+            "their secrets",
+            "So that she can read what she was sent",
+            f"{business.mail_days} days after it was sent, at most",
         ),
         Kept("Network addresses beside decisions", "As evidence", "the days set for the business"),
         Kept("Rows of lists that are imported", "To take them over", "the import is done"),

@@ -14,8 +14,8 @@ from crm.privacy.model import Copy
 
 # What a spreadsheet would take for a formula (CWE-1236); an apostrophe in front makes it text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-# The whole text of a newsletter belongs into no cell; it stands in the lines.
-_LONG = {"newsletters": frozenset({"source"})}
+# The whole text of a mail belongs into no cell; it stands in the lines.
+_LONG = {"newsletters": frozenset({"source"}), "letters": frozenset({"kept"})}
 _NONE = frozenset[str]()
 # What the page says in words, above; all else it shows as a table.
 _IN_WORDS = frozenset(

@@ -20,6 +20,8 @@ _CSP_MAIL = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: https:; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'self'; sandbox allow-popups"
 )
+# A customer's own mail, read again: a picture of somebody else's would tell him that she looks.
+_CSP_MAIL_AGAIN = _CSP_MAIL.replace(" https:", "")
 _CONSOLE = "/staff"
 _POWERS = (
     "accelerometer",
@@ -51,6 +53,9 @@ _HSTS = "max-age=63072000; includeSubDomains"
 
 # The headers of an answer that is a mail, shown in a frame of the console.
 MAIL_PREVIEW = {"content-security-policy": _CSP_MAIL}
+# The same for a frame of a customer's page, and the headers of that page.
+MAIL_AGAIN = {"content-security-policy": _CSP_MAIL_AGAIN}
+WITH_FRAME = {"content-security-policy": f"{_CSP}; frame-src 'self'"}
 # The headers of a file that somebody uploaded: whatever is in it, no page of ours runs it.
 DOWNLOAD = {"content-security-policy": "default-src 'none'; sandbox"}
 # The headers of a page that search engines may show: sign-up, the archive of issues.

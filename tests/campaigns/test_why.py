@@ -181,12 +181,14 @@ async def test_my_mails_lists_all_of_them(database: Database, business: Business
         await filling.fill_piece(db, again.id, 10)
     async with client(database, business, me=me) as portal:
         page = (await portal.get("/me/mails")).text
+        mails = [(await portal.get(f"/me/mails/{each}")).text for each in (campaign_id, again.id)]
         why = (await portal.get(link(database, business, me.address, again.id))).text
 
     assert "Rye on Saturdays" in page
     assert "Not sent to you, because you had stopped these mails" in page
-    assert link(database, business, me.address, campaign_id) in page
-    assert link(database, business, me.address, again.id) in page
+    for each, shown in zip((campaign_id, again.id), mails, strict=True):
+        assert f'href="/me/mails/{each}"' in page
+        assert link(database, business, me.address, each) in shown
     # No customer reads what a merge field is written like.
     for shown in (page, why):
         assert "Second, dear you" in shown

@@ -48,7 +48,7 @@ async def test_it_shows_what_is_held(database: Database, business: Business, nor
     assert "For opening hours." in text
     assert "Birthday cake for Nora Lindqvist" in text
     assert nora.got.subject in text
-    assert "Why: you agreed to it on" in text
+    assert "You agreed to The Corner Letter on" in text
     assert nora.waits.subject not in text
     assert "Reason: answering your question." in text
     assert "saw you in a list of customers." in text

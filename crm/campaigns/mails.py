@@ -1,0 +1,190 @@
+"""Every mail to one customer, campaigns and service messages alike, and each as it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import businesses, consent, customers, mail
+from crm.campaigns.as_sent import AsSent, as_sent, held_mail
+from crm.consent import ConsentEvent, Purpose
+from crm.customers import Customer
+from crm.db import ReadDb, Statements
+from crm.errors import NotFound
+from crm.mail import LetterKind, SentLetter
+from crm.mail.mime import stamp
+
+sql = Statements("campaigns")
+
+_WENT = frozenset({"sending", "sent", "uncertain"})
+
+
+class NoSuchMail(NotFound):
+    """There is no such mail of yours. It may have been deleted, or the link is incomplete."""
+
+
+class MailLine(Struct, frozen=True, kw_only=True):
+    """One mail in the list: a campaign, which has a purpose, or a letter, which has a kind.
+
+    `at` is when it went; of one that did not, when it began to wait.
+    """
+
+    id: UUID
+    at: datetime
+    letter: LetterKind | None
+    subject: str
+    purpose_id: UUID | None
+    event_id: UUID | None
+    state: str
+    reason: str | None
+    bounced_at: datetime | None
+
+    @property
+    def went(self) -> bool:
+        """Whether it was handed over, as far as anybody knows."""
+        return self.state in _WENT
+
+
+class Grounded(Struct, frozen=True):
+    """A mail with its purpose, and the decision it rests on; a letter has neither."""
+
+    mail: MailLine
+    purpose: Purpose | None
+    warrant: ConsentEvent | None
+
+
+class MailCounts(Struct, frozen=True):
+    """How many campaigns there were to a customer, and how many mails went to her in all."""
+
+    deliveries: int
+    went: int
+
+
+class OneMail(Struct, frozen=True):
+    """One mail with its words; none where it was not sent, or they are not kept any more."""
+
+    line: MailLine
+    words: AsSent | None
+
+
+async def mails(
+    db: ReadDb,
+    me: Customer,
+    *,
+    before: tuple[datetime, UUID] | None = None,
+    only_sent: bool = False,
+    limit: int = 50,
+) -> list[MailLine]:
+    """Return what was sent to a customer or, unless `only_sent`, left her out; newest first."""
+    at, last = before or (None, None)
+    return await db.many(
+        sql.mails_of_customer,
+        MailLine,
+        customer_id=me.id,
+        address_hash=db.keys.address_hash(db.business_id, customers.fold(me.address)),
+        before_at=at,
+        before_id=last,
+        only_sent=only_sent,
+        limit=limit,
+    )
+
+
+async def grounded(db: ReadDb, me: Customer, lines: list[MailLine]) -> list[Grounded]:
+    """Put beside each mail what it rests on."""
+    purposes = {each.id: each for each in await consent.purposes_for(db, me.id)}
+    decisions = {each.id: each for each in await consent.history(db, me.id)}
+    return [
+        Grounded(
+            line,
+            purposes.get(line.purpose_id) if line.purpose_id else None,
+            decisions.get(line.event_id) if line.event_id else None,
+        )
+        for line in lines
+    ]
+
+
+async def count_mails(db: ReadDb, me: Customer) -> MailCounts:
+    """Count them all."""
+    return await db.one(
+        sql.count_mails_of_customer,
+        MailCounts,
+        customer_id=me.id,
+        address_hash=db.keys.address_hash(db.business_id, customers.fold(me.address)),
+    )
+
+
+async def one_mail(db: ReadDb, me: Customer, mail_id: UUID) -> OneMail:
+    """Return one of them as it was sent, or refuse with NoSuchMail."""
+    held = await held_mail(db, me.id, mail_id)
+    if held is not None:
+        line = MailLine(
+            id=held.campaign_id,
+            at=held.done_at or held.claimed_at or held.started_at or db.now,
+            letter=None,
+            subject=held.subject,
+            purpose_id=held.purpose_id,
+            event_id=held.event_id,
+            state=held.state,
+            reason=held.reason,
+            bounced_at=held.bounced_at,
+        )
+        return OneMail(line, await as_sent(db, me, held))
+    letter = await mail.letter(db, me.id, mail_id)
+    if letter is None:
+        raise NoSuchMail
+    return OneMail(_line(letter), await _letter_as_sent(db, me, letter))
+
+
+def eml(words: AsSent) -> bytes:
+    """Write a mail as a file that mail programs open (RFC 5322).
+
+    What relays and signers added is not kept, so it is no proof of what arrived.
+    """
+    message = EmailMessage(policy=SMTP)
+    for name, value in words.headers:
+        message[name] = value
+    message.set_content(words.text)
+    message.add_alternative(words.html, subtype="html")
+    page = message.get_body(("html",))
+    assert isinstance(page, EmailMessage)  # noqa: S101  (added a line above)
+    for each in words.images:
+        kind, _, subtype = each.media_type.partition("/")
+        page.add_related(each.content, maintype=kind, subtype=subtype, cid=f"<{each.content_id}>")
+    return bytes(message)
+
+
+def _line(letter: SentLetter) -> MailLine:
+    return MailLine(
+        id=letter.message_id,
+        at=letter.done_at or letter.created_at,
+        letter=letter.kind,
+        subject=letter.kept["subject"] if letter.kept else "",
+        purpose_id=None,
+        event_id=None,
+        state=letter.state,
+        reason=None,
+        bounced_at=None,
+    )
+
+
+async def _letter_as_sent(db: ReadDb, me: Customer, letter: SentLetter) -> AsSent | None:
+    if letter.kept is None:
+        return None
+    business = await businesses.get(db)
+    host = business.sender_address.rpartition("@")[2]
+    headers: Iterable[tuple[str, str]] = (
+        ("Date", stamp(letter.created_at)),
+        ("Message-ID", f"<{letter.message_id.hex}@{host}>"),
+        ("From", f"{business.sender_name} <{business.sender_address}>"),
+        ("To", me.address),
+        ("Subject", letter.kept["subject"]),
+    )
+    kept = letter.kept
+    return AsSent(
+        subject=kept["subject"], text=kept["text"], html=kept["html"], headers=tuple(headers)
+    )
