@@ -82,6 +82,9 @@ PLAIN: dict[str, Any] = {
     "high": UUID(int=2**128 - 1),
     "cursor": UUID(int=0),
     "before": UUID(int=2**128 - 1),
+    "before_id": UUID(int=2**128 - 1),
+    "own": ["name"],
+    "attributes": ["usual_shop"],
     "after": UUID(int=0),
     "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
     "quiet_since": NOW,
@@ -546,7 +549,7 @@ def _sample(two: Two, path: str, name: str) -> Any:
     if name == "id":
         thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2].removesuffix("s")
     life = {"customer": two.a.customer.id, "campaign": two.a.waits.id, "member": two.a.member.id}
-    life["archive"] = two.a.got.id
+    life["archive"] = life["mail"] = two.a.got.id
     life["privacy-request"] = two.rows["privacy_request"][0]["request_id"]
     # A session is known by the proof of the mailbox that it came of.
     life["proof"] = two.rows["portal_session"][0]["proof_id"]
