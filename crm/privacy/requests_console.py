@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from crm import customers, privacy
 from crm.db import Db, ReadDb
-from crm.errors import Invalid, Refused
+from crm.errors import Invalid, NotFound, Refused
 from crm.events import Actor
 from crm.privacy import NewRequest, RequestKind, requests, wording
 from crm.privacy.request import BY_STAFF, GROUNDS, Ground, Way
@@ -135,6 +135,8 @@ async def post_link(
     """Mail the link that proves whose mailbox it is."""
     try:
         await requests.send_link(db, by, id)
+    except NotFound:
+        raise
     except Refused as refusal:
         return redirect(f"{PATH}/{id}", say=refusal.message, tone="stop")
     return redirect(f"{PATH}/{id}", say="The link is on its way. It is good for seven days.")
