@@ -204,7 +204,7 @@ def _seal_flash(request: Request[Any, Any, Any], flash: Flash) -> str:
 
 
 def _read_flash(request: Request[Any, Any, Any]) -> Flash | None:
-    text = request.cookies.get(_FLASH)
+    text = request.cookies.get(_flash_name(request))
     if not text:
         return None
     try:
@@ -219,14 +219,24 @@ def _read_flash(request: Request[Any, Any, Any]) -> Flash | None:
 
 def _flash_cookie(request: Request[Any, Any, Any], value: str, seconds: int) -> Cookie:
     return Cookie(
-        key=_FLASH,
+        key=_flash_name(request),
         value=value,
         max_age=seconds,
         path="/",
         httponly=True,
         samesite="lax",
-        secure=request.scope["scheme"] == "https",
+        secure=_by_tls(request),
     )
+
+
+def _flash_name(request: Request[Any, Any, Any]) -> str:
+    # Set by this very host, by TLS (RFC 6265bis §4.1.3.2; ASVS 3.3.3).
+    return f"__Host-{_FLASH}" if _by_tls(request) else _FLASH
+
+
+def _by_tls(request: Request[Any, Any, Any]) -> bool:
+    business = request.scope["state"].get("business")
+    return bool(getattr(business, "secure", request.scope["scheme"] == "https"))
 
 
 def _keys(request: Request[Any, Any, Any]) -> Keys:

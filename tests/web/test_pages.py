@@ -123,6 +123,16 @@ async def test_a_sentence_is_said_once() -> None:
     assert "is off" not in second.text
 
 
+async def test_by_tls_the_sentence_insists_on_its_host() -> None:
+    async with client() as web:
+        web.base_url = "https://bakery.example"
+        led = await web.post("/me/said", data={"csrf": csrf_token(SECRET)})
+        said = (await web.get("/me/portal")).text
+    assert led.headers["set-cookie"].startswith("__Host-flash=")
+    assert "Secure" in led.headers["set-cookie"]
+    assert "is off" in said
+
+
 @pytest.mark.parametrize("cookie", ["x", "AAAA", "é", "A" * 3000, ""])
 async def test_a_forged_sentence_is_not_said(cookie: str) -> None:
     async with client() as web:
