@@ -66,6 +66,7 @@ from crm.settings import Settings
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
+from crm.staff import second_factor_console
 from crm.trust import public as trust_public
 from crm.wakes import Waker, open_pool
 from crm.web import assets, docs, reader
@@ -151,6 +152,7 @@ _CONSOLE = [
     *ledger_console.handlers,
     *domain_console.handlers,
     *staff_console.handlers,
+    *second_factor_console.handlers,
     *businesses_console.handlers,
     *mail_console.handlers,
 ]
@@ -190,7 +192,11 @@ def routers() -> Sequence[ControllerRouterHandler]:
         ),
         _pages("/me", _PORTAL, access_auth.signed_in_customer, sign_in="/sign-in"),
         _pages("/staff", _CONSOLE, staff_auth.signed_in, sign_in="/staff/sign-in"),
-        _open("/staff", staff_console.open_handlers, guards=[of_host]),
+        _open(
+            "/staff",
+            [*staff_console.open_handlers, *second_factor_console.open_handlers],
+            guards=[of_host],
+        ),
         # A signed link or an open form; no session.
         _open(
             "/",

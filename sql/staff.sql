@@ -1,4 +1,5 @@
--- Every statement of crm/staff. Owns: member, session, look_reason, api_key, attempt.
+-- Every statement of crm/staff. Owns: member, session, look_reason, api_key, attempt,
+-- second_factor, second_factor_rule.
 
 -- name: members
 -- Who works here, those who may still sign in first.
@@ -48,10 +49,21 @@ UPDATE crm.member SET disabled_at = NULL
 RETURNING member_id AS id, address, name, role, created_at, disabled_at;
 
 -- name: credentials_by_address
--- Whose password to check; those who were disabled have none.
-SELECT member_id AS id, password_hash
-  FROM crm.member
- WHERE business_id = :business_id AND folded = :folded AND disabled_at IS NULL;
+-- Whose password to check, and whether a second factor is asked for; those who were disabled have
+-- none.
+SELECT m.member_id AS id, m.address, m.password_hash, f.secret
+  FROM crm.member m
+  LEFT JOIN crm.second_factor f
+    ON f.business_id = m.business_id AND f.member_id = m.member_id AND f.confirmed_at IS NOT NULL
+ WHERE m.business_id = :business_id AND m.folded = :folded AND m.disabled_at IS NULL;
+
+-- name: credentials_of
+-- The same of a member who has given her password already.
+SELECT m.member_id AS id, m.address, m.password_hash, f.secret
+  FROM crm.member m
+  LEFT JOIN crm.second_factor f
+    ON f.business_id = m.business_id AND f.member_id = m.member_id AND f.confirmed_at IS NOT NULL
+ WHERE m.business_id = :business_id AND m.member_id = :member_id AND m.disabled_at IS NULL;
 
 -- name: set_password
 -- A new password in place of whatever was there.
@@ -65,13 +77,18 @@ UPDATE crm.member SET password_hash = :password_hash
    AND password_hash = :checked AND disabled_at IS NULL;
 
 -- name: open_session
--- A session for a member whose password is still the one that was checked; no row otherwise.
+-- A session for a member whose password is still the one that was checked, and whose second factor
+-- was, if she has one; no row otherwise.
 WITH opened AS (
   INSERT INTO crm.session (business_id, token_hash, member_id, created_at, seen_at, expires_at)
   SELECT business_id, :token_hash, member_id, :now, :now, :expires_at
     FROM crm.member
    WHERE business_id = :business_id AND member_id = :member_id
      AND password_hash = :checked AND disabled_at IS NULL
+     AND (:proved::boolean
+          OR NOT EXISTS (SELECT FROM crm.second_factor f
+                          WHERE f.business_id = :business_id AND f.member_id = :member_id
+                            AND f.confirmed_at IS NOT NULL))
      FOR SHARE
   RETURNING business_id, member_id
 )
@@ -80,8 +97,13 @@ SELECT m.member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at
   JOIN crm.member m ON m.business_id = o.business_id AND m.member_id = o.member_id;
 
 -- name: session
--- Who is signed in by this token: not disabled, not idle for too long, not for too long at all.
-SELECT m.member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at, s.seen_at
+-- Who is signed in by this token: not disabled, not idle for too long, not for too long at all; and
+-- whether the business insists on a second factor that she has not got.
+SELECT m.member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at, s.seen_at,
+       EXISTS (SELECT FROM crm.second_factor_rule r WHERE r.business_id = :business_id)
+       AND NOT EXISTS (SELECT FROM crm.second_factor f
+                        WHERE f.business_id = :business_id AND f.member_id = m.member_id
+                          AND f.confirmed_at IS NOT NULL) AS lacks_factor
   FROM crm.session s
   JOIN crm.member m ON m.business_id = s.business_id AND m.member_id = s.member_id
  WHERE s.business_id = :business_id AND s.token_hash = :token_hash
@@ -115,6 +137,69 @@ DELETE FROM crm.session
 -- Sessions that nobody can use any more.
 DELETE FROM crm.session
  WHERE business_id = :business_id AND (expires_at <= :now OR seen_at <= :idle_since);
+
+-- name: second_factor
+-- What a member has of a second factor, proved or only begun.
+SELECT secret, begun_at, confirmed_at, used_step, cardinality(recovery) AS codes_left
+  FROM crm.second_factor
+ WHERE business_id = :business_id AND member_id = :member_id;
+
+-- name: begin_second_factor
+-- A new secret in place of one that was never proved; no row where one was.
+INSERT INTO crm.second_factor (business_id, member_id, secret, begun_at)
+VALUES (:business_id, :member_id, :secret, :now)
+ON CONFLICT (business_id, member_id)
+DO UPDATE SET secret = excluded.secret, begun_at = excluded.begun_at
+ WHERE crm.second_factor.confirmed_at IS NULL
+RETURNING member_id;
+
+-- name: confirm_second_factor
+-- The secret that was begun is proved by a code of this step.
+UPDATE crm.second_factor
+   SET confirmed_at = :now, used_step = :step, recovery = :recovery
+ WHERE business_id = :business_id AND member_id = :member_id
+   AND secret = :secret AND confirmed_at IS NULL;
+
+-- name: use_step
+-- A code is used up, unless it or a later one was already.
+UPDATE crm.second_factor SET used_step = :step
+ WHERE business_id = :business_id AND member_id = :member_id
+   AND confirmed_at IS NOT NULL AND used_step < :step;
+
+-- name: use_recovery
+-- One of the codes for a lost telephone is used up.
+UPDATE crm.second_factor SET recovery = array_remove(recovery, :code_hash::bytea)
+ WHERE business_id = :business_id AND member_id = :member_id
+   AND confirmed_at IS NOT NULL AND :code_hash::bytea = ANY (recovery);
+
+-- name: drop_second_factor
+-- The member has no second factor any more.
+DELETE FROM crm.second_factor
+ WHERE business_id = :business_id AND member_id = :member_id;
+
+-- name: drop_begun_factors
+-- Secrets that were shown and never proved.
+DELETE FROM crm.second_factor
+ WHERE business_id = :business_id AND confirmed_at IS NULL AND begun_at < :before;
+
+-- name: factor_rule
+-- Since when the business insists on a second factor, if it does.
+SELECT since FROM crm.second_factor_rule WHERE business_id = :business_id;
+
+-- name: insist_on_factor
+-- From now on nobody works here without a second factor.
+INSERT INTO crm.second_factor_rule (business_id, since) VALUES (:business_id, :now)
+ON CONFLICT (business_id) DO NOTHING;
+
+-- name: leave_factor_open
+-- Whoever works here decides for herself again.
+DELETE FROM crm.second_factor_rule WHERE business_id = :business_id;
+
+-- name: members_with_factor
+-- Who has proved a second factor.
+SELECT member_id
+  FROM crm.second_factor
+ WHERE business_id = :business_id AND confirmed_at IS NOT NULL;
 
 -- name: reason_for
 -- Why a member opens this customer's record, if that was said and still counts.

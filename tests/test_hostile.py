@@ -88,7 +88,13 @@ HEADERS = {
 }
 
 # Argon2 at its full price.
-_COSTLY = {"/staff/members", "/staff/members/{member_id}/password", "/staff/account/password"}
+_COSTLY = {
+    "/staff/members",
+    "/staff/members/{member_id}/password",
+    "/staff/account/password",
+    "/staff/account/second-factor",
+    "/staff/account/second-factor/removal",
+}
 
 _texts = st.sampled_from(TEXTS) | st.text(max_size=30)
 # What fits into a URL; a server in front refuses a longer one.

@@ -160,6 +160,8 @@ NOT_HERS = {
     "relay": "how the mail of the business goes",
     "relay_use": "counts",
     "sending_domain": "the controller",
+    "second_factor": "staff",
+    "second_factor_rule": "whether a business insists",
     "session": "staff",
     "webhook": "the controller",
     "signing_key": "the controller's keys",

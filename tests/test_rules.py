@@ -58,6 +58,7 @@ OPEN = {
     "/confirm",
     "/staff/sign-in",
     "/staff/new-password",
+    "/staff/second-factor",  # brings what shows that the password was right
     "/metrics",  # brings its own token
     "/.well-known/jwks.json",  # public keys
     "/mail-check",  # what is handed in is compared, and nothing of it is kept
@@ -197,6 +198,16 @@ def test_the_map_names_every_folder() -> None:
     mapped = set(re.findall(r"`crm/([a-z]+)/`", readme))
 
     assert mapped == folders
+
+
+def test_what_the_security_tables_name_exists() -> None:
+    tables = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    sources = "\n".join(each.read_text(encoding="utf-8") for each in (ROOT / "tests").rglob("*.py"))
+    tests = set(re.findall(r"`(test_\w+)`", tables))
+    assert tests
+    assert [name for name in tests if f"def {name}(" not in sources] == []
+    paths = set(re.findall(r"`((?:crm|tests)/[\w/.]+)`", tables))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_the_project_speaks_of_itself_alone() -> None:

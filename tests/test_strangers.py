@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
+import pyotp
 import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
@@ -41,6 +42,7 @@ from crm.mail import relays
 from crm.mail.relays import NewRelay
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.request import Way
+from crm.staff import second_factor
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials
 from crm.web import openapi
@@ -148,8 +150,12 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.left)
         await make.campaign(db, life.notice.purpose_id)
         await campaigns.change_theme(db, make.SYSTEM, Theme(foot="Open on Sundays"))
-        checked = Credentials(life.member.id, "not a hash")
-        await staff_sessions.open_session(db, checked, life.member.address)
+        checked = Credentials(life.member.id, life.member.address, "not a hash")
+        await staff_sessions.open_session(db, checked)
+        begun = await second_factor.begin_factor(db, life.member, life.business)
+        code = pyotp.TOTP(begun.letters.replace(" ", "")).at(db.now)
+        await second_factor.confirm_factor(db, life.member, code)
+        await second_factor.insist(db, make.SYSTEM, on=True)
         await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
         await relays.limit_domain(db, make.SYSTEM, "slow.example", 5, 2)
         relay = NewRelay(

@@ -32,10 +32,15 @@ sql = Statements("staff")
 
 
 class Credentials(Struct, frozen=True):
-    """A member and the hash to check a password against; never part of an answer."""
+    """A member, the hash to check a password against, and the secret of her second factor.
+
+    Never part of an answer; the secret is encrypted, and there only once it was proved.
+    """
 
     id: UUID
+    address: str
     password_hash: str
+    secret: bytes | None = None
 
 
 class Said(Struct, frozen=True):

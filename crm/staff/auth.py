@@ -21,13 +21,14 @@ from crm import events
 from crm.businesses import Business
 from crm.db import Database
 from crm.events import Actor
-from crm.staff import credentials, keys, passwords, sessions
+from crm.staff import credentials, keys, passwords, second_factor, sessions
 from crm.staff.actions import Credentials, change_password, reason_for
 from crm.staff.model import (
     LISTED,
     LONGEST_REASON,
     SEEN_EVERY,
     Caller,
+    FactorMissing,
     Member,
     NotYourRole,
     PasswordToReplace,
@@ -41,6 +42,7 @@ from crm.staff.model import (
     WrongPassword,
 )
 from crm.staff.passwords import STRONG, Cost
+from crm.staff.second_factor import Begun, FactorNeeded, TicketOver, WrongFactor
 from crm.web.ratelimit import by_address
 from crm.web.transaction import LookUp, let_go
 
@@ -114,6 +116,9 @@ async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
     state["who"] = found.member()
     state["session_token"] = token
     state["session_secret"] = credentials.session_secret(token)
+    state["lacks_factor"] = found.lacks_factor
+    if found.lacks_factor and not handler.opt.get("without_factor"):
+        raise FactorMissing
     if "right" in handler.opt:
         _check_right(connection, Right(handler.opt["right"]))
 
@@ -173,23 +178,54 @@ async def sign_in(
 
     The try is committed before the check, an unknown address costs the same work and reads the
     same, and no transaction is open while Argon2 works. A password made for one use is refused
-    with PasswordToReplace.
+    with PasswordToReplace; where a second factor is set up, FactorNeeded carries the ticket for it.
     """
     cost = cost or _cost(connection)
     checked = await _checked(connection, address, password, cost)
     if passwords.for_one_use(checked.password_hash):
         raise PasswordToReplace
+    await _ask_for_factor(connection, checked)
     rehashed = None
     if passwords.needs_rehash(checked.password_hash, cost=cost):
         rehashed = await passwords.hashed(password, cost=cost)
-    return await _opened(connection, checked, address, rehashed)
+    return await _opened(connection, checked, rehashed=rehashed)
+
+
+async def prove_factor(connection: Connection, ticket: str, code: str) -> tuple[Member, str]:
+    """Check the second factor of whoever gave the right password, and open a session.
+
+    The try is committed before the check. TicketOver where the password must be given again,
+    WrongFactor where the code is not one.
+    """
+    database, business = _database(connection), _business(connection)
+    async with database.write(business.id) as db:
+        member_id = second_factor.ticket_owner(db, ticket)
+        wait = await sessions.count_code(db, member_id, by_address(connection))
+    if wait:
+        raise TooManyTries(retry_after=wait)
+    async with database.read(business.id) as read:
+        checked = await sessions.credentials_by_id(read, member_id)
+        if checked is None or checked.secret is None:
+            raise TicketOver
+        second_factor.check_ticket(read, ticket, checked)
+    try:
+        async with database.write(business.id) as db:
+            await second_factor.use_code(db, checked, code)
+    except WrongFactor:
+        async with database.write(business.id) as db:
+            await sessions.refuse_sign_in(db, member_id, "wrong second factor")
+        raise
+    return await _opened(connection, checked, proved=True)
 
 
 async def replace_password(
     connection: Connection, address: str, password: str, new: str
 ) -> tuple[Member, str]:
-    """Check a password, put a new one in its place, and open a session with that."""
-    business: Business = connection.scope["state"]["business"]
+    """Check a password, put a new one in its place, and open a session with that.
+
+    Who is not signed in and has a second factor is asked for it then, by FactorNeeded.
+    """
+    business = _business(connection)
     prepared = passwords.checked(new, address, business)
     if new == password:
         raise passwords.weak("Choose one that is not the present one.")
@@ -197,7 +233,27 @@ async def replace_password(
     kept = await passwords.hashed(prepared, cost=_cost(connection))
     async with _database(connection).write(business.id) as db:
         await change_password(db, checked.id, kept, checked=checked.password_hash)
-    return await _opened(connection, Credentials(checked.id, kept), address, None)
+    renewed = Credentials(checked.id, checked.address, kept, checked.secret)
+    here: Member | None = connection.scope["state"].get("who")
+    proved = here is not None and here.id == checked.id
+    if not proved:
+        await _ask_for_factor(connection, renewed)
+    return await _opened(connection, renewed, proved=proved)
+
+
+async def begin_factor(connection: Connection, who: Member, password: str) -> Begun:
+    """Show a member a new secret, once she has given her password again (ASVS 7.5.1)."""
+    await _checked(connection, who.address, password, _cost(connection))
+    business = _business(connection)
+    async with _database(connection).write(business.id) as db:
+        return await second_factor.begin_factor(db, who, business)
+
+
+async def drop_factor(connection: Connection, who: Member, password: str) -> None:
+    """Take a member's own second factor away, once she has given her password again."""
+    await _checked(connection, who.address, password, _cost(connection))
+    async with _database(connection).write(_business(connection).id) as db:
+        await second_factor.drop_factor(db, who.actor, who.id)
 
 
 def cookie_name(business: Business) -> str:
@@ -219,8 +275,7 @@ def session_cookie(business: Business, token: str) -> Cookie:
 
 
 async def _checked(connection: Connection, address: str, password: str, cost: Cost) -> Credentials:
-    database = _database(connection)
-    business: Business = connection.scope["state"]["business"]
+    database, business = _database(connection), _business(connection)
     async with database.write(business.id) as db:
         wait = await sessions.count_try(db, address, by_address(connection))
     if wait:
@@ -235,14 +290,24 @@ async def _checked(connection: Connection, address: str, password: str, cost: Co
     raise WrongPassword
 
 
+async def _ask_for_factor(connection: Connection, checked: Credentials) -> None:
+    if checked.secret is not None:
+        async with _database(connection).read(_business(connection).id) as read:
+            raise FactorNeeded(second_factor.ticket(read, checked))
+
+
 async def _opened(
-    connection: Connection, checked: Credentials, address: str, rehashed: str | None
+    connection: Connection,
+    checked: Credentials,
+    *,
+    proved: bool = False,
+    rehashed: str | None = None,
 ) -> tuple[Member, str]:
-    business: Business = connection.scope["state"]["business"]
+    business = _business(connection)
     async with _database(connection).write(business.id) as db:
         # A session never survives a sign-in in the same browser, nor does a token made elsewhere.
         await sessions.close(db, connection.cookies.get(cookie_name(business), ""))
-        return await sessions.open_session(db, checked, address, rehashed=rehashed)
+        return await sessions.open_session(db, checked, proved=proved, rehashed=rehashed)
 
 
 def _check_scope(connection: Connection, scope: Scope) -> None:
@@ -260,6 +325,11 @@ def _check_right(connection: Connection, right: Right) -> None:
 def _database(connection: Connection) -> Database:
     database: Database = connection.app.state.database
     return database
+
+
+def _business(connection: Connection) -> Business:
+    business: Business = connection.scope["state"]["business"]
+    return business
 
 
 def _cost(connection: Connection) -> Cost:

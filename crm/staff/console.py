@@ -18,11 +18,15 @@ from crm.staff.auth import may, replace_password, session_cookie, sign_in
 from crm.staff.credentials import fingerprint
 from crm.staff.model import LONGEST_REASON, ROLES, PasswordToReplace
 from crm.staff.passwords import SHORTEST
+from crm.staff.second_factor import FactorNeeded, factor_of, insisting, with_factor
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
-_HOME = "/staff"
+HOME = "/staff"
+ACCOUNT = "/staff/account"
+# What a member may do before she has the second factor that her business insists on.
+WITHOUT_FACTOR = {"without_factor": True}
 _FIRST_ROOM = "/staff/campaigns"
 _SIGN_IN = "/staff/sign-in"
 # Nothing of the console may be read from the cache afterwards; cookies are taken away by name,
@@ -54,12 +58,14 @@ async def post_sign_in(
         return page(
             "staff/pages/new_password.html", form=Form.of(address=address), shortest=SHORTEST
         )
+    except FactorNeeded as needed:
+        return page("staff/pages/second_factor.html", form=Form.of(ticket=needed.ticket))
     except TooMany:
         raise
     except Refused as refusal:
         form.take(refusal)
         return page("staff/pages/sign_in.html", status=422, form=form)
-    return _entered(business, token, _HOME)
+    return entered(business, token, HOME)
 
 
 @get("/new-password", sync_to_thread=False)
@@ -75,19 +81,23 @@ async def post_new_password(
     """Put a password of one's own in place of one for one use, and sign in with it."""
     form = await read_form(request)
     address = form.text("address", max=254)
-    token = await _replaced(request, form, address)
+    try:
+        token = await _replaced(request, form, address)
+    except FactorNeeded as needed:
+        return page("staff/pages/second_factor.html", form=Form.of(ticket=needed.ticket))
     if token is None:
         return page("staff/pages/new_password.html", status=422, form=form, shortest=SHORTEST)
-    return _entered(business, token, _HOME, say="Your password is set. You are signed in.")
+    return entered(business, token, HOME, say="Your password is set. You are signed in.")
 
 
-@get("/", status_code=303, sync_to_thread=False)
-def get_home() -> Response[Any]:
-    """Lead to the room that every role may enter."""
-    return redirect(_FIRST_ROOM)
+@get("/", opt=WITHOUT_FACTOR, status_code=303, sync_to_thread=False)
+def get_home(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Lead to the room that every role may enter, or to where a missing second factor is set up."""
+    lacking = request.scope["state"]["lacks_factor"]
+    return redirect(ACCOUNT if lacking else _FIRST_ROOM)
 
 
-@post("/sign-out", status_code=303)
+@post("/sign-out", opt=WITHOUT_FACTOR, status_code=303)
 async def post_sign_out(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
@@ -96,24 +106,20 @@ async def post_sign_out(
 ) -> Response[Any]:
     """End the session of this browser."""
     await staff.sign_out(db, who, _token(request))
-    answer = _entered(business, "", _SIGN_IN, say="You are signed out.")
+    answer = entered(business, "", _SIGN_IN, say="You are signed out.")
     answer.headers["clear-site-data"] = _CLEARED
     return answer
 
 
-@get("/account")
+@get("/account", opt=WITHOUT_FACTOR)
 async def get_account(
     request: Request[Any, Any, Any], db: NamedDependency[ReadDb], who: NamedDependency[Member]
 ) -> Response[Any]:
     """Show one's own role, sessions and password form."""
-    sessions = await staff.open_sessions(db, who.id)
-    here = fingerprint(_token(request))
-    return page(
-        "staff/pages/account.html", form=Form(), open=sessions, here=here, shortest=SHORTEST
-    )
+    return await account_page(request, db, who, Form())
 
 
-@post("/account/password", status_code=303)
+@post("/account/password", opt=WITHOUT_FACTOR, status_code=303)
 async def post_password(
     request: Request[Any, Any, Any],
     who: NamedDependency[Member],
@@ -123,21 +129,20 @@ async def post_password(
     form = await read_form(request)
     token = await _replaced(request, form, who.address)
     if token is None:
-        # No transaction is open here, because Argon2 works meanwhile; the sessions can wait.
-        return page(
-            "staff/pages/account.html", status=422, form=form, open=[], here=b"", shortest=SHORTEST
-        )
+        # Not before: no transaction is open while Argon2 works.
+        async with request.app.state.database.read(business.id) as db:
+            return await account_page(request, db, who, form, status=422)
     say = "Your password is changed. Everywhere else you are signed out."
-    return _entered(business, token, "/staff/account", say=say)
+    return entered(business, token, ACCOUNT, say=say)
 
 
-@post("/account/sessions", status_code=303)
+@post("/account/sessions", opt=WITHOUT_FACTOR, status_code=303)
 async def post_sessions(
     request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
 ) -> Response[Any]:
     """End every other session of one's own."""
     await staff.close_others(db, who, _token(request))
-    return redirect("/staff/account", say="Everywhere else you are signed out.")
+    return redirect(ACCOUNT, say="Everywhere else you are signed out.")
 
 
 @get("/members", guards=[may(Right.manage_staff)])
@@ -182,7 +187,7 @@ async def post_role(
     changed = await staff.set_role(db, who.actor, member_id, role or Role.viewer)
     say = f"{changed.name} is {_a(changed.role)} from the next press on."
     # Who is no owner any more cannot see the list.
-    return redirect("/staff/members" if _still(who, changed) else "/staff/account", say=say)
+    return redirect("/staff/members" if _still(who, changed) else ACCOUNT, say=say)
 
 
 @post("/members/{member_id:uuid}/access", guards=[may(Right.manage_staff)], status_code=303)
@@ -250,6 +255,22 @@ async def post_revocation(
     return redirect("/staff/keys", say=f"{key.name} is revoked. It is refused from now on.")
 
 
+async def account_page(
+    request: Request[Any, Any, Any], db: ReadDb, who: Member, form: Form, *, status: int = 200
+) -> Response[Any]:
+    """Show a member her own account."""
+    return page(
+        "staff/pages/account.html",
+        status=status,
+        form=form,
+        open=await staff.open_sessions(db, who.id),
+        here=fingerprint(_token(request)),
+        factor=await factor_of(db, who.id),
+        insisting=await insisting(db),
+        shortest=SHORTEST,
+    )
+
+
 async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -> str | None:
     """Replace a password as a form asks; without a token the form says what is wrong."""
     present, new = form.typed("present"), form.typed("password")
@@ -260,7 +281,7 @@ async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -
         return None
     try:
         _, token = await replace_password(request, address, present, new)
-    except TooMany:
+    except (TooMany, FactorNeeded):
         raise
     except Refused as refusal:
         form.take(refusal)
@@ -269,8 +290,15 @@ async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -
 
 
 async def _members(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
-    members = await staff.members(db)
-    return page("staff/pages/members.html", status=status, form=form, members=members, roles=ROLES)
+    return page(
+        "staff/pages/members.html",
+        status=status,
+        form=form,
+        members=await staff.members(db),
+        roles=ROLES,
+        with_factor=await with_factor(db),
+        insisting=await insisting(db),
+    )
 
 
 async def _keys(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
@@ -278,7 +306,8 @@ async def _keys(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
     return page("staff/pages/keys.html", status=status, form=form, keys=keys, scopes=list(Scope))
 
 
-def _entered(business: Business, token: str, path: str, *, say: str = "") -> Response[Any]:
+def entered(business: Business, token: str, path: str, *, say: str = "") -> Response[Any]:
+    """Lead on with the cookie of a session; an empty token takes it away."""
     answer = redirect(path, say=say)
     answer.cookies.append(session_cookie(business, token))
     return answer

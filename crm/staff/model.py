@@ -141,6 +141,10 @@ class PasswordToReplace(Conflict):
     """This password was made for one use. Choose one of your own now."""
 
 
+class FactorMissing(Forbidden):
+    """Everybody who works here needs a second factor. Set one up under “My account” first."""
+
+
 class WeakPassword(Invalid):
     """Choose another password."""
 

@@ -31,9 +31,13 @@ _BY_CLIENT = "sign_in_client"
 
 
 class SignedIn(Member, frozen=True, kw_only=True):
-    """A member with the instant at which her session was last seen."""
+    """A member with the instant at which her session was last seen.
+
+    `lacks_factor`: the business insists on a second factor, and she has none.
+    """
 
     seen_at: datetime
+    lacks_factor: bool
 
     def member(self) -> Member:
         """The member alone."""
@@ -57,19 +61,32 @@ async def credentials_of(db: ReadDb, address: str) -> Credentials | None:
     return await db.maybe(sql.credentials_by_address, Credentials, folded=folded(address))
 
 
-async def refuse_sign_in(db: Db, member_id: UUID | None) -> None:
+async def credentials_by_id(db: ReadDb, member_id: UUID) -> Credentials | None:
+    """Return the same of a member whose password was right a moment ago."""
+    return await db.maybe(sql.credentials_of, Credentials, member_id=member_id)
+
+
+async def count_code(db: Db, member_id: UUID, client: str) -> int:
+    """Count a try at a second factor before it is checked; return the seconds to wait, or 0."""
+    waits = [
+        await count_attempt(db, "second_factor", member_id.bytes, most=ADDRESS_ATTEMPTS),
+        await count_attempt(db, "second_factor_client", _client(db, client), most=CLIENT_ATTEMPTS),
+    ]
+    return max(waits)
+
+
+async def refuse_sign_in(db: Db, member_id: UUID | None, reason: str = "wrong password") -> None:
     """Record that somebody gave a wrong password; for an unknown address the same, without id."""
-    await events.record(
-        db, Actor.system(), Kind.member_refused, ref=member_id, reason="wrong password"
-    )
+    await events.record(db, Actor.system(), Kind.member_refused, ref=member_id, reason=reason)
 
 
 async def open_session(
-    db: Db, checked: Credentials, address: str, *, rehashed: str | None = None
+    db: Db, checked: Credentials, *, proved: bool = False, rehashed: str | None = None
 ) -> tuple[Member, str]:
     """Open a session under a token made here, for the password that was checked; forgive tries.
 
-    Refused where the member was disabled or changed her password meanwhile.
+    `proved` says that her second factor was checked as well. Refused where the member was
+    disabled, changed her password, or set up a second factor meanwhile.
     """
     token = texts.session_token(db.business_id, secret(texts.SECRET_SIZE))
     who = await db.maybe(
@@ -78,6 +95,7 @@ async def open_session(
         token_hash=texts.fingerprint(token),
         member_id=checked.id,
         checked=checked.password_hash,
+        proved=proved,
         expires_at=db.now + ABSOLUTE,
     )
     if who is None:
@@ -85,8 +103,9 @@ async def open_session(
     if rehashed is not None:
         await db.run(sql.set_password, member_id=who.id, password_hash=rehashed)
     # Only the address: one good password must not forgive a network its tries at others.
-    subject = db.keys.address_hash(db.business_id, folded(address))
+    subject = db.keys.address_hash(db.business_id, folded(checked.address))
     await forgive_attempts(db, _BY_ADDRESS, subject)
+    await forgive_attempts(db, "second_factor", checked.id.bytes)
     await events.record(db, who.actor, Kind.member_signed_in, ref=who.id)
     return who, token
 
@@ -135,6 +154,7 @@ async def sweep(db: Db) -> None:
     """Delete what has ended: sessions, reasons, and tries of windows long over."""
     await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)
     await db.run(sql.drop_old_reasons)
+    await db.run(sql.drop_begun_factors, before=db.now - timedelta(days=1))
     await db.run(sql.drop_old_attempts, before=db.now - ATTEMPT_WINDOW - timedelta(hours=1))
 
 
@@ -142,6 +162,10 @@ def _subjects(db: ReadDb, address: str, client: str) -> list[tuple[str, bytes, i
     keys, business_id = db.keys, db.business_id
     return [
         (_BY_ADDRESS, keys.address_hash(business_id, folded(address)), ADDRESS_ATTEMPTS),
-        # A mark before it, so that no address has the fingerprint of a network.
-        (_BY_CLIENT, keys.address_hash(business_id, f"\0network {client}"), CLIENT_ATTEMPTS),
+        (_BY_CLIENT, _client(db, client), CLIENT_ATTEMPTS),
     ]
+
+
+def _client(db: ReadDb, client: str) -> bytes:
+    # A mark before it, so that no address has the fingerprint of a network.
+    return db.keys.address_hash(db.business_id, f"\0network {client}")

@@ -142,7 +142,7 @@ async def staff_browser(database: Database, business: Business, role: Role) -> B
         member = await staff.invite(db, Actor.system(), new, kept)
         found = await sessions.credentials_of(db, member.address)
         assert found is not None
-        _, token = await sessions.open_session(db, found, member.address)
+        _, token = await sessions.open_session(db, found)
     return Browser(app, business, {staff_auth.cookie_name(business): token})
 
 

@@ -20,7 +20,7 @@ from crm.db import Database
 from crm.events import Actor
 from crm.events import api as events_api
 from crm.events import console as events_console
-from crm.staff import Member, NewMember, Role
+from crm.staff import Member, NewMember, Role, second_factor_console
 from crm.staff import api as staff_api
 from crm.staff import console as staff_console
 from crm.staff.auth import dependencies, signed_in, with_key
@@ -61,11 +61,19 @@ def application(
     looks_database: Database | None = None,
 ) -> Litestar:
     """Serve what this domain and the two below it show, and what a test adds."""
-    ours = [*staff_console.handlers, *events_console.handlers, *businesses_console.handlers]
+    ours = [
+        *staff_console.handlers,
+        *second_factor_console.handlers,
+        *events_console.handlers,
+        *businesses_console.handlers,
+    ]
     routers = [
         Router(
             "/staff",
-            route_handlers=staff_console.open_handlers,
+            route_handlers=[
+                *staff_console.open_handlers,
+                *second_factor_console.open_handlers,
+            ],
             guards=[of_host],
             exception_handlers=pages_behind("/staff/sign-in"),
         ),

@@ -181,7 +181,7 @@ async def test_disabled_between_check_and_session(clocked: Database, business: B
         await site.member(clocked, business.id, address="other@bakery.example")
         await staff.disable(db, SYSTEM, carla.id)
         with pytest.raises(staff.model.WrongPassword):
-            await staff.sessions.open_session(db, checked, carla.address)
+            await staff.sessions.open_session(db, checked)
 
 
 async def test_one_owner_remains(

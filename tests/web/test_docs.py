@@ -20,6 +20,8 @@ from crm.businesses import Business
 from crm.campaigns import images, jobs
 from crm.customers import AttributeType, NewAttribute, NewKind
 from crm.db import Database
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.request import Way
 from crm.settings import Settings
 from crm.web.docs import problems
 from crm.web.openapi import operations, resolved
@@ -155,8 +157,14 @@ class Shop:
             received = await imports.receive(
                 db, make.SYSTEM, purpose.id, "list.csv", b"Email Address\na@example.com\n"
             )
+            asks = NewRequest(
+                kind=RequestKind.access, customer_id=customer.id, words="What is kept of me?"
+            )
+            request = await requests.receive(db, make.SYSTEM, asks, way=Way.phone)
+            await requests.vouch(db, make.SYSTEM, request.id)
         await self._ready(line, campaign.id)
         return {
+            "PRIVACY-REQUEST_ID": str(request.id),
             "CUSTOMER_ID": str(customer.id),
             "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),
