@@ -467,14 +467,19 @@ SELECT c.customer_id, d.domain
    AND d.domain = ANY (:domains::text[]);
 
 -- name: expire_deliveries
--- What still waits when the campaign's time is over fails: late it would be of no use.
+-- What still waits when the campaign's time is over fails: late it would be of no use. Whom her own
+-- rhythm kept it from until then is left out for that reason.
 UPDATE crm.delivery d
-   SET state = 'failed', done_at = :now, reply = 'stale'
+   SET state = CASE WHEN o.kept_off = '' THEN 'failed' ELSE 'excluded' END,
+       reason = nullif(o.kept_off, ''),
+       done_at = CASE WHEN o.kept_off = '' THEN :now::timestamptz END,
+       reply = CASE WHEN o.kept_off = '' THEN 'stale' ELSE d.reply END
+  FROM unnest(:customer_ids::uuid[], :kept_off::text[]) AS o (customer_id, kept_off)
  WHERE d.business_id = :business_id
    AND d.campaign_id = :campaign_id
-   AND d.customer_id = ANY (:customer_ids::uuid[])
+   AND d.customer_id = o.customer_id
    AND d.state = 'waiting'
-RETURNING d.state;
+RETURNING d.state, d.reason;
 
 -- name: next_due
 -- When the next customer of a range is to be tried again.
@@ -604,48 +609,128 @@ DELETE FROM crm.retry r
         AND f.due_at <= :now
       ORDER BY f.due_at
       LIMIT :size))
-RETURNING r.customer_id;
+RETURNING r.customer_id, r.waits_for;
 
 -- name: claim_deliveries
 -- Promise 2, second half: the warrant is looked at in the statement that takes the delivery. A row
 -- that a withdrawal has just excluded is not waiting any more when its lock is free.
-UPDATE crm.delivery d
-   SET state = CASE WHEN x.reason IS NULL THEN 'sending' ELSE 'excluded' END,
-       reason = x.reason,
-       event_id = CASE WHEN x.reason IS NULL THEN s.event_id ELSE d.event_id END,
-       notice_id = CASE WHEN x.reason IS NULL THEN s.notice_id ELSE d.notice_id END,
-       attempt = d.attempt + 1, claimed_at = :now,
-       -- What her mail is written with, as it is at this moment; of it only what the text asks for.
-       merged = CASE WHEN x.reason IS NULL AND :keeps::boolean THEN
-         jsonb_strip_nulls(jsonb_build_object(
-           'name', CASE WHEN 'name' = ANY (:own::text[]) THEN c.name END,
-           'first_name', CASE WHEN 'first_name' = ANY (:own::text[])
-                              THEN split_part(c.name, ' ', 1) END,
-           'address', CASE WHEN 'address' = ANY (:own::text[]) THEN c.address END))
-         || coalesce((SELECT jsonb_object_agg('attribute.' || v.name, v.text_value)
-                        FROM crm.attribute_value v
-                       WHERE v.business_id = :business_id
-                         AND v.customer_id = c.customer_id
-                         AND v.name = ANY (:attributes::text[])), '{}') END,
-       -- Her consent ends soon: this mail asks whether it goes on.
-       asked = coalesce(x.reason IS NULL AND s.status IN ('given', 'renewed')
-                        AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false)
-  FROM crm.customer c
-  LEFT JOIN crm.consent_now s ON s.business_id = :business_id
-       AND s.purpose_id = :purpose_id AND s.customer_id = c.customer_id
-  LEFT JOIN crm.suppression u ON u.business_id = :business_id
-       AND u.address_hash = c.address_hash
- CROSS JOIN LATERAL (
-   SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
-            AS reason) x
+-- Promise 12: so is the rhythm, under the lock of its row. Whom it keeps off waits, at most until
+-- `last`; the place of the week is taken by the row that this statement writes.
+WITH kept_off AS MATERIALIZED (
+  SELECT h.customer_id, h.due_at, h.waits_for
+    FROM crm.hold_rhythms(:business_id, :campaign_id, :customer_ids::uuid[], :now) h
+), looked AS (
+  UPDATE crm.delivery d
+     SET state = CASE WHEN x.reason IS NULL THEN 'sending' ELSE 'excluded' END,
+         reason = x.reason,
+         event_id = CASE WHEN x.reason IS NULL THEN s.event_id ELSE d.event_id END,
+         notice_id = CASE WHEN x.reason IS NULL THEN s.notice_id ELSE d.notice_id END,
+         attempt = d.attempt + 1, claimed_at = :now,
+         -- What her mail is written with, as it is at this moment; of it only what the text asks for.
+         merged = CASE WHEN x.reason IS NULL AND :keeps::boolean THEN
+           jsonb_strip_nulls(jsonb_build_object(
+             'name', CASE WHEN 'name' = ANY (:own::text[]) THEN c.name END,
+             'first_name', CASE WHEN 'first_name' = ANY (:own::text[])
+                                THEN split_part(c.name, ' ', 1) END,
+             'address', CASE WHEN 'address' = ANY (:own::text[]) THEN c.address END))
+           || coalesce((SELECT jsonb_object_agg('attribute.' || v.name, v.text_value)
+                          FROM crm.attribute_value v
+                         WHERE v.business_id = :business_id
+                           AND v.customer_id = c.customer_id
+                           AND v.name = ANY (:attributes::text[])), '{}') END,
+         -- Her consent ends soon: this mail asks whether it goes on.
+         asked = coalesce(x.reason IS NULL AND s.status IN ('given', 'renewed')
+                          AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false)
+    FROM crm.customer c
+    LEFT JOIN crm.consent_now s ON s.business_id = :business_id
+         AND s.purpose_id = :purpose_id AND s.customer_id = c.customer_id
+    LEFT JOIN crm.suppression u ON u.business_id = :business_id
+         AND u.address_hash = c.address_hash
+   CROSS JOIN LATERAL (
+     SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
+              AS reason) x
+   WHERE d.business_id = :business_id
+     AND d.campaign_id = :campaign_id
+     AND d.customer_id = ANY (:customer_ids::uuid[])
+     AND d.state = 'waiting'
+     AND c.business_id = :business_id
+     AND c.customer_id = d.customer_id
+     AND (x.reason IS NOT NULL OR d.customer_id NOT IN (SELECT k.customer_id FROM kept_off k))
+  RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') AS address, c.name,
+            c.address_hash, d.merged, d.asked
+), put_off AS (
+  INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at, waits_for)
+  SELECT :business_id, :campaign_id, k.customer_id, least(k.due_at, :last::timestamptz), k.waits_for
+    FROM kept_off k
+   WHERE k.customer_id NOT IN (SELECT l.customer_id FROM looked l)
+  ON CONFLICT (business_id, campaign_id, customer_id) DO UPDATE
+     SET due_at = excluded.due_at, waits_for = excluded.waits_for
+)
+SELECT l.customer_id, l.state, l.reason, l.attempt, l.address, l.name, l.address_hash, l.merged,
+       l.asked
+  FROM looked l;
+
+-- name: deferred_among
+-- For whom of some customers another campaign waits because her week is full.
+SELECT DISTINCT r.customer_id
+  FROM crm.retry r
+ WHERE r.business_id = :business_id
+   AND r.customer_id = ANY (:customer_ids::uuid[])
+   AND r.waits_for = 'budget';
+
+-- name: lock_leases_deferring
+-- The ranges in which customers wait because of their rhythm, held in the order of their key.
+SELECT l.campaign_id
+  FROM crm.retry r
+  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = r.campaign_id
+   AND l.low < r.customer_id AND l.high >= r.customer_id
+ WHERE r.business_id = :business_id
+   AND r.customer_id = ANY (:customer_ids::uuid[])
+   AND r.waits_for IN ('budget', 'pause')
+ ORDER BY l.campaign_id, l.number
+   FOR UPDATE OF l;
+
+-- name: lock_leases_of
+-- The ranges in which a customer waits or is on her way to be mailed, held in the order of their
+-- key: nothing of hers is claimed before this transaction ends.
+SELECT l.campaign_id
+  FROM crm.delivery d
+  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = d.campaign_id
+   AND l.low < d.customer_id AND l.high >= d.customer_id
  WHERE d.business_id = :business_id
-   AND d.campaign_id = :campaign_id
-   AND d.customer_id = ANY (:customer_ids::uuid[])
-   AND d.state = 'waiting'
-   AND c.business_id = :business_id
-   AND c.customer_id = d.customer_id
-RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') AS address, c.name,
-          c.address_hash, d.merged, d.asked;
+   AND d.customer_id = :customer_id
+   AND d.state IN ('waiting', 'sending')
+ ORDER BY l.campaign_id, l.number
+   FOR UPDATE OF l;
+
+-- name: look_again
+-- Whoever waited because of her rhythm is looked at at once; the ranges are held.
+WITH due AS (
+  UPDATE crm.retry r
+     SET due_at = :now
+   WHERE r.business_id = :business_id
+     AND r.customer_id = ANY (:customer_ids::uuid[])
+     AND r.waits_for IN ('budget', 'pause')
+  RETURNING r.campaign_id, r.customer_id
+)
+UPDATE crm.lease l
+   SET due_at = least(l.due_at, :now)
+  FROM due
+ WHERE l.business_id = :business_id
+   AND l.campaign_id = due.campaign_id
+   AND l.low < due.customer_id
+   AND l.high >= due.customer_id
+RETURNING l.campaign_id;
+
+-- name: deferred_of_customer
+-- Which campaigns wait for a customer because of her rhythm, and until when they are tried.
+SELECT r.campaign_id, c.subject, c.purpose_id, r.waits_for, r.due_at
+  FROM crm.retry r
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = r.campaign_id
+ WHERE r.business_id = :business_id
+   AND r.customer_id = :customer_id
+   AND r.waits_for IN ('budget', 'pause')
+ ORDER BY r.campaign_id DESC;
 
 -- name: prove_renewal
 -- The link of this campaign came back from the mailbox it was sent to; null where it was not, or
@@ -780,7 +865,12 @@ DELETE FROM crm.retry
 SELECT coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(sending), 0)::bigint AS sending,
        coalesce(sum(sent), 0)::bigint AS sent, coalesce(sum(failed), 0)::bigint AS failed,
        coalesce(sum(excluded), 0)::bigint AS excluded,
-       coalesce(sum(uncertain), 0)::bigint AS uncertain
+       coalesce(sum(uncertain), 0)::bigint AS uncertain,
+       -- Of those waiting, whom her own rhythm keeps it from.
+       (SELECT count(*) FROM crm.retry r
+         WHERE r.business_id = :business_id
+           AND r.campaign_id = :campaign_id
+           AND r.waits_for IN ('budget', 'pause')) AS deferred
   FROM crm.lease
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id;
@@ -823,6 +913,16 @@ SELECT state, reason, count(*) AS customers
    AND campaign_id = :campaign_id
  GROUP BY state, reason
  ORDER BY state, reason;
+
+-- name: count_deferred
+-- How many of those waiting their own rhythm keeps it from, by counting deliveries.
+SELECT count(*)
+  FROM crm.delivery d
+  JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id
+   AND r.customer_id = d.customer_id AND r.waits_for IN ('budget', 'pause')
+ WHERE d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.state = 'waiting';
 
 -- name: deliveries_in_state
 -- Deliveries of a campaign in one state, by pages; only ranges that have some are looked at.

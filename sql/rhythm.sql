@@ -1,6 +1,15 @@
 -- Every statement of crm/rhythm.
 -- Owns: rhythm.
 
+-- name: hold_customer
+-- Her row before anything else of hers; none where she is erased.
+SELECT customer_id
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL
+   FOR KEY SHARE;
+
 -- name: rhythm
 -- What a customer said about how much mail she wants.
 SELECT budget, paused_until, changed_at

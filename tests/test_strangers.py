@@ -91,6 +91,8 @@ PLAIN: dict[str, Any] = {
     "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
     "quiet_since": NOW,
     "few": 5,
+    "last": NOW + timedelta(days=1),
+    "kept_off": [""],
     "over_before": NOW + timedelta(days=1),
     "sent_before": NOW + timedelta(days=1),
     "since": datetime(2000, 1, 1, tzinfo=UTC),

@@ -43,6 +43,7 @@ from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.course import came_back, course, expire_after, health, waits
+from crm.campaigns.deferring import deferred, hold_ranges_of, look_again
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
 from crm.campaigns.mails import Grounded, MailCounts, MailLine, count_mails, grounded, mails
@@ -51,6 +52,7 @@ from crm.campaigns.model import (
     CampaignLine,
     Counts,
     Course,
+    Deferred,
     Delivery,
     DeliveryState,
     Health,
@@ -90,6 +92,7 @@ __all__ = [
     "Comparison",
     "Counts",
     "Course",
+    "Deferred",
     "Delivery",
     "DeliveryState",
     "Difference",
@@ -143,6 +146,7 @@ __all__ = [
     "count_mails",
     "counts",
     "course",
+    "deferred",
     "deliveries",
     "draft",
     "expire_after",
@@ -156,7 +160,9 @@ __all__ = [
     "grounded",
     "health",
     "hold",
+    "hold_ranges_of",
     "letterhead",
+    "look_again",
     "mails",
     "make_public",
     "origin",

@@ -284,7 +284,8 @@ async def counts(db: ReadDb, campaign_id: UUID) -> Counts:
 
 async def recount(db: ReadDb, campaign_id: UUID) -> Counts:
     """Count every delivery, with the reasons of those left out: as exact, and as slow as it is."""
-    return counted(await db.many(sql.count_rows, RowCount, campaign_id=campaign_id))
+    rows = await db.many(sql.count_rows, RowCount, campaign_id=campaign_id)
+    return counted(rows, await db.one(sql.count_deferred, int, campaign_id=campaign_id))
 
 
 async def deliveries(

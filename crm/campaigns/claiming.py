@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from crm.campaigns.actions import sql
 from crm.campaigns.composing import MergeValue
+from crm.campaigns.deferring import RHYTHM
 from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, DeliveryState
 from crm.campaigns.render import Compiled
@@ -54,6 +57,22 @@ class Candidates(Struct, frozen=True):
     ids: list[UUID]
     cursor: UUID
     exhausted: bool
+    # Whom of them her own rhythm has kept it from until now, and how.
+    kept_off: dict[UUID, str]
+
+
+class Due(Struct, frozen=True):
+    """A customer whose next try is due, and what it waited for."""
+
+    customer_id: UUID
+    waits_for: str
+
+
+class Ended(Struct, frozen=True):
+    """What became of a delivery that waited for too long."""
+
+    state: DeliveryState
+    reason: str | None
 
 
 class _At(Struct, frozen=True):
@@ -189,7 +208,7 @@ async def candidates(
     """Look at retries that are due, then along the key."""
     keys = {"campaign_id": campaign.id}
     due = await db.many(
-        sql.take_retries, UUID, **keys, low=lease.low, high=lease.high, size=size
+        sql.take_retries, Due, **keys, low=lease.low, high=lease.high, size=size
     )  # fmt: skip
     found: list[UUID] = []
     if cursor < lease.high:
@@ -200,7 +219,58 @@ async def candidates(
             cursor = found[-1]
         elif len(due) < size:
             cursor = lease.high
-    return Candidates(due + found, cursor, exhausted=not due and not found)
+    return Candidates(
+        [*(each.customer_id for each in due), *found],
+        cursor,
+        exhausted=not due and not found,
+        kept_off={each.customer_id: each.waits_for for each in due if each.waits_for in RHYTHM},
+    )
+
+
+async def claim(
+    db: Db, campaign: Campaign, ids: list[UUID], last: datetime, kept: Mapping[str, Any]
+) -> list[Claimed]:
+    """Claim who may be mailed now; whom her rhythm keeps it from waits, at most until `last`.
+
+    `kept` is what of each mail's values is kept with its delivery.
+    """
+    if not ids:
+        return []
+    return await db.many(
+        sql.claim_deliveries,
+        Claimed,
+        campaign_id=campaign.id,
+        purpose_id=campaign.purpose_id,
+        customer_ids=ids,
+        last=last,
+        **kept,
+    )
+
+
+async def expire(db: Db, campaign: Campaign, late: Candidates) -> list[Ended]:
+    """End what is too late to be delivered: failed, or left out where her rhythm kept it off."""
+    return await db.many(
+        sql.expire_deliveries,
+        Ended,
+        campaign_id=campaign.id,
+        customer_ids=late.ids,
+        kept_off=[late.kept_off.get(each, "") for each in late.ids],
+    )
+
+
+async def leave(
+    db: Db, campaign_id: UUID, lease: Lease, rest_until: datetime | None, waits_for: str
+) -> None:
+    """Let a range go; where it rests as a whole, until then and for that."""
+    await db.maybe(
+        sql.leave_lease,
+        bool,
+        campaign_id=campaign_id,
+        number=lease.number,
+        epoch=lease.epoch,
+        rest_until=rest_until,
+        waits_for=waits_for,
+    )
 
 
 async def merge_values(

@@ -25,6 +25,8 @@ class Numbers(Struct, frozen=True, kw_only=True):
     failed: int
     excluded: int
     uncertain: int
+    # Of those waiting, whom their own rhythm keeps it from: a limit a week, or a pause.
+    deferred: int
 
 
 class Tally(Numbers, frozen=True, kw_only=True):
@@ -86,16 +88,19 @@ def forecast_of(review: Review, checked: Checked) -> Forecast:
 
 def numbers_of(counts: Counts) -> Numbers:
     """Write out the sum with its parts."""
-    return Numbers(audience=counts.audience, **{name: getattr(counts, name) for name in _STATES})
+    return Numbers(audience=counts.audience, **_parts(counts))
 
 
 def tally_of(counts: Counts) -> Tally:
     """Write out the sum with its parts and the reasons."""
-    parts = {name: getattr(counts, name) for name in _STATES}
-    return Tally(audience=counts.audience, reasons=counts.reasons, **parts)
+    return Tally(audience=counts.audience, reasons=counts.reasons, **_parts(counts))
 
 
 def line_of(delivery: Delivery) -> DeliveryLine:
     """Leave out what names or describes the customer's address."""
     fields = msgspec.structs.asdict(delivery)
     return DeliveryLine(**{name: fields[name] for name in DeliveryLine.__struct_fields__})
+
+
+def _parts(counts: Counts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in (*_STATES, "deferred")}

@@ -12,12 +12,12 @@ from uuid import UUID
 from crm import above, businesses, consent
 from crm.campaigns import actions, cancelling, checking, emptying, filling
 from crm.campaigns.canary import waits_for_canary
-from crm.campaigns.claiming import Lease
+from crm.campaigns.claiming import Lease, leave
 from crm.campaigns.composing import Envelope, compiled
 from crm.campaigns.issue import Issue
 from crm.campaigns.line import Line, Rests
 from crm.campaigns.model import Course, State, WrongState, overdue
-from crm.campaigns.sending import RangeSender, leave, sql
+from crm.campaigns.sending import RangeSender, sql
 from crm.campaigns.verdict import fix
 from crm.db import Database, Db
 from crm.errors import Invalid, Refused

@@ -239,6 +239,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     failed: int
     excluded: int
     uncertain: int
+    # Of those waiting, whom her own rhythm keeps it from until she may be mailed again.
+    deferred: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -292,6 +294,16 @@ class Received(Struct, frozen=True, kw_only=True):
     notice_id: UUID | None
     claimed_at: datetime | None
     done_at: datetime | None
+
+
+class Deferred(Struct, frozen=True, kw_only=True):
+    """A campaign that waits for a customer because of her rhythm, and until when it does."""
+
+    campaign_id: UUID
+    subject: str
+    purpose_id: UUID
+    waits_for: str
+    due_at: datetime
 
 
 class HeldDelivery(Struct, frozen=True, kw_only=True):
@@ -355,15 +367,16 @@ def overdue(campaign: Campaign, now: datetime, patience: timedelta) -> bool:
     return campaign.scheduled_at is not None and now > campaign.scheduled_at + patience
 
 
-def counted(rows: list[RowCount]) -> Counts:
-    """Add up deliveries by state, and those left out by reason."""
+def counted(rows: list[RowCount], deferred: int) -> Counts:
+    """Add up deliveries by state, and those left out by reason; `deferred` are of the waiting."""
     sums = dict.fromkeys(DeliveryState, 0)
     reasons: dict[str, int] = {}
     for row in rows:
         sums[row.state] += row.customers
         if row.reason is not None:
             reasons[row.reason] = row.customers
-    return Counts(**{state.value: count for state, count in sums.items()}, reasons=reasons)
+    states = {state.value: count for state, count in sums.items()}
+    return Counts(**states, deferred=deferred, reasons=reasons)
 
 
 # RFC 5321 §4.5.4.1 asks for half an hour between tries; greylisting lets the first be shorter.

@@ -50,16 +50,18 @@ class Row(Struct, frozen=True):
     waits_for: str = ""
 
 
-class _Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True):
+    """A delivery whose outcome was written."""
+
     customer_id: UUID
     state: DeliveryState
 
 
-async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryState]:
+async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[Recorded]:
     """Write outcomes of deliveries still on their way, and when to try again; says what was."""
     recorded = await db.many(
         sql.record_outcomes,
-        _Recorded,
+        Recorded,
         campaign_id=campaign_id,
         customer_ids=[row.customer_id for row in rows],
         states=[row.state.value for row in rows],
@@ -88,7 +90,7 @@ async def write(db: Db, campaign_id: UUID, rows: list[Row]) -> list[DeliveryStat
             [row.state.value for row in bad],
             [(row.reply or "").partition(" ")[0] for row in bad],
         )
-    return [each.state for each in recorded]
+    return recorded
 
 
 class Books:

@@ -18,7 +18,17 @@ from msgspec import Struct
 
 from crm.campaigns import breaker
 from crm.campaigns.by_clock import latest, reached_now
-from crm.campaigns.claiming import Claimed, Lease, candidates, merge_values
+from crm.campaigns.claiming import (
+    Candidates,
+    Claimed,
+    Lease,
+    candidates,
+    claim,
+    expire,
+    leave,
+    merge_values,
+)
+from crm.campaigns.deferring import look_again, waiting_for_places
 from crm.campaigns.hand import Hand
 from crm.campaigns.issue import Issue
 from crm.campaigns.model import DeliveryState, State
@@ -72,6 +82,8 @@ class RangeSender:
         self._exhausted = False
         # Why the present transaction leaves customers out.
         self._left_out: list[str] = []
+        # Whose place of the week the present transaction gives back, while others wait for one.
+        self._freed: list[UUID] = []
         self._pace = Pace(settings)
         self._counted = 0
         self._judged_at = 0.0
@@ -156,6 +168,7 @@ class RangeSender:
             raise
         self._written(db.now)
         self._enqueue(claimed, values)
+        await self._give_places()
         if not claiming:
             hand.give_back_all()
         await self._judge()
@@ -167,6 +180,13 @@ class RangeSender:
         self._counted = 0
         for pace in self._hand.domains.written(now):
             self._hand.give_back_held(pace)
+
+    async def _give_places(self) -> None:
+        """Let other campaigns have the places of what failed for good."""
+        freed, self._freed = self._freed, []
+        if freed:
+            async with self._database.write(self._issue.business.id) as db:
+                await look_again(db, freed)
 
     async def _judge(self) -> None:
         """Let the circuit breaker look when there is a reason to."""
@@ -251,6 +271,7 @@ class RangeSender:
         except BaseException:
             self._take_back(results, self._cursor, [])
             raise
+        await self._give_places()
 
     async def _hold(self, db: Db) -> bool:
         held = await db.maybe(
@@ -270,7 +291,7 @@ class RangeSender:
     async def _record(self, db: Db, *, unreachable: bool) -> dict[DeliveryState, int]:
         """Write what became of deliveries; return by how much each state's count changed."""
         results, self._hand.results = self._hand.results, []
-        self._left_out = []
+        self._left_out, self._freed = [], []
         tally = dict.fromkeys(DeliveryState, 0)
         if not results:
             return tally
@@ -283,10 +304,12 @@ class RangeSender:
         )
         rows = [books.row(result, db.now) for result in results]
         recorded = await write(db, self._issue.campaign.id, rows)
-        for state in recorded:
-            tally[state] += 1
+        for each in recorded:
+            tally[each.state] += 1
         tally[DeliveryState.sending] -= len(recorded)
         self._left_out += ["cancelled"] * tally[DeliveryState.excluded]
+        failed = [each.customer_id for each in recorded if each.state is DeliveryState.failed]
+        self._freed = await waiting_for_places(db, failed)
         return tally
 
     async def _next(self, db: Db, tally: dict[DeliveryState, int]) -> list[UUID]:
@@ -298,7 +321,7 @@ class RangeSender:
         self._cursor, self._exhausted = found.cursor, found.exhausted
         last = self._until(db)
         if found.ids and last <= db.now:
-            await self._expire(db, found.ids, tally)
+            await self._expire(db, found, tally)
             return []
         issue = self._issue
         return await reached_now(db, issue.business, issue.campaign, found.ids, last)
@@ -313,16 +336,7 @@ class RangeSender:
     async def _claim(
         self, db: Db, ids: list[UUID], tally: dict[DeliveryState, int]
     ) -> list[Claimed]:
-        if not ids:
-            return []
-        looked = await db.many(
-            sql.claim_deliveries,
-            Claimed,
-            campaign_id=self._issue.campaign.id,
-            purpose_id=self._issue.campaign.purpose_id,
-            customer_ids=ids,
-            **self._issue.kept,
-        )
+        looked = await claim(db, self._issue.campaign, ids, self._until(db), self._issue.kept)
         for each in looked:
             tally[each.state] += 1
             tally[DeliveryState.waiting] -= 1
@@ -340,13 +354,12 @@ class RangeSender:
         room = self._routes.room
         return size if room is None else min(size, room - self._hand.queued)
 
-    async def _expire(self, db: Db, ids: list[UUID], tally: dict[DeliveryState, int]) -> None:
-        """What is late fails, instead of being delivered stale."""
-        gone = await db.many(
-            sql.expire_deliveries, str, campaign_id=self._issue.campaign.id, customer_ids=ids
-        )
-        tally[DeliveryState.failed] += len(gone)
-        tally[DeliveryState.waiting] -= len(gone)
+    async def _expire(self, db: Db, late: Candidates, tally: dict[DeliveryState, int]) -> None:
+        """What is late ends, instead of being delivered stale."""
+        for each in await expire(db, self._issue.campaign, late):
+            tally[each.state] += 1
+            tally[DeliveryState.waiting] -= 1
+            self._left_out += [each.reason] if each.reason else []
 
     async def _count(self, db: Db, tally: dict[DeliveryState, int]) -> None:
         self._counted, self._hand.hard = self._hand.hard, 0
@@ -380,18 +393,3 @@ class RangeSender:
             "number": self._lease.number,
             "epoch": self._lease.epoch,
         }
-
-
-async def leave(
-    db: Db, campaign_id: UUID, lease: Lease, rest_until: datetime | None, waits_for: str
-) -> None:
-    """Let a range go; where it rests as a whole, until then and for that."""
-    await db.maybe(
-        sql.leave_lease,
-        bool,
-        campaign_id=campaign_id,
-        number=lease.number,
-        epoch=lease.epoch,
-        rest_until=rest_until,
-        waits_for=waits_for,
-    )

@@ -4,11 +4,12 @@ Owns `rhythm`. Only she says it, and campaigns obey in the statement that claims
 """
 
 from crm.rhythm.actions import attention, change, export, forget, of, resume
-from crm.rhythm.model import Attention, Rhythm, Wanted, Week
+from crm.rhythm.model import Attention, Rhythm, Waiting, Wanted, Week
 
 __all__ = [
     "Attention",
     "Rhythm",
+    "Waiting",
     "Wanted",
     "Week",
     "attention",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC
 from uuid import UUID
 
-from crm import events
+from crm import campaigns, events
+from crm.customers import UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
-from crm.rhythm.model import Attention, Rhythm, Wanted, Week, checked, said
+from crm.rhythm.model import Attention, Rhythm, Wanted, Week, checked, said, waiting
 
 sql = Statements("rhythm")
 
@@ -19,22 +20,28 @@ async def of(db: ReadDb, customer_id: UUID) -> Rhythm:
 
 
 async def attention(db: ReadDb, customer_id: UUID) -> Attention:
-    """Return her rhythm, and her week so far."""
-    return Attention(
-        rhythm=await of(db, customer_id),
-        week=await db.one(sql.week, Week, customer_id=customer_id),
-    )
+    """Return her rhythm, her week so far, and what waits for her because of them."""
+    held = await of(db, customer_id)
+    week = await db.one(sql.week, Week, customer_id=customer_id)
+    found = await campaigns.deferred(db, customer_id)
+    return Attention(rhythm=held, week=week, deferred=[waiting(each, held, week) for each in found])
 
 
 async def change(db: Db, customer_id: UUID, wanted: Wanted) -> None:
-    """Let a customer decide how much mail she wants; what is claimed next obeys.
+    """Let a customer decide how much mail she wants.
 
+    Nothing is claimed against it once this is committed; what waits already is judged anew.
     Refuses (Invalid) a limit that is not offered, and a pause of more than a year.
     """
     kept = checked(wanted, db.now)
+    # In the one order of locks: what is hers, ranges, what hangs on them, rhythms.
+    if await db.maybe(sql.hold_customer, UUID, customer_id=customer_id) is None:
+        raise UnknownCustomer
     held = await of(db, customer_id)
     if (held.budget, held.paused_until) == (kept.budget, kept.paused_until):
         return
+    await campaigns.hold_ranges_of(db, customer_id)
+    await campaigns.look_again(db, [customer_id])
     if kept == Wanted():
         await db.run(sql.drop_rhythm, customer_id=customer_id)
     else:

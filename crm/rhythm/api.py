@@ -20,7 +20,9 @@ from crm.staff.auth import Looks, needs
     tags=["Customers"],
     summary="Read how much mail a customer wants",
     description="Her limit a week over all purposes, until when she wants none, and her week so "
-    "far: Monday to Monday by her clock. Only she changes it. The customer can see this look.",
+    "far: Monday to Monday by her clock. `deferred` are campaigns that wait for her because of it; "
+    "one that `lapses` is too old before she may be mailed again. Only she changes any of it. The "
+    "customer can see this look.",
 )
 async def get_rhythm(
     db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]

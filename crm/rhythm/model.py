@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from msgspec import Struct
 
+from crm.campaigns import Deferred
 from crm.errors import Invalid, Problem
+from crm.languages import gettext
 
 # How many mails a week can be chosen; the table takes up to 20.
 BUDGETS = (1, 2, 3, 5)
@@ -42,23 +45,50 @@ class Week(Struct, frozen=True):
     taken: int
 
 
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A campaign that waits for her: why, until when, and whether it is too late by then."""
+
+    campaign_id: UUID
+    subject: str
+    purpose_id: UUID
+    waits_for: str
+    until: datetime
+    lapses: bool
+
+
 class Attention(Struct, frozen=True, kw_only=True):
     """Everything about a customer's rhythm at this moment."""
 
     rhythm: Rhythm
     week: Week
+    deferred: list[Waiting]
 
 
 def checked(wanted: Wanted, now: datetime) -> Wanted:
     """Leave out a pause that is over, and refuse a limit or an end that cannot be kept."""
     if wanted.budget is not None and wanted.budget not in BUDGETS:
-        sentence = "Choose one of these limits."
+        sentence = gettext("Choose one of these limits.")
         raise Invalid(sentence, [Problem("budget", sentence)])
     until = wanted.paused_until
     if until is not None and until > now + LONGEST_PAUSE:
-        sentence = "A pause ends within a year. To stop these mails for good, switch them off."
+        sentence = gettext(
+            "A pause ends within a year. To stop these mails for good, switch them off."
+        )
         raise Invalid(sentence, [Problem("until", sentence)])
     return Wanted(wanted.budget, until if until is not None and until > now else None)
+
+
+def waiting(deferred: Deferred, rhythm: Rhythm, week: Week) -> Waiting:
+    """Say until when a campaign waits: it lapses where its own time is over before hers comes."""
+    free = rhythm.paused_until if deferred.waits_for == "pause" else week.ends_at
+    return Waiting(
+        campaign_id=deferred.campaign_id,
+        subject=deferred.subject,
+        purpose_id=deferred.purpose_id,
+        waits_for=deferred.waits_for,
+        until=deferred.due_at,
+        lapses=free is not None and deferred.due_at < free,
+    )
 
 
 def said(wanted: Wanted) -> str:
@@ -74,4 +104,4 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Invalid("This is a date, like 2026-06-23.") from None
+        raise Invalid(gettext("This is a date, like 2026-06-23.")) from None

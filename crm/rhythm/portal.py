@@ -12,11 +12,13 @@ from litestar.di import NamedDependency
 from crm import customers, rhythm
 from crm.businesses import Business
 from crm.campaigns.clock import instant
+from crm.campaigns.render import neutral
 from crm.customers import Changes, Customer
 from crm.customers.language import languages
 from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
+from crm.languages import gettext
 from crm.rhythm import Rhythm, Wanted
 from crm.rhythm.model import BUDGETS, PAUSES, day
 from crm.web.forms import Form, read_form
@@ -59,9 +61,9 @@ async def post_rhythm(
     wanted = _read(form, await rhythm.of(db, me.id), db.now, _zone(me, business))
     if not form.problems:
         try:
-            await rhythm.change(db, me.id, wanted)
             await customers.change(db, Actor.customer(me.id), me.id, Changes(locale=locale))
-            return redirect(HERE, say="Kept. It counts from now on.")
+            await rhythm.change(db, me.id, wanted)
+            return redirect(HERE, say=gettext("Kept. It counts from now on."))
         except Invalid as refusal:
             form.take(refusal)
     return await _shown(request, db, me, business, form, status=422)
@@ -71,7 +73,7 @@ async def post_rhythm(
 async def post_resumption(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
     """End her pause at once."""
     await rhythm.resume(db, me.id)
-    return redirect(HERE, say="The pause is over, from the moment you pressed.")
+    return redirect(HERE, say=gettext("The pause is over, from the moment you pressed."))
 
 
 def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Wanted:
@@ -96,7 +98,7 @@ def _until(form: Form, now: datetime, zone: str) -> datetime | None:
         return None
     until = instant(datetime(chosen.year, chosen.month, chosen.day), zone)  # noqa: DTZ001
     if until <= now:
-        form.wrong("until", "This day has begun already. Choose a later one.")
+        form.wrong("until", gettext("This day has begun already. Choose a later one."))
         return None
     return until
 
@@ -126,6 +128,7 @@ async def _shown(
         "rhythm/pages/rhythm.html",
         status=status,
         form=form,
+        neutral=neutral,
         told=await rhythm.attention(db, me.id),
         at=db.now,
         budgets=BUDGETS,
