@@ -19,9 +19,9 @@ from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
 from crm.access import console as access_console
+from crm.access import new_address_portal, sessions_portal
 from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
-from crm.access import sessions_portal
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
@@ -136,6 +136,7 @@ _PORTAL = [
     *customers_portal.handlers,
     *access_portal.handlers,
     *sessions_portal.handlers,
+    *new_address_portal.handlers,
 ]
 _CONSOLE = [
     *campaigns_console.handlers,
@@ -200,7 +201,12 @@ def routers() -> Sequence[ControllerRouterHandler]:
         # A signed link or an open form; no session.
         _open(
             "/",
-            [*access_portal.by_link, *campaigns_portal.by_link, *requests_portal.by_link],
+            [
+                *access_portal.by_link,
+                *new_address_portal.by_link,
+                *campaigns_portal.by_link,
+                *requests_portal.by_link,
+            ],
             guards=[of_host],
         ),
         _open("/", _PUBLIC, guards=[of_host]),

@@ -1,4 +1,5 @@
--- Every statement of crm/access. Owns: signup, portal_link, portal_session.
+-- Every statement of crm/access.
+-- Owns: signup, portal_link, portal_session, address_change, former_address.
 
 -- name: standing
 -- Who has this address, and which purposes that person allows already; no row for a stranger.
@@ -223,3 +224,118 @@ DELETE FROM crm.portal_session
 DELETE FROM crm.portal_session
  WHERE business_id = :business_id
    AND (expires_at <= :now OR seen_at <= :idle_since);
+
+-- name: rest_session
+-- A session goes on by a newer proof: that of the mailbox that is hers now.
+UPDATE crm.portal_session SET proof_id = :proof_id
+ WHERE business_id = :business_id
+   AND token_hash = :token_hash
+   AND customer_id = :customer_id;
+
+-- name: replace_change
+-- A change of address that the new mailbox has to confirm; the newest replaces the older one.
+INSERT INTO crm.address_change (business_id, customer_id, address, folded, address_hash,
+                                message_id, token_hash, code_hash, requested_at, expires_at)
+VALUES (:business_id, :customer_id, :address, :folded, :address_hash, :message_id, :token_hash,
+        :code_hash, :now, :expires_at)
+ON CONFLICT (business_id, customer_id) DO UPDATE
+   SET address = excluded.address, folded = excluded.folded,
+       address_hash = excluded.address_hash, message_id = excluded.message_id,
+       token_hash = excluded.token_hash, code_hash = excluded.code_hash,
+       requested_at = excluded.requested_at, expires_at = excluded.expires_at;
+
+-- name: change_of_customer
+-- The change that waits for the new mailbox of a customer.
+SELECT address, address_hash, message_id, token_hash, code_hash, requested_at, expires_at
+  FROM crm.address_change
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND expires_at > :now;
+
+-- name: change_held
+-- The same, with its customer held: of two presses at once the second finds nothing.
+SELECT a.address, a.address_hash, a.message_id, a.token_hash, a.code_hash, a.requested_at,
+       a.expires_at
+  FROM crm.customer c
+  JOIN crm.address_change a ON a.business_id = :business_id AND a.customer_id = c.customer_id
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND a.expires_at > :now
+   FOR UPDATE OF c, a;
+
+-- name: prove_new_address
+-- The change is used up by its secret: the mailbox has proved itself, and the address is hers;
+-- null where it is over.
+SELECT crm.prove_new_address(:business_id, :proof_id, :customer_id, :token, :code_hash,
+                             :undo_hash, :undo_until, :now);
+
+-- name: undoable
+-- The change that the link in the mail to the old address undoes, while it can.
+SELECT f.customer_id, f.address, f.address_hash, f.changed_at, f.undo_until
+  FROM crm.former_address f
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+ WHERE f.business_id = :business_id
+   AND f.undo_hash = :undo_hash
+   AND f.undo_until > :now
+   AND c.erased_at IS NULL;
+
+-- name: undo_new_address
+-- The old address is hers again; null where the link is over.
+SELECT crm.undo_new_address(:business_id, :token, :now);
+
+-- name: changes_of_customer
+-- Changes of hers that wait, also those whose time is over until they are deleted: for the export.
+SELECT address, address_hash, message_id, requested_at, expires_at
+  FROM crm.address_change
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: formers_of_customer
+-- Addresses that were hers, the newest first.
+SELECT address, folded, address_hash, changed_at, undo_until
+  FROM crm.former_address
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY changed_at DESC;
+
+-- name: owners
+-- Whose address this is, and then whose it was; mostly one customer, rarely several.
+SELECT c.customer_id
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.address_hash = :address_hash
+UNION ALL
+SELECT customer_id
+  FROM (SELECT f.customer_id
+          FROM crm.former_address f
+          JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+         WHERE f.business_id = :business_id
+           AND f.address_hash = :address_hash
+           AND c.address_hash <> f.address_hash
+           AND c.erased_at IS NULL
+         ORDER BY f.changed_at DESC) AS former;
+
+-- name: forget_changes
+-- What waits to become a customer's address goes with the customer.
+DELETE FROM crm.address_change
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: forget_formers
+-- What were a customer's addresses goes with the customer.
+DELETE FROM crm.former_address
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: drop_old_changes
+-- Changes that no mailbox confirmed in time.
+DELETE FROM crm.address_change
+ WHERE business_id = :business_id
+   AND expires_at <= :now;
+
+-- name: close_old_undos
+-- Former addresses that cannot be put back any more: their fingerprints stay.
+UPDATE crm.former_address
+   SET address = NULL, folded = NULL, undo_hash = NULL, undo_until = NULL
+ WHERE business_id = :business_id
+   AND undo_until <= :now;

@@ -100,6 +100,14 @@ KNOWS: dict[str, Place] = {
             ("token_hash", "code_hash", "browser_hash"), "of a secret that only she holds"
         )
     ),
+    "address_change": Place(
+        unsaid={
+            "folded": "the address once more, to compare it by",
+            "token_hash": "of a secret that only the mail holds",
+            "code_hash": "of a secret that only the mail holds",
+        }
+    ),
+    "former_address": Place(unsaid={"undo_hash": "of a secret that only the mail holds"}),
     "portal_session": Place(unsaid={"token_hash": "of a secret that only her browser holds"}),
     "delivery": Place(
         unsaid={"resolved_by": "which of the staff settled an uncertain delivery"},
@@ -316,6 +324,7 @@ async def test_nothing_is_left_after_an_erasure(
     local = address.partition("@")[0]
     before = await _dump(catalog, business)
     written = {"customer", "interaction", "privacy_request", "service_message", "signup"}
+    written |= {"address_change", "former_address"}
     assert {table for table, _ in _traces(before, address, name)} == written
     stubs = before["consent_event"]
 

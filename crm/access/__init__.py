@@ -1,8 +1,9 @@
 """How a customer gets in and out: sign-up, confirmation, the portal's door, and leaving by link.
 
-Owns `signup`, `portal_link` and `portal_session`. A sign-up that nobody confirmed is no customer
-and is forgotten. Nothing here tells a stranger whose address is known. Leaving needs no sign-in
-and is never refused (promise 8).
+Owns `signup`, `portal_link`, `portal_session`, `address_change` and `former_address`. A sign-up
+that nobody confirmed is no customer and is forgotten. An address changes when the new mailbox has
+answered. Nothing here tells a stranger whose address is known. Leaving needs no sign-in and is
+never refused (promise 8).
 """
 
 from crm.access.actions import (
@@ -11,6 +12,7 @@ from crm.access.actions import (
     confirmed_before,
     export,
     forget,
+    former_addresses,
     offers,
     seal_form,
     start,
@@ -20,7 +22,7 @@ from crm.access.actions import (
 )
 from crm.access.asking_out import send_way_out
 from crm.access.form import BadForm, Shown
-from crm.access.leaving import leave, leave_by_address, purpose_of, standings
+from crm.access.leaving import holder, leave, leave_by_address, standings
 from crm.access.model import (
     Choice,
     Confirmed,
@@ -37,6 +39,7 @@ from crm.access.model import (
     Stopped,
     TooManyCodes,
     WrongCode,
+    fresh,
 )
 from crm.access.receipts import mail_receipt
 from crm.access.sessions import (
@@ -71,6 +74,9 @@ __all__ = [
     "confirmed_before",
     "export",
     "forget",
+    "former_addresses",
+    "fresh",
+    "holder",
     "leave",
     "leave_by_address",
     "link",
@@ -80,7 +86,6 @@ __all__ = [
     "open_by_code",
     "open_link",
     "open_session",
-    "purpose_of",
     "seal_form",
     "send_link",
     "send_way_out",

@@ -20,6 +20,7 @@ from crm.access.model import (
     Agreed,
     Confirmed,
     Export,
+    FormerAddress,
     LinkOver,
     NewSignup,
     Offer,
@@ -27,6 +28,7 @@ from crm.access.model import (
     Session,
     Signup,
     Standing,
+    WaitingAddress,
     WrongCode,
     wanted,
 )
@@ -199,7 +201,19 @@ async def export(db: ReadDb, customer_id: UUID) -> Export:
         ],
         links=await db.many(sql.link_of_customer, OpenLink, customer_id=customer_id),
         sessions=await db.many(sql.sessions_of_customer, Session, customer_id=customer_id),
+        new_addresses=await db.many(
+            sql.changes_of_customer, WaitingAddress, customer_id=customer_id
+        ),
+        former_addresses=await db.many(
+            sql.formers_of_customer, FormerAddress, customer_id=customer_id
+        ),
     )
+
+
+async def former_addresses(db: ReadDb, customer_id: UUID) -> list[bytes]:
+    """Return the fingerprints of addresses that were hers."""
+    found = await db.many(sql.formers_of_customer, FormerAddress, customer_id=customer_id)
+    return [each.address_hash for each in found]
 
 
 async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -> int:
@@ -211,11 +225,15 @@ async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -
         await db.run(sql.forget_signups, customer_id=customer_id, address_hash=address_hash)
         + await db.run(sql.forget_link, customer_id=customer_id)
         + await db.run(sql.forget_sessions, customer_id=customer_id)
+        + await db.run(sql.forget_changes, customer_id=customer_id)
+        + await db.run(sql.forget_formers, customer_id=customer_id)
     )
 
 
 async def tidy(db: Db) -> None:
-    """Delete what has ended: sign-ups, ways in, sessions."""
+    """Delete what has ended: sign-ups, ways in, sessions, changes of address, ways to undo them."""
+    await db.run(sql.drop_old_changes)
+    await db.run(sql.close_old_undos)
     await db.run(sql.drop_old_signups)
     await db.run(sql.drop_old_links)
     await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)

@@ -94,7 +94,8 @@ async def of_stop(connection: Connection, handler: BaseRouteHandler) -> None:
 class Tries(Struct, frozen=True):
     """Guard what takes a code: count the try and commit it, before anything is checked.
 
-    Counted per address, or per link where the link stands in the path; and per network.
+    Counted per customer where she is signed in, else per link where the link stands in the path,
+    else per address typed; and per network.
     """
 
     kind: str
@@ -168,6 +169,9 @@ def _cookie(business: Business, name: str, value: str, seconds: int | None) -> C
 def _subject(
     connection: Connection, form: Form, database: Database, business_id: UUID
 ) -> bytes | None:
+    me: Customer | None = connection.scope["state"].get("me")
+    if me is not None:
+        return database.keys.address_hash(business_id, customers.fold(me.address))
     token = connection.path_params.get("token")
     if token is not None:
         return credentials.fingerprint(token)[:HASH_SIZE]

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from crm import access, consent, customers
+from crm import access, consent
 from crm.access.auth import of_stop
 from crm.access.leaving import on
 from crm.access.model import Stopped
@@ -32,16 +32,14 @@ async def get_stop(
     request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
 ) -> Response[Any]:
     """Show what one press would stop."""
-    stop = _stop(request)
-    customer = await customers.by_hash(db, stop.address_hash)
-    purpose = await access.purpose_of(db, stop)
+    about = await access.holder(db, _stop(request))
+    customer, purpose = about.customer, about.purpose
     state = await consent.state(db, customer.id, purpose.id) if customer and purpose else None
     return page(
         "access/pages/stop.html",
         token=token,
-        masked=customers.masked(customer.address) if customer else "",
-        purpose=purpose,
         stopped=customer is not None and purpose is not None and not on(state),
+        **_said(about),
     )
 
 
@@ -76,12 +74,13 @@ async def get_preferences(
 ) -> Response[Any]:
     """Show every purpose with its state and, where it is on, a button that stops it."""
     stop = _stop(request)
-    customer = await customers.by_hash(db, stop.address_hash)
+    about = await access.holder(db, stop)
     lines = [(purpose, state, on(state)) for purpose, state in await access.standings(db, stop)]
     return page(
         "access/pages/preferences.html",
         token=token,
-        masked=customers.masked(customer.address) if customer else "",
+        masked=about.masked,
+        moved=about.moved,
         lines=lines,
         any_on=any(line[2] for line in lines),
         now=db.now,
@@ -123,12 +122,8 @@ def _meant(stop: Stop, pressed: str) -> Stop:
     return Stop(stop.business_id, stop.address_hash, None) if pressed == _ALL else stop
 
 
-def _said(done: Stopped) -> dict[str, Any]:
-    customer = done.customer
-    return {
-        "purpose": done.purpose,
-        "masked": customers.masked(customer.address) if customer else "",
-    }
+def _said(about: Stopped) -> dict[str, Any]:
+    return {"purpose": about.purpose, "masked": about.masked, "moved": about.moved}
 
 
 by_token = [get_stop, post_stop, get_preferences, post_preference]

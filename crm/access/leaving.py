@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from crm import consent, customers, mail
+from crm.access.actions import sql
 from crm.access.model import Stopped
 from crm.consent import OPTED_OUT, Consent, Method, Purpose
 from crm.customers import Address, Customer
@@ -20,23 +21,25 @@ async def leave(
 ) -> Stopped:
     """Stop what a link names, for good; again changes nothing. Never refused (promises 2 and 8).
 
-    An address of nobody we know is suppressed for marketing by its fingerprint: erased since, or
+    A link to an address that was a customer's stops what she gets at the one she has now. An
+    address of nobody we know is suppressed for marketing by its fingerprint: erased since, or
     known to a former life of this database. So is all marketing when the purpose is gone. What was
     `said` besides is evidence of each withdrawal.
     """
-    customer = await customers.by_hash(db, stop.address_hash)
+    holders = await owners(db, stop.address_hash)
     purpose = await purpose_of(db, stop)
-    if customer is None:
+    if not holders:
         await mail.suppress(db, Actor.system(), stop.address_hash, Scope.marketing, Why.left)
-    elif purpose is not None:
+    for customer in holders:
         by = Actor.customer(customer.id)
-        await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
-    else:
-        await _leave_all(db, Actor.customer(customer.id), customer, method, said)
-        if stop.purpose_code is not None:
-            by = Actor.customer(customer.id)
-            await mail.suppress(db, by, stop.address_hash, Scope.marketing, Why.left)
-    return Stopped(customer=customer, purpose=purpose)
+        if purpose is not None:
+            await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
+        else:
+            await _leave_all(db, by, customer, method, said)
+            if stop.purpose_code is not None:
+                fingerprint = _fingerprint(db, customer)
+                await mail.suppress(db, by, fingerprint, Scope.marketing, Why.left)
+    return _stopped(db, stop, holders, purpose)
 
 
 async def leave_by_address(
@@ -49,13 +52,29 @@ async def leave_by_address(
     if purpose_id is not None:
         await consent.purpose(db, purpose_id)
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
-    customer = await customers.by_hash(db, fingerprint)
-    if customer is None:
+    holders = await owners(db, fingerprint)
+    if not holders:
         await mail.suppress(db, by, fingerprint, Scope.marketing, Why.left)
-    elif purpose_id is not None:
-        await consent.withdraw(db, by, customer.id, purpose_id, method=method)
-    else:
-        await _leave_all(db, by, customer, method)
+    for customer in holders:
+        if purpose_id is not None:
+            await consent.withdraw(db, by, customer.id, purpose_id, method=method)
+        else:
+            await _leave_all(db, by, customer, method)
+
+
+async def holder(db: ReadDb, stop: Stop) -> Stopped:
+    """Say whom a link is about, and which purpose; nobody where the address is known no more."""
+    return _stopped(db, stop, await owners(db, stop.address_hash), await purpose_of(db, stop))
+
+
+async def owners(db: ReadDb, address_hash: bytes) -> list[Customer]:
+    """Return whose address this is, then whose it was before it changed."""
+    ids = await db.many(sql.owners, UUID, address_hash=address_hash)
+    if not ids:
+        return []
+    found = await customers.of_ids(db, ids)
+    # Erased between the two looks: known no more.
+    return [found[each] for each in ids if found[each].erased_at is None]
 
 
 async def purpose_of(db: ReadDb, stop: Stop) -> Purpose | None:
@@ -67,10 +86,20 @@ async def purpose_of(db: ReadDb, stop: Stop) -> Purpose | None:
 
 async def standings(db: ReadDb, stop: Stop) -> list[tuple[Purpose, Consent | None]]:
     """Return every purpose in use with what the holder of a link has decided for it."""
-    customer = await customers.by_hash(db, stop.address_hash)
-    states = await consent.states(db, customer.id) if customer else []
+    about = (await holder(db, stop)).customer
+    states = await consent.states(db, about.id) if about else []
     by_purpose = {state.purpose_id: state for state in states}
     return [(each, by_purpose.get(each.id)) for each in await consent.purposes(db)]
+
+
+def _stopped(db: ReadDb, stop: Stop, holders: list[Customer], purpose: Purpose | None) -> Stopped:
+    her = holders[0] if holders else None
+    moved = her is not None and _fingerprint(db, her) != stop.address_hash
+    return Stopped(customer=her, purpose=purpose, moved=moved)
+
+
+def _fingerprint(db: ReadDb, customer: Customer) -> bytes:
+    return db.keys.address_hash(db.business_id, customers.fold(customer.address))
 
 
 async def _leave_all(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm import customers
 from crm.consent import Network, Notice, OptIn, Purpose
 from crm.customers import Address, Customer
 from crm.errors import Invalid, NotFound, Problem, TooMany, Unauthenticated
@@ -15,6 +16,12 @@ from crm.errors import Invalid, NotFound, Problem, TooMany, Unauthenticated
 SIGNUP_LASTS = timedelta(days=7)
 # ASVS 6.5.5: a mailed way in is good for ten minutes at most.
 LINK_LASTS = timedelta(minutes=10)
+# So long after a sign-in by mail the mailbox is still proven: for what cannot be taken back.
+FRESH = timedelta(minutes=10)
+# As long as a session goes on without use: she has another mailbox to open.
+CHANGE_LASTS = timedelta(hours=1)
+# Long enough to come back from a holiday and find that somebody took the record over.
+UNDO_LASTS = timedelta(days=14)
 # A page with everything held about somebody does not stay open in a library for a day.
 IDLE = timedelta(hours=1)
 ABSOLUTE = timedelta(hours=12)
@@ -38,6 +45,14 @@ class SessionOver(NotFound):
 
 class LinkOver(NotFound):
     """This link is over: it was used, replaced by a newer mail, or has expired."""
+
+
+class SameAddress(Invalid):
+    """This is your address already."""
+
+    def __init__(self) -> None:
+        """Point at the field."""
+        super().__init__(problems=[Problem("address", (type(self).__doc__ or "").strip())])
 
 
 class WrongCode(Invalid):
@@ -179,6 +194,45 @@ class OpenLink(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class NewAddress(Struct, frozen=True, kw_only=True):
+    """A change of address that the new mailbox has not confirmed."""
+
+    address: str
+    address_hash: bytes
+    message_id: str
+    token_hash: bytes
+    code_hash: bytes
+    requested_at: datetime
+    expires_at: datetime
+
+
+class AskedAgain(Struct, frozen=True):
+    """What she allows by mail, and the text to say it again with, if that can be."""
+
+    purpose: Purpose
+    notice: Notice | None
+
+
+class WaitingAddress(Struct, frozen=True, kw_only=True):
+    """The same change as her copy has it, without secrets."""
+
+    address: str
+    address_hash: bytes
+    message_id: str
+    requested_at: datetime
+    expires_at: datetime
+
+
+class FormerAddress(Struct, frozen=True, kw_only=True):
+    """An address that was hers: in clear as long as it can be put back, then its fingerprint."""
+
+    address: str | None
+    folded: str | None
+    address_hash: bytes
+    changed_at: datetime
+    undo_until: datetime | None
+
+
 class Export(Struct, frozen=True, kw_only=True):
     """Everything this domain holds of one customer (promise 9)."""
 
@@ -186,13 +240,29 @@ class Export(Struct, frozen=True, kw_only=True):
     networks: list[Network]
     links: list[OpenLink]
     sessions: list[Session]
+    new_addresses: list[WaitingAddress]
+    former_addresses: list[FormerAddress]
 
 
 class Stopped(Struct, frozen=True, kw_only=True):
-    """Who left what: no customer where the address is known no more, no purpose where all."""
+    """Who left what: no customer where the address is known no more, no purpose where all.
+
+    `moved` says that the address is hers no more, so that nothing of the new one is shown.
+    """
 
     customer: Customer | None
     purpose: Purpose | None
+    moved: bool = False
+
+    @property
+    def masked(self) -> str:
+        """Enough of her address to know it again, for whoever holds a link to it."""
+        return customers.masked(self.customer.address) if self.customer and not self.moved else ""
+
+
+def fresh(signed_in_at: datetime, now: datetime) -> bool:
+    """Say whether a sign-in by mailed link still proves whose mailbox it is."""
+    return now - signed_in_at < FRESH
 
 
 def too_fast(made_at: int, now: datetime) -> bool:

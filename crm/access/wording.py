@@ -1,4 +1,4 @@
-"""The words of our letters: confirm, already on the list, sign in; each as text and as HTML."""
+"""The words of our letters, each as text and as HTML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import textwrap
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time
@@ -63,10 +64,18 @@ def words(letter: str, locale: str, business: Business, **values: Any) -> Words:
     return Words(subject, "\n".join(lines) + "\n", html, language)
 
 
-def answer(
-    kind: LetterKind, words: Words, address: Address, fingerprint: bytes, customer: Customer | None
+def answer(  # noqa: PLR0917  (what a letter consists of)
+    kind: LetterKind,
+    words: Words,
+    address: Address,
+    fingerprint: bytes,
+    customer: Customer | None,
+    about: UUID | None = None,
 ) -> Letter:
-    """Make the letter that answers whoever typed an address; nobody gets it without a customer."""
+    """Make the letter that answers whoever typed an address.
+
+    It goes with the record of the customer who has the address, or else of whom it is `about`.
+    """
     return Letter(
         kind=kind,
         # As it is held, not as somebody typed it: one letter more or less is another mailbox.
@@ -76,7 +85,7 @@ def answer(
         text=words.text,
         html=words.html,
         locale=words.language,
-        customer_id=customer.id if customer else None,
+        customer_id=customer.id if customer else about,
     )
 
 

@@ -142,6 +142,15 @@ async def withdraw_all(
     return ended
 
 
+async def end_at_move(db: Db, by: Actor, customer_id: UUID, purpose_id: UUID) -> ConsentEvent:
+    """End a yes that was said for an address which is hers no more; only she can say it again.
+
+    DPV calls it expired: the context it was given in is over.
+    """
+    wish = Wish(customer_id, purpose_id, Status.expired, None)
+    return await decide(db, by, wish, Circumstances(Method.new_address))
+
+
 async def invalidate(
     db: Db, by: Actor, customer_id: UUID, purpose_id: UUID, *, why: str
 ) -> ConsentEvent:

@@ -363,9 +363,13 @@ def check_basis(basis: Basis, status: Status) -> None:
         raise NotConsent
 
 
+# What nobody said: it followed from something else.
+_BY_ITSELF = frozenset({Method.expiry, Method.retirement, Method.new_address})
+
+
 def expression(basis: Basis, status: Status, method: Method) -> str:
     """Name how the will was expressed, as ISO/IEC TS 27560 does: implied, expressed or explicit."""
-    if status is Status.unobjected or method in {Method.expiry, Method.retirement}:
+    if status is Status.unobjected or method in _BY_ITSELF:
         return "implied"
     if basis is Basis.explicit_consent and status in {Status.given, Status.renewed}:
         return "explicit"

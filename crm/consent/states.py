@@ -52,6 +52,8 @@ class Method(StrEnum):
     expiry = "expiry"
     retirement = "retirement"
     erasure = "erasure"
+    # She has another address now, for which this was not said.
+    new_address = "new_address"
 
 
 # A yes; each but the last is consent.

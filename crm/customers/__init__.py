@@ -1,8 +1,9 @@
 """Whom we know, what we hold about them, and what happened between us.
 
 Owns `customer`, `attribute`, `attribute_value`, `interaction_kind` and `interaction`. One customer
-per address and business. No field without purpose and retention (promise 13). An address is never
-changed: consent was given for it and for no other. Erasure leaves an empty tombstone.
+per address and business. No field without purpose and retention (promise 13). Staff, programs
+and imports never change an address: only the customer does, and her new mailbox answers first
+(`crm/access/new_address.py`). Erasure leaves an empty tombstone.
 """
 
 from crm.customers.actions import (

@@ -149,8 +149,9 @@ async def get_customer(
     summary="Change a customer",
     description="A merge patch (RFC 7396) of name, locale, zone or external id: null takes away. "
     "If-Match with the ETag you read is required (428), and a version no longer current is "
-    "refused (412). An address is never changed, because consent was given for it; consent is "
-    "never changed here either, but recorded as an event.",
+    "refused (412). The address is never changed here, because consent was given for one mailbox: "
+    "the customer changes it herself under /me/address on your host, where the new mailbox answers "
+    "and she says anew what may go there. Nor is consent, which is recorded as an event.",
 )
 async def patch_customer(
     request: Request[Any, Any, Any],

@@ -46,7 +46,7 @@ class ExternalIdTaken(Conflict):
 
 
 class NotChangeable(Conflict):
-    """Consent was given for this address alone. Sign up with the new address; this one stays."""
+    """Only she can change it, under /me/address, where the new mailbox has to answer."""
 
 
 class Stale(Conflict):

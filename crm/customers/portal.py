@@ -27,7 +27,7 @@ def get_details(me: NamedDependency[Customer]) -> Response[Any]:
 async def post_details(
     request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:
-    """Change name, language and time zone; the address stays, because consent was given for it."""
+    """Change name, language and time zone; the address has a page of its own."""
     form = await read_form(request)
     codes = [code for code, _ in languages(me.locale)]
     changes = Changes(

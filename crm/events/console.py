@@ -33,6 +33,8 @@ WORDS: dict[Kind, str] = {
     Kind.customer_looked: "looked at a customer",
     Kind.customer_exported: "exported a customer",
     Kind.customer_erased: "erased a customer",
+    Kind.address_changed: "changed the address of a customer",
+    Kind.address_change_undone: "undid the change of an address",
     Kind.attribute_declared: "declared an attribute",
     Kind.interaction_recorded: "recorded an interaction",
     Kind.purpose_added: "added a purpose",
@@ -93,6 +95,8 @@ _OWN: dict[Kind, str] = {
     Kind.customer_changed: "changed what is held",
     Kind.customer_exported: "took everything along",
     Kind.customer_erased: "had everything erased",
+    Kind.address_changed: "took another address",
+    Kind.address_change_undone: "took the earlier address back",
 }
 
 _KINDS: dict[ActorKind, str] = {

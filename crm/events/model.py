@@ -62,6 +62,8 @@ class Kind(StrEnum):
     customer_looked = "customer.looked"
     customer_exported = "customer.exported"
     customer_erased = "customer.erased"
+    address_changed = "address.changed"
+    address_change_undone = "address.change_undone"
     attribute_declared = "attribute.declared"
     interaction_recorded = "interaction.recorded"
     purpose_added = "purpose.added"

@@ -41,6 +41,8 @@ class Why(StrEnum):
     imported = "imported"
     # To all advertising, whatever it rests on (Art. 21(2) GDPR).
     objected = "objected"
+    # Its owner has another address now.
+    moved = "moved"
 
 
 # Which suppression a kind of letter passes: a confirmation that the owner of the address has just

@@ -6,6 +6,7 @@ It calls `export` and `forget` of every domain that holds personal data, in one 
 when it has to be answered.
 """
 
+from crm.access import fresh
 from crm.privacy.actions import copy, erase, erase_traces, freeze, home, inventory, unfreeze
 from crm.privacy.answering import (
     erase_herself,
@@ -23,7 +24,6 @@ from crm.privacy.model import (
     Home,
     Inventory,
     NotHerChoice,
-    fresh,
 )
 from crm.privacy.processing import Processing, processing
 from crm.privacy.request import NewRequest, Request, RequestKind, RequestState

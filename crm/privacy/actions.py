@@ -118,6 +118,7 @@ async def erase(
     fingerprint of the address unless she drops it herself, and one event that names nobody.
     """
     check_fingerprint(by, fingerprint)
+    former = await access.former_addresses(db, customer_id)
     for forget in FORGET_FIRST:
         await forget(db, customer_id)
     # Before the rest: the eraser of consent and events insists on the tombstone, and the
@@ -127,6 +128,11 @@ async def erase(
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
     for forget in FORGET:
         await forget(db, customer_id)
+    for address_hash in former:
+        for forget_address in FORGET_ADDRESS:
+            await forget_address(db, address_hash)
+        if fingerprint is Fingerprint.drop:
+            await mail.lift(db, address_hash)
     if gone.address_hash is not None:
         for forget_address in FORGET_ADDRESS:
             await forget_address(db, gone.address_hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -31,9 +31,6 @@ from crm.mail import SentLetter, Suppression
 from crm.privacy.request import HeldRequest
 from crm.rhythm import Rhythm
 from crm.staff import Said
-
-# A link from the mailbox opened this long ago still proves whose mailbox it is.
-FRESH = timedelta(minutes=10)
 
 _LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
 _OTHERS = frozenset({ActorKind.member, ActorKind.key})
@@ -212,11 +209,6 @@ def numbered(count: int, one: str, many: str) -> str:
     """Write a count out, in words up to twenty: `five details`."""
     number = _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
     return f"{number} {one if count == 1 else many}"
-
-
-def fresh(signed_in_at: datetime, now: datetime) -> bool:
-    """Say whether a sign-in by mailed link still proves whose mailbox it is."""
-    return now - signed_in_at < FRESH
 
 
 def check_fingerprint(by: Actor, fingerprint: Fingerprint) -> None:

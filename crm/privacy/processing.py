@@ -11,7 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from crm import businesses, consent, customers
-from crm.access.model import ABSOLUTE, LINK_LASTS, SIGNUP_LASTS
+from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, UNDO_LASTS
 from crm.businesses import Business
 from crm.consent import Purpose, Version
 from crm.consent.terms import Party, Terms
@@ -119,10 +119,17 @@ def _activity(purpose: Purpose, version: Version) -> Activity:
 
 def _besides(business: Business) -> list[Kept]:
     """Say what is kept besides what was declared; the times are those that are enforced."""
+    change = CHANGE_LASTS.total_seconds() / 3600
     hours, minutes = ABSOLUTE.total_seconds() / 3600, LINK_LASTS.total_seconds() / 60
     return [
         Kept("Sign-ups", "To be confirmed by their mailbox", f"{SIGNUP_LASTS.days} days"),
         Kept("Mailed ways in", "To sign in without a password", f"{minutes:.0f} minutes"),
+        Kept("Changes of address, unconfirmed", "To ask the new mailbox", f"{change:.0f} hour"),
+        Kept(
+            "Former addresses",
+            "To undo a change; then as a fingerprint, so that links in old mails stop mails",
+            f"{UNDO_LASTS.days} days; the fingerprint until erasure",
+        ),
         Kept("Sessions", "To stay signed in", f"{hours:.0f} hours at most"),
         Kept("Decisions and their evidence", "To prove consent (Art. 7(1))", "erasure"),
         Kept("Rhythm: a limit of mails a week, a pause", "To keep to it", "taken back, or erasure"),

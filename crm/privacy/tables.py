@@ -81,6 +81,8 @@ def tables(copy: Copy) -> list[Table]:
         ("sign_up_networks", "from where these came", copy.access.networks),
         ("ways_in", "a way in that was mailed and not used", copy.access.links),
         ("sessions", "where you are signed in", copy.access.sessions),
+        ("new_addresses", "a change of address not confirmed", copy.access.new_addresses),
+        ("former_addresses", "addresses that were yours", copy.access.former_addresses),
         ("suppressions", "why mails are kept from you", _one(copy.suppression)),
         ("soft_bounces", "mails that could not be delivered for a while", copy.soft_bounces),
         ("open_reasons", "reasons that staff gave for looking, just now", copy.open_reasons),

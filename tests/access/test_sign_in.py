@@ -22,6 +22,10 @@ from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, browser, consented
 from tests.access.test_sign_up import Counting
 
+NOTHING = access.Export(
+    signups=[], networks=[], links=[], sessions=[], new_addresses=[], former_addresses=[]
+)
+
 
 async def _asked(web: httpx2.AsyncClient, inbox: Inbox) -> Any:
     answer = await web.post("/sign-in", data={"address": "nora@example.com"})
@@ -314,9 +318,7 @@ async def test_sessions_and_ways_in_are_exported_and_forgotten(
         held = await access.export(db, nora.id)
         assert (len(held.sessions), len(held.links)) == (1, 1)
         assert await access.forget(db, nora.id) == 2
-        assert await access.export(db, nora.id) == access.Export(
-            signups=[], networks=[], links=[], sessions=[]
-        )
+        assert await access.export(db, nora.id) == NOTHING
 
 
 async def test_a_stranger_gets_nowhere(
@@ -341,7 +343,7 @@ async def test_a_stranger_gets_nowhere(
         assert (await stranger.post("/sign-in/code", data=typed)).status_code == 422
     async with database.read(other_business.id) as db:
         held = await access.export(db, nora.id)
-    assert held == access.Export(signups=[], networks=[], links=[], sessions=[])
+    assert held == NOTHING
 
 
 async def test_what_has_ended_is_deleted(

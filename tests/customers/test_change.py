@@ -87,7 +87,7 @@ async def test_an_address_is_never_changed(
     answer = await _patch(api, nora, b'{"address": %s, "name": "X"}' % address.encode())
     assert answer.status_code == 409
     assert answer.json()["code"] == "not_changeable"
-    assert "Sign up with the new address" in answer.json()["detail"]
+    assert "/me/address" in answer.json()["detail"]
     assert (await api.get(f"/v1/customers/{nora.id}")).json()["name"] == nora.name
 
 

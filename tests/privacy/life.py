@@ -24,7 +24,7 @@ from crm import (
     rhythm,
     staff,
 )
-from crm.access import Choice, NewSignup
+from crm.access import Choice, NewSignup, new_address
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import jobs
 from crm.consent import Method, Network, Notice
@@ -45,6 +45,7 @@ from tests.smtpd import smtpd
 
 SYSTEM = Actor.system()
 _LINK = re.compile(r"/confirm/([\w-]+)")
+_CODE = re.compile(r"^([0-9A-Z]{4} [0-9A-Z]{4})\s*$", re.MULTILINE)
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def lived(database: Database, business: Business, address: str, name: str) -> Life:
-    """Live through everything that leaves a row."""
+    """Live through everything that leaves a row; the address is her second one."""
     await _declare(database, business)
     async with database.write(business.id) as db:
         sender = sending_domains.domain_of(business.sender_address)
@@ -73,7 +74,8 @@ async def lived(database: Database, business: Business, address: str, name: str)
         purpose = await make.purpose(db)
         notice = await make.notice(db, purpose.id)
         other = await make.notice(db, (await make.purpose(db, name="Offers")).id)
-    customer = await _signed_up(database, business, notice, address, name)
+    signed_up = await _signed_up(database, business, notice, f"earlier.{address}", name)
+    customer = await _moved(database, business, signed_up, notice, address)
     member = await _seen_by_staff(database, business, customer)
     await _described(database, business, customer, other)
     got = await _sent(database, business, purpose.id)
@@ -84,6 +86,7 @@ async def lived(database: Database, business: Business, address: str, name: str)
     await _on_her_way_in(database, business, customer, other)
     async with database.write(business.id) as db:
         await rhythm.change(db, customer.id, Wanted(5, db.now + timedelta(days=30)))
+    await _asked_to_move(database, business, customer, f"later.{address}")
     await _imported(database, business, purpose.id, address)
     async with database.read(business.id) as read:
         known = await customers.get(read, customer.id)
@@ -135,6 +138,35 @@ async def _signed_up(
         found = await customers.by_address(db, address)
     assert found is not None
     return found
+
+
+async def _asked_to_move(
+    database: Database, business: Business, customer: Customer, address: str
+) -> None:
+    async with database.write(business.id) as db:
+        await new_address.ask(db, customer, customers.parse(address))
+
+
+async def _moved(
+    database: Database, business: Business, customer: Customer, notice: Notice, address: str
+) -> Customer:
+    """Change the address by the code in the caught mail, and say again what may be sent."""
+    await _asked_to_move(database, business, customer, address)
+    async with database.write(business.id) as db:
+        (letter,) = await claim_letters(db, 10)
+        caught = BytesParser(policy=policy.default).parsebytes(letter.content)
+        text = caught.get_body(("plain",))
+        assert text is not None
+        code = _CODE.search(text.get_content())
+        assert code is not None
+        session = await access.open_session(db, await make.entered(db, customer.id))
+        again = {notice.purpose_id: notice}
+        change = await new_address.held(db, customer.id)
+        moved = await new_address.confirm(
+            db, customer, change, again, session=session, code=code[1]
+        )
+        await record_letter(db, letter, Outcome(Kind.sent, "accepted", code=250, text=address))
+    return moved
 
 
 async def _seen_by_staff(database: Database, business: Business, customer: Customer) -> Member:
