@@ -59,6 +59,7 @@ from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
+from crm.privacy import public as privacy_public
 from crm.privacy import requests_api, requests_console, requests_portal
 from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
@@ -206,6 +207,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
                 *new_address_portal.by_link,
                 *campaigns_portal.by_link,
                 *requests_portal.by_link,
+                *privacy_public.by_link,
             ],
             guards=[of_host],
         ),

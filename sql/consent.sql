@@ -678,8 +678,8 @@ SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
  ORDER BY r.recorded_at DESC, r.at DESC, r.event_id DESC;
 
 -- name: erase_consent
--- Deletes records and states of a customer whose row is already a tombstone.
-SELECT crm.erase_consent(:business_id, :customer_id);
+-- Deletes records and states of a customer whose row is already a tombstone; says how many of each.
+SELECT store, gone FROM crm.erase_consent(:business_id, :customer_id);
 
 -- name: notice_place
 -- Whose text it is, for a refusal that says what is wrong.

@@ -65,12 +65,18 @@ DELETE FROM crm.soft_bounce
    AND address_hash = :address_hash;
 
 -- name: soft_bounce_of
--- The same of one customer's address: for her copy.
+-- The same of one customer's addresses, former ones too: for her copy.
 SELECT s.address_hash, s.bounces, s.first_at, s.last_at
   FROM crm.customer c
   JOIN crm.soft_bounce s ON s.business_id = :business_id AND s.address_hash = c.address_hash
  WHERE c.business_id = :business_id
-   AND c.customer_id = :customer_id;
+   AND c.customer_id = :customer_id
+UNION ALL
+SELECT s.address_hash, s.bounces, s.first_at, s.last_at
+  FROM crm.former_address f
+  JOIN crm.soft_bounce s ON s.business_id = :business_id AND s.address_hash = f.address_hash
+ WHERE f.business_id = :business_id
+   AND f.customer_id = :customer_id;
 
 -- name: drop_old_soft_bounces
 -- Addresses of which nothing was heard for long.

@@ -67,21 +67,29 @@ UPDATE crm.service_message m SET kept = NULL
         FOR UPDATE SKIP LOCKED));
 
 -- name: letter_of_customer
--- One service message to one customer, or to her address before she was one.
+-- One service message to one customer, or to an address of hers before she was one.
 SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
   FROM crm.customer c
   JOIN crm.service_message m ON m.business_id = :business_id
-   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash)
+   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash
+        OR m.address_hash IN (SELECT f.address_hash
+                                FROM crm.former_address f
+                               WHERE f.business_id = :business_id
+                                 AND f.customer_id = c.customer_id))
  WHERE c.business_id = :business_id
    AND c.customer_id = :customer_id
    AND m.message_id = :message_id;
 
 -- name: letters_of_customer
--- Every service message to one customer or to her address before she was one, newest first.
+-- Every service message to one customer, or to an address of hers before she was one, newest first.
 SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
   FROM crm.customer c
   JOIN crm.service_message m ON m.business_id = :business_id
-   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash)
+   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash
+        OR m.address_hash IN (SELECT f.address_hash
+                                FROM crm.former_address f
+                               WHERE f.business_id = :business_id
+                                 AND f.customer_id = c.customer_id))
  WHERE c.business_id = :business_id
    AND c.customer_id = :customer_id
  ORDER BY m.message_id DESC;

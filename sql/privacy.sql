@@ -1,4 +1,4 @@
--- Every statement of crm/privacy. Owns: privacy_request, privacy_request_step.
+-- Every statement of crm/privacy. Owns: privacy_request, privacy_request_step, erasure.
 
 -- name: tombstones_with_traces
 -- Customers erased since an instant of whom something was recorded after all: what waited for
@@ -215,3 +215,32 @@ UPDATE crm.privacy_request
        closed_at = coalesce(closed_at, :now)
  WHERE business_id = :business_id
    AND request_id = :request_id;
+
+-- name: keep_erasure
+-- What an erasure deleted; who had it done, and when, stays as it was the first time.
+INSERT INTO crm.erasure (business_id, customer_id, erased_at, actor_kind, fingerprint, gone,
+                         deliveries, expires_at)
+VALUES (:business_id, :customer_id, :erased_at, :actor_kind, :fingerprint, :gone, :deliveries,
+        :expires_at)
+ON CONFLICT (business_id, customer_id) DO UPDATE
+   SET gone = excluded.gone, deliveries = excluded.deliveries;
+
+-- name: erasure
+-- What one erasure deleted.
+SELECT customer_id, erased_at, actor_kind, fingerprint, gone, deliveries, expires_at
+  FROM crm.erasure
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: deliveries_left
+-- How many deliveries of a customer stay as a count.
+SELECT count(*)::integer
+  FROM crm.delivery
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: drop_old_erasures
+-- Certificates that nobody has to show any more.
+DELETE FROM crm.erasure
+ WHERE business_id = :business_id
+   AND expires_at <= :now;

@@ -22,6 +22,7 @@ from crm import privacy
 from crm.businesses import Business
 from crm.db import Database
 from crm.privacy import archive
+from crm.privacy.certificate import STORES
 from tests.conftest import Cluster
 from tests.privacy.life import Life, lived
 
@@ -116,6 +117,7 @@ KNOWS: dict[str, Place] = {
     "retry": Place(unsaid={}),
     "rhythm": Place(unsaid={}),
     "soft_bounce": Place(unsaid={}, key="address_hash"),
+    "erasure": Place(unsaid={}, stays="the certificate, which names nobody"),
     "suppression": Place(unsaid={}, stays="the fingerprint", key="address_hash"),
 }
 
@@ -211,6 +213,7 @@ async def test_every_table_is_in_its_place(catalog: asyncpg.Connection) -> None:
     knowing = {table for table, names in columns.items() if "customer_id" in names}
 
     assert set(columns) == set(KNOWS) | set(NOT_HERS)
+    assert set(STORES) == set(KNOWS) - {"erasure"}
     assert knowing <= set(KNOWS)
     unsaid = {(table, name) for table, place in KNOWS.items() for name in place.unsaid}
     assert unsaid <= {(table, name) for table, names in columns.items() for name in names}
@@ -237,7 +240,7 @@ async def test_the_life_fills_every_table(
     database: Database, catalog: asyncpg.Connection, nora: Life
 ) -> None:
     """Otherwise the tests below would prove less than they say."""
-    for table in set(KNOWS) - {"suppression", "retry", "soft_bounce"}:
+    for table in set(KNOWS) - {"suppression", "retry", "soft_bounce", "erasure"}:
         assert await _rows_of(catalog, table, nora, _hash(database, nora)), table
 
 

@@ -29,7 +29,7 @@ import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import campaigns, customers, ledger, mail, trust
+from crm import campaigns, customers, ledger, mail, privacy, trust
 from crm.businesses import Business
 from crm.campaigns import filling
 from crm.campaigns.theme import Theme
@@ -48,7 +48,7 @@ from crm.staff.actions import Credentials
 from crm.web import openapi
 from tests import make
 from tests.browser import Browser
-from tests.conftest import Cluster
+from tests.conftest import KEYS, Cluster
 from tests.privacy.life import Life, lived
 from tests.routes import DOCUMENT, ROUTES, Route
 
@@ -191,6 +191,9 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     await _come_back(conn, business_id)
     use = "INSERT INTO crm.relay_use VALUES ($1, $2, $3, 7, $4)"
     await conn.execute(use, business_id, relay_id, NOW.date(), NOW)
+    certificate = """INSERT INTO crm.erasure
+        VALUES ($1, $2, $3, 'customer', 'keep', '{"event": 3}', 2, $3)"""
+    await conn.execute(certificate, business_id, life.customer.id, tomorrow)
     answer = """INSERT INTO crm.idempotency_key
         VALUES ($1, 'scope', 'key', 'f', 200, 'body', 'application/json', $2, $2)"""
     await conn.execute(answer, business_id, tomorrow)
@@ -569,6 +572,8 @@ def _sample(two: Two, path: str, name: str) -> Any:
 
 def _token(two: Two, path: str) -> str:
     """Find the secret of a link in the mails that wait for A's customer."""
+    if path.startswith("/erased/"):
+        return privacy.certificate_token(KEYS, two.a.business.id, two.a.customer.id)
     link = re.compile(path.format(token=r"([\w-]{20,})"))
     for row in two.rows["service_message"]:
         if row["content"]:

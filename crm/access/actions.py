@@ -216,18 +216,19 @@ async def former_addresses(db: ReadDb, customer_id: UUID) -> list[bytes]:
     return [each.address_hash for each in found]
 
 
-async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -> int:
-    """Delete it all, and return how many rows.
+async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -> dict[str, int]:
+    """Delete it all, and return how many rows of which table.
 
     Once customers.forget has emptied the row, the fingerprint that it returned is needed.
     """
-    return (
-        await db.run(sql.forget_signups, customer_id=customer_id, address_hash=address_hash)
-        + await db.run(sql.forget_link, customer_id=customer_id)
-        + await db.run(sql.forget_sessions, customer_id=customer_id)
-        + await db.run(sql.forget_changes, customer_id=customer_id)
-        + await db.run(sql.forget_formers, customer_id=customer_id)
-    )
+    signups = await db.run(sql.forget_signups, customer_id=customer_id, address_hash=address_hash)
+    return {
+        "signup": signups,
+        "portal_link": await db.run(sql.forget_link, customer_id=customer_id),
+        "portal_session": await db.run(sql.forget_sessions, customer_id=customer_id),
+        "address_change": await db.run(sql.forget_changes, customer_id=customer_id),
+        "former_address": await db.run(sql.forget_formers, customer_id=customer_id),
+    }
 
 
 async def tidy(db: Db) -> None:

@@ -36,6 +36,8 @@ from crm.mail import Letter, LetterKind, Scope, Why
 HERE = "/me/address"
 _LETTERS = "address_letter"
 _LETTERS_OF_ONE = "address_letter_by"
+# What she said herself; a bounce is of the mailbox alone.
+_HERS = frozenset({Why.left, Why.complained, Why.staff, Why.imported, Why.objected})
 
 
 class Undoable(Struct, frozen=True, kw_only=True):
@@ -155,8 +157,10 @@ async def confirm(
     way = "address_code" if token is None else "address_link"
     opt_in = OptIn(proof_id, way, change.requested_at, db.now, change.message_id)
     await _say_again(db, me, again, opt_in)
-    old = _hash(db, customers.fold(me.address))
     by = Actor.customer(me.id)
+    old = _hash(db, customers.fold(me.address))
+    if not again:
+        await _carry_over(db, by, old, change.address_hash)
     await mail.suppress(db, by, old, Scope.marketing, Why.moved)
     await sessions.close_others(db, me.id, session)
     hashed = credentials.fingerprint(session)
@@ -254,6 +258,13 @@ async def _end(db: Db, her: Customer, again: Mapping[UUID, Notice]) -> int:
     for purpose_id in sorted(ending):
         await consent.end_at_move(db, Actor.customer(her.id), her.id, purpose_id)
     return len(ending)
+
+
+async def _carry_over(db: Db, by: Actor, old: bytes, new: bytes) -> None:
+    """Keep to what she said against all advertising: that is hers, and not the mailbox's."""
+    found = await mail.suppressed(db, old)
+    if found is not None and found.reason in _HERS:
+        await mail.suppress(db, by, new, Scope.marketing, found.reason)
 
 
 async def _lift_moved(db: Db, address_hash: bytes) -> None:

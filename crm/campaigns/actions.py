@@ -324,13 +324,17 @@ async def export(db: ReadDb, customer_id: UUID) -> list[HeldDelivery]:
     return await db.many(sql.campaigns_held_of, HeldDelivery, customer_id=customer_id)
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Blank what is said of an erased customer in deliveries; they stay, and name nobody.
 
-    The counts of a campaign are its rows (promise 3), so the rows cannot go.
+    The counts of a campaign are its rows (promise 3), so the rows cannot go. Returns how many rows
+    of which table were deleted or blanked.
     """
-    await db.run(sql.drop_retries_of, customer_id=customer_id)
-    return await db.run(sql.blank_deliveries, customer_id=customer_id)
+    retries = await db.run(sql.drop_retries_of, customer_id=customer_id)
+    return {
+        "retry": retries,
+        "delivery": await db.run(sql.blank_deliveries, customer_id=customer_id),
+    }
 
 
 async def _sendable(

@@ -109,7 +109,15 @@ from crm.consent.purposes import (
     purposes_for,
     version,
 )
-from crm.consent.receipts import NoReceiptKey, Receipt, bundle, jwks, receipt, receipts
+from crm.consent.receipts import (
+    NoReceiptKey,
+    Receipt,
+    bundle,
+    jwks,
+    receipt,
+    receipts,
+    signed_paper,
+)
 from crm.consent.standing import Standing, Told
 from crm.consent.states import (
     AUTHORISES,
@@ -250,6 +258,7 @@ __all__ = [
     "request",
     "retire",
     "sealed_network",
+    "signed_paper",
     "standings",
     "state",
     "states",

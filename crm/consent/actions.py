@@ -50,6 +50,11 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
     receipts: Bundle | None
 
 
+class _Gone(msgspec.Struct, frozen=True):
+    store: str
+    gone: int
+
+
 _NOTHING = UUID(int=0)
 
 
@@ -304,9 +309,13 @@ async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
     )
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
-    """Delete records, salts and states of an erased customer; the stubs stay, and name nobody."""
-    return await db.one(sql.erase_consent, int, customer_id=customer_id)
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Delete records, salts and states of an erased customer; the stubs stay, and name nobody.
+
+    Returns how many rows of which table.
+    """
+    found = await db.many(sql.erase_consent, _Gone, customer_id=customer_id)
+    return {each.store: each.gone for each in found}
 
 
 def _note_ends(db: Db, events: Sequence[NewEvent]) -> None:

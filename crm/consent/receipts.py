@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from uuid import UUID
 
+from joserfc import jws
 from msgspec import Struct
 
 from crm import businesses, ledger
@@ -18,7 +19,7 @@ from crm.businesses import Business
 from crm.consent.bundle import Bundle, BundledOrigin, Endorsed, Jwk, Jwks, Path, Proved
 from crm.consent.model import ConsentEvent, Notice, UnknownEvent
 from crm.consent.purposes import notices_shown_to
-from crm.consent.receipt import Issuer, Seal, Sealed, encoded, seal
+from crm.consent.receipt import ALGORITHM, REGISTRY, Issuer, Seal, Sealed, encoded, seal
 from crm.consent.receipt import signed as signed_receipt
 from crm.consent.record import commitment, read
 from crm.consent.terms import Terms, Wording
@@ -120,6 +121,16 @@ async def receipts_if_signed(db: ReadDb, customer_id: UUID) -> Bundle | None:
         return await receipts(db, customer_id)
     except NoReceiptKey:
         return None
+
+
+async def signed_paper(db: ReadDb, kind: str, said: bytes) -> str:
+    """Sign another paper of the business with the key of receipts (JWS, RFC 7515), or NoReceiptKey.
+
+    `kind` is its media type (`typ`), so that no paper passes for another.
+    """
+    with_ = await _seal(db)
+    header = {"alg": ALGORITHM, "kid": with_.kid, "typ": kind}
+    return jws.serialize_compact(header, said, with_.key, registry=REGISTRY)
 
 
 async def jwks(db: ReadDb) -> Jwks:

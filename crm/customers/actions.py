@@ -270,11 +270,13 @@ async def forget(db: Db, customer_id: UUID) -> Forgotten:
     found = await db.maybe(sql.customer_to_erase, Erasable, customer_id=customer_id)
     if found is None:
         raise UnknownCustomer
-    await db.run(sql.erase_customer, customer_id=customer_id)
     return Forgotten(
-        address_hash=found.address_hash,
-        values=await db.run(sql.erase_values, customer_id=customer_id),
-        interactions=await db.run(sql.erase_interactions, customer_id=customer_id),
+        found.address_hash,
+        {
+            "customer": await db.run(sql.erase_customer, customer_id=customer_id),
+            "attribute_value": await db.run(sql.erase_values, customer_id=customer_id),
+            "interaction": await db.run(sql.erase_interactions, customer_id=customer_id),
+        },
     )
 
 

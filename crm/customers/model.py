@@ -266,11 +266,10 @@ class Lapsed(Struct, frozen=True):
 
 
 class Forgotten(Struct, frozen=True):
-    """What an erasure deleted; the fingerprint is all that a suppression may keep."""
+    """What an erasure deleted, by table; the fingerprint is all that a suppression may keep."""
 
     address_hash: bytes | None
-    values: int
-    interactions: int
+    gone: dict[str, int]
 
 
 def changed(customer: Customer, changes: Changes) -> tuple[str, str, str, str | None]:

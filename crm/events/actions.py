@@ -75,6 +75,6 @@ async def export(db: ReadDb, customer_id: UUID) -> list[Event]:
     return await db.many(sql.events_of_customer, Event, customer_id=customer_id)
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
-    """Delete the events about an erased customer, through the eraser."""
-    return await db.one(sql.erase_events, int, customer_id=customer_id)
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Delete the events about an erased customer, through the eraser; return how many."""
+    return {"event": await db.one(sql.erase_events, int, customer_id=customer_id)}

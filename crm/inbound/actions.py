@@ -47,9 +47,9 @@ async def export(db: ReadDb, customer_id: UUID) -> list[SoftBounce]:
     return await db.many(sql.soft_bounce_of, SoftBounce, customer_id=customer_id)
 
 
-async def forget_address(db: Db, address_hash: bytes) -> int:
+async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
     """Forget how an erased address bounced."""
-    return await db.run(sql.drop_soft_bounce, address_hash=address_hash)
+    return {"soft_bounce": await db.run(sql.drop_soft_bounce, address_hash=address_hash)}
 
 
 async def tidy(db: Db) -> None:

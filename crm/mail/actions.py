@@ -166,10 +166,12 @@ async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> froze
     return frozenset(found)
 
 
-async def lift(db: Db, address_hash: bytes) -> None:
+async def lift(db: Db, address_hash: bytes) -> int:
     """Forget a suppression with its owner, who asked for everything to go when she left."""
-    if await db.run(sql.lift_suppression, address_hash=address_hash):
+    lifted = await db.run(sql.lift_suppression, address_hash=address_hash)
+    if lifted:
         db.note(Lifted(address_hash.hex()))
+    return lifted
 
 
 async def export(db: ReadDb, customer_id: UUID) -> list[SentLetter]:
@@ -184,11 +186,11 @@ async def letter(db: ReadDb, customer_id: UUID, message_id: UUID) -> SentLetter 
     )
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Delete the service messages to an erased customer; suppressions stay, as fingerprints."""
-    return await db.run(sql.forget_letters, customer_id=customer_id)
+    return {"service_message": await db.run(sql.forget_letters, customer_id=customer_id)}
 
 
-async def forget_address(db: Db, address_hash: bytes) -> int:
+async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
     """Delete the service messages to an erased address that name no customer: confirmations."""
-    return await db.run(sql.forget_letters_to, address_hash=address_hash)
+    return {"service_message": await db.run(sql.forget_letters_to, address_hash=address_hash)}

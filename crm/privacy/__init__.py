@@ -3,7 +3,7 @@
 It calls `export` and `forget` of every domain that holds personal data, in one visible tuple
 (`actions.py`), and a test that reads the catalog finds what the tuple leaves out (promises 8 to
 11). Owns `privacy_request` and the log of its steps: what customers ask under the GDPR, and until
-when it has to be answered.
+when it has to be answered; and `erasure`, the certificates of erasures, which name nobody.
 """
 
 from crm.access import fresh
@@ -17,6 +17,13 @@ from crm.privacy.answering import (
     object_to_marketing,
     remind,
 )
+from crm.privacy.certificate import (
+    Certificate,
+    Signed,
+    certificate_token,
+    open_certificate,
+)
+from crm.privacy.certifying import UnknownErasure, certificate, drop_old_certificates
 from crm.privacy.model import (
     Copy,
     Erased,
@@ -29,6 +36,7 @@ from crm.privacy.processing import Processing, processing
 from crm.privacy.request import NewRequest, Request, RequestKind, RequestState
 
 __all__ = [
+    "Certificate",
     "Copy",
     "Erased",
     "Fingerprint",
@@ -40,7 +48,12 @@ __all__ = [
     "Request",
     "RequestKind",
     "RequestState",
+    "Signed",
+    "UnknownErasure",
+    "certificate",
+    "certificate_token",
     "copy",
+    "drop_old_certificates",
     "erase",
     "erase_herself",
     "erase_traces",
@@ -53,6 +66,7 @@ __all__ = [
     "inventory",
     "object_herself",
     "object_to_marketing",
+    "open_certificate",
     "processing",
     "remind",
     "unfreeze",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -26,6 +27,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
 from crm.privacy import requests
+from crm.privacy.certifying import certify
 from crm.privacy.model import (
     Consents,
     Controller,
@@ -42,8 +44,9 @@ from crm.privacy.model import (
 
 sql = Statements("privacy")
 
-Forget: TypeAlias = Callable[[Db, UUID], Awaitable[int]]
-ForgetAddress: TypeAlias = Callable[[Db, bytes], Awaitable[int]]
+# Each returns how many rows went from which table.
+Forget: TypeAlias = Callable[[Db, UUID], Awaitable[dict[str, int]]]
+ForgetAddress: TypeAlias = Callable[[Db, bytes], Awaitable[dict[str, int]]]
 
 # While her address is known, because a sign-up hangs on nothing else.
 FORGET_FIRST: tuple[Forget, ...] = (access.forget,)
@@ -115,33 +118,37 @@ async def erase(
     """Delete everything held about a customer, in one transaction; again finds nothing to delete.
 
     What stays: a tombstone and the deliveries that books count by, stubs of consent events, the
-    fingerprint of the address unless she drops it herself, and one event that names nobody.
+    fingerprint of the address unless she drops it herself, one event that names nobody, and the
+    certificate of what went.
     """
     check_fingerprint(by, fingerprint)
+    gone: Counter[str] = Counter()
     former = await access.former_addresses(db, customer_id)
     for forget in FORGET_FIRST:
-        await forget(db, customer_id)
+        gone.update(await forget(db, customer_id))
     # Before the rest: the eraser of consent and events insists on the tombstone, and the
     # tombstone takes waiting deliveries out (promise 2).
-    gone = await customers.forget(db, customer_id)
+    emptied = await customers.forget(db, customer_id)
+    gone.update(emptied.gone)
     # What ends with her is said once, sealed, and then forgotten as the rest.
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
     for forget in FORGET:
-        await forget(db, customer_id)
+        gone.update(await forget(db, customer_id))
     for address_hash in former:
-        for forget_address in FORGET_ADDRESS:
-            await forget_address(db, address_hash)
+        gone.update(await _forget_address(db, address_hash))
         if fingerprint is Fingerprint.drop:
-            await mail.lift(db, address_hash)
-    if gone.address_hash is not None:
-        for forget_address in FORGET_ADDRESS:
-            await forget_address(db, gone.address_hash)
-        await _mark(db, by, gone.address_hash, fingerprint)
+            gone["suppression"] += await mail.lift(db, address_hash)
+    if emptied.address_hash is not None:
+        gone.update(await _forget_address(db, emptied.address_hash))
+        gone["suppression"] += await _mark(db, by, emptied.address_hash, fingerprint)
         dropped = fingerprint is Fingerprint.drop
-        db.note(journal.Erased(customer_id, gone.address_hash.hex(), dropped))
+        db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
-    return Erased(customer_id=customer_id, erased_at=await _erased_at(db, customer_id))
+    erased_at = await _erased_at(db, customer_id)
+    if gone.total():
+        await certify(db, by, customer_id, gone, erased_at=erased_at, fingerprint=fingerprint)
+    return Erased(customer_id=customer_id, erased_at=erased_at)
 
 
 async def erase_traces(db: Db) -> int:
@@ -193,11 +200,19 @@ async def inventory(db: ReadDb, customer: Customer) -> Inventory:
     return (await home(db, customer)).inventory
 
 
-async def _mark(db: Db, by: Actor, address_hash: bytes, fingerprint: Fingerprint) -> None:
+async def _forget_address(db: Db, address_hash: bytes) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    for forget in FORGET_ADDRESS:
+        gone.update(await forget(db, address_hash))
+    return gone
+
+
+async def _mark(db: Db, by: Actor, address_hash: bytes, fingerprint: Fingerprint) -> int:
+    """Keep the fingerprint, or delete it; return how many were deleted."""
     if fingerprint is Fingerprint.drop:
-        await mail.lift(db, address_hash)
-    else:
-        await mail.suppress(db, by, address_hash, Scope.marketing, Why.erased)
+        return await mail.lift(db, address_hash)
+    await mail.suppress(db, by, address_hash, Scope.marketing, Why.erased)
+    return 0
 
 
 async def _erased_at(db: ReadDb, customer_id: UUID) -> datetime:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, post
+import msgspec
+from litestar import Request, Response, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from crm import privacy
-from crm.db import Db
-from crm.privacy import Copy, Erased, archive
+from crm.db import Db, ReadDb
+from crm.privacy import Copy, Erased, Signed, archive
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
@@ -70,4 +71,20 @@ async def post_erasure(
     return await once(request, db, str(caller.id), act)
 
 
-handlers = [post_export, post_erasure]
+@get(
+    "/customers/{id:uuid}/erasure",
+    guards=[needs("customers:read")],
+    tags=["Privacy"],
+    summary="Read the certificate of an erasure",
+    description="What was deleted, table by table with counts, and what stays, why and until when; "
+    "it names nobody. `jws` is the same signed with the key of receipts "
+    "(`/.well-known/jwks.json`, type `firsthand-erasure+jws`). Kept for four years.",
+    responses={200: ResponseSpec(Signed, generate_examples=False, description="The certificate")},
+)
+async def get_erasure(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[bytes]:
+    """Return the certificate of an erasure."""
+    told = msgspec.json.encode(await privacy.certificate(db, id))
+    return Response(told, media_type="application/json")
+
+
+handlers = [post_export, post_erasure, get_erasure]

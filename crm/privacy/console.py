@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from crm import customers, privacy, staff
+from crm.businesses import Business
 from crm.db import Db, ReadDb
 from crm.privacy import archive
 from crm.staff import Member, ReasonMissing, Right
@@ -68,7 +69,21 @@ async def post_erasure(
         form.wrong("asked", "Tick that the customer asked for it. It cannot be taken back.")
         return await _shown(db, who, looks, id, form)
     await privacy.erase(db, who.actor, id)
-    return redirect(LIST, say="Deleted. What stays names nobody.")
+    return redirect(f"{LIST}/{id}/erasure", say="Deleted. What stays names nobody.")
+
+
+@get("/customers/{id:uuid}/erasure", guards=[may(Right.see_customers)], include_in_schema=False)
+async def get_erasure(
+    db: NamedDependency[ReadDb], business: NamedDependency[Business], id: FromPath[UUID]
+) -> Response[Any]:
+    """Show the certificate of an erasure, which names nobody."""
+    signed = await privacy.certificate(db, id)
+    token = privacy.certificate_token(db.keys, db.business_id, id)
+    return page(
+        "privacy/pages/erased_for_staff.html",
+        certificate=signed.certificate,
+        link=f"{business.origin}/erased/{token}",
+    )
 
 
 async def _shown(
@@ -93,4 +108,4 @@ async def _shown(
     )
 
 
-handlers = [get_privacy, post_export, post_erasure]
+handlers = [get_privacy, post_export, post_erasure, get_erasure]

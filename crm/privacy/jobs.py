@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from crm import above
 from crm.db import Database
-from crm.privacy import actions, answering
+from crm.privacy import actions, answering, certifying
 
 
 class Ctx(TypedDict):
@@ -16,10 +16,11 @@ class Ctx(TypedDict):
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Erase again what was written while an erasure was under way, business by business."""
+    """Erase again what was written while an erasure was under way; drop old certificates."""
     for business_id in await above.businesses(ctx["database"]):
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
+            await certifying.drop_old_certificates(db)
 
 
 async def remind(ctx: Ctx) -> None:

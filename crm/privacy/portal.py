@@ -131,15 +131,15 @@ async def post_deletion_confirmation(
     form.refuse()
     if not privacy.fresh(_signed_in_at(request), db.now):
         return _afresh(me)
-    inventory = await privacy.inventory(db, me)
     erased = await privacy.erase_herself(db, me, fingerprint)
+    signed = await privacy.certificate(db, me.id)
     # The layout must not greet, nor a form be marked for, somebody who is no more.
     request.scope["state"].update(me=None, session_secret=None)
     answer = page(
         "privacy/pages/deleted.html",
         erased=erased,
-        fingerprint=fingerprint,
-        inventory=inventory,
+        certificate=signed.certificate,
+        token=privacy.certificate_token(db.keys, db.business_id, me.id),
     )
     answer.cookies.append(session_cookie(business, ""))
     return answer

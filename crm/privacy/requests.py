@@ -271,17 +271,19 @@ async def export(db: ReadDb, customer_id: UUID) -> list[HeldRequest]:
     ]
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Empty the requests of an erased customer; what was asked and what came of it stays."""
     return await _forget(db, customer_id=customer_id, address_hash=None)
 
 
-async def forget_address(db: Db, address_hash: bytes) -> int:
+async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
     """The same for requests from her address before she was a customer."""
     return await _forget(db, customer_id=None, address_hash=address_hash)
 
 
-async def _forget(db: Db, *, customer_id: UUID | None, address_hash: bytes | None) -> int:
+async def _forget(
+    db: Db, *, customer_id: UUID | None, address_hash: bytes | None
+) -> dict[str, int]:
     found = await db.many(
         sql.requests_to_forget, _Held, customer_id=customer_id, address_hash=address_hash
     )
@@ -294,7 +296,7 @@ async def _forget(db: Db, *, customer_id: UUID | None, address_hash: bytes | Non
             keep_until=kept_until,
         )
         await step(db, Actor.system(), each.request_id, What.erased)
-    return len(found)
+    return {"privacy_request": len(found)}
 
 
 async def _whose(db: ReadDb, new: NewRequest) -> Customer | None:

@@ -72,6 +72,6 @@ async def export(db: ReadDb, customer_id: UUID) -> Rhythm | None:
     return await db.maybe(sql.rhythm, Rhythm, customer_id=customer_id)
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
-    """Delete what an erased customer said."""
-    return await db.run(sql.drop_rhythm, customer_id=customer_id)
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Delete what an erased customer said, and return how many rows of which table."""
+    return {"rhythm": await db.run(sql.drop_rhythm, customer_id=customer_id)}

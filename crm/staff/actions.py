@@ -167,9 +167,9 @@ async def export(db: ReadDb, customer_id: UUID) -> list[Said]:
     return await db.many(sql.reasons_about, Said, customer_id=customer_id)
 
 
-async def forget(db: Db, customer_id: UUID) -> int:
-    """Delete what staff have said about an erased customer."""
-    return await db.run(sql.forget_reasons, customer_id=customer_id)
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Delete what staff have said about an erased customer; return how many rows of which table."""
+    return {"look_reason": await db.run(sql.forget_reasons, customer_id=customer_id)}
 
 
 async def _spare_last_owner(db: Db, member_id: UUID) -> None:

@@ -118,6 +118,6 @@ async def test_what_is_exported_and_what_is_forgotten(
 
     assert "# Rye" in before.source
     assert before.reply == "451 reader0@example.com"
-    assert (forgotten, after.reply, again) == (1, None, 0)
+    assert (forgotten["delivery"], after.reply, again["delivery"]) == (1, None, 0)
     assert after.state is DeliveryState.uncertain
     assert counts.audience == 3

@@ -205,7 +205,7 @@ async def test_what_was_said_is_exported_and_forgotten(
         await staff.give_reason(db, who, NORA, "answering her letter")
         await staff.give_reason(db, who, OLEG, "another question")
         assert [said.reason for said in await staff.export(db, NORA)] == ["answering her letter"]
-        assert await staff.forget(db, NORA) == 1
+        assert await staff.forget(db, NORA) == {"look_reason": 1}
         assert await staff.export(db, NORA) == []
         assert await staff.reason_for(db, who, OLEG) == "another question"
 
@@ -219,4 +219,4 @@ async def test_a_stranger_cannot(
     async with clocked.write(other_business.id) as db:
         assert await staff.reason_for(db, who, NORA) is None
         assert await staff.export(db, NORA) == []
-        assert await staff.forget(db, NORA) == 0
+        assert await staff.forget(db, NORA) == {"look_reason": 0}

@@ -1,0 +1,67 @@
+"""What is done with the certificates of erasures: kept, completed, signed when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from crm import businesses, consent
+from crm.db import Db, ReadDb, Statements
+from crm.errors import NotFound
+from crm.events import Actor
+from crm.privacy.certificate import CERTIFICATE_LASTS, TYPE, Erasure, Signed, written
+from crm.privacy.model import Controller, Fingerprint
+
+sql = Statements("privacy")
+
+
+class UnknownErasure(NotFound):
+    """No certificate of such an erasure is kept."""
+
+
+async def certify(
+    db: Db,
+    by: Actor,
+    customer_id: UUID,
+    gone: Mapping[str, int],
+    *,
+    erased_at: datetime,
+    fingerprint: Fingerprint,
+) -> None:
+    """Keep what an erasure deleted; what a later one still found is added to it."""
+    before = await db.maybe(sql.erasure, Erasure, customer_id=customer_id)
+    known = before.gone if before else {}
+    await db.run(
+        sql.keep_erasure,
+        customer_id=customer_id,
+        erased_at=erased_at,
+        actor_kind=by.kind,
+        fingerprint=fingerprint,
+        gone={each: known.get(each, 0) + gone.get(each, 0) for each in {*known, *gone}},
+        deliveries=await db.one(sql.deliveries_left, int, customer_id=customer_id),
+        expires_at=erased_at + CERTIFICATE_LASTS,
+    )
+
+
+async def certificate(db: ReadDb, customer_id: UUID) -> Signed:
+    """Return the certificate of an erasure, signed with the key of receipts, or UnknownErasure.
+
+    Where that key cannot be used now, it comes without a signature.
+    """
+    kept = await db.maybe(sql.erasure, Erasure, customer_id=customer_id)
+    if kept is None:
+        raise UnknownErasure
+    found = written(kept, Controller.of(await businesses.get(db)))
+    try:
+        jws = await consent.signed_paper(db, TYPE, msgspec.json.encode(found))
+    except consent.NoReceiptKey:
+        jws = ""
+    return Signed(found, jws)
+
+
+async def drop_old_certificates(db: Db) -> int:
+    """Delete certificates whose time is over; return how many."""
+    return await db.run(sql.drop_old_erasures)
