@@ -286,6 +286,11 @@ RETURNING count;
 DELETE FROM crm.attempt
  WHERE business_id = :business_id AND kind = :kind AND subject = :subject;
 
+-- name: forget_attempts
+-- How often an erased address was tried or written to.
+DELETE FROM crm.attempt
+ WHERE business_id = :business_id AND subject = :address_hash;
+
 -- name: drop_old_attempts
 -- Tries whose window is long over.
 DELETE FROM crm.attempt

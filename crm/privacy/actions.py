@@ -70,6 +70,7 @@ FORGET_ADDRESS: tuple[ForgetAddress, ...] = (
     mail.forget_address,
     inbound.forget_address,
     requests.forget_address,
+    staff.forget_address,
 )
 
 _SHOWN = 5

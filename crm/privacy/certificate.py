@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.events import ActorKind
+from crm.journal import KEPT
 from crm.keys import MAC_SIZE, Keys
 from crm.privacy.model import Controller, Fingerprint
 from crm.tokens import BadLink
@@ -46,6 +47,7 @@ STORES: dict[str, str] = {
     "retry": "Newsletters that were to be tried again",
     "delivery": "What mail servers said about newsletters to you",
     "soft_bounce": "Mails that did not arrive, as a count",
+    "attempt": "Codes and mails that were counted for your address",
     "suppression": "The fingerprint of your address",
     "privacy_request": "The words of what you asked under the law, and that it was you",
     "look_reason": "Reasons that staff gave for looking",
@@ -173,6 +175,12 @@ def _stays(erasure: Erasure) -> list[Stays]:
             "To show an authority that it was answered",
             "three years after it was answered",
             erasure.gone.get("privacy_request", 0),
+        ),
+        Stays(
+            "Lines in a journal outside the database: the record's number and the fingerprint",
+            "So that a backup which is put back is put right before it is used",
+            f"no backup is left: {KEPT.days} days, unless the operator sets other days",
+            1,
         ),
         Stays(
             "Answers that a program was given, encrypted so that only it can read them",
