@@ -103,7 +103,7 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
    AND external_id = :external_id;
 
 -- name: customers_before
--- Living customers, the newest first, by pages.
+-- Living customers, the newest first, by pages; but those who only wait for their erasure.
 SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
        external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
@@ -111,6 +111,10 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
  WHERE business_id = :business_id
    AND (created_at, customer_id) < (:created_at::timestamptz, :customer_id::uuid)
    AND erased_at IS NULL
+   AND (restricted_at IS NULL
+        OR NOT EXISTS (SELECT FROM crm.erasure_wish w
+                        WHERE w.business_id = :business_id
+                          AND w.customer_id = customer.customer_id))
  ORDER BY created_at DESC, customer_id DESC
  LIMIT :limit;
 
@@ -150,6 +154,12 @@ UPDATE crm.customer
 RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
        external_id, source,
        version, created_at, changed_at, restricted_at, erased_at;
+
+-- name: waits_for_erasure
+-- Whether a customer wants everything deleted, and only waits for it.
+SELECT EXISTS (SELECT FROM crm.erasure_wish
+                WHERE business_id = :business_id
+                  AND customer_id = :customer_id);
 
 -- name: restrict_customer
 -- Freezes or frees a customer's data (Art. 18 GDPR).

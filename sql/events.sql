@@ -8,13 +8,17 @@ VALUES (:business_id, :event_id, :now, :kind, :actor_kind, :actor_id, :actor_nam
         :customer_id, :ref, :reason);
 
 -- name: record_looks
--- A look at each of these customers, by one actor for one reason.
+-- A look at each of these customers, by one actor for one reason; says which of them have asked to
+-- be erased.
 INSERT INTO crm.event (business_id, event_id, at, kind, actor_kind, actor_id, actor_name,
                        customer_id, reason)
 SELECT :business_id, looked.event_id, :now, 'customer.looked', :actor_kind, :actor_id,
        :actor_name, looked.customer_id, :reason
   FROM unnest(:event_ids::uuid[], :customer_ids::uuid[]) AS looked (event_id, customer_id)
-ON CONFLICT (business_id, event_id) DO NOTHING;
+ON CONFLICT (business_id, event_id) DO NOTHING
+RETURNING EXISTS (SELECT FROM crm.erasure_wish w
+                   WHERE w.business_id = :business_id
+                     AND w.customer_id = event.customer_id);
 
 -- name: events_before
 -- The newest events of the business, by pages.

@@ -1,4 +1,5 @@
--- Every statement of crm/privacy. Owns: privacy_request, privacy_request_step, erasure.
+-- Every statement of crm/privacy. Owns: privacy_request, privacy_request_step, erasure,
+-- erasure_wish.
 
 -- name: tombstones_with_traces
 -- Customers erased since an instant of whom something was recorded after all: what waited for
@@ -244,3 +245,47 @@ SELECT count(*)::integer
 DELETE FROM crm.erasure
  WHERE business_id = :business_id
    AND expires_at <= :now;
+
+-- name: add_wish
+-- She wants everything deleted, and can call it off until then; again changes nothing.
+INSERT INTO crm.erasure_wish (business_id, customer_id, asked_at, due_at, fingerprint, was_frozen,
+                              call_off_hash)
+VALUES (:business_id, :customer_id, :now, :due_at, :fingerprint, :was_frozen, :call_off_hash)
+ON CONFLICT (business_id, customer_id) DO NOTHING;
+
+-- name: wish
+-- What a customer waits for.
+SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
+  FROM crm.erasure_wish
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: wish_of_link
+-- What the link of a mail calls off.
+SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
+  FROM crm.erasure_wish
+ WHERE business_id = :business_id
+   AND call_off_hash = :call_off_hash;
+
+-- name: drop_wish
+-- She calls it off, or it is done; no row where somebody was sooner.
+DELETE FROM crm.erasure_wish
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+RETURNING was_frozen;
+
+-- name: forget_wish
+-- The wish goes with her.
+DELETE FROM crm.erasure_wish
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: wish_due
+-- Whose time to call it off is over, the first first; held, and by one worker only.
+SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
+  FROM crm.erasure_wish
+ WHERE business_id = :business_id
+   AND due_at <= :now
+ ORDER BY due_at
+ LIMIT 1
+   FOR UPDATE SKIP LOCKED;

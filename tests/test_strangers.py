@@ -30,6 +30,7 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from crm import campaigns, customers, ledger, mail, privacy, trust
+from crm.access import credentials
 from crm.businesses import Business
 from crm.campaigns import filling
 from crm.campaigns.theme import Theme
@@ -194,6 +195,9 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     certificate = """INSERT INTO crm.erasure
         VALUES ($1, $2, $3, 'customer', 'keep', '{"event": 3}', 2, $3)"""
     await conn.execute(certificate, business_id, life.customer.id, tomorrow)
+    wish = "INSERT INTO crm.erasure_wish VALUES ($1, $2, $3, $4, 'keep', true, $5)"
+    call_off = credentials.fingerprint(_call_off(business_id))
+    await conn.execute(wish, business_id, life.customer.id, NOW, tomorrow, call_off)
     answer = """INSERT INTO crm.idempotency_key
         VALUES ($1, 'scope', 'key', 'f', 200, 'body', 'application/json', $2, $2)"""
     await conn.execute(answer, business_id, tomorrow)
@@ -570,8 +574,14 @@ def _sample(two: Two, path: str, name: str) -> Any:
     return next((each for each in held if each is not None), None)
 
 
+def _call_off(business_id: UUID) -> str:
+    return credentials.secret_token(business_id, bytes(credentials.SECRET_SIZE))
+
+
 def _token(two: Two, path: str) -> str:
     """Find the secret of a link in the mails that wait for A's customer."""
+    if path.startswith("/call-off/"):
+        return _call_off(two.a.business.id)
     if path.startswith("/erased/"):
         return privacy.certificate_token(KEYS, two.a.business.id, two.a.customer.id)
     link = re.compile(path.format(token=r"([\w-]{20,})"))

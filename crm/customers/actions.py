@@ -42,6 +42,7 @@ from crm.errors import Invalid
 from crm.events import Actor, Kind
 from crm.ids import opaque
 from crm.journal import Restricted
+from crm.staff import BeingErased
 
 sql = Statements("customers")
 
@@ -197,10 +198,15 @@ async def restrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
 
 
 async def unrestrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
-    """Free a customer's data again; again changes nothing."""
+    """Free a customer's data again; again changes nothing.
+
+    Refuses with BeingErased while she waits for her erasure, which she alone calls off.
+    """
     customer = await _locked(db, customer_id)
     if customer.restricted_at is None:
         return customer
+    if await db.one(sql.waits_for_erasure, bool, customer_id=customer_id):
+        raise BeingErased
     return await _restricted(db, by, customer_id, None)
 
 

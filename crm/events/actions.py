@@ -37,12 +37,16 @@ async def record(
     )
 
 
-async def look(db: Db, by: Actor, customer_ids: Sequence[UUID], reason: str) -> None:
-    """Record that each of these customers was looked at, and why (promise 11)."""
+async def look(db: Db, by: Actor, customer_ids: Sequence[UUID], reason: str) -> bool:
+    """Record that each of these customers was looked at, and why (promise 11).
+
+    Returns whether any of them has asked to be erased, and only waits for it.
+    """
     if not customer_ids:
-        return
-    await db.run(
+        return False
+    leaving = await db.many(
         sql.record_looks,
+        bool,
         event_ids=[time_ordered() for _ in customer_ids],
         customer_ids=list(customer_ids),
         actor_kind=by.kind,
@@ -50,6 +54,7 @@ async def look(db: Db, by: Actor, customer_ids: Sequence[UUID], reason: str) -> 
         actor_name=by.name,
         reason=reason,
     )
+    return any(leaving)
 
 
 async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> list[Event]:

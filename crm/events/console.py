@@ -33,6 +33,8 @@ WORDS: dict[Kind, str] = {
     Kind.customer_looked: "looked at a customer",
     Kind.customer_exported: "exported a customer",
     Kind.customer_erased: "erased a customer",
+    Kind.erasure_planned: "planned to erase a customer",
+    Kind.erasure_called_off: "called off an erasure",
     Kind.address_changed: "changed the address of a customer",
     Kind.address_change_undone: "undid the change of an address",
     Kind.attribute_declared: "declared an attribute",
@@ -95,6 +97,8 @@ _OWN: dict[Kind, str] = {
     Kind.customer_changed: "changed what is held",
     Kind.customer_exported: "took everything along",
     Kind.customer_erased: "had everything erased",
+    Kind.erasure_planned: "wanted everything erased in some days",
+    Kind.erasure_called_off: "called an erasure off",
     Kind.address_changed: "took another address",
     Kind.address_change_undone: "took the earlier address back",
 }

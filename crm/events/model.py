@@ -62,6 +62,8 @@ class Kind(StrEnum):
     customer_looked = "customer.looked"
     customer_exported = "customer.exported"
     customer_erased = "customer.erased"
+    erasure_planned = "erasure.planned"
+    erasure_called_off = "erasure.called_off"
     address_changed = "address.changed"
     address_change_undone = "address.change_undone"
     attribute_declared = "attribute.declared"

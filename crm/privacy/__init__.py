@@ -24,6 +24,7 @@ from crm.privacy.certificate import (
     open_certificate,
 )
 from crm.privacy.certifying import UnknownErasure, certificate, drop_old_certificates
+from crm.privacy.grace import GRACE, NothingToCallOff, call_off, carry_out, plan, wish_of_link
 from crm.privacy.model import (
     Copy,
     Erased,
@@ -31,11 +32,14 @@ from crm.privacy.model import (
     Home,
     Inventory,
     NotHerChoice,
+    Wish,
 )
 from crm.privacy.processing import Processing, processing
 from crm.privacy.request import NewRequest, Request, RequestKind, RequestState
+from crm.privacy.wishes import wish
 
 __all__ = [
+    "GRACE",
     "Certificate",
     "Copy",
     "Erased",
@@ -44,12 +48,16 @@ __all__ = [
     "Inventory",
     "NewRequest",
     "NotHerChoice",
+    "NothingToCallOff",
     "Processing",
     "Request",
     "RequestKind",
     "RequestState",
     "Signed",
     "UnknownErasure",
+    "Wish",
+    "call_off",
+    "carry_out",
     "certificate",
     "certificate_token",
     "copy",
@@ -67,7 +75,10 @@ __all__ = [
     "object_herself",
     "object_to_marketing",
     "open_certificate",
+    "plan",
     "processing",
     "remind",
     "unfreeze",
+    "wish",
+    "wish_of_link",
 ]

@@ -26,7 +26,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
-from crm.privacy import requests
+from crm.privacy import requests, wishes
 from crm.privacy.certifying import certify
 from crm.privacy.model import (
     Consents,
@@ -48,8 +48,9 @@ sql = Statements("privacy")
 Forget: TypeAlias = Callable[[Db, UUID], Awaitable[dict[str, int]]]
 ForgetAddress: TypeAlias = Callable[[Db, bytes], Awaitable[dict[str, int]]]
 
-# While her address is known, because a sign-up hangs on nothing else.
-FORGET_FIRST: tuple[Forget, ...] = (access.forget,)
+# Before her row is held: a wish is held before it everywhere; and while her address is known,
+# because a sign-up hangs on nothing else.
+FORGET_FIRST: tuple[Forget, ...] = (wishes.forget, access.forget)
 # Every domain that holds personal data besides the customer's own row; in this order, from the
 # proof of what she allowed to what happened on the way. tests/test_personal_data.py reads the
 # catalog and finds the table that none of them empties.
@@ -109,6 +110,7 @@ async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Cop
         looks=looks(happened),
         open_reasons=await staff.export(db, customer_id),
         requests=await requests.export(db, customer_id),
+        deletion=await wishes.wish(db, customer_id),
         events=happened,
     )
 
@@ -193,6 +195,7 @@ async def home(db: ReadDb, me: Customer) -> Home:
         mails=await campaigns.grounded(db, me, newest),
         looks=seen[:_SHOWN],
         more_looks=len(seen) > _SHOWN,
+        deletion=await wishes.wish(db, me.id),
     )
 
 

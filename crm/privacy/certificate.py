@@ -50,9 +50,19 @@ STORES: dict[str, str] = {
     "attempt": "Codes and mails that were counted for your address",
     "suppression": "The fingerprint of your address",
     "privacy_request": "The words of what you asked under the law, and that it was you",
+    "erasure_wish": "The wish itself, while it could be called off",
     "look_reason": "Reasons that staff gave for looking",
     "event": "What was done with your record, and who looked",
 }
+
+
+_SENT = "Newsletters that went to somebody or left somebody out"
+_CHECKSUMS = "Checksums of decisions"
+_WHOLE_LEDGER = "So that the ledger stays whole; nobody can read from one what it was, or whose"
+_REQUESTS = "What was asked under the law, when, and what came of it"
+_THREE_YEARS = "three years after it was answered"
+_JOURNAL = "Lines in a journal outside the database: the record's number and the fingerprint"
+_BACKUPS = f"no backup is left: {KEPT.days} days, unless the operator sets other days"
 
 
 class Store(Struct, frozen=True):
@@ -70,6 +80,14 @@ class Stays(Struct, frozen=True):
     why: str
     until: str
     count: int
+
+
+_ANSWERS = Stays(
+    "Answers that a program was given, encrypted so that only it can read them",
+    "So that a call repeated does nothing twice",
+    "a day",
+    0,
+)
 
 
 class Certificate(Struct, frozen=True, kw_only=True):
@@ -150,48 +168,20 @@ def open_certificate(keys: Keys, business_id: UUID, token: str) -> UUID:
 
 def _stays(erasure: Erasure) -> list[Stays]:
     """List what stays; each of it names nobody."""
+    good, gone = "for good", erasure.gone.get
+    books, answered = "So that the books of each newsletter add up", gone("privacy_request", 0)
     found = [
-        Stays("An empty record", "So that what hangs on it still counts", "for good", 1),
-        Stays(
-            "Newsletters that went to somebody or left somebody out",
-            "So that the books of each newsletter add up",
-            "for good",
-            erasure.deliveries,
-        ),
-        Stays(
-            "Checksums of decisions",
-            "So that the ledger stays whole; nobody can read from one what was decided, or by whom",
-            "for good",
-            erasure.gone.get("consent_record", 0),
-        ),
-        Stays(
-            "A line that a record was deleted, and this certificate",
-            "To show that it was done",
-            f"the certificate until {erasure.expires_at:%Y-%m-%d}, the line for good",
-            1,
-        ),
-        Stays(
-            "What was asked under the law, when, and what came of it",
-            "To show an authority that it was answered",
-            "three years after it was answered",
-            erasure.gone.get("privacy_request", 0),
-        ),
-        Stays(
-            "Lines in a journal outside the database: the record's number and the fingerprint",
-            "So that a backup which is put back is put right before it is used",
-            f"no backup is left: {KEPT.days} days, unless the operator sets other days",
-            1,
-        ),
-        Stays(
-            "Answers that a program was given, encrypted so that only it can read them",
-            "So that a call repeated does nothing twice",
-            "a day",
-            0,
-        ),
+        Stays("An empty record", "So that what hangs on it still counts", good, 1),
+        Stays(_SENT, books, good, erasure.deliveries),
+        Stays(_CHECKSUMS, _WHOLE_LEDGER, good, gone("consent_record", 0)),
+        Stays(_REQUESTS, "To show an authority that it was answered", _THREE_YEARS, answered),
+        Stays("A line that a record was deleted", "To show that it was done", good, 1),
+        Stays("This certificate", "To show what was done", f"{erasure.expires_at:%Y-%m-%d}", 1),
+        Stays(_JOURNAL, "So that a backup which is put back is put right first", _BACKUPS, 1),
     ]
     if erasure.fingerprint is Fingerprint.keep:
-        marks = 1 + erasure.gone.get("former_address", 0)
+        marks = 1 + gone("former_address", 0)
         why = "So that no old list brings newsletters back; it cannot be read back"
         until = "you confirm a new sign-up"
         found.append(Stays("The fingerprint of each address you had", why, until, marks))
-    return [each for each in found if each.count or each.until == "a day"]
+    return [*(each for each in found if each.count), _ANSWERS]

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from crm import above
 from crm.db import Database
-from crm.privacy import actions, answering, certifying
+from crm.privacy import actions, answering, certifying, grace
 
 
 class Ctx(TypedDict):
@@ -16,11 +16,13 @@ class Ctx(TypedDict):
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Erase again what was written while an erasure was under way; drop old certificates."""
+    """Erase who has waited long enough, and again what was written during an erasure."""
     for business_id in await above.businesses(ctx["database"]):
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
             await certifying.drop_old_certificates(db)
+        while await ctx["database"].attempt(business_id, grace.carry_out):
+            pass
 
 
 async def remind(ctx: Ctx) -> None:

@@ -47,6 +47,17 @@ class Fingerprint(StrEnum):
     drop = "drop"
 
 
+class Wish(Struct, frozen=True, kw_only=True):
+    """A deletion that waits, and can be called off until then."""
+
+    customer_id: UUID
+    asked_at: datetime
+    due_at: datetime
+    fingerprint: Fingerprint
+    # Her record was frozen before, and stays so where she calls it off.
+    was_frozen: bool
+
+
 class Erased(Struct, frozen=True, kw_only=True):
     """Whose record is gone, and since when."""
 
@@ -152,6 +163,8 @@ class Copy(Struct, frozen=True, kw_only=True):
     open_reasons: list[Said]
     # What she asked under the GDPR, with every step.
     requests: list[HeldRequest]
+    # A deletion that she can still call off.
+    deletion: Wish | None
     events: list[Event]
 
 
@@ -194,6 +207,8 @@ class Home(Struct, frozen=True, kw_only=True):
     mails: list[Grounded]
     looks: list[Look]
     more_looks: bool
+    # A deletion that she can still call off.
+    deletion: Wish | None
 
 
 # fmt: off

@@ -26,6 +26,8 @@ from crm.web.paging import DEFAULT_LIMIT, Cursors
 DELETE = "/me/delete"
 CONFIRM = "/me/deletion"
 _BODY = 4 * 1024
+# When everything goes.
+_NOW, _LATER = "now", "later"
 
 
 class After(Struct, frozen=True):
@@ -71,9 +73,14 @@ async def post_export(db: NamedDependency[Db], me: NamedDependency[Customer]) ->
 
 @get("/delete")
 async def get_delete(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
-    """Show the three ways to go, and exactly what goes and what stays."""
+    """Show the three ways to go, and exactly what goes and what stays; or what she waits for."""
     form = Form.of(fingerprint=Fingerprint.keep.value)
-    return page("privacy/pages/delete.html", form=form, inventory=await privacy.inventory(db, me))
+    return page(
+        "privacy/pages/delete.html",
+        form=form,
+        inventory=await privacy.inventory(db, me),
+        deletion=await privacy.wish(db, me.id),
+    )
 
 
 @post("/restriction", request_max_body_size=_BODY)
@@ -115,7 +122,16 @@ async def get_deletion(
         request_path=DELETE,
         fingerprint=fingerprint,
         inventory=await privacy.inventory(db, me),
+        form=Form.of(when=_NOW),
+        grace=privacy.GRACE.days,
     )
+
+
+@post("/deletion/call-off", request_max_body_size=_BODY)
+async def post_call_off(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
+    """Keep her record after all."""
+    await privacy.call_off(db, me.id)
+    return redirect(DELETE, say="Called off. Your record stays, and is used as before.")
 
 
 @post("/deletion/confirmation", request_max_body_size=_BODY)
@@ -125,12 +141,18 @@ async def post_deletion_confirmation(
     me: NamedDependency[Customer],
     business: NamedDependency[Business],
 ) -> Response[Any]:
-    """Delete everything, sign out, and say what stays."""
+    """Delete everything, sign out, and say what stays; or in some days, as she chose."""
     form = await read_form(request)
     fingerprint = form.choice("fingerprint", Fingerprint) or Fingerprint.keep
+    when = form.choice("when", (_NOW, _LATER), required=False)
     form.refuse()
     if not privacy.fresh(_signed_in_at(request), db.now):
         return _afresh(me)
+    if when == _LATER:
+        await privacy.plan(db, me, fingerprint)
+        return redirect(
+            DELETE, say="It is noted. Nothing of yours is used from now on.", tone="wait"
+        )
     erased = await privacy.erase_herself(db, me, fingerprint)
     signed = await privacy.certificate(db, me.id)
     # The layout must not greet, nor a form be marked for, somebody who is no more.
@@ -162,5 +184,6 @@ handlers = [
     post_restriction,
     post_deletion,
     get_deletion,
+    post_call_off,
     post_deletion_confirmation,
 ]

@@ -1,17 +1,19 @@
-"""The certificate of an erasure, for whoever holds its link."""
+"""By link alone: the certificate of an erasure, and the way to call one off."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from crm import privacy
-from crm.db import ReadDb
+from crm.db import Db, ReadDb
 from crm.web.pages import page
+
+_BODY = 4 * 1024
 
 
 @get("/erased/{token:str}")
@@ -38,4 +40,25 @@ async def get_certificate_file(
     return Response(told, media_type="application/json", headers=headers)
 
 
-by_link = [get_certificate, get_certificate_file]
+@get("/call-off/{token:str}")
+async def get_call_off(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+    """Show the button that calls a deletion off; opening the page has changed nothing."""
+    try:
+        found = await privacy.wish_of_link(db, token)
+    except privacy.NothingToCallOff:
+        return page("privacy/pages/call_off_over.html", status=404)
+    return page("privacy/pages/call_off.html", wish=found, token=token)
+
+
+@post("/call-off/{token:str}", status_code=200, request_max_body_size=_BODY)
+async def post_call_off(db: NamedDependency[Db], token: FromPath[str]) -> Response[Any]:
+    """Call a deletion off; the link from her mailbox is the right."""
+    try:
+        found = await privacy.wish_of_link(db, token)
+        await privacy.call_off(db, found.customer_id)
+    except privacy.NothingToCallOff:
+        return page("privacy/pages/call_off_over.html", status=404)
+    return page("privacy/pages/called_off.html")
+
+
+by_link = [get_certificate, get_certificate_file, get_call_off, post_call_off]

@@ -80,6 +80,7 @@ def tables(copy: Copy) -> list[Table]:
         ("sign_ups", "sign-ups that you have not confirmed", copy.access.signups),
         ("sign_up_networks", "from where these came", copy.access.networks),
         ("ways_in", "a way in that was mailed and not used", copy.access.links),
+        ("deletions", "a deletion that you can call off", _one(copy.deletion)),
         ("sessions", "where you are signed in", copy.access.sessions),
         ("new_addresses", "a change of address not confirmed", copy.access.new_addresses),
         ("former_addresses", "addresses that were yours", copy.access.former_addresses),

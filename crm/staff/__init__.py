@@ -27,6 +27,7 @@ from crm.staff.keys import add_key, api_keys, revoke_key
 from crm.staff.model import (
     LISTED,
     RIGHTS,
+    BeingErased,
     Caller,
     Key,
     LastOwner,
@@ -45,6 +46,7 @@ from crm.staff.sessions import close_others, open_sessions, sign_out, sweep
 __all__ = [
     "LISTED",
     "RIGHTS",
+    "BeingErased",
     "Caller",
     "Key",
     "LastOwner",

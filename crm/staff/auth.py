@@ -27,6 +27,7 @@ from crm.staff.model import (
     LISTED,
     LONGEST_REASON,
     SEEN_EVERY,
+    BeingErased,
     Caller,
     FactorMissing,
     Member,
@@ -150,6 +151,7 @@ class Looks:
 
         A key looks for the reason declared with it. A member gives one, or has said one for that
         customer a short while ago; without it ReasonMissing is raised, and nothing may be shown.
+        To a key nothing is shown of one who only waits for her erasure: BeingErased.
         """
         if not customer_ids:
             return
@@ -163,7 +165,10 @@ class Looks:
                 raise ReasonMissing
             for why in set(filter(None, whys.values())):
                 seen = [each for each in whys if whys[each] == why]
-                await events.look(db, self._by.actor, seen, why)
+                leaving = await events.look(db, self._by.actor, seen, why)
+                if leaving and isinstance(self._by, Caller) and len(customer_ids) == 1:
+                    # Nothing is shown, so there was no look: it is not committed.
+                    raise BeingErased
 
     def _declared(self, by: Caller, reason: str) -> str:
         if reason in {"", LISTED}:

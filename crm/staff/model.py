@@ -161,6 +161,10 @@ class ScopeMissing(Forbidden):
     """The key lacks the scope that this needs."""
 
 
+class BeingErased(Conflict):
+    """She wants her record deleted; until that is done, or she calls it off, nobody uses it."""
+
+
 class ReasonMissing(Forbidden):
     """Say first why you open this customer's record; the customer can read it."""
 

@@ -1,0 +1,112 @@
+"""What is done with a deletion that can be called off: asked for, called off, carried out.
+
+Until then her record is frozen, no program reads it, and she alone decides.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from crm import businesses, customers, events, mail
+from crm.access import credentials, wording
+from crm.customers import Customer
+from crm.db import Db, ReadDb, Statements
+from crm.errors import NotFound
+from crm.events import Actor, Kind
+from crm.ids import secret
+from crm.mail import LetterKind, TooManyLetters
+from crm.privacy.answering import erase_herself
+from crm.privacy.model import Fingerprint, Wish
+from crm.privacy.wishes import wish
+
+sql = Statements("privacy")
+
+GRACE = timedelta(days=7)
+
+
+class NothingToCallOff(NotFound):
+    """This deletion was called off already, or is done."""
+
+
+async def plan(db: Db, me: Customer, fingerprint: Fingerprint) -> Wish:
+    """Delete everything in some days, and use nothing until then; again changes nothing.
+
+    She is told by mail, with a link that calls it off.
+    """
+    by = Actor.customer(me.id)
+    # Holds her row: of two presses the second finds the wish of the first.
+    frozen = await customers.restrict(db, by, me.id)
+    waits = await wish(db, me.id)
+    if waits is not None:
+        return waits
+    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    due_at = db.now + GRACE
+    was_frozen = frozen.restricted_at is not None and frozen.restricted_at < db.now
+    await db.run(
+        sql.add_wish,
+        customer_id=me.id,
+        due_at=due_at,
+        fingerprint=fingerprint,
+        was_frozen=was_frozen,
+        call_off_hash=credentials.fingerprint(token),
+    )
+    await events.record(db, by, Kind.erasure_planned, customer_id=me.id)
+    await _tell(db, me, "leaving", due_at, link=f"/call-off/{token}")
+    return Wish(
+        customer_id=me.id,
+        asked_at=db.now,
+        due_at=due_at,
+        fingerprint=fingerprint,
+        was_frozen=was_frozen,
+    )
+
+
+async def wish_of_link(db: ReadDb, token: str) -> Wish:
+    """Return what the link of a mail calls off, or refuse with NothingToCallOff or BadLink."""
+    credentials.check_token(db.business_id, token)
+    found = await db.maybe(sql.wish_of_link, Wish, call_off_hash=credentials.fingerprint(token))
+    if found is None:
+        raise NothingToCallOff
+    return found
+
+
+async def call_off(db: Db, customer_id: UUID) -> None:
+    """Keep her record after all, and use it again as before; NothingToCallOff where it is late."""
+    by = Actor.customer(customer_id)
+    was_frozen = await db.maybe(sql.drop_wish, bool, customer_id=customer_id)
+    if was_frozen is None:
+        raise NothingToCallOff
+    if not was_frozen:
+        await customers.unrestrict(db, by, customer_id)
+    await events.record(db, by, Kind.erasure_called_off, customer_id=customer_id)
+
+
+async def carry_out(db: Db) -> bool:
+    """Erase one customer who has waited long enough; say whether there was one."""
+    waits = await db.maybe(sql.wish_due, Wish)
+    if waits is None:
+        return False
+    await db.run(sql.forget_wish, customer_id=waits.customer_id)
+    await erase_herself(db, await customers.get(db, waits.customer_id), waits.fingerprint)
+    return True
+
+
+async def _tell(db: Db, her: Customer, letter: str, due_at: datetime, *, link: str) -> None:
+    business = await businesses.get(db)
+    words = wording.words(
+        letter,
+        her.locale or business.locale,
+        business,
+        until=wording.moment(due_at, business),
+        link=f"{business.origin}{link}",
+    )
+    address = customers.parse(her.address)
+    fingerprint = db.keys.address_hash(db.business_id, address.folded)
+    try:
+        await mail.post_letter(
+            db, wording.answer(LetterKind.notice, words, address, fingerprint, her)
+        )
+    except TooManyLetters:
+        # She sees it on her pages as well, and her wish counts without a mail.
+        return
