@@ -18,11 +18,12 @@ from crm.access.new_address import HERE
 from crm.consent import Notice
 from crm.customers import Customer
 from crm.db import Db, ReadDb
+from crm.languages import gettext, marked
 from crm.web.forms import Form, read_form
 from crm.web.pages import Flash, page, redirect
 
 _BODY = 20_000
-_CHANGED = (
+_CHANGED = marked(
     "What you allow, or its words, changed since you opened this page, so your address was not "
     "changed. Read it as it is now, and confirm anew."
 )
@@ -54,7 +55,9 @@ async def post_address(
     except SameAddress as wrong:
         form.take(wrong)
         return await _shown(request, db, me, form)
-    return redirect(HERE, say="A mail is on its way there. Nothing changes until you confirm it.")
+    return redirect(
+        HERE, say=gettext("A mail is on its way there. Nothing changes until you confirm it.")
+    )
 
 
 @post("/address/code", guards=[Tries("address_code")], request_max_body_size=_BODY)
@@ -132,7 +135,7 @@ async def _confirmed(
         return await _over(db, me)
     again = _said_again(form, await new_address.asked_again(db, me))
     if again is None:
-        flash = Flash(_CHANGED, "wait")
+        flash = Flash(gettext(_CHANGED), "wait")
         return await _shown(request, db, me, Form(), token=token, status=409, flash=flash)
     session = request.scope["state"]["session_token"]
     try:
@@ -142,7 +145,9 @@ async def _confirmed(
     except WrongCode as wrong:
         form.take(wrong)
         return await _shown(request, db, me, form)
-    return redirect("/me/details", say=f"Your address is {changed.address} now.")
+    return redirect(
+        "/me/details", say=gettext("Your address is %(address)s now.", address=changed.address)
+    )
 
 
 async def _over(db: ReadDb, me: Customer) -> Response[Any]:

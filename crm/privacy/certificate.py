@@ -13,8 +13,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.events import ActorKind
-from crm.journal import KEPT
 from crm.keys import MAC_SIZE, Keys
+from crm.languages import marked
 from crm.privacy.model import Controller, Fingerprint
 from crm.tokens import BadLink
 
@@ -29,40 +29,61 @@ _ID = 16
 # Every table that a customer can stand in, as she would call it; tests/test_personal_data.py finds
 # the one that is missing.
 STORES: dict[str, str] = {
-    "customer": "Address, name, language, time zone and number",
-    "former_address": "Earlier addresses",
-    "address_change": "A new address that was not confirmed",
-    "attribute_value": "What else was known",
-    "interaction": "Purchases, notes, calls and answers",
-    "rhythm": "How often you wanted mail",
-    "consent": "What you allowed",
-    "consent_record": "Decisions with their evidence",
-    "consent_network": "From where you decided",
-    "evidence_file": "Files that showed a decision",
-    "mailbox_proof": "When your mailbox spoke for you",
-    "signup": "Sign-ups that were not confirmed",
-    "portal_link": "Ways in that were mailed and not used",
-    "portal_session": "Browsers in which you were signed in",
-    "service_message": "Letters that answered you, sent or waiting",
-    "retry": "Newsletters that were to be tried again",
-    "delivery": "What mail servers said about newsletters to you",
-    "soft_bounce": "Mails that did not arrive, as a count",
-    "attempt": "Codes and mails that were counted for your address",
-    "suppression": "The fingerprint of your address",
-    "privacy_request": "The words of what you asked under the law, and that it was you",
-    "erasure_wish": "The wish itself, while it could be called off",
-    "look_reason": "Reasons that staff gave for looking",
-    "event": "What was done with your record, and who looked",
+    "customer": marked("Address, name, language, time zone and number"),
+    "former_address": marked("Earlier addresses"),
+    "address_change": marked("A new address that was not confirmed"),
+    "attribute_value": marked("What else was known"),
+    "interaction": marked("Purchases, notes, calls and answers"),
+    "rhythm": marked("How often you wanted mail"),
+    "consent": marked("What you allowed"),
+    "consent_record": marked("Decisions with their evidence"),
+    "consent_network": marked("From where you decided"),
+    "evidence_file": marked("Files that showed a decision"),
+    "mailbox_proof": marked("When your mailbox spoke for you"),
+    "signup": marked("Sign-ups that were not confirmed"),
+    "portal_link": marked("Ways in that were mailed and not used"),
+    "portal_session": marked("Browsers in which you were signed in"),
+    "service_message": marked("Letters that answered you, sent or waiting"),
+    "retry": marked("Newsletters that were to be tried again"),
+    "delivery": marked("What mail servers said about newsletters to you"),
+    "soft_bounce": marked("Mails that did not arrive, as a count"),
+    "attempt": marked("Codes and mails that were counted for your address"),
+    "suppression": marked("The fingerprint of your address"),
+    "privacy_request": marked("The words of what you asked under the law, and that it was you"),
+    "erasure_wish": marked("The wish itself, while it could be called off"),
+    "look_reason": marked("Reasons that staff gave for looking"),
+    "event": marked("What was done with your record, and who looked"),
 }
 
 
-_SENT = "Newsletters that went to somebody or left somebody out"
-_CHECKSUMS = "Checksums of decisions"
-_WHOLE_LEDGER = "So that the ledger stays whole; nobody can read from one what it was, or whose"
-_REQUESTS = "What was asked under the law, when, and what came of it"
-_THREE_YEARS = "three years after it was answered"
-_JOURNAL = "Lines in a journal outside the database: the record's number and the fingerprint"
-_BACKUPS = f"no backup is left: {KEPT.days} days, unless the operator sets other days"
+_GOOD = marked("It stays for good.")
+_SENT = marked("Newsletters that went to somebody or left somebody out")
+_BOOKS = marked("So that the books of each newsletter add up.")
+_CHECKSUMS = marked("Checksums of decisions")
+_LEDGER = marked("So that the ledger stays whole; nobody can read from one what it was, or whose.")
+_REQUESTS = marked("What was asked under the law, when, and what came of it")
+_ANSWERED = marked("To show an authority that it was answered.")
+_THREE_YEARS = marked("It goes three years after the answer.")
+_EMPTY = marked("An empty record")
+_HANGS = marked("So that what hangs on it still counts.")
+_LINE = marked("A line that a record was deleted, and this certificate")
+_DONE = marked("To show that it was done.")
+_FOUR_YEARS = marked("The certificate goes after four years, the line stays for good.")
+_JOURNAL = marked(
+    "Lines in a journal outside the database: the record's number and the fingerprint"
+)
+_BACKUPS = marked("So that a backup which is put back is put right before it is used.")
+_AGED = marked("They go when no backup from before can be put back any more.")
+_MARKS = marked("The fingerprint of each address you had")
+_LISTS = marked("So that no old list brings newsletters back; it cannot be read back.")
+_AGAIN = marked("It goes if you confirm a new sign-up.")
+_PROGRAMS = marked("Answers that a program was given, encrypted so that only it can read them")
+_TWICE = marked("So that a call repeated does nothing twice.")
+_A_DAY = marked("They go after a day.")
+_WITHOUT = (
+    marked("The queue of work (Redis): numbers of businesses and newsletters only"),
+    marked("The logs of the programs: what happened and where, never to whom"),
+)
 
 
 class Store(Struct, frozen=True):
@@ -80,14 +101,6 @@ class Stays(Struct, frozen=True):
     why: str
     until: str
     count: int
-
-
-_ANSWERS = Stays(
-    "Answers that a program was given, encrypted so that only it can read them",
-    "So that a call repeated does nothing twice",
-    "a day",
-    0,
-)
 
 
 class Certificate(Struct, frozen=True, kw_only=True):
@@ -138,10 +151,7 @@ def written(erasure: Erasure, business: Controller) -> Certificate:
             for table, what in STORES.items()
             if table != "suppression" or erasure.fingerprint is Fingerprint.drop
         ],
-        without=[
-            "The queue of work (Redis): numbers of businesses and newsletters only",
-            "The logs of the programs: what happened and where, never to whom",
-        ],
+        without=list(_WITHOUT),
         stays=_stays(erasure),
         kept_until=erasure.expires_at,
     )
@@ -168,20 +178,15 @@ def open_certificate(keys: Keys, business_id: UUID, token: str) -> UUID:
 
 def _stays(erasure: Erasure) -> list[Stays]:
     """List what stays; each of it names nobody."""
-    good, gone = "for good", erasure.gone.get
-    books, answered = "So that the books of each newsletter add up", gone("privacy_request", 0)
+    gone = erasure.gone.get
     found = [
-        Stays("An empty record", "So that what hangs on it still counts", good, 1),
-        Stays(_SENT, books, good, erasure.deliveries),
-        Stays(_CHECKSUMS, _WHOLE_LEDGER, good, gone("consent_record", 0)),
-        Stays(_REQUESTS, "To show an authority that it was answered", _THREE_YEARS, answered),
-        Stays("A line that a record was deleted", "To show that it was done", good, 1),
-        Stays("This certificate", "To show what was done", f"{erasure.expires_at:%Y-%m-%d}", 1),
-        Stays(_JOURNAL, "So that a backup which is put back is put right first", _BACKUPS, 1),
+        Stays(_EMPTY, _HANGS, _GOOD, 1),
+        Stays(_SENT, _BOOKS, _GOOD, erasure.deliveries),
+        Stays(_CHECKSUMS, _LEDGER, _GOOD, gone("consent_record", 0)),
+        Stays(_REQUESTS, _ANSWERED, _THREE_YEARS, gone("privacy_request", 0)),
+        Stays(_LINE, _DONE, _FOUR_YEARS, 1),
+        Stays(_JOURNAL, _BACKUPS, _AGED, 1),
     ]
     if erasure.fingerprint is Fingerprint.keep:
-        marks = 1 + gone("former_address", 0)
-        why = "So that no old list brings newsletters back; it cannot be read back"
-        until = "you confirm a new sign-up"
-        found.append(Stays("The fingerprint of each address you had", why, until, marks))
-    return [*(each for each in found if each.count), _ANSWERS]
+        found.append(Stays(_MARKS, _LISTS, _AGAIN, 1 + gone("former_address", 0)))
+    return [*(each for each in found if each.count), Stays(_PROGRAMS, _TWICE, _A_DAY, 0)]

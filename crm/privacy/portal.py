@@ -18,6 +18,7 @@ from crm.campaigns.render import neutral
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
+from crm.languages import gettext
 from crm.privacy import Fingerprint, RequestKind, archive, requests
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
@@ -131,7 +132,7 @@ async def get_deletion(
 async def post_call_off(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
     """Keep her record after all."""
     await privacy.call_off(db, me.id)
-    return redirect(DELETE, say="Called off. Your record stays, and is used as before.")
+    return redirect(DELETE, say=gettext("Called off. Your record stays, and is used as before."))
 
 
 @post("/deletion/confirmation", request_max_body_size=_BODY)
@@ -151,7 +152,7 @@ async def post_deletion_confirmation(
     if when == _LATER:
         await privacy.plan(db, me, fingerprint)
         return redirect(
-            DELETE, say="It is noted. Nothing of yours is used from now on.", tone="wait"
+            DELETE, say=gettext("It is noted. Nothing of yours is used from now on."), tone="wait"
         )
     erased = await privacy.erase_herself(db, me, fingerprint)
     signed = await privacy.certificate(db, me.id)

@@ -53,7 +53,7 @@ NUMBERED = {"customer", "delivery", "erasure", "event"} | {
     "lease",
     "value_check",
 }
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 class Running(Struct):
@@ -128,15 +128,15 @@ async def _web(here: Running) -> AsyncIterator[httpx2.AsyncClient]:
     base = f"http://127.0.0.1:{here.environ['CRM_WEB__PORT']}"
     async with (
         _process(here, "web"),
-        httpx2.AsyncClient(base_url=base, headers={"host": host}) as web,
-        asyncio.timeout(_PATIENCE),
+        httpx2.AsyncClient(base_url=base, headers={"host": host}, timeout=_PATIENCE) as web,
     ):
-        while True:
-            try:
-                await web.get("/health")
-                break
-            except httpx2.TransportError:
-                await asyncio.sleep(0.1)
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                try:
+                    await web.get("/health")
+                    break
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.1)
         yield web
 
 
