@@ -16,6 +16,7 @@ from rich.table import Table
 
 from crm.bench import (
     audience,
+    erasure,
     importing,
     ledger,
     receipts,
@@ -30,7 +31,7 @@ from crm.bench.stage import Stage, staged
 
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "audience", "whole", "service",
+    "prove", "receipt", "audience", "erasure", "whole", "service",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -109,6 +110,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "tls": lambda: sending.send_tls(stage, wishes.messages, wishes.rounds, say),
         "dkim": lambda: signing.dkim(stage, wishes.messages, wishes.rounds, say),
         "audience": lambda: audience.audience(stage, wishes.crowd, wishes.rounds, say),
+        "erasure": lambda: erasure.erasure(stage, min(wishes.messages, 1_000), wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "service": lambda: service.service(stage, wishes.crowd, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),

@@ -16,7 +16,7 @@ from crm.bench.stage import peak_rss_mb
 
 _PARTS = (
     "send", "fast", "tls", "dkim", "whole", "import", "consent", "check", "bulk", "seal", "prove",
-    "receipt", "audience", "service",
+    "receipt", "audience", "erasure", "service",
 )  # fmt: skip
 _BESIDE = {
     "send": {"smtp-source", "naive Python sender"},
@@ -36,6 +36,7 @@ _BESIDE = {
     "check of 1,000": {"asyncpg alone", "the limit"},
     "seal": {"the first 700", "PostgreSQL alone", "the goal"},
     "receipt": {"Ed25519 alone", "the goal"},
+    "erasure": {"PostgreSQL deleting the same", "the goal"},
     "inclusion proof": {"one indexed query", "among 1,400", "the goal"},
     "consistency proof": {"one indexed query", "among 1,400", "the goal"},
 }
