@@ -47,7 +47,7 @@ TABS = [
     Tab("/me/delete", "Leave or delete"),
 ]
 ROOMS = [Tab("/staff/campaigns", "Campaigns"), Tab("/staff/customers", "Customers")]
-_CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 _CHEAP = Cost(memory=8, passes=1, lanes=1)
 
 
@@ -61,7 +61,7 @@ class Browser(httpx2.AsyncClient):
 
     async def fill(self, path: str, action: str, **fields: Any) -> httpx2.Response:
         """Open a page and send one of its forms, with the token that stands in it."""
-        token = _CSRF.search((await self.get(path)).text)
+        token = CSRF.search((await self.get(path)).text)
         assert token is not None
         return await self.post(action, data={**fields, "csrf": token[1]})
 
