@@ -22,8 +22,10 @@ SELECT c.customer_id
                  WHERE p.business_id = :business_id AND p.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.portal_link l
                  WHERE l.business_id = :business_id AND l.customer_id = c.customer_id)
+     -- The last letter to her waits until it has gone.
      OR EXISTS (SELECT FROM crm.service_message m
-                 WHERE m.business_id = :business_id AND m.customer_id = c.customer_id)
+                 WHERE m.business_id = :business_id AND m.customer_id = c.customer_id
+                   AND m.done_at IS NOT NULL)
      OR EXISTS (SELECT FROM crm.privacy_request q
                  WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.delivery d

@@ -64,7 +64,9 @@ async def _deleted(db: Db, by: Actor, request: Request, words: str, *, told: boo
     assert request.customer_id is not None  # noqa: S101  (whoever calls has looked)
     await erase(db, by, request.customer_id)
     if not told and to is not None:
-        await wording.answer(db, closed, wording.Recipient(to.address, to.locale))
+        # By the number of the empty record the sweep finds the letter once it has gone.
+        reached = wording.Recipient(to.address, to.locale, request.customer_id)
+        await wording.answer(db, closed, reached)
     return await requests.get(db, request.id)
 
 

@@ -283,12 +283,17 @@ async def test_staff_are_reminded_once_for_each_step(
 async def test_an_erasure_that_was_asked_for_is_answered(
     database: Database, business: Business, ada: Customer
 ) -> None:
-    """The answer deletes, reaches the address once more, and the log knows nobody."""
+    """The answer deletes, reaches the address once more, and the log knows nobody.
+
+    The letter waits for its relay, and is swept away once it has gone.
+    """
     asked = await _asked(database, business, ada, RequestKind.erasure)
     open_too = await _asked(database, business, ada, proof=None)
     async with database.write(business.id) as db:
         done = await privacy.fulfil(db, make.SYSTEM, asked.id, "All of it is deleted.")
+        early = await privacy.erase_traces(db)
         (letter,) = await _letters(db)
+        swept = [await privacy.erase_traces(db), await privacy.erase_traces(db)]
         other = await requests.get(db, open_too.id)
         with pytest.raises(customers.UnknownCustomer):
             await customers.get(db, ada.id)
@@ -298,6 +303,7 @@ async def test_an_erasure_that_was_asked_for_is_answered(
     assert (done.state, done.customer_id, done.words, done.answer) == ("done", None, "", "")
     assert (other.state, other.customer_id, other.words) == ("done", None, "")
     assert log == ["received", "answered", "erased"]
+    assert (early, swept) == (0, [1, 0])
 
 
 async def test_nobody_is_answered_before_it_is_known_who_asks(
