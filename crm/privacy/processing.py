@@ -18,6 +18,7 @@ from crm.consent.terms import Party, Terms
 from crm.customers import retention
 from crm.db import ReadDb
 from crm.inbound.model import REMEMBERED
+from crm.privacy.certificate import CERTIFICATE_LASTS
 from crm.privacy.model import Controller
 
 # Art. 30(1)(g): in general words; the documentation says more.
@@ -119,18 +120,8 @@ def _activity(purpose: Purpose, version: Version) -> Activity:
 
 def _besides(business: Business) -> list[Kept]:
     """Say what is kept besides what was declared; the times are those that are enforced."""
-    change = CHANGE_LASTS.total_seconds() / 3600
-    hours, minutes = ABSOLUTE.total_seconds() / 3600, LINK_LASTS.total_seconds() / 60
     return [
-        Kept("Sign-ups", "To be confirmed by their mailbox", f"{SIGNUP_LASTS.days} days"),
-        Kept("Mailed ways in", "To sign in without a password", f"{minutes:.0f} minutes"),
-        Kept("Changes of address, unconfirmed", "To ask the new mailbox", f"{change:.0f} hour"),
-        Kept(
-            "Former addresses",
-            "To undo a change; then as a fingerprint, so that links in old mails stop mails",
-            f"{UNDO_LASTS.days} days; the fingerprint until erasure",
-        ),
-        Kept("Sessions", "To stay signed in", f"{hours:.0f} hours at most"),
+        *_to_get_in(),
         Kept("Decisions and their evidence", "To prove consent (Art. 7(1))", "erasure"),
         Kept("Rhythm: a limit of mails a week, a pause", "To keep to it", "taken back, or erasure"),
         Kept("Deliveries", "To say what was sent, and on what ground", "erasure; then as a count"),
@@ -161,6 +152,28 @@ def _besides(business: Business) -> list[Kept]:
             "lifted by a new yes of the owner, or deleted with an erasure if she wants that",
         ),
         Kept("Stubs of decisions, which name nobody", "To keep the ledger whole", "kept for good"),
+        Kept(
+            "Certificates of erasures, which name nobody",
+            "To show what was deleted",
+            f"{CERTIFICATE_LASTS.days} days",
+        ),
+    ]
+
+
+def _to_get_in() -> list[Kept]:
+    """Say what is kept of her ways in, and of her address as it changes."""
+    change = CHANGE_LASTS.total_seconds() / 3600
+    hours, minutes = ABSOLUTE.total_seconds() / 3600, LINK_LASTS.total_seconds() / 60
+    return [
+        Kept("Sign-ups", "To be confirmed by their mailbox", f"{SIGNUP_LASTS.days} days"),
+        Kept("Mailed ways in", "To sign in without a password", f"{minutes:.0f} minutes"),
+        Kept("Changes of address, unconfirmed", "To ask the new mailbox", f"{change:.0f} hour"),
+        Kept(
+            "Former addresses",
+            "To undo a change; then as a fingerprint, so that links in old mails stop mails",
+            f"{UNDO_LASTS.days} days; the fingerprint until erasure",
+        ),
+        Kept("Sessions", "To stay signed in", f"{hours:.0f} hours at most"),
     ]
 
 
