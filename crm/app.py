@@ -159,6 +159,14 @@ _CONSOLE = [
     *mail_console.handlers,
 ]
 
+# A signed link or an open form; no session.
+_BY_LINK = [
+    *access_portal.by_link,
+    *new_address_portal.by_link,
+    *campaigns_portal.by_link,
+    *requests_portal.by_link,
+    *privacy_public.by_link,
+]
 # For everybody, and cached by whoever likes.
 _PUBLIC = [
     *ledger_public.handlers,
@@ -199,18 +207,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
             [*staff_console.open_handlers, *second_factor_console.open_handlers],
             guards=[of_host],
         ),
-        # A signed link or an open form; no session.
-        _open(
-            "/",
-            [
-                *access_portal.by_link,
-                *new_address_portal.by_link,
-                *campaigns_portal.by_link,
-                *requests_portal.by_link,
-                *privacy_public.by_link,
-            ],
-            guards=[of_host],
-        ),
+        _open("/", _BY_LINK, guards=[of_host]),
         _open("/", _PUBLIC, guards=[of_host]),
         # The link names its business itself: leaving works wherever the business answers by now.
         _open("/", access_by_link.by_token, guards=[]),
