@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
-from crm import languages
+from crm import languages, ledger
 from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
@@ -48,7 +48,7 @@ from crm.imports import api as imports_api
 from crm.imports import console as imports_console
 from crm.inbound import console as inbound_console
 from crm.inbound import webhooks as inbound_webhooks
-from crm.journal import Keeper, journal_of
+from crm.journal import Keeper, Watch, journal_of, watched_by
 from crm.languages import marked
 from crm.ledger import console as ledger_console
 from crm.ledger import public as ledger_public
@@ -71,11 +71,12 @@ from crm.staff import second_factor_console
 from crm.trust import public as trust_public
 from crm.wakes import Waker, open_pool
 from crm.web import assets, docs, reader
+from crm.web.closed import closed_while_put_back
 from crm.web.csrf import same_session
 from crm.web.docs import documentation
 from crm.web.head import answers_head
 from crm.web.headers import secured
-from crm.web.health import health, stores
+from crm.web.health import health, of_journal, stores
 from crm.web.lean import lean
 from crm.web.metrics import metrics
 from crm.web.pages import Tab, redirect
@@ -249,8 +250,10 @@ def _open(path: str, handlers: Sequence[ControllerRouterHandler], *, guards: lis
 
 def watched(settings: Settings, state: State) -> Sequence[ControllerRouterHandler]:
     """List what is for those who watch the installation."""
+    watch: Watch | None = state.get("watch")
+    all_needs = stores(settings.database_url, state["redis"])
     return [
-        health(stores(settings.database_url, state["redis"])),
+        health(all_needs | of_journal(watch) if watch else all_needs),
         metrics(settings.web.metrics_token),
     ]
 
@@ -266,6 +269,7 @@ def application(settings: Settings, state: State, *more: ControllerRouterHandler
             **access_auth.dependencies,
         },
         exception_handlers=EITHER,
+        middleware=[closed_while_put_back],
         # A browser heeds HSTS only where it came by TLS (RFC 6797 §8.1).
         before_send=[secured(https=True)],
         state=state,
@@ -300,15 +304,16 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     """Open the stores of the web process until the block ends."""
     known.use(settings.lint.lists)
     pool = open_pool(settings.redis_url)
-    keys = settings.keys()
+    keys, keeper = settings.keys(), Keeper(journal_of(settings))
     try:
         async with (
-            open_database(
-                settings.database_url, keys, wake=Waker(pool), keep=Keeper(journal_of(settings))
-            ) as database,
+            open_database(settings.database_url, keys, wake=Waker(pool), keep=keeper) as database,
             open_database(settings.database_url, keys, size=_LOOKS) as looks,
+            watched_by(Watch(database, keeper, ledger.read_head)) as watch,
         ):
-            yield state_of(settings, database, looks, pool)
+            state = state_of(settings, database, looks, pool)
+            state["watch"] = watch
+            yield state
     finally:
         await pool.aclose()
 

@@ -19,12 +19,14 @@ from rich.table import Table
 from crm import (
     above,
     app,
+    backup_command,
     businesses,
     campaign_commands,
     domain_commands,
     imports,
     ledger_commands,
     relay_commands,
+    restore_command,
     ropa_command,
     staff,
     verify_command,
@@ -39,7 +41,9 @@ from crm.doctor import (
     check,
     database_problems,
     ledger_problems,
+    lost_problems,
     port_problems,
+    put_back_problems,
     redis_problems,
 )
 from crm.embedded import EmbeddedRefused
@@ -47,11 +51,11 @@ from crm.errors import Refused
 from crm.events import Actor
 from crm.ids import opaque
 from crm.inbound import listener as inbound_listener
-from crm.installation import installation
+from crm.installation import Installation, installation
 from crm.letterbox import serve as letterbox_serve
 from crm.migrate import MigrationRefused, migrate
 from crm.settings import BadSettings, Settings
-from crm.terminal import database_of, joined, one_business, out, place_of, run
+from crm.terminal import compared, database_of, joined, one_business, out, place_of, run
 from crm.up import keep
 
 # What the operator can mend: told in its own words, without a traceback.
@@ -106,6 +110,7 @@ def up(*, dev: bool) -> None:
 async def _up(*, dev: bool) -> None:
     async with installation(os.environ) as here:
         await check(here.settings)
+        await _compare(here)
         _check_port(here.settings)
         web = here.settings.web
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
@@ -178,7 +183,21 @@ async def _inbound(settings: Settings) -> None:
 async def _checked(serve: Any) -> None:
     async with installation(os.environ, join=True) as here:
         await check(here.settings)
+        await _compare(here)
         await serve(here.settings)
+
+
+async def _compare(here: Installation) -> None:
+    """Refuse to start on a journal that lost something: the database may be lost as well.
+
+    One that is behind is told; what is served then is that page, until `crm restore` is done.
+    """
+    async with database_of(here) as database:
+        known = await compared(database, here.settings)
+    if problems := lost_problems(known) if known.lost else []:
+        raise Unfit("\n".join(problems))
+    for line in put_back_problems(known):
+        click.echo(f"crm: {line}", err=True)
 
 
 @cli.command("migrate")
@@ -209,12 +228,15 @@ async def _doctor() -> None:
         await check(here.settings)
         away = await redis_problems(here.settings.redis_url)
         async with database_of(here) as database:
+            known = await compared(database, here.settings)
             found = await above.ledgers_health(database)
             now = database.clock()
             domains = await domain_commands.problems(database)
     for line in domains:
         out.print(line, highlight=False, soft_wrap=True, markup=False)
-    if problems := away + ledger_problems(found, now, here.settings.ledger.watch_hours):
+    problems = put_back_problems(known) + lost_problems(known) + away
+    problems += ledger_problems(found, now, here.settings.ledger.watch_hours)
+    if problems:
         raise Unfit("\n".join(problems))
     out.print(f"All is well; {len(found)} businesses.")
 
@@ -326,11 +348,13 @@ async def _import(file: Path, slug: str, which: str) -> None:
         out.print(f"line {line.line}: {line.outcome}: {line.reason}", highlight=False)
 
 
+cli.add_command(backup_command.group)
 cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
 cli.add_command(ropa_command.command)
 cli.add_command(ledger_commands.group)
 cli.add_command(relay_commands.group)
+cli.add_command(restore_command.command)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)
 cli.add_command(bench_run.command)

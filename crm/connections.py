@@ -105,6 +105,8 @@ class Connections:
         self._free: deque[tuple[Connection, float]] = deque()
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._closing = False
+        # How many were opened so far: a database is put back behind closed connections only.
+        self.opened = 0
         self._all_back = asyncio.Event()
 
     async def take(self) -> Connection:
@@ -199,10 +201,12 @@ class Connections:
     async def _opened(self) -> Connection:
         """Open one in a place that is counted as lent already."""
         try:
-            return await self._opens()
+            conn = await self._opens()
         except BaseException:
             self._pass_on(None)
             raise
+        self.opened += 1
+        return conn
 
     def _pass_on(self, conn: Connection | None) -> None:
         """Give a connection, or the place of one that is gone, to who waits, or keep it."""

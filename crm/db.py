@@ -29,6 +29,7 @@ __all__ = [
     "Database",
     "Db",
     "Keep",
+    "Kept",
     "NotCommitted",
     "ReadDb",
     "Statement",
@@ -65,8 +66,10 @@ AWAY = (
 _TRIES = 3
 
 Wake = Callable[[str, tuple[str, ...], str], Awaitable[None]]
-# Asked just before a commit, of a transaction that noted something; what it returns is done after.
-Keep = Callable[["Db"], Awaitable[Callable[[], Awaitable[None]] | None]]
+# Asked just before a commit, of a transaction that noted something; what it returns is told after
+# it whether that was kept, unless nobody knows.
+Kept = Callable[[bool], Awaitable[None]]
+Keep = Callable[["Db"], Awaitable[Kept | None]]
 
 
 class ReadDb:
@@ -214,17 +217,23 @@ class Transaction(Generic[D]):
     async def commit(self) -> None:
         """Keep all of it, and then wake whom it asks to wake."""
         kept = await self._noted()
-        told = await self._end("COMMIT")
+        try:
+            told = await self._end("COMMIT")
+        except asyncpg.PostgresError as no:
+            # Where it only was not heard, nobody knows.
+            if kept is not None and not isinstance(no, GONE):
+                await kept(False)  # noqa: FBT003  (an answer)
+            raise
         if isinstance(self.db, Db):
+            if kept is not None:
+                await kept(told == "COMMIT")
             # PostgreSQL answers ROLLBACK where a statement had failed; nothing was kept then.
             if told != "COMMIT":
                 raise NotCommitted
-            if kept is not None:
-                await kept()
             for job, args, slot in self.db.wakes:
                 await self._database.wake(job, args, slot)
 
-    async def _noted(self) -> Callable[[], Awaitable[None]] | None:
+    async def _noted(self) -> Kept | None:
         keep = self._database.keep
         if keep is None or not isinstance(self.db, Db) or not self.db.noted:
             return None

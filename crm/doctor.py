@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from crm.above import LedgerHealth
 from crm.campaigns.tracker import BadLists, load
-from crm.journal import Journal
+from crm.journal import Found, Journal
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
 from crm.wakes import open_pool
@@ -85,6 +85,32 @@ def journal_problems(settings: Settings) -> list[str]:
     except OSError as wrong:
         return [f"CRM_JOURNAL: {settings.journal} cannot be written ({wrong.strerror})."]
     return []
+
+
+def put_back_problems(found: Found) -> list[str]:
+    """Say of which businesses the database is behind the journal: nothing of them is served."""
+    return [
+        f"The database was put back: business {each} is behind the journal, and nothing is served "
+        "or sent. Run `crm restore`."
+        for each in found.put_back
+    ]
+
+
+def lost_problems(found: Found) -> list[str]:
+    """Say where the journal is behind the database, or cannot be read, and what waits for it."""
+    problems = [
+        f"CRM_JOURNAL: what the database wrote for business {each} is not there: the journal "
+        "vanished, or an older one is in its place. Bring it back, or begin it anew with "
+        f"`crm ledger adopt --business {each}`."
+        for each in found.lost
+    ]
+    if found.away:
+        problems.append(f"CRM_JOURNAL: the journal cannot be read ({found.away}).")
+    elif found.owed:
+        problems.append(
+            f"CRM_JOURNAL: {found.owed} entries wait to be written to it; is a worker running?"
+        )
+    return problems
 
 
 def list_problems(settings: Settings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,8 @@ from crm.db import Database
 from crm.doctor import check as check_installation
 from crm.events import Actor
 from crm.installation import installation
-from crm.journal import Journal
-from crm.ledger import Halt, KeyKind, Round, Stopped
+from crm.journal import Journal, hold
+from crm.ledger import Halt, JournalKnown, KeyKind, NothingSealed, Round, Stopped
 from crm.terminal import database_of, of_business, one_business, out, run
 
 _SYSTEM = Actor.system()
@@ -152,11 +153,30 @@ def adopt(which: str) -> None:
 
 async def _adopt(which: str) -> None:
     async with _here(which) as here:
+        begun = await _begin_entries(here)
         try:
             head = await ledger.adopt(here.database, here.business_id, here.journal)
         except Halt as halt:
             raise click.ClickException(MENDS[halt.why]) from None
-    out.print(f"The journal goes on from {head.origin}, {head.size} entries.", highlight=False)
+        except (JournalKnown, NothingSealed):
+            if begun is None:
+                raise
+        else:
+            signed = f"{head.origin}, {head.size} entries"
+            out.print(f"The journal goes on from {signed}.", highlight=False)
+    if begun is not None:
+        out.print(f"Its lines go on after number {begun}.", highlight=False)
+
+
+async def _begin_entries(here: Here) -> int | None:
+    """Begin the lines anew where those that the database wrote are lost; with which number."""
+    log = here.journal.log(here.business_id)
+    async with here.database.write(here.business_id) as db:
+        mark = await hold(db)
+        if log.tail().last >= mark.number:
+            return None
+        await asyncio.to_thread(log.begin, mark.number, db.now)
+    return mark.number
 
 
 @group.command("rotate")

@@ -16,12 +16,12 @@ import uvloop
 from msgspec import Struct
 from rich.console import Console
 
-from crm import above, parent
+from crm import above, ledger, parent
 from crm.db import Database, open_database
-from crm.doctor import check
+from crm.doctor import Unfit, check, put_back_problems
 from crm.errors import NotFound
 from crm.installation import Installation, installation
-from crm.journal import Keeper, journal_of
+from crm.journal import Found, Keeper, Watch, journal_of
 from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
@@ -58,6 +58,7 @@ async def joined() -> AsyncIterator[Database]:
     async with installation(os.environ, join=True) as here:
         await check(here.settings)
         async with database_of(here) as database:
+            await _refuse_put_back(database, here.settings)
             yield database
 
 
@@ -67,6 +68,7 @@ async def joined_for(which: str) -> AsyncIterator[Here]:
     async with installation(os.environ, join=True) as here:
         await check(here.settings)
         async with database_of(here) as database:
+            await _refuse_put_back(database, here.settings)
             yield Here(database, await one_business(database, which), here.settings)
 
 
@@ -85,6 +87,16 @@ async def database_of(here: Installation) -> AsyncIterator[Database]:
             yield database
     finally:
         await pool.aclose()
+
+
+async def compared(database: Database, settings: Settings) -> Found:
+    """Compare the database with the journal, once."""
+    return await Watch(database, Keeper(journal_of(settings)), ledger.read_head).look()
+
+
+async def _refuse_put_back(database: Database, settings: Settings) -> None:
+    if problems := put_back_problems(await compared(database, settings)):
+        raise Unfit("\n".join(problems))
 
 
 def place_of(here: Installation) -> Path:

@@ -13,7 +13,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
-from crm import turns
+from crm import ledger, turns
 from crm.access import jobs as access_jobs
 from crm.campaigns import jobs as campaigns_jobs
 from crm.campaigns.line import Line, Rests
@@ -23,12 +23,13 @@ from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
 from crm.inbound import jobs as inbound_jobs
-from crm.journal import Keeper, journal_of
+from crm.journal import Keeper, Watch, journal_of, watched_by
 from crm.journal import jobs as journal_jobs
 from crm.ledger import jobs as ledger_jobs
 from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
 from crm.privacy import jobs as privacy_jobs
+from crm.restore import jobs as restore_jobs
 from crm.settings import Settings
 from crm.staff import jobs as staff_jobs
 from crm.trust import jobs as trust_jobs
@@ -55,6 +56,7 @@ JOBS: dict[str, tuple[Job, int]] = {
 SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.sweep": (ledger_jobs.sweep, 2),
     "journal.pay": (journal_jobs.pay, 5),
+    "restore.sweep": (restore_jobs.sweep, 5),
     "journal.beat": (journal_jobs.beat, 10),
     "mail.sweep": (mail_jobs.sweep, 5),
     "mail.drop_kept": (mail_jobs.drop_kept, 3600),
@@ -95,10 +97,11 @@ async def work(settings: Settings) -> None:
     here = Here({name: (_quiet(name, job), each) for name, (job, each) in _all().items()}, ctx)
     wake = Waker(pool, here)
     keeper = Keeper(journal_of(settings))
-    async with open_database(
-        settings.database_url, settings.keys(), wake=wake, keep=keeper
-    ) as database:
-        ctx["database"] = database
+    async with (
+        open_database(settings.database_url, settings.keys(), wake=wake, keep=keeper) as database,
+        watched_by(Watch(database, keeper, ledger.read_head)) as watch,
+    ):
+        ctx["database"], ctx["watch"] = database, watch
         try:
             await _until(stopping, turns.keep(SCHEDULE, wake, database.clock), _listen(pool, ctx))
         finally:
@@ -176,11 +179,15 @@ def _function(name: str, job: Job, seconds: int, *, keep: int) -> Function:
 
 
 def _quiet(name: str, job: Job) -> WorkerCoroutine:
-    """Log a failure by its place only: arq would write arguments and messages."""
+    """Do a job, but nothing while the database is behind the journal; the rows still say what.
+
+    A failure is logged by its place only: arq would write arguments and messages.
+    """
 
     async def run(ctx: dict[str, Any], *args: str) -> None:
         try:
-            await job(ctx, *args)
+            if not await ctx["watch"].stops():
+                await job(ctx, *args)
         except Exception:  # noqa: BLE001  (arq would log its text, which may quote a row)
             _log.exception("job_failed", job=name)
 

@@ -1456,3 +1456,53 @@ SELECT EXISTS (
      AND d.bounced_at IS NULL
      AND d.done_at > :since
      AND d.done_at < :until);
+
+-- name: campaigns_to_hold
+-- After the database was put back: what was to start or was sending then, and what has begun since.
+SELECT campaign_id AS id, subject, state
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND (state IN ('scheduled', 'starting', 'sending')
+        OR campaign_id = ANY (:campaign_ids::uuid[]) AND state IN ('draft', 'held', 'paused'))
+ ORDER BY campaign_id;
+
+-- name: hold_restored
+-- Starts by itself no more, or claims nothing more, until staff say so.
+UPDATE crm.campaign
+   SET state = CASE WHEN :paused::boolean THEN 'paused' ELSE 'held' END,
+       held_why = CASE WHEN NOT :paused::boolean THEN 'restored' END,
+       paused_why = CASE WHEN :paused::boolean THEN :why ELSE '' END, changed_at = :now
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state IN ('draft', 'scheduled', 'held', 'starting', 'sending', 'paused');
+
+-- name: lease_to_doubt
+-- A range of which something waits or is on its way, held.
+SELECT number, low, high
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND waiting + sending > 0
+ ORDER BY number
+ LIMIT 1
+   FOR UPDATE;
+
+-- name: doubt_all
+-- What waited in a database that was put back may have been handed over since: nobody knows.
+UPDATE crm.delivery
+   SET state = 'uncertain', done_at = :now, reply = 'the database was put back'
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND customer_id > :low
+   AND customer_id <= :high
+   AND state IN ('waiting', 'sending');
+
+-- name: count_doubted
+-- The counts of that range, in the same transaction; whoever held it has lost it.
+UPDATE crm.lease
+   SET uncertain = uncertain + waiting + sending, waiting = 0, sending = 0, open = false,
+       holder = NULL, expires_at = NULL, epoch = epoch + 1, cursor = high
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND number = :number
+   AND waiting + sending = :doubted;

@@ -17,6 +17,11 @@ SELECT held.number,
            AND c.address_hash IS NOT NULL) AS addresses
   FROM held;
 
+-- name: mark
+-- The last number that is committed.
+SELECT number FROM crm.journal_mark
+ WHERE business_id = :business_id;
+
 -- name: move_mark
 -- The last number that is committed with this transaction.
 UPDATE crm.journal_mark SET number = :number

@@ -80,6 +80,14 @@ SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
    AND c.customer_id = :customer_id
    AND m.message_id = :message_id;
 
+-- name: stop_letters
+-- What waited in a database that was put back: it may have gone since, and its links are old.
+UPDATE crm.service_message
+   SET state = 'failed', lease_until = NULL, reply = 'restored', done_at = :now, address = NULL,
+       content = NULL
+ WHERE business_id = :business_id
+   AND done_at IS NULL;
+
 -- name: letters_of_customer
 -- Every service message to one customer, or to an address of hers before she was one, newest first.
 SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept

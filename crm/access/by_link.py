@@ -19,19 +19,25 @@ from crm.access.leaving import on
 from crm.access.model import Stopped
 from crm.consent import Method
 from crm.db import Database, ReadDb
+from crm.journal import Left, PutBack
 from crm.tokens import Stop
+from crm.web.closed import ANSWERS, put_back
 from crm.web.forms import BadForm, Form, read_form
 from crm.web.pages import page, redirect
 
 _BODY = 20_000
 _ALL = "all"
+_NOBODY = Stopped(customer=None, purpose=None)
 
 
-@get("/u/{token:str}", guards=[of_stop])
+@get("/u/{token:str}", guards=[of_stop], opt=ANSWERS)
 async def get_stop(
     request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
 ) -> Response[Any]:
     """Show what one press would stop."""
+    if await put_back(request):
+        # What this database says of her may not be so any more.
+        return page("access/pages/stop.html", token=token, stopped=False, **_said(_NOBODY))
     about = await access.holder(db, _stop(request))
     customer, purpose = about.customer, about.purpose
     state = await consent.state(db, customer.id, purpose.id) if customer and purpose else None
@@ -43,7 +49,7 @@ async def get_stop(
     )
 
 
-@post("/u/{token:str}", guards=[of_stop], status_code=200, request_max_body_size=_BODY)
+@post("/u/{token:str}", guards=[of_stop], status_code=200, request_max_body_size=_BODY, opt=ANSWERS)
 async def post_stop(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
     """Stop what the link names. Whatever the body says, a POST here is the wish to leave.
 
@@ -106,11 +112,22 @@ async def post_preference(request: Request[Any, Any, Any], token: FromPath[str])
 
 
 async def _leave(request: Request[Any, Any, Any], stop: Stop, method: Method) -> Stopped:
-    """Leave in a transaction of its own: a deadlock with an import must not cost the wish."""
+    """Leave in a transaction of its own: a deadlock with an import must not cost the wish.
+
+    While the database is behind the journal the wish goes into the journal alone, on disk before
+    this returns, and is carried out before anything else is sent. PutBack where that fails too.
+    """
     database: Database = request.app.state.database
-    return await database.attempt(
-        stop.business_id, lambda db: access.leave(db, stop, method=method)
-    )
+    try:
+        if not await put_back(request):
+            return await database.attempt(
+                stop.business_id, lambda db: access.leave(db, stop, method=method)
+            )
+    except PutBack:
+        pass
+    left = Left(stop.address_hash.hex(), stop.purpose_code, method)
+    await request.app.state.watch.keeper.note_alone(stop.business_id, left, database.clock())
+    return _NOBODY
 
 
 def _stop(request: Request[Any, Any, Any]) -> Stop:

@@ -77,6 +77,7 @@ from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
 from crm.campaigns.renewing import RenewalOver, renew
 from crm.campaigns.resolving import resolve, resolve_all
+from crm.campaigns.restored import Held, hold_restored
 from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
 from crm.campaigns.skeleton import BadSkeleton, Skeleton, packed, unpacked
 from crm.campaigns.source import Newsletter, read_newsletter
@@ -100,6 +101,7 @@ __all__ = [
     "Figures",
     "Grounded",
     "Health",
+    "Held",
     "HeldDelivery",
     "MailCounts",
     "MailLine",
@@ -161,6 +163,7 @@ __all__ = [
     "health",
     "hold",
     "hold_ranges_of",
+    "hold_restored",
     "letterhead",
     "look_again",
     "mails",

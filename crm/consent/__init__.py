@@ -32,6 +32,7 @@ from crm.consent.actions import (
     withdraw,
     withdraw_all,
 )
+from crm.consent.again import end_again
 from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
 from crm.consent.bundle import Bundle, packed
@@ -223,6 +224,7 @@ __all__ = [
     "current_notices",
     "current_versions",
     "defer",
+    "end_again",
     "end_at_move",
     "ending_by_month",
     "event",

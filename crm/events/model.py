@@ -82,6 +82,7 @@ class Kind(StrEnum):
     consent_invalidated = "consent.invalidated"
     soft_opt_in_recorded = "soft_opt_in.recorded"
     signing_key_rotated = "signing_key.rotated"
+    database_restored = "database.restored"
     ledger_reopened = "ledger.reopened"
     ledger_alarm_settled = "ledger.alarm_settled"
     relay_added = "relay.added"

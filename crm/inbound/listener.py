@@ -14,11 +14,11 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 
-from crm import above
+from crm import above, ledger
 from crm.db import BROKEN, Database, open_database
 from crm.inbound.hearing import Nobodys, hear_mail
 from crm.inbound.model import Via
-from crm.journal import Keeper, journal_of
+from crm.journal import Keeper, Watch, journal_of, watched_by
 from crm.log import configure, logger
 from crm.return_path import parted
 from crm.settings import Inbound, Settings
@@ -40,9 +40,10 @@ _LINE = 200_000
 class Ear:
     """Answers recipients and contents; knows no state of the session."""
 
-    def __init__(self, database: Database) -> None:
-        """Hear for every business that has a return domain."""
+    def __init__(self, database: Database, watch: Watch | None = None) -> None:
+        """Hear for every business that has a return domain, but while the database is behind."""
         self._database = database
+        self._watch = watch
 
     async def handle_RCPT(  # noqa: N802  (named by aiosmtpd)
         self, server: _Line, session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -71,6 +72,8 @@ class Ear:
 
     async def _heard(self, recipient: str, raw: bytes) -> str:
         try:
+            if self._watch is not None and await self._watch.stops():
+                return _LATER
             domain = parted(recipient)[2]
             known = await above.businesses_of_return_domain(self._database, domain)
             await hear_mail(self._database, known, recipient, raw, Via.listener)
@@ -164,9 +167,11 @@ _REFUSED_WHOLE = {
 
 
 @asynccontextmanager
-async def listening(database: Database, settings: Inbound) -> AsyncIterator[int]:
+async def listening(
+    database: Database, settings: Inbound, watch: Watch | None = None
+) -> AsyncIterator[int]:
     """Listen until the block ends; yields the port."""
-    ear = Ear(database)
+    ear = Ear(database, watch)
     lines: set[_Line] = set()
     server = await asyncio.get_running_loop().create_server(
         lambda: _Line(ear, settings, lines), settings.host, settings.port
@@ -187,10 +192,10 @@ async def listen(settings: Settings) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    keeper = Keeper(journal_of(settings))
     async with (
-        open_database(
-            settings.database_url, settings.keys(), keep=Keeper(journal_of(settings))
-        ) as database,
-        listening(database, settings.inbound),
+        open_database(settings.database_url, settings.keys(), keep=keeper) as database,
+        watched_by(Watch(database, keeper, ledger.read_head)) as watch,
+        listening(database, settings.inbound, watch),
     ):
         await stopping.wait()

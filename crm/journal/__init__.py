@@ -8,7 +8,7 @@ campaigns began to do. Identifiers and keyed hashes only.
 from __future__ import annotations
 
 from crm.journal.journal import KEPT, Journal, journal_of
-from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, move, pay
+from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, mark, move, pay
 from crm.journal.line import (
     Campaign,
     Decision,
@@ -22,7 +22,8 @@ from crm.journal.line import (
     Withdrawn,
     Written,
 )
-from crm.journal.log import Behind, JournalLost, Tail, fits
+from crm.journal.log import Behind, JournalLost, Log, Tail, fits
+from crm.journal.noticing import Found, Watch, watched_by
 from crm.journal.store import Directory, Store
 
 __all__ = [
@@ -33,23 +34,28 @@ __all__ = [
     "Directory",
     "Entry",
     "Erased",
+    "Found",
     "Journal",
     "JournalAway",
     "JournalLost",
     "Keeper",
     "Left",
     "Lifted",
+    "Log",
     "PutBack",
     "Replayed",
     "Restricted",
     "Store",
     "Suppressed",
     "Tail",
+    "Watch",
     "Withdrawn",
     "Written",
     "fits",
     "hold",
     "journal_of",
+    "mark",
     "move",
     "pay",
+    "watched_by",
 ]

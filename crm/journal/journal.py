@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -42,6 +43,14 @@ class Journal:
             if chosen != before:
                 self.store.replace(folder, name, chosen.encode())
             return chosen
+
+    def businesses(self) -> list[UUID]:
+        """List the businesses that it knows."""
+        found = []
+        for name in self.store.names(""):
+            with suppress(ValueError):
+                found.append(UUID(name))
+        return found
 
     def log(self, business_id: UUID) -> Log:
         """Return the numbered entries of a business."""

@@ -8,20 +8,22 @@ a business is ever in between. docs/architecture.md says what follows from that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from crm.db import Db, Statements
+from crm.db import Db, Kept, ReadDb, Statements
 from crm.errors import Refused
 from crm.ids import time_ordered
 from crm.journal.journal import Journal
 from crm.journal.line import NEVER_REFUSED, Decision, Entry, Restricted, Withdrawn
-from crm.journal.log import Behind, JournalLost
+from crm.journal.log import Behind, JournalLost, Log
 from crm.log import logger
 
 sql = Statements("journal")
@@ -63,8 +65,8 @@ class Keeper:
         self.journal = journal
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="journal")
 
-    async def __call__(self, db: Db) -> Callable[[], Awaitable[None]] | None:
-        """Write, and return what to do once it is committed.
+    async def __call__(self, db: Db) -> Kept | None:
+        """Write, and return whom to tell whether it was committed.
 
         Where the journal cannot be written, what may be refused is (JournalAway); the rest is
         owed: kept in the database, and written by a job. PutBack where the database is behind.
@@ -83,21 +85,41 @@ class Keeper:
             await _owe(db, noted)
             return None
         await db.run(sql.move_mark, number=number)
-        return lambda: self._committed(db.business_id, number)
+        return partial(self._ended, log, number)
+
+    async def note_alone(self, business_id: UUID, entry: Entry, at: datetime) -> None:
+        """Write an entry that no transaction commits: it stays open until it is carried out.
+
+        Raises JournalAway where it is not on disk.
+        """
+        log = self.journal.log(business_id)
+        try:
+            await self.do(lambda: log.write(None, at, [entry]))
+        except OSError:
+            raise JournalAway from None
 
     async def do(self, act: Callable[[], T]) -> T:
         """Do what blocks in a thread; OSError where it takes too long."""
         loop = asyncio.get_running_loop()
         return await asyncio.wait_for(loop.run_in_executor(self._threads, act), _PATIENCE)
 
-    async def _committed(self, business_id: UUID, number: int) -> None:
+    async def walk(self, act: Callable[[], T]) -> T:
+        """Do in a thread what may take its time."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act)
+
+    async def _ended(self, log: Log, number: int, committed: bool) -> None:  # noqa: FBT001
         with suppress(OSError):
-            await self.do(lambda: self.journal.log(business_id).committed(number))
+            await self.do(lambda: log.committed(number) if committed else log.settle([number]))
 
 
 async def hold(db: Db, customer_ids: Iterable[UUID] = ()) -> Mark:
     """Let no other transaction of the business write to the journal before this one ends."""
     return await db.one(sql.hold_mark, Mark, customer_ids=list(customer_ids))
+
+
+async def mark(db: ReadDb) -> int:
+    """Return the number that the database of a business has committed last."""
+    return await db.maybe(sql.mark, int) or 0
 
 
 async def move(db: Db, number: int) -> None:

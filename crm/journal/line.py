@@ -50,6 +50,7 @@ class Left(Struct, tag="left"):
 
     address: str
     purpose_code: int | None
+    method: str
 
 
 class Restricted(Struct, tag="restricted"):

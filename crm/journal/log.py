@@ -147,18 +147,20 @@ class Log:
             head = written_down(Begins(number + 1, number, at))
             self._append(_named(number + 1), head, synced=True)
 
-    def since(self, number: int) -> Iterator[Written]:
-        """Walk what was written after a number; OSError where it does not reach back that far."""
+    def since(self, number: int, *, despite_gap: bool = False) -> Iterator[Written]:
+        """Walk what was written after a number.
+
+        OSError where it does not reach back that far, unless `despite_gap`.
+        """
         names = self._names()
         starts = [int(name.removeprefix(_NAME)) for name in names]
-        if starts and starts[0] > number + 1:
-            message = f"it reaches back to {starts[0]} only, and {number + 1} is wanted"
-            raise OSError(errno.ENODATA, message)
         before = Tail()
         for name, following in zip_longest(names, starts[1:]):
             if following is not None and following <= number + 1:
                 continue
             for line in self._lines(name):
+                if isinstance(line, Begins) and not despite_gap:
+                    _follows(line, max(before.last, number))
                 before.take(line)
                 if isinstance(line, Written) and line.n > number:
                     yield line
@@ -218,6 +220,13 @@ class Log:
         size = self._store.size(self._folder, name)
         torn = size and self._store.read(self._folder, name, size - 1) != b"\n"
         self._store.append(self._folder, name, _TORN * bool(torn) + data, synced=synced)
+
+
+def _follows(begins: Begins, number: int) -> None:
+    """Refuse with OSError where lines between a number and a file are gone: too old, or lost."""
+    if begins.n > number + 1:
+        message = f"it reaches back to {begins.n} only, and {number + 1} is wanted"
+        raise OSError(errno.ENODATA, message)
 
 
 def fits(tail: Tail, committed: int) -> None:

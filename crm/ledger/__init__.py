@@ -41,7 +41,7 @@ from crm.ledger.model import (
     opening_commitment,
 )
 from crm.ledger.note import BadNote, Verifier, read_vkey
-from crm.ledger.sealing import CHECKPOINT, adopt, seal
+from crm.ledger.sealing import CHECKPOINT, adopt, read_head, seal
 from crm.ledger.signing import Signer, encrypt_anew, ensure_key, keys, rotate, signer
 from crm.ledger.tree import BadProof, check_consistency, check_inclusion, leaf_hash
 from crm.ledger.watching import Round, begin_watch, compare, go_on, hold_watch, watch
@@ -90,6 +90,7 @@ __all__ = [
     "positions",
     "proof",
     "proofs_at",
+    "read_head",
     "read_proof",
     "read_vkey",
     "reopen",

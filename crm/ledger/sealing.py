@@ -28,6 +28,7 @@ from crm.ledger.model import (
     SignedHead,
     Stopped,
     newer,
+    number_of,
     origin_name,
 )
 from crm.ledger.signing import Signer, ensure_key, signer
@@ -251,6 +252,12 @@ async def adopt(database: Database, business_id: UUID, journal: Journal) -> Chec
         await check_extension(db, head, signed[0].note)
     await asyncio.to_thread(keep, journal, business_id, signed[0].note)
     return checkpoint_of(signed[0].note)
+
+
+def read_head(signed: str) -> tuple[int, int]:
+    """Read of a signed head, unproved, the number of its origin and its size, or BadNote."""
+    head = checkpoint_of(signed)
+    return number_of(head.origin), head.size
 
 
 def keep(journal: Journal, business_id: UUID, signed: str) -> None:

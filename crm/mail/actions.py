@@ -135,6 +135,11 @@ async def record_letter(db: Db, letter: ClaimedLetter, outcome: Outcome) -> None
     )
 
 
+async def stop_letters(db: Db) -> int:
+    """End every service message that waits, in a database that was put back; returns how many."""
+    return await db.run(sql.stop_letters)
+
+
 async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Why) -> None:
     """Mail an address no more; waiting deliveries to it are taken out in this transaction."""
     changed = await db.run(sql.suppress, address_hash=address_hash, scope=scope, reason=why)

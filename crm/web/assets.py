@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from crm.errors import NotFound
+from crm.web.closed import ANSWERS
 
 _FOLDER = Path(__file__).resolve().parent / "static"
 _MEDIA = {
@@ -49,7 +50,7 @@ def asset(name: str) -> str:
     return f"/static/{_ASSETS[name].name}"
 
 
-@get("/static/{name:str}", include_in_schema=False, sync_to_thread=False)
+@get("/static/{name:str}", include_in_schema=False, opt=ANSWERS, sync_to_thread=False)
 def get_asset(name: FromPath[str]) -> Response[bytes]:
     """Answer with the file of exactly this content; an older name is gone."""
     found = _BY_NAME.get(name)

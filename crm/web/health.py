@@ -13,7 +13,9 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from crm.journal import Watch
 from crm.migrate import missing
+from crm.web.closed import ANSWERS
 
 # A load balancer gives up at about five seconds; so does a person.
 _PATIENCE = 2.0
@@ -45,7 +47,7 @@ def health(needs: Mapping[str, Need]) -> HTTPRouteHandler:
     looking = asyncio.Lock()
     seen: list[tuple[float, Health]] = []
 
-    @get("/health", include_in_schema=False)
+    @get("/health", include_in_schema=False, opt=ANSWERS)
     async def get_health() -> Response[bytes]:
         """Look at everything at once, or answer what was found a moment ago."""
         async with looking:
@@ -91,6 +93,29 @@ def stores(database_url: str, redis: Redis) -> dict[str, Need]:
         "migrations": Need(migrations),
         "redis": Need(pinged, vital=False),
     }
+
+
+def of_journal(watch: Watch) -> dict[str, Need]:
+    """Make the needs that have to do with the journal; only a database that is behind is vital."""
+
+    async def behind() -> str:
+        found = watch.found
+        if found is None:
+            return "not compared with the journal yet"
+        count = len(found.put_back)
+        return f"put back, behind the journal for {count} businesses: crm restore" if count else ""
+
+    async def journal() -> str:
+        found = watch.found
+        if found is None:
+            return ""
+        if found.away:
+            return f"cannot be read: {found.away}"
+        if found.lost:
+            return f"lost, or an older one is in its place, for {len(found.lost)} businesses"
+        return f"{found.owed} entries wait to be written" if found.owed else ""
+
+    return {"restored": Need(behind), "journal": Need(journal, vital=False)}
 
 
 async def _looked(need: Need) -> str:

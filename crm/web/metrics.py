@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from crm import above
 from crm.above import InboundCount, LedgerHealth
 from crm.db import Database
+from crm.web.closed import ANSWERS
 
 _BEARER = "Bearer "
 
@@ -24,7 +25,7 @@ _BEARER = "Bearer "
 def metrics(token: str) -> HTTPRouteHandler:
     """Make the handler; without a token set, or with another, there is no such page."""
 
-    @get("/metrics", include_in_schema=False)
+    @get("/metrics", include_in_schema=False, opt=ANSWERS)
     async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Say in OpenMetrics how every ledger is."""
         given = request.headers.get("authorization", "").removeprefix(_BEARER)

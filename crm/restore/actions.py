@@ -1,0 +1,148 @@
+"""What is done with a database that was put back: it is told everything that it has lost.
+
+Each step can be done again, and the mark moves last: whoever is killed here begins anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import campaigns, events, journal, ledger, mail
+from crm.campaigns import Held
+from crm.db import Database
+from crm.errors import Conflict
+from crm.events import Actor, Kind
+from crm.journal import Keeper, Replayed, Written
+from crm.ledger import NothingSealed, NotStopped
+from crm.restore.replaying import replay
+
+_SYSTEM = Actor.system()
+# Lines replayed in one transaction.
+_AT_ONCE = 100
+_ORIGIN = "the database was put back to an earlier state"
+
+# Told after every transaction how many lines are done.
+Watcher = Callable[[int], None]
+
+
+class JournalTooShort(Conflict):
+    """The journal does not reach back to the time of this backup."""
+
+
+class Lost(Struct, frozen=True):
+    """What a database lacks: lines after the number that it has, by what they say."""
+
+    number: int
+    upto: int
+    lines: int
+    entries: Counter[str]
+    campaigns: frozenset[UUID]
+
+
+class Restored(Struct, frozen=True):
+    """What a restore came to, for whoever has to look at the rest."""
+
+    lost: Lost
+    held: list[Held]
+    letters: int
+    # The name under which the ledger goes on, and how many signed entries are gone, if any is.
+    origin: str = ""
+    leaves: int = 0
+
+
+async def lost(
+    database: Database, keeper: Keeper, business_id: UUID, *, despite_gap: bool = False
+) -> Lost:
+    """Count what the database of a business lacks; changes nothing."""
+    async with database.read(business_id) as read:
+        number = await journal.mark(read)
+
+    def counted() -> Lost:
+        found, began, upto, lines = Counter[str](), set[UUID](), number, 0
+        for line in _since(keeper, business_id, number, despite_gap=despite_gap):
+            lines, upto = lines + 1, line.n
+            for entry in line.entries:
+                found[type(entry).__name__.lower()] += 1
+                if isinstance(entry, journal.Campaign):
+                    began.add(entry.campaign_id)
+        return Lost(number, upto, lines, found, frozenset(began))
+
+    return await keeper.walk(counted)
+
+
+async def restore(
+    database: Database,
+    keeper: Keeper,
+    business_id: UUID,
+    *,
+    despite_gap: bool = False,
+    watch: Watcher = lambda _: None,
+) -> Restored:
+    """Replay what the journal has, hold what was being sent, and let the business go on.
+
+    `database` must not write to the journal itself. JournalTooShort where entries that the
+    database lacks were dropped for their age, unless `despite_gap`.
+    """
+    gone = await lost(database, keeper, business_id, despite_gap=despite_gap)
+    async with database.write(business_id) as db:
+        letters = await mail.stop_letters(db)
+    await _replay(database, keeper, business_id, gone, watch, despite_gap=despite_gap)
+    held = await campaigns.hold_restored(database, business_id, gone.campaigns)
+    origin = await _reopen(database, keeper, business_id)
+    await _catch_up(database, keeper, business_id, gone.upto)
+    return Restored(gone, held, letters, *origin)
+
+
+async def _replay(
+    database: Database,
+    keeper: Keeper,
+    business_id: UUID,
+    gone: Lost,
+    watch: Watcher,
+    *,
+    despite_gap: bool,
+) -> None:
+    lines = _since(keeper, business_id, gone.number, despite_gap=despite_gap)
+    done = 0
+    while some := await keeper.walk(lambda: list(islice(lines, _AT_ONCE))):
+        async with database.write(business_id) as db:
+            for line in some:
+                for entry in line.entries if line.n <= gone.upto else ():
+                    await replay(db, entry, line.at)
+        done += len(some)
+        watch(done)
+
+
+async def _reopen(database: Database, keeper: Keeper, business_id: UUID) -> tuple[str, int]:
+    known = keeper.journal.read(business_id, ledger.CHECKPOINT)
+    with suppress(NotStopped, NothingSealed):
+        async with database.write(business_id) as db:
+            origin = await ledger.reopen(db, _SYSTEM, known, reason=_ORIGIN)
+            return origin.origin, origin.lost
+    return "", 0
+
+
+async def _catch_up(database: Database, keeper: Keeper, business_id: UUID, upto: int) -> None:
+    """Say in the journal and in the database that they are one again; what came since is open."""
+    log = keeper.journal.log(business_id)
+    async with database.write(business_id) as db:
+        await journal.hold(db)
+        await events.record(db, _SYSTEM, Kind.database_restored)
+        number = await keeper.do(lambda: log.write(None, db.now, [Replayed(upto)]))
+        await journal.move(db, number)
+    await keeper.do(lambda: log.committed(number))
+
+
+def _since(
+    keeper: Keeper, business_id: UUID, number: int, *, despite_gap: bool
+) -> Iterator[Written]:
+    try:
+        yield from keeper.journal.log(business_id).since(number, despite_gap=despite_gap)
+    except OSError as wrong:
+        raise JournalTooShort(f"The journal of {business_id}: {wrong.strerror}.") from wrong

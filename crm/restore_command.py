@@ -1,0 +1,150 @@
+"""`crm restore`: after a database was put back, bring it up to date from the journal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import rich_click as click
+from msgspec import Struct
+from rich.progress import Progress
+
+from crm import above, businesses, ledger, restore
+from crm.db import Database, open_database
+from crm.doctor import check
+from crm.errors import NotFound
+from crm.installation import installation
+from crm.journal import Found, Keeper, Watch, journal_of
+from crm.restore import Lost, Restored
+from crm.terminal import of_business, out, run
+
+_WORDS = {
+    "withdrawn": "times that consents ended",
+    "erased": "erasures",
+    "suppressed": "suppressions",
+    "lifted": "suppressions lifted",
+    "left": "people who left by a link during the restore",
+    "restricted": "restrictions, or ends of them",
+    "campaign": "notes of what campaigns did",
+}
+_STILL = """
+What is left to you:
+ - Look at the relay's log for what was handed over after the backup, and settle what is
+   uncertain in the console (Campaigns): "sent" or "failed". It is not sent again by itself.
+ - Start what is held, or take it back.
+ - Sign-ups, yeses, imports and changes made after the backup are gone: import lists again.
+   Customers who signed up since get no mail until they sign up again.
+ - Staff, their passwords, API keys and sessions are those of the backup: revoke again what was
+   revoked since.
+ - If the ledger has a new name, say so where its heads are kept; then `crm ledger check`.
+ - Make a new backup, and let the one that was used age out.
+"""
+
+
+class _Here(Struct, frozen=True):
+    database: Database
+    keeper: Keeper
+    found: Found
+
+
+@click.command("restore")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option(
+    "--anyway",
+    is_flag=True,
+    help="Hold campaigns though no journal says so: it was put back or lost as well.",
+)
+@click.option(
+    "--despite-gap",
+    is_flag=True,
+    help="Go on though the backup is older than the oldest entry of the journal.",
+)
+@of_business
+def command(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool) -> None:
+    """After a database was put back: replay the journal, hold campaigns, and let it serve again.
+
+    For all businesses, or for one. It may be stopped and run again; web and workers may run, and
+    go on by themselves when it is done.
+    """
+    run(_restore(which, dry_run=dry_run, anyway=anyway, despite_gap=despite_gap))
+
+
+@asynccontextmanager
+async def _here() -> AsyncIterator[_Here]:
+    async with installation(os.environ, join=True) as here:
+        await check(here.settings)
+        settings = here.settings
+        keeper = Keeper(journal_of(settings))
+        # Without the keeper: what is replayed is in the journal already.
+        async with open_database(settings.database_url, settings.keys(), size=2) as database:
+            found = await Watch(database, keeper, ledger.read_head).look()
+            if found.away:
+                message = f"The journal cannot be read: {found.away}. Look at CRM_JOURNAL."
+                raise click.ClickException(message)
+            yield _Here(database, keeper, found)
+
+
+async def _restore(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool) -> None:
+    async with _here() as here:
+        wanted = list(here.found.put_back)
+        if anyway:
+            wanted = await above.businesses(here.database)
+        if which:
+            wanted = [each for each in wanted if str(each) == which]
+        if not wanted:
+            message = "The database is not behind the journal, so there is nothing to replay."
+            raise NotFound(message)
+        for business_id in wanted:
+            await _one(here, business_id, dry_run=dry_run, despite_gap=despite_gap)
+        if dry_run:
+            out.print("Nothing was changed.")
+            return
+        out.print(_STILL, highlight=False, markup=False, soft_wrap=True)
+
+
+async def _one(here: _Here, business_id: UUID, *, dry_run: bool, despite_gap: bool) -> None:
+    async with here.database.read(business_id) as read:
+        name = (await businesses.get(read)).name
+    gone = await restore.lost(here.database, here.keeper, business_id, despite_gap=despite_gap)
+    out.print(f"{name} ({business_id})", highlight=False, markup=False)
+    _say_lost(gone)
+    if dry_run:
+        return
+    with Progress(console=out, transient=True) as progress:
+        task = progress.add_task("Lines of the journal", total=gone.lines)
+        done = await restore.restore(
+            here.database,
+            here.keeper,
+            business_id,
+            despite_gap=despite_gap,
+            watch=lambda lines: progress.update(task, completed=lines),
+        )
+    _say_done(done)
+
+
+def _say_lost(gone: Lost) -> None:
+    out.print(f"  The database ends with line {gone.number}; the journal has {gone.lines} more.")
+    for kind, count in sorted(gone.entries.items()):
+        if kind in _WORDS:
+            out.print(f"  {count} {_WORDS[kind]}", highlight=False)
+
+
+def _say_done(done: Restored) -> None:
+    for each in done.held:
+        was = f"was {each.state}"
+        doubt = f", {each.uncertain} deliveries are uncertain" if each.uncertain else ""
+        title = each.subject or each.id
+        out.print(f"  Held: {title} ({was}{doubt})", highlight=False, markup=False)
+    known = {each.id for each in done.held}
+    for gone in sorted(done.lost.campaigns - known):
+        out.print(f"  Not here any more, or over: campaign {gone}, begun after the backup")
+    if done.letters:
+        out.print(f"  {done.letters} service messages that waited were given up.")
+    if done.origin:
+        out.print(
+            f"  The ledger goes on as {done.origin}; {done.leaves} signed entries are gone.",
+            highlight=False,
+            markup=False,
+        )

@@ -1,0 +1,98 @@
+"""A sealed backup comes back whole, or is refused: altered, cut off, of another key, too old."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from crm.sealed import NotSealed, SealBroken, made_at, opened, sealed
+
+SECRET = b"k" * 32
+NOW = datetime(2026, 3, 1, 4, 5, 6, tzinfo=UTC)
+PIECE = 1 << 20
+
+
+def _sealed(plain: bytes, at: datetime = NOW) -> bytes:
+    return b"".join(sealed(io.BytesIO(plain), SECRET, at))
+
+
+def _opened(data: bytes, secret: bytes = SECRET) -> bytes:
+    stream = io.BytesIO(data)
+    made, line = made_at(stream)
+    assert made == NOW
+    return b"".join(opened(stream, secret, line))
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_it_comes_back_whole(size: int) -> None:
+    plain = bytes(range(256)) * (size // 256 + 1)
+    data = _sealed(plain[:size])
+    assert _opened(data) == plain[:size]
+    assert size < 256 or plain[:256] not in data
+
+
+def test_what_was_touched_is_refused() -> None:
+    data = _sealed(b"x" * (2 * PIECE + 100))
+    head = data.index(b"\n") + 1 + 16
+    first, second = data[head : head + PIECE + 16], data[head + PIECE + 16 : head + 2 * PIECE + 32]
+    rest = data[head + 2 * PIECE + 32 :]
+    flipped = bytearray(data)
+    flipped[head + 5] ^= 1
+    salted = bytearray(data)
+    salted[head - 1] ^= 1
+    for wrong in (
+        bytes(flipped),
+        bytes(salted),
+        data[:-1],
+        data[: head + PIECE + 16],
+        data[:head] + second + first + rest,
+        data[:head] + first + rest,
+        data[:head],
+    ):
+        with pytest.raises(SealBroken):
+            _opened(wrong)
+    with pytest.raises(SealBroken):
+        _opened(data, b"another" * 5)
+
+
+def test_its_time_cannot_be_moved() -> None:
+    data = _sealed(b"dump")
+    moved = data.replace(b"2026-03-01", b"2026-04-01", 1)
+    stream = io.BytesIO(moved)
+    _, line = made_at(stream)
+    with pytest.raises(SealBroken):
+        b"".join(opened(stream, SECRET, line))
+
+
+@pytest.mark.parametrize("data", [b"", b"PGDMP", b"firsthand-backup-1 soon\n", b"a" * 1000])
+def test_what_is_no_backup_is_told(data: bytes) -> None:
+    with pytest.raises(NotSealed):
+        made_at(io.BytesIO(data))
+
+
+def _crm(*arguments: str, given: bytes = b"") -> tuple[int, bytes, str]:
+    command = [sys.executable, "-m", "crm", "backup", *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def test_the_command_keeps_its_key_and_refuses_what_is_too_old(tmp_path: Path) -> None:
+    key = tmp_path / "backup.key"
+    assert _crm("key", str(key))[0] == 0
+    assert key.stat().st_mode & 0o077 == 0
+    status, _, err = _crm("key", str(key))
+    assert (status, "is there already" in err) == (2, True)
+    status, data, _ = _crm("seal", "--key", str(key), given=b"a dump")
+    assert status == 0
+    assert _crm("open", "--key", str(key), given=data)[:2] == (0, b"a dump")
+    status, out, err = _crm("open", "--key", str(key), given=data[:-1])
+    assert (status, out, "altered or cut off" in err) == (2, b"", True)
+    secret = bytes.fromhex(key.read_text())
+    old = b"".join(sealed(io.BytesIO(b"x"), secret, datetime.now(UTC) - timedelta(days=36)))
+    status, out, err = _crm("open", "--key", str(key), given=old)
+    assert (status, out, "more than 35 days ago" in err) == (2, b"", True)
