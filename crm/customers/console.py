@@ -60,7 +60,7 @@ async def get_customers(
         first=after is None,
         more=False,
         may_change=who.may(Right.change_customers),
-        language=language,
+        spoken=language,
     )
 
 
@@ -87,7 +87,7 @@ async def post_search(
         first=True,
         more=len(found) > DEFAULT_LIMIT,
         may_change=who.may(Right.change_customers),
-        language=language,
+        spoken=language,
     )
 
 
@@ -340,7 +340,7 @@ async def _record(
         happened=happened[:_NEWEST],
         more=len(happened) > _NEWEST,
         may_change=who.may(Right.change_customers),
-        language=language,
+        spoken=language,
     )
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from crm import campaigns, consent, customers, imports
+from crm import campaigns, consent, customers, imports, privacy
 from crm.businesses import Business
 from crm.campaigns import images, jobs
 from crm.customers import AttributeType, NewAttribute, NewKind
@@ -162,6 +162,8 @@ class Shop:
             )
             request = await requests.receive(db, make.SYSTEM, asks, way=Way.phone)
             await requests.vouch(db, make.SYSTEM, request.id)
+            if "/erasure" in line and "-X POST" not in line:
+                await privacy.erase(db, make.SYSTEM, customer.id)
         await self._ready(line, campaign.id)
         return {
             "PRIVACY-REQUEST_ID": str(request.id),
