@@ -58,9 +58,9 @@ from crm.mail import console as mail_console
 from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
+from crm.privacy import copy_api, copy_portal, requests_api, requests_console, requests_portal
 from crm.privacy import portal as privacy_portal
 from crm.privacy import public as privacy_public
-from crm.privacy import requests_api, requests_console, requests_portal
 from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
 from crm.settings import Settings
@@ -124,12 +124,14 @@ _API = [
     *rhythm_api.handlers,
     *privacy_api.handlers,
     *requests_api.handlers,
+    *copy_api.handlers,
     *events_api.handlers,
     *staff_api.handlers,
 ]
 _PORTAL = [
     *privacy_portal.handlers,
     *requests_portal.handlers,
+    *copy_portal.handlers,
     *consent_portal.handlers,
     *receipt_portal.handlers,
     *access_receipts.handlers,

@@ -83,9 +83,7 @@ class ReadDb:
         self.keys = keys
 
     def _args(self, statement: Statement, params: dict[str, Any]) -> list[Any]:
-        for name in _BOUND:
-            if name in statement.params:
-                params[name] = getattr(self, name)
+        params |= {name: getattr(self, name) for name in _BOUND if name in statement.params}
         return statement.args(params)
 
     async def one(self, statement: Statement, to: type[T], **params: Any) -> T:
@@ -173,8 +171,7 @@ def _all(rows: list[asyncpg.Record], to: type[T]) -> list[T]:
     if isinstance(to, type) and issubclass(to, Struct):
         # At once: a third less than one by one.
         return msgspec.convert([dict(row) for row in rows], list[to], strict=False)  # type: ignore[valid-type]
-    convert = _converter(to)
-    return [convert(row) for row in rows]
+    return list(map(_converter(to), rows))
 
 
 class NotCommitted(Exception):
@@ -297,6 +294,11 @@ class Database:
     def read(self, business_id: UUID) -> Transaction[ReadDb]:
         """Read as one business; PostgreSQL refuses any write."""
         return Transaction(self, business_id, "BEGIN READ ONLY", ReadDb)
+
+    def snapshot(self, business_id: UUID) -> Transaction[ReadDb]:
+        """Read as one business, all of it as it was at one instant, however long it takes."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        return Transaction(self, business_id, begin, ReadDb)
 
     def write(self, business_id: UUID) -> Transaction[Db]:
         """Read and write as one business; commit at the end, or keep nothing."""

@@ -50,6 +50,7 @@ JOBS: dict[str, tuple[Job, int]] = {
     "campaigns.send": (campaigns_jobs.send, 75),
     "imports.work": (imports_jobs.work, 3600),
     "ledger.seal": (ledger_jobs.seal, 60),
+    "privacy.build": (privacy_jobs.build, 3600),
 }
 
 # Each of these reads the rows, so that an emptied Redis loses nothing; seconds between two runs.
@@ -91,6 +92,7 @@ async def work(settings: Settings) -> None:
     ctx: dict[str, Any] = {
         "settings": settings,
         "sending": asyncio.Lock(),
+        "building": asyncio.Lock(),
         "line": Line(),
         "rests": Rests(),
     }

@@ -1027,8 +1027,8 @@ SELECT d.deliveries, d.went + l.went AS went
       AND state IN ('sending', 'sent')) l;
 
 -- name: campaigns_held_of
--- Every campaign to one customer with its text and all that was recorded, newest first.
-SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, d.state, d.reason,
+-- Every campaign to one customer with all that was recorded of it, newest first.
+SELECT d.campaign_id, c.subject, c.preheader, c.format, c.purpose_id, d.state, d.reason,
        d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
        d.bounced_at, d.bounce_class, d.bounce_code, d.complained_at, d.merged, d.asked,
        r.due_at AS next_try_at, r.waits_for
@@ -1039,6 +1039,18 @@ SELECT d.campaign_id, c.subject, c.preheader, c.source, c.format, c.purpose_id, 
  WHERE d.business_id = :business_id
    AND d.customer_id = :customer_id
  ORDER BY d.campaign_id DESC;
+
+-- name: texts_held_of
+-- The texts of campaigns that were handed over to one customer, newest first, by pages.
+SELECT d.campaign_id, c.format, c.source
+  FROM crm.delivery d
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+ WHERE d.business_id = :business_id
+   AND d.customer_id = :customer_id
+   AND d.campaign_id < :before
+   AND d.state IN ('sending', 'sent', 'uncertain')
+ ORDER BY d.campaign_id DESC
+ LIMIT :limit;
 
 -- name: blank_deliveries
 -- What relays said about an erased customer's address goes, and what her mails were written with;

@@ -323,14 +323,14 @@ SELECT kind, count(*)::integer AS count
  ORDER BY kind;
 
 -- name: interactions_of_customer
--- Everything that happened with one customer, oldest first.
+-- Everything that happened with one customer, newest first.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
        i.currency, i.actor_kind, i.actor_name, i.message_id, i.in_reply_to, i.refs, i.recorded_at
   FROM crm.interaction i
   JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
  WHERE i.business_id = :business_id
    AND i.customer_id = :customer_id
- ORDER BY i.at, i.interaction_id;
+ ORDER BY i.at DESC, i.interaction_id DESC;
 
 -- name: lapse_interactions
 -- Deletes interactions whose retention is over (promise 13).

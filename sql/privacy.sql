@@ -1,5 +1,5 @@
--- Every statement of crm/privacy. Owns: privacy_request, privacy_request_step, erasure,
--- erasure_wish.
+-- Every statement of crm/privacy. Owns: copy, copy_part, privacy_request,
+-- privacy_request_step, erasure, erasure_wish.
 
 -- name: tombstones_with_traces
 -- Customers erased since an instant of whom something was recorded after all: what waited for
@@ -28,6 +28,8 @@ SELECT c.customer_id
                    AND m.done_at IS NOT NULL)
      OR EXISTS (SELECT FROM crm.privacy_request q
                  WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
+     OR EXISTS (SELECT FROM crm.copy y
+                 WHERE y.business_id = :business_id AND y.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.delivery d
                  WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
                    AND (d.reply IS NOT NULL OR d.merged IS NOT NULL)))
@@ -291,3 +293,164 @@ SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
  ORDER BY due_at
  LIMIT 1
    FOR UPDATE SKIP LOCKED;
+
+-- name: ask_copy
+-- A copy more, of a customer who is not erased; no row where the same one was asked for already.
+INSERT INTO crm.copy (business_id, copy_id, customer_id, actor_kind, actor_id, actor_name, reason,
+                      tells, state, asked_at)
+SELECT :business_id, :copy_id, c.customer_id, :actor_kind, :actor_id, :actor_name, :reason, :tells,
+       'waiting', :now
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND c.erased_at IS NULL
+   FOR SHARE
+ON CONFLICT (business_id, customer_id, actor_kind, actor_id)
+      WHERE state IN ('waiting', 'building', 'ready') DO NOTHING
+RETURNING copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at;
+
+-- name: newest_copy
+-- What became of the last copy that somebody asked for.
+SELECT copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at
+  FROM crm.copy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND actor_kind = :actor_kind
+   AND actor_id = :actor_id
+ ORDER BY asked_at DESC
+ LIMIT 1;
+
+-- name: copy
+-- One copy, for whoever asked for it.
+SELECT copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at
+  FROM crm.copy
+ WHERE business_id = :business_id
+   AND copy_id = :copy_id
+   AND actor_kind = :actor_kind
+   AND actor_id = :actor_id;
+
+-- name: copies_of_customer
+-- Every copy of one customer's record that was asked for, by anybody.
+SELECT copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at
+  FROM crm.copy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY asked_at;
+
+-- name: claim_copy
+-- The copy that has waited longest, or one whose worker has gone quiet, for the length of a lease.
+UPDATE crm.copy
+   SET state = 'building', epoch = epoch + 1, lease_until = :lease_until, done = 0, total = 0
+ WHERE business_id = :business_id
+   AND copy_id = (
+     SELECT y.copy_id
+       FROM crm.copy y
+      WHERE y.business_id = :business_id
+        AND (y.state = 'waiting'
+          OR y.state = 'building' AND y.lease_until < :now AND y.epoch < :tries)
+      ORDER BY y.asked_at
+      LIMIT 1
+        FOR UPDATE SKIP LOCKED)
+RETURNING copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at;
+
+-- name: copies_due
+-- Whether there is a copy to build.
+SELECT EXISTS (
+  SELECT FROM crm.copy
+   WHERE business_id = :business_id
+     AND (state = 'waiting' OR state = 'building' AND lease_until < :now AND epoch < :tries));
+
+-- name: extent_of_copy
+-- About how much there is of a customer: to say how far her copy is.
+SELECT (SELECT count(*) FROM crm.event e
+         WHERE e.business_id = :business_id AND e.customer_id = :customer_id)
+     + (SELECT count(*) FROM crm.interaction i
+         WHERE i.business_id = :business_id AND i.customer_id = :customer_id)
+     -- Each of these and its text.
+     + (SELECT 2 * count(*) FROM crm.delivery d
+         WHERE d.business_id = :business_id AND d.customer_id = :customer_id);
+
+-- name: keep_part
+-- The next part of a copy that is still ours to build, and how far it is; no row where it is not,
+-- because its customer was erased or another worker has taken it over.
+WITH held AS (
+  UPDATE crm.copy
+     SET lease_until = :lease_until, done = least(:done::bigint, :total), total = :total
+   WHERE business_id = :business_id
+     AND copy_id = :copy_id
+     AND epoch = :epoch
+     AND state = 'building'
+  RETURNING copy_id, customer_id
+)
+INSERT INTO crm.copy_part (business_id, copy_id, number, customer_id, content)
+SELECT :business_id, h.copy_id, :number, h.customer_id, :content
+  FROM held h;
+
+-- name: finish_copy
+-- It can be taken from now on, until its end.
+UPDATE crm.copy
+   SET state = 'ready', lease_until = NULL, done = total, parts = :parts, size = :size,
+       ready_at = :now, ends_at = :ends_at
+ WHERE business_id = :business_id
+   AND copy_id = :copy_id
+   AND epoch = :epoch
+   AND state = 'building'
+RETURNING copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at;
+
+-- name: part_of_copy
+-- One part of a copy that can be taken.
+SELECT p.content
+  FROM crm.copy_part p
+  JOIN crm.copy y ON y.business_id = :business_id AND y.copy_id = p.copy_id
+ WHERE p.business_id = :business_id
+   AND p.copy_id = :copy_id
+   AND p.number = :number
+   AND y.state = 'ready';
+
+-- name: drop_parts
+-- What was built of a copy before.
+DELETE FROM crm.copy_part
+ WHERE business_id = :business_id
+   AND copy_id = :copy_id;
+
+-- name: end_copies
+-- Copies whose time is over, and those that could not be built.
+UPDATE crm.copy
+   SET state = CASE state WHEN 'ready' THEN 'over' ELSE 'failed' END, lease_until = NULL
+ WHERE business_id = :business_id
+   AND (state = 'ready' AND ends_at <= :now
+     OR state = 'building' AND lease_until < :now AND epoch >= :tries);
+
+-- name: drop_ended_parts
+-- Of such a copy only stays that there was one.
+DELETE FROM crm.copy_part p
+ USING crm.copy y
+ WHERE p.business_id = :business_id
+   AND y.business_id = :business_id
+   AND y.copy_id = p.copy_id
+   AND y.state IN ('over', 'failed');
+
+-- name: drop_old_copies
+-- And after a while not even that.
+DELETE FROM crm.copy
+ WHERE business_id = :business_id
+   AND state IN ('over', 'failed')
+   AND asked_at < :asked_before;
+
+-- name: forget_parts
+-- Nothing remains of the copies of an erased customer.
+DELETE FROM crm.copy_part
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: forget_copies
+-- Nor that there were any.
+DELETE FROM crm.copy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;

@@ -684,6 +684,11 @@ async def test_the_routes_would_find_something(
         _met(database, shared_cluster) as two,
         _let_in(site, database, two.a.business, two.a.customer) as people,
     ):
+        # A copy is given to the program that asked for it, and to no other of the same business.
+        asked = """UPDATE crm.copy SET actor_id = (
+            SELECT key_id FROM crm.api_key WHERE business_id = $1 ORDER BY created_at DESC LIMIT 1)
+            WHERE business_id = $1 AND actor_kind = 'key'"""
+        await two.conn.execute(asked, two.a.business.id)
         # What ends her record comes last.
         routes = sorted(WITH_IDS, key=lambda route: _ends(route.path))
         missed = [

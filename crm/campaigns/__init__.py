@@ -29,6 +29,7 @@ from crm.campaigns.actions import (
     schedule,
     schedule_by_clock,
     start,
+    texts,
     unschedule,
 )
 from crm.campaigns.canary import (
@@ -46,6 +47,7 @@ from crm.campaigns.course import came_back, course, expire_after, health, waits
 from crm.campaigns.deferring import deferred, hold_ranges_of, look_again
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
+from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.mails import Grounded, MailCounts, MailLine, count_mails, grounded, mails
 from crm.campaigns.model import (
     Campaign,
@@ -56,7 +58,6 @@ from crm.campaigns.model import (
     Delivery,
     DeliveryState,
     Health,
-    HeldDelivery,
     NeverOpen,
     NewCampaign,
     NoCanary,
@@ -103,6 +104,7 @@ __all__ = [
     "Health",
     "Held",
     "HeldDelivery",
+    "HeldText",
     "MailCounts",
     "MailLine",
     "NeverOpen",
@@ -188,6 +190,7 @@ __all__ = [
     "skeleton",
     "skeletons",
     "start",
+    "texts",
     "try_out",
     "unpacked",
     "unschedule",

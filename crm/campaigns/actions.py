@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from crm.campaigns import checking, poll
 from crm.campaigns.by_clock import first_and_last, insist_open, missed
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
+from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.model import (
     FARTHEST,
     MOVES,
@@ -22,7 +23,6 @@ from crm.campaigns.model import (
     Counts,
     Delivery,
     DeliveryState,
-    HeldDelivery,
     NewCampaign,
     Reason,
     ReasonCount,
@@ -49,6 +49,8 @@ sql = Statements("campaigns")
 
 _NEWEST = UUID(int=2**128 - 1)
 _LOWEST = UUID(int=0)
+# So many texts are read ahead: a text may be long.
+_TEXTS = 10
 
 
 async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
@@ -319,9 +321,20 @@ async def received_one(db: ReadDb, campaign_id: UUID, customer_id: UUID) -> Rece
     )
 
 
-async def export(db: ReadDb, customer_id: UUID) -> list[HeldDelivery]:
-    """Return all that is held about campaigns to a customer, with their texts, newest first."""
-    return await db.many(sql.campaigns_held_of, HeldDelivery, customer_id=customer_id)
+def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldDelivery]:
+    """Yield all that is held about campaigns to a customer but their texts, newest first."""
+    return db.stream(sql.campaigns_held_of, HeldDelivery, customer_id=customer_id)
+
+
+async def texts(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldText]:
+    """Yield the text of each campaign that went to a customer, newest first, a few at a time."""
+    before = _NEWEST
+    while found := await db.many(
+        sql.texts_held_of, HeldText, customer_id=customer_id, before=before, limit=_TEXTS
+    ):
+        for text in found:
+            yield text
+        before = found[-1].campaign_id
 
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:

@@ -306,35 +306,6 @@ class Deferred(Struct, frozen=True, kw_only=True):
     due_at: datetime
 
 
-class HeldDelivery(Struct, frozen=True, kw_only=True):
-    """All that is held about one campaign to one customer, the text included: for her export."""
-
-    campaign_id: UUID
-    subject: str
-    preheader: str
-    source: str
-    format: Format
-    purpose_id: UUID
-    state: DeliveryState
-    reason: str | None
-    event_id: UUID | None
-    notice_id: UUID | None
-    attempt: int
-    claimed_at: datetime | None
-    done_at: datetime | None
-    code: int | None
-    reply: str | None
-    bounced_at: datetime | None
-    bounce_class: str | None
-    bounce_code: str | None
-    complained_at: datetime | None
-    # What the mail was written with, as long as it is kept, and whether it asked if it goes on.
-    merged: dict[str, str] | None
-    asked: bool
-    next_try_at: datetime | None
-    waits_for: str | None
-
-
 _IS = {
     State.draft: "still a draft",
     State.scheduled: "scheduled",

@@ -12,7 +12,7 @@ import msgspec
 from crm.consent import evidence, network
 from crm.consent.bundle import Bundle
 from crm.consent.deciding import Circumstances, Wish, append, decide, held
-from crm.consent.evidence import HeldFile
+from crm.consent.evidence import EvidenceFile
 from crm.consent.grounds import SALE
 from crm.consent.model import (
     Check,
@@ -44,7 +44,7 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
 
     told: ConsentTold
     networks: list[KeptNetwork]
-    files: list[HeldFile]
+    files: list[EvidenceFile]
     proofs: list[MailboxProof]
     # Of every decision; none while the key that signs them cannot be used.
     receipts: Bundle | None
@@ -299,11 +299,11 @@ async def told(db: ReadDb, customer_id: UUID) -> ConsentTold:
 
 
 async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
-    """Return everything held about a customer's consent, evidence and networks decrypted."""
+    """Return all that is held about a customer's consent, networks decrypted, files by name."""
     return ConsentExport(
         told=await told(db, customer_id),
         networks=await network.networks(db, customer_id),
-        files=await evidence.held_files(db, customer_id),
+        files=await evidence.files(db, customer_id),
         proofs=await db.many(sql.proofs_of_customer, MailboxProof, customer_id=customer_id),
         receipts=await receipts_if_signed(db, customer_id),
     )

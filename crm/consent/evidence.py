@@ -54,13 +54,6 @@ class EvidenceFile(Struct, frozen=True, kw_only=True):
     added_at: datetime
 
 
-class HeldFile(Struct, frozen=True, kw_only=True):
-    """The same with its content, for the customer herself."""
-
-    file: EvidenceFile
-    content: bytes
-
-
 class _Content(Struct, frozen=True):
     customer_id: UUID
     name: str
@@ -100,15 +93,6 @@ async def file_content(db: ReadDb, customer_id: UUID, file_id: UUID) -> tuple[st
         return found.name, db.keys.decrypt(db.business_id, _label(file_id), found.content)
     except KeyWrong:
         raise FileUnreadable from None
-
-
-async def held_files(db: ReadDb, customer_id: UUID) -> list[HeldFile]:
-    """Return every file about a customer with its content: for herself only."""
-    held = []
-    for each in await files(db, customer_id):
-        _, content = await file_content(db, customer_id, each.id)
-        held.append(HeldFile(file=each, content=content))
-    return held
 
 
 def _plain(name: str) -> str:

@@ -46,6 +46,7 @@ from crm.customers.interaction import (
     UnknownKind,
 )
 from crm.customers.interactions import (
+    all_interactions,
     declare_kind,
     happenings,
     interact,
@@ -122,6 +123,7 @@ __all__ = [
     "WrongType",
     "add",
     "add_many",
+    "all_interactions",
     "attributes",
     "by_address",
     "by_external_id",

@@ -11,7 +11,7 @@ import asyncpg
 from crm import events
 from crm.customers.address import NotAnAddress, fold, parse
 from crm.customers.attributes import values
-from crm.customers.interactions import all_interactions, interactions
+from crm.customers.interactions import interactions
 from crm.customers.language import language
 from crm.customers.model import (
     AddressTaken,
@@ -262,12 +262,11 @@ async def held(db: ReadDb, customer: Customer, *, newest: int = 10) -> Held:
 
 
 async def export(db: ReadDb, customer_id: UUID) -> Export:
-    """Return everything that this domain holds of one customer (promise 9)."""
+    """Return everything that this domain holds of one customer but what happened (promise 9)."""
     return Export(
         customer=await get(db, customer_id),
         derived=await db.one(sql.derived_of_customer, Derived, customer_id=customer_id),
         attributes=await values(db, customer_id),
-        interactions=await all_interactions(db, customer_id),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -151,6 +152,6 @@ async def happenings(db: ReadDb, customer_id: UUID) -> dict[str, int]:
     return {each.kind: each.count for each in found}
 
 
-async def all_interactions(db: ReadDb, customer_id: UUID) -> list[Interaction]:
-    """Return everything that happened with one customer, oldest first: for her own copy."""
-    return await db.many(sql.interactions_of_customer, Interaction, customer_id=customer_id)
+def all_interactions(db: ReadDb, customer_id: UUID) -> AsyncIterator[Interaction]:
+    """Yield everything that happened with one customer, newest first: for her own copy."""
+    return db.stream(sql.interactions_of_customer, Interaction, customer_id=customer_id)

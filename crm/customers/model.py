@@ -243,12 +243,11 @@ class Held(Struct, frozen=True, kw_only=True):
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """Everything this domain holds of one customer (promise 9)."""
+    """Everything this domain holds of one customer (promise 9) but her interactions."""
 
     customer: Customer
     derived: Derived
     attributes: list[AttributeValue]
-    interactions: list[Interaction]
 
 
 class Erasable(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from crm.db import Db, ReadDb, Statements
@@ -75,9 +75,9 @@ async def looks_at(
     )
 
 
-async def export(db: ReadDb, customer_id: UUID) -> list[Event]:
-    """Return every event about one customer, oldest first."""
-    return await db.many(sql.events_of_customer, Event, customer_id=customer_id)
+def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[Event]:
+    """Yield every event about one customer, oldest first."""
+    return db.stream(sql.events_of_customer, Event, customer_id=customer_id)
 
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:

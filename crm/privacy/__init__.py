@@ -1,13 +1,15 @@
 """Everything we hold about one customer: shown to her, taken with her, or deleted.
 
-It calls `export` and `forget` of every domain that holds personal data, in one visible tuple
-(`actions.py`), and a test that reads the catalog finds what the tuple leaves out (promises 8 to
-11). Owns `privacy_request` and the log of its steps: what customers ask under the GDPR, and until
-when it has to be answered; and `erasure`, the certificates of erasures, which name nobody.
+Owns `copy` and `copy_part`, `privacy_request` with the log of its steps, and `erasure`, the
+certificates of erasures, which name nobody. Calls `export` and
+`forget` of every domain that holds personal data: `contents.py` and `actions.py` name them, and a
+test that reads the catalog finds what they leave out (promises 8 to 11). A copy is built by a job,
+kept encrypted for three days, and given to whoever asked for it. What else customers ask under the
+GDPR has its last day.
 """
 
 from crm.access import fresh
-from crm.privacy.actions import copy, erase, erase_traces, freeze, home, inventory, unfreeze
+from crm.privacy.actions import erase, erase_traces, freeze, home, inventory, unfreeze
 from crm.privacy.answering import (
     erase_herself,
     free_herself,
@@ -17,6 +19,7 @@ from crm.privacy.answering import (
     object_to_marketing,
     remind,
 )
+from crm.privacy.asking import ask
 from crm.privacy.certificate import (
     Certificate,
     Signed,
@@ -24,9 +27,9 @@ from crm.privacy.certificate import (
     open_certificate,
 )
 from crm.privacy.certifying import UnknownErasure, certificate, drop_old_certificates
+from crm.privacy.copies import Copy, NotReady, UnknownCopy
 from crm.privacy.grace import GRACE, NothingToCallOff, call_off, carry_out, plan, wish_of_link
 from crm.privacy.model import (
-    Copy,
     Erased,
     Fingerprint,
     Home,
@@ -48,19 +51,21 @@ __all__ = [
     "Inventory",
     "NewRequest",
     "NotHerChoice",
+    "NotReady",
     "NothingToCallOff",
     "Processing",
     "Request",
     "RequestKind",
     "RequestState",
     "Signed",
+    "UnknownCopy",
     "UnknownErasure",
     "Wish",
+    "ask",
     "call_off",
     "carry_out",
     "certificate",
     "certificate_token",
-    "copy",
     "drop_old_certificates",
     "erase",
     "erase_herself",

@@ -1,4 +1,4 @@
-"""What is done with everything held of a customer: it is shown, copied, frozen and deleted."""
+"""What is done with everything held of a customer: it is shown, frozen and deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID
 
 from crm import (
     access,
-    businesses,
     campaigns,
     consent,
     customers,
@@ -26,18 +25,14 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
-from crm.privacy import requests, wishes
+from crm.privacy import asking, requests, wishes
 from crm.privacy.certifying import certify
 from crm.privacy.model import (
-    Consents,
-    Controller,
-    Copy,
     Erased,
     Fingerprint,
     Home,
     Inventory,
     check_fingerprint,
-    decisions,
     details,
     looks,
 )
@@ -65,6 +60,7 @@ FORGET: tuple[Forget, ...] = (
     rhythm.forget,
     staff.forget,
     requests.forget,
+    asking.forget,
 )
 # Letters to her address from before she was a customer.
 FORGET_ADDRESS: tuple[ForgetAddress, ...] = (
@@ -77,42 +73,6 @@ FORGET_ADDRESS: tuple[ForgetAddress, ...] = (
 _SHOWN = 5
 # A mail that was claimed before an erasure has its answer long before this.
 _SETTLED = timedelta(days=2)
-
-
-async def copy(db: Db, by: Actor, customer_id: UUID, *, reason: str = "") -> Copy:
-    """Take a copy of everything held about a customer; that it was taken is its last event.
-
-    The customer reads `reason` where somebody else took it (promise 11).
-    """
-    customer = await customers.export(db, customer_id)
-    await events.record(db, by, Kind.customer_exported, customer_id=customer_id, reason=reason)
-    held = await consent.export(db, customer_id)
-    happened = await events.export(db, customer_id)
-    return Copy(
-        generated_at=db.now,
-        business=Controller.of(await businesses.get(db)),
-        customer=customer,
-        consent=Consents(
-            purposes=held.told.purposes,
-            states=held.told.consents,
-            decisions=decisions(held.told),
-            networks=held.networks,
-            files=held.files,
-            mailbox_proofs=held.proofs,
-            receipts=held.receipts,
-        ),
-        campaigns=await campaigns.export(db, customer_id),
-        rhythm=await rhythm.export(db, customer_id),
-        service_messages=await mail.export(db, customer_id),
-        access=await access.export(db, customer_id),
-        suppression=await mail.suppressed(db, customer.derived.address_hash),
-        soft_bounces=await inbound.export(db, customer_id),
-        looks=looks(happened),
-        open_reasons=await staff.export(db, customer_id),
-        requests=await requests.export(db, customer_id),
-        deletion=await wishes.wish(db, customer_id),
-        events=happened,
-    )
 
 
 async def erase(

@@ -1,4 +1,4 @@
-"""A copy of everything held about a customer, and her erasure, for programs."""
+"""The erasure of a customer, for programs."""
 
 from __future__ import annotations
 
@@ -7,42 +7,18 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from crm import privacy
 from crm.db import Db, ReadDb
-from crm.privacy import Copy, Erased, Signed, archive
+from crm.privacy import Erased, Signed
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
 
 _BODY = 4 * 1024
-
-
-@post(
-    "/customers/{id:uuid}/export",
-    guards=[needs("customers:read")],
-    status_code=200,
-    request_max_body_size=_BODY,
-    tags=["Privacy"],
-    summary="Take a copy of everything held about a customer",
-    description="Attributes with purpose and end, interactions, every decision with the exact text "
-    "shown, campaigns with their warrant, service messages, sessions, and who looked. The customer "
-    "can see that this key took a copy, when, and why. It is made anew each time and kept nowhere, "
-    "so an Idempotency-Key changes nothing.",
-    responses={200: ResponseSpec(Copy, generate_examples=False, description="The copy")},
-    response_headers=[ResponseHeader(name="content-disposition", value="attachment")],
-)
-async def post_export(
-    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
-) -> Response[bytes]:
-    """Take a copy of everything held about a customer."""
-    copy = await privacy.copy(db, caller.actor, id, reason=caller.reason)
-    headers = archive.as_file(copy, "json")
-    return Response(archive.packed(copy), media_type="application/json", headers=headers)
 
 
 @post(
@@ -87,4 +63,4 @@ async def get_erasure(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Respon
     return Response(told, media_type="application/json")
 
 
-handlers = [post_export, post_erasure, get_erasure]
+handlers = [post_erasure, get_erasure]

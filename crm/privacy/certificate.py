@@ -51,6 +51,8 @@ STORES: dict[str, str] = {
     "suppression": marked("The fingerprint of your address"),
     "privacy_request": marked("The words of what you asked under the law, and that it was you"),
     "erasure_wish": marked("The wish itself, while it could be called off"),
+    "copy": marked("That a copy of everything was asked for"),
+    "copy_part": marked("Copies of everything, in parts"),
     "look_reason": marked("Reasons that staff gave for looking"),
     "event": marked("What was done with your record, and who looked"),
 }

@@ -12,7 +12,8 @@ from litestar.params import FromPath
 from crm import customers, privacy, staff
 from crm.businesses import Business
 from crm.db import Db, ReadDb
-from crm.privacy import archive
+from crm.privacy import asking
+from crm.privacy.taking import download
 from crm.staff import Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
@@ -34,20 +35,36 @@ async def get_privacy(
 
 
 @post(
-    "/customers/{id:uuid}/export",
+    "/customers/{id:uuid}/copy",
     guards=[may(Right.export_customers)],
     request_max_body_size=_BODY,
     include_in_schema=False,
 )
-async def post_export(
+async def post_copy(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
-) -> Response[bytes]:
-    """Give a member the file for a customer who asked for it; she reads who took it, and why."""
+) -> Response[Any]:
+    """Have a copy built for a customer who asked for it; she reads who took it, and why."""
     reason = await staff.reason_for(db, who, id)
     if reason is None:
         raise ReasonMissing
-    copy = await privacy.copy(db, who.actor, id, reason=reason)
-    return await archive.download(copy)
+    await privacy.ask(db, who.actor, id, reason=reason)
+    return redirect(f"{LIST}/{id}/privacy")
+
+
+@get(
+    "/customers/{id:uuid}/copy/file",
+    guards=[may(Right.export_customers)],
+    include_in_schema=False,
+)
+async def get_copy_file(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
+) -> Response[Any]:
+    """Give a member the file that she or he asked for."""
+    copy = await asking.to_take(db, who.actor, id)
+    return download(request.app.state.database, db.business_id, copy)
 
 
 @post(
@@ -103,9 +120,10 @@ async def _shown(
         reason=reason,
         form=form,
         inventory=await privacy.inventory(db, customer),
+        copy=await asking.newest(db, who.actor, customer_id),
         may_export=who.may(Right.export_customers),
         may_erase=who.may(Right.erase_customers),
     )
 
 
-handlers = [get_privacy, post_export, post_erasure, get_erasure]
+handlers = [get_privacy, post_copy, get_copy_file, post_erasure, get_erasure]

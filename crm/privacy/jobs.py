@@ -1,12 +1,15 @@
-"""Entry points of the worker for privacy: an erasure stays complete, and no answer is forgotten."""
+"""Entry points of the worker for privacy: copies, complete erasures, and no answer forgotten."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypedDict
+from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.privacy import actions, answering, certifying, grace
+from crm.privacy import actions, answering, asking, certifying, grace
+from crm.privacy.building import build_next
 
 
 class Ctx(TypedDict):
@@ -15,12 +18,32 @@ class Ctx(TypedDict):
     database: Database
 
 
+class BuildCtx(TypedDict):
+    """The same, and what lets a worker build one copy at a time."""
+
+    database: Database
+    building: asyncio.Lock
+
+
+async def build(ctx: BuildCtx, business_id: str) -> None:
+    """Build the copies that wait, one after the other."""
+    async with ctx["building"]:
+        while await build_next(ctx["database"], UUID(business_id)) is not None:
+            continue
+
+
 async def sweep(ctx: Ctx) -> None:
-    """Erase who has waited long enough, and again what was written during an erasure."""
+    """Erase who has waited long enough, and again what was written during an erasure; end copies.
+
+    A copy asked for while no worker listened is found here, and so is what a killed one left.
+    """
     for business_id in await above.businesses(ctx["database"]):
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
             await certifying.drop_old_certificates(db)
+            await asking.end(db)
+            if await asking.due(db):
+                db.wake("privacy.build", str(business_id))
         while await ctx["database"].attempt(business_id, grace.carry_out):
             pass
 

@@ -9,28 +9,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm.access import Export as HeldAccess
 from crm.businesses import Business
-from crm.campaigns import Grounded, HeldDelivery
-from crm.consent import (
-    Bundle,
-    Consent,
-    ConsentEvent,
-    ConsentTold,
-    HeldFile,
-    KeptNetwork,
-    MailboxProof,
-    Notice,
-    Purpose,
-)
-from crm.customers import Export, Held
+from crm.campaigns import Grounded
+from crm.consent import ConsentEvent, ConsentTold, Notice
+from crm.customers import Held
 from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
-from crm.inbound import SoftBounce
-from crm.mail import SentLetter, Suppression
-from crm.privacy.request import HeldRequest
-from crm.rhythm import Rhythm
-from crm.staff import Said
 
 _LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
 _OTHERS = frozenset({ActorKind.member, ActorKind.key})
@@ -119,20 +103,6 @@ class Decision(Struct, frozen=True, kw_only=True):
     notice: Shown | None
 
 
-class Consents(Struct, frozen=True, kw_only=True):
-    """What a customer allows, and every decision that led there."""
-
-    purposes: list[Purpose]
-    states: list[Consent]
-    decisions: list[Decision]
-    # From where she decided, as far as it is kept; files that show it; when her mailbox spoke.
-    networks: list[KeptNetwork]
-    files: list[HeldFile]
-    mailbox_proofs: list[MailboxProof]
-    # What proves each decision with the network off; `crm verify` takes the whole copy.
-    receipts: Bundle | None
-
-
 class Look(Struct, frozen=True, kw_only=True):
     """Somebody opened or copied the record: who, when and why."""
 
@@ -141,31 +111,6 @@ class Look(Struct, frozen=True, kw_only=True):
     name: str
     did: Kind
     reason: str
-
-
-class Copy(Struct, frozen=True, kw_only=True):
-    """Everything we hold about one customer (promise 9); `version` rises when its shape changes."""
-
-    format: str = "firsthand/copy"
-    version: int = 1
-    generated_at: datetime
-    business: Controller
-    customer: Export
-    consent: Consents
-    campaigns: list[HeldDelivery]
-    rhythm: Rhythm | None = None
-    service_messages: list[SentLetter]
-    access: HeldAccess
-    suppression: Suppression | None
-    soft_bounces: list[SoftBounce]
-    looks: list[Look]
-    # Reasons for looking that staff gave a moment ago; earlier ones stand beside the looks.
-    open_reasons: list[Said]
-    # What she asked under the GDPR, with every step.
-    requests: list[HeldRequest]
-    # A deletion that she can still call off.
-    deletion: Wish | None
-    events: list[Event]
 
 
 class Inventory(Struct, frozen=True, kw_only=True):

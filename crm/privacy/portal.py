@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +16,9 @@ from crm.businesses import Business
 from crm.campaigns.render import neutral
 from crm.customers import Customer
 from crm.db import Db, ReadDb
-from crm.events import Actor
 from crm.languages import gettext
-from crm.privacy import Fingerprint, RequestKind, archive, requests
+from crm.privacy import Fingerprint
+from crm.privacy.mailbox import afresh, signed_in_at
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import DEFAULT_LIMIT, Cursors
@@ -62,14 +61,6 @@ async def get_looks(
         older=f"/me/looks?after={shown.after}" if shown.after else "",
         newest="/me/looks" if begun else "",
     )
-
-
-@post("/export", request_max_body_size=_BODY)
-async def post_export(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[bytes]:
-    """Give her a file with everything; by POST, because that she took it is recorded."""
-    copy = await privacy.copy(db, Actor.customer(me.id), me.id)
-    await requests.settle(db, Actor.customer(me.id), RequestKind.access, me.id)
-    return await archive.download(copy)
 
 
 @get("/delete")
@@ -116,7 +107,7 @@ async def get_deletion(
     fingerprint: FromQuery[Fingerprint] = Fingerprint.keep,
 ) -> Response[Any]:
     """Show the button that deletes everything, to whoever has just come from her mailbox."""
-    if not privacy.fresh(_signed_in_at(request), db.now):
+    if not privacy.fresh(signed_in_at(request), db.now):
         return _afresh(me)
     return page(
         "privacy/pages/confirm.html",
@@ -147,7 +138,7 @@ async def post_deletion_confirmation(
     fingerprint = form.choice("fingerprint", Fingerprint) or Fingerprint.keep
     when = form.choice("when", (_NOW, _LATER), required=False)
     form.refuse()
-    if not privacy.fresh(_signed_in_at(request), db.now):
+    if not privacy.fresh(signed_in_at(request), db.now):
         return _afresh(me)
     if when == _LATER:
         await privacy.plan(db, me, fingerprint)
@@ -169,18 +160,12 @@ async def post_deletion_confirmation(
 
 
 def _afresh(me: Customer) -> Response[Any]:
-    return page("privacy/pages/afresh.html", status=403, request_path=DELETE, address=me.address)
-
-
-def _signed_in_at(request: Request[Any, Any, Any]) -> datetime:
-    signed_in_at: datetime = request.scope["state"]["signed_in_at"]
-    return signed_in_at
+    return afresh(me, DELETE, "deletion")
 
 
 handlers = [
     get_home,
     get_looks,
-    post_export,
     get_delete,
     post_restriction,
     post_deletion,

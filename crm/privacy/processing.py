@@ -19,6 +19,8 @@ from crm.customers import retention
 from crm.db import ReadDb
 from crm.inbound.model import REMEMBERED
 from crm.privacy.certificate import CERTIFICATE_LASTS
+from crm.privacy.copies import KEPT as COPY_KEPT
+from crm.privacy.copies import REMEMBERED as COPY_REMEMBERED
 from crm.privacy.model import Controller
 
 # Art. 30(1)(g): in general words; the documentation says more.
@@ -94,7 +96,7 @@ async def processing(db: ReadDb) -> Processing:
             Kept(each.label, each.purpose, f"{each.kept_for} after it happened")
             for each in await customers.kinds(db)
         ],
-        besides=_besides(await businesses.get(db)),
+        besides=[*_besides(await businesses.get(db)), *_copies()],
         security=list(_SECURITY),
     )
 
@@ -175,6 +177,11 @@ def _to_get_in() -> list[Kept]:
         ),
         Kept("Sessions", "To stay signed in", f"{hours:.0f} hours at most"),
     ]
+
+
+def _copies() -> list[Kept]:
+    until = f"{COPY_KEPT.days} days; that there was one: {COPY_REMEMBERED.days} days"
+    return [Kept("Copies of everything, encrypted", "To hand them to whoever asked", until)]
 
 
 def _words(duration: str) -> str:

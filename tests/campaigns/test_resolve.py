@@ -110,13 +110,14 @@ async def test_what_is_exported_and_what_is_forgotten(
     """The text is in the export; the relay's words about an address go, the delivery stays."""
     campaign_id, customer_id = await doubted(database, business)
     async with database.write(business.id) as db:
-        (before,) = await campaigns.export(db, customer_id)
+        (before,) = [each async for each in campaigns.export(db, customer_id)]
         forgotten = await campaigns.forget(db, customer_id)
-        (after,) = await campaigns.export(db, customer_id)
+        (after,) = [each async for each in campaigns.export(db, customer_id)]
         again = await campaigns.forget(db, customer_id)
+        (text,) = [each async for each in campaigns.texts(db, customer_id)]
         counts = await campaigns.recount(db, campaign_id)
 
-    assert "# Rye" in before.source
+    assert "# Rye" in text.source
     assert before.reply == "451 reader0@example.com"
     assert (forgotten["delivery"], after.reply, again["delivery"]) == (1, None, 0)
     assert after.state is DeliveryState.uncertain

@@ -146,5 +146,5 @@ async def state_of(
     database: Database, business: Business, campaign_id: UUID, customer_id: UUID
 ) -> str:
     async with database.read(business.id) as db:
-        found = await campaigns.export(db, customer_id)
+        found = [each async for each in campaigns.export(db, customer_id)]
     return next(each.state for each in found if each.campaign_id == campaign_id)

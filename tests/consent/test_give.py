@@ -87,7 +87,7 @@ async def test_it_is_recorded_once_for_the_audit(
 ) -> None:
     async with database.write(business.id) as db:
         await say_yes(db, customer, notice)
-        from_audit = [each.kind for each in await events.export(db, customer)]
+        from_audit = [each.kind async for each in events.export(db, customer)]
     assert from_audit == [Kind.consent_given]
 
 

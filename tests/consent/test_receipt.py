@@ -32,12 +32,12 @@ from crm.db import Database, open_database
 from crm.events import Actor
 from crm.journal import Journal
 from crm.ledger import KeyKind
-from crm.privacy import archive
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.consent.conftest import say_no, say_yes
 from tests.consent.forge import bytes_of
 from tests.consent.test_verify import verdict
+from tests.privacy.taken import inside, taken
 
 ALL = 10**6
 # A2 of the GDPR's stricter set: what ISO/IEC TS 27560 demands of a record and of each process.
@@ -335,7 +335,7 @@ async def test_what_was_lost_shows(years: tuple[Database, Years]) -> None:
 
 async def test_every_receipt_of_a_copy_holds(years: tuple[Database, Years]) -> None:
     database, told = years
-    async with database.write(told.business.id) as db:
-        copy = archive.packed(await privacy.copy(db, make.SYSTEM, told.nora))
-    assert verdict([copy]) == ""
-    assert [name for name, _ in consent.verify([copy]).open] == []
+    files = inside(await taken(database, told.business.id, told.nora))
+    for name in ("copy.json", "receipts.json"):
+        assert verdict([files[name]]) == ""
+        assert [name for name, _ in consent.verify([files[name]]).open] == []

@@ -27,7 +27,8 @@ async def test_the_export_holds_everything(
     async with database.write(business.id) as db:
         await _fill(db, nora)
     async with database.read(business.id) as read:
-        text = msgspec.json.encode(await customers.export(read, nora.id)).decode()
+        happened = [each async for each in customers.all_interactions(read, nora.id)]
+        text = msgspec.json.encode([await customers.export(read, nora.id), happened]).decode()
     for held in ("Nora@Example.com", "nora@example.com", "Nora Lindqvist", "N-7", "Mill Lane"):
         assert held in text
     assert "Wants rye" in text

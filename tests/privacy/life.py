@@ -31,6 +31,7 @@ from crm.consent import Method, Network, Notice
 from crm.customers import AttributeType, Changes, Customer, NewAttribute, NewInteraction, NewKind
 from crm.db import Database
 from crm.events import Actor
+from crm.ids import opaque
 from crm.imports.working import work_waiting
 from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
@@ -41,6 +42,7 @@ from crm.rhythm import Wanted
 from crm.settings import Sending, Settings, Smtp
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from tests import make
+from tests.privacy.taken import built
 from tests.smtpd import smtpd
 
 SYSTEM = Actor.system()
@@ -88,6 +90,8 @@ async def lived(database: Database, business: Business, address: str, name: str)
         await rhythm.change(db, customer.id, Wanted(5, db.now + timedelta(days=30)))
     await _asked_to_move(database, business, customer, f"later.{address}")
     await _imported(database, business, purpose.id, address)
+    # By a program, so that she can ask for her own.
+    await built(database, business.id, Actor.key(opaque(), "Shop till"), customer.id)
     async with database.read(business.id) as read:
         known = await customers.get(read, customer.id)
     return Life(

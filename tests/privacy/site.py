@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from io import BytesIO
 from typing import Any
-from zipfile import ZipFile
 
 import httpx2
 from litestar import Litestar, Request, Router
@@ -24,6 +22,8 @@ from crm.events import Actor
 from crm.privacy import (
     api,
     console,
+    copy_api,
+    copy_portal,
     portal,
     requests_api,
     requests_console,
@@ -76,7 +76,7 @@ def application(database: Database) -> Any:
     routers = [
         Router(
             "/v1",
-            route_handlers=[*api.handlers, *requests_api.handlers],
+            route_handlers=[*api.handlers, *copy_api.handlers, *requests_api.handlers],
             guards=[staff_auth.with_key],
             exception_handlers=PROBLEMS,
         ),
@@ -84,6 +84,7 @@ def application(database: Database) -> Any:
             "/me",
             route_handlers=[
                 *portal.handlers,
+                *copy_portal.handlers,
                 *requests_portal.handlers,
                 *consent_portal.handlers,
                 *access_portal.handlers,
@@ -156,9 +157,3 @@ async def program(database: Database, business: Business, *scopes: Scope) -> htt
         base_url=business.origin,
         headers={"authorization": f"Bearer {text}"},
     )
-
-
-def inside(packed: bytes) -> dict[str, bytes]:
-    """Open a downloaded copy: each file by its name."""
-    with ZipFile(BytesIO(packed)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}

@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import msgspec
 import pytest
 from click.testing import CliRunner
-from msgspec.structs import replace
 
-from crm import privacy
+from crm.customers import Changes, change
 from crm.db import Database
-from crm.privacy import Copy, archive
-from crm.privacy.tables import Table, tables
+from crm.privacy.archive import Manifest
+from crm.privacy.contents import contents
+from crm.privacy.tables import csv_lines, flat
 from crm.verify_command import command
-from tests.privacy.life import Life
+from tests.privacy.life import SYSTEM, Life
+from tests.privacy.taken import inside, lines, taken
 
 
 @pytest.fixture
-async def copy(database: Database, nora: Life) -> Copy:
+async def packed(database: Database, nora: Life) -> bytes:
     """Take a copy of a customer of whom everything there can be is held."""
-    async with database.write(nora.business.id) as db:
-        return await privacy.copy(db, nora.actor, nora.customer.id)
+    return await taken(database, nora.business.id, nora.customer.id)
 
 
 def _texts(said: Any) -> Iterator[str]:
@@ -41,64 +42,79 @@ def _texts(said: Any) -> Iterator[str]:
         yield said
 
 
-async def test_every_file_is_in_the_manifest_with_its_sum(copy: Copy) -> None:
-    with ZipFile(io.BytesIO(archive.zipped(copy))) as packed:
-        assert packed.testzip() is None
-        manifest = json.loads(packed.read("manifest.json"))
-        for each in manifest["files"]:
-            content = packed.read(each["path"])
-            assert (len(content), sha256(content).hexdigest()) == (each["bytes"], each["sha256"])
-        names = set(packed.namelist())
+async def test_every_file_is_in_the_manifest_with_its_sum(packed: bytes) -> None:
+    with ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.testzip() is None
+    files = inside(packed)
+    manifest = msgspec.json.decode(files["manifest.json"], type=Manifest)
+    for each in manifest.files:
+        content = files[each.path]
+        assert (len(content), sha256(content).hexdigest()) == (each.bytes, each.sha256)
 
-    assert (manifest["format"], manifest["version"]) == ("firsthand/manifest", 1)
-    assert names == {each["path"] for each in manifest["files"]} | {"manifest.json"}
-    assert {"README.txt", "index.html", "copy.json"} < names
-    file = copy.consent.files[0].file
-    assert f"files/{file.id}.jpg" in names
+    assert (manifest.format, manifest.version) == ("firsthand/manifest", 1)
+    assert set(files) == {each.path for each in manifest.files} | {"manifest.json"}
+    assert {"README.txt", "index.html", "copy.json", "receipts.json", "contact.vcf"} < set(files)
+    (file,) = lines(files, "files")
+    assert files[f"files/{file['id']}.jpg"] == b"A photograph of a form"
 
 
-async def test_lists_and_tables_say_the_same(copy: Copy) -> None:
-    """Row by row, and all of it is in the copy itself."""
-    with ZipFile(io.BytesIO(archive.zipped(copy))) as packed:
-        for table in tables(copy):
-            lines = packed.read(f"lines/{table.name}.ndjson").splitlines()
-            text = packed.read(f"tables/{table.name}.csv").decode("utf-8-sig")
-            rows = list(csv.DictReader(io.StringIO(text, newline="")))
-            assert len(lines) == len(rows) == len(table.rows)
-            assert [json.loads(line) for line in lines] == table.rows
-        whole = json.loads(packed.read("copy.json"))
-        profile = json.loads(packed.read("lines/profile.ndjson"))
+async def test_lists_and_tables_say_the_same(database: Database, nora: Life, packed: bytes) -> None:
+    """Row by row, and all of it is in the copy itself, under the same names."""
+    files = inside(packed)
+    whole = json.loads(files["copy.json"])
+    async with database.read(nora.business.id) as db:
+        names = [each.name for each in (await contents(db, nora.customer.id)).lists]
+    for name in names:
+        text = files[f"tables/{name}.csv"].decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert lines(files, name) == whole[name]
+        assert [set(row) for row in rows] == [set(rows[0]) for _ in whole[name]]
 
-    assert profile == whole["customer"]["customer"]
+    assert (whole["format"], whole["version"]) == ("firsthand/copy", 2)
     # Of her there is everything but these.
-    assert {table.name for table in tables(copy) if not table.rows} == {
-        "suppressions",
-        "soft_bounces",
+    assert {name for name in names if not whole[name]} == {"suppressions", "soft_bounces"}
+
+
+async def test_the_schema_knows_every_list_and_every_name(packed: bytes) -> None:
+    """Each list of the copy is described, and what its rows are is what is described."""
+    files = inside(packed)
+    schema, whole = json.loads(files["schema.json"]), json.loads(files["copy.json"])
+    told = {"format", "version", "generated_at", "business", "consent"}
+
+    assert set(whole) == set(schema["properties"]) | told
+    for name in set(whole) - told:
+        items = schema["properties"][name]["items"]
+        described = schema["$defs"][items["$ref"].rpartition("/")[2]]["properties"]
+        for row in whole[name]:
+            assert set(row) <= set(described), name
+    manifest = schema["$defs"]["Manifest"]["properties"]
+    assert set(json.loads(files["manifest.json"])) == set(manifest)
+
+
+async def test_nothing_of_the_copy_is_left_out_of_the_tables(packed: bytes) -> None:
+    """What programs get whole, people get in tables: every value but receipts."""
+    files = inside(packed)
+    whole = json.loads(files["copy.json"])
+    for name in ("consent", "business", "generated_at", "format"):
+        del whole[name]
+    said = {
+        cell
+        for name, content in files.items()
+        if name.startswith("tables/")
+        for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        for cell in row
     }
+    inner = {text for cell in said if cell[:1] == "[" for text in _texts(json.loads(cell))}
+
+    assert set(_texts(whole)) - {""} <= said | inner
 
 
-async def test_nothing_of_the_copy_is_left_out_of_the_lists(copy: Copy) -> None:
-    """What programs get whole, people get in tables: every value but texts and receipts."""
-    whole = json.loads(archive.packed(copy))
-    del whole["consent"]["receipts"]
-    lists = json.dumps([table.rows for table in tables(copy)], ensure_ascii=False)
-    missing = {
-        text for text in _texts(whole) if json.dumps(text, ensure_ascii=False)[1:-1] not in lists
-    }
-
-    # Whose copy it is stands on the page; what is derived of the address says nothing new; a file
-    # lies beside.
-    elsewhere = [whole["business"], whole["customer"]["derived"], whole["generated_at"]]
-    elsewhere += [whole["format"], *(file["content"] for file in whole["consent"]["files"])]
-    assert missing <= set(_texts(elsewhere))
-
-
-async def test_the_page_reads_well_without_a_network(copy: Copy, nora: Life) -> None:
+async def test_the_page_reads_well_without_a_network(packed: bytes, nora: Life) -> None:
     """It names what is held, in words, and asks no server for anything."""
-    with ZipFile(io.BytesIO(archive.zipped(copy))) as packed:
-        page = packed.read("index.html").decode()
-        links = set(re.findall(r'href="([^"#][^"]*)"', page))
-        assert links <= set(packed.namelist())
+    files = inside(packed)
+    page = files["index.html"].decode()
+    links = set(re.findall(r'href="([^"#][^"]*)"', page))
+    assert links <= set(files)
 
     for held in (
         nora.customer.address,
@@ -112,38 +128,67 @@ async def test_the_page_reads_well_without_a_network(copy: Copy, nora: Life) -> 
         nora.got.subject,
     ):
         assert held in page, held
-    assert not re.search(r"<script|src=|url\(|@import|<link|https?:", page.partition("<pre>")[0])
+    for name, content in files.items():
+        if name.endswith(".html") and not name.startswith("messages/"):
+            text = content.decode()
+            assert not re.search(r"<script|src=|url\(|@import|<link|href=.https?:", text), name
+            for link in re.findall(r'href="([^"#][^"]*)"', text):
+                place = f"pages/{link}" if name.startswith("pages/") else link
+                assert place.removeprefix("pages/../") in files
 
 
-async def test_names_are_text_and_nothing_else(copy: Copy) -> None:
+async def test_each_newsletter_that_went_lies_beside(packed: bytes, nora: Life) -> None:
+    """One that waits was not sent, and is not among them."""
+    files = inside(packed)
+    named = {row["delivery"]["campaign_id"]: row["file"] for row in lines(files, "newsletters")}
+
+    assert named[str(nora.waits.id)] == ""
+    assert files[named[str(nora.got.id)]].decode() == nora.got.source
+
+
+async def test_each_letter_lies_beside(packed: bytes) -> None:
+    """Without the links and codes that open something."""
+    files = inside(packed)
+    letters = lines(files, "letters")
+    confirmed = next(each for each in letters if each["kind"] == "confirmation")
+    text = files[confirmed["file"]].decode()
+
+    assert text.startswith(f"{confirmed['subject']}\n")
+    assert "Corner Bakery" in text
+    assert len({each["file"] for each in letters} & set(files)) == len(letters)
+
+
+async def test_names_are_text_and_nothing_else(database: Database, nora: Life) -> None:
     """Neither markup on the page nor a formula in a table comes of what somebody typed."""
     name = '=HYPERLINK("https://evil.example")<script>alert(1)</script>'
-    her = replace(copy.customer, customer=replace(copy.customer.customer, name=name))
-    with ZipFile(io.BytesIO(archive.zipped(replace(copy, customer=her)))) as packed:
-        page = packed.read("index.html").decode()
-        table = packed.read("tables/profile.csv").decode("utf-8-sig")
+    async with database.write(nora.business.id) as db:
+        await change(db, SYSTEM, nora.customer.id, Changes(name=name))
+    files = inside(await taken(database, nora.business.id, nora.customer.id))
+    table = files["tables/profile.csv"].decode("utf-8-sig")
 
-    assert "<script" not in page
+    assert b"<script" not in files["index.html"]
     assert next(csv.DictReader(io.StringIO(table)))["name"] == f"'{name}"
+    assert lines(files, "profile")[0]["name"] == name
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "\0"])
 def test_no_cell_begins_as_a_formula(begin: str) -> None:
-    rows = Table("a", "b", [{"x": {"y": f"{begin}1"}, "z": True, "list": [1]}]).csv()
-    cells = next(csv.DictReader(io.StringIO(rows.decode("utf-8-sig"), newline="")))
+    row = flat({"x": {"y": f"{begin}1"}, "z": True, "list": [1]})
+    written = csv_lines([row, row.values()]).decode()
+    cells = next(csv.DictReader(io.StringIO(written, newline="")))
 
     assert cells == {"x.y": f"'{begin}1", "z": "yes", "list": "[1]"}
 
 
-async def test_verify_takes_the_whole_file(copy: Copy, tmp_path: Path) -> None:
-    """With the network off: the sums of the files, and then the receipts in the copy."""
+async def test_verify_takes_the_whole_file(packed: bytes, tmp_path: Path) -> None:
+    """With the network off: the sums of the files, and then the receipts in it."""
     good = tmp_path / "copy.zip"
-    good.write_bytes(archive.zipped(copy))
+    good.write_bytes(packed)
     told = CliRunner().invoke(command, [str(good)])
 
     assert told.output.startswith("holds   archive"), told.output
+    assert "holds   receipt" in told.output
     assert "WRONG" not in told.output
-    assert archive.unzipped(good) == archive.packed(copy)
 
 
 @pytest.mark.parametrize(
@@ -158,12 +203,11 @@ async def test_verify_takes_the_whole_file(copy: Copy, tmp_path: Path) -> None:
     ],
 )
 async def test_a_changed_file_is_named(
-    copy: Copy, tmp_path: Path, change: dict[str, bytes | None], why: str
+    packed: bytes, tmp_path: Path, change: dict[str, bytes | None], why: str
 ) -> None:
     path = tmp_path / "copy.zip"
-    with ZipFile(io.BytesIO(archive.zipped(copy))) as packed, ZipFile(path, "w") as changed:
-        files = {name: packed.read(name) for name in packed.namelist()} | change
-        for name, content in files.items():
+    with ZipFile(path, "w") as changed:
+        for name, content in (inside(packed) | change).items():
             if content is not None:
                 changed.writestr(name, content)
     told = CliRunner().invoke(command, [str(path)])

@@ -1,98 +1,344 @@
-"""Taking everything: a file with all of it, at once, and that it was taken is on record."""
+"""Taking everything: asked for, built by a job, taken for three days, and gone."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+import email
+import email.policy
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import asyncpg
+import pytest
 
 from crm import events, privacy
 from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Database
-from crm.events import Kind
+from crm.events import Actor, Kind
+from crm.mail.actions import claim_letters
+from crm.privacy import NotReady, UnknownCopy, asking, building, jobs
+from crm.privacy.building import build_next
+from crm.privacy.copies import LEASE, State
+from tests.conftest import Cluster
 from tests.privacy import site
+from tests.privacy.conftest import Clock
 from tests.privacy.life import Life
+from tests.privacy.taken import built, content, inside, lines, taken
 
 
 async def test_every_decision_stands_beside_its_words(database: Database, nora: Life) -> None:
     """The double opt-in has both instants, and the exact text with its digest (promise 5)."""
-    async with database.write(nora.business.id) as db:
-        copy = await privacy.copy(db, nora.actor, nora.customer.id)
+    files = inside(await taken(database, nora.business.id, nora.customer.id))
     given = next(
-        each for each in copy.consent.decisions if each.event.method.value == "double_opt_in"
+        each for each in lines(files, "decisions") if each["event"]["method"] == "double_opt_in"
     )
 
-    assert given.purpose == "The Corner Letter"
-    assert given.notice is not None
-    assert given.notice.text == nora.notice.text
-    assert given.notice.control_label == nora.notice.control_label
-    assert given.notice.sha256 == nora.notice.sha256.hex()
-    assert given.event.opt_in is not None
-    assert given.event.opt_in.mailed_at <= given.event.opt_in.confirmed_at == given.event.at
-    assert [each.network.address for each in copy.consent.networks] == ["192.0.2.44", "192.0.2.45"]
+    assert given["purpose"] == "The Corner Letter"
+    assert given["notice"]["text"] == nora.notice.text
+    assert given["notice"]["control_label"] == nora.notice.control_label
+    assert given["notice"]["sha256"] == nora.notice.sha256.hex()
+    step = given["event"]["opt_in"]
+    assert step["mailed_at"] <= step["confirmed_at"] == given["event"]["at"]
+    networks = [each["network"]["address"] for each in lines(files, "networks")]
+    assert networks == ["192.0.2.44", "192.0.2.45"]
 
 
 async def test_every_mail_names_its_warrant(database: Database, nora: Life) -> None:
     """A campaign that went out points to a decision that is in the same file (promise 1)."""
-    async with database.write(nora.business.id) as db:
-        copy = await privacy.copy(db, nora.actor, nora.customer.id)
-    decided = {each.event.id for each in copy.consent.decisions}
+    files = inside(await taken(database, nora.business.id, nora.customer.id))
+    sent = [each["delivery"] for each in lines(files, "newsletters")]
 
-    assert {each.campaign_id for each in copy.campaigns} == {nora.got.id, nora.waits.id}
-    assert {each.event_id for each in copy.campaigns} <= decided
+    assert {each["campaign_id"] for each in sent} == {str(nora.got.id), str(nora.waits.id)}
+    decided = {each["event"]["id"] for each in lines(files, "decisions")}
+    assert {each["event_id"] for each in sent} <= decided
 
 
 async def test_who_looked_is_in_it(database: Database, nora: Life) -> None:
     """Who, when and why, of people and programs (promise 11)."""
-    async with database.write(nora.business.id) as db:
-        copy = await privacy.copy(db, nora.actor, nora.customer.id)
+    files = inside(await taken(database, nora.business.id, nora.customer.id))
 
-    assert [(each.name, each.reason) for each in copy.looks] == [
-        ("Bob Okafor", "answering your question"),
-        ("Shop till", "list"),
+    assert [(each["name"], each["did"], each["reason"]) for each in lines(files, "looks")] == [
+        ("Shop till", "customer.exported", "asked"),
+        ("Shop till", "customer.looked", "list"),
+        ("Bob Okafor", "customer.looked", "answering your question"),
     ]
 
 
-async def test_she_downloads_it(database: Database, business: Business, nora: Life) -> None:
-    """A file that no cache keeps; she herself stands in the feed, and in no list of looks."""
+async def test_she_asks_and_downloads_it(
+    database: Database, business: Business, nora: Life
+) -> None:
+    """The page says how far it is; the file is in no cache; she is in no list of looks."""
     async with await site.her_browser(database, business, nora.customer) as browser:
-        refused = await browser.get("/me/export")
-        answer = await browser.fill("/me", "/me/export")
+        asked = await browser.fill("/me/copy", "/me/copy")
+        again = await browser.post("/me/copy", data={"csrf": "none"})
+        waits = await browser.get("/me/copy")
+        early = await browser.get("/me/copy/file")
+        await build_next(database, business.id)
+        ready = await browser.get("/me/copy")
+        answer = await browser.get("/me/copy/file")
 
-    assert refused.status_code == 405
+    assert (asked.status_code, again.status_code, early.status_code) == (303, 403, 409)
+    assert "It is being made" in waits.text
+    assert "/me/copy/file" in ready.text
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/zip"
     assert answer.headers["content-disposition"].startswith('attachment; filename="your-data-')
     assert answer.headers["cache-control"] == "no-store"
-    taken = json.loads(site.inside(answer.content)["copy.json"])
-    assert (taken["format"], taken["version"]) == ("firsthand/copy", 1)
-    assert taken["customer"]["customer"]["address"] == nora.customer.address
-    assert taken["events"][-1]["kind"] == "customer.exported"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    files = inside(answer.content)
+    assert lines(files, "profile")[0]["address"] == nora.customer.address
+    assert lines(files, "events")[-1]["kind"] == "customer.exported"
     async with database.read(business.id) as db:
-        assert len(await events.looks_at(db, nora.customer.id)) == 2
+        assert {each.actor_name for each in await events.looks_at(db, nora.customer.id)} == {
+            "Bob Okafor",
+            "Shop till",
+        }
+
+
+async def test_asked_twice_it_is_the_same(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Also of two at once, and while it can be taken; another asker gets another."""
+    me = Actor.customer(ada.id)
+
+    async def ask(by: Actor, reason: str = "") -> privacy.Copy:
+        async with database.write(business.id) as db:
+            return await privacy.ask(db, by, ada.id, reason=reason)
+
+    first = await asyncio.gather(*(ask(me) for _ in range(4)))
+    await build_next(database, business.id)
+    later = await ask(me)
+    other = await ask(Actor.key(business.id, "Till"), "her letter")
+
+    assert {each.id for each in (*first, later)} == {first[0].id}
+    assert later.state is State.ready
+    assert other.id != first[0].id
+    async with database.read(business.id) as db:
+        told = [each.kind async for each in events.export(db, ada.id)]
+        with pytest.raises(UnknownCopy):
+            await asking.get(db, me, other.id)
+    assert told.count(Kind.customer_exported) == 2
+
+
+async def test_it_takes_a_sign_in_of_the_last_ten_minutes(
+    clocked: Database, clock: Clock, business: Business, ada: Customer
+) -> None:
+    """To ask, and to download; a page left open proves nobody's mailbox."""
+    async with await site.her_browser(clocked, business, ada) as browser:
+        await browser.fill("/me/copy", "/me/copy")
+        await build_next(clocked, business.id)
+        clock.move(timedelta(minutes=10))
+        late = await browser.get("/me/copy/file")
+        asked = await browser.fill("/me/delete", "/me/copy")
+
+    assert (late.status_code, asked.status_code) == (403, 403)
+    assert "First, sign in once more" in late.text
+
+
+async def test_she_is_told_by_a_mail_that_holds_nothing(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    await built(database, business.id, Actor.customer(ada.id), ada.id)
+
+    (letter,) = await _letters(database, business)
+    text = _text(letter)
+    assert f"{business.origin}/me/copy" in text
+    assert letter["To"] == ada.address
+    assert "Ada" not in text
+
+
+async def test_after_three_days_it_is_gone(
+    clocked: Database, clock: Clock, business: Business, ada: Customer, shared_cluster: Cluster
+) -> None:
+    """To the second; the job deletes the file, and a month later that there was one."""
+    me = Actor.customer(ada.id)
+    copy = await built(clocked, business.id, me, ada.id)
+    clock.move(timedelta(hours=72) - timedelta(seconds=1))
+    assert (await _seen(clocked, business, me, copy)).state is State.ready
+    clock.move(timedelta(seconds=1))
+    async with clocked.read(business.id) as read:
+        with pytest.raises(NotReady):
+            await asking.to_take(read, me, ada.id)
+    assert await _parts(shared_cluster, business) == copy.parts
+
+    await jobs.sweep({"database": clocked})
+
+    assert await _parts(shared_cluster, business) == 0
+    assert (await _seen(clocked, business, me, copy)).state is State.over
+    clock.move(timedelta(days=30))
+    await jobs.sweep({"database": clocked})
+    with pytest.raises(UnknownCopy):
+        await _seen(clocked, business, me, copy)
+
+
+async def test_nobody_reads_it_in_the_database(
+    database: Database, business: Business, nora: Life, shared_cluster: Cluster
+) -> None:
+    """Neither as it is nor unpacked: no part begins as a ZIP, and none holds what a ZIP shows."""
+    await taken(database, business.id, nora.customer.id)
+    kept = await _kept(shared_cluster, business)
+
+    assert kept
+    for part in kept:
+        assert not part.startswith(b"PK")
+        assert b"index.html" not in part
+
+
+async def test_erased_while_it_is_built_it_stays_gone(
+    database: Database,
+    business: Business,
+    nora: Life,
+    shared_cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worker has read everything already, and cannot keep it any more."""
+    # Small parts, so that some are kept before the erasure and some would be after it.
+    monkeypatch.setattr(building, "PART", 2_000)
+    kept = asking.keep
+
+    async def erasing(db: Any, copy: Any, number: int, part: bytes, **how: int) -> bool:
+        if number == 2:
+            async with database.write(business.id) as beside:
+                await privacy.erase(beside, nora.actor, nora.customer.id)
+        return await kept(db, copy, number, part, **how)
+
+    async with database.write(business.id) as db:
+        await privacy.ask(db, nora.actor, nora.customer.id)
+    monkeypatch.setattr(asking, "keep", erasing)
+
+    assert await build_next(database, business.id) is None
+    assert await _parts(shared_cluster, business) == 0
+    assert await _letters_to(database, business, nora.customer.address) == []
+    async with database.write(business.id) as db:
+        with pytest.raises(Exception, match="no such customer"):
+            await privacy.ask(db, nora.actor, nora.customer.id)
+
+
+async def test_erased_while_it_lies_it_is_gone(
+    database: Database, business: Business, nora: Life, shared_cluster: Cluster
+) -> None:
+    copy = await built(database, business.id, nora.actor, nora.customer.id)
+    async with database.write(business.id) as db:
+        await privacy.erase(db, nora.actor, nora.customer.id)
+
+    assert await _parts(shared_cluster, business) == 0
+    async with database.read(business.id) as read:
+        assert await asking.part(read, copy, 0) is None
+        with pytest.raises(UnknownCopy):
+            await asking.get(read, nora.actor, copy.id)
+
+
+async def test_what_a_killed_worker_left_is_built_anew(
+    clocked: Database, clock: Clock, business: Business, ada: Customer
+) -> None:
+    """Once its lease is over; the first worker, were it only slow, keeps nothing any more."""
+    me = Actor.customer(ada.id)
+    async with clocked.write(business.id) as db:
+        await privacy.ask(db, me, ada.id)
+    async with clocked.write(business.id) as db:
+        left = await asking.claim(db)
+        assert left is not None
+        assert await asking.keep(db, left, 0, b"half of it", done=1, total=9)
+    assert await build_next(clocked, business.id) is None
+
+    clock.move(LEASE + timedelta(seconds=1))
+    done = await build_next(clocked, business.id)
+
+    assert done is not None
+    async with clocked.write(business.id) as db:
+        assert not await asking.keep(db, left, 1, b"the other half", done=9, total=9)
+        assert await asking.finish(db, left, parts=2, size=2) is None
+    assert "index.html" in inside(await content(clocked, business.id, done))
+
+
+async def test_what_cannot_be_built_is_said(
+    clocked: Database, clock: Clock, business: Business, ada: Customer
+) -> None:
+    """After three workers have died of it she is told, and may ask again."""
+    me = Actor.customer(ada.id)
+    async with clocked.write(business.id) as db:
+        asked = await privacy.ask(db, me, ada.id)
+    for _ in range(3):
+        async with clocked.write(business.id) as db:
+            assert await asking.claim(db) is not None
+        clock.move(LEASE + timedelta(seconds=1))
+    assert await build_next(clocked, business.id) is None
+    await jobs.sweep({"database": clocked})
+
+    assert (await _seen(clocked, business, me, asked)).state is State.failed
+    async with await site.her_browser(clocked, business, ada) as browser:
+        assert "could not be made" in (await browser.get("/me/copy")).text
+        assert (await browser.fill("/me/copy", "/me/copy")).status_code == 303
+
+
+async def test_the_sweep_wakes_for_what_nobody_heard_of(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Redis was away when she asked: the row is the truth."""
+    async with database.write(business.id) as db:
+        asked = await privacy.ask(db, Actor.customer(ada.id), ada.id)
+        db.wakes.clear()
+    woken: list[tuple[str, tuple[str, ...]]] = []
+
+    async def wake(job: str, args: tuple[str, ...], _slot: str) -> None:
+        woken.append((job, args))
+
+    waking = Database(database.connections, database.keys, wake, database.clock)
+    await jobs.sweep({"database": waking})
+    assert ("privacy.build", (str(business.id),)) in woken
+
+    await jobs.build({"database": database, "building": asyncio.Lock()}, str(business.id))
+    done = await _seen(database, business, Actor.customer(ada.id), asked)
+    assert done.state is State.ready
 
 
 async def test_it_is_hers_alone(
     database: Database, business: Business, nora: Life, ada: Customer
 ) -> None:
     """Nothing of anybody else of the same business is in it."""
-    async with await site.her_browser(database, business, ada) as browser:
-        answer = await browser.fill("/me", "/me/export")
+    files = inside(await taken(database, business.id, ada.id))
+    text = b"".join(files.values()).decode()
 
-    text = b"".join(site.inside(answer.content).values()).decode()
     assert ada.address in text
     assert "nora" not in text.lower()
     assert nora.customer.id.hex not in text.replace("-", "")
 
 
-async def test_a_copy_by_somebody_else_says_who_and_why(database: Database, nora: Life) -> None:
-    """The reason is in the customer's list of looks."""
-    async with database.write(nora.business.id) as db:
-        await privacy.copy(db, nora.member.actor, nora.customer.id, reason="her letter of today")
+async def _seen(
+    database: Database, business: Business, by: Actor, copy: privacy.Copy
+) -> privacy.Copy:
+    async with database.read(business.id) as db:
+        return await asking.get(db, by, copy.id)
 
-    async with database.read(nora.business.id) as read:
-        newest = (await events.looks_at(read, nora.customer.id))[0]
-    assert (newest.kind, newest.actor_name, newest.reason) == (
-        Kind.customer_exported,
-        "Bob Okafor",
-        "her letter of today",
-    )
+
+async def _letters(database: Database, business: Business) -> list[EmailMessage]:
+    async with database.write(business.id) as db:
+        claimed = await claim_letters(db, 10)
+    return [email.message_from_bytes(each.content, policy=email.policy.default) for each in claimed]
+
+
+async def _letters_to(database: Database, business: Business, address: str) -> list[EmailMessage]:
+    return [each for each in await _letters(database, business) if each["To"] == address]
+
+
+def _text(letter: EmailMessage) -> str:
+    body = letter.get_body(("plain",))
+    assert isinstance(body, EmailMessage)
+    return str(body.get_content())
+
+
+async def _kept(cluster: Cluster, business: Business) -> list[bytes]:
+    conn = await asyncpg.connect(cluster.superuser_url)
+    try:
+        rows = await conn.fetch(
+            "SELECT content FROM crm.copy_part WHERE business_id = $1", business.id
+        )
+    finally:
+        await conn.close()
+    return [row["content"] for row in rows]
+
+
+async def _parts(cluster: Cluster, business: Business) -> int:
+    return len(await _kept(cluster, business))

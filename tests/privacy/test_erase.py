@@ -75,7 +75,7 @@ async def test_again_changes_nothing(database: Database, nora: Life) -> None:
     assert await suppressed(database, nora) is not None
     async with database.read(nora.business.id) as db:
         told = [each for each in await events.page(db) if each.kind is Kind.customer_erased]
-        assert await events.export(db, nora.customer.id) == []
+        assert [each async for each in events.export(db, nora.customer.id)] == []
     assert [(each.customer_id, each.ref, each.reason) for each in told] == [
         (None, nora.customer.id, "")
     ]
@@ -118,7 +118,7 @@ async def test_a_strangers_customer_is_not_there(
         with pytest.raises(UnknownCustomer):
             await privacy.erase(db, Actor.system(), foreign.id)
         with pytest.raises(UnknownCustomer):
-            await privacy.copy(db, Actor.system(), foreign.id)
+            await privacy.ask(db, Actor.key(foreign.id, "Till"), foreign.id, reason="asked")
 
 
 async def test_pressing_the_button(database: Database, business: Business, nora: Life) -> None:

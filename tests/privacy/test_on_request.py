@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from crm import customers, events, staff
 from crm.businesses import Business
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database
+from crm.mail.actions import claim_letters
+from crm.privacy.building import build_next
 from crm.staff import Role, Scope
 from tests.privacy import site
+from tests.privacy.taken import inside, lines
 
 
 async def _say_why(database: Database, business: Business, customer: Customer) -> None:
@@ -38,20 +39,27 @@ async def test_staff_see_it_only_with_a_reason(
 
 
 async def test_staff_take_a_copy(database: Database, business: Business, ada: Customer) -> None:
-    """The file is everything; the customer reads who took it and why."""
+    """The file is everything; the customer reads who took it and why; a colleague has none."""
     page = f"/staff/customers/{ada.id}/privacy"
     async with await site.staff_browser(database, business, Role.care) as browser:
         await _say_why(database, business, ada)
-        answer = await browser.fill(page, f"/staff/customers/{ada.id}/export")
+        await browser.fill(page, f"/staff/customers/{ada.id}/copy")
+        waits = await browser.get(page)
+        await build_next(database, business.id)
+        ready = await browser.get(page)
+        answer = await browser.get(f"/staff/customers/{ada.id}/copy/file")
+    async with await site.staff_browser(database, business, Role.owner) as colleague:
+        none = await colleague.get(f"/staff/customers/{ada.id}/copy/file")
 
-    assert answer.status_code == 200
-    assert (
-        json.loads(site.inside(answer.content)["copy.json"])["customer"]["customer"]["address"]
-        == ada.address
-    )
+    assert "It is being made" in waits.text
+    assert "It is ready until" in ready.text
+    assert (answer.status_code, none.status_code) == (200, 409)
+    assert lines(inside(answer.content), "profile")[0]["address"] == ada.address
     async with database.read(business.id) as db:
-        newest = (await events.looks_at(db, ada.id))[0]
-    assert (newest.kind, newest.reason) == ("customer.exported", "her letter of today")
+        (newest, *_) = [
+            each for each in await events.looks_at(db, ada.id) if each.kind == "customer.exported"
+        ]
+    assert newest.reason == "her letter of today"
 
 
 async def test_staff_erase_only_when_they_say_she_asked(
@@ -80,7 +88,7 @@ async def test_an_editor_sees_and_may_neither(
     async with await site.staff_browser(database, business, Role.editor) as browser:
         await _say_why(database, business, ada)
         shown = await browser.get(page)
-        copied = await browser.fill(page, f"/staff/customers/{ada.id}/export")
+        copied = await browser.fill(page, f"/staff/customers/{ada.id}/copy")
         erased = await browser.fill(page, f"/staff/customers/{ada.id}/erasure", asked="yes")
 
     assert "Delete everything about this customer" not in shown.text
@@ -90,19 +98,47 @@ async def test_an_editor_sees_and_may_neither(
 async def test_a_program_takes_a_copy(
     database: Database, business: Business, ada: Customer
 ) -> None:
-    """With its declared reason in the list of looks, and nothing kept under an Idempotency-Key."""
+    """Asked for once under a key, watched, fetched; its declared reason is in the list of looks."""
+    headers = {"idempotency-key": '"one"'}
+    path = f"/v1/customers/{ada.id}/copies"
     async with await site.program(database, business, Scope.customers_read) as api:
-        headers = {"idempotency-key": '"one"'}
-        first = await api.post(f"/v1/customers/{ada.id}/export", headers=headers)
-        erasing = await api.post(f"/v1/customers/{ada.id}/erasure")
-        async with database.write(business.id) as db:
-            await customers.forget(db, ada.id)
-        again = await api.post(f"/v1/customers/{ada.id}/export", headers=headers)
+        asked = await api.post(path, json={"tell_customer": True}, headers=headers)
+        where = asked.headers["location"]
+        early = await api.get(f"{where}/file")
+        await build_next(database, business.id)
+        again = await api.post(path, json={"tell_customer": True}, headers=headers)
+        ready = (await api.get(where)).json()
+        answer = await api.get(ready["file"])
+    async with await site.program(database, business, Scope.customers_read) as other:
+        foreign = [await other.get(each) for each in (where, ready["file"])]
 
-    assert first.status_code == 200
-    assert first.headers["cache-control"] == "no-store"
-    assert first.json()["looks"][-1]["reason"] == "to answer her request"
-    assert (erasing.status_code, again.status_code) == (403, 404)
+    assert (asked.status_code, asked.json()["state"], early.status_code) == (202, "waiting", 409)
+    assert early.json()["code"] == "not_ready"
+    assert (again.content, again.headers["location"]) == (asked.content, where)
+    assert (ready["state"], ready["bytes"]) == ("ready", len(answer.content))
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert lines(inside(answer.content), "looks")[0]["reason"] == "to answer her request"
+    assert [each.status_code for each in foreign] == [404, 404]
+
+
+async def test_she_is_told_only_where_the_program_says_so(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """By a mail that names who, and the reason, and leads to who looked."""
+    path = f"/v1/customers/{ada.id}/copies"
+    async with await site.program(database, business, Scope.customers_read) as api:
+        await api.post(path, json={})
+    await build_next(database, business.id)
+    async with database.write(business.id) as db:
+        assert await claim_letters(db, 10) == []
+    async with await site.program(database, business, Scope.customers_read) as api:
+        await api.post(path, json={"tell_customer": True})
+    await build_next(database, business.id)
+    async with database.write(business.id) as db:
+        (letter,) = await claim_letters(db, 10)
+
+    for said in (b"Shop website took a copy", b"to answer her request", b"/me/looks"):
+        assert said in letter.content
 
 
 async def test_a_program_erases_once(database: Database, business: Business, ada: Customer) -> None:
@@ -120,13 +156,13 @@ async def test_a_program_erases_once(database: Database, business: Business, ada
     assert answers[0].json()["customer_id"] == str(ada.id)
 
 
-@pytest.mark.parametrize("verb", ["export", "erasure"])
+@pytest.mark.parametrize("verb", ["copies", "erasure"])
 async def test_a_strangers_customer_is_not_there(
     database: Database, business: Business, foreign: Customer, verb: str
 ) -> None:
     """Neither for a program nor for an owner."""
     async with await site.program(database, business, *Scope) as api:
-        asked = await api.post(f"/v1/customers/{foreign.id}/{verb}")
+        asked = await api.post(f"/v1/customers/{foreign.id}/{verb}", json={})
     async with await site.staff_browser(database, business, Role.owner) as browser:
         shown = await browser.get(f"/staff/customers/{foreign.id}/privacy")
 

@@ -21,6 +21,7 @@ from crm.events import Actor
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
 from crm.privacy import NewRequest, Request, RequestKind, RequestState, requests
+from crm.privacy.building import build_next
 from crm.privacy.request import (
     ExtendedAlready,
     Ground,
@@ -348,7 +349,8 @@ async def test_what_the_portal_did_is_in_the_log(
 ) -> None:
     """A copy, a freeze and a deletion; after the deletion without her."""
     async with await site.her_browser(database, business, ada) as her:
-        await her.fill("/me", "/me/export")
+        await her.fill("/me/copy", "/me/copy")
+        await build_next(database, business.id)
         await her.fill("/me/delete", "/me/restriction", decision="freeze")
         await her.fill("/me/deletion", "/me/deletion/confirmation", fingerprint="keep")
 

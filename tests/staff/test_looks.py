@@ -150,7 +150,7 @@ async def test_a_look_stays_when_the_handler_fails(clocked: Database, business: 
         answer = await program.post(f"/v1/records/{NORA}", headers=headers)
     assert answer.status_code == 409
     async with clocked.read(business.id) as db:
-        found = await events.export(db, NORA)
+        found = [each async for each in events.export(db, NORA)]
     assert [event.kind for event in found] == [Kind.customer_looked]
 
 

@@ -1,0 +1,66 @@
+"""A copy built in the background: packed, cut into parts, and each part kept encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.db import Database
+from crm.privacy import asking
+from crm.privacy.contents import contents
+from crm.privacy.copies import PART, Copy
+from crm.privacy.packing import Packing
+
+
+class _Progress(Struct):
+    done: int = 0
+    total: int = 0
+
+    def count(self, rows: int) -> None:
+        """Note that so many rows more were read."""
+        self.done += rows
+
+
+async def build_next(database: Database, business_id: UUID) -> Copy | None:
+    """Build the copy that has waited longest; None where none waits, or it is not to be had.
+
+    All of it is read in one snapshot, and each part is committed on its own. Killed anywhere, it
+    is built anew once its lease is over; erased meanwhile, nothing more is kept.
+    """
+    async with database.write(business_id) as db:
+        copy = await asking.claim(db)
+    return None if copy is None else await _build(database, business_id, copy)
+
+
+async def _build(database: Database, business_id: UUID, copy: Copy) -> Copy | None:
+    progress = _Progress()
+    number = size = 0
+    async with database.snapshot(business_id) as read:
+        progress.total = await asking.extent(read, copy.customer_id)
+        held = await contents(read, copy.customer_id)
+        async with aclosing(_parts(Packing(held, progress.count))) as parts:
+            async for part in parts:
+                async with database.write(business_id) as db:
+                    if not await asking.keep(
+                        db, copy, number, part, done=progress.done, total=progress.total
+                    ):
+                        return None
+                number, size = number + 1, size + len(part)
+    async with database.write(business_id) as db:
+        return await asking.finish(db, copy, parts=number, size=size)
+
+
+async def _parts(packing: Packing) -> AsyncGenerator[bytes, None]:
+    """Cut into parts of one size; the last is what remains."""
+    waiting = bytearray()
+    async with aclosing(packing.pieces()) as pieces:
+        async for piece in pieces:
+            waiting += piece
+            while len(waiting) >= PART:
+                yield bytes(waiting[:PART])
+                del waiting[:PART]
+    if waiting:
+        yield bytes(waiting)

@@ -1,0 +1,266 @@
+"""Everything held of a customer, list by list, read from PostgreSQL as it is needed.
+
+What grows with the years (mails, events, what happened) is never in memory as a whole. What she
+decided is, since its receipts are made at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from crm import (
+    access,
+    businesses,
+    campaigns,
+    consent,
+    customers,
+    events,
+    inbound,
+    mail,
+    rhythm,
+    staff,
+)
+from crm.access.model import FormerAddress, WaitingAddress
+from crm.campaigns import DeliveryState, HeldDelivery
+from crm.consent import (
+    Bundle,
+    Consent,
+    EvidenceFile,
+    KeptNetwork,
+    MailboxProof,
+    Network,
+    Purpose,
+)
+from crm.customers import AttributeValue, Customer, Interaction
+from crm.customers.model import Derived
+from crm.db import ReadDb
+from crm.events import Event
+from crm.inbound import SoftBounce
+from crm.mail import LetterKind, SentLetter, Suppression
+from crm.privacy import asking, requests, wishes
+from crm.privacy.copies import Copy
+from crm.privacy.model import Controller, Decision, Look, Wish, decisions, looks
+from crm.privacy.request import HeldRequest
+from crm.privacy.tables import Row
+from crm.rhythm import Rhythm
+from crm.staff import Said
+
+_LOOKS_AT_ONCE = 1000
+# How a text is written, and so how its file is called.
+ENDINGS = {"markdown": "md", "html": "html"}
+# Handed over to the relay, as far as we know: then its text is in the copy.
+_WENT = frozenset({DeliveryState.sent, DeliveryState.uncertain, DeliveryState.sending})
+
+
+class Newsletter(Struct, frozen=True):
+    """One campaign to her, and the file of the copy with its text; none where it did not go."""
+
+    delivery: HeldDelivery
+    file: str
+
+
+class Letter(Struct, frozen=True):
+    """One service message to her, and the file of the copy with its text, as long as it is kept."""
+
+    message_id: UUID
+    kind: LetterKind
+    state: str
+    created_at: datetime
+    done_at: datetime | None
+    subject: str
+    file: str
+
+    @classmethod
+    def of(cls, sent: SentLetter) -> Letter:
+        """Name the file instead of the text."""
+        return cls(
+            sent.message_id,
+            sent.kind,
+            sent.state,
+            sent.created_at,
+            sent.done_at,
+            sent.kept["subject"] if sent.kept else "",
+            letter_file(sent.message_id) if sent.kept else "",
+        )
+
+
+class Listed(Struct, frozen=True):
+    """One list of a copy: a name for its files, what it is, of what kind, and its rows anew."""
+
+    name: str
+    what: str
+    kind: Any
+    rows: Callable[[], AsyncIterator[Struct]]
+    # What the page of the copy says in words; all else it shows as a table.
+    in_words: bool = False
+
+    async def plain(self) -> AsyncIterator[Row]:
+        """Yield each row as JSON has it."""
+        async for row in self.rows():
+            yield msgspec.to_builtins(row)
+
+
+class Contents(Struct, frozen=True):
+    """What a copy is made of; its lists can be read as often as it takes."""
+
+    db: ReadDb
+    business: Controller
+    customer: Customer
+    attributes: list[AttributeValue]
+    decisions: list[Decision]
+    receipts: Bundle | None
+    files: list[EvidenceFile]
+    lists: list[Listed]
+
+    @property
+    def generated_at(self) -> datetime:
+        """The instant that all of it is of."""
+        return self.db.now
+
+
+async def contents(db: ReadDb, customer_id: UUID) -> Contents:
+    """Look up what a copy is made of; UnknownCustomer where she is erased."""
+    held = await customers.export(db, customer_id)
+    said = await consent.export(db, customer_id)
+    wanted = await rhythm.export(db, customer_id)
+    waits = await wishes.wish(db, customer_id)
+    decided = decisions(said.told)
+    purposes = (said.told.purposes, said.told.consents)
+    return Contents(
+        db=db,
+        business=Controller.of(await businesses.get(db)),
+        customer=held.customer,
+        attributes=held.attributes,
+        decisions=decided,
+        receipts=said.receipts,
+        files=said.files,
+        lists=[
+            *_of_customer(db, held),
+            _few("consents", "what you allow now", Consent, purposes[1]),
+            _few("decisions", _DECISIONS, Decision, decided, in_words=True),
+            _few("purposes", "what we ask to use your address for", Purpose, purposes[0]),
+            *_of_mail(db, customer_id, await mail.export(db, customer_id)),
+            _few("rhythm", "how much mail you want", Rhythm, _one(wanted)),
+            *_of_looks(db, customer_id),
+            _few("networks", _NETWORKS, KeptNetwork, said.networks),
+            _few("proofs", "when your mailbox spoke for you", MailboxProof, said.proofs),
+            _few("files", "files that show a decision", EvidenceFile, said.files),
+            *await _of_access(db, customer_id),
+            _few("deletions", "a deletion that you can call off", Wish, _one(waits)),
+            *await _of_mailbox(db, customer_id, held.derived),
+            _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
+        ],
+    )
+
+
+_DECISIONS = "each decision of yours, with the words it was about"
+_NEW = "a change of address not confirmed"
+_REQUESTS = "what you asked of us, and each step of it"
+_LETTERS = "mails that answered something you did"
+_NETWORKS = "from where you decided, as far as it is kept"
+
+
+def _of_customer(db: ReadDb, held: customers.Export) -> list[Listed]:
+    her = held.customer.id
+    what = "what else we know of you, for what, and until when"
+    return [
+        _few("profile", "who you are to us", Customer, [held.customer], in_words=True),
+        _few("attributes", what, AttributeValue, held.attributes, in_words=True),
+        Listed(
+            "interactions",
+            "what happened between us",
+            Interaction,
+            lambda: customers.all_interactions(db, her),
+            in_words=True,
+        ),
+        _few("derived", "what is kept for comparing and joining", Derived, [held.derived]),
+    ]
+
+
+def _of_mail(db: ReadDb, her: UUID, letters: Sequence[SentLetter]) -> list[Listed]:
+    what = "newsletters that went to you, or left you out"
+    told = [Letter.of(each) for each in letters]
+    return [
+        Listed("newsletters", what, Newsletter, lambda: _newsletters(db, her), in_words=True),
+        _few("letters", _LETTERS, Letter, told, in_words=True),
+    ]
+
+
+def _of_looks(db: ReadDb, her: UUID) -> list[Listed]:
+    what = "who opened or copied your record, and why"
+    done = "everything that was done with your record"
+    return [
+        Listed("looks", what, Look, lambda: _looks(db, her), in_words=True),
+        Listed("events", done, Event, lambda: events.export(db, her)),
+    ]
+
+
+async def _of_access(db: ReadDb, her: UUID) -> list[Listed]:
+    held = await access.export(db, her)
+    return [
+        _few("sign_ups", "sign-ups that you have not confirmed", access.Signup, held.signups),
+        _few("sign_up_networks", "from where these came", Network, held.networks),
+        _few("ways_in", "a way in that was mailed and not used", access.OpenLink, held.links),
+        _few("sessions", "where you are signed in", access.Session, held.sessions),
+        _few("new_addresses", _NEW, WaitingAddress, held.new_addresses),
+        _few("former_addresses", "addresses that were yours", FormerAddress, held.former_addresses),
+        _few("copies", "copies like this one", Copy, await asking.asked_of(db, her)),
+    ]
+
+
+async def _of_mailbox(db: ReadDb, her: UUID, derived: Derived) -> list[Listed]:
+    kept = await mail.suppressed(db, derived.address_hash)
+    bounced = await inbound.export(db, her)
+    said = await staff.export(db, her)
+    return [
+        _few("suppressions", "why mails are kept from you", Suppression, _one(kept)),
+        _few("soft_bounces", "mails that could not be delivered lately", SoftBounce, bounced),
+        _few("open_reasons", "reasons that staff gave for looking, just now", Said, said),
+    ]
+
+
+def _one(thing: Struct | None) -> list[Struct]:
+    return [] if thing is None else [thing]
+
+
+def _few(
+    name: str, what: str, kind: Any, rows: Sequence[Struct], *, in_words: bool = False
+) -> Listed:
+    """A list that is in memory already."""
+
+    async def each() -> AsyncIterator[Struct]:
+        for row in rows:
+            yield row
+
+    return Listed(name, what, kind, each, in_words)
+
+
+async def _newsletters(db: ReadDb, her: UUID) -> AsyncIterator[Newsletter]:
+    async for each in campaigns.export(db, her):
+        went = each.state in _WENT
+        yield Newsletter(each, text_file(each.campaign_id, each.format) if went else "")
+
+
+def text_file(campaign_id: UUID, written: str) -> str:
+    """Name the file of a campaign's text."""
+    return f"messages/{campaign_id}.{ENDINGS[written]}"
+
+
+def letter_file(message_id: UUID) -> str:
+    """Name the file of a letter's text."""
+    return f"messages/{message_id}.txt"
+
+
+async def _looks(db: ReadDb, her: UUID) -> AsyncIterator[Look]:
+    """Newest first, some at a time."""
+    before: UUID | None = None
+    while found := await events.looks_at(db, her, before=before, limit=_LOOKS_AT_ONCE):
+        for look in looks(found):
+            yield look
+        before = found[-1].id

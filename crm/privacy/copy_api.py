@@ -1,0 +1,140 @@
+"""Copies for programs: asked for on a customer's behalf, watched, and fetched."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody
+from litestar.response import Stream
+from msgspec import Struct
+
+from crm import privacy
+from crm.db import Db, ReadDb
+from crm.privacy import asking
+from crm.privacy.copies import Copy, State, check_ready
+from crm.privacy.taking import download
+from crm.staff import Caller
+from crm.staff.auth import needs
+from crm.web.idempotency import once
+
+_BODY = 4 * 1024
+
+
+class CopyWanted(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whether she is told by mail, once it is ready, that a copy was taken, by whom and why."""
+
+    tell_customer: bool = False
+
+
+class CopyShown(Struct, frozen=True, kw_only=True):
+    """A copy of one customer's record; `file` is there while it is `ready`."""
+
+    id: UUID
+    customer_id: UUID
+    state: State
+    percent: int
+    reason: str
+    asked_at: datetime
+    ready_at: datetime | None
+    ends_at: datetime | None
+    bytes: int | None
+    file: str | None
+
+
+class _Named(Struct):
+    id: UUID
+
+
+@post(
+    "/customers/{id:uuid}/copies",
+    guards=[needs("customers:read")],
+    status_code=202,
+    request_max_body_size=_BODY,
+    tags=["Privacy"],
+    summary="Ask for a copy of everything held about a customer",
+    description="On her behalf. It is built in the background; `Location` says where to look. She "
+    "sees that this key asked for it, when, and the reason declared on the key; with "
+    "`tell_customer` she is told by mail too. Asked again before its end, it is the same copy.",
+    responses={202: ResponseSpec(CopyShown, generate_examples=False, description="Asked for")},
+    response_headers=[ResponseHeader(name="location", value="/v1/copies/{copy_id}")],
+)
+async def post_copy(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    data: JSONBody[CopyWanted],
+) -> Response[bytes]:
+    """Ask for a copy of everything held about a customer."""
+
+    async def act() -> CopyShown:
+        return shown(
+            await privacy.ask(db, caller.actor, id, reason=caller.reason, tells=data.tell_customer)
+        )
+
+    answer = await once(request, db, str(caller.id), act, status=202)
+    # Also where it is an answer given before.
+    copy_id = msgspec.json.decode(answer.content, type=_Named).id
+    answer.headers["location"] = f"/v1/copies/{copy_id}"
+    return answer
+
+
+@get(
+    "/copies/{copy_id:uuid}",
+    guards=[needs("customers:read")],
+    tags=["Privacy"],
+    summary="Look how far a copy is",
+    description="`waiting`, `building` with about how many per cent are done, `ready` until "
+    "`ends_at`, `over`, or `failed`. Only the key that asked for it sees it.",
+)
+async def get_copy(
+    db: NamedDependency[ReadDb], caller: NamedDependency[Caller], copy_id: FromPath[UUID]
+) -> CopyShown:
+    """Show one copy."""
+    return shown(await asking.get(db, caller.actor, copy_id))
+
+
+@get(
+    "/copies/{copy_id:uuid}/file",
+    guards=[needs("customers:read")],
+    media_type="application/zip",
+    tags=["Privacy"],
+    summary="Fetch a copy that is ready",
+    description="The ZIP that the customer herself would get: docs/copy.md says what is in it. "
+    "Refused with `not_ready` before it is there, and when its 72 hours are over.",
+)
+async def get_copy_file(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    caller: NamedDependency[Caller],
+    copy_id: FromPath[UUID],
+) -> Stream:
+    """Fetch a copy that is ready."""
+    copy = check_ready(await asking.get(db, caller.actor, copy_id), db.now)
+    return download(request.app.state.database, db.business_id, copy)
+
+
+def shown(copy: Copy) -> CopyShown:
+    """Put a copy into the shape that programs read."""
+    return CopyShown(
+        id=copy.id,
+        customer_id=copy.customer_id,
+        state=copy.state,
+        percent=copy.percent,
+        reason=copy.reason,
+        asked_at=copy.asked_at,
+        ready_at=copy.ready_at,
+        ends_at=copy.ends_at,
+        bytes=copy.size,
+        file=f"/v1/copies/{copy.id}/file" if copy.state is State.ready else None,
+    )
+
+
+handlers = [post_copy, get_copy, get_copy_file]
