@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from litestar.types import ASGIApp
 
+from crm import customers
 from crm.app import application, served, state_of
 from crm.businesses import Business
 from crm.clock import utc_now
 from crm.connections import Connection, Connections, connected
 from crm.customers import Customer
 from crm.db import Database, no_wake, open_database
+from crm.journal import Journal, Keeper
 from crm.settings import Settings
+from crm.tokens import Stop, stop_token
 from crm.wakes import open_pool
 from tests import make
 from tests.browser import Browser
@@ -41,7 +45,9 @@ def asked() -> Asked:
 
 
 @pytest.fixture
-async def process(shared_cluster: Cluster, redis_url: str, asked: Asked) -> AsyncIterator[ASGIApp]:
+async def process(
+    shared_cluster: Cluster, redis_url: str, asked: Asked, tmp_path: Path
+) -> AsyncIterator[ASGIApp]:
     """The whole web process on a connection that tells what it was asked."""
 
     async def opened() -> Connection:
@@ -58,7 +64,8 @@ async def process(shared_cluster: Cluster, redis_url: str, asked: Asked) -> Asyn
         pepper="70" * 32,
     )
     connections = Connections(opened, 1)
-    database = Database(connections, KEYS, no_wake, utc_now)
+    keeper = Keeper(Journal(tmp_path))
+    database = Database(connections, KEYS, no_wake, utc_now, keeper)
     async with open_database(shared_cluster.app_url, KEYS, size=1) as looks:
         state = state_of(settings, database, looks, redis)
         state["password_cost"] = make.CHEAP
@@ -135,6 +142,29 @@ async def test_a_consent_event_is_one_look_and_one_statement(
     heard = asked.heard()
     assert (heard[0], heard[-1]) == ("BEGIN", "COMMIT")
     assert len(heard) == 2 + 3 + 2, heard
+
+
+async def test_leaving_costs_two_statements_for_the_journal(
+    process: ASGIApp, asked: Asked, database: Database, business: Business, customer: Customer
+) -> None:
+    """Its place is held, and moved: an entry is written for each transaction, not for each row."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        fingerprint = db.keys.address_hash(business.id, customers.fold(customer.address))
+    link = f"/u/{stop_token(KEYS, Stop(business.id, fingerprint, purpose.code))}"
+    async with Browser(process, business.origin) as mailbox:
+        answer = await mailbox.post(link, data={"List-Unsubscribe": "One-Click"})
+        await asyncio.sleep(0)
+        first = asked.heard()
+        again = await mailbox.post(link, data={"List-Unsubscribe": "One-Click"})
+        await asyncio.sleep(0)
+        second = asked.heard()
+    assert (answer.status_code, again.status_code) == (200, 200)
+    held, moved = "WITH held AS (\n  INSERT INTO crm.journal_mark", "UPDATE crm.journal_mark"
+    for heard, times in ((first, 1), (second, 0)):
+        assert sum(each.startswith(held) for each in heard) == times
+        assert sum(each.startswith(moved) for each in heard) == times
+        assert heard[-1] == "COMMIT"
 
 
 @pytest.mark.parametrize("path", ["/staff/purposes", "/me/consent", "/sign-up"])

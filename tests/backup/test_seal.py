@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click import ClickException
+from click.testing import CliRunner, Result
 
+from crm import backup_command
 from crm.sealed import NotSealed, SealBroken, made_at, opened, sealed
 
 SECRET = b"k" * 32
@@ -75,24 +76,29 @@ def test_what_is_no_backup_is_told(data: bytes) -> None:
         made_at(io.BytesIO(data))
 
 
-def _crm(*arguments: str, given: bytes = b"") -> tuple[int, bytes, str]:
-    command = [sys.executable, "-m", "crm", "backup", *arguments]
-    done = subprocess.run(command, input=given, capture_output=True, check=False)
-    return done.returncode, done.stdout, done.stderr.decode()
+def _crm(*arguments: str, given: bytes = b"") -> Result:
+    return CliRunner().invoke(backup_command.group, arguments, input=given, standalone_mode=False)
+
+
+def _refusal(result: Result) -> str:
+    assert isinstance(result.exception, ClickException)
+    return result.exception.message
 
 
 def test_the_command_keeps_its_key_and_refuses_what_is_too_old(tmp_path: Path) -> None:
     key = tmp_path / "backup.key"
-    assert _crm("key", str(key))[0] == 0
+    assert _crm("key", str(key)).exit_code == 0
     assert key.stat().st_mode & 0o077 == 0
-    status, _, err = _crm("key", str(key))
-    assert (status, "is there already" in err) == (2, True)
-    status, data, _ = _crm("seal", "--key", str(key), given=b"a dump")
-    assert status == 0
-    assert _crm("open", "--key", str(key), given=data)[:2] == (0, b"a dump")
-    status, out, err = _crm("open", "--key", str(key), given=data[:-1])
-    assert (status, out, "altered or cut off" in err) == (2, b"", True)
+    assert "is there already" in _refusal(_crm("key", str(key)))
+    data = _crm("seal", "--key", str(key), given=b"a dump").stdout_bytes
+    assert b"a dump" not in data
+    assert _crm("open", "--key", str(key), given=data).stdout_bytes == b"a dump"
+    cut = _crm("open", "--key", str(key), given=data[:-1])
+    assert (cut.stdout_bytes, type(cut.exception)) == (b"", SealBroken)
     secret = bytes.fromhex(key.read_text())
     old = b"".join(sealed(io.BytesIO(b"x"), secret, datetime.now(UTC) - timedelta(days=36)))
-    status, out, err = _crm("open", "--key", str(key), given=old)
-    assert (status, out, "more than 35 days ago" in err) == (2, b"", True)
+    refused = _crm("open", "--key", str(key), given=old)
+    assert refused.stdout_bytes == b""
+    assert "more than 35 days ago" in _refusal(refused)
+    key.write_text("short")
+    assert "is no key" in _refusal(_crm("seal", "--key", str(key)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -32,9 +33,10 @@ async def _restore(told: Story, watch: Watch) -> restore.Restored:
         return await restore.restore(database, watch.keeper, told.business.id)
 
 
-async def _status(database: Database, told: Story, customer_id: object) -> str:
+async def status(database: Database, told: Story, customer_id: UUID) -> str:
+    """Return where a customer stands, or nothing."""
     async with database.read(told.business.id) as db:
-        state = await consent.state(db, customer_id, told.purpose_id)  # type: ignore[arg-type]
+        state = await consent.state(db, customer_id, told.purpose_id)
     return state.status if state else ""
 
 
@@ -72,8 +74,8 @@ async def test_everything_is_as_it_was_said_to_be(story: Story) -> None:
         assert not (await watch.look()).put_back
         assert not await watch.stops()
         for customer_id in story.left:
-            assert await _status(database, story, customer_id) == "withdrawn"
-        assert await _status(database, story, story.readers[-1]) == "given"
+            assert await status(database, story, customer_id) == "withdrawn"
+        assert await status(database, story, story.readers[-1]) == "given"
         async with database.read(story.business.id) as db:
             for fingerprint, scope in (
                 (story.silenced, Scope.all),
@@ -231,9 +233,9 @@ async def test_nothing_is_served_and_one_click_is_kept(story: Story, settings: S
             last = list(story.journal.log(story.business.id).tail().open.values())[-1]
             assert last.entries == [Left(fingerprint.hex(), None, "one_click")]
             reader = story.readers[50]
-            assert await _status(database, story, reader) == "given"
+            assert await status(database, story, reader) == "given"
             await _restore(story, watch)
-            assert await _status(database, story, reader) == "withdrawn"
+            assert await status(database, story, reader) == "withdrawn"
             await watch.look()
             assert (await browser.get("/sign-up")).status_code == 200
         # Another process, which has not answered this a moment ago.
@@ -264,7 +266,7 @@ async def test_a_press_during_the_last_step_is_carried_out_after_it(story: Story
         left = Left(fingerprint.hex(), None, "one_click")
         await watch.keeper.note_alone(story.business.id, left, database.clock())
         await jobs.sweep({"database": database, "watch": watch})
-        assert await _status(database, story, story.readers[51]) == "withdrawn"
+        assert await status(database, story, story.readers[51]) == "withdrawn"
         assert story.journal.log(story.business.id).tail().open == {}
 
 
@@ -293,7 +295,7 @@ async def test_a_transaction_that_died_at_its_commit_is_no_restore(
         assert database.keep is not None
         await database.keep(db)
         await dying.roll_back()
-        assert await _status(database, told, customer_id) == "given"
+        assert await status(database, told, customer_id) == "given"
         assert len(told.journal.log(told.business.id).tail().open) == 1
         assert watch.found == await watch.look()
         assert not await watch.stops()
@@ -301,7 +303,7 @@ async def test_a_transaction_that_died_at_its_commit_is_no_restore(
         async with database.write(told.business.id) as db:
             await mail.suppress(db, by, b"n" * 16, Scope.all, mail.Why.bounced)
         await jobs.sweep({"database": database, "watch": watch})
-        assert await _status(database, told, customer_id) == "withdrawn"
+        assert await status(database, told, customer_id) == "withdrawn"
         assert told.journal.log(told.business.id).tail().open == {}
         assert not (await watch.look()).put_back
         await journal_jobs.beat({"database": database})
