@@ -213,7 +213,8 @@ SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, 
  LIMIT 1;
 
 -- name: current_notices
--- For every purpose the text that is shown when asking in this locale now.
+-- For every purpose the text that is shown when asking in this locale now: in it, in another of
+-- its language, in the business's own, or else the newest.
 SELECT DISTINCT ON (n.purpose_id)
        n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
        n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
@@ -223,9 +224,11 @@ SELECT DISTINCT ON (n.purpose_id)
    AND v.purpose_id = n.purpose_id
    AND v.version = n.purpose_version
    AND v.stale_at IS NULL
+  JOIN crm.business b ON b.business_id = :business_id
  WHERE n.business_id = :business_id
  ORDER BY n.purpose_id, n.locale = :locale DESC,
-          split_part(n.locale, '-', 1) = :language DESC, n.published_at DESC, n.version DESC;
+          split_part(n.locale, '-', 1) = :language DESC, n.locale = b.locale DESC,
+          n.published_at DESC, n.version DESC;
 
 -- name: notices_shown_to
 -- Every text that a decision of this customer rests on, exactly as shown.

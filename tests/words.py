@@ -32,13 +32,18 @@ STAFF_TEMPLATES = {
     "campaigns/pages/values.html",
     "campaigns/pages/words.html",
     "consent/pages/exhibits.html",
-    "consent/pages/told_to_staff.html",
+    "consent/pages/words_for_staff.html",
     "customers/pages/tabs.html",
+    # Only marks to be filled in.
+    "campaigns/letters/newsletter.html",
     "letterbox/pages/frame.html",
     "letterbox/pages/list.html",
     "letterbox/pages/mail.html",
     "letterbox/pages/refused.html",
     "mail/pages/relay_fields.html",
+    "privacy/letters/reminder.html",
+    "privacy/letters/reminder.txt",
+    "privacy/pages/asked.html",
     "privacy/pages/processing.html",
     "staff/pages/new_password.html",
     "staff/pages/sign_in.html",
@@ -52,7 +57,21 @@ _ARABIC = (
     "n%100>=11 ? 4 : 5);"
 )
 # Refusals that only staff and programs meet.
-STAFF_REFUSALS = ("imports/", "inbound/", "staff/", "mail/sending_domain.py", "web/idempotency.py")
+STAFF_REFUSALS = (
+    "campaigns/checking.py",
+    "campaigns/images.py",
+    "consent/evidence.py",
+    "consent/grounds.py",
+    "consent/terms.py",
+    "customers/interaction.py",
+    "customers/value.py",
+    "imports/",
+    "inbound/",
+    "mail/sending_domain.py",
+    "staff/",
+    "web/etag.py",
+    "web/idempotency.py",
+)
 
 _KEYWORDS = {
     "_": None,

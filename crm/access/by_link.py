@@ -20,6 +20,7 @@ from crm.access.model import Stopped
 from crm.consent import Method
 from crm.db import Database, ReadDb
 from crm.journal import Left, PutBack
+from crm.languages import gettext
 from crm.tokens import Stop
 from crm.web.closed import ANSWERS, put_back
 from crm.web.forms import BadForm, Form, read_form
@@ -65,7 +66,7 @@ async def post_stop(request: Request[Any, Any, Any], token: FromPath[str]) -> Re
     if not pressed:
         await _leave(request, stop, Method.one_click)
         return Response(
-            "You get no more of these mails.\n",
+            gettext("You get no more of these mails.") + "\n",
             media_type="text/plain",
             headers={"cache-control": "no-store"},
         )
@@ -107,8 +108,12 @@ async def post_preference(request: Request[Any, Any, Any], token: FromPath[str])
     code = offered[slug].code if slug in offered else None
     meant = Stop(stop.business_id, stop.address_hash, code)
     done = await _leave(request, meant, Method.stop_page)
-    name = done.purpose.name if done.purpose else "All of it"
-    return redirect(f"/p/{token}", say=f"{name} is off, from the moment you pressed.")
+    said = (
+        gettext("%(purpose)s is off, from the moment you pressed.", purpose=done.purpose.name)
+        if done.purpose
+        else gettext("All of it is off, from the moment you pressed.")
+    )
+    return redirect(f"/p/{token}", say=said)
 
 
 async def _leave(request: Request[Any, Any, Any], stop: Stop, method: Method) -> Stopped:

@@ -8,15 +8,17 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from crm import access
+from crm import access, languages
 from crm.access.form import Ages
+from crm.access.model import Offer
 from crm.access.signup_form import OLD_ENOUGH, TRAP
 from crm.businesses import Business
 from crm.db import ReadDb
+from crm.languages import ENGLISH, gettext, speaking
 from crm.staff import Right
 from crm.staff.auth import may
 from crm.web.forms import Form
-from crm.web.pages import environment, page
+from crm.web.pages import fragment, page
 
 
 @get("/sign-up-form", guards=[may(Right.edit_purposes)])
@@ -31,20 +33,29 @@ async def get_sign_up_form(
     chosen = [offer for offer in every if not slugs or offer.purpose.slug in slugs]
     html = ""
     if chosen:
-        html = environment.get_template("access/pages/form_to_copy.html").render(
-            business=business,
-            offers=chosen,
-            sealed=access.seal_form(db, chosen, business.locale),
-            trap=TRAP,
-            ages=Ages.of(offer.ages for offer in chosen).by_country,
-            old_enough=OLD_ENOUGH,
-        )
+        html = _html(business, chosen, access.seal_form(db, chosen, business.locale))
     return page(
         "access/pages/sign_up_form.html",
         html=html,
         offers=every,
         form=Form.of(purpose=[offer.purpose.slug for offer in chosen]),
     )
+
+
+def _html(business: Business, chosen: list[Offer], sealed: str) -> str:
+    """Write the form in the business's own language: its readers' choice is not known there."""
+    with speaking(languages.chosen(business.locale) or ENGLISH):
+        return fragment(
+            "access/pages/form_to_copy.html",
+            {
+                "business": business,
+                "offers": chosen,
+                "sealed": sealed,
+                "trap": TRAP,
+                "ages": Ages.of(offer.ages for offer in chosen).by_country,
+                "old_enough": gettext(OLD_ENOUGH),
+            },
+        )
 
 
 handlers = [get_sign_up_form]

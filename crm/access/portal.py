@@ -26,6 +26,7 @@ from crm.businesses import Business
 from crm.consent.asking import network_of
 from crm.db import Db, ReadDb
 from crm.ids import secret
+from crm.languages import ENGLISH, chosen, gettext, speaking, spoken_of
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.headers import PUBLIC
@@ -49,8 +50,9 @@ async def get_sign_up(
 ) -> Response[Any]:
     """Show the form; `?purposes=letter,offers` shows these only."""
     slugs = [slug for slug in purposes.split(",") if slug]
-    shown = await access.offers(db, business.locale, slugs)
-    return offered(db, Asked(Form(), shown, business.locale), headers=PUBLIC)
+    locale = spoken_of(business.locale)
+    shown = await access.offers(db, locale, slugs)
+    return offered(db, Asked(Form(), shown, locale), headers=PUBLIC)
 
 
 # No guard against foreign sites: the form may stand on the business's own, and uses no cookie.
@@ -75,7 +77,10 @@ async def post_sign_up(
     if new is None:
         return offered(db, wish, status=422)
     if not wish.trapped:
-        form_sha256 = await consent.keep_form(db, wish.locale, as_shown(wish.offers))
+        # As it was shown, wherever it stood and whatever the browser asks for by now.
+        with speaking(chosen(wish.locale) or ENGLISH):
+            kept = as_shown(wish.offers)
+        form_sha256 = await consent.keep_form(db, wish.locale, kept)
         await access.start(db, msgspec.structs.replace(new, form_sha256=form_sha256))
     return page("access/pages/sent.html", form=Form.of(address=new.address.display))
 
@@ -248,7 +253,7 @@ async def post_sign_out(
 ) -> Response[Any]:
     """End the session of this browser."""
     await sessions.close(db, request.scope["state"]["session_token"])
-    answer = redirect(_SIGN_IN, say="You are signed out.")
+    answer = redirect(_SIGN_IN, say=gettext("You are signed out."))
     answer.cookies.append(session_cookie(business, ""))
     answer.headers["clear-site-data"] = _CLEARED
     return answer

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from crm import access
 from crm.customers import Customer
 from crm.db import Db
+from crm.languages import gettext
 from crm.web.pages import redirect
 
 _BODY = 4 * 1024
@@ -23,7 +24,9 @@ async def post_letter(
 ) -> Response[Any]:
     """Mail her a receipt of hers."""
     await access.mail_receipt(db, me, event_id)
-    return redirect(f"/me/receipts/{event_id}", say="The receipt is on its way to your mailbox.")
+    return redirect(
+        f"/me/receipts/{event_id}", say=gettext("The receipt is on its way to your mailbox.")
+    )
 
 
 handlers = [post_letter]

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from crm.access import sessions
 from crm.customers import Customer
 from crm.db import Db, ReadDb
+from crm.languages import gettext
 from crm.web.pages import page, redirect
 
 _LIST = "/me/sessions"
@@ -34,7 +35,7 @@ async def post_end(
 ) -> Response[Any]:
     """Sign one browser out."""
     await sessions.close_one(db, me.id, proof_id)
-    return redirect(_LIST, say="That browser is signed out.")
+    return redirect(_LIST, say=gettext("That browser is signed out."))
 
 
 @post("/sessions/end", request_max_body_size=_BODY)
@@ -43,7 +44,7 @@ async def post_end_others(
 ) -> Response[Any]:
     """Sign every other browser out, and let no way in that is under way come through."""
     await sessions.close_others(db, me.id, request.scope["state"]["session_token"])
-    return redirect(_LIST, say="You are signed in here only.")
+    return redirect(_LIST, say=gettext("You are signed in here only."))
 
 
 handlers = [get_sessions, post_end, post_end_others]

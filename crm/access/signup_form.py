@@ -13,6 +13,7 @@ from crm.access.form import Ages, Shown
 from crm.access.model import Choice, NewSignup, Offer, too_fast
 from crm.consent import Network
 from crm.db import ReadDb
+from crm.languages import gettext, listed, marked
 from crm.web.forms import Form
 from crm.web.pages import page
 
@@ -21,11 +22,10 @@ TRAP = "extra"
 
 # What the form says where a purpose can be decided from some age only, and the choice of a country
 # that it does not name.
-OLD_ENOUGH = "I am old enough to decide this myself where I live."
+OLD_ENOUGH = marked("I am old enough to decide this myself where I live.")
 ELSEWHERE = "other"
 
 _LONGEST_NAME = 100
-_AGAIN = "That came faster than a person reads. Press the button once more."
 
 
 class Asked(Struct, frozen=True):
@@ -60,7 +60,7 @@ def offered(
         offers=wish.offers,
         trap=TRAP,
         ages=Ages.of(offer.ages for offer in wish.offers).by_country,
-        old_enough=OLD_ENOUGH,
+        old_enough=gettext(OLD_ENOUGH),
         sealed=wish.sealed or access.seal_form(db, wish.offers, wish.locale),
     )
 
@@ -81,7 +81,7 @@ async def asked(db: ReadDb, form: Form) -> Asked:
     name = form.text("name", required=False, max=_LONGEST_NAME)
     ticked = form.choices("purpose", [each.purpose.slug for each in offers], required=True)
     if not form.problems and too_fast(shown.made_at, db.now):
-        form.wrong("", _AGAIN)
+        form.wrong("", gettext("That came faster than a person reads. Press the button once more."))
     country, of_age = _age(form, [each for each in offers if each.purpose.slug in ticked])
     wish = Asked(form, offers, shown.locale, sealed)
     if form.problems or address is None:
@@ -104,13 +104,13 @@ async def asked(db: ReadDb, form: Form) -> Asked:
 
 def as_shown(offers: list[Offer]) -> str:
     """Write the words of the form, in their order; no box of it is ticked beforehand."""
-    lines = ["E-mail address", "First name", "What may we send you?"]
+    lines = [gettext("E-mail address"), gettext("First name"), gettext("What may we send you?")]
     for offer in offers:
         lines += [f"[ ] {offer.notice.control_label}", offer.notice.text]
         lines += offer.notice.particulars.splitlines()
     if Ages.of(offer.ages for offer in offers).by_country:
-        lines += ["Where do you live?", f"[ ] {OLD_ENOUGH}"]
-    return "\n".join([*lines, "Send me the confirmation"])
+        lines += [gettext("Where do you live?"), f"[ ] {gettext(OLD_ENOUGH)}"]
+    return "\n".join([*lines, gettext("Send me the confirmation")])
 
 
 def _age(form: Form, ticked: list[Offer]) -> tuple[str, int | None]:
@@ -123,8 +123,11 @@ def _age(form: Form, ticked: list[Offer]) -> tuple[str, int | None]:
     if country and not form.boolean("old_enough"):
         form.wrong(
             "old_enough",
-            f"Somebody who lives there can decide this herself from the age of {needed}. "
-            "Nothing of what you entered was kept.",
+            gettext(
+                "Somebody who lives there can decide this from the age of %(age)s. "
+                "Nothing of what you entered was kept.",
+                age=needed,
+            ),
         )
     return ("" if country in {None, ELSEWHERE} else str(country)), needed
 
@@ -137,11 +140,16 @@ async def _anew(db: ReadDb, form: Form, shown: Shown) -> Asked:
     changed = [each for each in offers if each.notice.id not in shown.notice_ids]
     slugs = {each.purpose.slug for each in changed}
     form.values["purpose"] = [each for each in form.values.get("purpose", []) if each not in slugs]
-    names = ", ".join(each.purpose.name for each in changed)
-    form.wrong(
-        "purpose",
-        f"The words for {names} have changed since this form was made. Read them and tick anew."
-        if changed
-        else "Something on this form is not offered any more. Look at what is, and send it again.",
-    )
+    form.wrong("purpose", _changed([each.purpose.name for each in changed]))
     return Asked(form, offers, shown.locale)
+
+
+def _changed(names: list[str]) -> str:
+    if not names:
+        return gettext(
+            "Something on this form is not offered any more. Look at what is, and send it again."
+        )
+    return gettext(
+        "The words for %(names)s have changed since this form was made. Read them and tick anew.",
+        names=listed(names),
+    )

@@ -10,7 +10,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time
-from babel.lists import format_list
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from msgspec import Struct
@@ -113,7 +112,7 @@ class Names(Struct, frozen=True):
 
     def __str__(self) -> str:
         """Say them: `Letters and Offers`."""
-        return str(format_list(self.names, locale=languages.locale_for(languages.language())))
+        return languages.listed(self.names)
 
 
 def moment(at: datetime, business: Business) -> Moment:

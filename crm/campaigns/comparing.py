@@ -17,6 +17,7 @@ from crm.campaigns.reader import Message, Part, read
 from crm.campaigns.skeleton import PACKING, Leaf, Link, Piece, Skeleton, Variant
 from crm.campaigns.slots import LINK, Filled, fits, is_ours
 from crm.campaigns.tokens import Unit, of_html, told
+from crm.languages import gettext, ngettext
 
 LARGEST_MAIL = 2_000_000
 # Fields that change what a mail is or does; others that are put in are traces of its way.
@@ -78,11 +79,17 @@ def _differences(
     found += _fields(message, variant, skeleton, filled)
     found += _leaves(message, variant, skeleton.links, filled)
     for slot, value in filled.wrong:
-        sentence = f"Where a reader's {slot} should stand, there is an address, or far too much."
+        sentence = gettext(
+            "Where a reader's %(slot)s should stand, there is an address, or far too much.",
+            slot=slot,
+        )
         found.append(Difference(sentence, now=value[:300]))
     for slot, urls in filled.links.items():
         if len(urls) > 1:
-            sentence = f"The {slot.removeprefix(LINK)} link is not the same everywhere in the mail."
+            sentence = gettext(
+                "The link %(link)s is not the same everywhere in the mail.",
+                link=slot.removeprefix(LINK),
+            )
             found.append(Difference(sentence, now="  ".join(sorted(urls))))
     return list(dict.fromkeys(found))[:_MOST]
 
@@ -91,7 +98,8 @@ def _named(message: Message, skeleton: Skeleton) -> Iterator[Difference]:
     named = _ID.fullmatch(message.first("Message-ID").strip())
     if named is None or named[1] != skeleton.campaign or named[2] != skeleton.domain:
         yield Difference(
-            "Its Message-ID is not one of this campaign.", now=message.first("Message-ID")[:300]
+            gettext("Its Message-ID is not one of this campaign."),
+            now=message.first("Message-ID")[:300],
         )
 
 
@@ -103,17 +111,24 @@ def _fields(
         values = message.every(field.name)
         expected = _loose(field.value)
         if not values:
-            yield Difference(f"The header {field.name} is missing.", was=_shown(field.value))
+            yield Difference(
+                gettext("The header %(name)s is missing.", name=field.name), was=_shown(field.value)
+            )
         elif len(values) > 1:
-            sentence = f"The header {field.name} is there {len(values)} times."
+            sentence = ngettext(
+                "The header %(name)s is there %(number)s time.",
+                "The header %(name)s is there %(number)s times.",
+                len(values),
+                name=field.name,
+            )
             yield Difference(sentence, was=_shown(field.value), now=" | ".join(values)[:300])
         elif not fits(expected, _bare(values[0]), skeleton.links, filled):
-            sentence = f"The header {field.name} was changed."
+            sentence = gettext("The header %(name)s was changed.", name=field.name)
             yield Difference(sentence, was=_shown(field.value), now=values[0][:300])
     yield from _leaving(message, skeleton, filled)
     for name, value in message.fields:
         if name.lower() in _GUARDED - known - {"list-unsubscribe"} - PACKING:
-            yield Difference(f"The header {name} was put in.", now=value[:300])
+            yield Difference(gettext("The header %(name)s was put in.", name=name), now=value[:300])
 
 
 def _leaving(message: Message, skeleton: Skeleton, filled: Filled) -> Iterator[Difference]:
@@ -128,9 +143,9 @@ def _leaving(message: Message, skeleton: Skeleton, filled: Filled) -> Iterator[D
         if same_domain:
             return
     yield Difference(
-        "The header List-Unsubscribe was changed.",
+        gettext("The header %(name)s was changed.", name="List-Unsubscribe"),
         was=f"<{ours.begins}…>",
-        now=" ".join(values)[:300] or "missing",
+        now=" ".join(values)[:300] or gettext("missing"),
     )
 
 
@@ -142,8 +157,10 @@ def _leaves(
     if expected != received:
         kinds = [kind for kind, _ in expected], [kind for kind, _ in received]
         if kinds[0] == kinds[1]:
-            was, now = ("/".join(found[0][1]) or "one part" for found in (expected, received))
-            yield Difference("The parts are put together in another way.", was, now)
+            was, now = (
+                "/".join(found[0][1]) or gettext("one part") for found in (expected, received)
+            )
+            yield Difference(gettext("The parts are put together in another way."), was, now)
         yield from _other_parts(*kinds)
     pairs = SequenceMatcher(
         None, [kind for kind, _ in expected], [kind for kind, _ in received], autojunk=False
@@ -160,17 +177,19 @@ def _other_parts(expected: list[str], received: list[str]) -> Iterator[Differenc
     ).get_opcodes():
         if kind != "equal":
             for each in expected[low:high]:
-                yield Difference(f"A part is missing ({each}).", was=each)
+                yield Difference(gettext("A part is missing (%(kind)s).", kind=each), was=each)
             for each in received[start:end]:
-                yield Difference(f"A part was put in ({each}).", now=each)
+                yield Difference(gettext("A part was put in (%(kind)s).", kind=each), now=each)
 
 
 def _leaf(leaf: Leaf, part: Part, links: dict[str, Link], filled: Filled) -> Iterator[Difference]:
     if leaf.sha256:
         if hashlib.sha256(part.content).hexdigest() != leaf.sha256:
-            yield Difference(f"An attached file is another one ({leaf.media_type}).")
+            yield Difference(
+                gettext("An attached file is another one (%(kind)s).", kind=leaf.media_type)
+            )
         elif leaf.content_id != part.content_id:
-            sentence = "An attached picture has another name."
+            sentence = gettext("An attached picture has another name.")
             yield Difference(sentence, leaf.content_id, part.content_id)
         return
     if leaf.media_type == "text/html":
@@ -203,7 +222,7 @@ def _units(
     left = expected[start : len(expected) - end]
     right = received[start : len(received) - end]
     if max(len(left), len(right)) > _ALIGNED:
-        sentence = "Much of it is another text; the first difference is shown."
+        sentence = gettext("Much of it is another text; the first difference is shown.")
         yield Difference(sentence, _first(left), _first(right))
         return
     keys = [_key(each, left, links, filled) for each in right]

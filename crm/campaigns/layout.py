@@ -14,29 +14,10 @@ from crm.campaigns.text import WIDTH, as_text, wrapped
 from crm.campaigns.theme import FACES, SHEET, SHEET_DARK, Theme, ink_on
 from crm.campaigns.tree import Node, every, written
 from crm.campaigns.typesetting import direction, typeset
+from crm.languages import ENGLISH, chosen, gettext, language, speaking
 
 _PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_text("utf-8"))
 _INLINER = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
-
-_ASKS = (
-    "Your consent to {} will end. Do you still want these mails? Say so on the page below. If you "
-    "do nothing, they stop by themselves."
-)
-_QUESTION = (
-    '<p class="ask"><b>Your consent to {} will end.</b> Do you still want these mails? '
-    '<a href="{}">Yes, go on</a>. If you do nothing, they stop by themselves.</p>\n'
-)
-_LINKS = (
-    "<p><b>Why you get this:</b> you asked for {purpose}. "
-    '<a href="{why}">See the exact words, and the proof</a>.</p>\n'
-    '<p><a href="{unsubscribe}">Stop these mails</a>. One press, no password.<br>'
-    '<a href="{preferences}">Choose what we may write to you</a>.</p>'
-)
-_ARCHIVED = (
-    "<p>This is a public copy of a mail to those who asked for {purpose}. "
-    '<a href="{origin}/sign-up">Ask for it yourself</a>.<br>'
-    '<a href="{origin}/archive">All issues of {business}</a>.</p>'
-)
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -64,7 +45,22 @@ class Frame(Struct, frozen=True, kw_only=True):
 
 
 def page(frame: Frame, root: Node) -> str:
-    """Return the HTML part, styles inlined; the subject is its h1 if the body has none."""
+    """Return the HTML part, styles inlined; the subject is its h1 if the body has none.
+
+    What we say around the body is in the campaign's language if we speak it, else in English.
+    """
+    spoken = chosen(frame.language) or ENGLISH
+    with speaking(spoken):
+        return _page(frame, root, spoken)
+
+
+def text(frame: Frame, root: Node) -> str:
+    """Return the text part, with the same footer."""
+    with speaking(chosen(frame.language) or ENGLISH):
+        return _text(frame, root)
+
+
+def _page(frame: Frame, root: Node, spoken: str) -> str:
     heading = Node("", {}, [] if any(every(root, "h1")) else [_title(frame), "\n"])
     typeset(heading, direction(frame.language))
     typeset(root, direction(frame.language))
@@ -72,11 +68,14 @@ def page(frame: Frame, root: Node) -> str:
         '<div style="display:none; max-height:0; overflow:hidden;">'
         f"{escape(frame.preheader)}</div>\n"
     )
-    privacy = f'<br><a href="{escape(frame.privacy_url)}">Privacy notice</a>'
+    notice = gettext("Privacy notice")
+    privacy = f'<br><a href="{escape(frame.privacy_url)}">{notice}</a>'
     html = _PAGE.substitute(
         subject=escape(frame.subject),
         lang=escape(frame.language),
         dir=direction(frame.language),
+        foot_lang=spoken,
+        foot_dir=direction(spoken),
         preheader=preheader if frame.preheader else "",
         heading=_heading(frame),
         body=written(heading) + written(root),
@@ -90,34 +89,41 @@ def page(frame: Frame, root: Node) -> str:
     return _INLINER.inline(html)
 
 
-def text(frame: Frame, root: Node) -> str:
-    """Return the text part, with the same footer."""
+def _text(frame: Frame, root: Node) -> str:
     body = as_text(root)
     if frame.archived:
         return "\n".join([body, "", "-- ", *wrapped(_sender(frame)), ""])
     if not any(every(root, "h1")):
         heading = wrapped(frame.subject)
         body = "\n".join([*heading, "=" * min(WIDTH, max(map(len, heading))), "", body])
-    question = [
-        *wrapped(_ASKS.format(frame.purpose)),
-        f"Yes, go on: {frame.why}",
-        "",
-    ]
     foot = [
-        *(question if frame.asks else []),
-        *wrapped(f"Why you get this: you asked for {frame.purpose}."),
-        f"The exact words, and the proof: {frame.why}",
+        *(_asking(frame) if frame.asks else []),
+        *wrapped(gettext("Why you get this: you asked for %(purpose)s.", purpose=frame.purpose)),
+        _led(gettext("The exact words, and the proof:"), frame.why),
         "",
-        f"Stop these mails (one press, no password): {frame.unsubscribe}",
-        f"Choose what we may write to you: {frame.preferences}",
+        _led(gettext("Stop these mails (one press, no password):"), frame.unsubscribe),
+        _led(gettext("Choose what we may write to you:"), frame.preferences),
         "",
         *wrapped(_tracking(root)),
         "",
         *([*wrapped(frame.theme.foot), ""] if frame.theme.foot else []),
         *wrapped(_sender(frame)),
-        *([f"Privacy notice: {frame.privacy_url}"] if frame.privacy_url else []),
+        *([_led(gettext("Privacy notice:"), frame.privacy_url)] if frame.privacy_url else []),
     ]
     return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _asking(frame: Frame) -> list[str]:
+    said = gettext(
+        "Your consent to %(purpose)s will end. Do you still want these mails? Say so on the page "
+        "below. If you do nothing, they stop by themselves.",
+        purpose=frame.purpose,
+    )
+    return [*wrapped(said), _led(gettext("Yes, go on:"), frame.why), ""]
+
+
+def _led(words: str, address: str) -> str:
+    return f"{words} {address}"
 
 
 def _look(theme: Theme) -> dict[str, str]:
@@ -150,19 +156,38 @@ def _heading(frame: Frame) -> str:
 
 def _own(frame: Frame) -> str:
     """What the foot offers: in a mail the reader's own links, in the archive everybody's."""
+    purpose = _isolated(frame.purpose)
     if frame.archived:
-        return _ARCHIVED.format(
-            purpose=escape(frame.purpose),
-            origin=escape(frame.origin),
-            business=escape(frame.business),
-        )
-    question = _QUESTION.format(escape(frame.purpose), frame.why) if frame.asks else ""
-    return question + _LINKS.format(
-        purpose=escape(frame.purpose),
-        why=frame.why,
-        unsubscribe=frame.unsubscribe,
-        preferences=frame.preferences,
-    )
+        return gettext(
+            "<p>This is a public copy of a mail to those who asked for %(purpose)s. "
+            '<a href="%(origin)s/sign-up">Ask for it yourself</a>.<br>'
+            '<a href="%(origin)s/archive">All issues of %(business)s</a>.</p>'
+        ) % {
+            "purpose": purpose,
+            "origin": escape(frame.origin),
+            "business": _isolated(frame.business),
+        }
+    question = gettext(
+        '<p class="ask"><b>Your consent to %(purpose)s will end.</b> Do you still want these '
+        'mails? <a href="%(why)s">Yes, go on</a>. If you do nothing, they stop by themselves.</p>'
+    ) % {"purpose": purpose, "why": frame.why}
+    links = gettext(
+        "<p><b>Why you get this:</b> you asked for %(purpose)s. "
+        '<a href="%(why)s">See the exact words, and the proof</a>.</p> '
+        '<p><a href="%(unsubscribe)s">Stop these mails</a>. One press, no password.<br>'
+        '<a href="%(preferences)s">Choose what we may write to you</a>.</p>'
+    ) % {
+        "purpose": purpose,
+        "why": frame.why,
+        "unsubscribe": frame.unsubscribe,
+        "preferences": frame.preferences,
+    }
+    return f"{question}\n{links}" if frame.asks else links
+
+
+def _isolated(name: str) -> str:
+    """A name keeps its own direction inside a sentence of another."""
+    return f'<span dir="auto">{escape(name)}</span>' if language() == "ar" else escape(name)
 
 
 def _sender(frame: Frame) -> str:
@@ -173,5 +198,7 @@ def _sender(frame: Frame) -> str:
 def _tracking(root: Node) -> str:
     # Whoever serves an image sees that somebody fetched it; an attached one is in the mail.
     if any(not img.attributes["src"].startswith("cid:") for img in every(root, "img")):
-        return "The links in this mail lead straight where they say."
-    return "This mail does not tell us whether you read it. Its links lead straight where they say."
+        return gettext("The links in this mail lead straight where they say.")
+    return gettext(
+        "This mail does not tell us whether you read it. Its links lead straight where they say."
+    )

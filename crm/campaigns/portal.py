@@ -14,13 +14,14 @@ from crm.campaigns import mails_portal
 from crm.campaigns.render import neutral
 from crm.consent.asking import network_of
 from crm.db import Db, ReadDb
+from crm.languages import gettext, marked
 from crm.tokens import open_why
 from crm.web.csrf import same_site
 from crm.web.forms import read_form
 from crm.web.pages import Flash, page, redirect
 
 _BODY = 4 * 1024
-_CHANGED = (
+_CHANGED = marked(
     "The words have changed since you opened this page, so nothing was renewed. Read them as they "
     "are now, and decide anew."
 )
@@ -45,9 +46,9 @@ async def post_renewal(
     except ValueError:
         shown = UUID(int=0), b""
     if await campaigns.renew(db, why, *shown, network_of(request)):
-        return redirect(f"/why/{token}", say="It goes on. Thank you for saying so.")
+        return redirect(f"/why/{token}", say=gettext("It goes on. Thank you for saying so."))
     told = await campaigns.explain(db, why)
-    flash = Flash(_CHANGED, "wait")
+    flash = Flash(gettext(_CHANGED), "wait")
     return page("campaigns/pages/why.html", status=409, neutral=neutral, told=told, flash=flash)
 
 

@@ -20,6 +20,7 @@ from crm import campaigns
 from crm.campaigns import Comparison, NoVerdict, Skeleton, Verdict
 from crm.campaigns.comparing import LARGEST_MAIL
 from crm.db import ReadDb
+from crm.languages import gettext, marked
 from crm.web.forms import Form, read_form
 from crm.web.pages import page
 from crm.web.ratelimit import Limit
@@ -28,7 +29,7 @@ _PAGE = "campaigns/pages/mail_check.html"
 # A pasted mail takes up to three bytes for one in a plain form.
 _BODY = 3 * LARGEST_MAIL + 100_000
 _OFTEN = Limit("mail-check", quota=20, seconds=60)
-_UNKNOWN = (
+_UNKNOWN = marked(
     "This mail names no campaign that was sent from here. Its Message-ID is looked at; a forwarded "
     "mail has one of its own, so save the mail as it came and hand in that file."
 )
@@ -65,7 +66,7 @@ async def post_check(request: Request[Any, Any, Any], db: NamedDependency[ReadDb
             # Some tenths of a second for a large mail, which nobody else should wait for.
             compared = await asyncio.to_thread(_nearest, raw, known)
         else:
-            form.wrong("file", _UNKNOWN)
+            form.wrong("file", gettext(_UNKNOWN))
     # What was pasted is not sent back: it may be long, and it is her own.
     shown = Form()
     shown.problems = form.problems
@@ -120,9 +121,10 @@ async def _mail(form: Form) -> bytes:
     raw = await upload.read() if upload is not None and upload.filename else b""
     raw = raw or form.typed("mail").encode("utf-8", "replace")
     if not raw.strip():
-        form.wrong("file", "Choose the file of a mail, or paste its source.")
+        form.wrong("file", gettext("Choose the file of a mail, or paste its source."))
     elif len(raw) > LARGEST_MAIL:
-        form.wrong("file", f"A mail may have {LARGEST_MAIL // 1_000_000} MB here at most.")
+        most = LARGEST_MAIL // 1_000_000
+        form.wrong("file", gettext("A mail may have %(most)s MB here at most.", most=most))
     return raw
 
 

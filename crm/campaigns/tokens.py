@@ -9,11 +9,17 @@ from msgspec import Struct
 
 from crm.campaigns.markup import Token, tokens
 from crm.campaigns.skeleton import Piece, Slot
+from crm.languages import gettext, marked
 
 # Stands for a slot while HTML is cut; a message never holds these (they are no characters).
 _FIRST, _LAST = 0xE000, 0xF8FF
 _BLANK = re.compile(r"\s+")
 _TELLING = {"a": "href", "area": "href", "img": "src"}
+
+_REWRITTEN = marked("A link was rewritten.")
+_EXCHANGED = marked("An image was exchanged.")
+_MARKUP = marked("Markup was changed.")
+_TEXT = marked("Text was changed.")
 
 
 class Unit(Struct, frozen=True):
@@ -121,21 +127,38 @@ def told(expected: Sequence[Unit], received: Sequence[Unit]) -> Iterator[tuple[s
             continue
         left.remove(twin)
         if twin.address != unit.address:
-            what = "A link was rewritten." if unit.name != "img" else "An image was exchanged."
-            yield what, twin.address, unit.address
+            what = _REWRITTEN if unit.name != "img" else _EXCHANGED
+            yield gettext(what), twin.address, unit.address
         else:
-            what = "Markup was changed." if unit.name else "Text was changed."
-            yield what, twin.shown, unit.shown
+            what = _MARKUP if unit.name else _TEXT
+            yield gettext(what), twin.shown, unit.shown
     only_ends = all(each.name.startswith("/") for each in (*left, *put_in))
-    for units, verb in ((put_in, "was put in"), (left, "is missing")):
+    for units, missing in ((put_in, False), (left, True)):
         for each in units:
             if each.name.startswith("/") and not only_ends:
                 continue
             shown = each.address or each.shown
-            was, now = (shown, "") if verb == "is missing" else ("", shown)
-            yield f"{_what(each)} {verb}.", was, now
+            was, now = (shown, "") if missing else ("", shown)
+            yield (_missing(each) if missing else _put_in(each)), was, now
 
 
-def _what(unit: Unit) -> str:
-    known = {"": "Text", "a": "A link", "img": "An image", "!": "A comment", "=": "A style"}
-    return known.get(unit.name, f"Markup (<{unit.name}>)")
+def _put_in(unit: Unit) -> str:
+    known = {
+        "": gettext("Text was put in."),
+        "a": gettext("A link was put in."),
+        "img": gettext("An image was put in."),
+        "!": gettext("A comment was put in."),
+        "=": gettext("A style was put in."),
+    }
+    return known.get(unit.name) or gettext("Markup (%(name)s) was put in.", name=f"<{unit.name}>")
+
+
+def _missing(unit: Unit) -> str:
+    known = {
+        "": gettext("Text is missing."),
+        "a": gettext("A link is missing."),
+        "img": gettext("An image is missing."),
+        "!": gettext("A comment is missing."),
+        "=": gettext("A style is missing."),
+    }
+    return known.get(unit.name) or gettext("Markup (%(name)s) is missing.", name=f"<{unit.name}>")

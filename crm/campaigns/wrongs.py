@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from crm.languages import marked
+
 # Elements that have no place in a mail, and the code under which they are found.
 ELEMENTS = {
     "script": "script", "form": "form", "input": "form", "button": "form", "textarea": "form",
@@ -81,10 +83,14 @@ _WATCHES = {
     "cid": "No picture is attached under this name. Attach it, or take the image out.",
 }
 _PLEASE = {
-    "passed-on": "This link seems to lead to one host by way of another. If it does, link to the "
-    "page itself.",
-    "short-link": "A short link hides where it leads, and its maker may count. Better link to the "
-    "page itself.",
+    "passed-on": marked(
+        "This link seems to lead to one host by way of another. If it does, link to the "
+        "page itself."
+    ),
+    "short-link": marked(
+        "A short link hides where it leads, and its maker may count. Better link to the "
+        "page itself."
+    ),
 }
 
 

@@ -18,12 +18,13 @@ from crm.consent.asking import network_of
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
+from crm.languages import gettext, marked, spoken_of
 from crm.web.forms import Form, read_form
 from crm.web.pages import Flash, page, redirect
 
 HERE = "/me/consent"
 _BODY = 4 * 1024
-_CHANGED = (
+_CHANGED = marked(
     "The words have changed since you opened this page, so nothing was started. Read them as they "
     "are now, and decide anew."
 )
@@ -49,7 +50,7 @@ async def post_grant(
     purpose = await consent.purpose(db, purpose_id)
     notice = await consent.current_notice(db, purpose_id, _locale(me, business))
     if not _was_shown(await read_form(request), notice):
-        return await _shown(db, me, business, status=409, flash=Flash(_CHANGED, "wait"))
+        return await _shown(db, me, business, status=409, flash=Flash(gettext(_CHANGED), "wait"))
     state = await consent.state(db, me.id, purpose_id)
     stands = state is not None and state.authorises(db.now) and state.notice_id == notice.id
     if state is None or not stands or state.asked_again(db.now):
@@ -60,7 +61,9 @@ async def post_grant(
             network=network_of(request),
         )
         await consent.give(db, Actor.customer(me.id), me.id, notice.question, how)
-    return redirect(f"{HERE}#{purpose.slug}", say=f"{purpose.name} is on.")
+    return redirect(
+        f"{HERE}#{purpose.slug}", say=gettext("%(purpose)s is on.", purpose=purpose.name)
+    )
 
 
 @post("/consent/{purpose_id:uuid}/withdrawal", request_max_body_size=_BODY)
@@ -71,7 +74,8 @@ async def post_withdrawal(
     purpose = await consent.purpose(db, purpose_id)
     await consent.withdraw(db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal)
     return redirect(
-        f"{HERE}#{purpose.slug}", say=f"{purpose.name} is off, from the moment you pressed."
+        f"{HERE}#{purpose.slug}",
+        say=gettext("%(purpose)s is off, from the moment you pressed.", purpose=purpose.name),
     )
 
 
@@ -81,7 +85,7 @@ async def post_withdrawal_of_all(
 ) -> Response[Any]:
     """Stop every purpose that is not off already."""
     await consent.withdraw_all(db, Actor.customer(me.id), me.id, method=Method.portal)
-    return redirect(HERE, say="All of it is off, from the moment you pressed.")
+    return redirect(HERE, say=gettext("All of it is off, from the moment you pressed."))
 
 
 def _was_shown(form: Form, notice: Notice) -> bool:
@@ -91,7 +95,7 @@ def _was_shown(form: Form, notice: Notice) -> bool:
 
 
 def _locale(me: Customer, business: Business) -> str:
-    return me.locale or business.locale
+    return me.locale or spoken_of(business.locale)
 
 
 async def _shown(

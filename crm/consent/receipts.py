@@ -6,7 +6,6 @@ newer proof. Before its decision is sealed a receipt is pending.
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,7 +13,7 @@ from uuid import UUID
 from joserfc import jws
 from msgspec import Struct
 
-from crm import businesses, ledger
+from crm import businesses, customers, ledger
 from crm.businesses import Business
 from crm.consent.bundle import Bundle, BundledOrigin, Endorsed, Jwk, Jwks, Path, Proved
 from crm.consent.model import ConsentEvent, Notice, UnknownEvent
@@ -32,8 +31,6 @@ sql = Statements("consent")
 
 # Which earlier heads a bundle has a path from, counted back from the newest.
 _NEAR = (*range(1, 9), 16, 32, 64)
-_PARTS = re.compile(r"(\d+)([YMD])", re.ASCII)
-_UNITS = {"Y": "year", "M": "month", "D": "day"}
 
 
 class NoReceiptKey(Conflict):
@@ -68,9 +65,8 @@ class Receipt(Struct, frozen=True, kw_only=True):
     @property
     def kept_for(self) -> str:
         """How long the proof is kept after the consent ended, in words; empty where nobody said."""
-        found = _PARTS.findall(self.entered.retention)
-        words = [f"{each} {_UNITS[unit]}{'' if each == '1' else 's'}" for each, unit in found]
-        return " and ".join(words)
+        kept = self.entered.retention
+        return customers.retention(kept).words() if kept else ""
 
     @property
     def head(self) -> ledger.Checkpoint | None:

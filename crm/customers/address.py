@@ -9,6 +9,7 @@ from email_validator import ValidatedEmail, validate_email
 from msgspec import Struct
 
 from crm.errors import Invalid
+from crm.languages import gettext
 
 # RFC 5321 §4.5.3.1, in octets; 254 is what is left of a 256 octet path without its brackets.
 LOCAL_LIMIT = 64
@@ -31,7 +32,6 @@ _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*\Z")
 _UNSEEN = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
 _BLANK = " \t\r\n\v\f\u00a0\u2007\u202f\u3000" + _UNSEEN
 _SPECIAL = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
-_EXAMPLE = "An address looks like name@example.com."
 
 
 class NotAnAddress(Invalid):
@@ -125,79 +125,125 @@ def _accepted(typed: str) -> ValidatedEmail | None:
 def _refuse_by_shape(typed: str) -> None:
     """The mistakes people really make, each with its own way out."""
     if not typed:
-        raise NotAnAddress(f"The address is missing. {_EXAMPLE}")
+        raise NotAnAddress(
+            gettext("The address is missing. An address looks like name@example.com.")
+        )
     if len(typed) > ADDRESS_LIMIT + 1:
-        raise NotAnAddress(f"This is longer than an address can be ({ADDRESS_LIMIT} characters).")
+        raise NotAnAddress(
+            gettext(
+                "This is longer than an address can be (%(most)s characters).", most=ADDRESS_LIMIT
+            )
+        )
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in typed):
         raise NotAnAddress(
-            "The address contains a line break or another character that cannot be seen. "
-            "Type it again instead of copying it."
+            gettext(
+                "The address contains a line break or another character that cannot be seen. "
+                "Type it again instead of copying it."
+            )
         )
     if any(mark in typed for mark in '<>()[]"\\,;: '):
         _refuse_by_mark(typed)
     if "@" not in typed:
-        raise NotAnAddress(f"There is an @ missing. {_EXAMPLE}")
+        raise NotAnAddress(
+            gettext("There is an @ missing. An address looks like name@example.com.")
+        )
     if typed.count("@") > 1:
-        raise NotAnAddress(f"There is more than one @. {_EXAMPLE}")
+        raise NotAnAddress(
+            gettext("There is more than one @. An address looks like name@example.com.")
+        )
 
 
 def _refuse_by_mark(typed: str) -> NoReturn:
     if "[" in typed or "]" in typed:
         raise NotAnAddress(
-            "An address at a bare network number is not accepted. Use one at a domain name."
+            gettext(
+                "An address at a bare network number is not accepted. Use one at a domain name."
+            )
         )
     if "<" in typed or ">" in typed:
-        raise NotAnAddress("Give only the address, without a name and without < and > around it.")
+        raise NotAnAddress(
+            gettext("Give only the address, without a name and without angle brackets around it.")
+        )
     if '"' in typed or "(" in typed or ")" in typed or "\\" in typed:
         raise NotAnAddress(
-            "Quotation marks, brackets and backslashes are not accepted in an address. "
-            "Give it without them."
+            gettext(
+                "Quotation marks, brackets and backslashes are not accepted in an address. "
+                "Give it without them."
+            )
         )
     if " " in typed:
-        raise NotAnAddress("There is a blank inside the address. Take it out.")
+        raise NotAnAddress(gettext("There is a blank inside the address. Take it out."))
     raise NotAnAddress(
-        "A comma, colon or semicolon cannot stand in an address. "
-        "Give one address; if you meant a dot, put a dot."
+        gettext(
+            "A comma, colon or semicolon cannot stand in an address. "
+            "Give one address; if you meant a dot, put a dot."
+        )
     )
 
 
 def _refuse_by_part(local: str, domain: str) -> NoReturn:
     """Say which half is wrong; always raises."""
     if not local:
-        raise NotAnAddress(f"There is nothing before the @. {_EXAMPLE}")
+        raise NotAnAddress(
+            gettext("There is nothing before the @. An address looks like name@example.com.")
+        )
     if not domain:
-        raise NotAnAddress(f"There is nothing after the @. {_EXAMPLE}")
-    for side, part in (("before", local), ("after", domain)):
-        if part.startswith(".") or part.endswith(".") or ".." in part:
-            raise NotAnAddress(
-                f"The part {side} the @ begins or ends with a dot, or has two dots in a row. "
+        raise NotAnAddress(
+            gettext("There is nothing after the @. An address looks like name@example.com.")
+        )
+    if _dotted(local):
+        raise NotAnAddress(
+            gettext(
+                "The part before the @ begins or ends with a dot, or has two dots in a row. "
                 "Take the extra dot out."
             )
+        )
+    if _dotted(domain):
+        raise NotAnAddress(
+            gettext(
+                "The part after the @ begins or ends with a dot, or has two dots in a row. "
+                "Take the extra dot out."
+            )
+        )
     if "." not in domain:
         raise NotAnAddress(
-            "The part after the @ has no ending such as .com. Write the whole domain."
+            gettext("The part after the @ has no ending such as .com. Write the whole domain.")
         )
     _refuse_by_length(local, local, domain)
     if domain.rpartition(".")[2].lower() in _SPECIAL:
         raise NotAnAddress(
-            "The domain after the @ is reserved and cannot be reached from the internet. "
-            "Use an address with a public domain."
+            gettext(
+                "The domain after the @ is reserved and cannot be reached from the internet. "
+                "Use an address with a public domain."
+            )
         )
     raise NotAnAddress(
-        "A character in it, or its domain, is not allowed in an address. "
-        f"Check both sides of the @. {_EXAMPLE}"
+        gettext(
+            "A character in it, or its domain, is not allowed in an address. "
+            "Check both sides of the @. An address looks like name@example.com."
+        )
     )
+
+
+def _dotted(part: str) -> bool:
+    return part.startswith(".") or part.endswith(".") or ".." in part
 
 
 def _refuse_by_length(local: str, small: str, domain: str) -> None:
     before = max(len(local.encode(errors="replace")), len(small.encode(errors="replace")))
     if before > LOCAL_LIMIT:
         raise NotAnAddress(
-            f"The part before the @ is longer than {LOCAL_LIMIT} bytes, "
-            "more than mail servers must take. Use a shorter address."
+            gettext(
+                "The part before the @ is longer than %(most)s bytes, "
+                "more than mail servers must take. Use a shorter address.",
+                most=LOCAL_LIMIT,
+            )
         )
     if len(domain) > DOMAIN_LIMIT or before + 1 + len(domain) > ADDRESS_LIMIT:
         raise NotAnAddress(
-            f"The address is longer than {ADDRESS_LIMIT} bytes, more than mail servers must take. "
-            "Use a shorter address."
+            gettext(
+                "The address is longer than %(most)s bytes, more than mail servers must take. "
+                "Use a shorter address.",
+                most=ADDRESS_LIMIT,
+            )
         )

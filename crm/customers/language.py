@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from babel import Locale, UnknownLocaleError
 
+from crm.languages import gettext
+
 # Where mail of ours has been read in tests: scripts of every direction and shape.
 _OFFERED = (
     "ar", "bg", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "ga", "he", "hi",
@@ -18,7 +20,7 @@ def languages(present: str = "") -> list[tuple[str, str]]:
     """List codes and names, the one in use among them; the empty code leaves it to the business."""
     codes = set(_OFFERED) | ({present} if present else set())
     named = [(code, language(code)) for code in codes]
-    return [("", "not said"), *sorted(named, key=lambda pair: pair[1].lower())]
+    return [("", gettext("not said")), *sorted(named, key=lambda pair: pair[1].lower())]
 
 
 @lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ from crm.customers.retention import ends, retention
 from crm.customers.text import Duration, Label, Sentence, cleaned
 from crm.customers.value import AttributeType, Read, read
 from crm.errors import Conflict, Invalid, NotFound, Problem
+from crm.languages import gettext
 
 Name = Annotated[str, Meta(max_length=200)]
 # Empty where nobody has said: then the business's own is meant.
@@ -291,6 +292,6 @@ def changed(customer: Customer, changes: Changes) -> tuple[str, str, str, str | 
 def zone(name: str) -> str:
     """Return the name of a time zone that there is, or nothing; refuse any other."""
     if name and name not in available_timezones():
-        sentence = "There is no such time zone. One looks like Europe/Lisbon."
+        sentence = gettext("There is no such time zone. One looks like Europe/Lisbon.")
         raise Invalid(sentence, [Problem("time_zone", sentence)])
     return name

@@ -13,6 +13,7 @@ from crm.customers.language import languages
 from crm.db import Db
 from crm.errors import Invalid
 from crm.events import Actor
+from crm.languages import gettext
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
@@ -38,7 +39,7 @@ async def post_details(
     if not form.problems:
         try:
             await customers.change(db, Actor.customer(me.id), me.id, changes)
-            return redirect("/me", say="Changed.")
+            return redirect("/me", say=gettext("Changed."))
         except Invalid as refusal:
             form.take(refusal)
     return _details(me, form)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from crm.errors import Invalid, Problem
+from crm.languages import listed, ngettext
 
 _DURATION = re.compile(r"P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,6})D)?", re.ASCII)
 # Nobody keeps a detail longer, and every date stays one that can be computed.
@@ -33,9 +34,12 @@ class Retention(Struct, frozen=True):
         years, months = divmod(self.months, _MONTHS)
         if years and months:
             years, months = 0, self.months
-        counts = ((years, "year"), (months, "month"), (self.days, "day"))
-        parts = [f"{n} {unit}{'' if n == 1 else 's'}" for n, unit in counts if n]
-        return " and ".join(parts)
+        parts = [
+            ngettext("%(number)s year", "%(number)s years", years) if years else "",
+            ngettext("%(number)s month", "%(number)s months", months) if months else "",
+            ngettext("%(number)s day", "%(number)s days", self.days) if self.days else "",
+        ]
+        return listed(part for part in parts if part)
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from crm.errors import Invalid, Problem, Refused
+from crm.languages import gettext
 
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 Sentence = Annotated[str, Meta(min_length=3, max_length=500)]
@@ -48,7 +49,7 @@ def filled(text: str, field: str, least: int = 1) -> str:
     """Trim and compose a text that must say something, or refuse, naming the field."""
     text = cleaned(text, field)
     if len(text) < least:
-        raise named(Invalid("Please fill this in."), field)
+        raise named(Invalid(gettext("Please fill this in.")), field)
     return text
 
 

@@ -4,7 +4,7 @@ English is written in the code and the templates; the others stand in the catalo
 file. docs/languages.md says how a text is written and translated.
 """
 
-from crm.languages.locales import joined, locale_for
+from crm.languages.locales import joined, listed, locale_for
 from crm.languages.speaking import (
     CATALOGS,
     ENGLISH,
@@ -22,6 +22,7 @@ from crm.languages.speaking import (
     pgettext,
     speak,
     speaking,
+    spoken_of,
     teach,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "gettext",
     "joined",
     "language",
+    "listed",
     "load",
     "locale_for",
     "marked",
@@ -44,5 +46,6 @@ __all__ = [
     "pgettext",
     "speak",
     "speaking",
+    "spoken_of",
     "teach",
 ]

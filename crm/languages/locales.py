@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from babel import Locale, UnknownLocaleError
 from babel.dates import get_datetime_format
+from babel.lists import format_list
 
-from crm.languages.speaking import ENGLISH
+from crm.languages.speaking import ENGLISH, language
 
 _WORLD_ENGLISH = "en_001"
 
 
-def locale_for(language: str, *wanted: str) -> str:
+def locale_for(spoken: str, *wanted: str) -> str:
     """Choose the locale to format in: the first wanted that is of this language and a country.
 
     Without one it is the language at large, and English as the world writes it: a date in another
@@ -21,9 +24,9 @@ def locale_for(language: str, *wanted: str) -> str:
             locale = Locale.parse(tag.replace("-", "_"))
         except (UnknownLocaleError, ValueError):
             continue
-        if locale.language == language and locale.territory is not None:
+        if locale.language == spoken and locale.territory is not None:
             return str(locale)
-    return _WORLD_ENGLISH if language == ENGLISH else language
+    return _WORLD_ENGLISH if spoken == ENGLISH else spoken
 
 
 def joined(date: str, time: str, locale: str) -> str:
@@ -31,3 +34,8 @@ def joined(date: str, time: str, locale: str) -> str:
     # As texts they would be quoted for dates; both are written already.
     pattern = str(get_datetime_format("medium", locale=locale)).replace("'", "")
     return pattern.replace("{0}", time).replace("{1}", date)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Say names one after the other, in the language that is spoken: `Letters and Offers`."""
+    return str(format_list(list(names), locale=locale_for(language())))

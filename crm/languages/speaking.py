@@ -8,6 +8,7 @@ are spoken to in English.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
 from babel import Locale
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment
@@ -27,6 +29,8 @@ CATALOGS = Path(__file__).resolve().parent
 
 # A sentence keeps its direction whatever stands in it (UAX #9, FSI and PDI).
 _ISOLATE, _END = "\u2068", "\u2069"
+_VALUE = re.compile(r"%\(\w+\)s")
+_TAG = re.compile(r"(<[^>]*>)")
 
 _language: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
@@ -58,6 +62,11 @@ def chosen(*tags: str) -> str:
         if primary in LANGUAGES:
             return primary
     return ""
+
+
+def spoken_of(locale: str) -> str:
+    """Return this locale if it is of the language that is spoken, else that language."""
+    return locale if (chosen(locale) or ENGLISH) == language() else language()
 
 
 @lru_cache(maxsize=1024)
@@ -143,17 +152,32 @@ def _catalog(of: str) -> NullTranslations:
         return NullTranslations()
     compiled = io.BytesIO()
     with (CATALOGS / f"{of}.po").open("rb") as file:
-        write_mo(compiled, read_po(file, locale=of))
+        read = read_po(file, locale=of)
+    if direction(of) == "rtl":
+        _isolate(read)
+    write_mo(compiled, read)
     compiled.seek(0)
     return GNUTranslations(compiled)
 
 
 def _filled(said: str, values: dict[str, object]) -> str:
-    if not values:
-        return said
-    if direction(language()) == "rtl":
-        values = {
-            name: f"{_ISOLATE}{value}{_END}" if isinstance(value, str) else value
-            for name, value in values.items()
-        }
-    return said % values
+    return said % values if values else said
+
+
+def _isolate(catalog: Catalog) -> None:
+    """Have each value keep its own direction, where it stands in the text and not in a tag."""
+    for message in catalog:
+        if not message.id:
+            continue
+        forms = message.string
+        message.string = (
+            _isolated(forms)
+            if isinstance(forms, str)
+            else tuple(_isolated(form) for form in forms or ())
+        )
+
+
+def _isolated(said: str) -> str:
+    parts = _TAG.split(said)
+    parts[::2] = [_VALUE.sub(f"{_ISOLATE}\\g<0>{_END}", part) for part in parts[::2]]
+    return "".join(parts)

@@ -15,6 +15,7 @@ from crm.consent import ConsentEvent, ConsentTold, Notice
 from crm.customers import Held
 from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Event, Kind
+from crm.languages import gettext, listed, ngettext
 
 _LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
 _OTHERS = frozenset({ActorKind.member, ActorKind.key})
@@ -129,19 +130,19 @@ class Inventory(Struct, frozen=True, kw_only=True):
         return sum(self.interactions.values())
 
     def sentence(self) -> str:
-        """Say it in one sentence, such as: five details, eleven purchases, fourteen mails."""
-        parts = [numbered(self.details, "detail", "details")]
+        """Say it in one sentence, such as: 5 details, 11 purchases, 14 mails."""
         rest = dict(self.interactions)
-        if bought := rest.pop("purchase", 0):
-            parts.append(numbered(bought, "purchase", "purchases"))
-        if noted := rest.pop("note", 0):
-            parts.append(numbered(noted, "note", "notes"))
-        if others := sum(rest.values()):
-            words = ("other entry", "other entries") if bought or noted else ("entry", "entries")
-            parts.append(numbered(others, *words))
-        parts.append(numbered(self.mails, "mail", "mails"))
-        text = ", ".join(parts)
-        return f"{text[:1].upper()}{text[1:]}."
+        bought, noted = rest.pop("purchase", 0), rest.pop("note", 0)
+        others = sum(rest.values())
+        parts = [ngettext("%(number)s detail", "%(number)s details", self.details)]
+        if bought:
+            parts.append(ngettext("%(number)s purchase", "%(number)s purchases", bought))
+        if noted:
+            parts.append(ngettext("%(number)s note", "%(number)s notes", noted))
+        if others:
+            parts.append(ngettext("%(number)s other entry", "%(number)s other entries", others))
+        parts.append(ngettext("%(number)s mail", "%(number)s mails", self.mails))
+        return gettext("We hold: %(things)s.", things=listed(parts))
 
 
 class Home(Struct, frozen=True, kw_only=True):
@@ -154,21 +155,6 @@ class Home(Struct, frozen=True, kw_only=True):
     more_looks: bool
     # A deletion that she can still call off.
     deletion: Wish | None
-
-
-# fmt: off
-_NUMBERS = (
-    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-    "nineteen", "twenty",
-)
-# fmt: on
-
-
-def numbered(count: int, one: str, many: str) -> str:
-    """Write a count out, in words up to twenty: `five details`."""
-    number = _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
-    return f"{number} {one if count == 1 else many}"
 
 
 def check_fingerprint(by: Actor, fingerprint: Fingerprint) -> None:

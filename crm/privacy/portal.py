@@ -85,9 +85,11 @@ async def post_restriction(
     form.refuse()
     if decision == "freeze":
         await privacy.freeze_herself(db, me)
-        return redirect(DELETE, say="Your record is frozen. Nothing is sent until you say so.")
+        return redirect(
+            DELETE, say=gettext("Your record is frozen. Nothing is sent until you say so.")
+        )
     await privacy.free_herself(db, me)
-    return redirect(DELETE, say="Your record is no longer frozen.")
+    return redirect(DELETE, say=gettext("Your record is no longer frozen."))
 
 
 @post("/deletion", request_max_body_size=_BODY)

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from crm import customers, privacy
+from crm import businesses, customers, privacy
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, NotFound, Refused
 from crm.events import Actor
@@ -238,7 +238,9 @@ async def _shown(
         await looks.record([found.customer_id], reason=_REASON)
         customer = (await customers.of_ids(db, [found.customer_id]))[found.customer_id]
     if form is None:
-        form = Form.of(answer=wording.ANSWERS[found.kind])
+        locale = customer.locale if customer else ""
+        begun = wording.prefilled(found.kind, locale, await businesses.get(db))
+        form = Form.of(answer=begun)
     return page(
         "privacy/pages/request.html",
         status=422 if form.problems else 200,

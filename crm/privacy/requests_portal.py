@@ -12,6 +12,7 @@ from crm import mail, privacy
 from crm.customers import Customer, fold
 from crm.db import Db, ReadDb
 from crm.events import Actor
+from crm.languages import gettext
 from crm.mail import Why
 from crm.privacy import NewRequest, RequestKind, requests, wording
 from crm.privacy.request import Proof, Way
@@ -43,15 +44,16 @@ async def post_request(
     taken = await requests.receive(
         db, Actor.customer(me.id), new, way=Way.portal, proof=Proof.session
     )
-    due = wording.day(taken.due_on)
-    return redirect(f"{PATH}#asked", say=f"We have it. You get our answer by {due} at the latest.")
+    due = str(wording.day(taken.due_on))
+    said = gettext("We have it. You get our answer by %(day)s at the latest.", day=due)
+    return redirect(f"{PATH}#asked", say=said)
 
 
 @post("/objection", request_max_body_size=_BODY, status_code=303)
 async def post_objection(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
     """Take her objection to all advertising: one press, nothing is weighed (Art. 21(3) GDPR)."""
     await privacy.object_herself(db, me)
-    said = "We send you no advertising any more, from the moment you pressed."
+    said = gettext("We send you no advertising any more, from the moment you pressed.")
     return redirect(f"{PATH}#object", say=said)
 
 

@@ -13,48 +13,46 @@ from crm import businesses, customers, mail
 from crm.access import wording
 from crm.businesses import Business
 from crm.db import Db
+from crm.languages import ENGLISH, chosen, gettext, language, locale_for, marked, speaking
 from crm.mail import Letter, LetterKind
 from crm.privacy.request import NoMailbox, Request, RequestKind, RequestState
 from crm.staff import Member
 
-# English as the world writes it: 3 May 2026.
-_ENGLISH = "en_001"
-
 # What each request is called in a letter and on a page; never a part of a sentence.
 NAMES: dict[RequestKind, str] = {
-    RequestKind.access: "Access to your data",
-    RequestKind.portability: "Your data, to take along",
-    RequestKind.rectification: "A correction",
-    RequestKind.erasure: "A deletion",
-    RequestKind.restriction: "A freeze of your record",
-    RequestKind.objection: "An objection",
+    RequestKind.access: marked("Access to your data"),
+    RequestKind.portability: marked("Your data, to take along"),
+    RequestKind.rectification: marked("A correction"),
+    RequestKind.erasure: marked("A deletion"),
+    RequestKind.restriction: marked("A freeze of your record"),
+    RequestKind.objection: marked("An objection"),
 }
 
 # Where an answer begins; staff finish it. Each names the article it rests on besides.
 ANSWERS: dict[RequestKind, str] = {
-    RequestKind.access: (
+    RequestKind.access: marked(
         "Everything we hold about you is on your own pages: sign in with your address and press "
         "“Download my copy”. It says what each thing is for, where we have it from, who gets it "
         "and until when it is kept."
     ),
-    RequestKind.portability: (
+    RequestKind.portability: marked(
         "Your data wait on your own pages: sign in with your address and press “Download my "
         "copy”. The file is JSON and CSV, which other programs read."
     ),
-    RequestKind.rectification: (
+    RequestKind.rectification: marked(
         "We have corrected what you named. You can see it on your own pages, and correct it there "
         "yourself at any time."
     ),
-    RequestKind.erasure: (
+    RequestKind.erasure: marked(
         "We have deleted everything we held about you, today. A fingerprint of your address "
         "stays, so that an old list does not bring our mails back, and a log that a request was "
         "made and answered, without your name."
     ),
-    RequestKind.restriction: (
+    RequestKind.restriction: marked(
         "Your record is frozen: everything is kept, and used for nothing. We will tell you before "
         "that ends."
     ),
-    RequestKind.objection: "We no longer do what you objected to.",
+    RequestKind.objection: marked("We no longer do what you objected to."),
 }
 
 
@@ -108,7 +106,8 @@ async def remind(db: Db, members: Sequence[Member], due: Sequence[date], today: 
     for each in members:
         words = wording.words(
             "reminder",
-            business.locale,
+            # As everything that staff read.
+            ENGLISH,
             business,
             late=sum(day < today for day in due),
             count=len(due),
@@ -118,9 +117,35 @@ async def remind(db: Db, members: Sequence[Member], due: Sequence[date], today: 
         await _post(db, Recipient.of(each.address), words)
 
 
-def day(value: date) -> str:
-    """Write a day: `10 May 2026`."""
-    return format_date(value, "long", locale=_ENGLISH)
+class Said(Struct, frozen=True):
+    """A sentence that is said in the language of whatever it stands in."""
+
+    words: str
+
+    def __str__(self) -> str:
+        """Say it."""
+        return gettext(self.words)
+
+
+class Day(Struct, frozen=True):
+    """A day, which is said in the language of whatever it stands in."""
+
+    value: date
+
+    def __str__(self) -> str:
+        """Say it as a person does: `10 May 2026`."""
+        return format_date(self.value, "long", locale=locale_for(language()))
+
+
+def day(value: date) -> Day:
+    """Have a letter or a sentence say a day."""
+    return Day(value)
+
+
+def prefilled(kind: RequestKind, locale: str, business: Business) -> str:
+    """Return where an answer begins, in the language of whom it is for."""
+    with speaking(chosen(locale, business.locale) or ENGLISH):
+        return gettext(ANSWERS[kind])
 
 
 def _words(
@@ -134,7 +159,7 @@ def _words(
         letter,
         (to.locale if to else "") or business.locale,
         business,
-        name=NAMES[request.kind],
+        name=Said(NAMES[request.kind]),
         article=request.kind.article,
         received=day(request.received_on),
         due=day(request.due_on),

@@ -15,7 +15,7 @@ from babel.numbers import format_decimal, format_percent
 from markupsafe import Markup
 from msgspec import Struct
 
-from crm.languages import direction, joined
+from crm.languages import direction, joined, listed
 
 
 class Reading(Struct, frozen=True):
@@ -101,6 +101,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "masked": masked,
     "country": country,
+    "listed": listed,
 }
 
 

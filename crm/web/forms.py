@@ -19,6 +19,7 @@ from litestar.datastructures import UploadFile
 from litestar.exceptions import ValidationException
 
 from crm.errors import Invalid, Problem, Refused
+from crm.languages import gettext, marked
 
 S = TypeVar("S", bound=str)
 T = TypeVar("T")
@@ -32,7 +33,7 @@ _MAX_INTEGER = 2**63 - 1
 # Far from where a change of zone leaves the calendar.
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
-_MISSING = "Please fill this in."
+_MISSING = marked("Please fill this in.")
 _ADDRESS_LENGTH = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
 
 
@@ -101,13 +102,15 @@ class Form:
         value = unicodedata.normalize("NFC", self.typed(name).replace("\r\n", "\n")).strip()
         if not value:
             if required:
-                self.wrong(name, _MISSING)
+                self.wrong(name, gettext(_MISSING))
             return ""
         if len(value) > max:
-            self.wrong(name, f"This has {len(value)} characters; there is room for {max}.")
+            self.wrong(name, _too_long(len(value), max))
             return ""
         if any(_control(char) and not (lines and char in "\n\t") for char in value):
-            self.wrong(name, "There is a character in this that cannot be kept. Type it anew.")
+            self.wrong(
+                name, gettext("There is a character in this that cannot be kept. Type it anew.")
+            )
             return ""
         return value
 
@@ -133,7 +136,7 @@ class Form:
             if option == value:
                 return option
         if value or required:
-            self.wrong(name, "Please choose one of these.")
+            self.wrong(name, gettext("Please choose one of these."))
         return None
 
     def choices(self, name: str, among: Iterable[S], *, required: bool = False) -> list[S]:
@@ -141,9 +144,9 @@ class Form:
         given = [value for value in self.values.get(name, ()) if value]
         found = [option for option in among if option in given]
         if len(found) != len(set(given)):
-            self.wrong(name, "Please choose only among these.")
+            self.wrong(name, gettext("Please choose only among these."))
         elif required and not found:
-            self.wrong(name, "Please choose at least one.")
+            self.wrong(name, gettext("Please choose at least one."))
         return found
 
     def integer(
@@ -158,9 +161,9 @@ class Form:
         except ValueError:
             number = None
         if number is None:
-            self.wrong(name, "This is a whole number, written in digits.")
+            self.wrong(name, gettext("This is a whole number, written in digits."))
         elif not min <= number <= max:
-            self.wrong(name, f"This is a number from {min} to {max}.")
+            self.wrong(name, gettext("This is a number from %(min)s to %(max)s.", min=min, max=max))
         else:
             return number
         return None
@@ -199,7 +202,7 @@ class Form:
         """Give the uploaded file; its size is bounded by the route's `request_max_body_size`."""
         found = self.files.get(name)
         if found is None and required:
-            self.wrong(name, "Please choose a file.")
+            self.wrong(name, gettext("Please choose a file."))
         return found
 
 
@@ -251,6 +254,12 @@ async def _parts(
     return values, files
 
 
+def _too_long(found: int, room: int) -> str:
+    return gettext(
+        "This has %(found)s characters; there is room for %(room)s.", found=found, room=room
+    )
+
+
 def _control(char: str) -> bool:
     # Cc: control, Cs: half of a pair. Cf stays: it joins letters in Arabic, Persian and emoji.
     return unicodedata.category(char) in ("Cc", "Cs")
@@ -258,11 +267,13 @@ def _control(char: str) -> bool:
 
 def _wrong_address(value: str) -> str:
     if "@" not in value:
-        return "There is an @ missing. An address looks like name@example.com."
+        return gettext("There is an @ missing. An address looks like name@example.com.")
     try:
         validate_email(value, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        return "This is not an address that mail can reach. One looks like name@example.com."
+        return gettext(
+            "This is not an address that mail can reach. One looks like name@example.com."
+        )
     return ""
 
 
@@ -271,12 +282,14 @@ def _wall(value: str, zone: str) -> tuple[datetime | None, str]:
     try:
         naive = datetime.fromisoformat(value)
     except ValueError:
-        return None, "This is a date and a time, like 2026-06-04 07:00."
+        return None, gettext("This is a date and a time, like 2026-06-04 07:00.")
     if not _FIRST_YEAR <= naive.year <= _LAST_YEAR:
-        return None, f"The year is from {_FIRST_YEAR} to {_LAST_YEAR}."
+        return None, gettext(
+            "The year is from %(first)s to %(last)s.", first=_FIRST_YEAR, last=_LAST_YEAR
+        )
     if naive.tzinfo is not None:
         return naive, ""
     wall = naive.replace(tzinfo=ZoneInfo(zone))
     if wall.astimezone(UTC).astimezone(wall.tzinfo).replace(tzinfo=None) != naive:
-        return None, "The clocks are put forward then; this time does not exist."
+        return None, gettext("The clocks are put forward then; this time does not exist.")
     return wall, ""

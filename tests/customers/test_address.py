@@ -87,7 +87,7 @@ def test_accepted(text: str) -> None:
         ("a@b@example.com", "more than one @"),
         ("@example.com", "nothing before"),
         ("jane@", "nothing after"),
-        ("Jane <jane@example.com>", "without < and >"),
+        ("Jane <jane@example.com>", "without angle brackets"),
         ("ja ne@example.com", "blank"),
         ("jane@example,com", "comma"),
         ("a@example.com;b@example.com", "comma, colon or semicolon"),

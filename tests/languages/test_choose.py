@@ -127,7 +127,23 @@ def test_a_template_counts_in_the_language_that_is_spoken() -> None:
 
 
 def test_a_value_keeps_the_direction_of_its_sentence() -> None:
+    """In Arabic, in text but not inside a tag; elsewhere nothing is put in."""
+    template = environment.from_string(
+        '{% trans token %}Or <a href="/p/{{ token }}">choose what we may write to you</a>.'
+        "{% endtrans %}"
+    )
     with speaking("ar"):
-        assert gettext("%(name)s was here", name="Ada") == "\u2068Ada\u2069 was here"
-        assert ngettext("one", "%(number)s of %(name)s", 3, name="A") == "3 of \u2068A\u2069"
-    assert gettext("%(name)s was here", name="Ada") == "Ada was here"
+        assert "\u2068Letters\u2069" in gettext("%(purpose)s is on.", purpose="Letters")
+        assert ngettext("%(number)s day", "%(number)s days", 3) == "\u20683\u2069 أيام"
+        assert 'href="/p/abc"' in template.render(token="abc")
+    with speaking("de"):
+        assert gettext("%(purpose)s is on.", purpose="Briefe") == "Briefe ist an."
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "لا أيام"), (1, "يوم واحد"), (2, "يومان"), (7, "أيام"), (11, "يومًا"), (100, "يوم")],
+)
+def test_arabic_has_six_forms(number: int, said: str) -> None:
+    with speaking("ar"):
+        assert ngettext("%(number)s day", "%(number)s days", number).endswith(said)
