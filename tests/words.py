@@ -45,8 +45,6 @@ STAFF_TEMPLATES = {
     "privacy/letters/reminder.txt",
     "privacy/pages/asked.html",
     "privacy/pages/processing.html",
-    "staff/pages/new_password.html",
-    "staff/pages/sign_in.html",
     "web/pages/console.html",
     "web/pages/docs.html",
     "web/pages/problem.html",
@@ -107,7 +105,9 @@ def templates() -> list[Path]:
     return sorted(
         path
         for path in every
-        if _short(path) not in STAFF_TEMPLATES and _CONSOLE not in path.read_text()
+        if _short(path) not in STAFF_TEMPLATES
+        and not _short(path).startswith("staff/")
+        and _CONSOLE not in path.read_text()
     )
 
 
