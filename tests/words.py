@@ -134,7 +134,16 @@ def written(language: str, messages: Catalog, *, guess: bool) -> str:
     held = catalog(language) if _path(language).exists() else Catalog(locale=language)
     held.update(messages, no_fuzzy_matching=not guess)
     out = io.BytesIO()
-    write_po(out, held, width=100, omit_header=True, ignore_obsolete=True, include_lineno=False)
+    write_po(
+        out,
+        held,
+        width=100,
+        omit_header=True,
+        ignore_obsolete=True,
+        include_lineno=False,
+        # So that code which moves moves nothing here.
+        sort_output=True,
+    )
     plurals = _ARABIC if language == "ar" else held.plural_forms
     header = _HEADER.format(language=language, plurals=plurals)
     return header + out.getvalue().decode()

@@ -191,20 +191,7 @@ def _refuse_by_part(local: str, domain: str) -> NoReturn:
         raise NotAnAddress(
             gettext("There is nothing after the @. An address looks like name@example.com.")
         )
-    if _dotted(local):
-        raise NotAnAddress(
-            gettext(
-                "The part before the @ begins or ends with a dot, or has two dots in a row. "
-                "Take the extra dot out."
-            )
-        )
-    if _dotted(domain):
-        raise NotAnAddress(
-            gettext(
-                "The part after the @ begins or ends with a dot, or has two dots in a row. "
-                "Take the extra dot out."
-            )
-        )
+    _refuse_dots(local, domain)
     if "." not in domain:
         raise NotAnAddress(
             gettext("The part after the @ has no ending such as .com. Write the whole domain.")
@@ -223,6 +210,23 @@ def _refuse_by_part(local: str, domain: str) -> NoReturn:
             "Check both sides of the @. An address looks like name@example.com."
         )
     )
+
+
+def _refuse_dots(local: str, domain: str) -> None:
+    if _dotted(local):
+        raise NotAnAddress(
+            gettext(
+                "The part before the @ begins or ends with a dot, or has two dots in a row. "
+                "Take the extra dot out."
+            )
+        )
+    if _dotted(domain):
+        raise NotAnAddress(
+            gettext(
+                "The part after the @ begins or ends with a dot, or has two dots in a row. "
+                "Take the extra dot out."
+            )
+        )
 
 
 def _dotted(part: str) -> bool:
