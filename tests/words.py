@@ -66,6 +66,8 @@ STAFF_REFUSALS = (
     "imports/",
     "inbound/",
     "mail/sending_domain.py",
+    "restore/",
+    "sealed.py",
     "staff/",
     "web/etag.py",
     "web/idempotency.py",
