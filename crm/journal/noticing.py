@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,6 +25,9 @@ from crm.log import logger
 _log = logger(__name__)
 
 _EVERY = 2.0
+# A look takes some 50 microseconds for each business; with thousands of them it rests longer.
+_REST = 20
+_LONGEST = 30.0
 _HEAD = "checkpoint"
 
 T = TypeVar("T")
@@ -89,10 +93,13 @@ class Watch:
 
     async def follow(self) -> None:
         """Look again and again, until cancelled; without PostgreSQL the last answer stands."""
+        took = 0.0
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(min(max(_EVERY, took * _REST), _LONGEST))
+            began = monotonic()
             with suppress(*BROKEN):
                 await self.look()
+            took = monotonic() - began
 
     async def _look(self) -> Found:
         opened = self._database.connections.opened
