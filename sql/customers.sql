@@ -174,17 +174,17 @@ RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, tim
 
 -- name: declare_attribute
 -- A declaration, new or in place of an earlier one of the same type; no row for another type.
-INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, retention, declared_at)
-VALUES (:business_id, :name, :label, :type, :purpose, :retention, :now)
+INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, retention, hers, declared_at)
+VALUES (:business_id, :name, :label, :type, :purpose, :retention, :hers, :now)
 ON CONFLICT (business_id, name) DO UPDATE
    SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
-       declared_at = excluded.declared_at
+       hers = excluded.hers, declared_at = excluded.declared_at
  WHERE a.type = excluded.type
-RETURNING name, label, type, purpose, retention, declared_at;
+RETURNING name, label, type, purpose, retention, hers, declared_at;
 
 -- name: attributes
 -- Every declared attribute.
-SELECT name, label, type, purpose, retention, declared_at
+SELECT name, label, type, purpose, retention, hers, declared_at
   FROM crm.attribute
  WHERE business_id = :business_id
  ORDER BY name;
@@ -192,9 +192,9 @@ SELECT name, label, type, purpose, retention, declared_at
 -- name: set_values
 -- Values of one or many customers, in place of earlier ones; an erased customer gets none.
 INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
-                                 boolean, set_at)
+                                 boolean, source, set_at)
 SELECT :business_id, given.customer_id, given.name, given.text_value, given.number, given.date,
-       given.boolean, :now
+       given.boolean, :source, :now
   FROM unnest(:customer_ids::uuid[], :names::text[], :texts::text[], :numbers::numeric[],
               :dates::date[], :booleans::boolean[])
        AS given (customer_id, name, text_value, number, date, boolean)
@@ -204,14 +204,14 @@ SELECT :business_id, given.customer_id, given.name, given.text_value, given.numb
    FOR KEY SHARE OF c
 ON CONFLICT (business_id, customer_id, name) DO UPDATE
    SET text_value = excluded.text_value, number = excluded.number, date = excluded.date,
-       boolean = excluded.boolean, set_at = excluded.set_at;
+       boolean = excluded.boolean, source = excluded.source, set_at = excluded.set_at;
 
 -- name: fill_values
 -- Values that customers do not have yet; what is there stays.
 INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
-                                 boolean, set_at)
+                                 boolean, source, set_at)
 SELECT :business_id, given.customer_id, given.name, given.text_value, given.number, given.date,
-       given.boolean, :now
+       given.boolean, :source, :now
   FROM unnest(:customer_ids::uuid[], :names::text[], :texts::text[], :numbers::numeric[],
               :dates::date[], :booleans::boolean[])
        AS given (customer_id, name, text_value, number, date, boolean)
@@ -230,7 +230,7 @@ DELETE FROM crm.attribute_value
 
 -- name: values_of_customer
 -- What we hold of one customer besides name and address, with what for and how long.
-SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, v.set_at
+SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, a.hers, v.source, v.set_at
   FROM crm.attribute_value v
   JOIN crm.attribute a ON a.business_id = v.business_id AND a.name = v.name
  WHERE v.business_id = :business_id
@@ -302,9 +302,12 @@ ON CONFLICT (business_id, customer_id, message_id) WHERE message_id <> '' DO NOT
 RETURNING interaction_id;
 
 -- name: interactions_before
--- What happened with one customer, newest first, by pages.
+-- What happened with one customer, newest first, by pages; to staff with every name.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
-       i.currency, i.actor_kind, i.actor_name, i.message_id, i.in_reply_to, i.refs, i.recorded_at
+       i.currency, i.actor_kind,
+       CASE WHEN :for_her::boolean THEN crm.told_name(:business_id, i.actor_kind, i.actor_name)
+            ELSE i.actor_name END AS actor_name,
+       i.message_id, i.in_reply_to, i.refs, i.recorded_at
   FROM crm.interaction i
   JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
  WHERE i.business_id = :business_id
@@ -323,9 +326,11 @@ SELECT kind, count(*)::integer AS count
  ORDER BY kind;
 
 -- name: interactions_of_customer
--- Everything that happened with one customer, newest first.
+-- Everything that happened with one customer, newest first, as she is told.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
-       i.currency, i.actor_kind, i.actor_name, i.message_id, i.in_reply_to, i.refs, i.recorded_at
+       i.currency, i.actor_kind,
+       crm.told_name(:business_id, i.actor_kind, i.actor_name) AS actor_name,
+       i.message_id, i.in_reply_to, i.refs, i.recorded_at
   FROM crm.interaction i
   JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
  WHERE i.business_id = :business_id

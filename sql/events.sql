@@ -30,20 +30,26 @@ SELECT event_id AS id, at, kind, actor_kind, actor_id, actor_name, customer_id, 
  LIMIT :limit;
 
 -- name: looks_at_customer
--- Who looked at or exported one customer's record, newest first.
-SELECT event_id AS id, at, kind, actor_kind, actor_id, actor_name, customer_id, ref, reason
-  FROM crm.event
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
-   AND kind IN ('customer.looked', 'customer.exported')
-   AND actor_kind IN ('member', 'key')
-   AND event_id < :before
- ORDER BY event_id DESC
+-- Who looked at or exported one customer's record, newest first, as she is told: a member of staff
+-- by role as it is now, by name where the business lets her, and a job where it took a copy.
+SELECT e.event_id AS id, e.at, e.kind, e.actor_kind, e.actor_id,
+       crm.told_name(:business_id, e.actor_kind, e.actor_name) AS actor_name,
+       coalesce(m.role, '') AS role, e.reason
+  FROM crm.event e
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = e.actor_id
+ WHERE e.business_id = :business_id
+   AND e.customer_id = :customer_id
+   AND e.kind IN ('customer.looked', 'customer.exported')
+   AND (e.actor_kind IN ('member', 'key')
+        OR (e.actor_kind = 'system' AND e.kind = 'customer.exported'))
+   AND e.event_id < :before
+ ORDER BY e.event_id DESC
  LIMIT :limit;
 
 -- name: events_of_customer
--- Everything recorded about one customer, oldest first.
-SELECT event_id AS id, at, kind, actor_kind, actor_id, actor_name, customer_id, ref, reason
+-- Everything recorded about one customer, oldest first, as she is told.
+SELECT event_id AS id, at, kind, actor_kind, actor_id,
+       crm.told_name(:business_id, actor_kind, actor_name) AS actor_name, customer_id, ref, reason
   FROM crm.event
  WHERE business_id = :business_id
    AND customer_id = :customer_id

@@ -21,6 +21,15 @@ class NotSealedYet(NotFound):
     """This decision is not sealed yet. Its proof is there a few seconds after it was recorded."""
 
 
+@get("/receipts/bundle.json")
+async def get_every_receipt(
+    db: NamedDependency[ReadDb], me: NamedDependency[Customer]
+) -> Response[bytes]:
+    """Give the receipts of all her decisions in one file, with all that proves them."""
+    bundle = await consent.receipts(db, me.id)
+    return _file(consent.packed(bundle), "application/json", "receipts.json")
+
+
 @get("/receipts/{event_id:uuid}")
 async def get_receipt(
     db: NamedDependency[ReadDb], me: NamedDependency[Customer], event_id: FromPath[UUID]
@@ -71,4 +80,4 @@ def _file(content: bytes, media_type: str, name: str) -> Response[bytes]:
     return Response(content, media_type=media_type, headers=headers)
 
 
-handlers = [get_receipt, get_receipt_file, get_proof_file, get_bundle_file]
+handlers = [get_every_receipt, get_receipt, get_receipt_file, get_proof_file, get_bundle_file]

@@ -251,7 +251,7 @@ async def fill_many(db: Db, fills: Sequence[Fill]) -> int:
 
 async def held(db: ReadDb, customer: Customer, *, newest: int = 10) -> Held:
     """Return what the customer's own page shows of her, with the newest interactions."""
-    happened = await interactions(db, customer.id, limit=newest + 1)
+    happened = await interactions(db, customer.id, limit=newest + 1, for_her=True)
     return Held(
         customer=customer,
         language=language(customer.locale) if customer.locale else "",

@@ -15,6 +15,7 @@ from crm.customers.model import (
     HeldName,
     NewAttribute,
     NewValue,
+    NotHers,
     TypeFixed,
     UnknownAttribute,
     UnknownCustomer,
@@ -25,9 +26,17 @@ from crm.customers.text import checked_name, filled, named
 from crm.customers.value import Given, Written, WrongType, written
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
-from crm.events import Actor, Kind
+from crm.events import Actor, ActorKind, Kind
 
 sql = Statements("customers")
+
+# What is written down as the source of a value.
+_SOURCES = {
+    ActorKind.customer: "customer",
+    ActorKind.member: "member",
+    ActorKind.key: "key",
+}
+_IMPORTED = "import"
 
 
 async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> Attribute:
@@ -41,6 +50,7 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
         type=new.type,
         purpose=filled(new.purpose, "purpose", 3),
         retention=new.retention,
+        hers=new.hers,
     )
     if attribute is None:
         raise named(TypeFixed(), "type")
@@ -58,13 +68,18 @@ async def set_attributes(
 ) -> list[AttributeValue]:
     """Set some values of one customer and leave the others; None takes a value away.
 
-    Refuses with every problem at once, named `attributes/<name>`; then nothing is set.
+    Refuses with every problem at once, named `attributes/<name>`; then nothing is set. She herself
+    sets only what was declared as hers to correct (NotHers).
     """
     if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
         raise UnknownCustomer
     declared = {attribute.name: attribute for attribute in await attributes(db)}
     to_set = _read_all(declared, given)
-    await _set(db, sql.set_values, [(customer_id, name, value) for name, value in to_set.items()])
+    own = by.kind is ActorKind.customer
+    if own and not all(declared[name].hers for name in given):
+        raise NotHers
+    rows = [(customer_id, name, value) for name, value in to_set.items()]
+    await _set(db, sql.set_values, rows, source=_SOURCES.get(by.kind, ""))
     dropped = [name for name, value in given.items() if value is None]
     await db.run(sql.drop_values, customer_id=customer_id, names=dropped)
     if given:
@@ -85,7 +100,7 @@ async def fill_attributes(db: Db, new: Sequence[NewValue]) -> int:
         if each.name not in types:
             raise UnknownAttribute
         rows.append((each.customer_id, each.name, written(types[each.name], each.value)))
-    return await _set(db, sql.fill_values, rows)
+    return await _set(db, sql.fill_values, rows, source=_IMPORTED)
 
 
 async def held_among(
@@ -133,7 +148,9 @@ def _pointed(name: str) -> str:
     return name[:63].replace("~", "~0").replace("/", "~1")
 
 
-async def _set(db: Db, statement: Any, rows: Sequence[tuple[UUID, str, Written]]) -> int:
+async def _set(
+    db: Db, statement: Any, rows: Sequence[tuple[UUID, str, Written]], *, source: str
+) -> int:
     numbers: list[Decimal | None] = [value.number for _, _, value in rows]
     return await db.run(
         statement,
@@ -143,4 +160,5 @@ async def _set(db: Db, statement: Any, rows: Sequence[tuple[UUID, str, Written]]
         numbers=numbers,
         dates=[value.date for _, _, value in rows],
         booleans=[value.boolean for _, _, value in rows],
+        source=source,
     )

@@ -21,6 +21,7 @@ from crm.customers import (
     Source,
     Stale,
 )
+from crm.customers.asking_why import ask_why, post_look
 from crm.customers.language import language, languages
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid
@@ -133,30 +134,9 @@ async def get_customer(
     customer = await customers.get(db, id)
     reason = await staff.reason_for(db, who, id)
     if reason is None:
-        return page("customers/pages/reason.html", id=id, form=Form())
+        return ask_why(id, Form())
     await looks.record([id], reason=reason)
     return await _record(db, who, customer, reason, Form())
-
-
-@post("/customers/{id:uuid}/look", guards=SEE, include_in_schema=False)
-async def post_look(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    who: NamedDependency[Member],
-    id: FromPath[UUID],
-) -> Response[Any]:
-    """Keep why the record is opened; the customer reads it beside each look."""
-    await customers.get(db, id)
-    form = await read_form(request)
-    reason = form.text("reason", max=500)
-    if not form.problems:
-        try:
-            await staff.give_reason(db, who, id, reason)
-        except Invalid as refusal:
-            form.take(refusal)
-        else:
-            return redirect(f"{LIST}/{id}")
-    return page("customers/pages/reason.html", status=422, id=id, form=form)
 
 
 @post("/customers/{id:uuid}/notes", guards=CHANGE, include_in_schema=False)
@@ -317,7 +297,13 @@ async def post_attribute(
     purpose = form.text("purpose", max=500)
     retention = form.text("retention", max=20).upper()
     if not form.problems and kind is not None:
-        new = NewAttribute(label=label, type=kind, purpose=purpose, retention=retention)
+        new = NewAttribute(
+            label=label,
+            type=kind,
+            purpose=purpose,
+            retention=retention,
+            hers=form.boolean("hers"),
+        )
         try:
             await customers.declare_attribute(db, who.actor, name, new)
             return redirect("/staff/attributes", say=f"Declared: {label}.")

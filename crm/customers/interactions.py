@@ -133,15 +133,24 @@ async def reply(db: Db, customer_id: UUID, new: NewReply, *, wish: bool = False)
 
 
 async def interactions(
-    db: ReadDb, customer_id: UUID, *, after: Moment | None = None, limit: int = 50
+    db: ReadDb,
+    customer_id: UUID,
+    *,
+    after: Moment | None = None,
+    limit: int = 50,
+    for_her: bool = False,
 ) -> list[Interaction]:
-    """Return what happened with one customer, newest first, beginning after this moment."""
+    """Return what happened with one customer, newest first, beginning after this moment.
+
+    What is `for_her` names staff only where the business lets her read it.
+    """
     return await db.many(
         sql.interactions_before,
         Interaction,
         customer_id=customer_id,
         at=after.at if after else _LATEST,
         interaction_id=after.id if after else _LAST,
+        for_her=for_her,
         limit=limit,
     )
 

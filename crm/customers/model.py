@@ -15,7 +15,7 @@ from crm.customers.interaction import Interaction
 from crm.customers.retention import ends, retention
 from crm.customers.text import Duration, Label, Sentence, cleaned
 from crm.customers.value import AttributeType, Read, read
-from crm.errors import Conflict, Invalid, NotFound, Problem
+from crm.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from crm.languages import gettext
 
 Name = Annotated[str, Meta(max_length=200)]
@@ -147,6 +147,10 @@ class Fill(Struct, frozen=True):
     locale: str = ""
 
 
+class NotHers(Forbidden):
+    """Only those who work here change this detail. Ask them to correct it, on your page."""
+
+
 class NewAttribute(Struct, kw_only=True, forbid_unknown_fields=True):
     """A declaration: what the field is, what for, and how long each value is kept."""
 
@@ -154,6 +158,8 @@ class NewAttribute(Struct, kw_only=True, forbid_unknown_fields=True):
     type: AttributeType
     purpose: Sentence
     retention: Duration
+    # May the customer correct it herself, on her own pages?
+    hers: bool = False
 
 
 class Attribute(Struct, frozen=True, kw_only=True):
@@ -164,6 +170,7 @@ class Attribute(Struct, frozen=True, kw_only=True):
     type: AttributeType
     purpose: str
     retention: str
+    hers: bool
     declared_at: datetime
 
     @property
@@ -196,6 +203,8 @@ class ValueRow(Struct, frozen=True, kw_only=True):
     text_value: str
     purpose: str
     retention: str
+    hers: bool
+    source: str
     set_at: datetime
 
     def held(self) -> AttributeValue:
@@ -207,13 +216,18 @@ class ValueRow(Struct, frozen=True, kw_only=True):
             value=read(self.type, self.text_value),
             purpose=self.purpose,
             retention=self.retention,
+            hers=self.hers,
+            source=self.source,
             set_at=self.set_at,
             ends_at=ends(self.set_at, self.retention),
         )
 
 
 class AttributeValue(Struct, frozen=True, kw_only=True):
-    """One detail we hold of a customer, with what for and until when."""
+    """One detail we hold of a customer, with what for, from where and until when.
+
+    `source` is who set it: customer, member, key or import; empty where nobody wrote that down.
+    """
 
     name: str
     label: str
@@ -221,6 +235,9 @@ class AttributeValue(Struct, frozen=True, kw_only=True):
     value: Read
     purpose: str
     retention: str
+    # Whether she may correct it herself.
+    hers: bool
+    source: str
     set_at: datetime
     ends_at: datetime
 

@@ -6,11 +6,14 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from msgspec import Struct
 
 from crm import customers
-from crm.customers import Changes, Customer
+from crm.customers import Attribute, AttributeValue, Changes, Customer
 from crm.customers.language import languages
-from crm.db import Db
+from crm.customers.model import changed
+from crm.customers.value import LONGEST_TEXT
+from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
 from crm.languages import gettext
@@ -18,10 +21,20 @@ from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
 
-@get("/details", include_in_schema=False, sync_to_thread=False)
-def get_details(me: NamedDependency[Customer]) -> Response[Any]:
-    """Show the form with name, language and time zone."""
-    return _details(me, Form.of(name=me.name, locale=me.locale, time_zone=me.time_zone))
+class _Hers(Struct, frozen=True):
+    """An attribute that she may correct, and what it says now, as a form shows it."""
+
+    name: str
+    attribute: Attribute
+    text: str
+
+
+@get("/details", include_in_schema=False)
+async def get_details(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
+    """Show what she may change herself: name, language, time zone, and attributes that are hers."""
+    form = Form.of(name=me.name, locale=me.locale, time_zone=me.time_zone)
+    form.values |= {_field(each.name): [each.text] for each in await _hers(db, me)}
+    return await _details(db, me, form)
 
 
 @post("/details", include_in_schema=False)
@@ -36,22 +49,52 @@ async def post_details(
         locale=form.choice("locale", codes, required=False),
         time_zone=form.text("time_zone", required=False, max=64),
     )
+    given = {
+        each.name: text or None
+        for each in await _hers(db, me)
+        # A value shown and sent back is not set anew: its retention would begin again.
+        if (text := form.text(_field(each.name), required=False, max=LONGEST_TEXT, lines=True))
+        != each.text
+    }
     if not form.problems:
         try:
+            # Before anything is set: nothing is kept of a form that is shown again.
+            changed(me, changes)
+            await customers.set_attributes(db, Actor.customer(me.id), me.id, given)
             await customers.change(db, Actor.customer(me.id), me.id, changes)
             return redirect("/me", say=gettext("Changed."))
         except Invalid as refusal:
             form.take(refusal)
-    return _details(me, form)
+    return await _details(db, me, form)
 
 
-def _details(me: Customer, form: Form) -> Response[Any]:
+async def _hers(db: ReadDb, me: Customer) -> list[_Hers]:
+    held = {each.name: each for each in await customers.values(db, me.id)}
+    return [
+        _Hers(each.name, each, _written(held.get(each.name)))
+        for each in await customers.attributes(db)
+        if each.hers
+    ]
+
+
+def _written(value: AttributeValue | None) -> str:
+    if value is None:
+        return ""
+    return str(value.value).lower() if isinstance(value.value, bool) else str(value.value)
+
+
+def _field(name: str) -> str:
+    return f"attributes/{name}"
+
+
+async def _details(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
     return page(
         "customers/pages/details.html",
         status=422 if form.problems else 200,
         form=form,
         address=me.address,
         languages=languages(me.locale),
+        hers=[each.attribute for each in await _hers(db, me)],
     )
 
 

@@ -5,13 +5,14 @@ Owns `event`, to which rows are only ever added. A look is committed before the 
 """
 
 from crm.events.actions import export, forget, look, looks_at, page, record
-from crm.events.model import Actor, ActorKind, Event, Kind
+from crm.events.model import Actor, ActorKind, Event, Kind, Look
 
 __all__ = [
     "Actor",
     "ActorKind",
     "Event",
     "Kind",
+    "Look",
     "export",
     "forget",
     "look",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from crm.db import Db, ReadDb, Statements
-from crm.events.model import Actor, Event, Kind
+from crm.events.model import Actor, Event, Kind, Look
 from crm.ids import time_ordered
 
 sql = Statements("events")
@@ -64,11 +64,11 @@ async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> li
 
 async def looks_at(
     db: ReadDb, customer_id: UUID, *, before: UUID | None = None, limit: int = 50
-) -> list[Event]:
-    """Return who looked at or exported one customer's record, newest first."""
+) -> list[Look]:
+    """Return who looked at or exported one customer's record, newest first, as she is told."""
     return await db.many(
         sql.looks_at_customer,
-        Event,
+        Look,
         customer_id=customer_id,
         before=before or _FIRST_PAGE,
         limit=limit,
@@ -76,7 +76,7 @@ async def looks_at(
 
 
 def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[Event]:
-    """Yield every event about one customer, oldest first."""
+    """Yield every event about one customer, oldest first, as she is told."""
     return db.stream(sql.events_of_customer, Event, customer_id=customer_id)
 
 

@@ -130,3 +130,19 @@ class Event(Struct, frozen=True, kw_only=True):
     customer_id: UUID | None
     ref: UUID | None
     reason: str
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """Somebody opened or copied a customer's record, as she is told: who, when and why.
+
+    `role` is that of a member of staff; the name is empty where the business keeps it to itself.
+    """
+
+    id: UUID
+    at: datetime
+    kind: Kind
+    actor_kind: ActorKind
+    actor_id: UUID | None
+    actor_name: str
+    role: str
+    reason: str

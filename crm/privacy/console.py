@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from crm import customers, privacy, staff
 from crm.businesses import Business
+from crm.customers.asking_why import ask_why
 from crm.db import Db, ReadDb
 from crm.privacy import asking
 from crm.privacy.taking import download
@@ -109,7 +110,7 @@ async def _shown(
     customer = await customers.get(db, customer_id)
     reason = await staff.reason_for(db, who, customer_id)
     if reason is None:
-        return page("customers/pages/reason.html", id=customer_id, form=Form())
+        return ask_why(customer_id, Form())
     await looks.record([customer_id], reason=reason)
     return page(
         "privacy/pages/customer.html",

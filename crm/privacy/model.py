@@ -9,16 +9,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm import events
 from crm.businesses import Business
 from crm.campaigns import Grounded
 from crm.consent import ConsentEvent, ConsentTold, Notice
 from crm.customers import Held
 from crm.errors import Forbidden
-from crm.events import Actor, ActorKind, Event, Kind
+from crm.events import Actor, ActorKind, Kind
 from crm.languages import gettext, listed, ngettext
-
-_LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
-_OTHERS = frozenset({ActorKind.member, ActorKind.key})
 
 
 class NotHerChoice(Forbidden):
@@ -105,10 +103,11 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """Somebody opened or copied the record: who, when and why."""
+    """Somebody opened or copied the record: who, in which role, when and why."""
 
     at: datetime
     who: ActorKind
+    role: str
     name: str
     did: Kind
     reason: str
@@ -177,18 +176,18 @@ def decisions(held: ConsentTold) -> list[Decision]:
     ]
 
 
-def looks(happened: Iterable[Event]) -> list[Look]:
-    """Pick out who looked or took a copy, other than herself."""
+def looks(found: Iterable[events.Look]) -> list[Look]:
+    """Name the looks as a copy does."""
     return [
         Look(
-            at=event.at,
-            who=event.actor_kind,
-            name=event.actor_name,
-            did=event.kind,
-            reason=event.reason,
+            at=each.at,
+            who=each.actor_kind,
+            role=each.role,
+            name=each.actor_name,
+            did=each.kind,
+            reason=each.reason,
         )
-        for event in happened
-        if event.kind in _LOOKS and event.actor_kind in _OTHERS
+        for each in found
     ]
 
 

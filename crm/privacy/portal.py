@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+from itertools import groupby
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -16,6 +19,7 @@ from crm.businesses import Business
 from crm.campaigns.render import neutral
 from crm.customers import Customer
 from crm.db import Db, ReadDb
+from crm.events import Look
 from crm.languages import gettext
 from crm.privacy import Fingerprint
 from crm.privacy.mailbox import afresh, signed_in_at
@@ -46,6 +50,7 @@ async def get_home(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -
 async def get_looks(
     db: NamedDependency[ReadDb],
     me: NamedDependency[Customer],
+    business: NamedDependency[Business],
     after: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Show everybody who opened or copied her record, newest first."""
@@ -57,7 +62,7 @@ async def get_looks(
     shown = cursors.cut(found, DEFAULT_LIMIT, lambda event: After(event.id))
     return page(
         "privacy/pages/looks.html",
-        looks=shown.rows,
+        days=_by_day(shown.rows, business),
         older=f"/me/looks?after={shown.after}" if shown.after else "",
         newest="/me/looks" if begun else "",
     )
@@ -159,6 +164,13 @@ async def post_deletion_confirmation(
     )
     answer.cookies.append(session_cookie(business, ""))
     return answer
+
+
+def _by_day(looks: list[Look], business: Business) -> list[tuple[date, list[Look]]]:
+    """Group looks by the day that it was for the business."""
+    zone = ZoneInfo(business.time_zone)
+    days = groupby(looks, lambda look: look.at.astimezone(zone).date())
+    return [(day, list(among)) for day, among in days]
 
 
 def _afresh(me: Customer) -> Response[Any]:

@@ -9,7 +9,7 @@ from email import message_from_bytes, policy
 import msgspec
 import pytest
 
-from crm import campaigns
+from crm import campaigns, customers
 from crm.businesses import Business
 from crm.campaigns import image, images
 from crm.campaigns.comparing import compare
@@ -24,6 +24,8 @@ from crm.staff import Scope
 from tests import make
 from tests.campaigns.mails import composed, rendered, skeleton, slots
 from tests.campaigns.site import caller, client, drafted, form, member
+from tests.campaigns.test_send import sent_through
+from tests.smtpd import smtpd
 
 # One pixel, from the specifications of the formats.
 PNG = base64.b64decode(
@@ -322,3 +324,29 @@ async def test_the_archive_shows_it_to_everybody(database: Database, business: B
     assert (picture.content, picture.headers["content-type"]) == (PNG, "image/png")
     assert picture.headers["cache-control"] == "public, max-age=300"
     assert "set-cookie" not in picture.headers
+
+
+async def test_read_again_it_shows_the_pictures_that_went_along(
+    database: Database, business: Business
+) -> None:
+    """In the page itself, so that nothing is fetched; and in the file she saves."""
+    campaign, _, ids = await drafted(database, business, 1, source=TEXT)
+    async with database.write(business.id) as db:
+        await images.attach(db, make.SYSTEM, campaign.id, RYE.name, RYE.content)
+        await campaigns.start(db, make.SYSTEM, campaign.id)
+    async with smtpd() as relay:
+        await sent_through(database, business, campaign.id, relay)
+    async with database.read(business.id) as db:
+        me = await customers.get(db, ids[0])
+    async with client(database, business, me=me) as portal:
+        page = (await portal.get(f"/me/mails/{campaign.id}/page")).text
+        file = (await portal.get(f"/me/mails/{campaign.id}/file")).content
+    content = base64.b64encode(RYE.content).decode()
+    assert f'src="data:image/png;base64,{content}"' in page
+    assert "cid:" not in page
+    pictures = [
+        each.get_payload(decode=True)
+        for each in message_from_bytes(file, policy=policy.default).walk()
+        if each.get_content_type() == "image/png"
+    ]
+    assert pictures == [RYE.content]

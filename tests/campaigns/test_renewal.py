@@ -16,6 +16,7 @@ from msgspec import Struct
 from crm import campaigns, consent, customers
 from crm.businesses import Business
 from crm.campaigns import Campaign
+from crm.campaigns.as_sent import as_sent, held_mail
 from crm.consent import ASKED_BEFORE, Method, Notice, Status
 from crm.db import Database
 from crm.events import Actor
@@ -242,3 +243,16 @@ async def test_an_erased_customer_is_not_renewed(asked: Asked) -> None:
     async with asked.database.write(asked.business.id) as db:
         await customers.forget(db, asked.soon)
     assert (await press(asked, asked.links[asked.soon])).status_code == 409
+
+
+async def test_read_again_it_asks_as_it_did(asked: Asked) -> None:
+    """Hers is the wording that asked whether it goes on, and his the one that did not."""
+    async with asked.database.read(asked.business.id) as db:
+        for customer_id, name in ((asked.soon, "soon"), (asked.later, "later")):
+            held = await held_mail(db, customer_id, asked.campaign.id)
+            assert held is not None
+            assert held.asked == (name == "soon")
+            shown = await as_sent(db, await customers.get(db, customer_id), held)
+            assert shown is not None
+            text, html = parts(asked.mails[name])
+            assert (shown.text.split(), shown.html.split()) == (text.split(), html.split())

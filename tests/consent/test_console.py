@@ -153,7 +153,7 @@ async def test_the_tab_is_a_look(
     assert notice.text in unescape(answer.text)
     async with database.read(business.id) as db:
         (look,) = await events.looks_at(db, customer)
-    assert (look.actor_name, look.reason) == ("Bob Okafor", reason)
+    assert (look.role, look.reason) == ("owner", reason)
 
 
 async def test_staff_record_a_no(

@@ -186,11 +186,11 @@ async def test_she_sees_that_it_went(
     portal: Browser, database: Database, business: Business, event: ConsentEvent
 ) -> None:
     await press(portal, event.id)
-    assert "The receipt of a decision" in (await portal.get("/me/mails")).text
+    assert "You asked for it on its page." in (await portal.get("/me/mails")).text
     async with database.write(business.id) as db:
         (letter,) = await actions.claim_letters(db, 10)
         await actions.record_letter(db, letter, Outcome(Kind.sent, "delivered"))
-    assert "The receipt of a decision of yours" in (await portal.get("/me")).text
+    assert "You asked for it on its page." in (await portal.get("/me")).text
 
 
 async def test_a_mailbox_is_not_flooded(
@@ -286,3 +286,18 @@ async def test_it_is_checked_by_command(  # noqa: PLR0917  (fixtures)
     assert (await command(*program, str(keys)))[0] == 1
     assert (await command(*program, str(tmp_path / "missing")))[0] == 2
     assert (await command(*program))[0] == 2
+
+
+async def test_all_receipts_in_one_file(
+    database: Database, business: Business, portal: Browser, customer: Customer, notice: Notice
+) -> None:
+    """One press on the page of consent; as many receipts as there are decisions."""
+    async with database.write(business.id) as db:
+        await say_yes(db, customer.id, notice)
+        decided = len(await consent.history(db, customer.id))
+    page = await portal.get("/me/consent")
+    answer = await portal.get("/me/receipts/bundle.json")
+    assert 'href="/me/receipts/bundle.json"' in page.text
+    assert "<details open>" in page.text
+    assert answer.headers["content-disposition"] == 'attachment; filename="receipts.json"'
+    assert len(answer.json()["receipts"]) == decided

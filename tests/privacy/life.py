@@ -102,7 +102,9 @@ async def lived(database: Database, business: Business, address: str, name: str)
 async def _declare(database: Database, business: Business) -> None:
     async with database.write(business.id) as db:
         kept = {field: getattr(business, field) for field in NewBusiness.__struct_fields__}
-        await businesses.change(db, SYSTEM, NewBusiness(**kept | {"keeps_network": True}))
+        await businesses.change(
+            db, SYSTEM, NewBusiness(**kept | {"keeps_network": True, "names_staff": True})
+        )
         await customers.declare_attribute(
             db,
             SYSTEM,

@@ -16,7 +16,7 @@ from crm import events, staff
 from crm.businesses import Business
 from crm.db import Database, Db, ReadDb, open_database
 from crm.errors import Conflict, Invalid
-from crm.events import Actor, Event, Kind
+from crm.events import Actor, Kind, Look
 from crm.staff import LISTED, NewKey, Role, Scope
 from crm.staff.auth import Looks
 from crm.staff.model import REASON_COUNTS
@@ -54,7 +54,7 @@ async def post_record(
 HANDLERS = [get_record, get_records, post_record]
 
 
-async def _looks(database: Database, business: Business, customer_id: UUID) -> list[Event]:
+async def _looks(database: Database, business: Business, customer_id: UUID) -> list[Look]:
     async with database.read(business.id) as db:
         return await events.looks_at(db, customer_id)
 
@@ -105,8 +105,8 @@ async def test_a_member_says_why_first(
         clock.move(REASON_COUNTS)
         assert (await opened.get(f"/staff/records/{NORA}")).status_code == 403
     found = await _looks(clocked, business, NORA)
-    assert [(look.actor_kind, look.actor_name, look.reason) for look in found] == [
-        ("member", "Olga Owner", "answering her question")
+    assert [(look.actor_kind, look.role, look.reason) for look in found] == [
+        ("member", "care", "answering her question")
     ]
 
 
