@@ -37,6 +37,13 @@ class DueLeases(Struct, frozen=True):
     leases: int
 
 
+class DueDigest(Struct, frozen=True):
+    """A purpose whose week is over."""
+
+    business_id: UUID
+    purpose_id: UUID
+
+
 class LedgerHealth(Struct, frozen=True):
     """How the ledger of one business is."""
 
@@ -109,6 +116,11 @@ async def cancellations_due(database: Database) -> list[DueCampaign]:
 async def leases_due(database: Database) -> list[DueLeases]:
     """List campaigns with ranges to take."""
     return await database.above(sql.leases_due, DueLeases)
+
+
+async def digests_due(database: Database) -> list[DueDigest]:
+    """List purposes of which a digest is to be made."""
+    return await database.above(sql.digests_due, DueDigest)
 
 
 async def ledgers_due(database: Database) -> list[UUID]:

@@ -65,6 +65,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),
+    "campaigns.sweep_digests": (campaigns_jobs.sweep_digests, 15),
     "imports.sweep": (imports_jobs.sweep, 15),
     "inbound.sweep": (inbound_jobs.sweep, 60),
     "access.tidy": (access_jobs.tidy, 60),

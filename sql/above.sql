@@ -28,6 +28,10 @@ SELECT business_id, campaign_id FROM crm.cancellations_due();
 -- Campaigns with ranges that no worker holds, and how many.
 SELECT business_id, campaign_id, leases FROM crm.leases_due(:now);
 
+-- name: digests_due
+-- Purposes of which the week that their digest is about is over.
+SELECT business_id, purpose_id FROM crm.digests_due(:now);
+
 -- name: ledgers_due
 -- Businesses with entries to seal, or a head to sign.
 SELECT business_id FROM crm.ledgers_due();

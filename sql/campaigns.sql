@@ -1,5 +1,6 @@
 -- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
--- mail_logo, verdict, canary, domain_trouble, poll_count, campaign_image.
+-- mail_logo, verdict, canary, domain_trouble, poll_count, campaign_image, digest, digest_plan,
+-- digest_choice.
 
 -- name: add_campaign
 -- A new draft.
@@ -26,7 +27,9 @@ SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, questi
 -- Campaigns by pages, newest first, each with its counts and without its text.
 SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.state, c.version,
        coalesce(m.name, '') AS written_by, c.created_at, c.changed_at, c.scheduled_at,
-       c.started_at, c.ended_at, n.waiting, n.sending, n.sent, n.failed, n.excluded, n.uncertain
+       c.started_at, c.ended_at, n.waiting, n.sending, n.sent, n.failed, n.excluded, n.uncertain,
+       EXISTS (SELECT FROM crm.digest g
+                WHERE g.business_id = :business_id AND g.campaign_id = c.campaign_id) AS digest
   FROM crm.campaign c
   JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
   LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = c.created_by
@@ -199,12 +202,17 @@ HAVING sum(t.customers) > 0
 -- name: campaign_to_fill
 -- A campaign whose deliveries are being written, held against a second writer; none if one is
 -- at it already, or it has been cancelled.
-SELECT purpose_id, filled_to, filled_by
-  FROM crm.campaign
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   AND state = 'starting'
-   FOR UPDATE SKIP LOCKED;
+SELECT c.purpose_id, c.filled_to, c.filled_by, g.issues,
+       -- Whoever chose the digest gets no single issue where there is one.
+       g.campaign_id IS NULL AND EXISTS (
+         SELECT FROM crm.digest_plan p
+          WHERE p.business_id = :business_id AND p.purpose_id = c.purpose_id) AS offers_digest
+  FROM crm.campaign c
+  LEFT JOIN crm.digest g ON g.business_id = :business_id AND g.campaign_id = c.campaign_id
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = :campaign_id
+   AND c.state = 'starting'
+   FOR UPDATE OF c SKIP LOCKED;
 
 -- name: write_deliveries
 -- The next piece of the audience, in the order of the key: each customer waits or is excluded
@@ -219,10 +227,56 @@ WITH piece AS MATERIALIZED (
    LIMIT :size
 ), judged AS MATERIALIZED (
   SELECT p.customer_id, p.event_id, p.notice_id,
-         crm.exclusion(p.status, p.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
+         coalesce(
+           crm.exclusion(p.status, p.ends_at, u.scope, c.restricted_at, c.erased_at, :now),
+           CASE WHEN k.customer_id IS NOT NULL THEN 'digest' END) AS reason
+    FROM piece p
+    JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = p.customer_id
+    LEFT JOIN crm.suppression u
+      ON u.business_id = :business_id AND u.address_hash = c.address_hash
+    LEFT JOIN crm.digest_choice k
+      ON :offers_digest::boolean AND k.business_id = :business_id
+     AND k.purpose_id = :purpose_id AND k.customer_id = p.customer_id AND k.left_at IS NULL
+), written AS (
+  INSERT INTO crm.delivery (business_id, campaign_id, customer_id, state, reason, event_id,
+                            notice_id)
+  SELECT :business_id, :campaign_id, j.customer_id,
+         CASE WHEN j.reason IS NULL THEN 'waiting' ELSE 'excluded' END, j.reason,
+         CASE WHEN j.reason IS NULL THEN j.event_id END,
+         CASE WHEN j.reason IS NULL THEN j.notice_id END
+    FROM judged j
+  ON CONFLICT (business_id, campaign_id, customer_id) DO NOTHING
+  RETURNING state, reason
+)
+SELECT count(*) FILTER (WHERE w.state = 'waiting')::integer AS waiting,
+       count(*) FILTER (WHERE w.state = 'excluded')::integer AS excluded,
+       coalesce(array_agg(w.reason) FILTER (WHERE w.reason IS NOT NULL), '{}') AS reasons,
+       (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p) AS last
+  FROM written w;
+
+-- name: write_digest_deliveries
+-- The same for a digest: its audience is everybody for whom an issue of the week was kept.
+WITH piece AS MATERIALIZED (
+  SELECT k.customer_id
+    FROM crm.digest_choice k
+   WHERE k.business_id = :business_id
+     AND k.purpose_id = :purpose_id
+     AND k.customer_id > :after
+     AND EXISTS (SELECT FROM crm.delivery d
+                  WHERE d.business_id = :business_id
+                    AND d.campaign_id = ANY (:issues::uuid[])
+                    AND d.customer_id = k.customer_id
+                    AND d.reason = 'digest')
+   ORDER BY k.customer_id
+   LIMIT :size
+), judged AS MATERIALIZED (
+  SELECT p.customer_id, s.event_id, s.notice_id,
+         crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
            AS reason
     FROM piece p
     JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = p.customer_id
+    LEFT JOIN crm.consent_now s ON s.business_id = :business_id
+     AND s.purpose_id = :purpose_id AND s.customer_id = p.customer_id
     LEFT JOIN crm.suppression u
       ON u.business_id = :business_id AND u.address_hash = c.address_hash
 ), written AS (
@@ -1518,3 +1572,176 @@ UPDATE crm.lease
    AND campaign_id = :campaign_id
    AND number = :number
    AND waiting + sending = :doubted;
+
+-- name: digest_plans
+-- Of which purposes a digest is offered, and when the week of each ends.
+SELECT p.purpose_id, v.name AS purpose, p.weekday, p.hour, p.subject, p.intro, p.switched_by,
+       p.switched_at, p.due_at
+  FROM crm.digest_plan p
+  JOIN crm.purpose v ON v.business_id = :business_id AND v.purpose_id = p.purpose_id
+ WHERE p.business_id = :business_id
+ ORDER BY v.name, p.purpose_id;
+
+-- name: hold_digest_plan
+-- The plan of a purpose, held against a second maker.
+SELECT p.purpose_id, v.name AS purpose, p.weekday, p.hour, p.subject, p.intro, p.switched_by,
+       p.switched_at, p.due_at
+  FROM crm.digest_plan p
+  JOIN crm.purpose v ON v.business_id = :business_id AND v.purpose_id = p.purpose_id
+ WHERE p.business_id = :business_id
+   AND p.purpose_id = :purpose_id
+   FOR UPDATE OF p;
+
+-- name: put_digest_plan
+-- A digest is offered from now on, or otherwise than before.
+INSERT INTO crm.digest_plan (business_id, purpose_id, weekday, hour, subject, intro, switched_by,
+                             switched_at, due_at)
+VALUES (:business_id, :purpose_id, :weekday, :hour, :subject, :intro, :switched_by, :now, :due_at)
+ON CONFLICT (business_id, purpose_id) DO UPDATE
+   SET weekday = excluded.weekday, hour = excluded.hour, subject = excluded.subject,
+       intro = excluded.intro, switched_by = excluded.switched_by, switched_at = :now,
+       due_at = excluded.due_at;
+
+-- name: drop_digest_plan
+-- From the next issue on everybody gets it singly.
+DELETE FROM crm.digest_plan
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id;
+
+-- name: next_digest
+-- The next week has begun.
+UPDATE crm.digest_plan SET due_at = :due_at
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id;
+
+-- name: digest_of_week
+-- Whether the digest of a purpose and week was made.
+SELECT EXISTS (
+  SELECT FROM crm.digest
+   WHERE business_id = :business_id
+     AND purpose_id = :purpose_id
+     AND week = :week::date);
+
+-- name: issues_for_digest
+-- Issues of a purpose that began in some time and stand in no digest: whether their audience is
+-- written, and whether it leaves anybody out for one.
+SELECT c.campaign_id AS id, c.subject, c.source, c.format, c.public,
+       ARRAY(SELECT i.name FROM crm.campaign_image i
+              WHERE i.business_id = :business_id AND i.campaign_id = c.campaign_id) AS images,
+       c.filled_by IS NOT NULL AS filled,
+       EXISTS (SELECT FROM crm.lease l
+                WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id
+                  AND l.reasons ? 'digest') AS kept
+  FROM crm.campaign c
+ WHERE c.business_id = :business_id
+   AND c.purpose_id = :purpose_id
+   AND c.started_at > :since
+   AND c.started_at <= :until
+   AND c.state <> 'cancelled'
+   AND NOT EXISTS (SELECT FROM crm.digest g
+                    WHERE g.business_id = :business_id
+                      AND g.purpose_id = :purpose_id
+                      AND (g.campaign_id = c.campaign_id OR c.campaign_id = ANY (g.issues)))
+ ORDER BY c.started_at, c.campaign_id;
+
+-- name: add_digest
+-- The digest of a purpose and week, which there is once.
+INSERT INTO crm.digest (business_id, purpose_id, week, campaign_id, issues, made_at)
+VALUES (:business_id, :purpose_id, :week::date, :campaign_id, :issues::uuid[], :now);
+
+-- name: choose_digest
+-- One digest a week instead of single issues, from the next issue on.
+INSERT INTO crm.digest_choice AS k (business_id, purpose_id, customer_id, chosen_at)
+VALUES (:business_id, :purpose_id, :customer_id, :now)
+ON CONFLICT (business_id, purpose_id, customer_id) DO UPDATE
+   SET chosen_at = excluded.chosen_at, left_at = NULL
+ WHERE k.left_at IS NOT NULL;
+
+-- name: leave_digest
+-- Single issues again, from the next one on.
+UPDATE crm.digest_choice SET left_at = :now
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND customer_id = :customer_id
+   AND left_at IS NULL;
+
+-- name: forget_left_digests
+-- Nothing is kept any more for whoever left the digest before this.
+DELETE FROM crm.digest_choice
+ WHERE business_id = :business_id
+   AND purpose_id = :purpose_id
+   AND left_at < :since;
+
+-- name: digest_choices_of
+-- What a customer said about digests.
+SELECT purpose_id, chosen_at, left_at
+  FROM crm.digest_choice
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY purpose_id;
+
+-- name: forget_digest_choices
+-- An erased customer wants nothing.
+DELETE FROM crm.digest_choice
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: digests_offered
+-- Of which purposes that a customer is mailed for a digest is offered, and whether she chose it.
+SELECT p.purpose_id, v.name AS purpose, p.due_at,
+       EXISTS (SELECT FROM crm.digest_choice k
+                WHERE k.business_id = :business_id AND k.purpose_id = p.purpose_id
+                  AND k.customer_id = :customer_id AND k.left_at IS NULL) AS chosen
+  FROM crm.digest_plan p
+  JOIN crm.purpose v ON v.business_id = :business_id AND v.purpose_id = p.purpose_id
+  JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = p.purpose_id
+   AND s.customer_id = :customer_id
+ WHERE p.business_id = :business_id
+   AND crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL
+ ORDER BY v.name, p.purpose_id;
+
+-- name: digest_readers
+-- How many of those who would get a single issue get it in the digest instead, and how many of them
+-- would be asked whether their consent goes on.
+SELECT 'digest' AS reason, count(*) AS customers,
+       count(*) FILTER (WHERE s.status IN ('given', 'renewed')
+                          AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now)) AS asked
+  FROM crm.digest_choice k
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = k.customer_id
+  JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = k.purpose_id
+   AND s.customer_id = k.customer_id
+  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
+ WHERE k.business_id = :business_id
+   AND k.purpose_id = :purpose_id
+   AND k.left_at IS NULL
+   AND EXISTS (SELECT FROM crm.digest_plan p
+                WHERE p.business_id = :business_id AND p.purpose_id = k.purpose_id)
+   AND crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) IS NULL;
+
+-- name: digest_by_reason
+-- For whom the issues of a digest were kept: how many would get it now, why others not, and whom it
+-- would ask; no row where the campaign is no digest.
+SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) AS reason,
+       count(*) AS customers,
+       count(*) FILTER (WHERE s.status IN ('given', 'renewed')
+                          AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now)) AS asked
+  FROM crm.digest g
+  JOIN crm.digest_choice k ON k.business_id = :business_id AND k.purpose_id = g.purpose_id
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = k.customer_id
+  LEFT JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = k.purpose_id
+   AND s.customer_id = k.customer_id
+  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
+ WHERE g.business_id = :business_id
+   AND g.campaign_id = :campaign_id
+   AND EXISTS (SELECT FROM crm.delivery d
+                WHERE d.business_id = :business_id
+                  AND d.campaign_id = ANY (g.issues)
+                  AND d.customer_id = k.customer_id
+                  AND d.reason = 'digest')
+ GROUP BY 1
+ ORDER BY 2 DESC;
+
+-- name: is_digest
+-- Whether a campaign is the digest of a week.
+SELECT EXISTS (SELECT FROM crm.digest
+                WHERE business_id = :business_id AND campaign_id = :campaign_id);

@@ -117,6 +117,7 @@ KNOWS: dict[str, Place] = {
     ),
     "retry": Place(unsaid={}),
     "rhythm": Place(unsaid={}),
+    "digest_choice": Place(unsaid={}),
     "copy": Place(unsaid={"lease_until": "which worker has it"}),
     "copy_part": Place(
         unsaid={
@@ -166,6 +167,8 @@ NOT_HERS = {
     "ledger_unsealed": "checksums that name nobody, for seconds",
     "ledger_watch": "how far the monitor has come",
     "poll_count": "numbers, and nothing of who gave an answer",
+    "digest": "which issues stand in it",
+    "digest_plan": "what the business offers",
     "domain_trouble": "counts by mail domain; those of a few are dropped after a month",
     "canary": "the copy to a mailbox of the business's own",
     "mail_logo": "what the business shows to everybody",

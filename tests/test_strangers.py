@@ -94,6 +94,8 @@ PLAIN: dict[str, Any] = {
     "few": 5,
     "last": NOW + timedelta(days=1),
     "kept_off": [""],
+    "offers_digest": True,
+    "until": NOW + timedelta(days=1),
     "over_before": NOW + timedelta(days=1),
     "sent_before": NOW + timedelta(days=1),
     "since": datetime(2000, 1, 1, tzinfo=UTC),
@@ -242,6 +244,14 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         "journal_mark (business_id, number) SELECT $1, 7 WHERE $2::timestamptz IS NOT NULL",
         """journal_debt (business_id, debt_id, entry, owed_at)
            VALUES ($1, gen_random_uuid(), '{"type": "lifted", "address": "00"}', $2)""",
+        """digest_plan (business_id, purpose_id, weekday, hour, subject, switched_by, switched_at,
+                        due_at)
+           SELECT business_id, purpose_id, 5, 9, 'The week', (
+                    SELECT m.member_id FROM crm.member m WHERE m.business_id = $1 LIMIT 1), $2, $2
+             FROM crm.purpose WHERE business_id = $1""",
+        """digest (business_id, purpose_id, week, campaign_id, issues, made_at)
+           SELECT business_id, purpose_id, '2030-12-30', campaign_id, ARRAY[campaign_id], $2
+             FROM crm.campaign WHERE business_id = $1 LIMIT 1""",
         """webhook (business_id, provider, secret_hash, made_at)
            VALUES ($1, 'postmark', sha256('secret'), $2)""",
     ):

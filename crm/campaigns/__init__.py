@@ -1,6 +1,7 @@
 """One issue to many customers, every delivery accounted for.
 
-Owns `campaign`, `delivery`, `lease`, `retry`, `value_check`, `mail_theme` and `campaign_image`.
+Owns `campaign`, `delivery`, `lease`, `retry`, `value_check`, `mail_theme`, `campaign_image`,
+`digest`, `digest_plan` and `digest_choice`.
 Nothing is sent without a warrant looked at by the claiming statement, nothing is claimed after a
 withdrawal has committed, and the six counts are the audience at every moment (promises 1 to 3).
 """
@@ -45,6 +46,21 @@ from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.course import came_back, course, expire_after, health, waits
 from crm.campaigns.deferring import deferred, hold_ranges_of, look_again
+from crm.campaigns.digests import (
+    DigestChoice,
+    NewPlan,
+    NotAPerson,
+    NotOffered,
+    Offer,
+    Plan,
+    choose_digest,
+    digest_choices,
+    digest_plans,
+    digests_offered,
+    make_digest,
+    offer_digest,
+    stop_digest,
+)
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
 from crm.campaigns.held import HeldDelivery, HeldText
@@ -98,6 +114,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Difference",
+    "DigestChoice",
     "Explanation",
     "Figures",
     "Grounded",
@@ -109,13 +126,18 @@ __all__ = [
     "MailLine",
     "NeverOpen",
     "NewCampaign",
+    "NewPlan",
     "Newsletter",
     "NoCanary",
     "NoVerdict",
+    "NotAPerson",
+    "NotOffered",
     "NotOurs",
     "NothingUncertain",
+    "Offer",
     "Origin",
     "OtherNumber",
+    "Plan",
     "Preview",
     "Received",
     "RenewalOver",
@@ -144,6 +166,7 @@ __all__ = [
     "change_theme",
     "check",
     "check_again",
+    "choose_digest",
     "compare",
     "compiled",
     "complained",
@@ -152,6 +175,9 @@ __all__ = [
     "course",
     "deferred",
     "deliveries",
+    "digest_choices",
+    "digest_plans",
+    "digests_offered",
     "draft",
     "expire_after",
     "explain",
@@ -169,7 +195,9 @@ __all__ = [
     "letterhead",
     "look_again",
     "mails",
+    "make_digest",
     "make_public",
+    "offer_digest",
     "origin",
     "packed",
     "page",
@@ -190,6 +218,7 @@ __all__ = [
     "skeleton",
     "skeletons",
     "start",
+    "stop_digest",
     "texts",
     "try_out",
     "unpacked",

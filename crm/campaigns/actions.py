@@ -14,6 +14,7 @@ from crm.campaigns import checking, poll
 from crm.campaigns.by_clock import first_and_last, insist_open, missed
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
+from crm.campaigns.forecast import by_reason
 from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.model import (
     FARTHEST,
@@ -24,7 +25,6 @@ from crm.campaigns.model import (
     Delivery,
     DeliveryState,
     NewCampaign,
-    Reason,
     ReasonCount,
     Received,
     Review,
@@ -159,7 +159,7 @@ async def change_theme(db: Db, by: Actor, theme: Theme) -> None:
 async def review(db: ReadDb, campaign_id: UUID) -> Review:
     """Count who would get it now and who not, by reason; the sums are the audience."""
     campaign = await get(db, campaign_id)
-    rows = await db.many(sql.audience_by_reason, Reason, purpose_id=campaign.purpose_id)
+    rows = await by_reason(db, campaign)
     left_out = {row.reason: row.customers for row in rows if row.reason is not None}
     get_it = [row for row in rows if row.reason is None]
     will_get = sum(row.customers for row in get_it)
@@ -343,9 +343,9 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     The counts of a campaign are its rows (promise 3), so the rows cannot go. Returns how many rows
     of which table were deleted or blanked.
     """
-    retries = await db.run(sql.drop_retries_of, customer_id=customer_id)
     return {
-        "retry": retries,
+        "retry": await db.run(sql.drop_retries_of, customer_id=customer_id),
+        "digest_choice": await db.run(sql.forget_digest_choices, customer_id=customer_id),
         "delivery": await db.run(sql.blank_deliveries, customer_id=customer_id),
     }
 

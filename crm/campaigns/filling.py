@@ -19,6 +19,9 @@ class Filling(Struct, frozen=True):
     purpose_id: UUID
     filled_to: UUID | None
     filled_by: int | None
+    # The issues in it, where it is a digest; else whether its purpose offers one.
+    issues: list[UUID] | None
+    offers_digest: bool
 
 
 class Piece(Struct, frozen=True):
@@ -39,14 +42,7 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
     if filling is None or filling.filled_by is not None:
         return False
     after = filling.filled_to or _LOWEST
-    piece = await db.one(
-        sql.write_deliveries,
-        Piece,
-        campaign_id=campaign_id,
-        purpose_id=filling.purpose_id,
-        after=after,
-        size=size,
-    )
+    piece = await _write(db, campaign_id, filling, after, size)
     if piece.last is None:
         await db.run(sql.filled, campaign_id=campaign_id)
         return False
@@ -61,6 +57,17 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
     )
     await db.run(sql.filled_to, campaign_id=campaign_id, filled_to=piece.last)
     return True
+
+
+async def _write(db: Db, campaign_id: UUID, filling: Filling, after: UUID, size: int) -> Piece:
+    keys = {"campaign_id": campaign_id, "purpose_id": filling.purpose_id, "after": after}
+    if filling.issues is not None:
+        return await db.one(
+            sql.write_digest_deliveries, Piece, **keys, issues=filling.issues, size=size
+        )
+    return await db.one(
+        sql.write_deliveries, Piece, **keys, offers_digest=filling.offers_digest, size=size
+    )
 
 
 async def begin_sending(db: Db, campaign_id: UUID) -> bool:

@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 from uuid import UUID
 
 from crm import above, businesses, consent
-from crm.campaigns import actions, cancelling, checking, emptying, filling
+from crm.campaigns import actions, cancelling, checking, digests, emptying, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease, leave
 from crm.campaigns.composing import Envelope, compiled
@@ -98,6 +98,17 @@ async def sweep_checks(ctx: Ctx) -> None:
         async with database.write(due.business_id) as db:
             slot = f"{due.campaign_id}:{_round(db)}"
             db.wake("campaigns.check_values", str(due.business_id), str(due.campaign_id), slot=slot)
+
+
+async def sweep_digests(ctx: Ctx) -> None:
+    """Make the digests of weeks that are over; each starts as a scheduled campaign does."""
+    for due in await above.digests_due(ctx["database"]):
+        try:
+            async with ctx["database"].write(due.business_id) as db:
+                await digests.make_digest(db, due.purpose_id)
+        except Refused as no:
+            # Looked at again at the next turn; the others' digests are made all the same.
+            _log.warning("digest_not_made", purpose=str(due.purpose_id), code=no.code)
 
 
 async def _start_scheduled(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> None:

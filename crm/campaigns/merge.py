@@ -113,6 +113,10 @@ class Marks:
             for place in places
         ]
 
+    def restored(self, text: str) -> str:
+        """Write the fields again as they were written, where their marks stand."""
+        return MARK.sub(lambda mark: self._lines[ord(mark[0]) - _FIRST][1], text)
+
     def _mark(self, line: int, text: str, found: re.Match[str]) -> str:
         problem, field = _understood(found)
         undeclared = self._undeclared(field) if field else ""

@@ -190,6 +190,8 @@ class CampaignLine(Struct, frozen=True, kw_only=True):
     failed: int
     excluded: int
     uncertain: int
+    # Whether it is the digest of a week.
+    digest: bool
 
     @property
     def audience(self) -> int:

@@ -87,6 +87,7 @@ WORDS: dict[Kind, str] = {
     Kind.campaign_done: "finished a campaign",
     Kind.delivery_resolved: "resolved an uncertain delivery",
     Kind.rhythm_changed: "said how much mail may come",
+    Kind.digest_switched: "switched the digest of a purpose",
 }
 
 # What a customer does herself; of anybody else it is said that they recorded it.

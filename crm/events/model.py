@@ -116,6 +116,7 @@ class Kind(StrEnum):
     campaign_done = "campaign.done"
     delivery_resolved = "delivery.resolved"
     rhythm_changed = "rhythm.changed"
+    digest_switched = "digest.switched"
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ STORES: dict[str, str] = {
     "portal_session": marked("Browsers in which you were signed in"),
     "service_message": marked("Letters that answered you, sent or waiting"),
     "retry": marked("Newsletters that were to be tried again"),
+    "digest_choice": marked("Where you wanted one digest a week"),
     "delivery": marked("What mail servers said about newsletters to you"),
     "soft_bounce": marked("Mails that did not arrive, as a count"),
     "attempt": marked("Codes and mails that were counted for your address"),

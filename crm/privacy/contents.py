@@ -27,7 +27,7 @@ from crm import (
     staff,
 )
 from crm.access.model import FormerAddress, WaitingAddress
-from crm.campaigns import DeliveryState, HeldDelivery
+from crm.campaigns import DeliveryState, DigestChoice, HeldDelivery
 from crm.consent import (
     Bundle,
     Consent,
@@ -128,7 +128,6 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
     """Look up what a copy is made of; UnknownCustomer where she is erased."""
     held = await customers.export(db, customer_id)
     said = await consent.export(db, customer_id)
-    wanted = await rhythm.export(db, customer_id)
     waits = await wishes.wish(db, customer_id)
     decided = decisions(said.told)
     purposes = (said.told.purposes, said.told.consents)
@@ -146,7 +145,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             _few("decisions", _DECISIONS, Decision, decided, in_words=True),
             _few("purposes", "what we ask to use your address for", Purpose, purposes[0]),
             *_of_mail(db, customer_id, await mail.export(db, customer_id)),
-            _few("rhythm", "how much mail you want", Rhythm, _one(wanted)),
+            *await _of_rhythm(db, customer_id),
             *_of_looks(db, customer_id),
             _few("networks", _NETWORKS, KeptNetwork, said.networks),
             _few("proofs", "when your mailbox spoke for you", MailboxProof, said.proofs),
@@ -189,6 +188,15 @@ def _of_mail(db: ReadDb, her: UUID, letters: Sequence[SentLetter]) -> list[Liste
     return [
         Listed("newsletters", what, Newsletter, lambda: _newsletters(db, her), in_words=True),
         _few("letters", _LETTERS, Letter, told, in_words=True),
+    ]
+
+
+async def _of_rhythm(db: ReadDb, her: UUID) -> list[Listed]:
+    wanted = _one(await rhythm.export(db, her))
+    chosen = await campaigns.digest_choices(db, her)
+    return [
+        _few("rhythm", "how much mail you want", Rhythm, wanted),
+        _few("digests", "where you want one digest a week", DigestChoice, chosen),
     ]
 
 

@@ -125,7 +125,7 @@ def _besides(business: Business) -> list[Kept]:
     return [
         *_to_get_in(),
         Kept("Decisions and their evidence", "To prove consent (Art. 7(1))", "erasure"),
-        Kept("Rhythm: a limit of mails a week, a pause", "To keep to it", "taken back, or erasure"),
+        Kept("Rhythm: limit, pause, digests", "To keep to it", "taken back, or erasure"),
         Kept("Deliveries", "To say what was sent, and on what ground", "erasure; then as a count"),
         Kept(
             "Letters that answer something", "To deliver them", "handed over; their list: erasure"

@@ -1,9 +1,9 @@
-"""How much mail a customer wants: so many a week at most, none until a date.
+"""How much mail a customer wants: so many a week at most, none until a date, a digest.
 
 Owns `rhythm`. Only she says it, and campaigns obey in the statement that claims (promise 12).
 """
 
-from crm.rhythm.actions import attention, change, export, forget, of, resume
+from crm.rhythm.actions import attention, change, choose_digest, export, forget, of, resume
 from crm.rhythm.model import Attention, Rhythm, Waiting, Wanted, Week
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Week",
     "attention",
     "change",
+    "choose_digest",
     "export",
     "forget",
     "of",

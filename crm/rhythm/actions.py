@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from uuid import UUID
 
-from crm import campaigns, events
+from crm import campaigns, consent, events
 from crm.customers import UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -24,7 +24,12 @@ async def attention(db: ReadDb, customer_id: UUID) -> Attention:
     held = await of(db, customer_id)
     week = await db.one(sql.week, Week, customer_id=customer_id)
     found = await campaigns.deferred(db, customer_id)
-    return Attention(rhythm=held, week=week, deferred=[waiting(each, held, week) for each in found])
+    return Attention(
+        rhythm=held,
+        week=week,
+        deferred=[waiting(each, held, week) for each in found],
+        digests=await campaigns.digests_offered(db, customer_id),
+    )
 
 
 async def change(db: Db, customer_id: UUID, wanted: Wanted) -> None:
@@ -58,6 +63,28 @@ async def change(db: Db, customer_id: UUID, wanted: Wanted) -> None:
         Kind.rhythm_changed,
         customer_id=customer_id,
         reason=said(Wanted(kept.budget, until)),
+    )
+
+
+async def choose_digest(db: Db, customer_id: UUID, purpose_id: UUID, *, weekly: bool) -> None:
+    """Let a customer take one digest a week instead of single issues, or single issues again.
+
+    It counts from the next issue on; one whose list of customers is written stays as it is. Refuses
+    (NotOffered) a digest that there is not.
+    """
+    if await db.maybe(sql.hold_customer, UUID, customer_id=customer_id) is None:
+        raise UnknownCustomer
+    if not await campaigns.choose_digest(db, customer_id, purpose_id, weekly=weekly):
+        return
+    how = "one digest a week" if weekly else "each mail when it is written"
+    purpose = await consent.purpose(db, purpose_id)
+    await events.record(
+        db,
+        Actor.customer(customer_id),
+        Kind.rhythm_changed,
+        customer_id=customer_id,
+        ref=purpose_id,
+        reason=f"{how}: {purpose.name}",
     )
 
 

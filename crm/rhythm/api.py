@@ -21,8 +21,8 @@ from crm.staff.auth import Looks, needs
     summary="Read how much mail a customer wants",
     description="Her limit a week over all purposes, until when she wants none, and her week so "
     "far: Monday to Monday by her clock. `deferred` are campaigns that wait for her because of it; "
-    "one that `lapses` is too old before she may be mailed again. Only she changes any of it. The "
-    "customer can see this look.",
+    "one that `lapses` is too old before she may be mailed again. `digests` are those she could "
+    "choose, and whether she did. Only she changes any of it. The customer can see this look.",
 )
 async def get_rhythm(
     db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]

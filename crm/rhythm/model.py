@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm.campaigns import Deferred
+from crm.campaigns import Deferred, Offer
 from crm.errors import Invalid, Problem
 from crm.languages import gettext
 
@@ -62,6 +62,7 @@ class Attention(Struct, frozen=True, kw_only=True):
     rhythm: Rhythm
     week: Week
     deferred: list[Waiting]
+    digests: list[Offer]
 
 
 def checked(wanted: Wanted, now: datetime) -> Wanted:

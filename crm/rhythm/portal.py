@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 
-from crm import customers, rhythm
+from crm import campaigns, customers, rhythm
 from crm.businesses import Business
 from crm.campaigns.clock import instant
 from crm.campaigns.render import neutral
@@ -28,6 +29,8 @@ HERE = "/me/rhythm"
 _BODY = 4 * 1024
 # What a form says for: no pause, the end it has already, another end.
 _NONE, _KEPT, _UNTIL = "none", "kept", "until"
+# And of a purpose that offers a digest.
+_SINGLY, _WEEKLY = "singly", "weekly"
 
 
 @get("/rhythm")
@@ -43,6 +46,10 @@ async def get_rhythm(
         budget=str(held.budget or 0),
         pause=_KEPT if held.paused(db.now) else _NONE,
         locale=me.locale,
+        **{
+            _field(each.purpose_id): _WEEKLY if each.chosen else _SINGLY
+            for each in await campaigns.digests_offered(db, me.id)
+        },
     )
     return await _shown(request, db, me, business, form)
 
@@ -59,10 +66,17 @@ async def post_rhythm(
     codes = [code for code, _ in languages(me.locale)]
     locale = form.choice("locale", codes, required=False) or ""
     wanted = _read(form, await rhythm.of(db, me.id), db.now, _zone(me, business))
+    weekly = {
+        each.purpose_id: form.choice(_field(each.purpose_id), (_SINGLY, _WEEKLY)) == _WEEKLY
+        for each in await campaigns.digests_offered(db, me.id)
+        if form.typed(_field(each.purpose_id))
+    }
     if not form.problems:
         try:
             await customers.change(db, Actor.customer(me.id), me.id, Changes(locale=locale))
             await rhythm.change(db, me.id, wanted)
+            for purpose_id, chosen in weekly.items():
+                await rhythm.choose_digest(db, me.id, purpose_id, weekly=chosen)
             return redirect(HERE, say=gettext("Kept. It counts from now on."))
         except Invalid as refusal:
             form.take(refusal)
@@ -106,6 +120,10 @@ def _until(form: Form, now: datetime, zone: str) -> datetime | None:
 def _ends(now: datetime, days: int, zone: str) -> datetime:
     last = now.astimezone(ZoneInfo(zone)) + timedelta(days=days)
     return instant(datetime(last.year, last.month, last.day), zone)  # noqa: DTZ001
+
+
+def _field(purpose_id: UUID) -> str:
+    return f"digest-{purpose_id}"
 
 
 def _zone(me: Customer, business: Business) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import timedelta
 from decimal import Decimal
 from email import policy
 from email.parser import BytesParser
@@ -26,7 +25,7 @@ from crm import (
 )
 from crm.access import Choice, NewSignup, new_address
 from crm.businesses import Business, NewBusiness
-from crm.campaigns import jobs
+from crm.campaigns import NewPlan, jobs
 from crm.consent import Method, Network, Notice
 from crm.customers import AttributeType, Changes, Customer, NewAttribute, NewInteraction, NewKind
 from crm.db import Database
@@ -87,7 +86,12 @@ async def lived(database: Database, business: Business, address: str, name: str)
     await jobs.fill(_ctx(database, 1), str(business.id), str(waits.id))
     await _on_her_way_in(database, business, customer, other)
     async with database.write(business.id) as db:
-        await rhythm.change(db, customer.id, Wanted(5, db.now + timedelta(days=30)))
+        await rhythm.change(db, customer.id, Wanted(5))
+        plan = NewPlan(5, 9, "The week")
+        await campaigns.offer_digest(db, member.actor, purpose.id, plan)
+        await rhythm.choose_digest(db, customer.id, purpose.id, weekly=True)
+        # What she chose waits for another; single issues go to her as before.
+        await campaigns.stop_digest(db, member.actor, purpose.id)
     await _asked_to_move(database, business, customer, f"later.{address}")
     await _imported(database, business, purpose.id, address)
     # By a program, so that she can ask for her own.

@@ -72,13 +72,13 @@ async def started(database: Database, shop: Shop, which: int = 0, hours: int = 7
         campaign = await make.campaign(db, shop.purposes[which])
         await campaigns.expire_after(db, campaign.id, hours)
         campaign = await campaigns.start(db, make.SYSTEM, campaign.id)
-    await jobs.fill(_ctx(database, 1), str(shop.business.id), str(campaign.id))
+    await jobs.fill(ctx(database, 1), str(shop.business.id), str(campaign.id))
     return campaign
 
 
 async def worked(database: Database, shop: Shop, campaign: Campaign, relay: Smtpd) -> Counts:
     """Send what may go now; at every moment the sums are those of the rows."""
-    await jobs.send(_ctx(database, relay.port), str(shop.business.id), str(campaign.id))
+    await jobs.send(ctx(database, relay.port), str(shop.business.id), str(campaign.id))
     return await counted(database, shop, campaign)
 
 
@@ -95,7 +95,7 @@ async def state(database: Database, shop: Shop, campaign: Campaign) -> State:
         return (await campaigns.get(db, campaign.id)).state
 
 
-def _ctx(database: Database, port: int) -> jobs.Ctx:
+def ctx(database: Database, port: int) -> jobs.Ctx:
     return {"database": database, "settings": settings(port), "sending": asyncio.Lock()}
 
 
@@ -125,6 +125,27 @@ async def test_two_campaigns_never_share_the_last_place(
     async with now.read(shop.business.id) as read:
         told = await rhythm.attention(read, shop.readers[0])
     assert (told.week.taken, [each.campaign_id for each in told.deferred]) == (1, [other.id])
+
+
+async def test_a_pause_waits_for_the_claim_under_way(
+    database: Database, shared_cluster: Cluster
+) -> None:
+    """What is being claimed is claimed before she is answered; afterwards nothing is."""
+    now = at(database, WEDNESDAY)
+    shop = await opened(now)
+    (nora,) = shop.readers
+    await wishes(now, shop, Wanted(5))
+    one, other = [await started(now, shop, which) for which in (0, 1)]
+    async with now.write(shop.business.id) as db:
+        # The range before the rhythm, as a worker does.
+        await campaigns.hold_ranges_of(db, nora)
+        first = await claim(db, one, shop.readers, MONDAY, KEPT)
+        pausing = asyncio.ensure_future(wishes(now, shop, Wanted(5, MONDAY)))
+        await until_waiting(shared_cluster, 1)
+    await pausing
+    async with now.write(shop.business.id) as db:
+        assert await claim(db, other, shop.readers, MONDAY, KEPT) == []
+    assert [each.customer_id for each in first] == [nora]
 
 
 async def test_a_full_week_waits_for_monday(database: Database) -> None:
@@ -288,7 +309,7 @@ async def test_both_sides_see_what_is_deferred(
             campaign = await campaigns.draft(db, make.SYSTEM, new)
             await campaigns.expire_after(db, campaign.id, 720)
             await campaigns.start(db, make.SYSTEM, campaign.id)
-        await jobs.fill(_ctx(database, 1), str(business.id), str(campaign.id))
+        await jobs.fill(ctx(database, 1), str(business.id), str(campaign.id))
         await worked(database, shop, campaign, relay)
 
     progress = (await console.get(f"/staff/campaigns/{campaign.id}/progress")).text

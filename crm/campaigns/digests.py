@@ -1,0 +1,199 @@
+"""The weekly digest: staff offer it, customers choose it, and one campaign a week carries it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from crm import businesses, consent, events
+from crm.campaigns.actions import draft, sql
+from crm.campaigns.digest import Issue, composed, monday_of, week_ends
+from crm.campaigns.model import Campaign, NewCampaign, State
+from crm.db import Db, ReadDb
+from crm.errors import Conflict, Forbidden, Invalid, Problem
+from crm.events import Actor, ActorKind, Kind
+
+# Issues so long before the end of a week may stand in its digest, if they stand in none yet.
+_REACHES = timedelta(days=15)
+
+
+class NotOffered(Conflict):
+    """There is no digest of this purpose at the moment, so it cannot be chosen."""
+
+
+class NotAPerson(Forbidden):
+    """A digest starts in the name of whoever switched it on: only a member of staff can."""
+
+
+class NewPlan(Struct, frozen=True):
+    """When the week of a digest ends by the clock of the business (1 is Monday), and its words."""
+
+    weekday: Annotated[int, Meta(ge=1, le=7)]
+    hour: Annotated[int, Meta(ge=0, le=23)]
+    subject: Annotated[str, Meta(max_length=300)]
+    intro: Annotated[str, Meta(max_length=10_000)] = ""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A digest as it is offered, and in whose name it starts."""
+
+    purpose_id: UUID
+    purpose: str
+    weekday: int
+    hour: int
+    subject: str
+    intro: str
+    switched_by: UUID
+    switched_at: datetime
+    due_at: datetime
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """A digest that a customer can choose, and whether she has."""
+
+    purpose_id: UUID
+    purpose: str
+    due_at: datetime
+    chosen: bool
+
+
+class DigestChoice(Struct, frozen=True, kw_only=True):
+    """That a customer wants one digest a week; `left_at`: until then."""
+
+    purpose_id: UUID
+    chosen_at: datetime
+    left_at: datetime | None
+
+
+async def digest_plans(db: ReadDb) -> list[Plan]:
+    """Return of which purposes a digest is offered."""
+    return await db.many(sql.digest_plans, Plan)
+
+
+async def offer_digest(db: Db, by: Actor, purpose_id: UUID, new: NewPlan) -> None:
+    """Offer a digest of a purpose, or offer it otherwise; its digests start in this member's name.
+
+    Customers choose it for themselves, and what they chose counts from the next issue on.
+    """
+    if by.kind is not ActorKind.member or by.id is None:
+        raise NotAPerson
+    if not new.subject.strip():
+        sentence = "A digest needs a subject."
+        raise Invalid(sentence, [Problem("subject", sentence)])
+    purpose = await consent.purpose(db, purpose_id)
+    zone = (await businesses.get(db)).time_zone
+    await db.run(
+        sql.put_digest_plan,
+        purpose_id=purpose_id,
+        switched_by=by.id,
+        due_at=week_ends(db.now, new.weekday, new.hour, zone),
+        **msgspec.structs.asdict(new),
+    )
+    reason = f"on: {purpose.name}"
+    await events.record(db, by, Kind.digest_switched, ref=purpose_id, reason=reason)
+
+
+async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> UUID | None:
+    """Offer it no longer: everybody gets the next issue singly.
+
+    What was kept for the digest of this week is left as a draft, for staff to send or not; returns
+    which. A stopped digest starts nothing by itself.
+    """
+    await consent.purpose(db, purpose_id)
+    plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
+    if plan is None:
+        return None
+    left = await _made(db, plan, until=db.now)
+    await db.run(sql.drop_digest_plan, purpose_id=purpose_id)
+    reason = f"off: {plan.purpose}"
+    await events.record(db, by, Kind.digest_switched, ref=purpose_id, reason=reason)
+    return left.id if left else None
+
+
+async def make_digest(db: Db, purpose_id: UUID) -> UUID | None:
+    """Make the digest of the week that is over, once, and let it start; None: nothing to make.
+
+    It is scheduled for the end of the week, so it starts as any scheduled campaign does: judged
+    anew, or held where that is long past. In an issue-less week nothing is made. While an issue's
+    audience is still being written, nothing is decided: the next look does.
+    """
+    plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
+    if plan is None or plan.due_at > db.now:
+        return None
+    issues = await _issues(db, plan, plan.due_at)
+    if not all(each.filled for each in issues):
+        return None
+    made = await _made(db, plan, until=plan.due_at)
+    zone = (await businesses.get(db)).time_zone
+    after = week_ends(plan.due_at, plan.weekday, plan.hour, zone)
+    await db.run(sql.next_digest, purpose_id=purpose_id, due_at=after)
+    await db.run(
+        sql.forget_left_digests, purpose_id=purpose_id, since=plan.due_at - _REACHES - _REACHES
+    )
+    if made is None:
+        return None
+    await db.one(
+        sql.move_campaign,
+        Campaign,
+        campaign_id=made.id,
+        state=State.scheduled,
+        from_states=[State.draft],
+        approved_by=plan.switched_by,
+        scheduled_at=plan.due_at,
+        local_at=None,
+    )
+    await events.record(db, Actor.system(), Kind.campaign_scheduled, ref=made.id)
+    return made.id
+
+
+async def digests_offered(db: ReadDb, customer_id: UUID) -> list[Offer]:
+    """Return which digests a customer can choose: of purposes that she is mailed for."""
+    return await db.many(sql.digests_offered, Offer, customer_id=customer_id)
+
+
+async def choose_digest(db: Db, customer_id: UUID, purpose_id: UUID, *, weekly: bool) -> bool:
+    """Keep what a customer chose; says whether that is new. It counts from the next issue on.
+
+    Single issues are given back always; a digest is refused (NotOffered) where there is none.
+    """
+    keys = {"customer_id": customer_id, "purpose_id": purpose_id}
+    if not weekly:
+        return bool(await db.run(sql.leave_digest, **keys))
+    if all(each.purpose_id != purpose_id for each in await digests_offered(db, customer_id)):
+        raise NotOffered
+    return bool(await db.run(sql.choose_digest, **keys))
+
+
+async def digest_choices(db: ReadDb, customer_id: UUID) -> list[DigestChoice]:
+    """Return all that is held of what a customer chose (promise 9)."""
+    return await db.many(sql.digest_choices_of, DigestChoice, customer_id=customer_id)
+
+
+async def _issues(db: ReadDb, plan: Plan, until: datetime) -> list[Issue]:
+    return await db.many(
+        sql.issues_for_digest,
+        Issue,
+        purpose_id=plan.purpose_id,
+        since=plan.due_at - _REACHES,
+        until=until,
+    )
+
+
+async def _made(db: Db, plan: Plan, *, until: datetime) -> Campaign | None:
+    """Write the digest of the plan's present week as a draft, where something is kept for it."""
+    kept = [each for each in await _issues(db, plan, until) if each.kept]
+    business = await businesses.get(db)
+    week = monday_of(plan.due_at, business.time_zone)
+    keys = {"purpose_id": plan.purpose_id, "week": week}
+    if not kept or await db.one(sql.digest_of_week, bool, **keys):
+        return None
+    text = composed(plan.intro, kept, f"{business.origin}/archive")
+    new = NewCampaign(purpose_id=plan.purpose_id, subject=plan.subject, source=text, format="html")
+    campaign = await draft(db, Actor.system(), new)
+    issues = [each.id for each in kept]
+    await db.run(sql.add_digest, **keys, campaign_id=campaign.id, issues=issues)
+    return campaign
