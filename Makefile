@@ -1,7 +1,7 @@
 # The whole loop. Needs make and Python 3.11 to 3.14, nothing else: PostgreSQL and Valkey come along.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check faults fix words bench lock
+.PHONY: help demo dev test check browser faults fix words bench lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -28,6 +28,9 @@ check: $(READY) ## format, lint, types, import rules, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n 2
+
+browser: $(READY) ## every page in Chromium, in every combination: takes a while
+	CRM_TEST_BROWSER=all $(BIN)/pytest -n 2 --timeout 3600 tests/chromium
 
 faults: $(READY) ## kill and cut everything at random: make faults ARGS="--seed 4 --minutes 15"
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -50,6 +50,7 @@ OPEN = {
     "/docs/{path}",
     "/problems/{code}",  # what a refusal means
     "/static/{name}",  # style sheets; nobody's data
+    "/favicon.ico",  # the same
     "/language",  # a cookie that says which language, and nothing else
     "/sign-in",
     "/sign-up",

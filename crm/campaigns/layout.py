@@ -72,6 +72,8 @@ def _page(frame: Frame, root: Node, spoken: str) -> str:
     privacy = f'<br><a href="{escape(frame.privacy_url)}">{notice}</a>'
     html = _PAGE.substitute(
         subject=escape(frame.subject),
+        # On the web it is all of the page (WAI-ARIA 1.2 §5.3.4), in a mailbox one mail of many.
+        role='role="main"' if frame.archived else 'role="article" aria-roledescription="email"',
         lang=escape(frame.language),
         dir=direction(frame.language),
         foot_lang=spoken,

@@ -1,8 +1,9 @@
-"""The sheet, the icon and the console's one script: served from memory, named by their content."""
+"""The sheets, the icon and the console's one script: from memory, named by their content."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from litestar import Response, get
@@ -22,6 +23,11 @@ _MEDIA = {
 _FOREVER = "public, max-age=31536000, immutable"
 
 
+# Strings stay as they are; comments go, and of blanks one.
+_BLANK = re.compile(r'"[^"]*"|/\*.*?\*/|\s+', re.DOTALL)
+_AROUND = re.compile(r'("[^"]*")|\s*([{};])\s*')
+
+
 class Asset(Struct, frozen=True):
     """A file of `static/` and the name under which the web sees it."""
 
@@ -35,10 +41,18 @@ def _read() -> dict[str, Asset]:
     for path in sorted(_FOLDER.iterdir()):
         if path.suffix in _MEDIA:
             data = path.read_bytes()
+            if path.suffix == ".css":
+                data = packed(data.decode()).encode()
             mark = hashlib.sha256(data).hexdigest()[:16]
             name = f"{path.stem}.{mark}{path.suffix}"
             found[path.name] = Asset(name, _MEDIA[path.suffix], data)
     return found
+
+
+def packed(sheet: str) -> str:
+    """Return a sheet that says the same in fewer bytes: every page of hers brings it with it."""
+    plain = _BLANK.sub(lambda found: found[0] if found[0][0] == '"' else " ", sheet)
+    return _AROUND.sub(lambda found: found[1] or found[2], plain).strip()
 
 
 _ASSETS = _read()
@@ -60,4 +74,12 @@ def get_asset(name: FromPath[str]) -> Response[bytes]:
     return Response(found.data, headers=headers, media_type=found.media)
 
 
-handlers = [get_asset]
+@get("/favicon.ico", include_in_schema=False, sync_to_thread=False)
+def get_icon() -> Response[bytes]:
+    """Answer browsers that ask for an icon where a page names none: an issue, a file."""
+    icon = _ASSETS["icon.svg"]
+    headers = {"cache-control": "public, max-age=86400"}
+    return Response(icon.data, headers=headers, media_type=icon.media)
+
+
+handlers = [get_asset, get_icon]

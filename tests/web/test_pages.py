@@ -100,14 +100,23 @@ def test_vendored_files_are_the_ones_named() -> None:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
 
 
-def test_the_sheet_uses_only_its_tokens() -> None:
-    sheet = (Path(assets.__file__).parent / "static/firsthand.css").read_text()
+def test_the_sheets_use_only_the_tokens() -> None:
+    folder = Path(assets.__file__).parent / "static"
+    sheet, console = ((folder / name).read_text() for name in ("firsthand.css", "console.css"))
     tokens, rest = sheet.split("/* Part two")
     # Paper is white and ink is black, whatever the theme.
-    assert set(re.findall(r"#[0-9a-f]{3,8}\b", rest)) <= {"#000"}
-    used = set(re.findall(r"var\((--[\w-]+)", sheet))
+    assert set(re.findall(r"#[0-9a-f]{3,8}\b", rest + console)) <= {"#000"}
+    used = set(re.findall(r"var\((--[\w-]+)", sheet + console))
     assert used <= set(re.findall(r"(--[\w-]+):", sheet))
     assert "prefers-color-scheme: dark" in tokens
+
+
+def test_a_packed_sheet_says_the_same() -> None:
+    sheet = """/* A: { } */
+    a  :is(b, i) { color : red ; }
+    i::before { content: ";  {x}" }
+    """
+    assert assets.packed(sheet) == 'a :is(b, i){color : red;}i::before{content: ";  {x}"}'
 
 
 async def test_a_sentence_is_said_once() -> None:

@@ -1,0 +1,130 @@
+"""Every page in Chromium: found in every combination, and reached with the keyboard alone.
+
+`make check` opens each page in few combinations, of which any two choices meet; `make browser`
+opens each in all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from typing import Any
+
+import pytest
+
+from crm.web.formats import LANGUAGES
+from tests.chromium.desk import Desk, Opened, Seat, judged, looked, toured
+from tests.chromium.pairs import pairwise
+from tests.chromium.world import NO_PAGES, Place
+from tests.routes import ROUTES
+
+HEAVIEST = 30_000
+PAGES = sorted(
+    {route.path for route in ROUTES if route.method == "GET" and not route.path.startswith("/v1/")}
+    - NO_PAGES.keys()
+)
+# Staff and programmers read these.
+THEIRS = ("/staff", "/docs")
+HERS = [path for path in PAGES if not path.startswith(THEIRS)]
+ROOMS = [path for path in PAGES if path.startswith(THEIRS)]
+AXES: dict[str, list[Any]] = {
+    "language": list(LANGUAGES),
+    "width": [320, 768, 1280],
+    "scheme": ["light", "dark"],
+    "script": [True, False],
+}
+ALL = os.environ.get("CRM_TEST_BROWSER") == "all"
+
+
+def _seats(path: str) -> list[Seat]:
+    if ALL:
+        return [
+            Seat(**dict(zip(AXES, row, strict=True))) for row in itertools.product(*AXES.values())
+        ]
+    return [Seat(**{name: row[name] for name in AXES}) for row in PAIRS if row["path"] == path]
+
+
+PAIRS = pairwise({"path": HERS, **AXES})
+
+
+def test_any_two_choices_meet() -> None:
+    """The rows are few, and no pair is missing."""
+    axes = {"a": [1, 2, 3], "b": [1, 2, 3], "c": [1, 2], "d": [1, 2]}
+    rows = pairwise(axes)
+    for one, other in itertools.combinations(axes, 2):
+        met = {(row[one], row[other]) for row in rows}
+        assert met == set(itertools.product(axes[one], axes[other]))
+    assert len(rows) < 3 * 3 * 2
+
+
+async def _wrong(
+    desk: Desk, place: Place, seat: Seat, *, judge: bool, tour: bool
+) -> dict[str, Any]:
+    """Open a place and collect what is wrong there."""
+    opened = await desk.open(place, seat)
+    found = await looked(opened)
+    # Without scripts axe does not run either.
+    if judge and (judgement := await judged(opened.page)):
+        found["axe"] = judgement
+    if tour and (missed := await toured(opened.page)):
+        found["keyboard"] = missed
+    if not place.path.startswith(THEIRS):
+        found |= await _heavy_or_scripted(opened)
+    return {f"{place.path} {seat}": found} if found else {}
+
+
+async def _heavy_or_scripted(opened: Opened) -> dict[str, Any]:
+    said = await opened.page.evaluate("firsthand.said()")
+    weight = await opened.weight()
+    found = {"scripts": said["scripts"], "weight": weight if weight >= HEAVIEST else 0}
+    return {name: value for name, value in found.items() if value}
+
+
+def _told(wrong: dict[str, Any]) -> str:
+    return json.dumps(wrong, indent=1, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("path", HERS)
+async def test_a_page_of_hers(desk: Desk, path: str) -> None:
+    """Nothing beyond the sides, nothing foreign, nothing heavy, no complaint, nothing for axe.
+
+    What costs most is done once by day and once in the dark (axe), and once in each direction
+    (the keyboard), unless everything is asked for.
+    """
+    wrong: dict[str, Any] = {}
+    for place in desk.world.places[path]:
+        judged_in, toured_in = set(), set()
+        for seat in _seats(path):
+            judge = seat.script and (ALL or seat.scheme not in judged_in)
+            tour = ALL or seat.direction not in toured_in
+            wrong |= await _wrong(desk, place, seat, judge=judge, tour=tour)
+            judged_in |= {seat.scheme} if judge else set()
+            toured_in.add(seat.direction)
+    assert not wrong, _told(wrong)
+
+
+@pytest.mark.parametrize("path", ROOMS)
+async def test_a_room_of_the_console(desk: Desk, path: str) -> None:
+    """The same for staff, wide by day and narrow in the dark; their pages bring a script."""
+    wrong: dict[str, Any] = {}
+    seats = [Seat(), Seat(width=320, scheme="dark")]
+    full = seats if ALL else [seats[ROOMS.index(path) % 2]]
+    for place, seat in itertools.product(desk.world.places[path], seats):
+        wrong |= await _wrong(desk, place, seat, judge=seat in full, tour=seat in full)
+    assert not wrong, _told(wrong)
+
+
+async def test_the_focus_stays_where_a_page_is_asked_for_anew(desk: Desk) -> None:
+    """A part that is swapped every two seconds does not throw out whoever is in it."""
+    (place,) = desk.world.places["/staff/campaigns/{id}/review"]
+    page = (await desk.open(place, Seat())).page
+    await page.focus("#look-again")
+    await page.evaluate("document.querySelector('#look-again').dataset.before = 'yes'")
+    await page.wait_for_selector("#look-again:not([data-before])")
+    assert await page.evaluate("document.activeElement.id") == "look-again"
+
+
+async def test_every_page_has_its_place(desk: Desk) -> None:
+    """A page without one is opened by none of these tests."""
+    assert desk.world.places.keys() == set(PAGES)

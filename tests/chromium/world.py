@@ -1,0 +1,253 @@
+"""A business that has lived through everything, and the places that its people can open."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import asyncpg
+from msgspec import Struct
+
+from crm import access, campaigns, customers, ledger, trust
+from crm.access.auth import BROWSER, SESSION, cookie_name
+from crm.db import Database
+from crm.journal import Journal
+from crm.mail import relays
+from crm.mail.relays import NewRelay
+from crm.staff import auth as staff_auth
+from crm.staff import sessions as staff_sessions
+from crm.staff.actions import Credentials
+from crm.tokens import Stop, Why, stop_token, why_token
+from tests import make
+from tests.conftest import Cluster
+from tests.privacy.life import Life, lived
+from tests.routes import ROUTES
+
+Who = Literal["nobody", "customer", "staff"]
+_ALL = 10**6
+# No customer of this business: what is said must not tell.
+STRANGER = "nobody.at.all@example.net"
+# What answers a GET and is no page, and why.
+NO_PAGES = {
+    "/": "leads to the sign-up form",
+    "/.well-known/jwks.json": "keys",
+    "/archive/feed.xml": "a feed",
+    "/archive/logo": "a picture",
+    "/archive/{id}/images/{name}": "a picture",
+    "/docs/openapi.json": "for programs",
+    "/favicon.ico": "a picture",
+    "/health": "for programs",
+    "/metrics": "for programs",
+    "/ledger/consistency/{first}/{second}": "for programs",
+    "/ledger/endorsements": "for programs",
+    "/ledger/vkeys": "keys",
+    "/ledger/{number}/checkpoint": "for programs",
+    "/ledger/{number}/tile/{place}": "for programs",
+    "/mail-check/{campaign}/skeleton/{seal}": "a file",
+    "/mail-check/{campaign}/verdict.json": "a file",
+    "/me/receipts/{event_id}/bundle.json": "a file",
+    "/me/receipts/{event_id}/proof.tlog-proof": "a file",
+    "/me/receipts/{event_id}/receipt.jws": "a file",
+    "/staff/campaigns/{id}/account": "a part of a page, asked for anew",
+    "/staff/campaigns/{id}/values": "a part of a page, asked for anew",
+    "/static/{name}": "what pages bring with them",
+    "/staff/campaigns/{id}/images/{name}": "a picture",
+    "/staff/campaigns/{id}/mail": "a mail in a frame",
+    "/staff/consents": "leads to the purposes",
+    "/staff/customers/{id}/consent/files/{file_id}": "a file",
+    "/staff/customers/{id}/consent/record": "a file",
+    "/staff/imports/{import_id}/report.csv": "a file",
+    "/staff/theme/logo": "a picture",
+    "/staff/theme/mail": "a mail in a frame",
+}
+
+
+class Place(Struct, frozen=True):
+    """An address to open, by whom, and the status that is right there."""
+
+    path: str
+    who: Who = "nobody"
+    status: int = 200
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """Whose pages these are, who is signed in, and every place by the route that it is of."""
+
+    life: Life
+    origin: str
+    cookies: dict[Who, dict[str, str]]
+    places: dict[str, list[Place]]
+
+
+async def built(database: Database, cluster: Cluster, directory: Path) -> World:
+    """Live through everything, and find the way to each page."""
+    origin = f"http://{uuid4().hex}.localhost"
+    business = await make.business(database, origin=origin)
+    life = await lived(database, business, "nora.lindqvist@example.com", "Nora Lindqvist")
+    relay = await _more(database, life)
+    journal = Journal(directory / "journal")
+    await ledger.seal(database, business.id, journal, most=_ALL)
+    async with database.write(business.id) as db:
+        session = await access.open_session(db, await make.entered(db, life.customer.id))
+        _, who = await staff_sessions.open_session(
+            db, Credentials(life.member.id, "not a hash"), life.member.address
+        )
+    cookies: dict[Who, dict[str, str]] = {
+        "nobody": {cookie_name(business, BROWSER): "a browser"},
+        "customer": {cookie_name(business, SESSION): session},
+        "staff": {staff_auth.cookie_name(business): who},
+    }
+    ids = await _ids(cluster, life)
+    places = _plain() | _named(life, ids) | _by_link(database, life, ids)
+    return World(
+        life=life, origin=origin, cookies=cookies, places=places | _console(life, ids, relay)
+    )
+
+
+async def _more(database: Database, life: Life) -> UUID:
+    """Add what a life leaves empty: an issue with a question and pictures, a relay, sums."""
+    business = life.business
+    async with database.write(business.id) as db:
+        relay: UUID = await relays.add(
+            db, make.SYSTEM, NewRelay(name="Main", host="localhost", rate=9), db.now.date()
+        )
+        await trust.count(db)
+        asks = await make.campaign(
+            db,
+            life.notice.purpose_id,
+            subject="Which bread next?",
+            question="Which bread next?",
+            answers=["Rye", "Spelt & oats", "Neither"],
+            public=True,
+        )
+        await campaigns.start(db, make.SYSTEM, asks.id)
+        await make.campaign(db, life.notice.purpose_id)
+    return relay
+
+
+async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:
+    """Ask the database for the ids that no action returned."""
+    wanted = {
+        "asks": "SELECT campaign_id FROM crm.campaign WHERE business_id = $1 AND question <> ''",
+        "draft": "SELECT campaign_id FROM crm.campaign WHERE business_id = $1 AND state = 'draft'",
+        "event": "SELECT event_id FROM crm.consent_record"
+        " WHERE business_id = $1 ORDER BY event_id LIMIT 1",
+        "import": "SELECT import_id FROM crm.import WHERE business_id = $1",
+        "letters": "SELECT array_agg(content) FROM crm.service_message"
+        " WHERE business_id = $1 AND content IS NOT NULL",
+        "code": "SELECT code FROM crm.purpose JOIN crm.campaign USING (business_id, purpose_id)"
+        " WHERE business_id = $1 LIMIT 1",
+    }
+    conn = await asyncpg.connect(cluster.superuser_url)
+    try:
+        return {name: await conn.fetchval(sql, life.business.id) for name, sql in wanted.items()}
+    finally:
+        await conn.close()
+
+
+def _plain() -> dict[str, list[Place]]:
+    """Give every page whose address names nothing a place: nobody has to think of it."""
+    return {
+        route.path: [Place(route.path, _who(route.path))]
+        for route in ROUTES
+        if route.method == "GET"
+        and not route.types
+        and not route.path.startswith("/v1/")
+        and route.path not in NO_PAGES
+    }
+
+
+def _who(path: str) -> Who:
+    if path in {"/staff/sign-in", "/staff/new-password"}:
+        return "nobody"
+    signed_in: dict[str, Who] = {"/me": "customer", "/staff": "staff"}
+    return next((who for at, who in signed_in.items() if path.startswith(at)), "nobody")
+
+
+def _named(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
+    """Fill in what a page is of; and what is read by whoever follows a link of nothing."""
+    got, event = life.got.id, ids["event"]
+    return {
+        "/archive/{id}": [Place(f"/archive/{got}"), Place(f"/archive/{uuid4()}", status=404)],
+        "/docs/{path}": [Place("/docs/nothing-there", status=404)],
+        "/mail-check/{campaign}": [Place(f"/mail-check/{got}")],
+        "/me": [Place("/me", "customer"), Place("/me")],
+        "/me/receipts/{event_id}": [
+            Place(f"/me/receipts/{event}", "customer"),
+            Place(f"/me/receipts/{uuid4()}", "customer", 404),
+        ],
+        "/poll/{campaign}/{number}": [Place(f"/poll/{ids['asks']}/2")],
+        "/problems/{code}": [Place("/problems/not_found")],
+        "/sign-up": [Place("/sign-up"), Place("/sign-up?purposes=nothing-there", status=404)],
+    }
+
+
+def _by_link(database: Database, life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
+    """Links of mails: of her, who gets some of them, and of an address that nobody knows."""
+    keys, business = database.keys, life.business.id
+    hers = keys.address_hash(business, customers.fold(life.customer.address))
+    theirs = keys.address_hash(business, customers.fold(STRANGER))
+    stops = [stop_token(keys, Stop(business, each, ids["code"])) for each in (hers, theirs)]
+    whys = [why_token(keys, Why(business, each, life.got.id)) for each in (hers, theirs)]
+    confirm, way_in = (_secret(ids["letters"], path) for path in ("/confirm/", "/sign-in/"))
+    return {
+        "/confirm/{token}": [Place(f"/confirm/{confirm}"), Place("/confirm/x", status=404)],
+        "/sign-in/{token}": [
+            Place(f"/sign-in/{way_in}"),
+            Place(f"/sign-in/{way_in}", who="customer"),
+            Place("/sign-in/x", status=404),
+        ],
+        "/p/{token}": [Place(f"/p/{stops[0]}"), Place(f"/p/{stops[1]}")],
+        "/u/{token}": [Place(f"/u/{each}") for each in stops] + [Place("/u/x", status=404)],
+        "/why/{token}": [Place(f"/why/{whys[0]}"), Place(f"/why/{whys[1]}")],
+    }
+
+
+def _secret(letters: list[bytes], path: str) -> str:
+    """Find the secret of a link in the letters that wait for her."""
+    link = re.compile(re.escape(path) + r"([\w-]{20,})")
+    for content in letters:
+        letter = email.message_from_bytes(content, policy=email.policy.default)
+        part = letter.get_body(("plain",))
+        assert isinstance(part, EmailMessage)
+        if found := link.search(part.get_content()):
+            return found[1]
+    message = f"no letter holds a link for {path}"
+    raise AssertionError(message)
+
+
+def _console(life: Life, ids: dict[str, Any], relay: UUID) -> dict[str, list[Place]]:
+    """List the rooms; a path with an id has it filled in, whatever room it is of."""
+    campaign, draft, her = life.got.id, ids["draft"], life.customer.id
+    purpose = life.notice.purpose_id
+    named = {
+        "/staff/campaigns/{id}": draft,
+        "/staff/campaigns/{id}/preview": draft,
+        "/staff/campaigns/{id}/review": draft,
+        "/staff/campaigns/{id}/text": draft,
+        "/staff/campaigns/{id}/deliveries/{kind}": campaign,
+        "/staff/campaigns/{id}/figures": campaign,
+        "/staff/campaigns/{id}/progress": campaign,
+        "/staff/relays/{id}": relay,
+    }
+    plain = {
+        "event_id": ids["event"],
+        "import_id": ids["import"],
+        "purpose_id": purpose,
+        "kind": "sent",
+    }
+    return {
+        route.path: [
+            Place(route.path.format(**{"id": named.get(route.path, her), **plain}), "staff")
+        ]
+        for route in ROUTES
+        if route.method == "GET"
+        and route.types
+        and route.path.startswith("/staff")
+        and route.path not in NO_PAGES
+    }
