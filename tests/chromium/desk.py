@@ -106,28 +106,30 @@ class Desk:
         for each in desk._pages.values():
             await each.page.context.close()
 
-    async def context(self, seat: Seat, who: Who = "nobody") -> BrowserContext:
-        """Begin anew as a browser of that language."""
+    async def context(
+        self, seat: Seat, who: Who | None = None, *, origin: str = ""
+    ) -> BrowserContext:
+        """Begin anew as a browser of that language, at our business or another."""
         context = await self.chromium.new_context(
             java_script_enabled=seat.script,
             locale=seat.language,
-            base_url=self.world.origin,
+            base_url=origin or self.world.origin,
             viewport={"width": seat.width, "height": 800},
             color_scheme=seat.scheme,
             reduced_motion="reduce",
         )
         host = urlsplit(self.world.origin).hostname or ""
-        for name, value in self.world.cookies[who].items():
+        for name, value in self.world.cookies[who].items() if who else ():
             await context.add_cookies(
                 [{"name": name, "value": value, "domain": host, "path": "/", "httpOnly": True}]
             )
         return context
 
-    async def watched(self, context: BrowserContext) -> Opened:
+    async def watched(self, context: BrowserContext, *, origin: str = "") -> Opened:
         """Open an empty page of which everything is heard."""
         page = await context.new_page()
         settings = await context.new_cdp_session(page)
-        opened = Opened(page, settings, Place("/"), self.world.origin)
+        opened = Opened(page, settings, Place("/"), origin or self.world.origin)
         # Playwright would keep its own things on the object of a bound method, which has no room.
         page.on("console", lambda each: opened.hear(each))  # noqa: PLW0108
         page.on("request", lambda each: opened.asked.append(each))  # noqa: PLW0108

@@ -13,12 +13,14 @@ from uuid import UUID, uuid4
 import asyncpg
 from msgspec import Struct
 
-from crm import access, campaigns, customers, ledger, trust
+from crm import campaigns, customers, ledger, trust
 from crm.access.auth import BROWSER, SESSION, cookie_name
 from crm.db import Database
 from crm.journal import Journal
 from crm.mail import relays
 from crm.mail.relays import NewRelay
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.request import Way
 from crm.staff import auth as staff_auth
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials
@@ -93,7 +95,7 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
     journal = Journal(directory / "journal")
     await ledger.seal(database, business.id, journal, most=_ALL)
     async with database.write(business.id) as db:
-        session = await access.open_session(db, await make.entered(db, life.customer.id))
+        session = await make.signed_in(db, life.customer.id)
         _, who = await staff_sessions.open_session(
             db, Credentials(life.member.id, "not a hash"), life.member.address
         )
@@ -127,6 +129,11 @@ async def _more(database: Database, life: Life) -> UUID:
         )
         await campaigns.start(db, make.SYSTEM, asks.id)
         await make.campaign(db, life.notice.purpose_id)
+        doubted = NewRequest(
+            kind=RequestKind.access, address=STRANGER, words="What is known of me?"
+        )
+        asked = await requests.receive(db, make.SYSTEM, doubted, way=Way.mail)
+        await requests.send_link(db, make.SYSTEM, asked.id)
     return relay
 
 
@@ -138,6 +145,8 @@ async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:
         "event": "SELECT event_id FROM crm.consent_record"
         " WHERE business_id = $1 ORDER BY event_id LIMIT 1",
         "import": "SELECT import_id FROM crm.import WHERE business_id = $1",
+        "request": "SELECT request_id FROM crm.privacy_request WHERE business_id = $1"
+        " ORDER BY request_id LIMIT 1",
         "letters": "SELECT array_agg(content) FROM crm.service_message"
         " WHERE business_id = $1 AND content IS NOT NULL",
         "code": "SELECT code FROM crm.purpose JOIN crm.campaign USING (business_id, purpose_id)"
@@ -194,8 +203,11 @@ def _by_link(database: Database, life: Life, ids: dict[str, Any]) -> dict[str, l
     theirs = keys.address_hash(business, customers.fold(STRANGER))
     stops = [stop_token(keys, Stop(business, each, ids["code"])) for each in (hers, theirs)]
     whys = [why_token(keys, Why(business, each, life.got.id)) for each in (hers, theirs)]
-    confirm, way_in = (_secret(ids["letters"], path) for path in ("/confirm/", "/sign-in/"))
+    confirm, way_in, doubted = (
+        _secret(ids["letters"], path) for path in ("/confirm/", "/sign-in/", "/identity/")
+    )
     return {
+        "/identity/{token}": [Place(f"/identity/{doubted}"), Place("/identity/x", status=404)],
         "/confirm/{token}": [Place(f"/confirm/{confirm}"), Place("/confirm/x", status=404)],
         "/sign-in/{token}": [
             Place(f"/sign-in/{way_in}"),
@@ -234,6 +246,7 @@ def _console(life: Life, ids: dict[str, Any], relay: UUID) -> dict[str, list[Pla
         "/staff/campaigns/{id}/figures": campaign,
         "/staff/campaigns/{id}/progress": campaign,
         "/staff/relays/{id}": relay,
+        "/staff/requests/{id}": ids["request"],
     }
     plain = {
         "event_id": ids["event"],
