@@ -24,6 +24,7 @@ from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
+from crm.businesses import portal as businesses_portal
 from crm.businesses.host import of_host
 from crm.campaigns import api as campaigns_api
 from crm.campaigns import archive as campaigns_archive
@@ -178,6 +179,7 @@ _PUBLIC = [
     *campaigns_public.handlers,
     *campaigns_poll.handlers,
     *trust_public.handlers,
+    *businesses_portal.handlers,
 ]
 
 

@@ -1,4 +1,4 @@
--- Every statement of crm/businesses. Owns: business, host.
+-- Every statement of crm/businesses. Owns: business, host, theme, logo.
 
 -- name: business
 -- The business of this transaction.
@@ -7,7 +7,11 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
        representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
        network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at
+       mails_until, mail_days, names_staff, created_at,
+       coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
+                   FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
+       coalesce((SELECT l.mark || substr(l.name, 5)
+                   FROM crm.logo l WHERE l.business_id = :business_id), '') AS logo
   FROM crm.business
  WHERE business_id = :business_id;
 
@@ -31,7 +35,11 @@ RETURNING business_id AS id, name, legal_name, postal_address, sender_name, send
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at;
+       mails_until, mail_days, names_staff, created_at,
+       coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
+                   FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
+       coalesce((SELECT l.mark || substr(l.name, 5)
+                   FROM crm.logo l WHERE l.business_id = :business_id), '') AS logo;
 
 -- name: change_business
 -- What is known of the business, replaced as a whole.
@@ -54,7 +62,11 @@ RETURNING business_id AS id, name, legal_name, postal_address, sender_name, send
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at;
+       mails_until, mail_days, names_staff, created_at,
+       coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
+                   FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
+       coalesce((SELECT l.mark || substr(l.name, 5)
+                   FROM crm.logo l WHERE l.business_id = :business_id), '') AS logo;
 
 -- name: add_host
 -- The business answers on this host; no row where the host is taken.
@@ -66,3 +78,38 @@ RETURNING business_id;
 -- name: own_host
 -- The host, if this business already answers on it.
 SELECT host FROM crm.host WHERE business_id = :business_id AND host = :host;
+
+-- name: theme
+-- How pages and newsletters of the business look, where staff chose.
+SELECT band, band_dark, link, link_dark, face, corner, foot
+  FROM crm.theme
+ WHERE business_id = :business_id;
+
+-- name: change_theme
+-- From the next page and the next message that is compiled.
+INSERT INTO crm.theme AS t (business_id, band, band_dark, link, link_dark, face, corner, foot,
+                                 changed_at)
+VALUES (:business_id, :band, :band_dark, :link, :link_dark, :face, :corner, :foot, :now)
+ON CONFLICT (business_id) DO UPDATE
+   SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
+       link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
+       foot = excluded.foot, changed_at = :now;
+
+-- name: logo
+-- The picture on the band of pages and newsletters, where there is one.
+SELECT name, media_type, content
+  FROM crm.logo
+ WHERE business_id = :business_id;
+
+-- name: put_logo
+-- From the next page and the next message that is compiled.
+INSERT INTO crm.logo AS l (business_id, name, media_type, content, changed_at)
+VALUES (:business_id, :name, :media_type, :content, :now)
+ON CONFLICT (business_id) DO UPDATE
+   SET name = excluded.name, media_type = excluded.media_type, content = excluded.content,
+       changed_at = :now;
+
+-- name: drop_logo
+-- The name stands there again.
+DELETE FROM crm.logo
+ WHERE business_id = :business_id;

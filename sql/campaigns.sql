@@ -1,6 +1,5 @@
--- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, mail_theme,
--- mail_logo, verdict, canary, domain_trouble, poll_count, campaign_image, digest, digest_plan,
--- digest_choice.
+-- Every statement of crm/campaigns. Owns: campaign, delivery, lease, retry, value_check, verdict,
+-- canary, domain_trouble, poll_count, campaign_image, digest, digest_plan, digest_choice.
 
 -- name: add_campaign
 -- A new draft.
@@ -1376,41 +1375,6 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
           state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why,
           started_at, ended_at;
-
--- name: mail_theme
--- How the newsletters of the business look, where staff chose.
-SELECT band, band_dark, link, link_dark, face, corner, foot
-  FROM crm.mail_theme
- WHERE business_id = :business_id;
-
--- name: change_mail_theme
--- From the next message that is compiled.
-INSERT INTO crm.mail_theme AS t (business_id, band, band_dark, link, link_dark, face, corner, foot,
-                                 changed_at)
-VALUES (:business_id, :band, :band_dark, :link, :link_dark, :face, :corner, :foot, :now)
-ON CONFLICT (business_id) DO UPDATE
-   SET band = excluded.band, band_dark = excluded.band_dark, link = excluded.link,
-       link_dark = excluded.link_dark, face = excluded.face, corner = excluded.corner,
-       foot = excluded.foot, changed_at = :now;
-
--- name: mail_logo
--- The picture on the band of newsletters, where there is one.
-SELECT name, media_type, content
-  FROM crm.mail_logo
- WHERE business_id = :business_id;
-
--- name: put_mail_logo
--- From the next message that is compiled.
-INSERT INTO crm.mail_logo AS l (business_id, name, media_type, content, changed_at)
-VALUES (:business_id, :name, :media_type, :content, :now)
-ON CONFLICT (business_id) DO UPDATE
-   SET name = excluded.name, media_type = excluded.media_type, content = excluded.content,
-       changed_at = :now;
-
--- name: drop_mail_logo
--- The name stands there again.
-DELETE FROM crm.mail_logo
- WHERE business_id = :business_id;
 
 -- name: lock_draft
 -- Whether a campaign is a draft; nobody starts it before this transaction ends.

@@ -52,6 +52,7 @@ OPEN = {
     "/static/{name}",  # style sheets; nobody's data
     "/favicon.ico",  # the same
     "/language",  # a cookie that says which language, and nothing else
+    "/look/{name}",  # colours and a logo, as every page shows them
     "/sign-in",
     "/sign-up",
     "/leave",  # mails the owner of an address

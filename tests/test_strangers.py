@@ -29,11 +29,11 @@ import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import campaigns, customers, ledger, mail, privacy, trust
+from crm import businesses, campaigns, customers, ledger, mail, privacy, trust
 from crm.access import credentials
 from crm.businesses import Business
+from crm.businesses.theme import Theme
 from crm.campaigns import filling
-from crm.campaigns.theme import Theme
 from crm.connections import with_json
 from crm.customers import Customer
 from crm.db import SQL, Database, Statement, parse
@@ -66,7 +66,7 @@ TAKEN = {
     "add_host": "a host belongs to one business of the whole installation",
     "add_verdict": "a skeleton and its digest belong together; nobody's do not, and are refused",
     "add_dkim_key": "a record for DNS reads like a fingerprint; nobody's is none, and is refused",
-    "change_mail_theme": "a colour reads like a fingerprint; nobody's is no colour, and is refused",
+    "change_theme": "a colour reads like a fingerprint; nobody's is no colour, and is refused",
     "keep_form": "words and their digest belong together; nobody's do not, and are refused",
 }
 # As many rows of each table are tried as a table has states worth trying.
@@ -154,7 +154,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         fingerprint = db.keys.address_hash(db.business_id, customers.fold("gone@example.com"))
         await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.left)
         await make.campaign(db, life.notice.purpose_id)
-        await campaigns.change_theme(db, make.SYSTEM, Theme(foot="Open on Sundays"))
+        await businesses.change_theme(db, make.SYSTEM, Theme(foot="Open on Sundays"))
         checked = Credentials(life.member.id, life.member.address, "not a hash")
         await staff_sessions.open_session(db, checked)
         begun = await second_factor.begin_factor(db, life.member, life.business)
@@ -233,7 +233,7 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """campaign_image (business_id, campaign_id, name, media_type, content, added_at)
            SELECT business_id, campaign_id, 'bread.png', 'image/png', 'bytes', $2
              FROM crm.campaign WHERE business_id = $1""",
-        """mail_logo (business_id, name, media_type, content, changed_at)
+        """logo (business_id, name, media_type, content, changed_at)
            VALUES ($1, 'logo.png', 'image/png', 'bytes', $2)""",
         """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
            VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",

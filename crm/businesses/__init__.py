@@ -1,9 +1,22 @@
 """Whose customers these are: the controllers that one installation serves.
 
-Owns `business` and `host`. A business is always known by its id before anything of it is read.
+Owns `business`, `host`, `theme` and `logo`. A business is always known by its id before anything of
+it is read.
 """
 
-from crm.businesses.actions import add, change, get
+from crm.businesses.actions import add, change, change_theme, get, theme_of
 from crm.businesses.model import Business, NewBusiness, NoPostalAddress, UnusableHost
+from crm.businesses.theme import Theme
 
-__all__ = ["Business", "NewBusiness", "NoPostalAddress", "UnusableHost", "add", "change", "get"]
+__all__ = [
+    "Business",
+    "NewBusiness",
+    "NoPostalAddress",
+    "Theme",
+    "UnusableHost",
+    "add",
+    "change",
+    "change_theme",
+    "get",
+    "theme_of",
+]

@@ -8,6 +8,8 @@ import msgspec
 
 from crm import events
 from crm.businesses.model import Business, NewBusiness, UnusableHost, checked, checked_origin
+from crm.businesses.theme import Theme
+from crm.businesses.theme import checked as checked_theme
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 
@@ -40,6 +42,20 @@ async def change(db: Db, by: Actor, new: NewBusiness) -> Business:
     business = await db.one(sql.change_business, Business, **fields)
     await events.record(db, by, Kind.business_changed)
     return business
+
+
+async def theme_of(db: ReadDb) -> Theme:
+    """Return how the pages and newsletters of the business look."""
+    return await db.maybe(sql.theme, Theme) or Theme()
+
+
+async def change_theme(db: Db, by: Actor, theme: Theme) -> None:
+    """Let pages look like this at once, newsletters from the next start on.
+
+    Refuses what could not be read.
+    """
+    await db.run(sql.change_theme, **msgspec.structs.asdict(checked_theme(theme)))
+    await events.record(db, by, Kind.business_changed)
 
 
 async def _answer_on(db: Db, host: str) -> None:

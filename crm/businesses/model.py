@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 import msgspec
 from msgspec import Meta, Struct
 
+from crm.businesses.theme import sheet_name
 from crm.errors import Conflict, Invalid, Problem
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -84,6 +85,10 @@ class Business(Struct, frozen=True, kw_only=True):
     mail_days: int
     names_staff: bool
     created_at: datetime
+    # The four colours of its theme, separated by blanks; empty where nobody chose.
+    colours: str = ""
+    # What its logo is called on the web; empty where it has none.
+    logo: str = ""
 
     @property
     def host(self) -> str:
@@ -94,6 +99,11 @@ class Business(Struct, frozen=True, kw_only=True):
     def secure(self) -> bool:
         """Whether its pages are served by TLS, so that cookies can insist on it."""
         return self.origin.startswith("https://")
+
+    @property
+    def sheet(self) -> str:
+        """The address of the sheet with its colours; empty where nobody chose."""
+        return f"/look/{sheet_name(self.colours)}" if self.colours else ""
 
 
 class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,6 @@
 """One issue to many customers, every delivery accounted for.
 
-Owns `campaign`, `delivery`, `lease`, `retry`, `value_check`, `mail_theme`, `campaign_image`,
+Owns `campaign`, `delivery`, `lease`, `retry`, `value_check`, `campaign_image`,
 `digest`, `digest_plan` and `digest_choice`.
 Nothing is sent without a warrant looked at by the claiming statement, nothing is claimed after a
 withdrawal has committed, and the six counts are the audience at every moment (promises 1 to 3).
@@ -10,7 +10,6 @@ from crm.campaigns.actions import (
     by_state,
     cancel,
     change,
-    change_theme,
     check_again,
     counts,
     deliveries,
@@ -163,7 +162,6 @@ __all__ = [
     "canary_marks",
     "cancel",
     "change",
-    "change_theme",
     "check",
     "check_again",
     "choose_digest",

@@ -37,7 +37,6 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
-from crm.campaigns.theme import Theme, checked
 from crm.campaigns.verdict import fix
 from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
@@ -148,12 +147,6 @@ async def make_public(db: Db, by: Actor, campaign_id: UUID, *, public: bool) -> 
     campaign = await db.one(sql.make_public, Campaign, campaign_id=campaign_id, public=public)
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
     return campaign
-
-
-async def change_theme(db: Db, by: Actor, theme: Theme) -> None:
-    """Let newsletters look like this from the next start on; refuses what could not be read."""
-    await db.run(sql.change_mail_theme, **msgspec.structs.asdict(checked(theme)))
-    await events.record(db, by, Kind.business_changed)
 
 
 async def review(db: ReadDb, campaign_id: UUID) -> Review:

@@ -18,8 +18,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from crm.businesses import Business
-from crm.campaigns import images, logo
+from crm.businesses import Business, logo
+from crm.campaigns import images
 from crm.campaigns.composing import archive_page, compiled
 from crm.campaigns.model import Campaign
 from crm.campaigns.render import neutral

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from crm.campaigns.extent import Extent
-from crm.campaigns.image import Image
+from crm.businesses.extent import Extent
+from crm.businesses.image import Image
 from crm.mail import Inline
 
 # The letters stand in a column this wide; see `letters/newsletter.html`.

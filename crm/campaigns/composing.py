@@ -9,13 +9,13 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import businesses, consent
-from crm.businesses import Business
+from crm.businesses import Business, logo
+from crm.businesses.image import Image
+from crm.businesses.theme import Theme
 from crm.campaigns.expression import ATTRIBUTE
-from crm.campaigns.image import Image
 from crm.campaigns.model import Campaign, NewCampaign
 from crm.campaigns.poll import Poll, link
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
-from crm.campaigns.theme import Theme
 from crm.db import ReadDb, Statements
 from crm.keys import Keys
 from crm.mail.mime import Slots
@@ -64,7 +64,7 @@ async def compiled(
         **_known_as(campaign, business),
     )
     declared = await db.many(sql.declared_attributes, str)
-    head = letterhead(business, await theme_of(db), await logo_of(db))
+    head = letterhead(business, await businesses.theme_of(db), await logo.logo_of(db))
     return compile_message(written, head, declared)
 
 
@@ -95,17 +95,7 @@ def _known_as(campaign: Campaign | NewCampaign, business: Business) -> dict[str,
     return {"identity": campaign.id.hex, "archived_at": page}
 
 
-async def theme_of(db: ReadDb) -> Theme:
-    """Return how the newsletters of the business look."""
-    return await db.maybe(sql.mail_theme, Theme) or Theme()
-
-
-async def logo_of(db: ReadDb) -> Image | None:
-    """Return the picture that stands on the band of newsletters, if the business has one."""
-    return await db.maybe(sql.mail_logo, Image)
-
-
-def letterhead(business: Business, theme: Theme, logo: Image | None = None) -> Letterhead:
+def letterhead(business: Business, theme: Theme, picture: Image | None = None) -> Letterhead:
     """Return what a business puts on all its mail."""
     return Letterhead(
         name=business.name,
@@ -118,7 +108,7 @@ def letterhead(business: Business, theme: Theme, logo: Image | None = None) -> L
         privacy_url=business.privacy_url,
         origin=business.origin,
         theme=theme,
-        logo=logo,
+        logo=picture,
         sender_id=f"fh{business.id.hex[-12:]}",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from crm import events
-from crm.campaigns.image import ALL_TOGETHER, Image, ImageSize, sniffed
+from crm.businesses.image import ALL_TOGETHER, Image, ImageSize, sniffed
 from crm.campaigns.model import WrongState
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, NotFound, Problem

@@ -9,8 +9,8 @@ from litestar import Request, Response, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from crm.businesses.image import LARGEST, ImageSize
 from crm.campaigns import actions, images
-from crm.campaigns.image import LARGEST, ImageSize
 from crm.db import Db, ReadDb
 from crm.staff import Caller
 from crm.staff.auth import needs

@@ -9,9 +9,9 @@ from string import Template
 import css_inline
 from msgspec import Struct
 
+from crm.businesses.theme import FACES, SHEET, SHEET_DARK, Theme, ink_on
 from crm.campaigns.attached import Placed
 from crm.campaigns.text import WIDTH, as_text, wrapped
-from crm.campaigns.theme import FACES, SHEET, SHEET_DARK, Theme, ink_on
 from crm.campaigns.tree import Node, every, written
 from crm.campaigns.typesetting import direction, typeset
 from crm.languages import ENGLISH, chosen, gettext, language, speaking

@@ -7,11 +7,12 @@ from html import escape
 
 from msgspec import Struct, structs
 
+from crm.businesses.image import Image
+from crm.businesses.theme import Theme
 from crm.campaigns import layout, words
 from crm.campaigns.attached import Pictures
 from crm.campaigns.body import Body, clean
 from crm.campaigns.expression import ATTRIBUTE
-from crm.campaigns.image import Image
 from crm.campaigns.merge import (
     Field,
     Marks,
@@ -24,7 +25,6 @@ from crm.campaigns.merge import (
 from crm.campaigns.poll import Poll, block
 from crm.campaigns.screen import on_screen
 from crm.campaigns.source import LARGEST, Kind
-from crm.campaigns.theme import Theme
 from crm.campaigns.tree import every
 from crm.errors import Invalid, Problem
 from crm.mail import Inline, mime

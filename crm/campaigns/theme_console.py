@@ -1,4 +1,4 @@
-"""How newsletters look, for staff: chosen, measured and shown before it is kept."""
+"""How pages and newsletters look, for staff: chosen, measured and shown before it is kept."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from crm import campaigns
-from crm.businesses import Business
-from crm.campaigns import logo
+from crm import businesses
+from crm.businesses import Business, logo, theme_of
+from crm.businesses.image import LARGEST, named
+from crm.businesses.theme import FACES, Theme, corrected, ink_on, readings
 from crm.campaigns.attached import LOGO
-from crm.campaigns.composing import letterhead, logo_of, theme_of
-from crm.campaigns.image import LARGEST, named
+from crm.campaigns.composing import letterhead
 from crm.campaigns.render import Draft, compile_message
 from crm.campaigns.screen import SCHEMES, seen
-from crm.campaigns.theme import FACES, Theme, ink_on, readings
 from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.staff import Member, Right
@@ -54,7 +53,7 @@ Dear {{ first_name | default("reader") }}, from next week there is **rye bread**
 
 @get("/theme", guards=SEE)
 async def get_theme(db: NamedDependency[ReadDb], who: NamedDependency[Member]) -> Response[Any]:
-    """Show how newsletters look now."""
+    """Show how pages and newsletters look now."""
     theme = await theme_of(db)
     return await _page(db, _filled(theme), theme, who)
 
@@ -70,12 +69,15 @@ async def post_theme(
         return await _page(db, form, await theme_of(db), who, status=422)
     if form.typed("then") == "look":
         return await _page(db, form, theme, who)
+    if form.typed("then") == "correct":
+        better = corrected(theme)
+        return await _page(db, _filled(better), better, who)
     try:
-        await campaigns.change_theme(db, who.actor, theme)
+        await businesses.change_theme(db, who.actor, theme)
     except Invalid as refusal:
         form.take(refusal)
         return await _page(db, form, theme, who, status=422)
-    return redirect(_PATH, say="Saved. The next campaign that starts looks like this.")
+    return redirect(_PATH, say="Saved. Pages look like this now, and the next campaign does.")
 
 
 @get("/theme/logo", guards=SEE)
@@ -95,7 +97,7 @@ async def post_logo(
     if upload is not None:
         try:
             await logo.keep(db, who.actor, named(upload.filename), await upload.read())
-            return redirect(_PATH, say="Saved. What is sent from now on shows this logo.")
+            return redirect(_PATH, say="Saved. Pages show this logo now, and mails from now on.")
         except Invalid as refusal:
             form.wrong("logo", refusal.message)
     theme = await theme_of(db)
@@ -107,7 +109,7 @@ async def post_logo(
 async def post_logo_removal(db: NamedDependency[Db], who: NamedDependency[Member]) -> Response[Any]:
     """Let the name stand on the band again."""
     await logo.take_out(db, who.actor)
-    return redirect(_PATH, say="Taken out. What is sent from now on shows your name.")
+    return redirect(_PATH, say="Taken out. Pages show your name now, and mails from now on.")
 
 
 @get("/theme/mail", guards=SEE)
@@ -119,7 +121,7 @@ async def get_sample(
 ) -> Response[str]:
     """Answer with an invented mail in a look that is kept or only tried."""
     tried = _read(Form.of(**dict(request.query_params)))
-    head = letterhead(business, tried or await theme_of(db), await logo_of(db))
+    head = letterhead(business, tried or await theme_of(db), await logo.logo_of(db))
     draft = Draft(
         subject="Rye on Saturdays",
         source=_SAMPLE,
@@ -138,7 +140,7 @@ async def _page(
     db: ReadDb, form: Form, theme: Theme, who: Member, *, status: int = 200
 ) -> Response[Any]:
     query = urlencode(msgspec.to_builtins(theme))
-    kept = await logo_of(db)
+    kept = await logo.logo_of(db)
     return page(
         "campaigns/pages/theme.html",
         status=status,

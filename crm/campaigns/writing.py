@@ -10,8 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent
+from crm.businesses.image import ALL_TOGETHER, LARGEST, Image, named, sniffed
 from crm.campaigns import Campaign, Newsletter, Stale, State, images, sheet
-from crm.campaigns.image import ALL_TOGETHER, LARGEST, Image, named, sniffed
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid
 from crm.staff import Member, Right

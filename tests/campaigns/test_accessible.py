@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm.campaigns.image import Image
+from crm.businesses.image import Image
+from crm.businesses.theme import FACES, READABLE, Theme, checked, contrast
 from crm.campaigns.render import Draft, compile_message
 from crm.campaigns.source import read_newsletter
-from crm.campaigns.theme import FACES, READABLE, Theme, checked, contrast
 from tests.campaigns.mails import LETTERHEAD
 from tests.campaigns.test_render import OWN, SHARED, SLOTS, VALUES
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from crm.businesses.image import Image
 from crm.campaigns import reader
-from crm.campaigns.image import Image
 from crm.campaigns.merge import escaped_unknown
 from crm.campaigns.render import Compiled, Draft, compile_message
 from crm.campaigns.source import read_newsletter

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from crm import campaigns, customers
-from crm.businesses import Business
-from crm.campaigns import image, images
+from crm.businesses import Business, image
+from crm.businesses.extent import Extent, extent_of
+from crm.businesses.image import Image, named, sniffed
+from crm.campaigns import images
 from crm.campaigns.comparing import compare
-from crm.campaigns.extent import Extent, extent_of
-from crm.campaigns.image import Image, named, sniffed
 from crm.campaigns.lint import Allowed, lint
 from crm.campaigns.reader import read
 from crm.campaigns.tracker import known

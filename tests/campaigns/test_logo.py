@@ -8,9 +8,9 @@ import msgspec
 
 from crm import campaigns
 from crm.businesses import Business
+from crm.businesses.image import Image
+from crm.businesses.logo import logo_of
 from crm.campaigns.comparing import compare
-from crm.campaigns.composing import logo_of
-from crm.campaigns.image import Image
 from crm.campaigns.lint import Allowed, lint
 from crm.campaigns.reader import read
 from crm.campaigns.render import Draft, compile_message

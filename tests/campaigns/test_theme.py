@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from crm import campaigns
+from crm import businesses, campaigns
 from crm.businesses import Business
-from crm.campaigns.theme import Theme, checked, contrast, ink_on, readings
+from crm.businesses.theme import Theme, checked, contrast, ink_on, readings
 from crm.db import Database
 from crm.errors import Invalid
 from tests import make
@@ -76,7 +76,23 @@ async def test_another_business_looks_as_before(
     database: Database, business: Business, other_business: Business
 ) -> None:
     async with database.write(other_business.id) as db:
-        await campaigns.change_theme(db, make.SYSTEM, Theme(foot="Theirs."))
+        await businesses.change_theme(db, make.SYSTEM, Theme(foot="Theirs."))
     campaign, _, _ = await drafted(database, business, 0)
     async with database.read(business.id) as db:
         assert "Theirs." not in (await campaigns.preview(db, campaign.id)).html
+
+
+async def test_what_is_weak_is_corrected_with_one_press(
+    database: Database, business: Business
+) -> None:
+    """The nearest that can be read stands in the form, and is kept only by another press."""
+    look = {**msgspec.to_builtins(Theme()), "corner": "0", "link": "#ffcc00"}
+    async with client(database, business, who=await member(database, business)) as web:
+        weak = await web.post("/staff/theme", data=form(**look, then="look"))
+        better = await web.post("/staff/theme", data=form(**look, then="correct"))
+        kept = await web.get("/staff/theme")
+    assert 'value="correct"' in weak.text
+    assert "too little" in weak.text
+    assert "too little" not in better.text
+    assert 'value="#ffcc00"' not in better.text
+    assert 'value="#24466b"' in kept.text

@@ -125,6 +125,35 @@ async def test_the_focus_stays_where_a_page_is_asked_for_anew(desk: Desk) -> Non
     assert await page.evaluate("document.activeElement.id") == "look-again"
 
 
+_PRINTED = """() => ({
+  pressed: [...document.querySelectorAll("button, .button, .tabs, .skip")]
+    .filter((el) => el.checkVisibility()).length,
+  folded: [...document.querySelectorAll("details > :not(summary)")]
+    .filter((el) => !el.getBoundingClientRect().height).length,
+  ink: getComputedStyle(document.querySelector(".business")).color,
+  paper: getComputedStyle(document.body).backgroundColor,
+})"""
+
+
+@pytest.mark.parametrize(
+    "path", ["/me", "/me/consent", "/me/receipts/{event_id}", "/why/{token}", "/trust"]
+)
+async def test_a_page_prints_as_a_paper(desk: Desk, path: str) -> None:
+    """In the dark too: black on white, all of it unfolded, and nothing that one could press."""
+    opened = await desk.open(desk.world.places[path][0], Seat(scheme="dark"))
+    await opened.page.emulate_media(media="print")
+    try:
+        said = await opened.page.evaluate(_PRINTED)
+    finally:
+        await opened.page.emulate_media(media="screen")
+    assert said == {
+        "pressed": 0,
+        "folded": 0,
+        "ink": "rgb(0, 0, 0)",
+        "paper": "rgba(0, 0, 0, 0)",
+    }
+
+
 async def test_every_page_has_its_place(desk: Desk) -> None:
     """A page without one is opened by none of these tests."""
     assert desk.world.places.keys() == set(PAGES)

@@ -13,8 +13,9 @@ from uuid import UUID, uuid4
 import asyncpg
 from msgspec import Struct
 
-from crm import campaigns, customers, ledger, trust
+from crm import businesses, campaigns, customers, ledger, trust
 from crm.access.auth import BROWSER, SESSION, cookie_name
+from crm.businesses import Theme
 from crm.db import Database
 from crm.journal import Journal
 from crm.mail import relays
@@ -57,6 +58,7 @@ NO_PAGES = {
     "/me/receipts/{event_id}/receipt.jws": "a file",
     "/staff/campaigns/{id}/account": "a part of a page, asked for anew",
     "/staff/campaigns/{id}/values": "a part of a page, asked for anew",
+    "/look/{name}": "what pages bring with them",
     "/static/{name}": "what pages bring with them",
     "/staff/campaigns/{id}/images/{name}": "a picture",
     "/staff/campaigns/{id}/mail": "a mail in a frame",
@@ -112,13 +114,14 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
 
 
 async def _more(database: Database, life: Life) -> UUID:
-    """Add what a life leaves empty: an issue with a question and pictures, a relay, sums."""
+    """Add what a life leaves empty: colours far from ours, an issue with a question, a relay."""
     business = life.business
     async with database.write(business.id) as db:
         relay: UUID = await relays.add(
             db, make.SYSTEM, NewRelay(name="Main", host="localhost", rate=9), db.now.date()
         )
         await trust.count(db)
+        await businesses.change_theme(db, make.SYSTEM, Theme(band="#7a1e5c", link="#8a3d00"))
         asks = await make.campaign(
             db,
             life.notice.purpose_id,

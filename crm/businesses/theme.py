@@ -1,7 +1,13 @@
-"""How the newsletters of a business look: a few choices, none of which makes them hard to read."""
+"""How the pages and newsletters of a business look: few choices, none of them hard to read.
+
+One theme for both. On pages the band is the ground of the masthead, and the colour of links that of
+buttons too; the sheet that says so is made of the four colours alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
@@ -14,9 +20,12 @@ Corner = Literal[0, 8, 16]
 
 # The sheet in light and dark, and the inks on the band; the layout is written for these.
 SHEET, SHEET_DARK = "#ffffff", "#1f1d1b"
-# Behind code, a little darker than the sheet.
-_WELL = "#f6f4f1"
+# All that a link may stand on, in mails and on pages: the grounds of firsthand.css.
+GROUNDS = ("#ffffff", "#f6f4f1", "#eeebe6", "#e5f1e7", "#faeed6", "#fbe8e5")
+GROUNDS_DARK = ("#1f1d1b", "#161513", "#2a2825", "#17291c", "#2d2412", "#371c19")
 _INKS = ("#23201d", "#ffffff")
+# A colour that is read on a dark sheet may be too dark itself for an ink that is not black.
+_INKS_OF_BUTTONS = ("#000000", "#ffffff")
 READABLE = 4.5  # WCAG 2.2, 1.4.3
 FACES: dict[Face, str] = {
     "serif": "Charter, 'Sitka Text', Cambria, 'Noto Serif', Georgia, serif",
@@ -67,9 +76,37 @@ def readings(theme: Theme) -> list[Reading]:
     return [
         Reading("band", contrast(ink_on(theme.band), theme.band)),
         Reading("band_dark", contrast(ink_on(theme.band_dark), theme.band_dark)),
-        Reading("link", min(contrast(theme.link, SHEET), contrast(theme.link, _WELL))),
-        Reading("link_dark", contrast(theme.link_dark, SHEET_DARK)),
+        Reading("link", min(contrast(theme.link, ground) for ground in GROUNDS)),
+        Reading("link_dark", min(contrast(theme.link_dark, ground) for ground in GROUNDS_DARK)),
     ]
+
+
+def corrected(theme: Theme) -> Theme:
+    """Return the theme with each colour that is too weak replaced by the nearest that is not."""
+    weak = [each.field for each in readings(theme) if not each.readable]
+    return structs.replace(theme, **{field: _nearest(theme, field) for field in weak})
+
+
+@lru_cache(maxsize=256)
+def sheet(colours: str) -> str:
+    """Write the tokens that pages take from a business: `colours` as the statement gives them.
+
+    Whatever is kept is readable: what is not, `checked` has refused.
+    """
+    band, band_dark, link, link_dark = colours.split()
+    day, night = _tokens(band, link), _tokens(band_dark, link_dark)
+    return f":root{{{day}}}@media screen and (prefers-color-scheme:dark){{:root{{{night}}}}}"
+
+
+@lru_cache(maxsize=256)
+def sheet_name(colours: str) -> str:
+    """Name a sheet by what it says (RFC 8246), so that browsers keep it for good."""
+    return f"{hashlib.sha256(sheet(colours).encode()).hexdigest()[:16]}.css"
+
+
+def _tokens(band: str, link: str) -> str:
+    button = max(_INKS_OF_BUTTONS, key=lambda ink: contrast(ink, link))
+    return f"--brand:{link};--on-brand:{button};--brand-ground:{band};--on-ground:{ink_on(band)}"
 
 
 def checked(theme: Theme) -> Theme:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from msgspec import Struct
 
-from crm.campaigns.extent import Extent, extent_of
+from crm.businesses.extent import Extent, extent_of
 from crm.errors import Invalid, Problem
 
 LARGEST = 200_000
