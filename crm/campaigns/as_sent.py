@@ -15,9 +15,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import businesses, customers
+from crm.businesses.image import Image
+from crm.businesses.logo import logo_of
 from crm.campaigns import words
-from crm.campaigns.composing import Envelope, logo_of
-from crm.campaigns.image import Image
+from crm.campaigns.composing import Envelope
 from crm.campaigns.merge import Field, Marks
 from crm.campaigns.model import DeliveryState
 from crm.campaigns.skeleton import Piece, Variant, slot_names, unpacked

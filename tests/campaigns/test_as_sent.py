@@ -9,11 +9,11 @@ from uuid import UUID
 
 from crm import businesses, campaigns, customers, mail
 from crm.businesses import Business, NewBusiness
+from crm.businesses.theme import Theme
 from crm.campaigns import emptying, jobs
 from crm.campaigns.as_sent import as_sent, held_mail
 from crm.campaigns.mails import eml
 from crm.campaigns.reader import read
-from crm.campaigns.theme import Theme
 from crm.customers import AttributeType, Changes, NewAttribute
 from crm.db import Database, Db
 from crm.events import Actor
@@ -82,7 +82,7 @@ async def test_it_reads_as_it_arrived(database: Database, business: Business) ->
         campaign_id, ids = await _sent(database, business, relay)
     async with database.write(business.id) as db:
         await _change(db, name="Other Bakery", postal_address="Elsewhere 1")
-        await campaigns.change_theme(db, SYSTEM, Theme(band="#123456"))
+        await businesses.change_theme(db, SYSTEM, Theme(band="#123456"))
         await customers.change(db, SYSTEM, ids[0], Changes(name="Somebody Else"))
         await customers.set_attributes(db, SYSTEM, ids[0], {"shop": "Elsewhere"})
     arrived = {each.recipients[0]: read(each.content) for each in relay.messages}

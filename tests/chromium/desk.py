@@ -64,6 +64,11 @@ class Opened(Struct):
         if message.type in {"error", "warning"} and not (self.place.status >= 400 and expected):
             self.said.append(message.text)
 
+    def miss(self, request: Request) -> None:
+        """Keep what could not be fetched, but not what was still on its way when she went on."""
+        if request.failure != "net::ERR_ABORTED":
+            self.said.append(f"{request.failure}: {request.url}")
+
     def foreign(self) -> list[str]:
         """List what was asked of anybody else."""
         return [each.url for each in self.asked if not each.url.startswith((self.origin, "data:"))]
@@ -133,7 +138,7 @@ class Desk:
         # Playwright would keep its own things on the object of a bound method, which has no room.
         page.on("console", lambda each: opened.hear(each))  # noqa: PLW0108
         page.on("request", lambda each: opened.asked.append(each))  # noqa: PLW0108
-        page.on("requestfailed", lambda each: opened.said.append(f"failed: {each.url}"))
+        page.on("requestfailed", lambda each: opened.miss(each))  # noqa: PLW0108
         page.on("pageerror", lambda each: opened.said.append(str(each)))
         return opened
 

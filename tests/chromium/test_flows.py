@@ -17,11 +17,11 @@ from crm import customers
 from crm.businesses import Business
 from crm.consent import Notice, Purpose
 from crm.db import Database
+from crm.languages import LANGUAGES
 from crm.letterbox.letter import Letter, parse
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
 from crm.tokens import Stop, stop_token
-from crm.web.formats import LANGUAGES
 from tests import make
 from tests.chromium.desk import Desk, Seat
 from tests.chromium.hand import Hand

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from crm.web.formats import LANGUAGES
+from crm.languages import LANGUAGES
 from tests.chromium.desk import Desk, Opened, Seat, judged, looked, toured
 from tests.chromium.pairs import pairwise
 from tests.chromium.world import NO_PAGES, Place
@@ -71,6 +71,7 @@ async def _wrong(
         found["keyboard"] = missed
     if not place.path.startswith(THEIRS):
         found |= await _heavy_or_scripted(opened)
+        found |= await _in_another_language(opened, seat)
     return {f"{place.path} {seat}": found} if found else {}
 
 
@@ -79,6 +80,15 @@ async def _heavy_or_scripted(opened: Opened) -> dict[str, Any]:
     weight = await opened.weight()
     found = {"scripts": said["scripts"], "weight": weight if weight >= HEAVIEST else 0}
     return {name: value for name, value in found.items() if value}
+
+
+async def _in_another_language(opened: Opened, seat: Seat) -> dict[str, Any]:
+    """An issue is in the language it was written in; what programmers read is in English."""
+    said = await opened.page.evaluate("firsthand.said()")
+    if opened.place.path.startswith(("/archive/", "/problems/")):
+        return {}
+    wanted, found = (seat.language, seat.direction), (said["lang"], said["dir"])
+    return {} if found == wanted else {"language": found}
 
 
 def _told(wrong: dict[str, Any]) -> str:

@@ -53,6 +53,8 @@ NO_PAGES = {
     "/ledger/{number}/tile/{place}": "for programs",
     "/mail-check/{campaign}/skeleton/{seal}": "a file",
     "/mail-check/{campaign}/verdict.json": "a file",
+    "/me/mails/{id}/file": "a file",
+    "/me/mails/{id}/page": "a mail in a frame",
     "/me/receipts/{event_id}/bundle.json": "a file",
     "/me/receipts/{event_id}/proof.tlog-proof": "a file",
     "/me/receipts/{event_id}/receipt.jws": "a file",
@@ -94,12 +96,15 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
     business = await make.business(database, origin=origin)
     life = await lived(database, business, "nora.lindqvist@example.com", "Nora Lindqvist")
     relay = await _more(database, life)
+    async with database.write(business.id) as db:
+        # Then the browser says which language, as for somebody who has not chosen.
+        await customers.change(db, make.SYSTEM, life.customer.id, customers.Changes(locale=""))
     journal = Journal(directory / "journal")
     await ledger.seal(database, business.id, journal, most=_ALL)
     async with database.write(business.id) as db:
         session = await make.signed_in(db, life.customer.id)
         _, who = await staff_sessions.open_session(
-            db, Credentials(life.member.id, "not a hash"), life.member.address
+            db, Credentials(life.member.id, life.member.address, "not a hash")
         )
     cookies: dict[Who, dict[str, str]] = {
         "nobody": {cookie_name(business, BROWSER): "a browser"},
@@ -187,6 +192,7 @@ def _named(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
     return {
         "/archive/{id}": [Place(f"/archive/{got}"), Place(f"/archive/{uuid4()}", status=404)],
         "/docs/{path}": [Place("/docs/nothing-there", status=404)],
+        "/me/mails/{id}": [Place(f"/me/mails/{got}", "customer")],
         "/mail-check/{campaign}": [Place(f"/mail-check/{got}")],
         "/me": [Place("/me", "customer"), Place("/me")],
         "/me/receipts/{event_id}": [
