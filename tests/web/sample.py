@@ -46,6 +46,8 @@ class Business(Struct):
     privacy_contact: str = "privacy@corner-bakery.example"
     locale: str = "en-GB"
     time_zone: str = "Europe/London"
+    sheet: str = ""
+    logo: str = ""
 
 
 class Reader(Struct):
