@@ -13,14 +13,14 @@ from uuid import UUID, uuid4
 import asyncpg
 from msgspec import Struct
 
-from crm import businesses, campaigns, customers, ledger, trust
+from crm import businesses, campaigns, customers, ledger, privacy, trust
 from crm.access.auth import BROWSER, SESSION, cookie_name
 from crm.businesses import Theme
 from crm.db import Database
 from crm.journal import Journal
 from crm.mail import relays
 from crm.mail.relays import NewRelay
-from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy import Fingerprint, NewRequest, RequestKind, requests
 from crm.privacy.request import Way
 from crm.staff import auth as staff_auth
 from crm.staff import sessions as staff_sessions
@@ -43,6 +43,7 @@ NO_PAGES = {
     "/archive/logo": "a picture",
     "/archive/{id}/images/{name}": "a picture",
     "/docs/openapi.json": "for programs",
+    "/erased/{token}/certificate.json": "a file",
     "/favicon.ico": "a picture",
     "/health": "for programs",
     "/metrics": "for programs",
@@ -95,7 +96,7 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
     origin = f"http://{uuid4().hex}.localhost"
     business = await make.business(database, origin=origin)
     life = await lived(database, business, "nora.lindqvist@example.com", "Nora Lindqvist")
-    relay = await _more(database, life)
+    more = await _more(database, life)
     async with database.write(business.id) as db:
         # Then the browser says which language, as for somebody who has not chosen.
         await customers.change(db, make.SYSTEM, life.customer.id, customers.Changes(locale=""))
@@ -111,14 +112,12 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
         "customer": {cookie_name(business, SESSION): session},
         "staff": {staff_auth.cookie_name(business): who},
     }
-    ids = await _ids(cluster, life)
+    ids = await _ids(cluster, life) | more
     places = _plain() | _named(life, ids) | _by_link(database, life, ids)
-    return World(
-        life=life, origin=origin, cookies=cookies, places=places | _console(life, ids, relay)
-    )
+    return World(life=life, origin=origin, cookies=cookies, places=places | _console(life, ids))
 
 
-async def _more(database: Database, life: Life) -> UUID:
+async def _more(database: Database, life: Life) -> dict[str, Any]:
     """Add what a life leaves empty: colours far from ours, an issue with a question, a relay."""
     business = life.business
     async with database.write(business.id) as db:
@@ -142,7 +141,10 @@ async def _more(database: Database, life: Life) -> UUID:
         )
         asked = await requests.receive(db, make.SYSTEM, doubted, way=Way.mail)
         await requests.send_link(db, make.SYSTEM, asked.id)
-    return relay
+        await privacy.plan(db, await make.customer(db), Fingerprint.keep)
+        gone = await make.customer(db)
+        await privacy.erase(db, make.SYSTEM, gone.id)
+    return {"relay": relay, "erased": gone.id}
 
 
 async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:
@@ -212,10 +214,26 @@ def _by_link(database: Database, life: Life, ids: dict[str, Any]) -> dict[str, l
     theirs = keys.address_hash(business, customers.fold(STRANGER))
     stops = [stop_token(keys, Stop(business, each, ids["code"])) for each in (hers, theirs)]
     whys = [why_token(keys, Why(business, each, life.got.id)) for each in (hers, theirs)]
-    confirm, way_in, doubted = (
-        _secret(ids["letters"], path) for path in ("/confirm/", "/sign-in/", "/identity/")
+    confirm, way_in, doubted, moves, undo, call_off = (
+        _secret(ids["letters"], path)
+        for path in (
+            "/confirm/",
+            "/sign-in/",
+            "/identity/",
+            "/me/address/",
+            "/undo/",
+            "/call-off/",
+        )
     )
+    erased = privacy.certificate_token(keys, business, ids["erased"])
     return {
+        "/call-off/{token}": [Place(f"/call-off/{call_off}"), Place("/call-off/x", status=404)],
+        "/erased/{token}": [Place(f"/erased/{erased}"), Place("/erased/x", status=404)],
+        "/me/address/{token}": [
+            Place(f"/me/address/{moves}", "customer"),
+            Place("/me/address/x", "customer", 404),
+        ],
+        "/undo/{token}": [Place(f"/undo/{undo}"), Place("/undo/x", status=404)],
         "/identity/{token}": [Place(f"/identity/{doubted}"), Place("/identity/x", status=404)],
         "/confirm/{token}": [Place(f"/confirm/{confirm}"), Place("/confirm/x", status=404)],
         "/sign-in/{token}": [
@@ -242,7 +260,7 @@ def _secret(letters: list[bytes], path: str) -> str:
     raise AssertionError(message)
 
 
-def _console(life: Life, ids: dict[str, Any], relay: UUID) -> dict[str, list[Place]]:
+def _console(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
     """List the rooms; a path with an id has it filled in, whatever room it is of."""
     campaign, draft, her = life.got.id, ids["draft"], life.customer.id
     purpose = life.notice.purpose_id
@@ -254,7 +272,7 @@ def _console(life: Life, ids: dict[str, Any], relay: UUID) -> dict[str, list[Pla
         "/staff/campaigns/{id}/deliveries/{kind}": campaign,
         "/staff/campaigns/{id}/figures": campaign,
         "/staff/campaigns/{id}/progress": campaign,
-        "/staff/relays/{id}": relay,
+        "/staff/relays/{id}": ids["relay"],
         "/staff/requests/{id}": ids["request"],
     }
     plain = {
