@@ -21,6 +21,7 @@ from crm.languages import LANGUAGES
 from crm.letterbox.letter import Letter, parse
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
+from crm.privacy.building import build_next
 from crm.tokens import Stop, stop_token
 from tests import make
 from tests.chromium.desk import Desk, Seat
@@ -167,7 +168,11 @@ async def sees_and_corrects(journey: Journey) -> None:
     await hand.press('form[action="/me/details"] button')
     assert "Inès Moreau" in await hand.says("main")
     await hand.open("/me")
-    copy = await hand.take('form[action="/me/export"] button')
+    await hand.press('main a[href="/me/copy"]')
+    await hand.press('form[action="/me/copy"] button')
+    await build_next(journey.database, journey.business.id)
+    await hand.press('main a[href="/me/copy"]')
+    copy = await hand.take('a[href="/me/copy/file"]')
     assert copy.suggested_filename.endswith(".zip")
     await hand.open("/me/looks")
 
