@@ -29,7 +29,7 @@ async def test_she_sets_a_limit_a_pause_and_her_language(
     database: Database, business: Business, customer: Customer, portal: Browser
 ) -> None:
     """Each counts at once, is said in the books, and is shown; a press ends the pause alone."""
-    answer = await portal.fill(PAGE, budget="2", pause="14", locale="fr", until="")
+    answer = await portal.fill(PAGE, budget="2", pause="14", locale="nl", until="")
     assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
     held = await _held(database, business, customer)
     assert held.budget == 2
@@ -39,7 +39,7 @@ async def test_she_sets_a_limit_a_pause_and_her_language(
     assert 'value="kept" checked' in shown
     assert 'value="2" checked' in shown
     async with database.read(business.id) as db:
-        assert (await customers.get(db, customer.id)).locale == "fr"
+        assert (await customers.get(db, customer.id)).locale == "nl"
         (first, *_) = [e for e in await events.page(db) if e.kind is Kind.rhythm_changed]
     assert (first.actor_kind.value, first.customer_id) == ("customer", customer.id)
     assert first.reason.startswith("at most 2 a week, paused until ")
@@ -48,7 +48,7 @@ async def test_she_sets_a_limit_a_pause_and_her_language(
     assert await _held(database, business, customer) == Rhythm(
         budget=2, changed_at=(await _held(database, business, customer)).changed_at
     )
-    await portal.fill(PAGE, budget="0", pause="none", locale="fr")
+    await portal.fill(PAGE, budget="0", pause="none", locale="nl")
     assert await _held(database, business, customer) == Rhythm()
 
 
