@@ -74,7 +74,7 @@ async def test_staff_erase_only_when_they_say_she_asked(
 
     assert hasty.status_code == 422
     assert "Tick that the customer asked for it." in hasty.text
-    assert done.headers["location"] == "/staff/customers"
+    assert done.headers["location"] == f"/staff/customers/{ada.id}/erasure"
     async with database.read(business.id) as db:
         with pytest.raises(UnknownCustomer):
             await customers.get(db, ada.id)

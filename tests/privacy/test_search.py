@@ -20,7 +20,7 @@ import httpx2
 import pytest
 from msgspec import Struct
 
-from crm import access, campaigns, customers, mail, parent, privacy, staff
+from crm import access, campaigns, customers, mail, parent, privacy, rhythm, staff
 from crm.db import Database, open_database
 from crm.events import Actor
 from crm.inbound import Via, arrived
@@ -28,6 +28,7 @@ from crm.inbound.hearing import hear_arrival
 from crm.journal import Keeper, journal_of
 from crm.privacy import Fingerprint, actions
 from crm.return_path import Way, return_address
+from crm.rhythm import Wanted
 from crm.settings import Settings
 from crm.staff import NewKey, Scope
 from crm.up import stop
@@ -197,6 +198,8 @@ async def _program(here: Running, web: httpx2.AsyncClient) -> None:
 
 async def _campaign(here: Running) -> None:
     async with here.database.write(here.life.business.id) as db:
+        # She had paused; now she wants mail again.
+        await rhythm.change(db, here.life.customer.id, Wanted(5, None))
         campaign = await make.campaign(db, here.life.notice.purpose_id, subject="For everybody")
         await campaigns.start(db, Actor.system(), campaign.id)
     await _mailed(here, "rye bread")
