@@ -59,7 +59,14 @@ from crm.mail import console as mail_console
 from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
-from crm.privacy import copy_api, copy_portal, requests_api, requests_console, requests_portal
+from crm.privacy import (
+    copy_api,
+    copy_portal,
+    requests_api,
+    requests_console,
+    requests_portal,
+    retention_console,
+)
 from crm.privacy import portal as privacy_portal
 from crm.privacy import public as privacy_public
 from crm.rhythm import api as rhythm_api
@@ -102,6 +109,7 @@ _ROOMS = (
     Tab("/staff/members", "Staff"),
     Tab("/staff/keys", "API keys"),
     Tab("/staff/audit", "Audit"),
+    Tab("/staff/retention", "Retention"),
     Tab("/staff/ledger", "Ledger"),
     Tab("/staff/relays", "Relays"),
     Tab("/staff/domains", "Domains"),
@@ -152,6 +160,7 @@ _CONSOLE = [
     *imports_console.handlers,
     *privacy_console.handlers,
     *requests_console.handlers,
+    *retention_console.handlers,
     *access_console.handlers,
     *events_console.handlers,
     *inbound_console.handlers,
@@ -180,6 +189,7 @@ _PUBLIC = [
     *campaigns_poll.handlers,
     *trust_public.handlers,
     *businesses_portal.handlers,
+    *retention_console.public,
 ]
 
 

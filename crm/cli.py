@@ -27,6 +27,7 @@ from crm import (
     ledger_commands,
     relay_commands,
     restore_command,
+    retention_command,
     ropa_command,
     staff,
     verify_command,
@@ -352,6 +353,7 @@ cli.add_command(backup_command.group)
 cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
 cli.add_command(ropa_command.command)
+cli.add_command(retention_command.group)
 cli.add_command(ledger_commands.group)
 cli.add_command(relay_commands.group)
 cli.add_command(restore_command.command)

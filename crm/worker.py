@@ -19,7 +19,6 @@ from crm.campaigns import jobs as campaigns_jobs
 from crm.campaigns.line import Line, Rests
 from crm.campaigns.tracker import known
 from crm.consent import jobs as consent_jobs
-from crm.customers import jobs as customers_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
 from crm.inbound import jobs as inbound_jobs
@@ -77,7 +76,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "consent.watch": (consent_jobs.watch, 60),
     "consent.lapse": (consent_jobs.lapse, 60),
     "inbound.tidy": (inbound_jobs.tidy, 3600),
-    "customers.lapse": (customers_jobs.lapse, 3600),
+    "privacy.retain": (privacy_jobs.retain, 3600),
     "trust.count": (trust_jobs.count, 3600),
 }
 

@@ -684,6 +684,19 @@ SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
 -- Deletes records and states of a customer whose row is already a tombstone; says how many of each.
 SELECT store, gone FROM crm.erase_consent(:business_id, :customer_id);
 
+-- name: end_records
+-- Deletes the proof of consents that ended long ago, among those of some customers.
+SELECT deleted, upto
+  FROM crm.end_records(:business_id, :after, :limit, :now, :unless_declared::text::interval);
+
+-- name: end_proofs
+-- Deletes that mailboxes spoke, where nothing rests on it any more, among some.
+SELECT deleted, upto FROM crm.end_proofs(:business_id, :after, :limit, :over_before);
+
+-- name: end_files
+-- Deletes files about decisions of customers of whom no decision is kept, among some.
+SELECT deleted, upto FROM crm.end_files(:business_id, :after, :limit, :over_before);
+
 -- name: notice_place
 -- Whose text it is, for a refusal that says what is wrong.
 SELECT purpose_id

@@ -174,17 +174,31 @@ RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, tim
 
 -- name: declare_attribute
 -- A declaration, new or in place of an earlier one of the same type; no row for another type.
-INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, retention, hers, declared_at)
-VALUES (:business_id, :name, :label, :type, :purpose, :retention, :hers, :now)
+INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, retention, hers,
+                                purpose_id, declared_at)
+VALUES (:business_id, :name, :label, :type, :purpose, :retention, :hers, :purpose_id, :now)
 ON CONFLICT (business_id, name) DO UPDATE
    SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
-       hers = excluded.hers, declared_at = excluded.declared_at
+       hers = excluded.hers, purpose_id = excluded.purpose_id, declared_at = excluded.declared_at
  WHERE a.type = excluded.type
-RETURNING name, label, type, purpose, retention, hers, declared_at;
+RETURNING name, label, type, purpose, retention, hers, purpose_id, declared_at;
+
+-- name: purpose_is_known
+-- Whether there is such a purpose to end with.
+SELECT EXISTS (SELECT FROM crm.purpose p
+                WHERE p.business_id = :business_id AND p.purpose_id = :purpose_id);
+
+-- name: purposes_to_end_with
+-- Purposes in use, for whoever declares what ends with one.
+SELECT p.purpose_id AS id, p.name
+  FROM crm.purpose p
+ WHERE p.business_id = :business_id
+   AND p.retired_at IS NULL
+ ORDER BY p.code;
 
 -- name: attributes
 -- Every declared attribute.
-SELECT name, label, type, purpose, retention, hers, declared_at
+SELECT name, label, type, purpose, retention, hers, purpose_id, declared_at
   FROM crm.attribute
  WHERE business_id = :business_id
  ORDER BY name;
@@ -246,13 +260,68 @@ SELECT customer_id, name
    AND name = ANY (:names::text[]);
 
 -- name: lapse_values
--- Deletes values whose retention is over (promise 13).
-DELETE FROM crm.attribute_value AS v
- USING crm.attribute a
- WHERE v.business_id = :business_id
-   AND a.business_id = :business_id
-   AND a.name = v.name
-   AND v.set_at + a.retention::interval <= :now::timestamptz;
+-- Deletes values whose retention is over (promise 13), among those of some customers; not of one
+-- who has her record frozen (Art. 18(2) GDPR). What somebody holds is left for the next round.
+WITH bound AS MATERIALIZED (
+  SELECT (SELECT n.customer_id FROM crm.attribute_value n
+           WHERE n.business_id = :business_id AND n.customer_id > :after
+           ORDER BY n.customer_id, n.name OFFSET :limit LIMIT 1) AS id
+), over AS MATERIALIZED (
+  SELECT v.customer_id, v.name
+    FROM bound b
+    JOIN crm.attribute_value v
+      ON v.business_id = :business_id
+     AND v.customer_id > :after
+     AND v.customer_id <= coalesce(b.id, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    JOIN crm.attribute a ON a.business_id = :business_id AND a.name = v.name
+   WHERE v.set_at + a.retention::interval <= :now::timestamptz
+     AND NOT EXISTS (SELECT FROM crm.customer c
+                      WHERE c.business_id = :business_id AND c.customer_id = v.customer_id
+                        AND c.restricted_at IS NOT NULL)
+     FOR UPDATE OF v SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.attribute_value v USING over o
+   WHERE v.business_id = :business_id AND v.customer_id = o.customer_id AND v.name = o.name
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS deleted, b.id AS upto FROM bound b;
+
+-- name: lapse_values_of_purposes
+-- Deletes values that were kept for a purpose only, where that has ended for the customer or for
+-- everybody; and those of who never allowed it, a day after they were set.
+WITH bound AS MATERIALIZED (
+  SELECT (SELECT n.customer_id FROM crm.attribute_value n
+           WHERE n.business_id = :business_id AND n.customer_id > :after
+           ORDER BY n.customer_id, n.name OFFSET :limit LIMIT 1) AS id
+), over AS MATERIALIZED (
+  SELECT v.customer_id, v.name
+    FROM bound b
+    JOIN crm.attribute_value v
+      ON v.business_id = :business_id
+     AND v.customer_id > :after
+     AND v.customer_id <= coalesce(b.id, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    JOIN crm.attribute a
+      ON a.business_id = :business_id AND a.name = v.name AND a.purpose_id IS NOT NULL
+    JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = a.purpose_id
+    LEFT JOIN crm.consent_now s
+      ON s.business_id = :business_id
+     AND s.customer_id = v.customer_id
+     AND s.purpose_id = a.purpose_id
+   WHERE (p.retired_at <= :now::timestamptz
+          OR s.ends_at <= :now::timestamptz
+          OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+          OR coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
+             AND v.set_at <= :now::timestamptz - interval '1 day')
+     AND NOT EXISTS (SELECT FROM crm.customer c
+                      WHERE c.business_id = :business_id AND c.customer_id = v.customer_id
+                        AND c.restricted_at IS NOT NULL)
+     FOR UPDATE OF v SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.attribute_value v USING over o
+   WHERE v.business_id = :business_id AND v.customer_id = o.customer_id AND v.name = o.name
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS deleted, b.id AS upto FROM bound b;
 
 -- name: declare_kind
 -- A kind of interaction, new or in place of an earlier declaration.
@@ -338,13 +407,33 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
  ORDER BY i.at DESC, i.interaction_id DESC;
 
 -- name: lapse_interactions
--- Deletes interactions whose retention is over (promise 13).
-DELETE FROM crm.interaction AS i
- USING crm.interaction_kind k
- WHERE i.business_id = :business_id
-   AND k.business_id = :business_id
-   AND k.name = i.kind
-   AND i.at + k.retention::interval <= :now::timestamptz;
+-- Deletes interactions whose retention is over (promise 13), among some; not of one who has her
+-- record frozen.
+WITH piece AS MATERIALIZED (
+  SELECT i.interaction_id, i.customer_id, i.kind, i.at
+    FROM crm.interaction i
+   WHERE i.business_id = :business_id AND i.interaction_id > :after
+   ORDER BY i.interaction_id LIMIT :limit
+), over AS MATERIALIZED (
+  SELECT i.interaction_id
+    FROM piece p
+    JOIN crm.interaction i
+      ON i.business_id = :business_id AND i.interaction_id = p.interaction_id
+    JOIN crm.interaction_kind k ON k.business_id = :business_id AND k.name = p.kind
+   WHERE p.at + k.retention::interval <= :now::timestamptz
+     AND NOT EXISTS (SELECT FROM crm.customer c
+                      WHERE c.business_id = :business_id AND c.customer_id = p.customer_id
+                        AND c.restricted_at IS NOT NULL)
+     FOR UPDATE OF i SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.interaction i USING over o
+   WHERE i.business_id = :business_id AND i.interaction_id = o.interaction_id
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS deleted,
+       CASE WHEN (SELECT count(*) FROM piece) = :limit
+            THEN (SELECT p.interaction_id FROM piece p ORDER BY p.interaction_id DESC LIMIT 1)
+            END AS upto;
 
 -- name: derived_of_customer
 -- What is kept of a customer for comparing and joining: for the export.

@@ -58,3 +58,7 @@ SELECT event_id AS id, at, kind, actor_kind, actor_id,
 -- name: erase_events
 -- Deletes what was recorded about a customer whose row is already a tombstone.
 SELECT crm.erase_events(:business_id, :customer_id);
+
+-- name: end_events
+-- Deletes events that have had their time, among some; only the eraser's function may.
+SELECT deleted, upto FROM crm.end_events(:business_id, :after, :limit, :over_before);

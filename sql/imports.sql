@@ -160,3 +160,19 @@ SELECT line, number, outcome, reason
  WHERE business_id = :business_id
    AND import_id = :import_id
  ORDER BY line, number;
+
+-- name: lapse_rows
+-- Deletes the remarks about rows of imports that ended long ago, some at a time.
+WITH over AS MATERIALIZED (
+  SELECT r.import_id, r.line, r.number
+    FROM crm.import i
+    JOIN crm.import_row r ON r.business_id = :business_id AND r.import_id = i.import_id
+   WHERE i.business_id = :business_id AND i.done_at <= :over_before
+   LIMIT :limit
+), gone AS (
+  DELETE FROM crm.import_row r USING over o
+   WHERE r.business_id = :business_id AND r.import_id = o.import_id AND r.line = o.line
+     AND r.number = o.number
+  RETURNING 1
+)
+SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;

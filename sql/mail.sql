@@ -114,6 +114,25 @@ DELETE FROM crm.service_message
  WHERE business_id = :business_id
    AND address_hash = :address_hash;
 
+-- name: lapse_letters
+-- Deletes what is left of service messages long ago, among some: that they went, and when.
+WITH piece AS MATERIALIZED (
+  SELECT m.message_id, m.created_at, m.done_at
+    FROM crm.service_message m
+   WHERE m.business_id = :business_id AND m.message_id > :after
+   ORDER BY m.message_id LIMIT :limit
+), gone AS (
+  DELETE FROM crm.service_message m USING piece p
+   WHERE m.business_id = :business_id AND m.message_id = p.message_id
+     AND p.done_at <= :over_before
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS deleted,
+       CASE WHEN (SELECT count(*) FROM piece) = :limit
+             AND EXISTS (SELECT FROM piece p WHERE p.created_at <= :over_before)
+            THEN (SELECT p.message_id FROM piece p ORDER BY p.message_id DESC LIMIT 1)
+            END AS upto;
+
 -- name: letters_to
 -- How many messages of a kind an address was sent since an instant: against floods.
 SELECT count(*)

@@ -1,5 +1,5 @@
 -- Every statement of crm/privacy. Owns: copy, copy_part, privacy_request,
--- privacy_request_step, erasure, erasure_wish.
+-- privacy_request_step, erasure, erasure_wish, retention_sweep, restriction_end.
 
 -- name: tombstones_with_traces
 -- Customers erased since an instant of whom something was recorded after all: what waited for
@@ -26,6 +26,8 @@ SELECT c.customer_id
      OR EXISTS (SELECT FROM crm.service_message m
                  WHERE m.business_id = :business_id AND m.customer_id = c.customer_id
                    AND m.done_at IS NOT NULL)
+     OR EXISTS (SELECT FROM crm.restriction_end n
+                 WHERE n.business_id = :business_id AND n.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.privacy_request q
                  WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.copy y
@@ -452,5 +454,98 @@ DELETE FROM crm.copy_part
 -- name: forget_copies
 -- Nor that there were any.
 DELETE FROM crm.copy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: end_requests
+-- Deletes the log of requests whose day has come, some at a time.
+SELECT crm.end_requests(:business_id, :today, :limit);
+
+-- name: begin_sweep
+-- A round over one kind of thing, unless one is under way or the last was not long ago.
+INSERT INTO crm.retention_sweep (business_id, what, begun_at)
+SELECT :business_id, :what, :now
+ WHERE NOT EXISTS (SELECT FROM crm.retention_sweep s
+                    WHERE s.business_id = :business_id AND s.what = :what
+                      AND (s.ended_at IS NULL OR s.begun_at > :since))
+ON CONFLICT DO NOTHING;
+
+-- name: hold_sweep
+-- The round under way, held for one piece; no row where another worker is at it.
+SELECT begun_at, upto
+  FROM crm.retention_sweep
+ WHERE business_id = :business_id
+   AND what = :what
+   AND ended_at IS NULL
+   FOR UPDATE SKIP LOCKED;
+
+-- name: go_on_sweeping
+-- How far the round has come with this piece.
+UPDATE crm.retention_sweep
+   SET upto = coalesce(:upto::uuid, upto), pieces = pieces + 1, deleted = deleted + :deleted::bigint
+ WHERE business_id = :business_id
+   AND what = :what
+   AND begun_at = :begun_at;
+
+-- name: end_sweep
+-- The round is over, with the longest that one of its transactions took.
+UPDATE crm.retention_sweep
+   SET ended_at = :now, longest_ms = greatest(longest_ms, :longest_ms::integer)
+ WHERE business_id = :business_id
+   AND what = :what
+   AND begun_at = :begun_at
+   AND ended_at IS NULL;
+
+-- name: sweeps
+-- The newest round of each kind, and all that was deleted since an instant.
+SELECT DISTINCT ON (s.what) s.what, s.begun_at, s.ended_at, s.pieces, s.deleted, s.longest_ms,
+       (SELECT coalesce(sum(o.deleted), 0)::bigint FROM crm.retention_sweep o
+         WHERE o.business_id = :business_id AND o.what = s.what
+           AND o.begun_at >= :since) AS lately
+  FROM crm.retention_sweep s
+ WHERE s.business_id = :business_id
+ ORDER BY s.what, s.begun_at DESC;
+
+-- name: lapse_sweeps
+-- Deletes the reports of rounds long ago, some at a time.
+WITH over AS MATERIALIZED (
+  SELECT s.what, s.begun_at FROM crm.retention_sweep s
+   WHERE s.business_id = :business_id AND s.ended_at <= :over_before
+   LIMIT :limit
+     FOR UPDATE SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.retention_sweep s USING over o
+   WHERE s.business_id = :business_id AND s.what = o.what AND s.begun_at = o.begun_at
+  RETURNING 1
+)
+SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
+
+-- name: announce_end
+-- A freeze will end; whoever said so first is kept.
+INSERT INTO crm.restriction_end (business_id, customer_id, told_at, due_at, actor_kind, actor_id,
+                                 actor_name)
+VALUES (:business_id, :customer_id, :now, :due_at, :actor_kind, :actor_id, :actor_name)
+ON CONFLICT (business_id, customer_id) DO NOTHING;
+
+-- name: announced_end
+-- When the freeze of a customer ends, if somebody has said so.
+SELECT customer_id, told_at, due_at, actor_kind, actor_id, actor_name
+  FROM crm.restriction_end
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: ends_due
+-- Freezes whose notice is over, held until they have ended.
+SELECT customer_id, told_at, due_at, actor_kind, actor_id, actor_name
+  FROM crm.restriction_end
+ WHERE business_id = :business_id
+   AND due_at <= :now
+ ORDER BY customer_id
+ LIMIT 500
+   FOR UPDATE SKIP LOCKED;
+
+-- name: drop_end
+-- The freeze stays, or has ended.
+DELETE FROM crm.restriction_end
  WHERE business_id = :business_id
    AND customer_id = :customer_id;

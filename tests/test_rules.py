@@ -75,6 +75,7 @@ OPEN = {
     "/archive/logo",
     "/ledger",  # hashes, which name nobody
     "/trust",  # words and sums, which name nobody
+    "/privacy",  # what is declared to be kept; nobody's data
     "/ledger/vkeys",
     "/ledger/endorsements",
     "/ledger/{number}/checkpoint",

@@ -110,6 +110,7 @@ PLAIN: dict[str, Any] = {
     "bases": ["consent"],
     "why": "too many came back",
     "today": NOW.date(),
+    "unless_declared": "P6Y",
     "soon": NOW.date(),
     "due_before": NOW.date(),
     "from_states": ["draft", "scheduled", "sending", "paused"],
@@ -252,6 +253,11 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
         """digest (business_id, purpose_id, week, campaign_id, issues, made_at)
            SELECT business_id, purpose_id, '2030-12-30', campaign_id, ARRAY[campaign_id], $2
              FROM crm.campaign WHERE business_id = $1 LIMIT 1""",
+        """retention_sweep (business_id, what, begun_at, pieces, deleted)
+           VALUES ($1, 'attributes', $2, 2, 3)""",
+        """restriction_end (business_id, customer_id, told_at, due_at, actor_kind)
+           SELECT business_id, customer_id, $2, $2::timestamptz + interval '3 days', 'system'
+             FROM crm.customer WHERE business_id = $1""",
         """webhook (business_id, provider, secret_hash, made_at)
            VALUES ($1, 'postmark', sha256('secret'), $2)""",
     ):

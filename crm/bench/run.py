@@ -21,6 +21,7 @@ from crm.bench import (
     ledger,
     receipts,
     requests,
+    retention,
     sending,
     service,
     signing,
@@ -31,7 +32,7 @@ from crm.bench.stage import Stage, staged
 
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "audience", "erasure", "whole", "service",
+    "prove", "receipt", "audience", "erasure", "retention", "whole", "service",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -111,6 +112,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "dkim": lambda: signing.dkim(stage, wishes.messages, wishes.rounds, say),
         "audience": lambda: audience.audience(stage, wishes.crowd, wishes.rounds, say),
         "erasure": lambda: erasure.erasure(stage, min(wishes.messages, 1_000), wishes.rounds, say),
+        "retention": lambda: retention.retention(stage, wishes.crowd, wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "service": lambda: service.service(stage, wishes.crowd, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),

@@ -37,6 +37,13 @@ from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
 from crm.consent.bundle import Bundle, packed
 from crm.consent.deciding import Circumstances
+from crm.consent.ending import (
+    PROOF_KEPT_YEARS,
+    PROOF_RESTS,
+    end_files,
+    end_proofs,
+    end_records,
+)
 from crm.consent.evidence import (
     MAX_FILE,
     BadFile,
@@ -149,6 +156,8 @@ __all__ = [
     "LARGEST_FILE",
     "MAX_FILE",
     "OPTED_OUT",
+    "PROOF_KEPT_YEARS",
+    "PROOF_RESTS",
     "SALE",
     "Ageing",
     "BadEvidence",
@@ -224,6 +233,9 @@ __all__ = [
     "defer",
     "end_again",
     "end_at_move",
+    "end_files",
+    "end_proofs",
+    "end_records",
     "ending_by_month",
     "event",
     "exhibit",

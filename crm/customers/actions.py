@@ -26,7 +26,6 @@ from crm.customers.model import (
     Forgotten,
     Held,
     Known,
-    Lapsed,
     NewCustomer,
     Place,
     Source,
@@ -42,6 +41,7 @@ from crm.errors import Invalid
 from crm.events import Actor, Kind
 from crm.ids import opaque
 from crm.journal import Restricted
+from crm.pieces import Piece
 from crm.staff import BeingErased
 
 sql = Statements("customers")
@@ -285,11 +285,19 @@ async def forget(db: Db, customer_id: UUID) -> Forgotten:
     )
 
 
-async def lapse(db: Db) -> Lapsed:
-    """Delete values and interactions whose declared retention is over (promise 13)."""
-    return Lapsed(
-        values=await db.run(sql.lapse_values), interactions=await db.run(sql.lapse_interactions)
-    )
+async def lapse_values(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete values whose declared retention is over (promise 13), a piece at a time."""
+    return await db.one(sql.lapse_values, Piece, after=after, limit=limit)
+
+
+async def lapse_values_of_purposes(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete values that were for a purpose which has ended (promise 13), a piece at a time."""
+    return await db.one(sql.lapse_values_of_purposes, Piece, after=after, limit=limit)
+
+
+async def lapse_interactions(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete interactions whose declared retention is over (promise 13), a piece at a time."""
+    return await db.one(sql.lapse_interactions, Piece, after=after, limit=limit)
 
 
 async def _locked(db: Db, customer_id: UUID) -> Customer:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, delete, get, patch, post, put
+from litestar import Request, Response, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
@@ -189,20 +189,6 @@ async def post_restriction(
     await customers.restrict(db, caller.actor, id)
 
 
-@delete(
-    "/customers/{id:uuid}/restriction",
-    guards=WRITE,
-    status_code=204,
-    tags=["Customers"],
-    summary="Lift the restriction of a customer's data",
-)
-async def delete_restriction(
-    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
-) -> None:
-    """Lift the restriction of a customer's data."""
-    await customers.unrestrict(db, caller.actor, id)
-
-
 @get(
     "/attributes",
     guards=READ,
@@ -222,7 +208,8 @@ async def get_attributes(db: NamedDependency[ReadDb]) -> list[Attribute]:
     summary="Declare an attribute",
     description="No field on a customer without type, purpose and retention. The customer reads "
     "label and purpose. Retention is an ISO 8601 duration of years, months and days, "
-    "counted from when a value was last set. The type stays as first declared.",
+    "counted from when a value was last set. With `purpose_id` a value goes with that purpose too, "
+    "within a day of its end for the customer or for everybody. The type stays as first declared.",
 )
 async def put_attribute(
     db: NamedDependency[Db],
@@ -372,7 +359,6 @@ handlers = [
     get_customer,
     patch_customer,
     post_restriction,
-    delete_restriction,
     get_attributes,
     put_attribute,
     get_customer_attributes,

@@ -12,6 +12,7 @@ from crm.customers.model import (
     Attribute,
     AttributeValue,
     Customer,
+    EndsWith,
     HeldName,
     NewAttribute,
     NewValue,
@@ -42,6 +43,7 @@ _IMPORTED = "import"
 async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> Attribute:
     """Declare a field, or say anew what it is for; its type stays (TypeFixed)."""
     retention(new.retention)
+    await _check_purpose(db, new.purpose_id)
     attribute = await db.maybe(
         sql.declare_attribute,
         Attribute,
@@ -51,6 +53,7 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
         purpose=filled(new.purpose, "purpose", 3),
         retention=new.retention,
         hers=new.hers,
+        purpose_id=new.purpose_id,
     )
     if attribute is None:
         raise named(TypeFixed(), "type")
@@ -61,6 +64,11 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
 async def attributes(db: ReadDb) -> list[Attribute]:
     """Return every declared attribute, by name."""
     return await db.many(sql.attributes, Attribute)
+
+
+async def purposes_to_end_with(db: ReadDb) -> list[EndsWith]:
+    """Return the purposes in use, which an attribute may end with."""
+    return await db.many(sql.purposes_to_end_with, EndsWith)
 
 
 async def set_attributes(
@@ -120,6 +128,13 @@ async def values(db: ReadDb, customer_id: UUID) -> list[AttributeValue]:
     """Return what is held of one customer by attributes, each with what for and until when."""
     rows = await db.many(sql.values_of_customer, ValueRow, customer_id=customer_id)
     return [row.held() for row in rows]
+
+
+async def _check_purpose(db: ReadDb, purpose_id: UUID | None) -> None:
+    if purpose_id is None or await db.one(sql.purpose_is_known, bool, purpose_id=purpose_id):
+        return
+    sentence = "There is no such purpose. Leave it out where the time alone counts."
+    raise Invalid(sentence, [Problem("purpose_id", sentence)])
 
 
 def _read_all(

@@ -266,15 +266,12 @@ async def post_restriction(
     who: NamedDependency[Member],
     id: FromPath[UUID],
 ) -> Response[Any]:
-    """Freeze a customer's data, or free it again."""
+    """Freeze a customer's data; how a freeze ends is a matter of crm/privacy."""
     form = await read_form(request)
-    decision = form.choice("decision", ("freeze", "free"))
+    form.choice("decision", ("freeze",))
     form.refuse()
-    if decision == "freeze":
-        await customers.restrict(db, who.actor, id)
-        return redirect(f"{LIST}/{id}", say="Frozen: kept, and used for nothing.")
-    await customers.unrestrict(db, who.actor, id)
-    return redirect(f"{LIST}/{id}", say="No longer frozen.")
+    await customers.restrict(db, who.actor, id)
+    return redirect(f"{LIST}/{id}", say="Frozen: kept, and used for nothing.")
 
 
 @get("/attributes", guards=SEE, include_in_schema=False)
@@ -296,6 +293,7 @@ async def post_attribute(
     kind = form.choice("type", AttributeType)
     purpose = form.text("purpose", max=500)
     retention = form.text("retention", max=20).upper()
+    ends_with = form.parsed("purpose_id", _purpose, required=False)
     if not form.problems and kind is not None:
         new = NewAttribute(
             label=label,
@@ -303,6 +301,7 @@ async def post_attribute(
             purpose=purpose,
             retention=retention,
             hers=form.boolean("hers"),
+            purpose_id=ends_with,
         )
         try:
             await customers.declare_attribute(db, who.actor, name, new)
@@ -348,8 +347,17 @@ async def _declared(db: ReadDb, who: Member, form: Form) -> Response[Any]:
         kinds=await customers.kinds(db),
         types=[(each.value, each.value) for each in AttributeType],
         form=form,
+        purposes=await customers.purposes_to_end_with(db),
         may_declare=who.may(Right.edit_purposes),
     )
+
+
+def _purpose(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        sentence = "Please choose one of these."
+        raise Invalid(sentence) from None
 
 
 def _typed(value: Given) -> str:

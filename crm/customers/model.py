@@ -160,6 +160,8 @@ class NewAttribute(Struct, kw_only=True, forbid_unknown_fields=True):
     retention: Duration
     # May the customer correct it herself, on her own pages?
     hers: bool = False
+    # The purpose that it ends with, for each customer, whatever time is left.
+    purpose_id: UUID | None = None
 
 
 class Attribute(Struct, frozen=True, kw_only=True):
@@ -171,12 +173,20 @@ class Attribute(Struct, frozen=True, kw_only=True):
     purpose: str
     retention: str
     hers: bool
+    purpose_id: UUID | None
     declared_at: datetime
 
     @property
     def kept_for(self) -> str:
         """The retention in words."""
         return retention(self.retention).words()
+
+
+class EndsWith(Struct, frozen=True):
+    """A purpose, as far as an attribute needs it that ends with it."""
+
+    id: UUID
+    name: str
 
 
 class NewValue(Struct, frozen=True):
@@ -273,13 +283,6 @@ class Erasable(Struct, frozen=True):
 
     customer_id: UUID
     address_hash: bytes | None
-
-
-class Lapsed(Struct, frozen=True):
-    """How much was deleted because its time was over."""
-
-    values: int
-    interactions: int
 
 
 class Forgotten(Struct, frozen=True):

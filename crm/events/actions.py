@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from crm.db import Db, ReadDb, Statements
 from crm.events.model import Actor, Event, Kind, Look
 from crm.ids import time_ordered
+from crm.pieces import Piece
 
 sql = Statements("events")
+
+# As long as a dispute about who did what may be carried on.
+KEPT = timedelta(days=3 * 365)
 
 _FIRST_PAGE = UUID(int=2**128 - 1)
 
@@ -83,3 +88,8 @@ def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[Event]:
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Delete the events about an erased customer, through the eraser; return how many."""
     return {"event": await db.one(sql.erase_events, int, customer_id=customer_id)}
+
+
+async def end(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete events of long ago, through the eraser, a piece at a time."""
+    return await db.one(sql.end_events, Piece, after=after, limit=limit, over_before=db.now - KEPT)

@@ -7,11 +7,13 @@ changed, unchanged or rejected.
 """
 
 from crm.imports.actions import (
+    REMARKS_KEPT,
     Place,
     asked_by,
     expected,
     fail,
     get,
+    lapse_rows,
     page,
     receive,
     report,
@@ -31,6 +33,7 @@ from crm.imports.model import (
 from crm.imports.working import Progress, work_file, work_waiting
 
 __all__ = [
+    "REMARKS_KEPT",
     "AnotherRuns",
     "Import",
     "Place",
@@ -46,6 +49,7 @@ __all__ = [
     "expected",
     "fail",
     "get",
+    "lapse_rows",
     "page",
     "receive",
     "report",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
 
@@ -25,8 +25,12 @@ from crm.imports.model import (
     UnknownImport,
 )
 from crm.imports.table import SIZE_LIMIT, Table, read
+from crm.pieces import Piece
 
 sql = Statements("imports")
+
+# How long staff may look up what was said of a row.
+REMARKS_KEPT = timedelta(days=180)
 
 _FIRST_PAGE = UUID(int=2**128 - 1)
 _LONGEST_NAME = 255
@@ -163,3 +167,9 @@ def _plain(file_name: str) -> str:
     name = file_name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in name if letter.isprintable())
     return kept[:_LONGEST_NAME] or "list.csv"
+
+
+async def lapse_rows(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete the remarks about rows of imports that ended long ago, a piece at a time."""
+    before = db.now - REMARKS_KEPT
+    return await db.one(sql.lapse_rows, Piece, after=after, limit=limit, over_before=before)

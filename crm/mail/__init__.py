@@ -5,9 +5,11 @@ suppression is a fingerprint, and only its owner's mailbox lifts it.
 """
 
 from crm.mail.actions import (
+    LETTERS_KEPT,
     export,
     forget,
     forget_address,
+    lapse_letters,
     letter,
     lift,
     post_letter,
@@ -30,6 +32,7 @@ from crm.mail.model import (
 )
 
 __all__ = [
+    "LETTERS_KEPT",
     "Attachment",
     "Inline",
     "Letter",
@@ -42,6 +45,7 @@ __all__ = [
     "export",
     "forget",
     "forget_address",
+    "lapse_letters",
     "letter",
     "lift",
     "post_letter",

@@ -27,6 +27,7 @@ from crm.mail.model import (
 )
 from crm.mail.outcome import Kind as OutcomeKind
 from crm.mail.outcome import Outcome
+from crm.pieces import Piece
 
 sql = Statements("mail")
 
@@ -34,6 +35,8 @@ sql = Statements("mail")
 _PER_DAY = 6
 _DAY = timedelta(days=1)
 _LEASE = timedelta(seconds=90)
+# What is left of a message once it has gone: that it did.
+LETTERS_KEPT = timedelta(days=365)
 
 
 async def post_letter(db: Db, letter: Letter) -> str:
@@ -199,3 +202,9 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
 async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
     """Delete the service messages to an erased address that name no customer: confirmations."""
     return {"service_message": await db.run(sql.forget_letters_to, address_hash=address_hash)}
+
+
+async def lapse_letters(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete that service messages went, a year later, a piece at a time."""
+    before = db.now - LETTERS_KEPT
+    return await db.one(sql.lapse_letters, Piece, after=after, limit=limit, over_before=before)

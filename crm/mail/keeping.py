@@ -37,8 +37,8 @@ class Kept(Struct, frozen=True):
 
 
 def kept(letter: Letter, business: Business) -> Kept | None:
-    """Return what is kept of a letter; None where the business keeps nothing."""
-    if business.mail_days == 0:
+    """Return what is kept of a letter; None where the business keeps nothing, or nobody is left."""
+    if business.mail_days == 0 or not letter.kept:
         return None
     if letter.kind not in _SECRETIVE:
         return Kept(letter.subject, letter.text, letter.html)

@@ -74,6 +74,8 @@ class Letter(Struct, frozen=True, kw_only=True):
     customer_id: UUID | None = None
     attachments: tuple[Attachment, ...] = ()
     images: tuple[Inline, ...] = ()
+    # May its text be read again later? Not where its customer was erased a moment ago.
+    kept: bool = True
 
 
 class Suppression(Struct, frozen=True):

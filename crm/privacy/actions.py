@@ -25,7 +25,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
-from crm.privacy import asking, requests, wishes
+from crm.privacy import asking, requests, restricting, wishes
 from crm.privacy.certifying import certify
 from crm.privacy.model import (
     Erased,
@@ -61,6 +61,7 @@ FORGET: tuple[Forget, ...] = (
     staff.forget,
     requests.forget,
     asking.forget,
+    restricting.forget,
 )
 # Letters to her address from before she was a customer.
 FORGET_ADDRESS: tuple[ForgetAddress, ...] = (

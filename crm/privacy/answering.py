@@ -13,7 +13,7 @@ from crm.customers import Customer
 from crm.db import Db, Statements
 from crm.events import Actor, ActorKind
 from crm.mail import Scope, Why
-from crm.privacy import requests, wording
+from crm.privacy import requests, restricting, wording
 from crm.privacy.actions import erase, freeze, unfreeze
 from crm.privacy.model import Erased, Fingerprint
 from crm.privacy.request import (
@@ -66,7 +66,7 @@ async def _deleted(db: Db, by: Actor, request: Request, words: str, *, told: boo
     if not told and to is not None:
         # By the number of the empty record the sweep finds the letter once it has gone.
         reached = wording.Recipient(to.address, to.locale, request.customer_id)
-        await wording.answer(db, closed, reached)
+        await wording.answer(db, closed, reached, kept=False)
     return await requests.get(db, request.id)
 
 
@@ -99,6 +99,7 @@ async def erase_herself(db: Db, me: Customer, fingerprint: Fingerprint) -> Erase
 async def freeze_herself(db: Db, me: Customer) -> None:
     """Take the press by which a customer has her record frozen."""
     await freeze(db, me.id)
+    await restricting.keep(db, me.id)
     if me.restricted_at is None:
         await requests.settle(db, Actor.customer(me.id), RequestKind.restriction, me.id)
 
@@ -106,6 +107,7 @@ async def freeze_herself(db: Db, me: Customer) -> None:
 async def free_herself(db: Db, me: Customer) -> None:
     """Take the press by which she has it used again."""
     await unfreeze(db, me.id)
+    await restricting.keep(db, me.id)
 
 
 async def remind(db: Db) -> int:

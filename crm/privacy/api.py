@@ -6,14 +6,15 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from crm import privacy
 from crm.db import Db, ReadDb
-from crm.privacy import Erased, Signed
+from crm.privacy import Erased, Signed, restricting
+from crm.privacy.restricting import FreezeEnds
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
@@ -63,4 +64,21 @@ async def get_erasure(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Respon
     return Response(told, media_type="application/json")
 
 
-handlers = [post_erasure, get_erasure]
+@delete(
+    "/customers/{id:uuid}/restriction",
+    guards=[needs("customers:write")],
+    status_code=202,
+    tags=["Privacy"],
+    summary="Have the restriction of a customer's data end",
+    description="She is told by mail, and it ends three days later unless she keeps it (Art. 18(3) "
+    "GDPR). Again changes nothing; null where nothing is restricted.",
+    responses={202: ResponseSpec(FreezeEnds, generate_examples=False, description="Announced")},
+)
+async def delete_restriction(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> FreezeEnds | None:
+    """Have the restriction of a customer's data end."""
+    return await restricting.announce(db, caller.actor, id)
+
+
+handlers = [post_erasure, get_erasure, delete_restriction]

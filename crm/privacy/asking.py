@@ -12,7 +12,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
 from crm.mail import Letter, LetterKind, TooManyLetters
-from crm.privacy import requests
+from crm.privacy import requests, restricting
 from crm.privacy.copies import (
     KEPT,
     LEASE,
@@ -35,10 +35,11 @@ async def ask(
     """Have a copy built; whoever asks again gets the same one, until it is over.
 
     She reads who asked, when and why (promise 11). She is told by mail when hers is ready, and of
-    somebody else's where `tells` says so.
+    somebody else's where `tells` says so. Of a frozen record only for her (Frozen).
     """
     if by.id is None or by.kind is ActorKind.system:
         raise NotForHer
+    await restricting.check_copy(db, by, await customers.get(db, customer_id))
     # Otherwise one whose time is over, and which no job has ended yet, would be the same one.
     await end(db)
     asked = await db.maybe(

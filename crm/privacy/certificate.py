@@ -51,6 +51,7 @@ STORES: dict[str, str] = {
     "attempt": marked("Codes and mails that were counted for your address"),
     "suppression": marked("The fingerprint of your address"),
     "privacy_request": marked("The words of what you asked under the law, and that it was you"),
+    "restriction_end": marked("That a freeze was to end"),
     "erasure_wish": marked("The wish itself, while it could be called off"),
     "copy": marked("That a copy of everything was asked for"),
     "copy_part": marked("Copies of everything, in parts"),
@@ -71,7 +72,7 @@ _EMPTY = marked("An empty record")
 _HANGS = marked("So that what hangs on it still counts.")
 _LINE = marked("A line that a record was deleted, and this certificate")
 _DONE = marked("To show that it was done.")
-_FOUR_YEARS = marked("The certificate goes after four years, the line stays for good.")
+_FOUR_YEARS = marked("The line goes after three years, the certificate after four.")
 _JOURNAL = marked(
     "Lines in a journal outside the database: the record's number and the fingerprint"
 )

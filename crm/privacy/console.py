@@ -13,7 +13,7 @@ from crm import customers, privacy, staff
 from crm.businesses import Business
 from crm.customers.asking_why import ask_why
 from crm.db import Db, ReadDb
-from crm.privacy import asking
+from crm.privacy import asking, restricting
 from crm.privacy.taking import download
 from crm.staff import Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
@@ -104,6 +104,24 @@ async def get_erasure(
     )
 
 
+@post(
+    "/customers/{id:uuid}/restriction/end",
+    guards=[may(Right.change_customers)],
+    request_max_body_size=_BODY,
+    include_in_schema=False,
+    status_code=303,
+)
+async def post_restriction_end(
+    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
+    """Have a freeze end, three days after she was told; she may keep it."""
+    ends = await restricting.announce(db, who.actor, id)
+    if ends is None:
+        return redirect(f"{LIST}/{id}", say="Nothing is frozen.", tone="wait")
+    until = f"{ends.due_at:%Y-%m-%d %H:%M} UTC"
+    return redirect(f"{LIST}/{id}", say=f"She is told by mail. The freeze ends at {until}.")
+
+
 async def _shown(
     db: ReadDb, who: Member, looks: Looks, customer_id: UUID, form: Form
 ) -> Response[Any]:
@@ -127,4 +145,11 @@ async def _shown(
     )
 
 
-handlers = [get_privacy, post_copy, get_copy_file, post_erasure, get_erasure]
+handlers = [
+    get_privacy,
+    post_copy,
+    get_copy_file,
+    post_erasure,
+    get_erasure,
+    post_restriction_end,
+]

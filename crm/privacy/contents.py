@@ -43,10 +43,11 @@ from crm.db import ReadDb
 from crm.events import Event
 from crm.inbound import SoftBounce
 from crm.mail import LetterKind, SentLetter, Suppression
-from crm.privacy import asking, requests, wishes
+from crm.privacy import asking, requests, restricting, wishes
 from crm.privacy.copies import Copy
 from crm.privacy.model import Controller, Decision, Look, Wish, decisions, looks
 from crm.privacy.request import HeldRequest
+from crm.privacy.restricting import FreezeEnds
 from crm.privacy.tables import Row
 from crm.rhythm import Rhythm
 from crm.staff import Said
@@ -128,7 +129,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
     """Look up what a copy is made of; UnknownCustomer where she is erased."""
     held = await customers.export(db, customer_id)
     said = await consent.export(db, customer_id)
-    waits = await wishes.wish(db, customer_id)
+    waits, her = await wishes.wish(db, customer_id), customer_id
     decided = decisions(said.told)
     purposes = (said.told.purposes, said.told.consents)
     return Contents(
@@ -153,6 +154,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             *await _of_access(db, customer_id),
             _few("deletions", "a deletion that you can call off", Wish, _one(waits)),
             *await _of_mailbox(db, customer_id, held.derived),
+            _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restricting.ending(db, her))),
             _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
         ],
     )
@@ -160,6 +162,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
 
 _DECISIONS = "each decision of yours, with the words it was about"
 _NEW = "a change of address not confirmed"
+_FREEZE = "that your freeze is to end, and who said so"
 _REQUESTS = "what you asked of us, and each step of it"
 _LETTERS = "mails that answered something you did"
 _NETWORKS = "from where you decided, as far as it is kept"

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.privacy import actions, answering, asking, certifying, grace
+from crm.privacy import actions, answering, asking, certifying, grace, restricting, sweeping
 from crm.privacy.building import build_next
+from crm.privacy.retention import SWEPT
 
 
 class Ctx(TypedDict):
@@ -33,7 +34,7 @@ async def build(ctx: BuildCtx, business_id: str) -> None:
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Erase who has waited long enough, and again what was written during an erasure; end copies.
+    """Erase who has waited, and again what was written meanwhile; end copies and freezes.
 
     A copy asked for while no worker listened is found here, and so is what a killed one left.
     """
@@ -41,6 +42,7 @@ async def sweep(ctx: Ctx) -> None:
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
             await certifying.drop_old_certificates(db)
+            await restricting.end_due(db)
             await asking.end(db)
             if await asking.due(db):
                 db.wake("privacy.build", str(business_id))
@@ -52,3 +54,11 @@ async def remind(ctx: Ctx) -> None:
     """Remind staff of requests whose last day comes near, business by business."""
     for business_id in await above.businesses(ctx["database"]):
         await ctx["database"].attempt(business_id, answering.remind)
+
+
+async def retain(ctx: Ctx) -> None:
+    """Delete what has had its time, business by business and kind by kind, in short pieces."""
+    for business_id in await above.businesses(ctx["database"]):
+        for each in SWEPT:
+            if each.sweep is not None:
+                await sweeping.sweep(ctx["database"], business_id, each.name, each.sweep)

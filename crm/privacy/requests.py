@@ -17,6 +17,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
 from crm.ids import secret, time_ordered
+from crm.pieces import Piece
 from crm.privacy import wording
 from crm.privacy.request import (
     KEPT_YEARS,
@@ -279,6 +280,12 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
 async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
     """The same for requests from her address before she was a customer."""
     return await _forget(db, customer_id=None, address_hash=address_hash)
+
+
+async def end(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete requests with their log on the day that stands in each, a piece at a time."""
+    deleted = await db.one(sql.end_requests, int, today=await today(db), limit=limit)
+    return Piece(deleted, after if deleted == limit else None)
 
 
 async def _forget(

@@ -91,12 +91,28 @@ async def extension(db: Db, request: Request, to: Recipient | None) -> None:
     await _post(db, to, _words("extension", business, to, request, why=request.extended_why))
 
 
-async def answer(db: Db, request: Request, to: Recipient | None) -> None:
-    """Mail an answer; a refusal says where she can complain and go to court (Art. 12(4))."""
+async def answer(db: Db, request: Request, to: Recipient | None, *, kept: bool = True) -> None:
+    """Mail an answer; a refusal says where she can complain and go to court (Art. 12(4)).
+
+    Not `kept`, its text goes as soon as it is handed over.
+    """
     business = await businesses.get(db)
     refused = request.state is RequestState.refused
     paragraphs = [part.strip() for part in request.answer.split("\n\n") if part.strip()]
     words = _words("answer", business, to, request, refused=refused, paragraphs=paragraphs)
+    await _post(db, to, words, kept=kept)
+
+
+async def lifting(db: Db, to: Recipient, *, ends_at: datetime) -> None:
+    """Tell her that her freeze will end, and how she keeps it (Art. 18(3))."""
+    business = await businesses.get(db)
+    words = wording.words(
+        "lifting",
+        to.locale or business.locale,
+        business,
+        until=wording.day(ends_at, business),
+        link=f"{business.origin}/me/delete",
+    )
     await _post(db, to, words)
 
 
@@ -167,7 +183,7 @@ def _words(
     )
 
 
-async def _post(db: Db, to: Recipient | None, words: wording.Words) -> None:
+async def _post(db: Db, to: Recipient | None, words: wording.Words, *, kept: bool = True) -> None:
     if to is None:
         raise NoMailbox
     await mail.post_letter(
@@ -181,5 +197,6 @@ async def _post(db: Db, to: Recipient | None, words: wording.Words) -> None:
             html=words.html,
             locale=words.language,
             customer_id=to.customer_id,
+            kept=kept,
         ),
     )

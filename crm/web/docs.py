@@ -286,7 +286,7 @@ def _placeholder(path: str, name: str) -> str:
     if name != "id":
         return name.upper()
     thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2]
-    return f"{thing.removesuffix('s').upper()}_ID"
+    return f"{thing.removesuffix('s').replace('-', '_').upper()}_ID"
 
 
 handlers = [get_problem]

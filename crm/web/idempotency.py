@@ -98,11 +98,6 @@ async def once(
     return _answer(status, body, JSON)
 
 
-async def forget(db: Db) -> int:
-    """Delete the answers whose time is over; a job of the schedule calls this."""
-    return await db.run(sql.forget_idempotency_keys)
-
-
 def bare(text: str) -> str:
     """Read the header: quoted as the draft wants it, or bare as most clients send it."""
     text = text.strip()

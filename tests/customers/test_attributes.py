@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -18,10 +19,12 @@ from crm.customers.retention import NoRetention
 from crm.customers.text import UnusableText
 from crm.customers.value import Written, WrongType, read
 from crm.db import Database, open_database
+from crm.pieces import Piece
 from tests.conftest import KEYS, Cluster
 from tests.customers import site
 from tests.customers.conftest import SYSTEM
 
+_FIRST = UUID(int=0)
 SHOP = {"label": "Usual shop", "type": "text", "purpose": "For opening hours.", "retention": "P2Y"}
 
 
@@ -210,10 +213,11 @@ async def test_what_is_past_its_retention_goes(shared_cluster: Cluster, business
         end = ends(now, "P1M")
         now = end - timedelta(seconds=1)
         async with database.write(business.id) as db:
-            assert await customers.lapse(db) == customers.Lapsed(values=0, interactions=0)
+            assert await customers.lapse_values(db, _FIRST, 10) == Piece(0, None)
         now = end
         async with database.write(business.id) as db:
-            assert await customers.lapse(db) == customers.Lapsed(values=1, interactions=0)
+            assert await customers.lapse_values(db, _FIRST, 10) == Piece(1, None)
+            assert await customers.lapse_interactions(db, _FIRST, 10) == Piece(0, None)
             assert await customers.values(db, nora) == []
 
 

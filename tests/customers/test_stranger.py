@@ -98,7 +98,6 @@ ROUTES = [
     ("GET", "/v1/customers/{id}", None),
     ("PATCH", "/v1/customers/{id}", {"name": "X"}),
     ("POST", "/v1/customers/{id}/restriction", None),
-    ("DELETE", "/v1/customers/{id}/restriction", None),
     ("GET", "/v1/customers/{id}/attributes", None),
     ("PUT", "/v1/customers/{id}/attributes", {}),
     ("GET", "/v1/customers/{id}/interactions", None),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from email import policy
-from email.parser import BytesParser
 from uuid import UUID
 
 import asyncpg
 import pytest
-from msgspec import Struct
 
 from crm import consent, customers, mail, privacy
 from crm.businesses import Business
@@ -18,8 +15,6 @@ from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Database, Db
 from crm.events import Actor
-from crm.mail.actions import claim_letters, record_letter
-from crm.mail.outcome import Kind, Outcome
 from crm.privacy import NewRequest, Request, RequestKind, RequestState, requests
 from crm.privacy.building import build_next
 from crm.privacy.request import (
@@ -38,30 +33,10 @@ from tests import make
 from tests.conftest import Cluster
 from tests.privacy import site
 from tests.privacy.conftest import Clock
+from tests.privacy.letters import Caught, letters
 from tests.privacy.life import Life
 
 _LINK = re.compile(r"/identity/([\w-]+)")
-
-
-class Caught(Struct, frozen=True):
-    """A letter that a relay would have got."""
-
-    to: str
-    subject: str
-    text: str
-
-
-async def _letters(db: Db) -> list[Caught]:
-    found = []
-    for each in await claim_letters(db, 50):
-        await record_letter(db, each, Outcome(Kind.sent, "accepted", code=250))
-        parsed = BytesParser(policy=policy.default).parsebytes(each.content)
-        body = parsed.get_body(("plain",))
-        assert body is not None
-        # As it reads, however its lines are broken.
-        text = " ".join(body.get_content().split())
-        found.append(Caught(each.address, parsed["subject"], text))
-    return found
 
 
 async def _asked(
@@ -153,7 +128,7 @@ async def test_a_letter_is_recorded_proved_and_answered(
         early = await staff.fill(page, f"{page}/answer", answer="Done.")
         await staff.fill(page, f"{page}/link")
         async with database.write(business.id) as db:
-            (letter,) = await _letters(db)
+            (letter,) = await letters(db)
         token = _LINK.search(letter.text)
         assert token is not None
         async with site.stranger(database, business) as anybody:
@@ -171,7 +146,7 @@ async def test_a_letter_is_recorded_proved_and_answered(
     assert (letter.to, letter.subject) == (ada.address, "Is it you who asked?")
     assert answered.status_code == 303
     async with database.write(business.id) as db:
-        (sent,) = await _letters(db)
+        (sent,) = await letters(db)
         (asked,) = await requests.of_customer(db, ada.id)
         log = [step.what for step in await requests.steps(db, asked.id)]
     assert "Corrected. Thank you." in sent.text
@@ -226,7 +201,7 @@ async def test_a_refusal_says_why_and_where_to_complain(
     assert (other.status_code, done.status_code) == (422, 303)
     assert "Refused" in ended.text
     async with database.write(business.id) as db:
-        (letter,) = await _letters(db)
+        (letter,) = await letters(db)
         kept = await requests.get(db, asked.id)
     assert "Invoices stay for ten years." in letter.text
     assert "complain to your data protection authority" in letter.text
@@ -242,7 +217,7 @@ async def test_the_time_is_made_longer_once_and_in_time(
     first, second = [await _asked(clocked, business, ada) for _ in range(2)]
     async with clocked.write(business.id) as db:
         longer = await requests.extend(db, make.SYSTEM, first.id, "The archive is far away.")
-        (letter,) = await _letters(db)
+        (letter,) = await letters(db)
         with pytest.raises(ExtendedAlready):
             await requests.extend(db, make.SYSTEM, first.id, "And once more.")
     clock.move(timedelta(days=32))
@@ -268,7 +243,7 @@ async def test_staff_are_reminded_once_for_each_step(
         clock.move(timedelta(days=(asked.due_on - clock.now.date()).days - days_left))
         async with clocked.write(business.id) as db:
             await privacy.remind(db)
-            return await _letters(db)
+            return await letters(db)
 
     assert await reminded(11) == []
     (soon,) = await reminded(10)
@@ -293,7 +268,7 @@ async def test_an_erasure_that_was_asked_for_is_answered(
     async with database.write(business.id) as db:
         done = await privacy.fulfil(db, make.SYSTEM, asked.id, "All of it is deleted.")
         early = await privacy.erase_traces(db)
-        (letter,) = await _letters(db)
+        (letter,) = await letters(db)
         swept = [await privacy.erase_traces(db), await privacy.erase_traces(db)]
         other = await requests.get(db, open_too.id)
         with pytest.raises(customers.UnknownCustomer):

@@ -21,7 +21,7 @@ from crm.campaigns import images, jobs
 from crm.customers import AttributeType, NewAttribute, NewKind
 from crm.db import Database
 from crm.privacy import NewRequest, RequestKind, requests
-from crm.privacy.request import Way
+from crm.privacy.request import Proof, Way
 from crm.settings import Settings
 from crm.web.docs import problems
 from crm.web.openapi import operations, resolved
@@ -158,15 +158,16 @@ class Shop:
                 db, make.SYSTEM, purpose.id, "list.csv", b"Email Address\na@example.com\n"
             )
             asks = NewRequest(
-                kind=RequestKind.access, customer_id=customer.id, words="What is kept of me?"
+                kind=RequestKind.access, address=f"{customer.id.hex}@example.com", words="And I?"
             )
-            request = await requests.receive(db, make.SYSTEM, asks, way=Way.phone)
-            await requests.vouch(db, make.SYSTEM, request.id)
+            request = await requests.receive(
+                db, make.SYSTEM, asks, way=Way.mail, proof=Proof.mailbox
+            )
             if "/erasure" in line and "-X POST" not in line:
                 await privacy.erase(db, make.SYSTEM, customer.id)
         await self._ready(line, campaign.id)
         return {
-            "PRIVACY-REQUEST_ID": str(request.id),
+            "PRIVACY_REQUEST_ID": str(request.id),
             "CUSTOMER_ID": str(customer.id),
             "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx2
@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from crm.businesses import Business
 from crm.db import Database, Db, Statement
-from crm.web.idempotency import Claim, KeyMalformed, bare, forget, once, sql
+from crm.privacy.answers import forget_answers
+from crm.web.idempotency import Claim, KeyMalformed, bare, once, sql
 from crm.web.refusals import PROBLEMS
 from crm.web.transaction import transaction
 from tests.conftest import Cluster
@@ -227,9 +228,9 @@ async def test_an_answer_is_forgotten_and_unreadable_until_then(
         kept = await db.many(bodies, bytes)
         assert len(kept) == 1
         assert b"baked" not in kept[0]
-        assert await forget(db) == 0
+        assert (await forget_answers(db, UUID(int=0), 10)).deleted == 0
         db.now += timedelta(hours=25)
-        assert await forget(db) == 1
+        assert (await forget_answers(db, UUID(int=0), 10)).deleted == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""How a freeze ends (Art. 18 GDPR): by her at once, by anybody else only after she was told.
+
+While it lasts nobody is mailed a newsletter and nobody takes her data out, but for her.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm import customers
+from crm.customers import Customer
+from crm.db import Db, ReadDb, Statements
+from crm.errors import Conflict
+from crm.events import Actor, ActorKind
+from crm.privacy import requests, wording
+from crm.privacy.request import RequestKind
+
+sql = Statements("privacy")
+
+# Between the letter and the end: time to read it, and to press "Keep it frozen".
+NOTICE = timedelta(days=3)
+
+_COPIES = frozenset({RequestKind.access, RequestKind.portability})
+
+
+class Frozen(Conflict):
+    """This record is frozen: nobody takes a copy of it unless she has asked for one."""
+
+
+class FreezeEnds(Struct, frozen=True, kw_only=True):
+    """When a freeze ends unless she says no, and who said that it should."""
+
+    customer_id: UUID
+    told_at: datetime
+    due_at: datetime
+    actor_kind: ActorKind
+    actor_id: UUID | None
+    actor_name: str
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever said so, as the one who does it."""
+        return Actor(self.actor_kind, self.actor_id, self.actor_name)
+
+
+async def announce(db: Db, by: Actor, customer_id: UUID) -> FreezeEnds | None:
+    """Tell her by mail that her freeze will end, and let it end three days later.
+
+    Said again it stays as it was said first; None where nothing is frozen.
+    """
+    customer = await customers.get(db, customer_id)
+    if customer.restricted_at is None:
+        return None
+    told = await db.run(
+        sql.announce_end,
+        customer_id=customer_id,
+        due_at=db.now + NOTICE,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_name=by.name,
+    )
+    if told:
+        to = wording.Recipient(customer.address, customer.locale, customer.id)
+        await wording.lifting(db, to, ends_at=db.now + NOTICE)
+    return await ending(db, customer_id)
+
+
+async def ending(db: ReadDb, customer_id: UUID) -> FreezeEnds | None:
+    """Return when her freeze ends, if somebody has said so."""
+    return await db.maybe(sql.announced_end, FreezeEnds, customer_id=customer_id)
+
+
+async def end_due(db: Db) -> int:
+    """End the freezes whose notice is over, in the name of whoever said so; returns how many."""
+    due = await db.many(sql.ends_due, FreezeEnds)
+    for each in due:
+        await customers.unrestrict(db, each.actor, each.customer_id)
+        await keep(db, each.customer_id)
+    return len(due)
+
+
+async def keep(db: Db, customer_id: UUID) -> None:
+    """Forget that a freeze was to end: she keeps it, or has ended it herself."""
+    await db.run(sql.drop_end, customer_id=customer_id)
+
+
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Forget it with her; return how many rows of which table."""
+    return {"restriction_end": await db.run(sql.drop_end, customer_id=customer_id)}
+
+
+async def check_copy(db: ReadDb, by: Actor, customer: Customer) -> None:
+    """Refuse anybody but her a copy of a frozen record, unless she waits for one (Frozen)."""
+    if customer.restricted_at is None or by.kind is ActorKind.customer:
+        return
+    asked = await requests.of_customer(db, customer.id)
+    if not any(each.open and each.kind in _COPIES for each in asked):
+        raise Frozen

@@ -1,0 +1,328 @@
+"""Until when everything is kept (promise 13): each table declared once, with what ends it.
+
+The record of processing, the public privacy page, the console and `crm retention` are made of these
+declarations, and tests/privacy/test_retention.py finds the table that has none.
+"""
+
+from __future__ import annotations
+
+from crm import consent, customers, events, imports, mail
+from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, UNDO_LASTS
+from crm.inbound.model import REMEMBERED
+from crm.languages import marked
+from crm.privacy import requests
+from crm.privacy.answers import forget_answers
+from crm.privacy.besides import BESIDES
+from crm.privacy.certificate import CERTIFICATE_LASTS
+from crm.privacy.copies import REMEMBERED as REMEMBERED_COPY
+from crm.privacy.declared import By, Declared
+from crm.privacy.request import KEPT_YEARS
+from crm.privacy.sweeping import lapse_sweeps
+
+_SWEPT = "privacy.retain"
+
+DECLARED: tuple[Declared, ...] = (
+    Declared(
+        name="customers",
+        tables=("customer", "rhythm", "digest_choice", "restriction_end"),
+        what=marked("Your record: address, name, language, and how often you want mail"),
+        why=marked("To know whose decisions these are, and to write to you"),
+        until=marked("erasure; an empty row stays, so that sums hold"),
+        by=By.erasure,
+    ),
+    Declared(
+        name="attributes",
+        tables=("attribute_value",),
+        what=marked("Details of customers"),
+        why=marked("For what each is declared for"),
+        until=marked("the time declared for each is over"),
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=customers.lapse_values,
+    ),
+    Declared(
+        name="attributes_of_purposes",
+        tables=(),
+        what=marked("Details that are for one purpose only"),
+        why=marked("For that purpose"),
+        until=marked("the day after the purpose has ended, for you or for everybody"),
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=customers.lapse_values_of_purposes,
+    ),
+    Declared(
+        name="interactions",
+        tables=("interaction",),
+        what=marked("What happened between us: purchases, calls, notes, replies"),
+        why=marked("For what each kind is declared for"),
+        until=marked("the time declared for its kind is over"),
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=customers.lapse_interactions,
+    ),
+    Declared(
+        name="consents",
+        tables=("consent",),
+        what=marked("What you allow, and what you do not"),
+        why=marked("To keep to it"),
+        until=marked("erasure"),
+        by=By.erasure,
+    ),
+    Declared(
+        name="consent_records",
+        tables=("consent_record", "consent_network"),
+        what=marked("Decisions and their evidence"),
+        why=marked("To prove consent (Art. 7(1))"),
+        until=marked(
+            "the time that the purpose declares for its proof is over, counted from the end of the "
+            "consent, or %(number)s years where it declares none; or erasure. That you said no "
+            "stays until then. Network addresses: the days set for the business"
+        ),
+        number=consent.PROOF_KEPT_YEARS,
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=consent.end_records,
+    ),
+    Declared(
+        name="mailbox_proofs",
+        tables=("mailbox_proof",),
+        what=marked("That your mailbox spoke for you, and when"),
+        why=marked("Because a decision or a session rests on it"),
+        until=marked("nothing rests on it any more, and %(number)s days"),
+        number=consent.PROOF_RESTS.days,
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=consent.end_proofs,
+    ),
+    Declared(
+        name="evidence_files",
+        tables=("evidence_file",),
+        what=marked("Files that show a decision, such as a photographed form"),
+        why=marked("To prove consent (Art. 7(1))"),
+        until=marked("the last yes of yours that is on record is gone"),
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=consent.end_files,
+    ),
+    Declared(
+        name="sign_ups",
+        tables=("signup",),
+        what=marked("Sign-ups"),
+        why=marked("To be confirmed by their mailbox"),
+        until=marked("%(number)s days"),
+        number=SIGNUP_LASTS.days,
+        by=By.job,
+        job="access.tidy",
+    ),
+    Declared(
+        name="changes_of_address",
+        tables=("address_change",),
+        what=marked("Changes of address that are not confirmed"),
+        why=marked("To ask the new mailbox"),
+        until=marked("%(number)s minutes"),
+        number=round(CHANGE_LASTS.total_seconds() / 60),
+        by=By.job,
+        job="access.tidy",
+    ),
+    Declared(
+        name="former_addresses",
+        tables=("former_address",),
+        what=marked("Former addresses"),
+        why=marked(
+            "To undo a change; then as a fingerprint, so that links in old mails stop mails"
+        ),
+        until=marked("%(number)s days; the fingerprint until erasure"),
+        number=UNDO_LASTS.days,
+        by=By.job,
+        job="access.tidy",
+    ),
+    Declared(
+        name="certificates",
+        tables=("erasure",),
+        what=marked("Certificates of erasures, which name nobody"),
+        why=marked("To show what was deleted"),
+        until=marked("%(number)s days"),
+        number=CERTIFICATE_LASTS.days,
+        by=By.job,
+        job="privacy.sweep",
+    ),
+    Declared(
+        name="copies",
+        tables=("copy", "copy_part"),
+        what=marked("Copies of everything, encrypted, and that there was one"),
+        why=marked("To hand them to whoever asked"),
+        until=marked("three days; that there was one: %(number)s days"),
+        number=REMEMBERED_COPY.days,
+        by=By.job,
+        job="privacy.sweep",
+    ),
+    Declared(
+        name="wishes",
+        tables=("erasure_wish",),
+        what=marked("That you want everything deleted and may still call it off"),
+        why=marked("To do it when the time that you chose is over"),
+        until=marked("it is called off or done"),
+        by=By.use,
+    ),
+    Declared(
+        name="ways_in",
+        tables=("portal_link",),
+        what=marked("Mailed ways in"),
+        why=marked("To sign in without a password"),
+        until=marked("%(number)s minutes"),
+        number=round(LINK_LASTS.total_seconds() / 60),
+        by=By.job,
+        job="access.tidy",
+    ),
+    Declared(
+        name="sessions",
+        tables=("portal_session",),
+        what=marked("Sessions"),
+        why=marked("To stay signed in"),
+        until=marked("%(number)s hours at most"),
+        number=round(ABSOLUTE.total_seconds() / 3600),
+        by=By.job,
+        job="access.tidy",
+    ),
+    Declared(
+        name="deliveries",
+        tables=("delivery", "retry"),
+        what=marked("Newsletters that went to you or left you out"),
+        why=marked("To say what was sent, and on what ground"),
+        until=marked("erasure; then as a count"),
+        by=By.erasure,
+    ),
+    Declared(
+        name="as_sent",
+        tables=(),
+        what=marked("What was filled in for you in a mail, and letters without their secrets"),
+        why=marked("So that you can read what you were sent"),
+        until=marked("the days set for the business after it was sent, 90 at most"),
+        by=By.job,
+        job="campaigns.empty",
+    ),
+    Declared(
+        name="letters",
+        tables=("service_message",),
+        what=marked("Mails that answer something you did"),
+        why=marked("To deliver them, and to show you that they went"),
+        until=marked(
+            "handed over, their text and address; that one went, and when: %(number)s days"
+        ),
+        number=mail.LETTERS_KEPT.days,
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=mail.lapse_letters,
+    ),
+    Declared(
+        name="events",
+        tables=("event",),
+        what=marked("Events"),
+        why=marked("To say who did what with a record, and who looked"),
+        until=marked("%(number)s years, or erasure"),
+        number=events.KEPT.days // 365,
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=events.end,
+    ),
+    Declared(
+        name="requests",
+        tables=("privacy_request", "privacy_request_step"),
+        what=marked("Privacy requests and the log of each"),
+        why=marked("To answer in time, and to show that it was done"),
+        until=marked("%(number)s years after the answer; of who was erased without her data"),
+        number=KEPT_YEARS,
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=requests.end,
+    ),
+    Declared(
+        name="suppressions",
+        tables=("suppression",),
+        what=marked("Fingerprints of addresses that must get no mail"),
+        why=marked("To keep to a withdrawal, a bounce or an objection"),
+        until=marked(
+            "lifted by a new yes of the owner, or deleted with an erasure if she wants that"
+        ),
+        by=By.use,
+    ),
+    Declared(
+        name="soft_bounces",
+        tables=("soft_bounce",),
+        what=marked("Mails that bounced softly, as a count"),
+        why=marked("To know a dead address"),
+        until=marked("a mail arrives"),
+        by=By.job,
+        job="inbound.tidy",
+    ),
+    Declared(
+        name="reports",
+        tables=("inbound_report",),
+        what=marked("Reports of bounces and complaints, as a digest"),
+        why=marked("So that each has its effect once"),
+        until=marked("%(number)s days"),
+        number=REMEMBERED.days,
+        by=By.job,
+        job="inbound.tidy",
+    ),
+    Declared(
+        name="import_files",
+        tables=("import_file",),
+        what=marked("Lists that are imported"),
+        why=marked("To take them over"),
+        until=marked("the import is done"),
+        by=By.use,
+    ),
+    Declared(
+        name="import_rows",
+        tables=("import_row",),
+        what=marked("Remarks about rows of imported lists, without what stood in them"),
+        why=marked("To put a list right"),
+        until=marked("%(number)s days after the import"),
+        number=imports.REMARKS_KEPT.days,
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=imports.lapse_rows,
+    ),
+    Declared(
+        name="answers",
+        tables=("idempotency_key",),
+        what=marked("Answers to programs, encrypted"),
+        why=marked("So that a call repeated does nothing twice"),
+        until=marked("a day"),
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=forget_answers,
+    ),
+    Declared(
+        name="reasons",
+        tables=("look_reason",),
+        what=marked("Reasons that staff gave for looking, a moment ago"),
+        why=marked("To stand beside the look"),
+        until=marked("a quarter of an hour"),
+        by=By.job,
+        job="staff.sweep",
+    ),
+    Declared(
+        name="attempts",
+        tables=("attempt",),
+        what=marked("Tries at passwords and codes, counted under fingerprints"),
+        why=marked("Against guessing"),
+        until=marked("a quarter of an hour"),
+        by=By.job,
+        job="staff.sweep",
+    ),
+    Declared(
+        name="sweeps",
+        tables=("retention_sweep",),
+        what=marked("Reports of what was deleted, as counts"),
+        why=marked("To show that all this is done"),
+        until=marked("a year"),
+        by=By.sweep,
+        job=_SWEPT,
+        sweep=lapse_sweeps,
+    ),
+    *BESIDES,
+)
+
+SWEPT: tuple[Declared, ...] = tuple(each for each in DECLARED if each.sweep is not None)
