@@ -225,7 +225,7 @@ async def test_she_reads_it_on_her_pages(database: Database, business: Business)
         file = await portal.get(f"/me/mails/{campaign_id}/file")
         unknown = await portal.get(f"/me/mails/{other.id}")
     assert f'href="/me/mails/{campaign_id}"' in listed
-    assert "You agreed to The Corner Letter on" in listed
+    assert "You agreed to <bdi>The Corner Letter</bdi> on" in listed
     assert f'src="/me/mails/{campaign_id}/page"' in page.text
     assert f"/me/receipts/{held.event_id}" in page.text
     assert "/why/" in page.text
@@ -252,7 +252,7 @@ async def test_letters_stand_among_them(database: Database, business: Business) 
         older = re.search(r'href="(/me/mails\?after=[^"]+)"', first)
         assert older is not None
         second = (await portal.get(older[1])).text
-        letter = re.search(r'href="(/me/mails/[0-9a-f-]+)">Trial 0<', second)
+        letter = re.search(r'href="(/me/mails/[0-9a-f-]+)"><bdi>Trial 0<', second)
         assert letter is not None
         page = (await portal.get(letter[1])).text
         alone = (await portal.get(f"{letter[1]}/page")).text
