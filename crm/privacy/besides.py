@@ -71,7 +71,7 @@ BESIDES: tuple[Declared, ...] = (
             "import_turn",
             "interaction_kind",
             "lease",
-            "mail_logo",
+            "logo",
             "mail_theme",
             "mailbox",
             "member",
