@@ -8,11 +8,18 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm import businesses
 from crm.db import Database
+from crm.languages import ENGLISH, chosen, speaking
 from crm.privacy import asking
-from crm.privacy.contents import contents
+from crm.privacy.contents import Contents, contents
 from crm.privacy.copies import PART, Copy
 from crm.privacy.packing import Packing
+
+
+class _Kept(Struct):
+    parts: int = 0
+    size: int = 0
 
 
 class _Progress(Struct):
@@ -36,21 +43,31 @@ async def build_next(database: Database, business_id: UUID) -> Copy | None:
 
 
 async def _build(database: Database, business_id: UUID, copy: Copy) -> Copy | None:
-    progress = _Progress()
-    number = size = 0
     async with database.snapshot(business_id) as read:
-        progress.total = await asking.extent(read, copy.customer_id)
+        total = await asking.extent(read, copy.customer_id)
         held = await contents(read, copy.customer_id)
-        async with aclosing(_parts(Packing(held, progress.count))) as parts:
-            async for part in parts:
-                async with database.write(business_id) as db:
-                    if not await asking.keep(
-                        db, copy, number, part, done=progress.done, total=progress.total
-                    ):
-                        return None
-                number, size = number + 1, size + len(part)
+        business = await businesses.get(read)
+        with speaking(chosen(held.customer.locale, business.locale) or ENGLISH):
+            kept = await _kept(database, held, copy, total)
+    if kept is None:
+        return None
     async with database.write(business_id) as db:
-        return await asking.finish(db, copy, parts=number, size=size)
+        return await asking.finish(db, copy, parts=kept.parts, size=kept.size)
+
+
+async def _kept(database: Database, held: Contents, copy: Copy, total: int) -> _Kept | None:
+    """Keep part by part what is packed; None once the copy is no more wanted."""
+    progress = _Progress(total=total)
+    kept = _Kept()
+    async with aclosing(_parts(Packing(held, progress.count))) as parts:
+        async for part in parts:
+            async with database.write(held.db.business_id) as db:
+                if not await asking.keep(
+                    db, copy, kept.parts, part, done=progress.done, total=progress.total
+                ):
+                    return None
+            kept.parts, kept.size = kept.parts + 1, kept.size + len(part)
+    return kept
 
 
 async def _parts(packing: Packing) -> AsyncGenerator[bytes, None]:

@@ -42,6 +42,7 @@ from crm.customers.model import Derived
 from crm.db import ReadDb
 from crm.events import Event
 from crm.inbound import SoftBounce
+from crm.languages import marked
 from crm.mail import LetterKind, SentLetter, Suppression
 from crm.privacy import asking, requests, restricting, wishes
 from crm.privacy.copies import Copy
@@ -142,17 +143,17 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
         files=said.files,
         lists=[
             *_of_customer(db, held),
-            _few("consents", "what you allow now", Consent, purposes[1]),
+            _few("consents", marked("what you allow now"), Consent, purposes[1]),
             _few("decisions", _DECISIONS, Decision, decided, in_words=True),
-            _few("purposes", "what we ask to use your address for", Purpose, purposes[0]),
+            _few("purposes", marked("what we ask to use your address for"), Purpose, purposes[0]),
             *_of_mail(db, customer_id, await mail.export(db, customer_id)),
             *await _of_rhythm(db, customer_id),
             *_of_looks(db, customer_id),
             _few("networks", _NETWORKS, KeptNetwork, said.networks),
-            _few("proofs", "when your mailbox spoke for you", MailboxProof, said.proofs),
-            _few("files", "files that show a decision", EvidenceFile, said.files),
+            _few("proofs", marked("when your mailbox spoke for you"), MailboxProof, said.proofs),
+            _few("files", marked("files that show a decision"), EvidenceFile, said.files),
             *await _of_access(db, customer_id),
-            _few("deletions", "a deletion that you can call off", Wish, _one(waits)),
+            _few("deletions", marked("a deletion that you can call off"), Wish, _one(waits)),
             *await _of_mailbox(db, customer_id, held.derived),
             _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restricting.ending(db, her))),
             _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
@@ -160,33 +161,33 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
     )
 
 
-_DECISIONS = "each decision of yours, with the words it was about"
-_NEW = "a change of address not confirmed"
-_FREEZE = "that your freeze is to end, and who said so"
-_REQUESTS = "what you asked of us, and each step of it"
-_LETTERS = "mails that answered something you did"
-_NETWORKS = "from where you decided, as far as it is kept"
+_DECISIONS = marked("each decision of yours, with the words it was about")
+_NEW = marked("a change of address not confirmed")
+_FREEZE = marked("that your freeze is to end, and who said so")
+_REQUESTS = marked("what you asked of us, and each step of it")
+_LETTERS = marked("mails that answered something you did")
+_NETWORKS = marked("from where you decided, as far as it is kept")
 
 
 def _of_customer(db: ReadDb, held: customers.Export) -> list[Listed]:
     her = held.customer.id
-    what = "what else we know of you, for what, and until when"
+    what = marked("what else we know of you, for what, and until when")
     return [
-        _few("profile", "who you are to us", Customer, [held.customer], in_words=True),
+        _few("profile", marked("who you are to us"), Customer, [held.customer], in_words=True),
         _few("attributes", what, AttributeValue, held.attributes, in_words=True),
         Listed(
             "interactions",
-            "what happened between us",
+            marked("what happened between us"),
             Interaction,
             lambda: customers.all_interactions(db, her),
             in_words=True,
         ),
-        _few("derived", "what is kept for comparing and joining", Derived, [held.derived]),
+        _few("derived", marked("what is kept for comparing and joining"), Derived, [held.derived]),
     ]
 
 
 def _of_mail(db: ReadDb, her: UUID, letters: Sequence[SentLetter]) -> list[Listed]:
-    what = "newsletters that went to you, or left you out"
+    what = marked("newsletters that went to you, or left you out")
     told = [Letter.of(each) for each in letters]
     return [
         Listed("newsletters", what, Newsletter, lambda: _newsletters(db, her), in_words=True),
@@ -198,14 +199,14 @@ async def _of_rhythm(db: ReadDb, her: UUID) -> list[Listed]:
     wanted = _one(await rhythm.export(db, her))
     chosen = await campaigns.digest_choices(db, her)
     return [
-        _few("rhythm", "how much mail you want", Rhythm, wanted),
-        _few("digests", "where you want one digest a week", DigestChoice, chosen),
+        _few("rhythm", marked("how much mail you want"), Rhythm, wanted),
+        _few("digests", marked("where you want one digest a week"), DigestChoice, chosen),
     ]
 
 
 def _of_looks(db: ReadDb, her: UUID) -> list[Listed]:
-    what = "who opened or copied your record, and why"
-    done = "everything that was done with your record"
+    what = marked("who opened or copied your record, and why")
+    done = marked("everything that was done with your record")
     return [
         Listed("looks", what, Look, lambda: _looks(db, her), in_words=True),
         Listed("events", done, Event, lambda: events.export(db, her)),
@@ -215,13 +216,22 @@ def _of_looks(db: ReadDb, her: UUID) -> list[Listed]:
 async def _of_access(db: ReadDb, her: UUID) -> list[Listed]:
     held = await access.export(db, her)
     return [
-        _few("sign_ups", "sign-ups that you have not confirmed", access.Signup, held.signups),
-        _few("sign_up_networks", "from where these came", Network, held.networks),
-        _few("ways_in", "a way in that was mailed and not used", access.OpenLink, held.links),
-        _few("sessions", "where you are signed in", access.Session, held.sessions),
+        _few(
+            "sign_ups", marked("sign-ups that you have not confirmed"), access.Signup, held.signups
+        ),
+        _few("sign_up_networks", marked("from where these came"), Network, held.networks),
+        _few(
+            "ways_in", marked("a way in that was mailed and not used"), access.OpenLink, held.links
+        ),
+        _few("sessions", marked("where you are signed in"), access.Session, held.sessions),
         _few("new_addresses", _NEW, WaitingAddress, held.new_addresses),
-        _few("former_addresses", "addresses that were yours", FormerAddress, held.former_addresses),
-        _few("copies", "copies like this one", Copy, await asking.asked_of(db, her)),
+        _few(
+            "former_addresses",
+            marked("addresses that were yours"),
+            FormerAddress,
+            held.former_addresses,
+        ),
+        _few("copies", marked("copies like this one"), Copy, await asking.asked_of(db, her)),
     ]
 
 
@@ -230,9 +240,11 @@ async def _of_mailbox(db: ReadDb, her: UUID, derived: Derived) -> list[Listed]:
     bounced = await inbound.export(db, her)
     said = await staff.export(db, her)
     return [
-        _few("suppressions", "why mails are kept from you", Suppression, _one(kept)),
-        _few("soft_bounces", "mails that could not be delivered lately", SoftBounce, bounced),
-        _few("open_reasons", "reasons that staff gave for looking, just now", Said, said),
+        _few("suppressions", marked("why mails are kept from you"), Suppression, _one(kept)),
+        _few(
+            "soft_bounces", marked("mails that could not be delivered lately"), SoftBounce, bounced
+        ),
+        _few("open_reasons", marked("reasons that staff gave for looking, just now"), Said, said),
     ]
 
 

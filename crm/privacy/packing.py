@@ -19,6 +19,7 @@ from msgspec import Struct
 from crm import campaigns, consent, mail
 from crm.privacy.archive import COPY, MANIFEST, RECEIPTS, SCHEMA, File, Manifest, schema
 from crm.privacy.contents import Contents, Listed, letter_file, text_file
+from crm.privacy.readme import readme
 from crm.privacy.tables import Row, csv_lines, flat
 from crm.privacy.vcard import vcard
 from crm.web.pages import fragment
@@ -31,28 +32,6 @@ _PAGE = 500
 _SHOWN = 100
 # More takes twice as long and saves a twentieth.
 _LEVEL = 4
-_README = """This is everything that {name} holds about you, as of {at:%d %B %Y, %H:%M} UTC.
-
-index.html     Read it: open it in any browser. It works without a network.
-pages/         Whatever the first page shows the beginning of, to read.
-messages/      The text of each letter, and of each newsletter before your details were put in.
-contact.vcf    You, for an address book (vCard 4.0).
-copy.json      All of it, for programs.
-lines/         The same list by list, one JSON object a line (NDJSON).
-tables/        The same as tables (CSV, UTF-8). What a spreadsheet would take for a formula has an
-               apostrophe in front, so copy.json and lines/ are what programs should read.
-receipts.json  Your decisions, signed. `crm verify` checks them without asking us.
-files/         Files that show a decision of yours, as far as we keep any.
-manifest.json  The size and SHA-256 of each file here.
-schema.json    What is in manifest.json, copy.json and lines/, as JSON Schema.
-
-Another business that uses Firsthand can take it over: `crm import your-data.zip`.
-
-{legal_name}
-{postal_address}
-{privacy_contact}
-"""
-
 Pieces = AsyncIterator[bytes]
 
 
@@ -107,7 +86,7 @@ class Packing:
         """Yield the ZIP from its beginning to its end."""
         held = self._held
         for path, what, content in (
-            ("README.txt", "what is in here", _readme(held)),
+            ("README.txt", "what is in here", readme(held)),
             ("contact.vcf", "you, for an address book", vcard(held.customer)),
             (SCHEMA, "what is in these files, as JSON Schema", schema(held.lists)),
             *self._receipts(),
@@ -269,11 +248,6 @@ async def _gathered(pieces: Pieces) -> Pieces:
 
 def _pages_of(count: int) -> int:
     return -(-count // _PAGE)
-
-
-def _readme(held: Contents) -> bytes:
-    business = msgspec.structs.asdict(held.business)
-    return _README.format(at=held.generated_at, **business).encode()
 
 
 def _ending(name: str) -> str:

@@ -20,8 +20,8 @@ _VALUE = re.compile(r"%\((\w+)\)s")
 _TAG = re.compile(r"<[^>]*>")
 # What is the same in every language: names, paths, classes, and attributes without their element.
 _NOT_WORDS = re.compile(
-    r"Firsthand|/ledger/|/tile/0/|consistency/|copy\.json|tables/|\.csv|portal single|portal|"
-    r'single|sha256|<\w+|[\w-]+="[^"]*"|\brequired\b'
+    r"Firsthand|kB|contact\.vcf|copy\.json|/ledger/|/tile/0/|consistency/|tables/|\.csv|sha256|"
+    r'portal single|portal|single|<\w+|[\w-]+="[^"]*"|\brequired\b'
 )
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 _MARKS = {"_", "gettext", "ngettext", "pgettext", "npgettext"}
@@ -141,6 +141,8 @@ def _bare_sentences(tree: nodes.Template) -> Iterator[str]:
         if isinstance(call.node, nodes.Name) and call.node.name in _MARKS
         for inner in call.find_all(nodes.Const)
     }
+    # What is looked up by its English is not printed.
+    said |= {id(pair.key) for pair in tree.find_all(nodes.Pair)}
     for const in tree.find_all(nodes.Const):
         if isinstance(const.value, str) and id(const) not in said and _SENTENCE.search(const.value):
             yield const.value
