@@ -72,7 +72,7 @@ BESIDES: tuple[Declared, ...] = (
             "interaction_kind",
             "lease",
             "logo",
-            "mail_theme",
+            "theme",
             "mailbox",
             "member",
             "notice",
