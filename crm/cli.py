@@ -12,9 +12,6 @@ import asyncpg
 import rich_click as click
 from click.exceptions import Exit
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from crm import (
     above,
@@ -23,7 +20,7 @@ from crm import (
     businesses,
     campaign_commands,
     domain_commands,
-    imports,
+    import_command,
     ledger_commands,
     relay_commands,
     restore_command,
@@ -49,14 +46,13 @@ from crm.doctor import (
 )
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
-from crm.events import Actor
 from crm.ids import opaque
 from crm.inbound import listener as inbound_listener
 from crm.installation import Installation, installation
 from crm.letterbox import serve as letterbox_serve
 from crm.migrate import MigrationRefused, migrate
 from crm.settings import BadSettings, Settings
-from crm.terminal import compared, database_of, joined, one_business, out, place_of, run
+from crm.terminal import compared, database_of, joined, out, place_of, run
 from crm.up import keep
 
 # What the operator can mend: told in its own words, without a traceback.
@@ -317,41 +313,10 @@ async def _business_list() -> None:
             out.print(f"{each}  {known.name}  {known.origin}", highlight=False, soft_wrap=True)
 
 
-@cli.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--purpose", required=True, help="The short name of the purpose it is for.")
-@click.option("--business", "which", default="", help="Its id; needed where there are several.")
-def import_command(file: Path, purpose: str, which: str) -> None:
-    """Import customers and their evidence from a CSV file; mails nobody."""
-    run(_import(file, purpose, which))
-
-
-async def _import(file: Path, slug: str, which: str) -> None:
-    async with joined() as database:
-        business_id = await one_business(database, which)
-        with Progress(console=Console(stderr=True)) as bar:
-            task = bar.add_task(f"Importing {file.name}", total=1.0)
-            done = await imports.work_file(
-                database,
-                business_id,
-                Actor.system(),
-                slug,
-                file,
-                watch=lambda seen: bar.update(task, completed=seen.share),
-            )
-        async with database.read(business_id) as db:
-            lines = await imports.report(db, done.id)
-    table = Table("Rows of the file", "")
-    for word in ("added", "changed", "unchanged", "rejected"):
-        table.add_row(word, str(getattr(done, word)))
-    out.print(table)
-    for line in lines:
-        out.print(f"line {line.line}: {line.outcome}: {line.reason}", highlight=False)
-
-
 cli.add_command(backup_command.group)
 cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
+cli.add_command(import_command.command)
 cli.add_command(ropa_command.command)
 cli.add_command(retention_command.group)
 cli.add_command(ledger_commands.group)

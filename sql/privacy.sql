@@ -1,4 +1,4 @@
--- Every statement of crm/privacy. Owns: copy, copy_part, privacy_request,
+-- Every statement of crm/privacy. Owns: brought, copy, copy_part, privacy_request,
 -- privacy_request_step, erasure, erasure_wish, retention_sweep, restriction_end.
 
 -- name: tombstones_with_traces
@@ -30,6 +30,8 @@ SELECT c.customer_id
                  WHERE n.business_id = :business_id AND n.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.privacy_request q
                  WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
+     OR EXISTS (SELECT FROM crm.brought b
+                 WHERE b.business_id = :business_id AND b.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.copy y
                  WHERE y.business_id = :business_id AND y.customer_id = c.customer_id)
      OR EXISTS (SELECT FROM crm.delivery d
@@ -549,3 +551,43 @@ SELECT customer_id, told_at, due_at, actor_kind, actor_id, actor_name
 DELETE FROM crm.restriction_end
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
+
+-- name: bring
+-- One thing that happened elsewhere, as it was told there; no row where it is here already.
+INSERT INTO crm.brought (business_id, brought_id, customer_id, list, at, origin, said, content,
+                         digest, ends_at)
+VALUES (:business_id, :brought_id, :customer_id, :list, :at, :origin, :said, :content, :digest,
+        :ends_at)
+ON CONFLICT (business_id, customer_id, digest) DO NOTHING;
+
+-- name: brought_of_customer
+-- What one customer brought along, newest first; mails without their texts.
+SELECT brought_id AS id, list, at, origin, said, content <> '' AS texted, ends_at
+  FROM crm.brought
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY at DESC, brought_id DESC
+ LIMIT :limit;
+
+-- name: brought_texts
+-- The texts of mails that one customer brought along, by pages.
+SELECT brought_id AS id, content
+  FROM crm.brought
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND content <> ''
+   AND brought_id > :after
+ ORDER BY brought_id
+ LIMIT :limit;
+
+-- name: forget_brought
+-- Nothing remains of what an erased customer brought along.
+DELETE FROM crm.brought
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: lapse_brought
+-- Deletes what was brought along and whose time is over (promise 13).
+DELETE FROM crm.brought
+ WHERE business_id = :business_id
+   AND ends_at <= :now;

@@ -119,6 +119,12 @@ KNOWS: dict[str, Place] = {
     "retry": Place(unsaid={}),
     "rhythm": Place(unsaid={}),
     "digest_choice": Place(unsaid={}),
+    "brought": Place(
+        unsaid={
+            "content": "the text of a mail; it lies beside, in messages/",
+            "digest": "of what is said, so that nothing is here twice",
+        }
+    ),
     "copy": Place(unsaid={"lease_until": "which worker has it"}),
     "copy_part": Place(
         unsaid={

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from crm.bench import (
     audience,
+    copying,
     erasure,
     importing,
     ledger,
@@ -32,7 +33,7 @@ from crm.bench.stage import Stage, staged
 
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "audience", "erasure", "retention", "whole", "service",
+    "prove", "receipt", "audience", "copy", "erasure", "retention", "whole", "service",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -48,10 +49,14 @@ class Wishes(Struct, frozen=True):
     rows: int = 20_000
     requests: int = 4_000
     leaves: int = 300_000
+    # In the copy of one customer, beside ten times as many events.
+    letters: int = 1_000
     rounds: int = _ROUNDS
 
 
-_QUICK = Wishes(messages=2_000, crowd=10_000, rows=5_000, requests=1_600, leaves=50_000, rounds=1)
+_QUICK = Wishes(
+    messages=2_000, crowd=10_000, rows=5_000, requests=1_600, leaves=50_000, letters=200, rounds=1
+)
 
 
 @click.command("bench")
@@ -78,6 +83,7 @@ def command(
         crowd=customers or usual.crowd,
         rows=customers or usual.rows,
         requests=usual.requests,
+        letters=usual.letters,
         leaves=leaves or usual.leaves,
         rounds=usual.rounds,
     )
@@ -120,6 +126,9 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
         "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),
         "bulk": lambda: requests.bulk(stage, wishes.requests, wishes.rounds, say),
+        "copy": lambda: copying.copy(
+            stage, wishes.letters, 10 * wishes.letters, wishes.rounds, say
+        ),
         "seal": lambda: ledger.seal(stage, wishes.leaves, wishes.rounds, say),
         "receipt": lambda: receipts.receipt(stage, wishes.requests, wishes.rounds, say),
         "prove": lambda: ledger.prove(stage, wishes.leaves, wishes.requests, wishes.rounds, say),

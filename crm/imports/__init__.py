@@ -20,11 +20,14 @@ from crm.imports.actions import (
     whole_report,
 )
 from crm.imports.columns import Unreadable
+from crm.imports.elsewhere import take_row
 from crm.imports.model import (
     AnotherRuns,
     Import,
     PurposeRetired,
+    Row,
     RowReport,
+    RowStatus,
     SameFile,
     State,
     Told,
@@ -39,7 +42,9 @@ __all__ = [
     "Place",
     "Progress",
     "PurposeRetired",
+    "Row",
     "RowReport",
+    "RowStatus",
     "SameFile",
     "State",
     "Told",
@@ -53,6 +58,7 @@ __all__ = [
     "page",
     "receive",
     "report",
+    "take_row",
     "whole_report",
     "work_file",
     "work_waiting",

@@ -17,6 +17,7 @@ from crm.events import Actor, Kind
 from crm.ids import time_ordered
 from crm.imports.model import (
     QUIET,
+    Given,
     Import,
     PurposeRetired,
     RowReport,
@@ -66,7 +67,7 @@ async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: 
     )
     if begun is not None:
         raise SameFile
-    received = await add(db, by, notice, table, file_name=file_name, state=State.waiting)
+    received = await add(db, by, notice, table.given, file_name=file_name, state=State.waiting)
     await db.run(sql.keep_file, import_id=received.id, content=content)
     db.wake("imports.work", str(db.business_id), str(received.id))
     return received
@@ -92,7 +93,7 @@ async def opened(
 
 
 async def add(
-    db: Db, by: Actor, notice: Notice, table: Table, *, file_name: str, state: State
+    db: Db, by: Actor, notice: Notice, given: Given, *, file_name: str, state: State
 ) -> Import:
     """Write down that an import was received or begun."""
     import_id = time_ordered()
@@ -102,8 +103,8 @@ async def add(
         purpose_id=notice.purpose_id,
         notice_id=notice.id,
         file_name=_plain(file_name),
-        file_sha256=bytes.fromhex(table.sha256),
-        format=table.tool,
+        file_sha256=bytes.fromhex(given.sha256),
+        format=given.tool,
         state=state,
         actor_kind=by.kind,
         actor_id=by.id,

@@ -129,11 +129,22 @@ class RowReport(Struct, frozen=True):
 
 
 class Tool(StrEnum):
-    """Whose export format a file has; `table` is any other file with a column of addresses."""
+    """Whose export format a file has; `table` is any other file with a column of addresses.
+
+    `firsthand` is one customer's copy of another installation.
+    """
 
     mailchimp = "mailchimp"
     listmonk = "listmonk"
     table = "table"
+    firsthand = "firsthand"
+
+
+class Given(Struct, frozen=True):
+    """Where rows come from: whose format it is, and the SHA-256 of the file in hexadecimal."""
+
+    tool: Tool
+    sha256: str
 
 
 class RowStatus(StrEnum):

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from crm.imports.cells import Cells
 from crm.imports.columns import Columns, Unreadable, names_an_address, recognise
 from crm.imports.encoding import Measured, measure
-from crm.imports.model import Bad, Row, Tool
+from crm.imports.model import Bad, Given, Row, Tool
 
 SIZE_LIMIT = 1_000_000_000
 # Rows of a list are short: the largest attributes seen have some thousand characters. csv itself
@@ -33,6 +33,11 @@ class Table:
         sample = io.StringIO(self._text().read(_SAMPLE), newline="")
         self.delimiter = _delimiter(sample)
         self.columns = self._header()[0]
+
+    @property
+    def given(self) -> Given:
+        """What is written down of where its rows come from."""
+        return Given(self.tool, self.sha256)
 
     @property
     def tool(self) -> Tool:

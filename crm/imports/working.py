@@ -15,14 +15,13 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from crm import businesses, consent, customers, events
+from crm import consent
 from crm.consent import EvidenceKind
 from crm.db import RETRIABLE, Database, Db, Statements
 from crm.errors import Refused
-from crm.events import Actor, Kind
-from crm.imports import actions
-from crm.imports.batch import Batch, Books, Task, gather
-from crm.imports.fields import Fields
+from crm.events import Actor
+from crm.imports import actions, elsewhere
+from crm.imports.batch import Batch, Books, gather
 from crm.imports.model import (
     QUIET,
     AnotherRuns,
@@ -30,7 +29,6 @@ from crm.imports.model import (
     Import,
     Row,
     State,
-    Tally,
     opts_out,
     proves,
 )
@@ -91,7 +89,7 @@ async def work_file(
         async def begin() -> Import:
             async with database.write(business_id) as db:
                 return await actions.add(
-                    db, by, notice, table, file_name=path.name, state=State.running
+                    db, by, notice, table.given, file_name=path.name, state=State.running
                 )
 
         async def given(_: Import) -> Opened:
@@ -185,19 +183,10 @@ class Work:
             if begun is None:
                 return None
             source, table = msgspec.structs.astuple(await opened(begun))
-            tally = await self._merge(db, begun, source, table)
-            await db.run(
-                sql.finish_import,
-                import_id=begun.id,
-                rows_read=tally.rows,
-                **msgspec.structs.asdict(tally),
-            )
+            books = await self._merge(db, begun, source, table)
             await db.run(sql.drop_file, import_id=begun.id)
             await db.run(sql.analyze_customers)
-            await events.record(
-                db, Actor.system(), Kind.import_done, ref=begun.id, reason=_summed(tally)
-            )
-            return await actions.get(db, begun.id)
+            return await elsewhere.done(db, begun, books)
 
     async def _clear_abandoned(self, db: Db) -> None:
         """Whoever holds the turn knows that no other import works, whatever their rows say."""
@@ -205,31 +194,19 @@ class Work:
             async with self._database.write(self._business_id) as beside:
                 await actions.fail(beside, import_id, _ENDED)
 
-    async def _merge(self, db: Db, begun: Import, source: BinaryIO, table: Table) -> Tally:
-        purpose = await consent.purpose(db, begun.purpose_id)
-        notice = consent.narrowed(await consent.notice(db, begun.notice_id), purpose)
-        business = await businesses.get(db)
-        task = Task(
-            import_id=begun.id,
-            by=begun.actor,
-            version=await consent.version(db, begun.purpose_id, notice.purpose_version),
-            notice=notice,
-            network_days=business.network_days if business.keeps_network else 0,
-            tool=table.tool,
-            sha256=table.sha256,
-            fields=Fields(await customers.attributes(db)),
-        )
+    async def _merge(self, db: Db, begun: Import, source: BinaryIO, table: Table) -> Books:
+        task = await elsewhere.task(db, begun, table.tool, table.sha256)
         books = Books(db, task)
         if table.encoding_guessed:
             await books.tell(1, _GUESSED.format(table.encoding))
-        passes = _passes(table, notice.accepts)
+        passes = _passes(table, task.notice.accepts)
         for number, wanted in enumerate(passes):
             async with aclosing(_batches(table.rows(), wanted)) as batches:
                 async for batch in batches:
                     await books.take(batch)
                     share = (number + source.tell() / max(table.size, 1)) / len(passes)
                     await self._beat(Progress(books.tally.rows, min(share, 1.0)))
-        return books.tally
+        return books
 
     async def _beat(self, progress: Progress) -> None:
         if self._watch is not None:
@@ -294,10 +271,3 @@ async def _batches(
     finally:
         # The thread owns the position in the file until it has ended.
         await asyncio.wait([ahead])
-
-
-def _summed(tally: Tally) -> str:
-    return (
-        f"{tally.rows} rows: {tally.added} added, {tally.changed} changed, "
-        f"{tally.unchanged} unchanged, {tally.rejected} rejected"
-    )

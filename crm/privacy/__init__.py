@@ -1,6 +1,6 @@
 """Everything we hold about one customer: shown to her, taken with her, or deleted.
 
-Owns `copy` and `copy_part`, `privacy_request` with the log of its steps, and `erasure`, the
+Owns `copy`, `copy_part`, `brought`, `privacy_request` with the log of its steps, and `erasure`, the
 certificates of erasures, which name nobody. Calls `export` and
 `forget` of every domain that holds personal data: `contents.py` and `actions.py` name them, and a
 test that reads the catalog finds what they leave out (promises 8 to 11). A copy is built by a job,

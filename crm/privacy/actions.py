@@ -25,7 +25,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
-from crm.privacy import asking, requests, restricting, wishes
+from crm.privacy import asking, brought, requests, restricting, wishes
 from crm.privacy.certifying import certify
 from crm.privacy.model import (
     Erased,
@@ -62,6 +62,7 @@ FORGET: tuple[Forget, ...] = (
     requests.forget,
     asking.forget,
     restricting.forget,
+    brought.forget,
 )
 # Letters to her address from before she was a customer.
 FORGET_ADDRESS: tuple[ForgetAddress, ...] = (

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from crm.privacy.model import Controller
 
+FORMAT = "firsthand/manifest"
+# Of the manifest, and of the lists that it names.
+VERSION = 2
 MANIFEST = "manifest.json"
 COPY = "copy.json"
 RECEIPTS = "receipts.json"
@@ -27,6 +31,10 @@ _LARGEST_MANIFEST = 10_000_000
 # Of one file: what a customer's copy has in it is far smaller.
 _LARGEST = 1 << 30
 _AT_ONCE = 1 << 20
+_LARGEST_WHOLE = 4 << 30
+_LONGEST_LINE = 16 << 20
+
+T = TypeVar("T")
 
 # Whatever comes of a file that only looks like a ZIP, is cut, or is packed in a way of its own.
 BROKEN = (
@@ -49,11 +57,16 @@ class File(Struct, frozen=True):
     sha256: str
 
 
+class _Head(Struct, frozen=True):
+    format: str
+    version: int
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """What an archive consists of; `version` rises when its shape changes."""
 
-    format: str = "firsthand/manifest"
-    version: int = 1
+    format: str = FORMAT
+    version: int = VERSION
     generated_at: datetime
     business: Controller
     files: list[File]
@@ -118,16 +131,96 @@ def compared(archive: zipfile.ZipFile) -> Manifest:
 
     Every file is read through, and nothing is kept of it.
     """
-    told = _read(archive, MANIFEST, _LARGEST_MANIFEST)
-    manifest = msgspec.json.decode(told, type=Manifest)
+    manifest = _manifest(_read(archive, MANIFEST, _LARGEST_MANIFEST))
     listed = {each.path: each for each in manifest.files}
-    strange = {info.filename for info in archive.infolist()} ^ {*listed, MANIFEST}
+    names = [info.filename for info in archive.infolist()]
+    for name in names:
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            message = f"no name of a file in a copy: {name}"
+            raise BrokenArchive(message)
+    if len(set(names)) != len(names):
+        message = "a file is in it twice"
+        raise BrokenArchive(message)
+    if sum(each.bytes for each in manifest.files) > _LARGEST_WHOLE:
+        message = f"it has more than {_LARGEST_WHOLE >> 30} GB"
+        raise BrokenArchive(message)
+    strange = set(names) ^ {*listed, MANIFEST}
     if strange or COPY not in listed:
         message = f"manifest and files differ: {', '.join(sorted(strange)) or COPY}"
         raise BrokenArchive(message)
     for path, each in listed.items():
         _compare(archive, path, each)
     return manifest
+
+
+class Opened:
+    """A copy whose sums were compared, to be taken over: its lists, row by row."""
+
+    def __init__(self, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+        """Prefer `opened`, which compares first."""
+        self._archive = archive
+        self._names = frozenset(archive.namelist())
+        self.manifest = manifest
+
+    def rows(self, name: str, kind: type[T]) -> Iterator[T]:
+        """Yield the rows of a list, none where there is none; BrokenArchive if one is odd."""
+        path = f"lines/{name}.ndjson"
+        if path not in self._names:
+            return
+        with self._archive.open(path) as file:
+            while line := file.readline(_LONGEST_LINE):
+                try:
+                    yield msgspec.json.decode(line, type=kind)
+                except msgspec.MsgspecError as wrong:
+                    message = f"{path} is not as it should be: {wrong}"
+                    raise BrokenArchive(message) from None
+
+    def one(self, name: str, kind: type[T]) -> T:
+        """Return the only row of a list."""
+        found = list(self.rows(name, kind))
+        if len(found) != 1:
+            message = f"lines/{name}.ndjson has {len(found)} rows, where there is one"
+            raise BrokenArchive(message)
+        return found[0]
+
+    def whole(self, path: str) -> bytes:
+        """Return a file, empty where there is none."""
+        return _read(self._archive, path, _LARGEST) if path in self._names else b""
+
+    def text(self, path: str) -> str:
+        """Return a file that is text, empty where there is none."""
+        try:
+            return self.whole(path).decode()
+        except UnicodeDecodeError:
+            message = f"{path} is no text"
+            raise BrokenArchive(message) from None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """Open a copy to be taken over, once every file is what the manifest says.
+
+    BrokenArchive says what is wrong with which file: damaged, of another version, or not one of
+    ours. Nothing is written to disk, whatever its files are called.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield Opened(archive, compared(archive))
+    except BROKEN as wrong:
+        message = f"this is no copy of ours, or it is cut: {wrong}"
+        raise BrokenArchive(message) from None
+
+
+def _manifest(told: bytes) -> Manifest:
+    """Read what the archive consists of, if it is of the version that is read here."""
+    head = msgspec.json.decode(told, type=_Head)
+    if head.format != FORMAT:
+        message = f"this is no copy of ours: it says {head.format}"
+        raise BrokenArchive(message)
+    if head.version != VERSION:
+        message = f"this copy is of version {head.version}; here version {VERSION} is read"
+        raise BrokenArchive(message)
+    return msgspec.json.decode(told, type=Manifest)
 
 
 def _compare(archive: zipfile.ZipFile, path: str, told: File) -> None:

@@ -53,6 +53,7 @@ STORES: dict[str, str] = {
     "privacy_request": marked("The words of what you asked under the law, and that it was you"),
     "restriction_end": marked("That a freeze was to end"),
     "erasure_wish": marked("The wish itself, while it could be called off"),
+    "brought": marked("What you had brought along from another business"),
     "copy": marked("That a copy of everything was asked for"),
     "copy_part": marked("Copies of everything, in parts"),
     "look_reason": marked("Reasons that staff gave for looking"),

@@ -44,7 +44,8 @@ from crm.events import Event
 from crm.inbound import SoftBounce
 from crm.languages import marked
 from crm.mail import LetterKind, SentLetter, Suppression
-from crm.privacy import asking, requests, restricting, wishes
+from crm.privacy import asking, brought, requests, restricting, wishes
+from crm.privacy.brought import HeldBrought
 from crm.privacy.copies import Copy
 from crm.privacy.model import Controller, Decision, Look, Wish, decisions, looks
 from crm.privacy.request import HeldRequest
@@ -156,6 +157,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             _few("deletions", marked("a deletion that you can call off"), Wish, _one(waits)),
             *await _of_mailbox(db, customer_id, held.derived),
             _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restricting.ending(db, her))),
+            Listed("brought", _BROUGHT, HeldBrought, lambda: brought.export(db, customer_id)),
             _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
         ],
     )
@@ -167,6 +169,7 @@ _FREEZE = marked("that your freeze is to end, and who said so")
 _REQUESTS = marked("what you asked of us, and each step of it")
 _LETTERS = marked("mails that answered something you did")
 _NETWORKS = marked("from where you decided, as far as it is kept")
+_BROUGHT = marked("what you brought along from another business, as it was told there")
 
 
 def _of_customer(db: ReadDb, held: customers.Export) -> list[Listed]:

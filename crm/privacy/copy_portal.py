@@ -12,12 +12,13 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
-from crm.privacy import asking
+from crm.privacy import asking, brought
 from crm.privacy.mailbox import afresh, signed_in_at
 from crm.privacy.taking import download
 from crm.web.pages import page, redirect
 
 COPY = "/me/copy"
+_SHOWN = 200
 _BODY = 4 * 1024
 
 
@@ -29,7 +30,15 @@ async def get_copy(
 ) -> Response[Any]:
     """Show how far her copy is, and until when it can be taken."""
     copy = await asking.newest(db, Actor.customer(me.id), me.id)
-    return page("privacy/pages/take.html", copy=copy, business=business)
+    came = bool(await brought.newest(db, me.id, 1))
+    return page("privacy/pages/take.html", copy=copy, business=business, came=came)
+
+
+@get("/brought")
+async def get_brought(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
+    """Show the newest of what she brought along from another business; all is in her copy."""
+    held = await brought.newest(db, me.id, _SHOWN)
+    return page("privacy/pages/brought.html", held=held, most=_SHOWN)
 
 
 @post("/copy", request_max_body_size=_BODY)
@@ -55,4 +64,4 @@ async def get_copy_file(
     return download(request.app.state.database, db.business_id, copy)
 
 
-handlers = [get_copy, post_copy, get_copy_file]
+handlers = [get_copy, get_brought, post_copy, get_copy_file]

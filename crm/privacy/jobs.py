@@ -8,7 +8,16 @@ from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.privacy import actions, answering, asking, certifying, grace, restricting, sweeping
+from crm.privacy import (
+    actions,
+    answering,
+    asking,
+    brought,
+    certifying,
+    grace,
+    restricting,
+    sweeping,
+)
 from crm.privacy.building import build_next
 from crm.privacy.retention import SWEPT
 
@@ -44,6 +53,7 @@ async def sweep(ctx: Ctx) -> None:
             await certifying.drop_old_certificates(db)
             await restricting.end_due(db)
             await asking.end(db)
+            await brought.lapse(db)
             if await asking.due(db):
                 db.wake("privacy.build", str(business_id))
         while await ctx["database"].attempt(business_id, grace.carry_out):

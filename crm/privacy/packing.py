@@ -14,9 +14,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
+from markupsafe import escape
 from msgspec import Struct
 
 from crm import campaigns, consent, mail
+from crm.privacy import brought
 from crm.privacy.archive import COPY, MANIFEST, RECEIPTS, SCHEMA, File, Manifest, schema
 from crm.privacy.contents import Contents, Listed, letter_file, text_file
 from crm.privacy.readme import readme
@@ -158,7 +160,9 @@ class Packing:
 
     async def _pages(self, each: Listed) -> Pieces:
         number, rows = 0, list[Row]()
-        count = self._read[each.name].rows
+        read = self._read[each.name]
+        count = read.rows
+        titles = {name: escape(name.replace("_", " ")) for name in read.columns}
         async for row in each.plain():
             rows.append(flat(row))
             if len(rows) == _PAGE or number * _PAGE + len(rows) == count:
@@ -167,6 +171,7 @@ class Packing:
                     "business": self._held.business,
                     "each": each,
                     "rows": rows,
+                    "titles": titles,
                     "count": count,
                     "number": number,
                     "pages": _pages_of(count),
@@ -206,6 +211,12 @@ class Packing:
                 path = letter_file(letter.message_id)
                 async for piece in self._add(path, "a letter", _one(said.encode())):
                     yield piece
+        async for each in brought.texts(held.db, held.customer.id):
+            path = brought.text_file(each.id)
+            async for piece in self._add(
+                path, "a mail from elsewhere", _one(each.content.encode())
+            ):
+                yield piece
         for file in held.files:
             _, content = await consent.file_content(held.db, held.customer.id, file.id)
             path = f"files/{file.id}{_ending(file.name)}"

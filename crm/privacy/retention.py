@@ -13,6 +13,7 @@ from crm.languages import marked
 from crm.privacy import requests
 from crm.privacy.answers import forget_answers
 from crm.privacy.besides import BESIDES
+from crm.privacy.brought import BROUGHT_FOR
 from crm.privacy.certificate import CERTIFICATE_LASTS
 from crm.privacy.copies import REMEMBERED as REMEMBERED_COPY
 from crm.privacy.declared import By, Declared
@@ -153,6 +154,16 @@ DECLARED: tuple[Declared, ...] = (
         why=marked("To hand them to whoever asked"),
         until=marked("three days; that there was one: %(number)s days"),
         number=REMEMBERED_COPY.days,
+        by=By.job,
+        job="privacy.sweep",
+    ),
+    Declared(
+        name="brought",
+        tables=("brought",),
+        what=marked("What you had brought along from another business"),
+        why=marked("So that you find it here"),
+        until=marked("%(number)s days"),
+        number=BROUGHT_FOR.days,
         by=By.job,
         job="privacy.sweep",
     ),

@@ -35,7 +35,8 @@ from crm.imports.working import work_waiting
 from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
-from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy import NewRequest, RequestKind, brought, requests
+from crm.privacy.foreign import Brought
 from crm.privacy.request import Proof, Way
 from crm.rhythm import Wanted
 from crm.settings import Sending, Settings, Smtp
@@ -94,6 +95,9 @@ async def lived(database: Database, business: Business, address: str, name: str)
         await campaigns.stop_digest(db, member.actor, purpose.id)
     await _asked_to_move(database, business, customer, f"later.{address}")
     await _imported(database, business, purpose.id, address)
+    async with database.write(business.id) as db:
+        told = Brought("letters", db.now, "Old Bakery", {"subject": "Welcome", "kind": "notice"})
+        await brought.bring(db, customer.id, told, "Welcome to the old bakery")
     # By a program, so that she can ask for her own.
     await built(database, business.id, Actor.key(opaque(), "Shop till"), customer.id)
     async with database.read(business.id) as read:

@@ -51,7 +51,7 @@ async def test_every_file_is_in_the_manifest_with_its_sum(packed: bytes) -> None
         content = files[each.path]
         assert (len(content), sha256(content).hexdigest()) == (each.bytes, each.sha256)
 
-    assert (manifest.format, manifest.version) == ("firsthand/manifest", 1)
+    assert (manifest.format, manifest.version) == ("firsthand/manifest", 2)
     assert set(files) == {each.path for each in manifest.files} | {"manifest.json"}
     assert {"README.txt", "index.html", "copy.json", "receipts.json", "contact.vcf"} < set(files)
     (file,) = lines(files, "files")

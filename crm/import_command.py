@@ -1,0 +1,99 @@
+"""`crm import`: a list of customers, or one customer's copy from another installation."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from crm import imports
+from crm.db import Database
+from crm.events import Actor
+from crm.privacy import archive
+from crm.privacy.taking_over import Took, take_over
+from crm.terminal import joined, of_business, one_business, out, run
+
+_SYSTEM = Actor.system()
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("import")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--purpose",
+    "purposes",
+    multiple=True,
+    help="The short name of the purpose a list is for; of a copy THEIRS=OURS, where they differ.",
+)
+@click.option("--declare", is_flag=True, help="Of a copy: declare what is not declared here yet.")
+@of_business
+def command(file: Path, purposes: tuple[str, ...], which: str, *, declare: bool) -> None:
+    """Import customers and their evidence from a CSV file, or a copy (ZIP); mails nobody.
+
+    A copy is one customer's `your-data.zip` of another installation; docs/copy.md says what of it
+    is taken over.
+    """
+    if zipfile.is_zipfile(file):
+        run(_copy(file, purposes, which, declare=declare))
+    elif len(purposes) != 1:
+        message = "Say which purpose the list is for: --purpose SHORT-NAME."
+        raise click.UsageError(message)
+    else:
+        run(_list(file, purposes[0], which))
+
+
+async def _list(file: Path, slug: str, which: str) -> None:
+    async with joined() as database:
+        business_id = await one_business(database, which)
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(f"Importing {file.name}", total=1.0)
+            done = await imports.work_file(
+                database,
+                business_id,
+                _SYSTEM,
+                slug,
+                file,
+                watch=lambda seen: bar.update(task, completed=seen.share),
+            )
+        async with database.read(business_id) as db:
+            lines = await imports.report(db, done.id)
+    table = Table("Rows of the file", "")
+    for word in ("added", "changed", "unchanged", "rejected"):
+        table.add_row(word, str(getattr(done, word)))
+    out.print(table)
+    for line in lines:
+        out.print(f"line {line.line}: {line.outcome}: {line.reason}", highlight=False)
+
+
+async def _copy(file: Path, purposes: Sequence[str], which: str, *, declare: bool) -> None:
+    named = [each.partition("=") for each in purposes]
+    pairs = {theirs: ours or theirs for theirs, _, ours in named}
+    async with joined() as database:
+        took = await _taken_over(database, file, pairs, which, declare=declare)
+    table = Table("Taken over", "")
+    table.add_row("customer", "added" if took.added else "was here")
+    for word in ("attributes", "interactions", "decisions", "mails"):
+        table.add_row(word, str(getattr(took, word)))
+    for purpose, status in took.states.items():
+        table.add_row(purpose, status)
+    out.print(table)
+    for sentence in took.said:
+        out.print(sentence, highlight=False, markup=False)
+
+
+async def _taken_over(
+    database: Database, file: Path, pairs: dict[str, str], which: str, *, declare: bool
+) -> Took:
+    business_id = await one_business(database, which)
+    try:
+        with archive.opened(file) as copy:
+            async with database.write(business_id) as db:
+                return await take_over(db, _SYSTEM, copy, declare=declare, purposes=pairs)
+    except archive.BrokenArchive as no:
+        message = f"Nothing was taken over: {no}."
+        raise click.ClickException(message) from None

@@ -1,0 +1,71 @@
+"""One customer who comes with a copy of hers, taken in as an import of a single row."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from crm import businesses, consent, customers, events
+from crm.consent import Notice
+from crm.db import Db, Statements
+from crm.events import Actor, Kind
+from crm.imports import actions
+from crm.imports.batch import Books, Task, gather
+from crm.imports.fields import Fields
+from crm.imports.model import AnotherRuns, Given, Import, Row, State, Tool
+
+sql = Statements("imports")
+
+
+async def take_row(
+    db: Db, by: Actor, notice: Notice, row: Row, *, file_name: str, sha256: str
+) -> Import:
+    """Decide what a customer allows by what she decided elsewhere, under the rules of every import.
+
+    It mails nobody, never undoes an opt-out, and is consent only where the text accepts such
+    evidence (promise 7). `sha256` is that of the receipts that are kept with it. One business has
+    one import at a time: AnotherRuns.
+    """
+    await db.run(sql.add_turn)
+    if await db.maybe(sql.take_turn, UUID) is None:
+        raise AnotherRuns
+    given = Given(Tool.firsthand, sha256)
+    begun = await actions.add(db, by, notice, given, file_name=file_name, state=State.running)
+    books = Books(db, await task(db, begun, Tool.firsthand, sha256))
+    await books.take(gather(iter([row]), 1, lambda _: True))
+    return await done(db, begun, books)
+
+
+async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
+    """Look up what is the same for every row of an import."""
+    purpose = await consent.purpose(db, begun.purpose_id)
+    notice = consent.narrowed(await consent.notice(db, begun.notice_id), purpose)
+    business = await businesses.get(db)
+    return Task(
+        import_id=begun.id,
+        by=begun.actor,
+        version=await consent.version(db, begun.purpose_id, notice.purpose_version),
+        notice=notice,
+        network_days=business.network_days if business.keeps_network else 0,
+        tool=tool,
+        sha256=sha256,
+        fields=Fields(await customers.attributes(db)),
+    )
+
+
+async def done(db: Db, begun: Import, books: Books) -> Import:
+    """Write down what came of an import, in the transaction of its work."""
+    tally = books.tally
+    await db.run(
+        sql.finish_import,
+        import_id=begun.id,
+        rows_read=tally.rows,
+        **msgspec.structs.asdict(tally),
+    )
+    summed = (
+        f"{tally.rows} rows: {tally.added} added, {tally.changed} changed, "
+        f"{tally.unchanged} unchanged, {tally.rejected} rejected"
+    )
+    await events.record(db, Actor.system(), Kind.import_done, ref=begun.id, reason=summed)
+    return await actions.get(db, begun.id)

@@ -1,0 +1,163 @@
+"""A copy of another installation, read: what of it is taken over, and what it comes to.
+
+Names that are not known here are passed over: a later version may say more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct, field
+
+from crm.consent import Status
+from crm.customers import AttributeType
+from crm.imports import Row, RowStatus
+
+# Whoever did one of these has left, and stays out wherever she is taken.
+_LEFT = frozenset({Status.withdrawn, Status.refused, Status.revoked, Status.invalidated})
+_AGREED = frozenset({Status.given, Status.renewed})
+
+
+class Profile(Struct, frozen=True):
+    """Who she is to the other business."""
+
+    address: str
+    name: str = ""
+    locale: str = ""
+    time_zone: str = ""
+    external_id: str | None = None
+
+
+class Attribute(Struct, frozen=True):
+    """What else it knows of her."""
+
+    name: str
+    label: str
+    type: AttributeType
+    value: Any
+    purpose: str
+    retention: str
+
+
+class Happened(Struct, frozen=True):
+    """Something that happened between them."""
+
+    kind: str
+    label: str
+    at: datetime
+    title: str
+    detail: str = ""
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+class OptIn(Struct, frozen=True):
+    """The two instants of her mailbox's own word."""
+
+    mailed_at: datetime
+    confirmed_at: datetime
+
+
+class Event(Struct, frozen=True):
+    """One decision, as it was sealed there."""
+
+    id: UUID
+    purpose_id: UUID
+    status: str
+    at: datetime
+    recorded_at: datetime
+    valid_until: datetime | None = None
+    opt_in: OptIn | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+class Decided(Struct, frozen=True):
+    """The same beside its purpose by name."""
+
+    event: Event
+    purpose: str = ""
+
+
+class Asked(Struct, frozen=True):
+    """A purpose of the other business, by the name it has in addresses."""
+
+    id: UUID
+    slug: str
+
+
+class Brought(Struct, frozen=True):
+    """What happened elsewhere, as it was told there; `file` has the text of a mail."""
+
+    list: Literal["decisions", "newsletters", "letters"]
+    at: datetime
+    origin: str
+    said: dict[str, Any]
+    file: str = ""
+
+
+def last_of(decided: Iterable[Decided]) -> dict[UUID, Event]:
+    """Return the decision that counts for each purpose: the one made last."""
+    last: dict[UUID, Event] = {}
+    for each in decided:
+        event = each.event
+        before = last.get(event.purpose_id)
+        if before is None or (before.at, before.recorded_at) < (event.at, event.recorded_at):
+            last[event.purpose_id] = event
+    return last
+
+
+def as_row(profile: Profile, event: Event, now: datetime) -> Row:
+    """Write a decision made elsewhere as a row of a list from there.
+
+    A yes that her mailbox confirmed has both times; one that ended is none any more.
+    """
+    if event.status in _LEFT:
+        return Row(1, profile.address, status=RowStatus.unsubscribed, unsubscribed_at=event.at)
+    ended = event.valid_until is not None and event.valid_until <= now
+    if event.status not in _AGREED or ended:
+        return Row(1, profile.address)
+    opted_in, confirmed = _instants(event)
+    return Row(
+        1,
+        profile.address,
+        status=RowStatus.subscribed,
+        opted_in_at=opted_in,
+        confirmed_at=confirmed,
+    )
+
+
+def _instants(event: Event) -> tuple[datetime, datetime | None]:
+    if event.opt_in is not None:
+        return event.opt_in.mailed_at, event.opt_in.confirmed_at
+    # What was taken over there already, with the evidence it came with.
+    opted_in, confirmed = (_instant(event.evidence, f"{step}_at") for step in _STEPS)
+    return opted_in or event.at, confirmed
+
+
+_STEPS = ("opted_in", "confirmed")
+
+
+def _instant(evidence: Mapping[str, Any], name: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(evidence.get(name, "")))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
+def decided_at(row: Mapping[str, Any]) -> datetime:
+    """Find in a row of `decisions` when it was made."""
+    return msgspec.convert(row.get("event"), Event).at
+
+
+def mailed(row: Mapping[str, Any], otherwise: datetime) -> tuple[datetime, str]:
+    """Find in a row of `newsletters` or `letters` when it went, and the file of its text."""
+    said = row.get("delivery", row)
+    instants = (said.get(name) for name in ("done_at", "claimed_at", "created_at"))
+    at = next((each for each in instants if each is not None), otherwise)
+    return msgspec.convert(at, datetime), str(row.get("file", ""))
