@@ -57,6 +57,7 @@ NO_PAGES = {
     "/me/copy/file": "a file",
     "/me/mails/{id}/file": "a file",
     "/me/mails/{id}/page": "a mail in a frame",
+    "/me/receipts/bundle.json": "a file",
     "/me/receipts/{event_id}/bundle.json": "a file",
     "/me/receipts/{event_id}/proof.tlog-proof": "a file",
     "/me/receipts/{event_id}/receipt.jws": "a file",
@@ -274,6 +275,7 @@ def _console(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
         "/staff/campaigns/{id}/deliveries/{kind}": campaign,
         "/staff/campaigns/{id}/figures": campaign,
         "/staff/campaigns/{id}/progress": campaign,
+        "/staff/customers/{id}/erasure": ids["erased"],
         "/staff/relays/{id}": ids["relay"],
         "/staff/requests/{id}": ids["request"],
     }
