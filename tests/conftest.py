@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from litestar.types import ASGIApp
 from msgspec import Struct
 
@@ -33,6 +34,10 @@ from crm.settings import Settings
 from crm.wakes import open_pool
 from tests import make
 from tests.browser import Browser
+
+# A machine that is busy makes nothing wrong.
+settings.register_profile("no-clock", deadline=None)
+settings.load_profile("no-clock")
 
 KEYS = Keys(link_keys=((1, b"1" * 32),), storage_keys=((1, b"s" * 32),), pepper=b"p" * 32)
 

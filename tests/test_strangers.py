@@ -113,6 +113,8 @@ PLAIN: dict[str, Any] = {
     "unless_declared": "P6Y",
     "soon": NOW.date(),
     "due_before": NOW.date(),
+    "step": 2**40,
+    "tries": 9,
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
 
@@ -177,6 +179,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
             way=Way.mail,
         )
         await requests.send_link(db, make.SYSTEM, asked.id)
+        await privacy.ask(db, life.member.actor, life.customer.id, reason="to answer her")
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
     tomorrow = NOW + timedelta(days=1)

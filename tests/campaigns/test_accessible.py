@@ -29,7 +29,7 @@ EVERYTHING = (
 THEMES = [
     *(Theme(face=face, corner=corner) for face in FACES for corner in (0, 8, 16)),
     # The weakest that is allowed, by a hair.
-    Theme(band="#767676", band_dark="#757575", link="#6e6e6e", link_dark="#898989"),
+    Theme(band="#767676", band_dark="#757575", link="#6a6a6a", link_dark="#909090"),
     Theme(band="#000000", band_dark="#ffffff", link="#000000", link_dark="#ffffff", foot="Open."),
 ]
 

@@ -154,11 +154,12 @@ async def test_nothing_is_used_until_then(
                 await customers.unrestrict(db, by, ada.id)
         assert ada.id not in {each.id for each in await customers.page(db)}
     async with await site.program(clocked, business, *Scope) as api:
-        copied = await api.post(f"/v1/customers/{ada.id}/export")
+        copied = await api.post(
+            f"/v1/customers/{ada.id}/copies", json={}, headers={"idempotency-key": "once"}
+        )
 
     assert (review.will_get, review.left_out) == (0, {"frozen": 1})
-    # A copy on her behalf is hers to have, also now; it tells of the deletion.
-    assert copied.json()["deletion"]["due_at"]
+    assert (copied.status_code, copied.json()["code"]) == (409, "frozen")
 
 
 async def test_a_program_reads_nothing_of_her(

@@ -44,7 +44,7 @@ LOCAL = f"zq{uuid4().hex[:14]}"
 NAME = f"Zq{uuid4().hex[:14]}"
 DOMAIN = "back.corner-bakery.example"
 # What no life leaves, or only for an instant.
-NOT_LIVED = {"suppression", "erasure", "erasure_wish", "retry"}
+NOT_LIVED = {"suppression", "erasure", "erasure_wish", "restriction_end", "retry"}
 # Where the number of her empty record may stay, which names nobody: what books count by, where
 # ranges of customers begin and end, examples of a check, for a day the call of a program, and that
 # she was erased.
@@ -193,7 +193,7 @@ async def _program(here: Running, web: httpx2.AsyncClient) -> None:
     kept = headers | {"idempotency-key": LOCAL}
     said = {"kind": "note", "title": NAME, "detail": f"Rang {address}"}
     await web.post(f"{path}/interactions", json=said, headers=kept)
-    assert (await web.post(f"{path}/export", headers=headers)).status_code == 200
+    assert (await web.post(f"{path}/copies", json={}, headers=kept)).status_code == 202
 
 
 async def _campaign(here: Running) -> None:

@@ -21,6 +21,7 @@ from crm.campaigns import images, jobs
 from crm.customers import AttributeType, NewAttribute, NewKind
 from crm.db import Database
 from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy import jobs as building
 from crm.privacy.request import Proof, Way
 from crm.settings import Settings
 from crm.web.docs import problems
@@ -179,6 +180,19 @@ class Shop:
             "purpose=purpose": f"purpose={purpose.slug}",
         }
 
+    async def copied(self, api: Browser, customer_id: str) -> str:
+        """Have a copy ready that this program asked for."""
+        asked = await api.post(
+            f"/v1/customers/{customer_id}/copies",
+            json={},
+            headers={"idempotency-key": customer_id},
+        )
+        await building.build(
+            {"database": self._database, "building": asyncio.Lock()}, str(self._business.id)
+        )
+        copy_id: str = asked.json()["id"]
+        return copy_id
+
     async def _ready(self, line: str, campaign_id: UUID) -> None:
         """Bring a campaign into the state that an operation asks for."""
         business_id = self._business.id
@@ -261,7 +275,10 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
     wrong = []
     for line in lines:
         filled = line
-        for word, value in (await shop.words(line)).items():
+        words = await shop.words(line)
+        if "COPY_ID" in line:
+            words["COPY_ID"] = await shop.copied(api, words["CUSTOMER_ID"])
+        for word, value in words.items():
             filled = filled.replace(word, value)
         answer = await _run(filled, api)
         if not answer.is_success:
