@@ -237,10 +237,10 @@ async def test_a_fit_installation_is_said_to_be(own_cluster: Cluster, redis_url:
     ids=["name", "line-break", "sender", "time-zone", "locale", "owner", "password"],
 )
 async def test_a_wrong_business_is_told_once(
-    shared_cluster: Cluster, redis_url: str, wrong: str, words: str
+    own_cluster: Cluster, redis_url: str, wrong: str, words: str
 ) -> None:
     """One line for one mistake, and nothing is kept."""
-    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    urls = {"CRM_DATABASE_URL": own_cluster.app_url, "CRM_REDIS_URL": redis_url}
     given = {
         "--name": "Rye",
         "--sender": "rye@rye.example",
