@@ -417,6 +417,13 @@ SELECT p.content
    AND p.number = :number
    AND y.state = 'ready';
 
+-- name: hold_copied
+-- Whose copy it is, held before the copy: an erasure takes them in this order too.
+SELECT customer_id
+  FROM crm.customer
+ WHERE business_id = :business_id AND customer_id = :customer_id
+   FOR KEY SHARE;
+
 -- name: drop_parts
 -- What was built of a copy before.
 DELETE FROM crm.copy_part

@@ -138,6 +138,7 @@ async def finish(db: Db, copy: Copy, *, parts: int, size: int) -> Copy | None:
 
     One that she asked for herself is the answer to a request (Art. 15 GDPR).
     """
+    await db.maybe(sql.hold_copied, UUID, customer_id=copy.customer_id)
     ready = await db.maybe(
         sql.finish_copy,
         Copy,
