@@ -59,16 +59,14 @@ from crm.mail import console as mail_console
 from crm.mail import domain_console
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
-from crm.privacy import (
-    copy_api,
-    copy_portal,
-    requests_api,
-    requests_console,
-    requests_portal,
-    retention_console,
-)
 from crm.privacy import portal as privacy_portal
-from crm.privacy import public as privacy_public
+from crm.privacy.copies import api as copies_api
+from crm.privacy.copies import portal as copies_portal
+from crm.privacy.erasure import public as erasure_public
+from crm.privacy.requests import api as requests_api
+from crm.privacy.requests import console as requests_console
+from crm.privacy.requests import portal as requests_portal
+from crm.privacy.retention import console as retention_console
 from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
 from crm.settings import Settings
@@ -133,14 +131,14 @@ _API = [
     *rhythm_api.handlers,
     *privacy_api.handlers,
     *requests_api.handlers,
-    *copy_api.handlers,
+    *copies_api.handlers,
     *events_api.handlers,
     *staff_api.handlers,
 ]
 _PORTAL = [
     *privacy_portal.handlers,
     *requests_portal.handlers,
-    *copy_portal.handlers,
+    *copies_portal.handlers,
     *consent_portal.handlers,
     *receipt_portal.handlers,
     *access_receipts.handlers,
@@ -178,7 +176,7 @@ _BY_LINK = [
     *new_address_portal.by_link,
     *campaigns_portal.by_link,
     *requests_portal.by_link,
-    *privacy_public.by_link,
+    *erasure_public.by_link,
 ]
 # For everybody, and cached by whoever likes.
 _PUBLIC = [

@@ -14,8 +14,8 @@ from rich.table import Table
 from crm import imports
 from crm.db import Database
 from crm.events import Actor
-from crm.privacy import archive
-from crm.privacy.taking_over import Took, take_over
+from crm.privacy.brought.taking_over import Took, take_over
+from crm.privacy.copies import archive
 from crm.terminal import joined, of_business, one_business, out, run
 
 _SYSTEM = Actor.system()

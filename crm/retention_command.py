@@ -7,8 +7,8 @@ from datetime import timedelta
 import rich_click as click
 from rich.table import Table
 
-from crm.privacy import sweeping
-from crm.privacy.retention import SWEPT
+from crm.privacy.retention import sweeping
+from crm.privacy.retention.declarations import SWEPT
 from crm.terminal import joined_for, of_business, out, run
 
 

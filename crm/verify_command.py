@@ -9,7 +9,7 @@ from pathlib import Path
 import rich_click as click
 
 from crm import campaigns, consent
-from crm.privacy import archive
+from crm.privacy.copies import archive
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 

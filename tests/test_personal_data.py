@@ -21,7 +21,7 @@ from msgspec import Struct
 from crm import privacy
 from crm.businesses import Business
 from crm.db import Database
-from crm.privacy.certificate import STORES
+from crm.privacy.erasure.certificate import STORES
 from tests.conftest import Cluster
 from tests.privacy.life import Life, lived
 from tests.privacy.taken import inside, taken

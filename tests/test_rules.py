@@ -112,7 +112,7 @@ def test_other_domains_are_entered_by_the_front_door(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             parts = node.module.split(".")
-            if parts[0] == "crm" and len(parts) == 3 and parts[2] == "actions":
+            if parts[0] == "crm" and len(parts) > 2 and parts[-1] == "actions":
                 assert parts[1] == domain, node.module
 
 

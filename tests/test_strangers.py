@@ -42,7 +42,7 @@ from crm.ledger import Finding, KeyKind
 from crm.mail import relays
 from crm.mail.relays import NewRelay
 from crm.privacy import NewRequest, RequestKind, requests
-from crm.privacy.request import Way
+from crm.privacy.requests.model import Way
 from crm.staff import second_factor
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials

@@ -17,7 +17,7 @@ from crm import privacy
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
 from crm.bench.stage import Cast, Stage, audience, found, peak_rss_mb
 from crm.events import Actor
-from crm.privacy.building import build_next
+from crm.privacy.copies.building import build_next
 
 _LETTER = 30_000
 _SMALL = 10
@@ -104,7 +104,7 @@ async def _built(
     business_id, by = cast.business.id, Actor.customer(customer_id)
     async with stage.quiet.write(business_id) as db:
         # Otherwise the one of the round before would be the same one.
-        await privacy.asking.forget(db, customer_id)
+        await privacy.copies.forget(db, customer_id)
         await privacy.ask(db, by, customer_id)
     _begin_peak()
     began = time.perf_counter()

@@ -11,8 +11,8 @@ from crm import customers
 from crm.bench import stage as staging
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Say, Series, interleaved
 from crm.bench.stage import TOWN, Cast, Stage
-from crm.privacy import sweeping
-from crm.privacy.sweeping import Report
+from crm.privacy.retention import sweeping
+from crm.privacy.retention.sweeping import Report
 
 # Milliseconds that one transaction may hold locks at most, however many customers there are.
 _LONGEST = 100.0

@@ -1,16 +1,36 @@
-"""Everything we hold about one customer: shown to her, taken with her, or deleted.
+"""Everything we hold about one customer: shown to her, taken with her, or deleted (promises 9 to 13).
 
-Owns `copy`, `copy_part`, `brought`, `privacy_request` with the log of its steps, and `erasure`, the
-certificates of erasures, which name nobody. Calls `export` and
-`forget` of every domain that holds personal data: `contents.py` and `actions.py` name them, and a
-test that reads the catalog finds what they leave out (promises 8 to 11). A copy is built by a job,
-kept encrypted for three days, and given to whoever asked for it. What else customers ask under the
-GDPR has its last day.
+One package per right: `copies` (Art. 15 and 20) and `brought`, a copy of elsewhere taken over;
+`erasure` (Art. 17), planned, called off and certified; `restriction` (Art. 18); `requests`, what is
+asked in words and has its last day (Art. 12); `retention`, how long all else is kept. `actions.py`
+erases and shows, by the `export` and `forget` of every domain that holds personal data: a test that
+reads the catalog finds what is left out. `fulfilling.py` carries out what was asked for.
+
+Owns `copy`, `copy_part`, `brought`, `privacy_request` with the log of its steps, `erasure_wish`,
+`erasure` (the certificates, which name nobody), `restriction_end` and `retention_sweep`.
 """
 
 from crm.access import fresh
 from crm.privacy.actions import erase, erase_traces, freeze, home, inventory, unfreeze
-from crm.privacy.answering import (
+from crm.privacy.copies.actions import ask
+from crm.privacy.copies.model import Copy, NotReady, UnknownCopy
+from crm.privacy.erasure.certificate import (
+    Certificate,
+    Signed,
+    certificate_token,
+    open_certificate,
+)
+from crm.privacy.erasure.certifying import UnknownErasure, certificate, drop_old_certificates
+from crm.privacy.erasure.grace import (
+    GRACE,
+    NothingToCallOff,
+    call_off,
+    carry_out,
+    plan,
+    wish_of_link,
+)
+from crm.privacy.erasure.wishes import wish
+from crm.privacy.fulfilling import (
     erase_herself,
     free_herself,
     freeze_herself,
@@ -19,16 +39,6 @@ from crm.privacy.answering import (
     object_to_marketing,
     remind,
 )
-from crm.privacy.asking import ask
-from crm.privacy.certificate import (
-    Certificate,
-    Signed,
-    certificate_token,
-    open_certificate,
-)
-from crm.privacy.certifying import UnknownErasure, certificate, drop_old_certificates
-from crm.privacy.copies import Copy, NotReady, UnknownCopy
-from crm.privacy.grace import GRACE, NothingToCallOff, call_off, carry_out, plan, wish_of_link
 from crm.privacy.model import (
     Erased,
     Fingerprint,
@@ -37,9 +47,8 @@ from crm.privacy.model import (
     NotHerChoice,
     Wish,
 )
-from crm.privacy.processing import Processing, processing
-from crm.privacy.request import NewRequest, Request, RequestKind, RequestState
-from crm.privacy.wishes import wish
+from crm.privacy.requests.model import NewRequest, Request, RequestKind, RequestState
+from crm.privacy.retention.processing import Processing, processing
 
 __all__ = [
     "GRACE",

@@ -25,8 +25,9 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.mail import Scope, Why
-from crm.privacy import asking, brought, requests, restricting, wishes
-from crm.privacy.certifying import certify
+from crm.privacy import brought, copies, requests, restriction
+from crm.privacy.erasure import wishes
+from crm.privacy.erasure.certifying import certify
 from crm.privacy.model import (
     Erased,
     Fingerprint,
@@ -60,8 +61,8 @@ FORGET: tuple[Forget, ...] = (
     rhythm.forget,
     staff.forget,
     requests.forget,
-    asking.forget,
-    restricting.forget,
+    copies.forget,
+    restriction.forget,
     brought.forget,
 )
 # Letters to her address from before she was a customer.

@@ -13,8 +13,8 @@ from litestar.params import FromPath
 
 from crm import privacy
 from crm.db import Db, ReadDb
-from crm.privacy import Erased, Signed, restricting
-from crm.privacy.restricting import FreezeEnds
+from crm.privacy import Erased, Signed, restriction
+from crm.privacy.restriction.actions import FreezeEnds
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
@@ -78,7 +78,7 @@ async def delete_restriction(
     db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]
 ) -> FreezeEnds | None:
     """Have the restriction of a customer's data end."""
-    return await restricting.announce(db, caller.actor, id)
+    return await restriction.announce(db, caller.actor, id)
 
 
 handlers = [post_erasure, get_erasure, delete_restriction]

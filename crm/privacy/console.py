@@ -13,8 +13,8 @@ from crm import customers, privacy, staff
 from crm.businesses import Business
 from crm.customers.asking_why import ask_why
 from crm.db import Db, ReadDb
-from crm.privacy import asking, restricting
-from crm.privacy.taking import download
+from crm.privacy import copies, restriction
+from crm.privacy.copies.download import download
 from crm.staff import Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
@@ -64,7 +64,7 @@ async def get_copy_file(
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Give a member the file that she or he asked for."""
-    copy = await asking.to_take(db, who.actor, id)
+    copy = await copies.to_take(db, who.actor, id)
     return download(request.app.state.database, db.business_id, copy)
 
 
@@ -115,7 +115,7 @@ async def post_restriction_end(
     db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
 ) -> Response[Any]:
     """Have a freeze end, three days after she was told; she may keep it."""
-    ends = await restricting.announce(db, who.actor, id)
+    ends = await restriction.announce(db, who.actor, id)
     if ends is None:
         return redirect(f"{LIST}/{id}", say="Nothing is frozen.", tone="wait")
     until = f"{ends.due_at:%Y-%m-%d %H:%M} UTC"
@@ -139,7 +139,7 @@ async def _shown(
         reason=reason,
         form=form,
         inventory=await privacy.inventory(db, customer),
-        copy=await asking.newest(db, who.actor, customer_id),
+        copy=await copies.newest(db, who.actor, customer_id),
         may_export=who.may(Right.export_customers),
         may_erase=who.may(Right.erase_customers),
     )

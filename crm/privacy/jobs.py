@@ -8,18 +8,11 @@ from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.privacy import (
-    actions,
-    answering,
-    asking,
-    brought,
-    certifying,
-    grace,
-    restricting,
-    sweeping,
-)
-from crm.privacy.building import build_next
-from crm.privacy.retention import SWEPT
+from crm.privacy import actions, brought, copies, fulfilling, restriction
+from crm.privacy.copies.building import build_next
+from crm.privacy.erasure import certifying, grace
+from crm.privacy.retention import sweeping
+from crm.privacy.retention.declarations import SWEPT
 
 
 class Ctx(TypedDict):
@@ -51,10 +44,10 @@ async def sweep(ctx: Ctx) -> None:
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
             await certifying.drop_old_certificates(db)
-            await restricting.end_due(db)
-            await asking.end(db)
+            await restriction.end_due(db)
+            await copies.end(db)
             await brought.lapse(db)
-            if await asking.due(db):
+            if await copies.due(db):
                 db.wake("privacy.build", str(business_id))
         while await ctx["database"].attempt(business_id, grace.carry_out):
             pass
@@ -63,7 +56,7 @@ async def sweep(ctx: Ctx) -> None:
 async def remind(ctx: Ctx) -> None:
     """Remind staff of requests whose last day comes near, business by business."""
     for business_id in await above.businesses(ctx["database"]):
-        await ctx["database"].attempt(business_id, answering.remind)
+        await ctx["database"].attempt(business_id, fulfilling.remind)
 
 
 async def retain(ctx: Ctx) -> None:

@@ -21,7 +21,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Look
 from crm.languages import gettext
-from crm.privacy import Fingerprint, restricting
+from crm.privacy import Fingerprint, restriction
 from crm.privacy.mailbox import afresh, signed_in_at
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
@@ -77,7 +77,7 @@ async def get_delete(db: NamedDependency[ReadDb], me: NamedDependency[Customer])
         form=form,
         inventory=await privacy.inventory(db, me),
         deletion=await privacy.wish(db, me.id),
-        ends=await restricting.ending(db, me.id),
+        ends=await restriction.ending(db, me.id),
     )
 
 

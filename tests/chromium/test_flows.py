@@ -21,7 +21,7 @@ from crm.languages import LANGUAGES
 from crm.letterbox.letter import Letter, parse
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
-from crm.privacy.building import build_next
+from crm.privacy.copies.building import build_next
 from crm.tokens import Stop, stop_token
 from tests import make
 from tests.chromium.desk import Desk, Seat

@@ -21,7 +21,7 @@ from crm.journal import Journal
 from crm.mail import relays
 from crm.mail.relays import NewRelay
 from crm.privacy import Fingerprint, NewRequest, RequestKind, requests
-from crm.privacy.request import Way
+from crm.privacy.requests.model import Way
 from crm.staff import auth as staff_auth
 from crm.staff import sessions as staff_sessions
 from crm.staff.actions import Credentials

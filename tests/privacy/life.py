@@ -36,8 +36,8 @@ from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
 from crm.privacy import NewRequest, RequestKind, brought, requests
-from crm.privacy.foreign import Brought
-from crm.privacy.request import Proof, Way
+from crm.privacy.brought.foreign import Brought
+from crm.privacy.requests.model import Proof, Way
 from crm.rhythm import Wanted
 from crm.settings import Sending, Settings, Smtp
 from crm.staff import Member, NewKey, NewMember, Role, Scope

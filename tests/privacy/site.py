@@ -19,16 +19,12 @@ from crm.consent import portal as consent_portal
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
-from crm.privacy import (
-    api,
-    console,
-    copy_api,
-    copy_portal,
-    portal,
-    requests_api,
-    requests_console,
-    requests_portal,
-)
+from crm.privacy import api, console, portal
+from crm.privacy.copies import api as copies_api
+from crm.privacy.copies import portal as copies_portal
+from crm.privacy.requests import api as requests_api
+from crm.privacy.requests import console as requests_console
+from crm.privacy.requests import portal as requests_portal
 from crm.staff import NewKey, NewMember, Role, Scope, sessions
 from crm.staff import auth as staff_auth
 from crm.staff.passwords import Cost
@@ -76,7 +72,7 @@ def application(database: Database) -> Any:
     routers = [
         Router(
             "/v1",
-            route_handlers=[*api.handlers, *copy_api.handlers, *requests_api.handlers],
+            route_handlers=[*api.handlers, *copies_api.handlers, *requests_api.handlers],
             guards=[staff_auth.with_key],
             exception_handlers=PROBLEMS,
         ),
@@ -84,7 +80,7 @@ def application(database: Database) -> Any:
             "/me",
             route_handlers=[
                 *portal.handlers,
-                *copy_portal.handlers,
+                *copies_portal.handlers,
                 *requests_portal.handlers,
                 *consent_portal.handlers,
                 *access_portal.handlers,

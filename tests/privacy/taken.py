@@ -11,8 +11,8 @@ from zipfile import ZipFile
 from crm import privacy
 from crm.db import Database
 from crm.events import Actor
-from crm.privacy import Copy, asking
-from crm.privacy.building import build_next
+from crm.privacy import Copy, copies
+from crm.privacy.copies.building import build_next
 
 
 async def built(
@@ -24,7 +24,7 @@ async def built(
         asked = await privacy.ask(db, by, customer_id, reason=why)
     await build_next(database, business_id)
     async with database.read(business_id) as read:
-        return await asking.get(read, by, asked.id)
+        return await copies.get(read, by, asked.id)
 
 
 async def content(database: Database, business_id: UUID, copy: Copy) -> bytes:
@@ -32,7 +32,7 @@ async def content(database: Database, business_id: UUID, copy: Copy) -> bytes:
     whole = b""
     async with database.read(business_id) as db:
         for number in range(copy.parts or 0):
-            part = await asking.part(db, copy, number)
+            part = await copies.part(db, copy, number)
             assert part is not None
             whole += part
     return whole

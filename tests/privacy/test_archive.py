@@ -18,9 +18,9 @@ from click.testing import CliRunner
 
 from crm.customers import Changes, change
 from crm.db import Database
-from crm.privacy.archive import Manifest
-from crm.privacy.contents import contents
-from crm.privacy.tables import csv_lines, flat
+from crm.privacy.copies.archive import Manifest
+from crm.privacy.copies.contents import contents
+from crm.privacy.copies.tables import csv_lines, flat
 from crm.verify_command import command
 from tests.privacy.life import SYSTEM, Life
 from tests.privacy.taken import inside, lines, taken

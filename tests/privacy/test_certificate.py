@@ -19,7 +19,8 @@ from crm.customers import UnknownCustomer
 from crm.db import Database
 from crm.events import Actor
 from crm.ledger import KeyKind
-from crm.privacy import Fingerprint, UnknownErasure, public
+from crm.privacy import Fingerprint, UnknownErasure
+from crm.privacy.erasure import public
 from crm.staff import Role, Scope
 from crm.web.refusals import PAGES
 from tests import make

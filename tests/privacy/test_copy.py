@@ -18,9 +18,10 @@ from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor, Kind
 from crm.mail.actions import claim_letters
-from crm.privacy import NotReady, UnknownCopy, asking, building, jobs
-from crm.privacy.building import build_next
-from crm.privacy.copies import LEASE, State
+from crm.privacy import NotReady, UnknownCopy, copies, jobs
+from crm.privacy.copies import building
+from crm.privacy.copies.building import build_next
+from crm.privacy.copies.model import LEASE, State
 from tests.conftest import Cluster
 from tests.privacy import site
 from tests.privacy.conftest import Clock
@@ -118,7 +119,7 @@ async def test_asked_twice_it_is_the_same(
     async with database.read(business.id) as db:
         told = [each.kind async for each in events.export(db, ada.id)]
         with pytest.raises(UnknownCopy):
-            await asking.get(db, me, other.id)
+            await copies.get(db, me, other.id)
     assert told.count(Kind.customer_exported) == 2
 
 
@@ -160,7 +161,7 @@ async def test_after_three_days_it_is_gone(
     clock.move(timedelta(seconds=1))
     async with clocked.read(business.id) as read:
         with pytest.raises(NotReady):
-            await asking.to_take(read, me, ada.id)
+            await copies.to_take(read, me, ada.id)
     assert await _parts(shared_cluster, business) == copy.parts
 
     await jobs.sweep({"database": clocked})
@@ -196,7 +197,7 @@ async def test_erased_while_it_is_built_it_stays_gone(
     """The worker has read everything already, and cannot keep it any more."""
     # Small parts, so that some are kept before the erasure and some would be after it.
     monkeypatch.setattr(building, "PART", 2_000)
-    kept = asking.keep
+    kept = copies.keep
 
     async def erasing(db: Any, copy: Any, number: int, part: bytes, **how: int) -> bool:
         if number == 2:
@@ -206,7 +207,7 @@ async def test_erased_while_it_is_built_it_stays_gone(
 
     async with database.write(business.id) as db:
         await privacy.ask(db, nora.actor, nora.customer.id)
-    monkeypatch.setattr(asking, "keep", erasing)
+    monkeypatch.setattr(copies, "keep", erasing)
 
     assert await build_next(database, business.id) is None
     assert await _parts(shared_cluster, business) == 0
@@ -225,9 +226,9 @@ async def test_erased_while_it_lies_it_is_gone(
 
     assert await _parts(shared_cluster, business) == 0
     async with database.read(business.id) as read:
-        assert await asking.part(read, copy, 0) is None
+        assert await copies.part(read, copy, 0) is None
         with pytest.raises(UnknownCopy):
-            await asking.get(read, nora.actor, copy.id)
+            await copies.get(read, nora.actor, copy.id)
 
 
 async def test_what_a_killed_worker_left_is_built_anew(
@@ -238,9 +239,9 @@ async def test_what_a_killed_worker_left_is_built_anew(
     async with clocked.write(business.id) as db:
         await privacy.ask(db, me, ada.id)
     async with clocked.write(business.id) as db:
-        left = await asking.claim(db)
+        left = await copies.claim(db)
         assert left is not None
-        assert await asking.keep(db, left, 0, b"half of it", done=1, total=9)
+        assert await copies.keep(db, left, 0, b"half of it", done=1, total=9)
     assert await build_next(clocked, business.id) is None
 
     clock.move(LEASE + timedelta(seconds=1))
@@ -248,8 +249,8 @@ async def test_what_a_killed_worker_left_is_built_anew(
 
     assert done is not None
     async with clocked.write(business.id) as db:
-        assert not await asking.keep(db, left, 1, b"the other half", done=9, total=9)
-        assert await asking.finish(db, left, parts=2, size=2) is None
+        assert not await copies.keep(db, left, 1, b"the other half", done=9, total=9)
+        assert await copies.finish(db, left, parts=2, size=2) is None
     assert "index.html" in inside(await content(clocked, business.id, done))
 
 
@@ -262,7 +263,7 @@ async def test_what_cannot_be_built_is_said(
         asked = await privacy.ask(db, me, ada.id)
     for _ in range(3):
         async with clocked.write(business.id) as db:
-            assert await asking.claim(db) is not None
+            assert await copies.claim(db) is not None
         clock.move(LEASE + timedelta(seconds=1))
     assert await build_next(clocked, business.id) is None
     await jobs.sweep({"database": clocked})
@@ -310,7 +311,7 @@ async def _seen(
     database: Database, business: Business, by: Actor, copy: privacy.Copy
 ) -> privacy.Copy:
     async with database.read(business.id) as db:
-        return await asking.get(db, by, copy.id)
+        return await copies.get(db, by, copy.id)
 
 
 async def _letters(database: Database, business: Business) -> list[EmailMessage]:

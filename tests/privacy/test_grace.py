@@ -18,7 +18,8 @@ from crm.customers import Customer, UnknownCustomer
 from crm.db import Database
 from crm.events import Actor
 from crm.mail.actions import claim_letters
-from crm.privacy import GRACE, Fingerprint, NothingToCallOff, jobs, public
+from crm.privacy import GRACE, Fingerprint, NothingToCallOff, jobs
+from crm.privacy.erasure import public
 from crm.staff import BeingErased, Scope
 from crm.web.refusals import PAGES
 from tests import make

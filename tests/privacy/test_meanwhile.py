@@ -15,7 +15,7 @@ from crm.customers import Customer, UnknownCustomer
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.imports import Progress
-from crm.privacy.building import build_next
+from crm.privacy.copies.building import build_next
 from crm.tokens import Stop
 from tests import make
 from tests.campaigns.test_send import settings

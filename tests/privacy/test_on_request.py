@@ -9,7 +9,7 @@ from crm.businesses import Business
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database
 from crm.mail.actions import claim_letters
-from crm.privacy.building import build_next
+from crm.privacy.copies.building import build_next
 from crm.staff import Role, Scope
 from tests.privacy import site
 from tests.privacy.taken import inside, lines

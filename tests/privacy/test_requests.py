@@ -16,8 +16,8 @@ from crm.customers import Customer
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.privacy import NewRequest, Request, RequestKind, RequestState, requests
-from crm.privacy.building import build_next
-from crm.privacy.request import (
+from crm.privacy.copies.building import build_next
+from crm.privacy.requests.model import (
     ExtendedAlready,
     Ground,
     IdentityMissing,

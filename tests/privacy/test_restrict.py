@@ -12,9 +12,16 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
-from crm.privacy import NewRequest, RequestKind, asking, jobs, requests, restricting
-from crm.privacy.request import Proof, Way
-from crm.privacy.restricting import Frozen
+from crm.privacy import (
+    NewRequest,
+    RequestKind,
+    copies,
+    jobs,
+    requests,
+    restriction,
+)
+from crm.privacy.requests.model import Proof, Way
+from crm.privacy.restriction.actions import Frozen
 from crm.staff import Role, Scope
 from tests import make
 from tests.privacy import site
@@ -80,7 +87,7 @@ async def test_she_keeps_it(
 async def test_she_ends_it_at_once(database: Database, business: Business, ada: Customer) -> None:
     """Nobody has to be told who says it herself; where nothing is frozen nothing ends."""
     async with database.write(business.id) as db:
-        assert await restricting.announce(db, make.SYSTEM, ada.id) is None
+        assert await restriction.announce(db, make.SYSTEM, ada.id) is None
     await _freeze(database, business, ada)
     async with await site.her_browser(database, business, ada) as her:
         await her.fill("/me/delete", "/me/restriction", decision="free")
@@ -95,11 +102,11 @@ async def test_nobody_takes_a_copy_of_a_frozen_record(
     shop = Actor.key(uuid4(), "Shop")
     with pytest.raises(Frozen):
         async with database.write(business.id) as db:
-            await asking.ask(db, shop, ada.id, reason="to answer")
+            await copies.ask(db, shop, ada.id, reason="to answer")
     async with database.write(business.id) as db:
-        hers = await asking.ask(db, Actor.customer(ada.id), ada.id)
+        hers = await copies.ask(db, Actor.customer(ada.id), ada.id)
         new = NewRequest(kind=RequestKind.access, customer_id=ada.id, words="All of it.")
         await requests.receive(db, make.SYSTEM, new, way=Way.letter, proof=Proof.person)
-        asked = await asking.ask(db, shop, ada.id, reason="to answer")
+        asked = await copies.ask(db, shop, ada.id, reason="to answer")
 
     assert hers.customer_id == asked.customer_id == ada.id

@@ -18,10 +18,11 @@ from crm.customers import AttributeType, Customer, NewAttribute
 from crm.db import Database, Db, ReadDb
 from crm.events import Actor
 from crm.pieces import Piece
-from crm.privacy import NewRequest, RequestKind, requests, sweeping
-from crm.privacy.declared import By
-from crm.privacy.request import Proof, Way
-from crm.privacy.retention import DECLARED, SWEPT
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.requests.model import Proof, Way
+from crm.privacy.retention import sweeping
+from crm.privacy.retention.declarations import DECLARED, SWEPT
+from crm.privacy.retention.declared import By
 from crm.worker import SCHEDULE
 from tests import make
 from tests.browser import Browser

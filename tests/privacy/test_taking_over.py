@@ -24,9 +24,9 @@ from crm.db import Database
 from crm.errors import Conflict
 from crm.events import Actor
 from crm.mail.actions import claim_letters
-from crm.privacy import archive
-from crm.privacy.archive import BrokenArchive
-from crm.privacy.taking_over import Took, take_over
+from crm.privacy.brought.taking_over import Took, take_over
+from crm.privacy.copies import archive
+from crm.privacy.copies.archive import BrokenArchive
 from tests import make
 from tests.privacy.life import SYSTEM, Life
 from tests.privacy.taken import inside, lines, taken

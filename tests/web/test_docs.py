@@ -22,7 +22,7 @@ from crm.customers import AttributeType, NewAttribute, NewKind
 from crm.db import Database
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy import jobs as building
-from crm.privacy.request import Proof, Way
+from crm.privacy.requests.model import Proof, Way
 from crm.settings import Settings
 from crm.web.docs import problems
 from crm.web.openapi import operations, resolved

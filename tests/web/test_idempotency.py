@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from crm.businesses import Business
 from crm.db import Database, Db, Statement
-from crm.privacy.answers import forget_answers
+from crm.privacy.retention.answers import forget_answers
 from crm.web.idempotency import Claim, KeyMalformed, bare, once, sql
 from crm.web.refusals import PROBLEMS
 from crm.web.transaction import transaction

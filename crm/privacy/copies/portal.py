@@ -12,9 +12,9 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
-from crm.privacy import asking, brought
+from crm.privacy import brought, copies
+from crm.privacy.copies.download import download
 from crm.privacy.mailbox import afresh, signed_in_at
-from crm.privacy.taking import download
 from crm.web.pages import page, redirect
 
 COPY = "/me/copy"
@@ -29,7 +29,7 @@ async def get_copy(
     business: NamedDependency[Business],
 ) -> Response[Any]:
     """Show how far her copy is, and until when it can be taken."""
-    copy = await asking.newest(db, Actor.customer(me.id), me.id)
+    copy = await copies.newest(db, Actor.customer(me.id), me.id)
     came = bool(await brought.newest(db, me.id, 1))
     return page("privacy/pages/take.html", copy=copy, business=business, came=came)
 
@@ -60,7 +60,7 @@ async def get_copy_file(
     if not privacy.fresh(signed_in_at(request), db.now):
         return afresh(me, COPY, "copy")
     mine = Actor.customer(me.id)
-    copy = await asking.to_take(db, mine, me.id)
+    copy = await copies.to_take(db, mine, me.id)
     return download(request.app.state.database, db.business_id, copy)
 
 

@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from crm import privacy
 from crm.db import Db, ReadDb
-from crm.privacy import asking
-from crm.privacy.copies import Copy, State, check_ready
-from crm.privacy.taking import download
+from crm.privacy import copies
+from crm.privacy.copies.download import download
+from crm.privacy.copies.model import Copy, State, check_ready
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
@@ -98,7 +98,7 @@ async def get_copy(
     db: NamedDependency[ReadDb], caller: NamedDependency[Caller], copy_id: FromPath[UUID]
 ) -> CopyShown:
     """Show one copy."""
-    return shown(await asking.get(db, caller.actor, copy_id))
+    return shown(await copies.get(db, caller.actor, copy_id))
 
 
 @get(
@@ -117,7 +117,7 @@ async def get_copy_file(
     copy_id: FromPath[UUID],
 ) -> Stream:
     """Fetch a copy that is ready."""
-    copy = check_ready(await asking.get(db, caller.actor, copy_id), db.now)
+    copy = check_ready(await copies.get(db, caller.actor, copy_id), db.now)
     return download(request.app.state.database, db.business_id, copy)
 
 

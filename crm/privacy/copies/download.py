@@ -8,8 +8,8 @@ from uuid import UUID
 from litestar.response import Stream
 
 from crm.db import Database
-from crm.privacy import asking
-from crm.privacy.copies import Copy
+from crm.privacy import copies
+from crm.privacy.copies.model import Copy
 
 
 def download(database: Database, business_id: UUID, copy: Copy) -> Stream:
@@ -33,7 +33,7 @@ async def _pieces(database: Database, business_id: UUID, copy: Copy) -> AsyncIte
     # Each in a transaction of its own: none waits for the network.
     for number in range(copy.parts or 0):
         async with database.read(business_id) as db:
-            part = await asking.part(db, copy, number)
+            part = await copies.part(db, copy, number)
         if part is None:
             return
         yield part

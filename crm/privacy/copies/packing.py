@@ -19,11 +19,11 @@ from msgspec import Struct
 
 from crm import campaigns, consent, mail
 from crm.privacy import brought
-from crm.privacy.archive import COPY, MANIFEST, RECEIPTS, SCHEMA, File, Manifest, schema
-from crm.privacy.contents import Contents, Listed, letter_file, text_file
-from crm.privacy.readme import readme
-from crm.privacy.tables import Row, csv_lines, flat
-from crm.privacy.vcard import vcard
+from crm.privacy.copies.archive import COPY, MANIFEST, RECEIPTS, SCHEMA, File, Manifest, schema
+from crm.privacy.copies.contents import Contents, Listed, letter_file, text_file
+from crm.privacy.copies.readme import readme
+from crm.privacy.copies.tables import Row, csv_lines, flat
+from crm.privacy.copies.vcard import vcard
 from crm.web.pages import fragment
 
 # Rows are gathered to about so many bytes before they are pressed.

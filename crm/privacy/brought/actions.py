@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from crm.db import Db, ReadDb, Statements
 from crm.ids import opaque
-from crm.privacy.foreign import Brought
+from crm.privacy.brought.foreign import Brought
 
 sql = Statements("privacy")
 

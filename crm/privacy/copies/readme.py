@@ -7,7 +7,7 @@ import textwrap
 from babel.dates import format_date, format_time
 
 from crm.languages import gettext, joined, language, locale_for
-from crm.privacy.contents import Contents
+from crm.privacy.copies.contents import Contents
 
 _WIDTH = 96
 _NAME = 15

@@ -11,10 +11,10 @@ from msgspec import Struct
 from crm import businesses
 from crm.db import Database
 from crm.languages import ENGLISH, chosen, speaking
-from crm.privacy import asking
-from crm.privacy.contents import Contents, contents
-from crm.privacy.copies import PART, Copy
-from crm.privacy.packing import Packing
+from crm.privacy import copies
+from crm.privacy.copies.contents import Contents, contents
+from crm.privacy.copies.model import PART, Copy
+from crm.privacy.copies.packing import Packing
 
 
 class _Kept(Struct):
@@ -38,13 +38,13 @@ async def build_next(database: Database, business_id: UUID) -> Copy | None:
     is built anew once its lease is over; erased meanwhile, nothing more is kept.
     """
     async with database.write(business_id) as db:
-        copy = await asking.claim(db)
+        copy = await copies.claim(db)
     return None if copy is None else await _build(database, business_id, copy)
 
 
 async def _build(database: Database, business_id: UUID, copy: Copy) -> Copy | None:
     async with database.snapshot(business_id) as read:
-        total = await asking.extent(read, copy.customer_id)
+        total = await copies.extent(read, copy.customer_id)
         held = await contents(read, copy.customer_id)
         business = await businesses.get(read)
         with speaking(chosen(held.customer.locale, business.locale) or ENGLISH):
@@ -52,7 +52,7 @@ async def _build(database: Database, business_id: UUID, copy: Copy) -> Copy | No
     if kept is None:
         return None
     async with database.write(business_id) as db:
-        return await asking.finish(db, copy, parts=kept.parts, size=kept.size)
+        return await copies.finish(db, copy, parts=kept.parts, size=kept.size)
 
 
 async def _kept(database: Database, held: Contents, copy: Copy, total: int) -> _Kept | None:
@@ -62,7 +62,7 @@ async def _kept(database: Database, held: Contents, copy: Copy, total: int) -> _
     async with aclosing(_parts(Packing(held, progress.count))) as parts:
         async for part in parts:
             async with database.write(held.db.business_id) as db:
-                if not await asking.keep(
+                if not await copies.keep(
                     db, copy, kept.parts, part, done=progress.done, total=progress.total
                 ):
                     return None

@@ -15,8 +15,9 @@ from crm import businesses, customers, privacy
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, NotFound, Refused
 from crm.events import Actor
-from crm.privacy import NewRequest, RequestKind, requests, wording
-from crm.privacy.request import BY_STAFF, GROUNDS, Ground, Way
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.requests import wording
+from crm.privacy.requests.model import BY_STAFF, GROUNDS, Ground, Way
 from crm.staff import LISTED, Member, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form

@@ -11,14 +11,14 @@ from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, U
 from crm.inbound.model import REMEMBERED
 from crm.languages import marked
 from crm.privacy import requests
-from crm.privacy.answers import forget_answers
-from crm.privacy.besides import BESIDES
-from crm.privacy.brought import BROUGHT_FOR
-from crm.privacy.certificate import CERTIFICATE_LASTS
-from crm.privacy.copies import REMEMBERED as REMEMBERED_COPY
-from crm.privacy.declared import By, Declared
-from crm.privacy.request import KEPT_YEARS
-from crm.privacy.sweeping import lapse_sweeps
+from crm.privacy.brought.actions import BROUGHT_FOR
+from crm.privacy.copies.model import REMEMBERED as REMEMBERED_COPY
+from crm.privacy.erasure.certificate import CERTIFICATE_LASTS
+from crm.privacy.requests.model import KEPT_YEARS
+from crm.privacy.retention.answers import forget_answers
+from crm.privacy.retention.besides import BESIDES
+from crm.privacy.retention.declared import By, Declared
+from crm.privacy.retention.sweeping import lapse_sweeps
 
 _SWEPT = "privacy.retain"
 

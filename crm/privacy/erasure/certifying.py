@@ -12,7 +12,7 @@ from crm import businesses, consent
 from crm.db import Db, ReadDb, Statements
 from crm.errors import NotFound
 from crm.events import Actor
-from crm.privacy.certificate import CERTIFICATE_LASTS, TYPE, Erasure, Signed, written
+from crm.privacy.erasure.certificate import CERTIFICATE_LASTS, TYPE, Erasure, Signed, written
 from crm.privacy.model import Controller, Fingerprint
 
 sql = Statements("privacy")

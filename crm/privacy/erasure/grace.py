@@ -16,9 +16,9 @@ from crm.errors import NotFound
 from crm.events import Actor, Kind
 from crm.ids import secret
 from crm.mail import LetterKind, TooManyLetters
-from crm.privacy.answering import erase_herself
+from crm.privacy.erasure.wishes import wish
+from crm.privacy.fulfilling import erase_herself
 from crm.privacy.model import Fingerprint, Wish
-from crm.privacy.wishes import wish
 
 sql = Statements("privacy")
 

@@ -44,13 +44,14 @@ from crm.events import Event
 from crm.inbound import SoftBounce
 from crm.languages import marked
 from crm.mail import LetterKind, SentLetter, Suppression
-from crm.privacy import asking, brought, requests, restricting, wishes
-from crm.privacy.brought import HeldBrought
-from crm.privacy.copies import Copy
+from crm.privacy import brought, copies, requests, restriction
+from crm.privacy.brought.actions import HeldBrought
+from crm.privacy.copies.model import Copy
+from crm.privacy.copies.tables import Row
+from crm.privacy.erasure import wishes
 from crm.privacy.model import Controller, Decision, Look, Wish, decisions, looks
-from crm.privacy.request import HeldRequest
-from crm.privacy.restricting import FreezeEnds
-from crm.privacy.tables import Row
+from crm.privacy.requests.model import HeldRequest
+from crm.privacy.restriction.actions import FreezeEnds
 from crm.rhythm import Rhythm
 from crm.staff import Said
 
@@ -156,7 +157,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             *await _of_access(db, customer_id),
             _few("deletions", marked("a deletion that you can call off"), Wish, _one(waits)),
             *await _of_mailbox(db, customer_id, held.derived),
-            _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restricting.ending(db, her))),
+            _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restriction.ending(db, her))),
             Listed("brought", _BROUGHT, HeldBrought, lambda: brought.export(db, customer_id)),
             _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
         ],
@@ -234,7 +235,7 @@ async def _of_access(db: ReadDb, her: UUID) -> list[Listed]:
             FormerAddress,
             held.former_addresses,
         ),
-        _few("copies", marked("copies like this one"), Copy, await asking.asked_of(db, her)),
+        _few("copies", marked("copies like this one"), Copy, await copies.asked_of(db, her)),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm.languages import marked
-from crm.privacy.declared import By, Declared
+from crm.privacy.retention.declared import By, Declared
 
 BESIDES: tuple[Declared, ...] = (
     Declared(

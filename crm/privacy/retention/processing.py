@@ -19,7 +19,7 @@ from crm.customers import Attribute, retention
 from crm.db import ReadDb
 from crm.languages import gettext
 from crm.privacy.model import Controller
-from crm.privacy.retention import DECLARED
+from crm.privacy.retention.declarations import DECLARED
 
 # Art. 30(1)(g): in general words; the documentation says more.
 _SECURITY = (

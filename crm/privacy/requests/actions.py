@@ -18,8 +18,8 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
 from crm.ids import secret, time_ordered
 from crm.pieces import Piece
-from crm.privacy import wording
-from crm.privacy.request import (
+from crm.privacy.requests import wording
+from crm.privacy.requests.model import (
     KEPT_YEARS,
     MONTHS,
     MONTHS_EXTENDED,

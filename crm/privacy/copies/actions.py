@@ -12,8 +12,8 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
 from crm.mail import Letter, LetterKind, TooManyLetters
-from crm.privacy import requests, restricting
-from crm.privacy.copies import (
+from crm.privacy import requests, restriction
+from crm.privacy.copies.model import (
     KEPT,
     LEASE,
     REMEMBERED,
@@ -24,7 +24,7 @@ from crm.privacy.copies import (
     UnknownCopy,
     check_ready,
 )
-from crm.privacy.request import RequestKind
+from crm.privacy.requests.model import RequestKind
 
 sql = Statements("privacy")
 
@@ -39,7 +39,7 @@ async def ask(
     """
     if by.id is None or by.kind is ActorKind.system:
         raise NotForHer
-    await restricting.check_copy(db, by, await customers.get(db, customer_id))
+    await restriction.check_copy(db, by, await customers.get(db, customer_id))
     # Otherwise one whose time is over, and which no job has ended yet, would be the same one.
     await end(db)
     asked = await db.maybe(

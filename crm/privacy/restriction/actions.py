@@ -15,8 +15,9 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Conflict
 from crm.events import Actor, ActorKind
-from crm.privacy import requests, wording
-from crm.privacy.request import RequestKind
+from crm.privacy import requests
+from crm.privacy.requests import wording
+from crm.privacy.requests.model import RequestKind
 
 sql = Statements("privacy")
 

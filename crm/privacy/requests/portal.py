@@ -14,8 +14,9 @@ from crm.db import Db, ReadDb
 from crm.events import Actor
 from crm.languages import gettext
 from crm.mail import Why
-from crm.privacy import NewRequest, RequestKind, requests, wording
-from crm.privacy.request import Proof, Way
+from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy.requests import wording
+from crm.privacy.requests.model import Proof, Way
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 

@@ -1,4 +1,4 @@
-"""What an answer does besides being sent; what the portal does by itself; and the reminders."""
+"""What is done for a request: by an answer of staff, by her own press, and the reminders until then."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from crm.customers import Customer
 from crm.db import Db, Statements
 from crm.events import Actor, ActorKind
 from crm.mail import Scope, Why
-from crm.privacy import requests, restricting, wording
+from crm.privacy import requests, restriction
 from crm.privacy.actions import erase, freeze, unfreeze
 from crm.privacy.model import Erased, Fingerprint
-from crm.privacy.request import (
+from crm.privacy.requests import wording
+from crm.privacy.requests.model import (
     REMINDERS,
     IdentityMissing,
     Request,
@@ -99,7 +100,7 @@ async def erase_herself(db: Db, me: Customer, fingerprint: Fingerprint) -> Erase
 async def freeze_herself(db: Db, me: Customer) -> None:
     """Take the press by which a customer has her record frozen."""
     await freeze(db, me.id)
-    await restricting.keep(db, me.id)
+    await restriction.keep(db, me.id)
     if me.restricted_at is None:
         await requests.settle(db, Actor.customer(me.id), RequestKind.restriction, me.id)
 
@@ -107,7 +108,7 @@ async def freeze_herself(db: Db, me: Customer) -> None:
 async def free_herself(db: Db, me: Customer) -> None:
     """Take the press by which she has it used again."""
     await unfreeze(db, me.id)
-    await restricting.keep(db, me.id)
+    await restriction.keep(db, me.id)
 
 
 async def remind(db: Db) -> int:

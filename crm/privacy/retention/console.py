@@ -9,8 +9,8 @@ from litestar.di import NamedDependency
 
 from crm import privacy
 from crm.db import ReadDb
-from crm.privacy import sweeping
-from crm.privacy.retention import DECLARED
+from crm.privacy.retention import sweeping
+from crm.privacy.retention.declarations import DECLARED
 from crm.staff import Right
 from crm.staff.auth import may
 from crm.web.headers import PUBLIC

@@ -29,9 +29,10 @@ from crm.db import Db
 from crm.errors import Conflict, Invalid
 from crm.events import Actor, Kind
 from crm.imports import PurposeRetired
-from crm.privacy import brought, foreign
-from crm.privacy.archive import RECEIPTS, Opened
-from crm.privacy.foreign import Attribute, Brought, Decided, Happened, Profile
+from crm.privacy import brought
+from crm.privacy.brought import foreign
+from crm.privacy.brought.foreign import Attribute, Brought, Decided, Happened, Profile
+from crm.privacy.copies.archive import RECEIPTS, Opened
 
 _KIND_PURPOSE = "So that you find here what you brought along."
 _KIND_RETENTION = "P3Y"

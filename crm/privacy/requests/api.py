@@ -17,7 +17,7 @@ from msgspec import Struct
 from crm import privacy
 from crm.db import Db, ReadDb
 from crm.privacy import NewRequest, Request, RequestKind, requests
-from crm.privacy.request import Ground, Step, Way
+from crm.privacy.requests.model import Ground, Step, Way
 from crm.staff import Caller
 from crm.staff.auth import Looks, needs
 from crm.web.idempotency import once

@@ -1,0 +1,1 @@
+"""Erasure (GDPR Art. 17): planned, called off, and certified."""
