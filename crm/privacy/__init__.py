@@ -1,4 +1,4 @@
-"""Everything we hold about one customer: shown to her, taken with her, or deleted (promises 9 to 13).
+"""All that is held of one customer: shown to her, taken with her, or deleted (promises 9 to 13).
 
 One package per right: `copies` (Art. 15 and 20) and `brought`, a copy of elsewhere taken over;
 `erasure` (Art. 17), planned, called off and certified; `restriction` (Art. 18); `requests`, what is

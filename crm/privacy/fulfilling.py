@@ -1,4 +1,4 @@
-"""What is done for a request: by an answer of staff, by her own press, and the reminders until then."""
+"""What is done for a request: by an answer of staff or by her own press; and the reminders."""
 
 from __future__ import annotations
 
