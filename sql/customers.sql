@@ -262,66 +262,83 @@ SELECT customer_id, name
 -- name: lapse_values
 -- Deletes values whose retention is over (promise 13), among those of some customers; not of one
 -- who has her record frozen (Art. 18(2) GDPR). What somebody holds is left for the next round.
-WITH bound AS MATERIALIZED (
-  SELECT (SELECT n.customer_id FROM crm.attribute_value n
-           WHERE n.business_id = :business_id AND n.customer_id > :after
-           ORDER BY n.customer_id, n.name OFFSET :limit LIMIT 1) AS id
+-- Keys go in an array: a piece is then looked up by the index, however large the table.
+WITH piece AS MATERIALIZED (
+  SELECT v.customer_id, v.name, v.set_at
+    FROM crm.attribute_value v
+   WHERE v.business_id = :business_id AND v.customer_id > :after
+   ORDER BY v.customer_id FETCH FIRST (:limit) ROWS WITH TIES
 ), over AS MATERIALIZED (
-  SELECT v.customer_id, v.name
-    FROM bound b
-    JOIN crm.attribute_value v
-      ON v.business_id = :business_id
-     AND v.customer_id > :after
-     AND v.customer_id <= coalesce(b.id, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-    JOIN crm.attribute a ON a.business_id = :business_id AND a.name = v.name
-   WHERE v.set_at + a.retention::interval <= :now::timestamptz
+  SELECT p.customer_id, p.name
+    FROM piece p
+    JOIN crm.attribute a ON a.business_id = :business_id AND a.name = p.name
+   WHERE p.set_at + a.retention::interval <= :now::timestamptz
      AND NOT EXISTS (SELECT FROM crm.customer c
-                      WHERE c.business_id = :business_id AND c.customer_id = v.customer_id
+                      WHERE c.business_id = :business_id AND c.customer_id = p.customer_id
                         AND c.restricted_at IS NOT NULL)
+), free AS MATERIALIZED (
+  SELECT v.customer_id, v.name
+    FROM crm.attribute_value v
+    JOIN over o ON o.customer_id = v.customer_id AND o.name = v.name
+   WHERE v.business_id = :business_id
+     AND v.customer_id = ANY (ARRAY(SELECT o.customer_id FROM over o))
      FOR UPDATE OF v SKIP LOCKED
 ), gone AS (
-  DELETE FROM crm.attribute_value v USING over o
-   WHERE v.business_id = :business_id AND v.customer_id = o.customer_id AND v.name = o.name
+  DELETE FROM crm.attribute_value v USING free f
+   WHERE v.business_id = :business_id
+     AND v.customer_id = ANY (ARRAY(SELECT f.customer_id FROM free f))
+     AND v.customer_id = f.customer_id AND v.name = f.name
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM gone) AS deleted, b.id AS upto FROM bound b;
+SELECT (SELECT count(*) FROM gone) AS deleted,
+       CASE WHEN (SELECT count(*) FROM piece) >= :limit
+            THEN (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1)
+            END AS upto;
 
 -- name: lapse_values_of_purposes
 -- Deletes values that were kept for a purpose only, where that has ended for the customer or for
 -- everybody; and those of who never allowed it, a day after they were set.
-WITH bound AS MATERIALIZED (
-  SELECT (SELECT n.customer_id FROM crm.attribute_value n
-           WHERE n.business_id = :business_id AND n.customer_id > :after
-           ORDER BY n.customer_id, n.name OFFSET :limit LIMIT 1) AS id
+WITH piece AS MATERIALIZED (
+  SELECT v.customer_id, v.name, v.set_at
+    FROM crm.attribute_value v
+   WHERE v.business_id = :business_id AND v.customer_id > :after
+   ORDER BY v.customer_id FETCH FIRST (:limit) ROWS WITH TIES
 ), over AS MATERIALIZED (
-  SELECT v.customer_id, v.name
-    FROM bound b
-    JOIN crm.attribute_value v
-      ON v.business_id = :business_id
-     AND v.customer_id > :after
-     AND v.customer_id <= coalesce(b.id, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  SELECT x.customer_id, x.name
+    FROM piece x
     JOIN crm.attribute a
-      ON a.business_id = :business_id AND a.name = v.name AND a.purpose_id IS NOT NULL
+      ON a.business_id = :business_id AND a.name = x.name AND a.purpose_id IS NOT NULL
     JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = a.purpose_id
     LEFT JOIN crm.consent_now s
       ON s.business_id = :business_id
-     AND s.customer_id = v.customer_id
+     AND s.customer_id = x.customer_id
      AND s.purpose_id = a.purpose_id
    WHERE (p.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
           OR coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
-             AND v.set_at <= :now::timestamptz - interval '1 day')
+             AND x.set_at <= :now::timestamptz - interval '1 day')
      AND NOT EXISTS (SELECT FROM crm.customer c
-                      WHERE c.business_id = :business_id AND c.customer_id = v.customer_id
+                      WHERE c.business_id = :business_id AND c.customer_id = x.customer_id
                         AND c.restricted_at IS NOT NULL)
+), free AS MATERIALIZED (
+  SELECT v.customer_id, v.name
+    FROM crm.attribute_value v
+    JOIN over o ON o.customer_id = v.customer_id AND o.name = v.name
+   WHERE v.business_id = :business_id
+     AND v.customer_id = ANY (ARRAY(SELECT o.customer_id FROM over o))
      FOR UPDATE OF v SKIP LOCKED
 ), gone AS (
-  DELETE FROM crm.attribute_value v USING over o
-   WHERE v.business_id = :business_id AND v.customer_id = o.customer_id AND v.name = o.name
+  DELETE FROM crm.attribute_value v USING free f
+   WHERE v.business_id = :business_id
+     AND v.customer_id = ANY (ARRAY(SELECT f.customer_id FROM free f))
+     AND v.customer_id = f.customer_id AND v.name = f.name
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM gone) AS deleted, b.id AS upto FROM bound b;
+SELECT (SELECT count(*) FROM gone) AS deleted,
+       CASE WHEN (SELECT count(*) FROM piece) >= :limit
+            THEN (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1)
+            END AS upto;
 
 -- name: declare_kind
 -- A kind of interaction, new or in place of an earlier declaration.
@@ -415,19 +432,23 @@ WITH piece AS MATERIALIZED (
    WHERE i.business_id = :business_id AND i.interaction_id > :after
    ORDER BY i.interaction_id LIMIT :limit
 ), over AS MATERIALIZED (
-  SELECT i.interaction_id
+  SELECT p.interaction_id
     FROM piece p
-    JOIN crm.interaction i
-      ON i.business_id = :business_id AND i.interaction_id = p.interaction_id
     JOIN crm.interaction_kind k ON k.business_id = :business_id AND k.name = p.kind
    WHERE p.at + k.retention::interval <= :now::timestamptz
      AND NOT EXISTS (SELECT FROM crm.customer c
                       WHERE c.business_id = :business_id AND c.customer_id = p.customer_id
                         AND c.restricted_at IS NOT NULL)
+), free AS MATERIALIZED (
+  SELECT i.interaction_id
+    FROM crm.interaction i
+   WHERE i.business_id = :business_id
+     AND i.interaction_id = ANY (ARRAY(SELECT o.interaction_id FROM over o))
      FOR UPDATE OF i SKIP LOCKED
 ), gone AS (
-  DELETE FROM crm.interaction i USING over o
-   WHERE i.business_id = :business_id AND i.interaction_id = o.interaction_id
+  DELETE FROM crm.interaction i
+   WHERE i.business_id = :business_id
+     AND i.interaction_id = ANY (ARRAY(SELECT f.interaction_id FROM free f))
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,

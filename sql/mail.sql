@@ -122,9 +122,10 @@ WITH piece AS MATERIALIZED (
    WHERE m.business_id = :business_id AND m.message_id > :after
    ORDER BY m.message_id LIMIT :limit
 ), gone AS (
-  DELETE FROM crm.service_message m USING piece p
-   WHERE m.business_id = :business_id AND m.message_id = p.message_id
-     AND p.done_at <= :over_before
+  DELETE FROM crm.service_message m
+   WHERE m.business_id = :business_id
+     AND m.message_id = ANY (ARRAY(SELECT p.message_id FROM piece p
+                                    WHERE p.done_at <= :over_before))
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,
