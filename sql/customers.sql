@@ -477,7 +477,7 @@ SELECT customer_id, address_hash
 UPDATE crm.customer
    SET address = NULL, folded = NULL, address_hash = NULL, name = '', locale = '',
        time_zone = '', external_id = NULL, import_id = NULL, restricted_at = NULL, version = version + 1,
-       changed_at = :now, erased_at = :now
+       changed_at = :now, erased_at = :at
  WHERE business_id = :business_id
    AND customer_id = :customer_id
    AND erased_at IS NULL;

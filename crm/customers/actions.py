@@ -270,15 +270,18 @@ async def export(db: ReadDb, customer_id: UUID) -> Export:
     )
 
 
-async def forget(db: Db, customer_id: UUID) -> Forgotten:
-    """Empty a customer's row and delete what hangs on it; again finds nothing left to delete."""
+async def forget(db: Db, customer_id: UUID, *, at: datetime | None = None) -> Forgotten:
+    """Empty a customer's row and delete what hangs on it; again finds nothing left to delete.
+
+    `at` where she was erased before, in a database that was lost.
+    """
     found = await db.maybe(sql.customer_to_erase, Erasable, customer_id=customer_id)
     if found is None:
         raise UnknownCustomer
     return Forgotten(
         found.address_hash,
         {
-            "customer": await db.run(sql.erase_customer, customer_id=customer_id),
+            "customer": await db.run(sql.erase_customer, customer_id=customer_id, at=at or db.now),
             "attribute_value": await db.run(sql.erase_values, customer_id=customer_id),
             "interaction": await db.run(sql.erase_interactions, customer_id=customer_id),
         },

@@ -10,12 +10,14 @@ from __future__ import annotations
 from crm.journal.journal import KEPT, Journal, journal_of
 from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, mark, move, pay
 from crm.journal.line import (
+    CalledOff,
     Campaign,
     Decision,
     Entry,
     Erased,
     Left,
     Lifted,
+    Planned,
     Replayed,
     Restricted,
     Suppressed,
@@ -29,6 +31,7 @@ from crm.journal.store import Directory, Store
 __all__ = [
     "KEPT",
     "Behind",
+    "CalledOff",
     "Campaign",
     "Decision",
     "Directory",
@@ -42,6 +45,7 @@ __all__ = [
     "Left",
     "Lifted",
     "Log",
+    "Planned",
     "PutBack",
     "Replayed",
     "Restricted",

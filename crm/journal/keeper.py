@@ -22,7 +22,7 @@ from crm.db import Db, Kept, ReadDb, Statements
 from crm.errors import Refused
 from crm.ids import time_ordered
 from crm.journal.journal import Journal
-from crm.journal.line import NEVER_REFUSED, Decision, Entry, Restricted, Withdrawn
+from crm.journal.line import NEVER_REFUSED, Decision, Entry, Planned, Restricted, Withdrawn
 from crm.journal.log import Behind, JournalLost, Log
 from crm.log import logger
 
@@ -142,11 +142,11 @@ async def _owe(db: Db, noted: list[Entry]) -> None:
         await db.run(sql.owe, debt_id=time_ordered(), entry=each)
 
 
-def _named(noted: list[Entry]) -> Iterator[Decision | Restricted]:
+def _named(noted: list[Entry]) -> Iterator[Decision | Restricted | Planned]:
     for each in noted:
         if isinstance(each, Withdrawn):
             yield from each.decisions
-        elif isinstance(each, Restricted):
+        elif isinstance(each, Restricted | Planned):
             yield each
 
 

@@ -62,11 +62,32 @@ class Restricted(Struct, tag="restricted"):
 
 
 class Erased(Struct, tag="erased"):
-    """A customer who was deleted; `dropped`: not even the fingerprint of her address stays."""
+    """A customer who was deleted; `dropped`: not even the fingerprint of her address stays.
+
+    `by` is the kind of who had it done.
+    """
 
     customer_id: UUID
     address: str
     dropped: bool
+    by: str = "system"
+
+
+class Planned(Struct, tag="planned", kw_only=True):
+    """A deletion that she can call off until it is due: with the hash of the link that does so."""
+
+    customer_id: UUID
+    due_at: datetime
+    fingerprint: str
+    was_frozen: bool
+    call_off: str
+    address: str = ""
+
+
+class CalledOff(Struct, tag="called_off"):
+    """A deletion that its customer called off."""
+
+    customer_id: UUID
 
 
 class Campaign(Struct, tag="campaign"):
@@ -83,7 +104,16 @@ class Replayed(Struct, tag="replayed"):
 
 
 Entry: TypeAlias = (
-    Withdrawn | Suppressed | Lifted | Left | Restricted | Erased | Campaign | Replayed
+    Withdrawn
+    | Suppressed
+    | Lifted
+    | Left
+    | Restricted
+    | Planned
+    | CalledOff
+    | Erased
+    | Campaign
+    | Replayed
 )
 
 # What is never refused for want of a journal: leaving, and whatever else keeps mail from going.

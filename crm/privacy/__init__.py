@@ -11,7 +11,15 @@ Owns `copy`, `copy_part`, `brought`, `privacy_request` with the log of its steps
 """
 
 from crm.access import fresh
-from crm.privacy.actions import erase, erase_traces, freeze, home, inventory, unfreeze
+from crm.privacy.actions import (
+    erase,
+    erase_traces,
+    forget_address,
+    freeze,
+    home,
+    inventory,
+    unfreeze,
+)
 from crm.privacy.copies.actions import ask
 from crm.privacy.copies.model import Copy, NotReady, UnknownCopy
 from crm.privacy.erasure.certificate import (
@@ -29,7 +37,7 @@ from crm.privacy.erasure.grace import (
     plan,
     wish_of_link,
 )
-from crm.privacy.erasure.wishes import wish
+from crm.privacy.erasure.wishes import call_off_again, plan_again, wish
 from crm.privacy.fulfilling import (
     erase_herself,
     free_herself,
@@ -40,6 +48,7 @@ from crm.privacy.fulfilling import (
     remind,
 )
 from crm.privacy.model import (
+    Before,
     Erased,
     Fingerprint,
     Home,
@@ -52,6 +61,7 @@ from crm.privacy.retention.processing import Processing, processing
 
 __all__ = [
     "GRACE",
+    "Before",
     "Certificate",
     "Copy",
     "Erased",
@@ -72,6 +82,7 @@ __all__ = [
     "Wish",
     "ask",
     "call_off",
+    "call_off_again",
     "carry_out",
     "certificate",
     "certificate_token",
@@ -79,6 +90,7 @@ __all__ = [
     "erase",
     "erase_herself",
     "erase_traces",
+    "forget_address",
     "free_herself",
     "freeze",
     "freeze_herself",
@@ -90,6 +102,7 @@ __all__ = [
     "object_to_marketing",
     "open_certificate",
     "plan",
+    "plan_again",
     "processing",
     "remind",
     "unfreeze",

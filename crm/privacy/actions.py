@@ -29,6 +29,7 @@ from crm.privacy import brought, copies, requests, restriction
 from crm.privacy.erasure import wishes
 from crm.privacy.erasure.certifying import certify
 from crm.privacy.model import (
+    Before,
     Erased,
     Fingerprint,
     Home,
@@ -79,14 +80,20 @@ _SETTLED = timedelta(days=2)
 
 
 async def erase(
-    db: Db, by: Actor, customer_id: UUID, *, fingerprint: Fingerprint = Fingerprint.keep
+    db: Db,
+    by: Actor,
+    customer_id: UUID,
+    *,
+    fingerprint: Fingerprint = Fingerprint.keep,
+    before: Before | None = None,
 ) -> Erased:
     """Delete everything held about a customer, in one transaction; again finds nothing to delete.
 
     What stays: a tombstone and the deliveries that books count by, stubs of consent events, the
     fingerprint of the address unless she drops it herself, one event that names nobody, and the
-    certificate of what went.
+    certificate of what went. Done once more after a restore, it was done `before`.
     """
+    asked = before or Before(db.now, by.kind)
     check_fingerprint(by, fingerprint)
     gone: Counter[str] = Counter()
     former = await access.former_addresses(db, customer_id)
@@ -94,7 +101,7 @@ async def erase(
         gone.update(await forget(db, customer_id))
     # Before the rest: the eraser of consent and events insists on the tombstone, and the
     # tombstone takes waiting deliveries out (promise 2).
-    emptied = await customers.forget(db, customer_id)
+    emptied = await customers.forget(db, customer_id, at=asked.at)
     gone.update(emptied.gone)
     # What ends with her is said once, sealed, and then forgotten as the rest.
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
@@ -108,12 +115,12 @@ async def erase(
         gone.update(await _forget_address(db, emptied.address_hash))
         gone["suppression"] += await _mark(db, by, emptied.address_hash, fingerprint)
         dropped = fingerprint is Fingerprint.drop
-        db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped))
+        db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
     erased_at = await _erased_at(db, customer_id)
     if gone.total():
-        await certify(db, by, customer_id, gone, erased_at=erased_at, fingerprint=fingerprint)
+        await certify(db, asked.by, customer_id, gone, erased_at=erased_at, fingerprint=fingerprint)
     return Erased(customer_id=customer_id, erased_at=erased_at)
 
 
@@ -165,6 +172,12 @@ async def home(db: ReadDb, me: Customer) -> Home:
 async def inventory(db: ReadDb, customer: Customer) -> Inventory:
     """Count what an erasure of this customer would delete."""
     return (await home(db, customer)).inventory
+
+
+async def forget_address(db: Db, customer_id: UUID, address_hash: bytes) -> None:
+    """Delete what hangs on the address of somebody who was erased and of whom no record is here."""
+    await access.forget(db, customer_id, address_hash)
+    await _forget_address(db, address_hash)
 
 
 async def _forget_address(db: Db, address_hash: bytes) -> Counter[str]:

@@ -41,6 +41,13 @@ class Wish(Struct, frozen=True, kw_only=True):
     was_frozen: bool
 
 
+class Before(Struct, frozen=True):
+    """When an erasure was done that a restored database has lost, and who had it done."""
+
+    at: datetime
+    by: ActorKind
+
+
 class Erased(Struct, frozen=True, kw_only=True):
     """Whose record is gone, and since when."""
 

@@ -10,10 +10,11 @@ from crm import access, consent, customers, journal, mail, privacy
 from crm.consent import Method, Status
 from crm.customers import UnknownCustomer
 from crm.db import Db
-from crm.events import Actor
+from crm.events import Actor, ActorKind
 from crm.journal import Decision, Entry
 from crm.mail import Scope, Why
-from crm.privacy import Fingerprint
+from crm.privacy import Before, Fingerprint, Wish
+from crm.staff import BeingErased
 from crm.tokens import Stop
 
 _SYSTEM = Actor.system()
@@ -22,31 +23,31 @@ _SYSTEM = Actor.system()
 async def replay(
     db: Db, entry: Entry, at: datetime, *, unless_since: datetime | None = None
 ) -> None:
-    """Carry out what was noted at an instant; a yes said after `unless_since` stands.
+    """Carry out what was noted at an instant; what she decided after `unless_since` stands.
 
     Of a customer who is not known here her address is kept from mail by its fingerprint: an old
     list may bring her back.
     """
     if isinstance(entry, journal.Withdrawn):
         for each in entry.decisions:
-            await _end(db, each, at, unless_since)
-    elif isinstance(entry, journal.Suppressed):
-        for address, scope, why in entry.addresses:
-            await mail.suppress(db, _SYSTEM, bytes.fromhex(address), Scope(scope), Why(why))
-    elif isinstance(entry, journal.Lifted):
-        await mail.lift(db, bytes.fromhex(entry.address))
-    elif isinstance(entry, journal.Left):
-        stop = Stop(db.business_id, bytes.fromhex(entry.address), entry.purpose_code)
-        await access.leave(db, stop, method=Method(entry.method))
+            await end(db, each, at, unless_since)
+    elif isinstance(entry, journal.Suppressed | journal.Lifted | journal.Left):
+        await _by_address(db, entry)
     elif isinstance(entry, journal.Restricted):
         change = customers.restrict if entry.frozen else customers.unrestrict
-        with suppress(UnknownCustomer):
+        # Whoever waits for her deletion stays frozen: only she calls it off, and says so.
+        with suppress(UnknownCustomer, BeingErased):
             await change(db, _SYSTEM, entry.customer_id)
+    elif isinstance(entry, journal.Planned):
+        await _plan(db, entry, at)
+    elif isinstance(entry, journal.CalledOff):
+        await privacy.call_off_again(db, entry.customer_id, unless_since=unless_since)
     elif isinstance(entry, journal.Erased):
-        await _erase(db, entry)
+        await _erase(db, entry, at)
 
 
-async def _end(db: Db, ended: Decision, at: datetime, unless_since: datetime | None) -> None:
+async def end(db: Db, ended: Decision, at: datetime, unless_since: datetime | None) -> None:
+    """End one consent as it ended at an instant, unless she has said yes after `unless_since`."""
     status = Status(ended.status)
     if await _known(db, ended.customer_id):
         await consent.end_again(
@@ -62,16 +63,48 @@ async def _end(db: Db, ended: Decision, at: datetime, unless_since: datetime | N
         await _silence(db, ended.address, Why.left)
 
 
-async def _erase(db: Db, erased: journal.Erased) -> None:
-    her, kept = Actor.customer(erased.customer_id), Fingerprint.keep
-    fingerprint = Fingerprint.drop if erased.dropped else kept
+async def _by_address(db: Db, entry: journal.Suppressed | journal.Lifted | journal.Left) -> None:
+    if isinstance(entry, journal.Lifted):
+        await mail.lift(db, bytes.fromhex(entry.address))
+    elif isinstance(entry, journal.Left):
+        stop = Stop(db.business_id, bytes.fromhex(entry.address), entry.purpose_code)
+        await access.leave(db, stop, method=Method(entry.method))
+    else:
+        for address, scope, why in entry.addresses:
+            await mail.suppress(db, _SYSTEM, bytes.fromhex(address), Scope(scope), Why(why))
+
+
+async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:
+    if not await _known(db, planned.customer_id):
+        # Nothing can be called off where there is no record; what her address left goes at once.
+        dropped = planned.fingerprint == Fingerprint.drop
+        await _forget(db, planned.customer_id, planned.address, dropped=dropped)
+        return
+    wish = Wish(
+        customer_id=planned.customer_id,
+        asked_at=at,
+        due_at=planned.due_at,
+        fingerprint=Fingerprint(planned.fingerprint),
+        was_frozen=planned.was_frozen,
+    )
+    await privacy.plan_again(db, wish, bytes.fromhex(planned.call_off))
+
+
+async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:
+    by = Actor.customer(erased.customer_id) if erased.dropped else _SYSTEM
+    fingerprint = Fingerprint.drop if erased.dropped else Fingerprint.keep
+    before = Before(at, ActorKind(erased.by))
     try:
-        await privacy.erase(
-            db, her if erased.dropped else _SYSTEM, erased.customer_id, fingerprint=fingerprint
-        )
+        await privacy.erase(db, by, erased.customer_id, fingerprint=fingerprint, before=before)
     except UnknownCustomer:
-        if not erased.dropped:
-            await _silence(db, erased.address, Why.erased)
+        await _forget(db, erased.customer_id, erased.address, dropped=erased.dropped)
+
+
+async def _forget(db: Db, customer_id: UUID, address: str, *, dropped: bool) -> None:
+    """Delete what hangs on the address of somebody whose record is not here."""
+    await privacy.forget_address(db, customer_id, bytes.fromhex(address))
+    if not dropped:
+        await _silence(db, address, Why.erased)
 
 
 async def _silence(db: Db, address: str, why: Why) -> None:

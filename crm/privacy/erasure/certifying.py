@@ -11,7 +11,7 @@ import msgspec
 from crm import businesses, consent
 from crm.db import Db, ReadDb, Statements
 from crm.errors import NotFound
-from crm.events import Actor
+from crm.events import ActorKind
 from crm.privacy.erasure.certificate import CERTIFICATE_LASTS, TYPE, Erasure, Signed, written
 from crm.privacy.model import Controller, Fingerprint
 
@@ -24,7 +24,7 @@ class UnknownErasure(NotFound):
 
 async def certify(
     db: Db,
-    by: Actor,
+    by: ActorKind,
     customer_id: UUID,
     gone: Mapping[str, int],
     *,
@@ -38,7 +38,7 @@ async def certify(
         sql.keep_erasure,
         customer_id=customer_id,
         erased_at=erased_at,
-        actor_kind=by.kind,
+        actor_kind=by,
         fingerprint=fingerprint,
         gone={each: known.get(each, 0) + gone.get(each, 0) for each in {*known, *gone}},
         deliveries=await db.one(sql.deliveries_left, int, customer_id=customer_id),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from crm import businesses, customers, events, mail
+from crm import businesses, customers, events, journal, mail
 from crm.access import credentials, wording
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
@@ -51,6 +51,15 @@ async def plan(db: Db, me: Customer, fingerprint: Fingerprint) -> Wish:
         was_frozen=was_frozen,
         call_off_hash=credentials.fingerprint(token),
     )
+    db.note(
+        journal.Planned(
+            customer_id=me.id,
+            due_at=due_at,
+            fingerprint=fingerprint,
+            was_frozen=was_frozen,
+            call_off=credentials.fingerprint(token).hex(),
+        )
+    )
     await events.record(db, by, Kind.erasure_planned, customer_id=me.id)
     await _tell(db, me, "leaving", due_at, link=f"/call-off/{token}")
     return Wish(
@@ -77,6 +86,7 @@ async def call_off(db: Db, customer_id: UUID) -> None:
     was_frozen = await db.maybe(sql.drop_wish, bool, customer_id=customer_id)
     if was_frozen is None:
         raise NothingToCallOff
+    db.note(journal.CalledOff(customer_id))
     if not was_frozen:
         await customers.unrestrict(db, by, customer_id)
     await events.record(db, by, Kind.erasure_called_off, customer_id=customer_id)

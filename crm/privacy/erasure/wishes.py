@@ -1,10 +1,13 @@
-"""What is kept of a deletion that can be called off: read and forgotten."""
+"""What is kept of a deletion that can be called off: read, forgotten, and put back as it was."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
+from crm import events
 from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, Kind
 from crm.privacy.model import Wish
 
 sql = Statements("privacy")
@@ -18,3 +21,34 @@ async def wish(db: ReadDb, customer_id: UUID) -> Wish | None:
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Delete the wish of a customer who is being erased; return how many rows of which table."""
     return {"erasure_wish": await db.run(sql.forget_wish, customer_id=customer_id)}
+
+
+async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
+    """Let a customer wait for her deletion as she did in a database that was lost.
+
+    She has her letter: its link and its day hold.
+    """
+    again = await db.run(
+        sql.put_wish_back,
+        customer_id=planned.customer_id,
+        asked_at=planned.asked_at,
+        due_at=planned.due_at,
+        fingerprint=planned.fingerprint,
+        was_frozen=planned.was_frozen,
+        call_off_hash=call_off_hash,
+    )
+    if again:
+        await events.record(
+            db, Actor.system(), Kind.erasure_planned, customer_id=planned.customer_id
+        )
+
+
+async def call_off_again(
+    db: Db, customer_id: UUID, *, unless_since: datetime | None = None
+) -> None:
+    """Forget a deletion that she called off, but not one asked for after `unless_since`."""
+    waits = await wish(db, customer_id)
+    if waits is None or (unless_since and waits.asked_at > unless_since):
+        return
+    await db.run(sql.forget_wish, customer_id=customer_id)
+    await events.record(db, Actor.system(), Kind.erasure_called_off, customer_id=customer_id)
