@@ -321,7 +321,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
         async with (
             open_database(settings.database_url, keys, wake=Waker(pool), keep=keeper) as database,
             open_database(settings.database_url, keys, size=_LOOKS) as looks,
-            watched_by(Watch(database, keeper, ledger.read_head)) as watch,
+            watched_by(ledger.journal_watch(database, keeper)) as watch,
         ):
             state = state_of(settings, database, looks, pool)
             state["watch"] = watch

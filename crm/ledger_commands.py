@@ -19,7 +19,7 @@ from crm.db import Database
 from crm.doctor import check as check_installation
 from crm.events import Actor
 from crm.installation import installation
-from crm.journal import Journal, hold
+from crm.journal import CHECKPOINT, Journal, hold
 from crm.ledger import Halt, JournalKnown, KeyKind, NothingSealed, Round, Stopped
 from crm.terminal import database_of, of_business, one_business, out, run
 
@@ -133,7 +133,7 @@ def reopen(reason: str, which: str) -> None:
 
 async def _reopen(reason: str, which: str) -> None:
     async with _here(which) as here:
-        known = here.journal.read(here.business_id, ledger.CHECKPOINT)
+        known = here.journal.read(here.business_id, CHECKPOINT)
         async with here.database.write(here.business_id) as db:
             origin = await ledger.reopen(db, _SYSTEM, known, reason=reason)
     out.print(f"{origin.origin} is open from entry {origin.begins_at}.", highlight=False)

@@ -16,7 +16,7 @@ from crm.db import Database, open_database
 from crm.doctor import check
 from crm.errors import NotFound
 from crm.installation import installation
-from crm.journal import Found, Keeper, Watch, journal_of
+from crm.journal import Found, Keeper, journal_of
 from crm.restore import Lost, Restored
 from crm.terminal import of_business, out, run
 
@@ -27,6 +27,8 @@ _WORDS = {
     "lifted": "suppressions lifted",
     "left": "people who left by a link during the restore",
     "restricted": "restrictions, or ends of them",
+    "planned": "deletions planned",
+    "calledoff": "deletions called off",
     "campaign": "notes of what campaigns did",
 }
 _STILL = """
@@ -79,7 +81,7 @@ async def _here() -> AsyncIterator[_Here]:
         keeper = Keeper(journal_of(settings))
         # Without the keeper: what is replayed is in the journal already.
         async with open_database(settings.database_url, settings.keys(), size=2) as database:
-            found = await Watch(database, keeper, ledger.read_head).look()
+            found = await ledger.journal_watch(database, keeper).look()
             if found.away:
                 message = f"The journal cannot be read: {found.away}. Look at CRM_JOURNAL."
                 raise click.ClickException(message)

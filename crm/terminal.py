@@ -21,7 +21,7 @@ from crm.db import Database, open_database
 from crm.doctor import Unfit, check, put_back_problems
 from crm.errors import NotFound
 from crm.installation import Installation, installation
-from crm.journal import Found, Keeper, Watch, journal_of
+from crm.journal import Found, Keeper, journal_of
 from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
@@ -91,7 +91,7 @@ async def database_of(here: Installation) -> AsyncIterator[Database]:
 
 async def compared(database: Database, settings: Settings) -> Found:
     """Compare the database with the journal, once."""
-    return await Watch(database, Keeper(journal_of(settings)), ledger.read_head).look()
+    return await ledger.journal_watch(database, Keeper(journal_of(settings))).look()
 
 
 async def _refuse_put_back(database: Database, settings: Settings) -> None:

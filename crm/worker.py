@@ -22,7 +22,7 @@ from crm.consent import jobs as consent_jobs
 from crm.db import open_database
 from crm.imports import jobs as imports_jobs
 from crm.inbound import jobs as inbound_jobs
-from crm.journal import Keeper, Watch, journal_of, watched_by
+from crm.journal import Keeper, journal_of, watched_by
 from crm.journal import jobs as journal_jobs
 from crm.ledger import jobs as ledger_jobs
 from crm.log import configure, logger
@@ -101,7 +101,7 @@ async def work(settings: Settings) -> None:
     keeper = Keeper(journal_of(settings))
     async with (
         open_database(settings.database_url, settings.keys(), wake=wake, keep=keeper) as database,
-        watched_by(Watch(database, keeper, ledger.read_head)) as watch,
+        watched_by(ledger.journal_watch(database, keeper)) as watch,
     ):
         ctx["database"], ctx["watch"] = database, watch
         try:

@@ -195,7 +195,7 @@ async def listen(settings: Settings) -> None:
     keeper = Keeper(journal_of(settings))
     async with (
         open_database(settings.database_url, settings.keys(), keep=keeper) as database,
-        watched_by(Watch(database, keeper, ledger.read_head)) as watch,
+        watched_by(ledger.journal_watch(database, keeper)) as watch,
         listening(database, settings.inbound, watch),
     ):
         await stopping.wait()

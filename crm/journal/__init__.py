@@ -7,7 +7,7 @@ campaigns began to do. Identifiers and keyed hashes only.
 
 from __future__ import annotations
 
-from crm.journal.journal import KEPT, Journal, journal_of
+from crm.journal.journal import CHECKPOINT, KEPT, Journal, journal_of
 from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, mark, move, pay
 from crm.journal.line import (
     CalledOff,
@@ -29,6 +29,7 @@ from crm.journal.noticing import Found, Watch, watched_by
 from crm.journal.store import Directory, Store
 
 __all__ = [
+    "CHECKPOINT",
     "KEPT",
     "Behind",
     "CalledOff",

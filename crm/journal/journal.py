@@ -12,6 +12,8 @@ from crm.journal.log import Log
 from crm.journal.store import Directory, Store
 from crm.settings import Settings
 
+# Under this name the last signed head of a ledger is kept.
+CHECKPOINT = "checkpoint"
 # Longer than anybody should keep a backup; `CRM_JOURNAL_DAYS` says otherwise.
 KEPT = timedelta(days=400)
 

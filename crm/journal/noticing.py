@@ -18,7 +18,7 @@ from msgspec import Struct
 from crm import above
 from crm.above import JournalMark
 from crm.db import BROKEN, Database
-from crm.journal.journal import Journal
+from crm.journal.journal import CHECKPOINT, Journal
 from crm.journal.keeper import Keeper
 from crm.log import logger
 
@@ -28,7 +28,6 @@ _EVERY = 2.0
 # A look takes some 50 microseconds for each business; with thousands of them it rests longer.
 _REST = 20
 _LONGEST = 30.0
-_HEAD = "checkpoint"
 
 T = TypeVar("T")
 # Reads a signed head: the number of its origin, and its size.
@@ -127,7 +126,7 @@ class Watch:
 
     def _known(self, journal: Journal, business_id: UUID) -> _Known:
         tail = journal.log(business_id).tail()
-        text = journal.read(business_id, _HEAD)
+        text = journal.read(business_id, CHECKPOINT)
         before = self._heads.get(business_id)
         if before is None or before[0] != text:
             head = (0, 0)

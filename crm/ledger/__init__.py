@@ -41,13 +41,12 @@ from crm.ledger.model import (
     opening_commitment,
 )
 from crm.ledger.note import BadNote, Verifier, read_vkey
-from crm.ledger.sealing import CHECKPOINT, adopt, read_head, seal
+from crm.ledger.sealing import adopt, journal_watch, seal
 from crm.ledger.signing import Signer, encrypt_anew, ensure_key, keys, rotate, signer
 from crm.ledger.tree import BadProof, check_consistency, check_inclusion, leaf_hash
 from crm.ledger.watching import Round, begin_watch, compare, go_on, hold_watch, watch
 
 __all__ = [
-    "CHECKPOINT",
     "Alarm",
     "BadNote",
     "BadProof",
@@ -83,6 +82,7 @@ __all__ = [
     "head",
     "hold_watch",
     "holds",
+    "journal_watch",
     "keys",
     "leaf_hash",
     "opening_commitment",
@@ -90,7 +90,6 @@ __all__ = [
     "positions",
     "proof",
     "proofs_at",
-    "read_head",
     "read_proof",
     "read_vkey",
     "reopen",

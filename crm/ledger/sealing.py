@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from crm import businesses
 from crm.db import Database, Db, ReadDb, Statements
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal, Keeper, Watch
 from crm.ledger import note, tile
 from crm.ledger.checkpoint import Checkpoint, checkpoint_of
 from crm.ledger.model import (
@@ -37,7 +37,6 @@ from crm.ledger.tree import EMPTY, HASH_SIZE, leaf_hashes
 
 sql = Statements("ledger")
 
-CHECKPOINT = "checkpoint"
 # Leaves given their places in one transaction: some tens of milliseconds, half a megabyte.
 BATCH = 16_384
 FIRST = UUID(int=0)
@@ -254,7 +253,12 @@ async def adopt(database: Database, business_id: UUID, journal: Journal) -> Chec
     return checkpoint_of(signed[0].note)
 
 
-def read_head(signed: str) -> tuple[int, int]:
+def journal_watch(database: Database, keeper: Keeper) -> Watch:
+    """Return what looks whether a database goes on where entries and heads of the journal end."""
+    return Watch(database, keeper, _read_head)
+
+
+def _read_head(signed: str) -> tuple[int, int]:
     """Read of a signed head, unproved, the number of its origin and its size, or BadNote."""
     head = checkpoint_of(signed)
     return number_of(head.origin), head.size

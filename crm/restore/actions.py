@@ -120,7 +120,7 @@ async def _replay(
 
 
 async def _reopen(database: Database, keeper: Keeper, business_id: UUID) -> tuple[str, int]:
-    known = keeper.journal.read(business_id, ledger.CHECKPOINT)
+    known = keeper.journal.read(business_id, journal.CHECKPOINT)
     with suppress(NotStopped, NothingSealed):
         async with database.write(business_id) as db:
             origin = await ledger.reopen(db, _SYSTEM, known, reason=_ORIGIN)

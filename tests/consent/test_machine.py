@@ -30,7 +30,7 @@ from crm.consent.states import OWN_WORD
 from crm.db import Database, Db, open_database, parse
 from crm.errors import Refused
 from crm.events import Actor
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import KeyKind, note
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -248,7 +248,7 @@ class Consents(RuleBasedStateMachine):
         """Every head that anybody could have seen begins every later one."""
         async with self.database.read(self.business.id) as db:
             seen = [each.note for each in await ledger.signed_heads(db)]
-            seen += filter(None, [self.journal.read(self.business.id, ledger.CHECKPOINT)])
+            seen += filter(None, [self.journal.read(self.business.id, CHECKPOINT)])
             verifiers = [each.verifier for each in await ledger.keys(db)]
             for each in seen:
                 note.read(each).check(verifiers)

@@ -30,7 +30,7 @@ from crm.consent import (
 )
 from crm.db import Database, open_database
 from crm.events import Actor
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import KeyKind
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -286,7 +286,7 @@ async def years(own_cluster: Cluster, journal: Journal) -> AsyncIterator[tuple[D
         lost = packed(await bundle_of(database, business, left))
     async with open_database(own_cluster.named(name).app_url, KEYS, size=4) as database:
         async with database.write(business.id) as db:
-            known = journal.read(business.id, ledger.CHECKPOINT)
+            known = journal.read(business.id, CHECKPOINT)
             await ledger.reopen(db, make.SYSTEM, known, reason="The disk failed.")
             await privacy.erase(db, make.SYSTEM, ola.id)
         await ledger.seal(database, business.id, journal, most=ALL)

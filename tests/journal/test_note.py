@@ -73,7 +73,7 @@ async def test_everything_that_stops_mail_is_noted(
         Suppressed([(other.hex(), "all", "bounced")]),
         Restricted(nora.id, frozen=True, address=her),
         Lifted(other.hex()),
-        Erased(nora.id, her, dropped=True),
+        Erased(nora.id, her, dropped=True, by="customer"),
     ]
     assert await _mark(kept, business) == (2, 0)
     assert journal.log(business.id).tail().open == {}

@@ -9,7 +9,7 @@ import pytest
 from crm import ledger
 from crm.businesses import Business
 from crm.db import Database
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import anchors
 from tests.ledger.conftest import entered
 from tests.ledger.test_seal import ALL
@@ -25,7 +25,7 @@ async def test_each_head_is_written_once(
         await ledger.seal(database, business.id, journal, most=ALL)
         path = await anchors.write(database, business.id, folder)
         assert path is not None
-        assert path.read_text() == journal.read(business.id, ledger.CHECKPOINT)
+        assert path.read_text() == journal.read(business.id, CHECKPOINT)
         assert await anchors.write(database, business.id, folder) is None
     written = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.checkpoint"))
     place = f"{business.host}/ledger/1"

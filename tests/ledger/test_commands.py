@@ -11,7 +11,7 @@ import pytest
 from crm import consent, ledger
 from crm.businesses import Business
 from crm.db import Database
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import KeyKind, note
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -88,13 +88,13 @@ async def test_a_lost_journal_is_adopted_once(
     status, _, err = await crm("ledger", "adopt", which, **settings)
     assert status == 2
     assert "knows this ledger already" in err
-    known = journal.read(business.id, ledger.CHECKPOINT)
+    known = journal.read(business.id, CHECKPOINT)
     settings["CRM_JOURNAL"] = str(tmp_path / "new")
     status, out, err = await crm("ledger", "adopt", which, **settings)
     assert (status, err) == (0, "")
     assert "/ledger/1, 1 entries." in " ".join(out.split())
     new = Journal(tmp_path / "new")
-    assert new.read(business.id, ledger.CHECKPOINT) == known
+    assert new.read(business.id, CHECKPOINT) == known
     await entered(database, business.id, 1)
     assert await ledger.seal(database, business.id, new, most=10) == 1
 
@@ -118,7 +118,7 @@ async def test_a_restored_database_goes_on_under_a_new_name(
     assert head is not None
     later = ledger.Checkpoint(head.origin, head.size + 7, bytes(32))
     signed = note.sign(later.text(), signer.name, signer.private)
-    journal.keep(business.id, ledger.CHECKPOINT, lambda _: signed)
+    journal.keep(business.id, CHECKPOINT, lambda _: signed)
     await entered(database, business.id, 1)
     await ledger.seal(database, business.id, journal, most=10)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from crm import ledger
 from crm.businesses import Business
 from crm.db import Database
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger.checkpoint import checkpoint_of
 from tests import make
 from tests.conftest import Cluster
@@ -53,7 +53,7 @@ async def seen(database: Database, business: Business, journal: Journal) -> list
     """Every signed head that anybody could have read by now."""
     async with database.read(business.id) as db:
         published = [each.note for each in await ledger.signed_heads(db)]
-    kept = journal.read(business.id, ledger.CHECKPOINT)
+    kept = journal.read(business.id, CHECKPOINT)
     return [*published, kept] if kept else published
 
 

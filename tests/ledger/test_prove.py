@@ -12,7 +12,7 @@ import pytest
 from crm import ledger
 from crm.businesses import Business
 from crm.db import Database, parse
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import NothingSealed, sealing
 from crm.ledger.checkpoint import checkpoint_of
 from crm.ledger.tile import WIDTH
@@ -89,7 +89,7 @@ async def test_what_no_signed_head_covers_is_not_proved(
     """Placed and not signed yet, it waits as what is not placed does."""
     (first,) = await entered(database, business.id, 1)
     await ledger.seal(database, business.id, journal, most=ALL)
-    known = journal.read(business.id, ledger.CHECKPOINT)
+    known = journal.read(business.id, CHECKPOINT)
     (second,) = await entered(database, business.id, 1)
     async with database.write(business.id) as db:
         assert await ledger.proof(db, second) is None

@@ -14,7 +14,7 @@ from crm import consent, ledger
 from crm.businesses import Business
 from crm.db import Database
 from crm.events import Actor
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import Finding, KeyKind, note
 from crm.ledger.checkpoint import checkpoint_of
 from crm.ledger.note import read_vkey
@@ -131,7 +131,7 @@ async def test_a_gap_is_shown_to_everybody(
     assert head is not None
     later = ledger.Checkpoint(head.origin, head.size + 5, bytes(32))
     signed = note.sign(later.text(), signer.name, signer.private)
-    journal.keep(business.id, ledger.CHECKPOINT, lambda _: signed)
+    journal.keep(business.id, CHECKPOINT, lambda _: signed)
     await entered(database, business.id, 1)
     await ledger.seal(database, business.id, journal, most=10)
     assert "Nothing is sealed at the moment." in unescape((await web.get("/ledger")).text)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from crm import ledger
 from crm.businesses import Business
 from crm.db import Database, open_database
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import NotStopped, Origin, Stopped, note, sealing
 from crm.ledger.checkpoint import Proof, checkpoint_of
 from crm.ledger.model import opening_commitment
@@ -66,7 +66,7 @@ async def rewound(
     async with open_database(own_cluster.app_url, KEYS, size=4) as database:
         lost = await entered(database, business.id, 20)
         await ledger.seal(database, business.id, journal, most=ALL)
-        known = journal.read(business.id, ledger.CHECKPOINT)
+        known = journal.read(business.id, CHECKPOINT)
         told = Rewound(business, journal, known, kept, lost)
         async with database.read(business.id) as db:
             for entry_id in (kept[7], lost[3]):
@@ -80,7 +80,7 @@ async def rewound(
 
 
 async def reopened(database: Database, told: Rewound) -> Origin:
-    known = told.journal.read(told.business.id, ledger.CHECKPOINT)
+    known = told.journal.read(told.business.id, CHECKPOINT)
     async with database.write(told.business.id) as db:
         return await ledger.reopen(db, SYSTEM, known, reason="The disk of 3 May failed.")
 
@@ -88,12 +88,12 @@ async def reopened(database: Database, told: Rewound) -> Origin:
 async def test_it_is_noticed_and_nothing_is_signed(rewound: tuple[Database, Rewound]) -> None:
     database, told = rewound
     business, journal = told.business, told.journal
-    before = journal.read(business.id, ledger.CHECKPOINT)
+    before = journal.read(business.id, CHECKPOINT)
     await entered(database, business.id, 50)
     assert await ledger.seal(database, business.id, journal, most=ALL) == 0
     head = await head_of(database, business)
     assert (head.stopped_why, head.size, head.signed_size) == (Stopped.restored, 300, 300)
-    assert journal.read(business.id, ledger.CHECKPOINT) == before
+    assert journal.read(business.id, CHECKPOINT) == before
     assert checkpoint_of(before).size == 320
 
 
@@ -104,7 +104,7 @@ async def test_it_is_noticed_though_nothing_waits(rewound: tuple[Database, Rewou
     (signed,) = [
         each.note for each in await _heads(database, told.business) if each.size == len(told.kept)
     ]
-    copy.keep(told.business.id, ledger.CHECKPOINT, lambda _: signed)
+    copy.keep(told.business.id, CHECKPOINT, lambda _: signed)
     await sealing.notice(database, told.business.id, copy)
     assert (await head_of(database, told.business)).stopped_why is None
     for _ in range(2):
@@ -130,7 +130,7 @@ async def test_growing_past_the_old_size_does_not_help(
 async def test_a_new_origin_cites_the_old_head(rewound: tuple[Database, Rewound]) -> None:
     database, told = rewound
     business, journal = told.business, told.journal
-    cited = journal.read(business.id, ledger.CHECKPOINT)
+    cited = journal.read(business.id, CHECKPOINT)
     new = await entered(database, business.id, 30)
     origin = await reopened(database, told)
     assert await ledger.seal(database, business.id, journal, most=ALL) == 30
@@ -194,7 +194,7 @@ async def test_a_second_restore_needs_a_third_origin(
     await reopened(database, told)
     await entered(database, told.business.id, 5)
     await ledger.seal(database, told.business.id, told.journal, most=ALL)
-    second = told.journal.read(told.business.id, ledger.CHECKPOINT)
+    second = told.journal.read(told.business.id, CHECKPOINT)
     assert checkpoint_of(second).origin.endswith("/ledger/2")
     # The original database ends at the first origin, as any older state does.
     async with open_database(own_cluster.app_url, KEYS, size=4) as older:
@@ -211,7 +211,7 @@ async def test_a_ledger_that_goes_on_keeps_its_name(
 ) -> None:
     await entered(database, business.id, 2)
     await ledger.seal(database, business.id, journal, most=ALL)
-    known = journal.read(business.id, ledger.CHECKPOINT)
+    known = journal.read(business.id, CHECKPOINT)
     async with database.write(business.id) as db:
         with pytest.raises(NotStopped):
             await ledger.reopen(db, SYSTEM, known, reason="no reason")

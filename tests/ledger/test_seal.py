@@ -16,7 +16,7 @@ from crm import above, ledger
 from crm.businesses import Business
 from crm.db import Database
 from crm.ids import time_ordered
-from crm.journal import Journal
+from crm.journal import CHECKPOINT, Journal
 from crm.ledger import Head, Stopped, note, sealing
 from crm.ledger.checkpoint import checkpoint_of
 from tests import make
@@ -63,7 +63,7 @@ async def test_it_works(database: Database, business: Business, journal: Journal
     assert (head.size, head.signed_size, head.stopped_why) == (5, 5, None)
     async with database.read(business.id) as db:
         assert (await ledger.unsealed(db)).count == 0
-        assert await ledger.signed_head(db, 1) == journal.read(business.id, ledger.CHECKPOINT)
+        assert await ledger.signed_head(db, 1) == journal.read(business.id, CHECKPOINT)
 
 
 async def test_earlier_heads_are_the_beginning_of_later_ones(
@@ -131,7 +131,7 @@ async def test_sealing_blocks_no_insert(
     await ledger.seal(database, business.id, journal, most=ALL)
     await entered(database, business.id, 3)
     async with database.write(business.id) as sealing_now:
-        known = journal.read(business.id, ledger.CHECKPOINT)
+        known = journal.read(business.id, CHECKPOINT)
         assert await sealing.held_head(sealing_now, known) is not None
         async with asyncio.timeout(5):
             await entered(database, business.id, 2)
@@ -163,8 +163,8 @@ async def test_what_the_journal_knows_and_nobody_saw_is_published(
     await entered(database, business.id, 4)
     copy = Journal(make.place_of(journal).with_name("copy"))
     await ledger.seal(database, business.id, copy, most=ALL)
-    signed = copy.read(business.id, ledger.CHECKPOINT)
-    journal.keep(business.id, ledger.CHECKPOINT, lambda _: signed)
+    signed = copy.read(business.id, CHECKPOINT)
+    journal.keep(business.id, CHECKPOINT, lambda _: signed)
     await entered(database, business.id, 1)
     await ledger.seal(database, business.id, journal, most=ALL)
     head = await head_of(database, business)
@@ -227,7 +227,7 @@ async def test_a_journal_that_was_damaged_stops_it(
 ) -> None:
     await entered(database, business.id, 2)
     await ledger.seal(database, business.id, journal, most=ALL)
-    journal.keep(business.id, ledger.CHECKPOINT, lambda _: damaged)
+    journal.keep(business.id, CHECKPOINT, lambda _: damaged)
     await entered(database, business.id, 1)
     assert await ledger.seal(database, business.id, journal, most=ALL) == 0
     assert (await head_of(database, business)).stopped_why is Stopped.journal_away

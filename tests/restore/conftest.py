@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from msgspec import Struct
 
-from crm import campaigns, consent, customers, ledger, mail, privacy
+from crm import campaigns, consent, customers, ledger, mail, privacy, restore
 from crm.businesses import Business
 from crm.campaigns import actions, filling
 from crm.consent import Method
@@ -76,24 +76,45 @@ async def story(own_cluster: Cluster, journal: Journal) -> AsyncIterator[Story]:
     """Live, make a backup, go on living, and put the backup back."""
     async with opened(own_cluster, journal) as database:
         told = await _before(database, own_cluster, journal)
-    name = f"{name_of(own_cluster)}_backup"
-    copy = f"CREATE DATABASE {name} TEMPLATE {name_of(own_cluster)} OWNER crm_owner"
-    await execute(own_cluster.named("postgres"), copy)
-    async with opened(own_cluster, journal) as database:
-        await _after(database, told)
-    told.cluster = own_cluster.named(name)
-    yield told
-    await execute(own_cluster.named("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+    async with backed_up(own_cluster) as told.cluster:
+        async with opened(own_cluster, journal) as database:
+            await _after(database, told)
+        yield told
+
+
+@asynccontextmanager
+async def backed_up(cluster: Cluster) -> AsyncIterator[Cluster]:
+    """Copy a database that nobody is connected to, as it is now, until the block ends."""
+    name = f"{name_of(cluster)}_backup"
+    copy = f"CREATE DATABASE {name} TEMPLATE {name_of(cluster)} OWNER crm_owner"
+    await execute(cluster.named("postgres"), copy)
+    try:
+        yield cluster.named(name)
+    finally:
+        await execute(cluster.named("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @asynccontextmanager
 async def restored(told: Story) -> AsyncIterator[tuple[Database, Watch]]:
     """Open the database that was put back, as a process of the service does."""
-    keeper = Keeper(told.journal)
-    async with open_database(told.cluster.app_url, KEYS, size=4, keep=keeper) as database:
-        watch = Watch(database, keeper, ledger.read_head)
+    async with put_back(told.cluster, told.journal) as both:
+        yield both
+
+
+@asynccontextmanager
+async def put_back(cluster: Cluster, journal: Journal) -> AsyncIterator[tuple[Database, Watch]]:
+    """Open a database beside a journal, as a process of the service does, and look at both."""
+    keeper = Keeper(journal)
+    async with open_database(cluster.app_url, KEYS, size=4, keep=keeper) as database:
+        watch = ledger.journal_watch(database, keeper)
         await watch.look()
         yield database, watch
+
+
+async def replayed(cluster: Cluster, keeper: Keeper, business_id: UUID) -> restore.Restored:
+    """Do what `crm restore` does for a business."""
+    async with open_database(cluster.app_url, KEYS, size=2) as database:
+        return await restore.restore(database, keeper, business_id)
 
 
 async def begun(db: Db, purpose_id: UUID, *, sends: bool) -> UUID:

@@ -12,7 +12,7 @@ import pytest
 
 from crm import ledger
 from crm.db import Database
-from crm.journal import Journal, Keeper, Left, Watch
+from crm.journal import Journal, Keeper, Left
 from tests import make
 from tests.campaigns.test_killed import environ
 from tests.conftest import KEYS, Cluster
@@ -93,7 +93,7 @@ async def test_a_lost_journal_is_named_and_begun_anew(
             db.note(Left("00", None, "one_click"))
         shutil.rmtree(place)
         shutil.copytree(older, place)
-        found = await Watch(database, Keeper(Journal(place)), ledger.read_head).look()
+        found = await ledger.journal_watch(database, Keeper(Journal(place))).look()
         assert (found.lost, found.put_back) == ((story.business.id,), ())
         assert not await watch.stops()
         refused, _, err = await crm("worker", **settings)

@@ -25,12 +25,11 @@ from crm.wakes import open_pool
 from tests import make
 from tests.browser import Browser
 from tests.conftest import KEYS, Cluster
-from tests.restore.conftest import LEFT, READERS, Story, execute, name_of, restored
+from tests.restore.conftest import LEFT, READERS, Story, execute, name_of, replayed, restored
 
 
 async def _restore(told: Story, watch: Watch) -> restore.Restored:
-    async with open_database(told.cluster.app_url, KEYS, size=2) as database:
-        return await restore.restore(database, watch.keeper, told.business.id)
+    return await replayed(told.cluster, watch.keeper, told.business.id)
 
 
 async def status(database: Database, told: Story, customer_id: UUID) -> str:
