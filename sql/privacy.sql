@@ -258,20 +258,9 @@ DELETE FROM crm.erasure
 -- She wants everything deleted, and can call it off until then; again changes nothing.
 INSERT INTO crm.erasure_wish (business_id, customer_id, asked_at, due_at, fingerprint, was_frozen,
                               call_off_hash)
-VALUES (:business_id, :customer_id, :now, :due_at, :fingerprint, :was_frozen, :call_off_hash)
+VALUES (:business_id, :customer_id, :asked_at, :due_at, :fingerprint, :was_frozen,
+        :call_off_hash)
 ON CONFLICT (business_id, customer_id) DO NOTHING;
-
--- name: put_wish_back
--- She wanted everything deleted, as a database that was lost knew; not where she is erased by now.
-INSERT INTO crm.erasure_wish (business_id, customer_id, asked_at, due_at, fingerprint, was_frozen,
-                              call_off_hash)
-SELECT :business_id, c.customer_id, :asked_at, :due_at, :fingerprint, :was_frozen, :call_off_hash
-  FROM crm.customer c
- WHERE c.business_id = :business_id
-   AND c.customer_id = :customer_id
-   AND c.erased_at IS NULL
-   FOR UPDATE
-ON CONFLICT DO NOTHING;
 
 -- name: wish
 -- What a customer waits for.

@@ -87,7 +87,8 @@ async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:
         fingerprint=Fingerprint(planned.fingerprint),
         was_frozen=planned.was_frozen,
     )
-    await privacy.plan_again(db, wish, bytes.fromhex(planned.call_off))
+    with suppress(UnknownCustomer):
+        await privacy.plan_again(db, wish, bytes.fromhex(planned.call_off))
 
 
 async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:

@@ -46,6 +46,7 @@ async def plan(db: Db, me: Customer, fingerprint: Fingerprint) -> Wish:
     await db.run(
         sql.add_wish,
         customer_id=me.id,
+        asked_at=db.now,
         due_at=due_at,
         fingerprint=fingerprint,
         was_frozen=was_frozen,

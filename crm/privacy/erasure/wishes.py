@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from crm import events
+from crm import customers, events
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.privacy.model import Wish
@@ -26,10 +26,11 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
 async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
     """Let a customer wait for her deletion as she did in a database that was lost.
 
-    She has her letter: its link and its day hold.
+    She has her letter: its link and its day hold. UnknownCustomer where she is erased by now.
     """
+    await customers.restrict(db, Actor.system(), planned.customer_id)
     again = await db.run(
-        sql.put_wish_back,
+        sql.add_wish,
         customer_id=planned.customer_id,
         asked_at=planned.asked_at,
         due_at=planned.due_at,
