@@ -107,10 +107,7 @@ async def erase(
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
     for forget in FORGET:
         gone.update(await forget(db, customer_id))
-    for address_hash in former:
-        gone.update(await _forget_address(db, address_hash))
-        if fingerprint is Fingerprint.drop:
-            gone["suppression"] += await mail.lift(db, address_hash)
+    gone.update(await _forget_former(db, former, fingerprint))
     if emptied.address_hash is not None:
         gone.update(await _forget_address(db, emptied.address_hash))
         gone["suppression"] += await _mark(db, by, emptied.address_hash, fingerprint)
@@ -184,6 +181,15 @@ async def _forget_address(db: Db, address_hash: bytes) -> Counter[str]:
     gone: Counter[str] = Counter()
     for forget in FORGET_ADDRESS:
         gone.update(await forget(db, address_hash))
+    return gone
+
+
+async def _forget_former(db: Db, former: list[bytes], fingerprint: Fingerprint) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    for address_hash in former:
+        gone.update(await _forget_address(db, address_hash))
+        if fingerprint is Fingerprint.drop:
+            gone["suppression"] += await mail.lift(db, address_hash)
     return gone
 
 

@@ -16,6 +16,7 @@ from crm.errors import NotFound
 from crm.events import Actor, Kind
 from crm.ids import secret
 from crm.mail import LetterKind, TooManyLetters
+from crm.privacy.erasure import wishes
 from crm.privacy.erasure.wishes import wish
 from crm.privacy.fulfilling import erase_herself
 from crm.privacy.model import Fingerprint, Wish
@@ -41,35 +42,17 @@ async def plan(db: Db, me: Customer, fingerprint: Fingerprint) -> Wish:
     if waits is not None:
         return waits
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
-    due_at = db.now + GRACE
-    was_frozen = frozen.restricted_at is not None and frozen.restricted_at < db.now
-    await db.run(
-        sql.add_wish,
+    planned = Wish(
         customer_id=me.id,
         asked_at=db.now,
-        due_at=due_at,
+        due_at=db.now + GRACE,
         fingerprint=fingerprint,
-        was_frozen=was_frozen,
-        call_off_hash=credentials.fingerprint(token),
+        was_frozen=frozen.restricted_at is not None and frozen.restricted_at < db.now,
     )
-    db.note(
-        journal.Planned(
-            customer_id=me.id,
-            due_at=due_at,
-            fingerprint=fingerprint,
-            was_frozen=was_frozen,
-            call_off=credentials.fingerprint(token).hex(),
-        )
-    )
+    await wishes.keep(db, planned, credentials.fingerprint(token))
     await events.record(db, by, Kind.erasure_planned, customer_id=me.id)
-    await _tell(db, me, "leaving", due_at, link=f"/call-off/{token}")
-    return Wish(
-        customer_id=me.id,
-        asked_at=db.now,
-        due_at=due_at,
-        fingerprint=fingerprint,
-        was_frozen=was_frozen,
-    )
+    await _tell(db, me, "leaving", planned.due_at, link=f"/call-off/{token}")
+    return planned
 
 
 async def wish_of_link(db: ReadDb, token: str) -> Wish:

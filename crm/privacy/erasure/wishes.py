@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from crm import customers, events
+from crm import customers, events, journal
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.privacy.model import Wish
@@ -23,13 +23,9 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     return {"erasure_wish": await db.run(sql.forget_wish, customer_id=customer_id)}
 
 
-async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
-    """Let a customer wait for her deletion as she did in a database that was lost.
-
-    She has her letter: its link and its day hold. UnknownCustomer where she is erased by now.
-    """
-    await customers.restrict(db, Actor.system(), planned.customer_id)
-    again = await db.run(
+async def keep(db: Db, planned: Wish, call_off_hash: bytes) -> bool:
+    """Keep a deletion that can be called off, here and in the journal; False: she waits already."""
+    kept = await db.run(
         sql.add_wish,
         customer_id=planned.customer_id,
         asked_at=planned.asked_at,
@@ -38,7 +34,25 @@ async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
         was_frozen=planned.was_frozen,
         call_off_hash=call_off_hash,
     )
-    if again:
+    db.note(
+        journal.Planned(
+            customer_id=planned.customer_id,
+            due_at=planned.due_at,
+            fingerprint=planned.fingerprint,
+            was_frozen=planned.was_frozen,
+            call_off=call_off_hash.hex(),
+        )
+    )
+    return bool(kept)
+
+
+async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
+    """Let a customer wait for her deletion as she did in a database that was lost.
+
+    She has her letter: its link and its day hold. UnknownCustomer where she is erased by now.
+    """
+    await customers.restrict(db, Actor.system(), planned.customer_id)
+    if await keep(db, planned, call_off_hash):
         await events.record(
             db, Actor.system(), Kind.erasure_planned, customer_id=planned.customer_id
         )
