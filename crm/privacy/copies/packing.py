@@ -22,7 +22,7 @@ from crm.privacy import brought
 from crm.privacy.copies.archive import COPY, MANIFEST, RECEIPTS, SCHEMA, File, Manifest, schema
 from crm.privacy.copies.contents import Contents, Listed, letter_file, text_file
 from crm.privacy.copies.readme import readme
-from crm.privacy.copies.tables import Row, csv_lines, flat
+from crm.privacy.copies.tables import Row, csv_lines, flat, items
 from crm.privacy.copies.vcard import vcard
 from crm.web.pages import fragment
 
@@ -170,8 +170,7 @@ class Packing:
                 shown = {
                     "business": self._held.business,
                     "each": each,
-                    "rows": rows,
-                    "titles": titles,
+                    "items": items(rows, titles),
                     "count": count,
                     "number": number,
                     "pages": _pages_of(count),
