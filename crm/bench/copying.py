@@ -68,8 +68,8 @@ async def copy(
     cast = await found(stage.quiet)
     many, few = await audience(stage.quiet, cast, 2)
     say(f"writing {mails:,} mails of {_LETTER:,} bytes and {events:,} events")
-    await _lived(stage, cast, many, mails, events)
-    await _lived(stage, cast, few, _SMALL, _SMALL)
+    await lived(stage, cast, many, mails, events)
+    await lived(stage, cast, few, _SMALL, _SMALL)
     await stage.settle()
     sizes: dict[UUID, int] = {}
     _, small_mb = await _built(stage, cast, few, sizes)
@@ -134,7 +134,8 @@ async def _alone(stage: Stage, cast: Cast, customer_id: UUID) -> float:
         return time.perf_counter() - began
 
 
-async def _lived(stage: Stage, cast: Cast, customer_id: UUID, mails: int, events: int) -> None:
+async def lived(stage: Stage, cast: Cast, customer_id: UUID, mails: int, events: int) -> None:
+    """Let a customer have had so many newsletters, and been looked at so often."""
     async with _connected(stage, cast) as conn:
         business_id = cast.business.id
         await conn.execute(_CAMPAIGNS, business_id, cast.purpose.id, customer_id, mails, _LETTER)

@@ -61,7 +61,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
     first = 3 + count
     await _numbered(stage, cast, 2 + count + 2 * rounds * count)
     late: list[float] = []
-    async with _served(stage) as port:
+    async with served(stage) as port:
         await drive(port, _events(cast, key, 3, count), 201)
         path = await _transcript(stage, cast, key, say)
         await stage.settle()
@@ -96,7 +96,7 @@ async def check(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
     await _numbered(stage, cast, count)
     await _decide(stage, cast, count)
     late: list[float] = []
-    async with _served(stage, bench=True) as port:
+    async with served(stage, bench=True) as port:
         await stage.settle()
         path = f"/v1/consents/check?purpose={cast.purpose.id}&customer="
         asked = [request("GET", f"{path}{UUID(int=n)}", key) for n in range(1, count + 1)]
@@ -131,7 +131,7 @@ async def bulk(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure |
     asked = _question(cast, key)
     times = max(count // 40, 1)
     late: list[float] = []
-    async with _served(stage) as port, taking_down(stage.here.settings) as take_down:
+    async with served(stage) as port, taking_down(stage.here.settings) as take_down:
         await drive(port, [asked], 200)
         said = await take_down(asked)
         await stage.settle()
@@ -161,7 +161,8 @@ async def bulk(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure |
 
 
 @asynccontextmanager
-async def _served(stage: Stage, *, bench: bool = False) -> AsyncIterator[int]:
+async def served(stage: Stage, *, bench: bool = False) -> AsyncIterator[int]:
+    """Run one web process of the product, with an empty handler more for a bench; its port."""
     port = free_port()
     environ = stage.environ(WEB__HOST="127.0.0.1", WEB__PORT=port)
     if not bench:

@@ -20,6 +20,7 @@ from crm.bench import (
     erasure,
     importing,
     ledger,
+    portal,
     receipts,
     requests,
     retention,
@@ -33,7 +34,7 @@ from crm.bench.stage import Stage, staged
 
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "audience", "copy", "erasure", "retention", "whole", "service",
+    "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "whole", "service",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -118,6 +119,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "dkim": lambda: signing.dkim(stage, wishes.messages, wishes.rounds, say),
         "audience": lambda: audience.audience(stage, wishes.crowd, wishes.rounds, say),
         "erasure": lambda: erasure.erasure(stage, min(wishes.messages, 1_000), wishes.rounds, say),
+        "portal": lambda: portal.portal(stage, wishes.crowd, wishes.rounds, say),
         "retention": lambda: retention.retention(stage, wishes.crowd, wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "service": lambda: service.service(stage, wishes.crowd, say),

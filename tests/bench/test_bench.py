@@ -16,7 +16,7 @@ from crm.bench.stage import peak_rss_mb
 
 _PARTS = (
     "send", "fast", "tls", "dkim", "whole", "import", "consent", "check", "bulk", "seal", "prove",
-    "receipt", "audience", "copy", "erasure", "retention", "service",
+    "receipt", "audience", "copy", "erasure", "retention", "portal", "service",
 )  # fmt: skip
 _BESIDE = {
     "send": {"smtp-source", "naive Python sender"},
@@ -30,6 +30,7 @@ _BESIDE = {
     "audience, count": {"PostgreSQL counting the rows", "the goal"},
     "audience, page": {"the goal"},
     "audience, figures": {"the goal"},
+    "portal, the slowest page": {"GET /health", "the goal"},
     "retention": {"one DELETE by PostgreSQL alone"},
     "retention, longest lock": {"one DELETE by PostgreSQL alone", "the goal"},
     "import": {"PostgreSQL alone"},
