@@ -244,11 +244,23 @@ DELETE FROM crm.attribute_value
 
 -- name: values_of_customer
 -- What we hold of one customer besides name and address, with what for and how long.
-SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, a.hers, v.source, v.set_at
+SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, a.hers, v.source, v.set_at,
+       coalesce(p.name, '') AS ends_with
+  FROM crm.attribute_value v
+  JOIN crm.attribute a ON a.business_id = v.business_id AND a.name = v.name
+  LEFT JOIN crm.purpose p ON p.business_id = a.business_id AND p.purpose_id = a.purpose_id
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+ ORDER BY v.name;
+
+-- name: values_ending_with
+-- What of one customer's attributes goes when a purpose ends for her: by purpose, as it is called.
+SELECT a.purpose_id, a.label
   FROM crm.attribute_value v
   JOIN crm.attribute a ON a.business_id = v.business_id AND a.name = v.name
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
+   AND a.purpose_id IS NOT NULL
  ORDER BY v.name;
 
 -- name: values_held

@@ -79,7 +79,7 @@ async def post_stop(request: Request[Any, Any, Any], token: FromPath[str]) -> Re
 async def get_preferences(
     request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
 ) -> Response[Any]:
-    """Show every purpose with its state and, where it is on, a button that stops it."""
+    """Show what the link may read and, where that is on, a button that stops it."""
     stop = _stop(request)
     about = await access.holder(db, stop)
     lines = [(purpose, state, on(state)) for purpose, state in await access.standings(db, stop)]
@@ -89,6 +89,7 @@ async def get_preferences(
         masked=about.masked,
         moved=about.moved,
         lines=lines,
+        names_all=stop.purpose_code is None,
         any_on=any(line[2] for line in lines),
         now=db.now,
         form=Form(),
@@ -97,12 +98,12 @@ async def get_preferences(
 
 @post("/p/{token:str}/stop", guards=[of_stop], status_code=303, request_max_body_size=_BODY)
 async def post_preference(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
-    """Stop one purpose, or all; starting one needs a sign-in."""
+    """Stop what the page showed, or all; starting one needs a sign-in."""
     stop = _stop(request)
     form = await read_form(request)
     database: Database = request.app.state.database
     async with database.read(stop.business_id) as db:
-        offered = {each.slug: each for each in await consent.purposes(db)}
+        offered = {each.slug: each for each, _ in await access.standings(db, stop)}
     slug = form.choice("stop", [_ALL, *offered])
     form.refuse()
     code = offered[slug].code if slug in offered else None

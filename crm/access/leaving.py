@@ -8,7 +8,7 @@ from uuid import UUID
 from crm import consent, customers, mail
 from crm.access.actions import sql
 from crm.access.model import Stopped
-from crm.consent import OPTED_OUT, Consent, Method, Purpose
+from crm.consent import EMAIL, OPTED_OUT, Consent, Method, Purpose
 from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
@@ -85,11 +85,17 @@ async def purpose_of(db: ReadDb, stop: Stop) -> Purpose | None:
 
 
 async def standings(db: ReadDb, stop: Stop) -> list[tuple[Purpose, Consent | None]]:
-    """Return every purpose in use with what the holder of a link has decided for it."""
-    about = (await holder(db, stop)).customer
-    states = await consent.states(db, about.id) if about else []
+    """Return what a link may read: the purpose of its mail, with what its holder has decided.
+
+    A mail is passed on, so its link says nothing of other purposes. One that names none was asked
+    for by the owner of the mailbox, and reads every purpose in use.
+    """
+    about = await holder(db, stop)
+    states = await consent.states(db, about.customer.id) if about.customer else []
     by_purpose = {state.purpose_id: state for state in states}
-    return [(each, by_purpose.get(each.id)) for each in await consent.purposes(db)]
+    named = [about.purpose] if about.purpose else []
+    offered = await consent.purposes(db) if stop.purpose_code is None else named
+    return [(each, by_purpose.get(each.id)) for each in offered]
 
 
 def _stopped(db: ReadDb, stop: Stop, holders: list[Customer], purpose: Purpose | None) -> Stopped:
@@ -105,11 +111,11 @@ def _fingerprint(db: ReadDb, customer: Customer) -> bytes:
 async def _leave_all(
     db: Db, by: Actor, customer: Customer, method: Method, said: dict[str, Any] | None = None
 ) -> None:
-    """Withdraw all there is, and say no for purposes in use that were never asked about."""
-    await consent.withdraw_all(db, by, customer.id, method=method, said=said)
+    """Withdraw all mails there are, and say no for those in use that were never asked about."""
+    await consent.withdraw_all(db, by, customer.id, method=method, said=said, channel=EMAIL)
     known = {state.purpose_id for state in await consent.states(db, customer.id)}
     for purpose in sorted(await consent.purposes(db), key=lambda each: each.id):
-        if purpose.id not in known:
+        if purpose.id not in known and purpose.channel == EMAIL:
             await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
 
 

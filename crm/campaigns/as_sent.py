@@ -29,8 +29,6 @@ from crm.mail.mime import Slots, stamp
 
 sql = Statements("campaigns")
 
-_WENT = frozenset({DeliveryState.sending, DeliveryState.sent, DeliveryState.uncertain})
-
 
 class HeldMail(Struct, frozen=True, kw_only=True):
     """One campaign to one customer, with all it was written with as long as that is kept."""
@@ -51,11 +49,6 @@ class HeldMail(Struct, frozen=True, kw_only=True):
     merged: dict[str, str] | None
     asked: bool
     skeleton: bytes | None
-
-    @property
-    def went(self) -> bool:
-        """Whether it was handed over, as far as anybody knows."""
-        return self.state in _WENT
 
 
 class AsSent(Struct, frozen=True, kw_only=True):
@@ -79,7 +72,7 @@ async def held_mail(db: ReadDb, customer_id: UUID, campaign_id: UUID) -> HeldMai
 
 async def as_sent(db: ReadDb, me: Customer, held: HeldMail) -> AsSent | None:
     """Return what went to her; None where nothing did."""
-    variant = _variant(held) if held.went else None
+    variant = _variant(held) if held.state.went else None
     if variant is None:
         return None
     business = await businesses.get(db)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm import businesses, consent, customers, mail
 from crm.campaigns.as_sent import AsSent, as_sent, held_mail
+from crm.campaigns.model import DeliveryState
 from crm.consent import ConsentEvent, Purpose
 from crm.customers import Customer
 from crm.db import ReadDb, Statements
@@ -20,8 +21,6 @@ from crm.mail import LetterKind, SentLetter
 from crm.mail.mime import stamp
 
 sql = Statements("campaigns")
-
-_WENT = frozenset({"sending", "sent", "uncertain"})
 
 
 class NoSuchMail(NotFound):
@@ -40,14 +39,10 @@ class MailLine(Struct, frozen=True, kw_only=True):
     subject: str
     purpose_id: UUID | None
     event_id: UUID | None
-    state: str
+    # Of a letter as of a campaign, where the words are the same.
+    state: DeliveryState
     reason: str | None
     bounced_at: datetime | None
-
-    @property
-    def went(self) -> bool:
-        """Whether it was handed over, as far as anybody knows."""
-        return self.state in _WENT
 
 
 class Grounded(Struct, frozen=True):
@@ -166,7 +161,7 @@ def _line(letter: SentLetter) -> MailLine:
         subject=letter.kept["subject"] if letter.kept else "",
         purpose_id=None,
         event_id=None,
-        state=letter.state,
+        state=DeliveryState(letter.state),
         reason=None,
         bounced_at=None,
     )

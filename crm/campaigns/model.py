@@ -53,6 +53,11 @@ class DeliveryState(StrEnum):
     excluded = "excluded"
     uncertain = "uncertain"
 
+    @property
+    def went(self) -> bool:
+        """Whether it was handed over, as far as anybody knows."""
+        return self in (DeliveryState.sending, DeliveryState.sent, DeliveryState.uncertain)
+
 
 class WrongState(Conflict):
     """The campaign's present state does not allow it."""

@@ -65,6 +65,7 @@ from crm.consent.grounds import (
 )
 from crm.consent.model import (
     ASKED_BEFORE,
+    EMAIL,
     Check,
     Consent,
     ConsentEvent,
@@ -152,6 +153,7 @@ __all__ = [
     "ASKED_BEFORE",
     "AUTHORISES",
     "CONSENTS",
+    "EMAIL",
     "GRACE",
     "LARGEST_FILE",
     "MAX_FILE",

@@ -137,11 +137,19 @@ async def withdraw_all(
     *,
     method: Method,
     said: dict[str, Any] | None = None,
+    channel: str | None = None,
 ) -> list[UUID]:
-    """Take back every consent that is not a no already; return the purposes concerned."""
+    """Take back every consent that is not a no already; return the purposes concerned.
+
+    With a `channel` only those that go by it: whoever stops all mails did not say that a use of
+    her data ends, nor that the details go which are kept for that.
+    """
     ended = [
         state.purpose_id for state in await states(db, customer_id) if state.status not in OPTED_OUT
     ]
+    if channel is not None:
+        by_it = {each.id for each in await purposes_for(db, customer_id) if each.channel == channel}
+        ended = [purpose_id for purpose_id in ended if purpose_id in by_it]
     for purpose_id in sorted(ended):
         await withdraw(db, by, customer_id, purpose_id, method=method, said=said)
     return ended

@@ -81,6 +81,10 @@ class ClockBehind(Conflict):
     """The server's clock stands before this customer's last decision. Nothing was recorded."""
 
 
+# The channel of a newsletter; the other, none, is a use of data.
+EMAIL = "email"
+
+
 class Purpose(Struct, frozen=True, kw_only=True):
     """What a customer may be contacted or data be used for; a newsletter is one."""
 

@@ -10,9 +10,9 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from crm import consent
+from crm import consent, customers
 from crm.businesses import Business
-from crm.consent import Circumstances, Method, Notice
+from crm.consent import EMAIL, Circumstances, Method, Notice
 from crm.consent import Form as FormShown
 from crm.consent.asking import network_of
 from crm.customers import Customer
@@ -81,11 +81,18 @@ async def post_withdrawal(
 
 @post("/consent/withdrawal", request_max_body_size=_BODY)
 async def post_withdrawal_of_all(
-    db: NamedDependency[Db], me: NamedDependency[Customer]
+    request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:
-    """Stop every purpose that is not off already."""
-    await consent.withdraw_all(db, Actor.customer(me.id), me.id, method=Method.portal)
-    return redirect(HERE, say=gettext("All of it is off, from the moment you pressed."))
+    """Stop every purpose that is not off already; of `mails` those that send some."""
+    mails = (await read_form(request)).typed("which") == "mails"
+    by, channel = Actor.customer(me.id), EMAIL if mails else None
+    await consent.withdraw_all(db, by, me.id, method=Method.portal, channel=channel)
+    said = (
+        gettext("All mails are off, from the moment you pressed.")
+        if mails
+        else gettext("All of it is off, from the moment you pressed.")
+    )
+    return redirect(HERE, say=said)
 
 
 def _was_shown(form: Form, notice: Notice) -> bool:
@@ -108,7 +115,13 @@ async def _shown(
 ) -> Response[Any]:
     standings = await consent.standings(db, me.id, _locale(me, business))
     values: dict[str, Any] = {"flash": flash} if flash else {}
-    return page("consent/pages/preferences.html", status=status, standings=standings, **values)
+    return page(
+        "consent/pages/preferences.html",
+        status=status,
+        standings=standings,
+        goes=await customers.ending_with(db, me.id),
+        **values,
+    )
 
 
 handlers = [get_consent, post_grant, post_withdrawal, post_withdrawal_of_all]

@@ -15,7 +15,7 @@ from crm.consent.model import (
     Notice,
     Purpose,
 )
-from crm.consent.states import OPTED_OUT
+from crm.consent.states import OPTED_OUT, Basis
 
 
 class Told(Struct, frozen=True):
@@ -26,7 +26,10 @@ class Told(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """One purpose for one customer; `shown` is the text of the state, `current` the one to ask."""
+    """One purpose for one customer; `shown` is the text of the state, `current` the one to ask.
+
+    There is none to ask with for a soft opt-in: that begins at a sale, and no press can start it.
+    """
 
     purpose: Purpose
     consent: Consent | None
@@ -66,7 +69,8 @@ def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> l
         ]
         on = state is not None and state.authorises(now)
         shown = notice_of.get(state.notice_id) if state and state.notice_id else None
-        asked = current.get(purpose.id) if purpose.retired_at is None else None
+        askable = purpose.retired_at is None and purpose.basis is not Basis.soft_opt_in
+        asked = current.get(purpose.id) if askable else None
         standings.append(
             Standing(
                 purpose,

@@ -33,6 +33,7 @@ from crm.customers.address import Address, NotAnAddress, fold, masked, parse
 from crm.customers.attributes import (
     attributes,
     declare_attribute,
+    ending_with,
     fill_attributes,
     held_among,
     purposes_to_end_with,
@@ -134,6 +135,7 @@ __all__ = [
     "change",
     "declare_attribute",
     "declare_kind",
+    "ending_with",
     "ends",
     "export",
     "fill_attributes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from crm import events
 from crm.customers.model import (
     Attribute,
     AttributeValue,
+    Bound,
     Customer,
     EndsWith,
     HeldName,
@@ -128,6 +130,14 @@ async def values(db: ReadDb, customer_id: UUID) -> list[AttributeValue]:
     """Return what is held of one customer by attributes, each with what for and until when."""
     rows = await db.many(sql.values_of_customer, ValueRow, customer_id=customer_id)
     return [row.held() for row in rows]
+
+
+async def ending_with(db: ReadDb, customer_id: UUID) -> defaultdict[UUID, list[str]]:
+    """Return by purpose which details of hers go within a day once that is off."""
+    bound: defaultdict[UUID, list[str]] = defaultdict(list)
+    for each in await db.many(sql.values_ending_with, Bound, customer_id=customer_id):
+        bound[each.purpose_id].append(each.label)
+    return bound
 
 
 async def _check_purpose(db: ReadDb, purpose_id: UUID | None) -> None:

@@ -189,6 +189,13 @@ class EndsWith(Struct, frozen=True):
     name: str
 
 
+class Bound(Struct, frozen=True):
+    """A detail of hers that goes with a purpose, as it is called."""
+
+    purpose_id: UUID
+    label: str
+
+
 class NewValue(Struct, frozen=True):
     """A value for one customer, for setting many at once."""
 
@@ -216,6 +223,7 @@ class ValueRow(Struct, frozen=True, kw_only=True):
     hers: bool
     source: str
     set_at: datetime
+    ends_with: str
 
     def held(self) -> AttributeValue:
         """Read the value as its type, and compute its end."""
@@ -230,6 +238,7 @@ class ValueRow(Struct, frozen=True, kw_only=True):
             source=self.source,
             set_at=self.set_at,
             ends_at=ends(self.set_at, self.retention),
+            ends_with=self.ends_with,
         )
 
 
@@ -250,6 +259,8 @@ class AttributeValue(Struct, frozen=True, kw_only=True):
     source: str
     set_at: datetime
     ends_at: datetime
+    # The name of the purpose that it ends with, whatever time is left; empty where there is none.
+    ends_with: str
 
 
 class Derived(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from crm import consent, customers, inbound
 from crm.businesses import Business
-from crm.consent import Method
+from crm.consent import EMAIL, Method
 from crm.db import Database, Db, ReadDb
 from crm.errors import Refused
 from crm.events import Actor
@@ -130,12 +130,12 @@ async def post_webhook_removal(
 async def post_leaving(
     db: NamedDependency[Db], by: NamedDependency[Actor], customer_id: FromPath[UUID]
 ) -> Response[Any]:
-    """Stop everything for a customer who asked for it by mail, with the member's name on it."""
+    """Stop all mails to a customer who asked for it by mail, with the member's name on it."""
     customer = await customers.get(db, customer_id)
     ended = await consent.withdraw_all(
-        db, by, customer.id, method=Method.staff, said={"by": "mail"}
+        db, by, customer.id, method=Method.staff, said={"by": "mail"}, channel=EMAIL
     )
-    said = "All of it is off." if ended else "There was nothing left to stop."
+    said = "All mails are off." if ended else "There was nothing left to stop."
     return redirect(f"/staff/customers/{customer_id}", say=said)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import consent, customers, mail, staff
-from crm.consent import Method
+from crm.consent import EMAIL, Method
 from crm.customers import Customer
 from crm.db import Db, Statements
 from crm.events import Actor, ActorKind
@@ -78,7 +78,8 @@ async def object_to_marketing(db: Db, by: Actor, customer_id: UUID) -> None:
     """
     method = Method.portal if by.kind is ActorKind.customer else Method.staff
     customer = await customers.get(db, customer_id)
-    await consent.withdraw_all(db, by, customer_id, method=method, said={"objected": "marketing"})
+    said = {"objected": "marketing"}
+    await consent.withdraw_all(db, by, customer_id, method=method, said=said, channel=EMAIL)
     fingerprint = db.keys.address_hash(db.business_id, customers.fold(customer.address))
     await mail.suppress(db, by, fingerprint, Scope.marketing, Why.objected)
 

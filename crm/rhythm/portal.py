@@ -102,6 +102,9 @@ def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Wanted:
         until = _until(form, now, zone)
     elif pause and pause != _NONE:
         until = _ends(now, int(pause), zone)
+    if pause and pause != _UNTIL and form.typed("until"):
+        # Else a pause that she believes in would begin nowhere.
+        form.wrong("pause", gettext("You named a day. Choose “Until another day”, or empty it."))
     return Wanted(int(budget or 0) or None, until)
 
 

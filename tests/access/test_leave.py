@@ -199,6 +199,33 @@ async def test_stopping_all_says_no_to_every_purpose_there_is(
     }
 
 
+async def test_stopping_all_mails_ends_no_use_of_data(
+    *,
+    web: httpx2.AsyncClient,
+    token: str,
+    database: Database,
+    business: Business,
+    nora: Customer,
+    asking: Asking,
+) -> None:
+    """Neither one that she allowed, nor a no that she never said."""
+    async with database.write(business.id) as db:
+        use = await make.purpose(db, channel="none", double_opt_in=False)
+        await make.purpose(db, channel="none", double_opt_in=False)
+        notice = await make.notice(db, use.id)
+        word = await make.own_word(db, nora.id)
+        await consent.give(db, Actor.customer(nora.id), nora.id, notice.question, word)
+
+    await web.post(f"/u/{token}", data={"stop": "all"})
+
+    found = await _statuses(database, business, nora)
+    assert {each: status for each, (status, _) in found.items()} == {
+        asking.letter.id: Status.withdrawn,
+        asking.offers.id: Status.withdrawn,
+        use.id: Status.given,
+    }
+
+
 async def test_a_link_for_all_stops_all(
     web: httpx2.AsyncClient,
     database: Database,
@@ -372,12 +399,42 @@ async def test_preferences_stop_one_or_all(
     assert asking.offers.id in await _statuses(database, business, nora)
 
 
+async def test_preferences_tell_nothing_of_what_the_mail_was_not_for(
+    *,
+    web: httpx2.AsyncClient,
+    token: str,
+    database: Database,
+    business: Business,
+    nora: Customer,
+    asking: Asking,
+) -> None:
+    """Whoever has a newsletter passed on reads of that one; the owner's own link reads all."""
+    before = (await web.get(f"/p/{token}")).text
+    async with database.write(business.id) as db:
+        word = await make.own_word(db, nora.id)
+        by = Actor.customer(nora.id)
+        await consent.give(db, by, nora.id, asking.offers_notice.question, word)
+
+    passed_on = (await web.get(f"/p/{token}")).text
+    hers = (await web.get(f"/p/{_token(business, None)}")).text
+
+    assert passed_on == before
+    assert asking.letter.name in passed_on
+    assert 'value="all"' in passed_on
+    assert asking.offers.name not in passed_on
+    assert asking.offers.slug not in passed_on
+    assert asking.letter.name in hers
+    assert 'value="offers"' in hers
+    await web.post(f"/p/{token}/stop", data={"stop": "letter"})
+    assert 'value="all"' in (await web.get(f"/p/{token}")).text
+
+
 async def test_preferences_refuse_what_they_did_not_offer(
     web: httpx2.AsyncClient, token: str, rows: Rows
 ) -> None:
     before = await rows.all()
 
-    for typed in ({"stop": "nonsense"}, {"start": "letter"}, {}):
+    for typed in ({"stop": "nonsense"}, {"stop": "offers"}, {"start": "letter"}, {}):
         assert (await web.post(f"/p/{token}/stop", data=typed)).status_code == 422
 
     assert await rows.all() == before

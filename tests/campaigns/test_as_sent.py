@@ -7,6 +7,8 @@ from email import message_from_bytes, policy
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from crm import businesses, campaigns, customers, mail
 from crm.businesses import Business, NewBusiness
 from crm.businesses.theme import Theme
@@ -264,6 +266,22 @@ async def test_letters_stand_among_them(database: Database, business: Business) 
     assert "Somebody who works here tried out a mail with your address." in page
     assert alone == "<p>Hello</p>"
     assert foreign.status_code == 404
+
+
+async def test_every_kind_of_letter_has_its_words(database: Database, business: Business) -> None:
+    """Also the canary, whose mailbox may be a reader's."""
+    async with database.write(business.id) as db:
+        me = await make.customer(db)
+        for kind in mail.LetterKind:
+            letter = msgspec.structs.replace(_letter(db, me, f"As {kind}"), kind=kind)
+            await mail.post_letter(db, letter)
+    async with client(database, business, me=me) as portal:
+        listed = await portal.get("/me/mails")
+
+    assert listed.status_code == 200
+    assert listed.text.count('class="letter"') == len(mail.LetterKind)
+    assert "arrives unchanged" in listed.text
+    assert "or as the new one of a record" in listed.text
 
 
 async def _other(database: Database, business: Business, ids: list[UUID]) -> customers.Customer:

@@ -12,7 +12,8 @@ import pytest
 
 from crm import consent, customers
 from crm.businesses import Business
-from crm.consent import Circumstances, Method, Notice, Purpose, Status
+from crm.consent import Basis, Circumstances, Method, Notice, Purpose, Status
+from crm.customers import AttributeType, NewAttribute
 from crm.db import Database
 from crm.events import Actor
 from tests import make
@@ -190,6 +191,68 @@ async def test_all_of_it(
     assert "Stop all of it" in (await portal.get(HERE)).text
     assert (await portal.post(f"{HERE}/withdrawal", data=form())).status_code == 303
     assert await status_of(database, business, customer, notice.purpose_id) is Status.withdrawn
+
+
+async def test_what_began_with_a_purchase_is_stopped_here_and_not_started(
+    database: Database,
+) -> None:
+    """A button that is always refused would be none."""
+    business = await make.business(database, soft_opt_in=True)
+    async with database.write(business.id) as db:
+        me = await make.customer(db)
+        purpose = await make.purpose(db, basis=Basis.soft_opt_in)
+        notice = await make.notice(db, purpose.id)
+        how = Circumstances(Method.api, evidence={"order": "4711"})
+        await consent.tell_at_sale(db, Actor.key(UUID(int=9), "Shop"), me.id, notice.question, how)
+    async with client(database, business, me=me) as web:
+        on = (await web.get(HERE)).text
+        await web.post(f"{HERE}/{purpose.id}/withdrawal", data=form())
+        off = (await web.get(HERE)).text
+
+    assert f"{purpose.id}/withdrawal" in on
+    assert notice.text in on
+    assert f"{purpose.id}/grant" not in on + off
+    assert "It begins with a purchase" in off
+
+
+async def test_all_mails_are_not_all_uses(
+    *,
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    """What is kept for a purpose is named beside the button that ends it, and goes with it only."""
+    async with database.write(business.id) as db:
+        use = await make.purpose(db, name="Purchase history", channel="none", double_opt_in=False)
+        using = await make.notice(db, use.id, text="Yes, keep a history of what I buy.")
+        await say_yes(db, customer, notice)
+        await say_yes(db, customer, using)
+        for name, purpose_id in (("size", notice.purpose_id), ("order", use.id), ("pet", None)):
+            new = NewAttribute(
+                label=f"The {name}",
+                type=AttributeType.text,
+                purpose="For a test.",
+                retention="P1Y",
+                purpose_id=purpose_id,
+            )
+            await customers.declare_attribute(db, make.SYSTEM, name, new)
+            await customers.set_attributes(db, make.SYSTEM, customer, {name: "42"})
+    seen = (await portal.get(HERE)).text
+    assert seen.count("kept for it only: The size.") == 1
+    assert seen.count("kept for it only: The order.") == 1
+    assert "The pet" not in seen
+    assert seen.index("The size") < seen.index("Purchase history") < seen.index("The order")
+
+    stopped = await portal.post(f"{HERE}/withdrawal", data=form(which="mails"))
+
+    assert stopped.status_code == 303
+    assert "All mails are off" in (await portal.get(HERE)).text
+    assert await status_of(database, business, customer, notice.purpose_id) is Status.withdrawn
+    assert await status_of(database, business, customer, use.id) is Status.given
+    await portal.post(f"{HERE}/withdrawal", data=form())
+    assert await status_of(database, business, customer, use.id) is Status.withdrawn
 
 
 async def test_every_kind_of_decision_has_its_sentence(

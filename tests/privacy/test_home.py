@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from crm import events
+from crm import customers, events
 from crm.businesses import Business
-from crm.customers import Customer
+from crm.customers import AttributeType, Customer, NewAttribute
 from crm.db import Database
 from crm.events import Actor
 from crm.privacy import Inventory
+from tests import make
 from tests.privacy import site
 from tests.privacy.life import Life
 
@@ -57,6 +58,27 @@ async def test_it_shows_what_is_held(database: Database, business: Business, nor
     assert nora.waits.subject not in text
     assert "Reason: answering your question." in text
     assert "saw you in a list of customers." in text
+
+
+async def test_a_detail_says_with_what_it_ends(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Its day, and the purpose that takes it along sooner."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        new = NewAttribute(
+            label="Size",
+            type=AttributeType.text,
+            purpose="For socks.",
+            retention="P2Y",
+            purpose_id=purpose.id,
+        )
+        await customers.declare_attribute(db, make.SYSTEM, "size", new)
+        await customers.set_attributes(db, make.SYSTEM, ada.id, {"size": "42"})
+    async with await site.her_browser(database, business, ada) as browser:
+        text = (await browser.get("/me")).text
+
+    assert "and within a day once The Corner Letter is off." in text
 
 
 async def test_little_is_said_in_few_words(

@@ -298,14 +298,24 @@ async def test_nobody_is_answered_before_it_is_known_who_asks(
 async def test_an_objection_is_one_press(
     database: Database, business: Business, nora: Life
 ) -> None:
-    """All of it ends and stays so whatever staff do, until she herself says yes again."""
+    """All mails end and stay so whatever staff do, until she herself says yes again."""
+    async with database.write(business.id) as db:
+        use = await make.purpose(db, channel="none", double_opt_in=False)
+        notice = await make.notice(db, use.id)
+        word = await make.own_word(db, nora.customer.id, Method.portal)
+        await consent.give(db, nora.actor, nora.customer.id, notice.question, word)
     async with await site.her_browser(database, business, nora.customer) as her:
         await her.fill("/me/requests", "/me/objection")
         shown = await her.get("/me/requests")
     async with database.write(business.id) as db:
         fingerprint = db.keys.address_hash(db.business_id, nora.customer.address)
         silent = await mail.suppressed(db, fingerprint)
-        states = {each.status for each in await consent.states(db, nora.customer.id)}
+        states = {
+            each.status
+            for each in await consent.states(db, nora.customer.id)
+            if each.purpose_id != use.id
+        }
+        used = await consent.state(db, nora.customer.id, use.id)
         (noted, *_) = await requests.of_customer(db, nora.customer.id)
         word = await make.own_word(db, nora.customer.id, Method.portal)
         await consent.give(db, nora.actor, nora.customer.id, nora.notice.question, word)
@@ -315,6 +325,8 @@ async def test_an_objection_is_one_press(
     assert silent is not None
     assert (silent.scope, silent.reason) == ("marketing", "objected")
     assert states == {"withdrawn"}
+    assert used is not None
+    assert used.status == "given"
     assert (noted.kind, noted.by_itself, noted.state) == ("objection", True, "done")
     assert lifted is None
 

@@ -76,6 +76,8 @@ async def test_a_pause_ends_with_a_day_of_her_clock(
         ({"budget": "0", "pause": "until", "until": ""}, "Please fill this in."),
         ({"budget": "0", "pause": "until", "until": "2001-02-03"}, "This day has begun already."),
         ({"budget": "0", "pause": "until", "until": "2999-02-03"}, "A pause ends within a year."),
+        ({"budget": "0", "pause": "none", "until": "2999-02-03"}, "You named a day."),
+        ({"budget": "0", "pause": "14", "until": "2999-02-03"}, "You named a day."),
         ({"budget": "4", "pause": "none"}, "Please choose one of these."),
         ({"budget": "1", "pause": "kept"}, "Please choose one of these."),
     ],

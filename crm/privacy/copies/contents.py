@@ -27,7 +27,7 @@ from crm import (
     staff,
 )
 from crm.access.model import FormerAddress, WaitingAddress
-from crm.campaigns import DeliveryState, DigestChoice, HeldDelivery
+from crm.campaigns import DigestChoice, HeldDelivery
 from crm.consent import (
     Bundle,
     Consent,
@@ -58,8 +58,6 @@ from crm.staff import Said
 _LOOKS_AT_ONCE = 1000
 # How a text is written, and so how its file is called.
 ENDINGS = {"markdown": "md", "html": "html"}
-# Handed over to the relay, as far as we know: then its text is in the copy.
-_WENT = frozenset({DeliveryState.sent, DeliveryState.uncertain, DeliveryState.sending})
 
 
 class Newsletter(Struct, frozen=True):
@@ -270,8 +268,9 @@ def _few(
 
 async def _newsletters(db: ReadDb, her: UUID) -> AsyncIterator[Newsletter]:
     async for each in campaigns.export(db, her):
-        went = each.state in _WENT
-        yield Newsletter(each, text_file(each.campaign_id, each.format) if went else "")
+        # Handed over to the relay, as far as we know: then its text is in the copy.
+        text = text_file(each.campaign_id, each.format) if each.state.went else ""
+        yield Newsletter(each, text)
 
 
 def text_file(campaign_id: UUID, written: str) -> str:
