@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from crm import customers
 from crm.consent.states import Basis
 from crm.errors import Invalid, Problem
+from crm.languages import gettext, marked
 
 # `$` alone would let a line feed pass at the end, which PostgreSQL's own check refuses.
 END = r"(?!\n)$"
@@ -45,6 +46,22 @@ class DataKind(StrEnum):
     sexuality = "sexuality"
 
 
+# As people are told of them.
+WORDS = {
+    DataKind.email: marked("e-mail address"),
+    DataKind.name: marked("name"),
+    DataKind.language: marked("language"),
+    DataKind.postal_address: marked("postal address"),
+    DataKind.phone: marked("telephone number"),
+    DataKind.birth_year: marked("year of birth"),
+    DataKind.purchases: marked("purchases"),
+    DataKind.interests: marked("interests"),
+    DataKind.location: marked("place"),
+    DataKind.health: marked("health"),
+    DataKind.belief: marked("belief"),
+    DataKind.politics: marked("political views"),
+    DataKind.sexuality: marked("sexual life"),
+}
 # Art. 9(1) GDPR.
 SPECIAL = frozenset({DataKind.health, DataKind.belief, DataKind.politics, DataKind.sexuality})
 
@@ -54,6 +71,11 @@ class DataItem(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: DataKind
     optional: bool = False
+
+    def words(self) -> str:
+        """Say it to people, in the language that is spoken."""
+        said = gettext(WORDS[self.kind])
+        return gettext("%(data)s (if you like)", data=said) if self.optional else said
 
 
 class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

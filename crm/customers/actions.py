@@ -11,7 +11,7 @@ import asyncpg
 from crm import events
 from crm.customers.address import NotAnAddress, fold, parse
 from crm.customers.attributes import values
-from crm.customers.interactions import interactions
+from crm.customers.interactions import happenings, interactions, kinds
 from crm.customers.language import language
 from crm.customers.model import (
     AddressTaken,
@@ -252,12 +252,15 @@ async def fill_many(db: Db, fills: Sequence[Fill]) -> int:
 async def held(db: ReadDb, customer: Customer, *, newest: int = 10) -> Held:
     """Return what the customer's own page shows of her, with the newest interactions."""
     happened = await interactions(db, customer.id, limit=newest + 1, for_her=True)
+    counts = await happenings(db, customer.id)
     return Held(
         customer=customer,
         language=language(customer.locale) if customer.locale else "",
         attributes=await values(db, customer.id),
         interactions=happened[:newest],
         more=len(happened) > newest,
+        counts=counts,
+        kinds=[each for each in await kinds(db) if each.name in counts],
     )
 
 

@@ -14,6 +14,7 @@ from crm.customers.retention import retention
 from crm.customers.text import Duration, Label, Sentence, Word, named
 from crm.errors import Invalid, Problem
 from crm.events import ActorKind
+from crm.languages import gettext, marked
 
 # A clock elsewhere may be a little ahead of ours.
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -23,6 +24,14 @@ _AMOUNT_DECIMALS = 4
 NOTE = "note"
 REPLY = "reply"
 WISH = "wish_to_leave"
+# Kinds that every business has unless it has declared its own: label, and what for.
+BUILT_IN = {
+    NOTE: (marked("Note"), marked("So that we remember what we talked about with you.")),
+    REPLY: (marked("Reply"), marked("So that we can answer what you write to us.")),
+    WISH: (marked("Wish"), marked("So that nobody overlooks that you want to leave.")),
+}
+# What such a wish is called, where nothing of it but that is kept.
+ASKS_TO_LEAVE = marked("Asks to leave by mail")
 # As the table bounds them.
 LONGEST_LETTER = 100_000
 _LONGEST_ID = 998
@@ -63,6 +72,16 @@ class InteractionKind(Struct, frozen=True, kw_only=True):
     def kept_for(self) -> str:
         """The retention in words."""
         return retention(self.retention).words()
+
+    @property
+    def called(self) -> str:
+        """The label, where it is ours in the language that is spoken."""
+        return _said(self.name, self.label)
+
+    @property
+    def what_for(self) -> str:
+        """The purpose, where it is ours in the language that is spoken."""
+        return _said(self.name, self.purpose)
 
 
 class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +128,17 @@ class Interaction(Struct, frozen=True, kw_only=True):
     refs: str
     recorded_at: datetime
 
+    @property
+    def called(self) -> str:
+        """The label of its kind, where it is ours in the language that is spoken."""
+        return _said(self.kind, self.label)
+
+    @property
+    def headline(self) -> str:
+        """The title, where it is ours in the language that is spoken."""
+        ours = self.kind == WISH and self.title == ASKS_TO_LEAVE
+        return gettext(self.title) if ours else self.title
+
 
 class KindCount(Struct, frozen=True):
     """How often one kind of thing happened."""
@@ -148,19 +178,25 @@ def kept_reply(new: NewReply, now: datetime) -> dict[str, object]:
     """
     text = _plain(new.text, lines=True).strip()
     if len(text) > LONGEST_LETTER:
-        text = f"{text[: LONGEST_LETTER - 100]}\n\n[The rest of this letter was too long to keep.]"
+        rest = gettext("The rest of this letter was too long to keep.")
+        text = f"{text[: LONGEST_LETTER - 200]}\n\n[{rest}]"
     try:
         at = checked_instant(new.at, now)
     except NotAnInstant:
         at = now
     return {
         "at": at,
-        "title": _plain(new.subject).strip()[:_LONGEST_TITLE] or "No subject",
+        "title": _plain(new.subject).strip()[:_LONGEST_TITLE] or gettext("No subject"),
         "detail": text,
         "message_id": _plain(new.message_id)[:_LONGEST_ID],
         "in_reply_to": _plain(new.in_reply_to)[:_LONGEST_ID],
         "refs": _plain(" ".join(new.references))[-_LONGEST_REFS:],
     }
+
+
+def _said(kind: str, text: str) -> str:
+    """Say what we declared ourselves; what a business has declared is in its own words."""
+    return gettext(text) if text in BUILT_IN.get(kind, ()) else text
 
 
 def _plain(text: str, *, lines: bool = False) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm import events
 from crm.customers.interaction import (
+    BUILT_IN,
     NOTE,
     REPLY,
     WISH,
@@ -88,13 +89,7 @@ async def interact(db: Db, by: Actor, customer_id: UUID, new: NewInteraction) ->
 
 async def note(db: Db, by: Actor, customer_id: UUID, title: str, detail: str = "") -> Interaction:
     """Record a note, a kind that every business has unless it declared its own; two years kept."""
-    await db.run(
-        sql.declare_kind_once,
-        name=NOTE,
-        label="Note",
-        purpose="So that we remember what we talked about with you.",
-        retention="P2Y",
-    )
+    await _declare_once(db, NOTE)
     new = NewInteraction(kind=NOTE, title=title, detail=detail)
     return await interact(db, by, customer_id, new)
 
@@ -106,17 +101,7 @@ async def reply(db: Db, customer_id: UUID, new: NewReply, *, wish: bool = False)
     """
     if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
         raise UnknownCustomer
-    await db.run(
-        sql.declare_kind_once,
-        name=WISH if wish else REPLY,
-        label="Wish" if wish else "Reply",
-        purpose=(
-            "So that nobody overlooks that you want to leave."
-            if wish
-            else "So that we can answer what you write to us."
-        ),
-        retention="P2Y",
-    )
+    await _declare_once(db, WISH if wish else REPLY)
     added = await db.maybe(
         sql.add_reply,
         UUID,
@@ -130,6 +115,11 @@ async def reply(db: Db, customer_id: UUID, new: NewReply, *, wish: bool = False)
     by = Actor.customer(customer_id)
     await events.record(db, by, Kind.interaction_recorded, customer_id=customer_id, ref=added)
     return True
+
+
+async def _declare_once(db: Db, name: str) -> None:
+    label, purpose = BUILT_IN[name]
+    await db.run(sql.declare_kind_once, name=name, label=label, purpose=purpose, retention="P2Y")
 
 
 async def interactions(

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm.customers.address import Address
-from crm.customers.interaction import Interaction
+from crm.customers.interaction import Interaction, InteractionKind
 from crm.customers.retention import ends, retention
 from crm.customers.text import Duration, Label, Sentence, cleaned
 from crm.customers.value import AttributeType, Read, read
@@ -279,6 +279,10 @@ class Held(Struct, frozen=True, kw_only=True):
     attributes: list[AttributeValue]
     interactions: list[Interaction]
     more: bool
+    # How often each kind of thing happened.
+    counts: dict[str, int]
+    # What the kinds of things that happened with her are kept for, and how long.
+    kinds: list[InteractionKind]
 
 
 class Export(Struct, frozen=True, kw_only=True):

@@ -16,8 +16,8 @@ from crm.customers.value import LONGEST_TEXT
 from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
-from crm.languages import gettext
-from crm.web.forms import Form, read_form
+from crm.languages import chosen, gettext, language, speak
+from crm.web.forms import Form, read_form, shown_as, touched
 from crm.web.pages import page, redirect
 
 
@@ -32,36 +32,44 @@ class _Hers(Struct, frozen=True):
 @get("/details", include_in_schema=False)
 async def get_details(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
     """Show what she may change herself: name, language, time zone, and attributes that are hers."""
-    form = Form.of(name=me.name, locale=me.locale, time_zone=me.time_zone)
-    form.values |= {_field(each.name): [each.text] for each in await _hers(db, me)}
-    return await _details(db, me, form)
+    held = _held(me, await _hers(db, me))
+    shown = {shown_as(name): text for name, text in held.items()}
+    return await _details(db, me, Form.of(**held, **shown))
 
 
 @post("/details", include_in_schema=False)
 async def post_details(
     request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:
-    """Change name, language and time zone; the address has a page of its own."""
+    """Change what she changed of name, language, time zone and attributes that are hers.
+
+    What was shown and is sent back stays as it is now: a page that is open in another tab takes
+    nothing back that was saved meanwhile, and no retention begins anew.
+    """
     form = await read_form(request)
+    hers = await _hers(db, me)
+    held = _held(me, hers)
     codes = [code for code, _ in languages(me.locale)]
+    read: dict[str, Any] = {
+        "name": form.text("name", required=False),
+        "locale": form.choice("locale", codes, required=False),
+        "time_zone": form.text("time_zone", required=False, max=64),
+    }
     changes = Changes(
-        name=form.text("name", required=False),
-        locale=form.choice("locale", codes, required=False),
-        time_zone=form.text("time_zone", required=False, max=64),
+        **{name: value for name, value in read.items() if touched(form, name, held[name])}
     )
     given = {
-        each.name: text or None
-        for each in await _hers(db, me)
-        # A value shown and sent back is not set anew: its retention would begin again.
-        if (text := form.text(_field(each.name), required=False, max=LONGEST_TEXT, lines=True))
-        != each.text
+        each.name: form.text(field, required=False, max=LONGEST_TEXT, lines=True) or None
+        for each in hers
+        if touched(form, field := _field(each.name), each.text)
     }
     if not form.problems:
         try:
             # Before anything is set: nothing is kept of a form that is shown again.
             changed(me, changes)
             await customers.set_attributes(db, Actor.customer(me.id), me.id, given)
-            await customers.change(db, Actor.customer(me.id), me.id, changes)
+            her = await customers.change(db, Actor.customer(me.id), me.id, changes)
+            speak(chosen(her.locale) or language())
             return redirect("/me", say=gettext("Changed."))
         except Invalid as refusal:
             form.take(refusal)
@@ -87,14 +95,21 @@ def _field(name: str) -> str:
     return f"attributes/{name}"
 
 
+def _held(me: Customer, hers: list[_Hers]) -> dict[str, str]:
+    """Return what the form shows of her, by the names of its fields."""
+    held = {"name": me.name, "locale": me.locale, "time_zone": me.time_zone}
+    return held | {_field(each.name): each.text for each in hers}
+
+
 async def _details(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
+    hers = await _hers(db, me)
     return page(
         "customers/pages/details.html",
         status=422 if form.problems else 200,
         form=form,
         address=me.address,
         languages=languages(me.locale),
-        hers=[each.attribute for each in await _hers(db, me)],
+        hers=[each.attribute for each in hers],
     )
 
 

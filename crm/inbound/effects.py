@@ -10,18 +10,18 @@ from crm import access, campaigns, consent, customers, mail
 from crm.campaigns import Origin
 from crm.consent import Method
 from crm.customers import Customer, NewReply, NotAnAddress
+from crm.customers.interaction import ASKS_TO_LEAVE
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor
 from crm.inbound.heard import AutoReply, Bounce, Complaint, Failure, Reply, Unsubscribe, Verdict
 from crm.inbound.model import SETTLES, Arrival, Proof, SoftBounce, worn_out, worst
 from crm.inbound.proof import fingerprint, referred
+from crm.languages import ENGLISH, chosen, gettext, speaking
 from crm.mail import Scope, Why
 from crm.return_path import Way
 from crm.tokens import Stop
 
 sql = Statements("inbound")
-
-_WISH = "Asks to leave by mail"
 
 
 class Step(Struct, frozen=True):
@@ -125,7 +125,9 @@ async def _leaving(db: Db, wish: Unsubscribe, proof: Proof | None) -> Step:
     writer = await _writer(db, wish.sender, [wish.in_reply_to], proof)
     if writer is None:
         return Step("unproven")
-    new = NewReply(subject=_WISH, text="", message_id=wish.message_id, in_reply_to=wish.in_reply_to)
+    new = NewReply(
+        subject=ASKS_TO_LEAVE, text="", message_id=wish.message_id, in_reply_to=wish.in_reply_to
+    )
     return Step("wish", act=lambda: _kept(db, writer, new, wish=True))
 
 
@@ -160,9 +162,11 @@ async def _answer(db: Db, reply: Reply, proof: Proof | None) -> Step:
     writer = await _writer(db, reply.sender, ids, proof)
     if writer is None:
         return Step("unknown_sender")
+    with speaking(chosen(writer.locale) or ENGLISH):
+        text = _with_attachments(reply)
     new = NewReply(
         subject=reply.subject,
-        text=_with_attachments(reply),
+        text=text,
         at=reply.at,
         message_id=reply.message_id,
         in_reply_to=reply.in_reply_to,
@@ -174,12 +178,14 @@ async def _answer(db: Db, reply: Reply, proof: Proof | None) -> Step:
 def _with_attachments(reply: Reply) -> str:
     if not reply.attachments:
         return reply.text
-    names = ", ".join(f"{each.name} ({each.size:,} bytes)" for each in reply.attachments)
-    return f"{reply.text}\n\n[Attached, and not kept: {names}]"
+    names = ", ".join(f"{each.name} ({each.size:,} B)" for each in reply.attachments)
+    said = gettext("Attached, and not kept: %(names)s", names=names)
+    return f"{reply.text}\n\n[{said}]"
 
 
 async def _kept(db: Db, writer: Customer, new: NewReply, *, wish: bool = False) -> None:
-    await customers.reply(db, writer.id, new, wish=wish)
+    with speaking(chosen(writer.locale) or ENGLISH):
+        await customers.reply(db, writer.id, new, wish=wish)
 
 
 async def _writer(

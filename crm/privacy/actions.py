@@ -20,7 +20,8 @@ from crm import (
     rhythm,
     staff,
 )
-from crm.consent import Method
+from crm.consent import ConsentTold, Method
+from crm.consent.terms import Party
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -154,7 +155,7 @@ async def home(db: ReadDb, me: Customer) -> Home:
         held=held,
         inventory=Inventory(
             details=details(held),
-            interactions=await customers.happenings(db, me.id),
+            interactions=held.counts,
             mails=sent.went,
             decisions=len(said.events),
             deliveries=sent.deliveries,
@@ -163,7 +164,16 @@ async def home(db: ReadDb, me: Customer) -> Home:
         looks=seen[:_SHOWN],
         more_looks=len(seen) > _SHOWN,
         deletion=await wishes.wish(db, me.id),
+        recipients=await _recipients(db, said),
     )
+
+
+async def _recipients(db: ReadDb, said: ConsentTold) -> list[Party]:
+    """Return who else receives her data for the purposes that are on (Art. 15(1)(c) GDPR)."""
+    versions = await consent.current_versions(db)
+    on = [each.purpose_id for each in said.consents if each.authorises(db.now)]
+    now = [versions[each] for each in on if each in versions]
+    return list(dict.fromkeys(party for each in now for party in each.entered.recipients))
 
 
 async def inventory(db: ReadDb, customer: Customer) -> Inventory:

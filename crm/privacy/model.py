@@ -13,6 +13,7 @@ from crm import events
 from crm.businesses import Business
 from crm.campaigns import Grounded
 from crm.consent import ConsentEvent, ConsentTold, Notice
+from crm.consent.terms import Party
 from crm.customers import Held
 from crm.errors import Forbidden
 from crm.events import Actor, ActorKind, Kind
@@ -161,6 +162,8 @@ class Home(Struct, frozen=True, kw_only=True):
     more_looks: bool
     # A deletion that she can still call off.
     deletion: Wish | None
+    # Who else receives her data, for what is on.
+    recipients: list[Party]
 
 
 def check_fingerprint(by: Actor, fingerprint: Fingerprint) -> None:

@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 
 from crm import campaigns, customers, rhythm
 from crm.businesses import Business
+from crm.campaigns import Offer
 from crm.campaigns.clock import instant
 from crm.campaigns.render import neutral
 from crm.customers import Changes, Customer
@@ -19,10 +20,10 @@ from crm.customers.language import languages
 from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
-from crm.languages import gettext
+from crm.languages import chosen, gettext, language, speak
 from crm.rhythm import Rhythm, Wanted
 from crm.rhythm.model import BUDGETS, PAUSES, day
-from crm.web.forms import Form, read_form
+from crm.web.forms import Form, read_form, shown_as, touched
 from crm.web.pages import page, redirect
 
 HERE = "/me/rhythm"
@@ -41,17 +42,9 @@ async def get_rhythm(
     business: NamedDependency[Business],
 ) -> Response[Any]:
     """Show how much mail she wants, and what came of it this week."""
-    held = await rhythm.of(db, me.id)
-    form = Form.of(
-        budget=str(held.budget or 0),
-        pause=_KEPT if held.paused(db.now) else _NONE,
-        locale=me.locale,
-        **{
-            _field(each.purpose_id): _WEEKLY if each.chosen else _SINGLY
-            for each in await campaigns.digests_offered(db, me.id)
-        },
-    )
-    return await _shown(request, db, me, business, form)
+    held = _held(me, await rhythm.of(db, me.id), await campaigns.digests_offered(db, me.id), db.now)
+    shown = {shown_as(name): said for name, said in held.items()}
+    return await _shown(request, db, me, business, Form.of(**held, **shown))
 
 
 @post("/rhythm", request_max_body_size=_BODY)
@@ -61,22 +54,30 @@ async def post_rhythm(
     me: NamedDependency[Customer],
     business: NamedDependency[Business],
 ) -> Response[Any]:
-    """Keep her limit, her pause and her language."""
+    """Keep what she changed of her limit, her pause, her digests and her language.
+
+    What was shown and is sent back stays as it is now, also where another tab has changed it.
+    """
     form = await read_form(request)
     codes = [code for code, _ in languages(me.locale)]
     locale = form.choice("locale", codes, required=False) or ""
-    wanted = _read(form, await rhythm.of(db, me.id), db.now, _zone(me, business))
+    kept, offered = await rhythm.of(db, me.id), await campaigns.digests_offered(db, me.id)
+    held = _held(me, kept, offered, db.now)
+    wanted = _read(form, kept, db.now, _zone(me, business))
     weekly = {
-        each.purpose_id: form.choice(_field(each.purpose_id), (_SINGLY, _WEEKLY)) == _WEEKLY
-        for each in await campaigns.digests_offered(db, me.id)
-        if form.typed(_field(each.purpose_id))
+        each.purpose_id: form.choice(field, (_SINGLY, _WEEKLY)) == _WEEKLY
+        for each in offered
+        if form.typed(field := _field(each.purpose_id)) and touched(form, field, held[field])
     }
     if not form.problems:
         try:
-            await customers.change(db, Actor.customer(me.id), me.id, Changes(locale=locale))
+            if touched(form, "locale", held["locale"]):
+                by = Actor.customer(me.id)
+                me = await customers.change(db, by, me.id, Changes(locale=locale))
+                speak(chosen(locale) or language())
             await rhythm.change(db, me.id, wanted)
-            for purpose_id, chosen in weekly.items():
-                await rhythm.choose_digest(db, me.id, purpose_id, weekly=chosen)
+            for purpose_id, each_week in weekly.items():
+                await rhythm.choose_digest(db, me.id, purpose_id, weekly=each_week)
             return redirect(HERE, say=gettext("Kept. It counts from now on."))
         except Invalid as refusal:
             form.take(refusal)
@@ -93,10 +94,14 @@ async def post_resumption(db: NamedDependency[Db], me: NamedDependency[Customer]
 def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Wanted:
     """Read what she chose; what is wrong with it is in the form."""
     budget = form.choice("budget", ["0", *map(str, BUDGETS)])
+    if not touched(form, "budget", str(held.budget or 0)):
+        budget = str(held.budget or 0)
     known = [_NONE, _UNTIL, *map(str, PAUSES)]
-    pause = form.choice("pause", [*known, _KEPT] if held.paused(now) else known)
+    pause_now = _KEPT if held.paused(now) else _NONE
+    was_paused = _KEPT in (pause_now, form.typed(shown_as("pause")))
+    pause = form.choice("pause", [*known, _KEPT] if was_paused else known)
     until = None
-    if pause == _KEPT:
+    if pause == _KEPT or (pause and not touched(form, "pause", pause_now)):
         until = held.paused_until
     elif pause == _UNTIL:
         until = _until(form, now, zone)
@@ -123,6 +128,17 @@ def _until(form: Form, now: datetime, zone: str) -> datetime | None:
 def _ends(now: datetime, days: int, zone: str) -> datetime:
     last = now.astimezone(ZoneInfo(zone)) + timedelta(days=days)
     return instant(datetime(last.year, last.month, last.day), zone)  # noqa: DTZ001
+
+
+def _held(me: Customer, held: Rhythm, offered: list[Offer], now: datetime) -> dict[str, str]:
+    """Return what the form shows, by the names of its fields."""
+    digests = {_field(each.purpose_id): _WEEKLY if each.chosen else _SINGLY for each in offered}
+    return {
+        "budget": str(held.budget or 0),
+        "pause": _KEPT if held.paused(now) else _NONE,
+        "locale": me.locale,
+        **digests,
+    }
 
 
 def _field(purpose_id: UUID) -> str:

@@ -206,6 +206,24 @@ class Form:
         return found
 
 
+def shown_as(name: str) -> str:
+    """Name the hidden field that says what a page showed in the field `name`."""
+    return f"shown/{name}"
+
+
+def touched(form: Form, name: str, now: str) -> bool:
+    """Say whether a reader changed a field: from what its page showed, or else from what is now.
+
+    Line feeds count as browsers send them.
+    """
+    given = form.values.get(shown_as(name))
+    return _sent(form.typed(name)) != _sent(given[0] if given else now)
+
+
+def _sent(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
+
+
 async def read_form(request: Request[Any, Any, Any]) -> Form:
     """Read the body once, whoever asks; the route's `request_max_body_size` bounds it."""
     state = request.scope["state"]

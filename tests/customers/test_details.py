@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import httpx2
 import pytest
 
@@ -96,6 +99,66 @@ async def test_what_she_typed_stays_where_something_is_wrong(
     assert await _values(database, business, nora) == {"price_group": ("B", "key")}
     async with database.read(business.id) as db:
         assert (await customers.get(db, nora.id)).name == "Nora"
+
+
+async def test_an_older_tab_takes_nothing_back(
+    database: Database, business: Business, portal: httpx2.AsyncClient, nora: Customer
+) -> None:
+    """What it showed and sends back is no decision; what was changed in it is."""
+    older = _as_shown((await portal.get("/me/details")).text)
+    await portal.post("/me/details", data=site.form(**_filled(name="Nora Lind")))
+    await portal.post(
+        "/me/details", data=site.form(**_filled(name="Nora Lind", **{"attributes/guests": "4"}))
+    )
+    sent = older | {"locale": "de", "attributes/vegan": "true"}
+    answer = await portal.post("/me/details", data=site.form(**sent))
+
+    async with database.read(business.id) as db:
+        her = await customers.get(db, nora.id)
+    held = await _values(database, business, nora)
+    assert answer.status_code == 303, answer.text
+    assert (her.name, her.locale) == ("Nora Lind", "de")
+    assert held["guests"] == (4, "customer")
+    assert held["vegan"] == (True, "customer")
+    assert held["usual_shop"] == ("Mill Lane", "key")
+    # Said in the language that she has just chosen.
+    assert "Geändert" in (await portal.get("/me/details")).text
+
+
+async def test_lines_stay_lines(
+    database: Database, business: Business, portal: httpx2.AsyncClient, nora: Customer
+) -> None:
+    """A browser would glue them in a field of one line, and the value would be set anew."""
+    async with database.write(business.id) as db:
+        given = {"usual_shop": "Two rolls\nOne rye"}
+        await customers.set_attributes(db, Actor.key(nora.id, "Till"), nora.id, given)
+    shown = (await portal.get("/me/details")).text
+    sent = _as_shown(shown) | {"name": "Nora Lind"}
+    await portal.post("/me/details", data=site.form(**sent))
+
+    assert (await _values(database, business, nora))["usual_shop"] == ("Two rolls\nOne rye", "key")
+
+
+def _as_shown(page: str) -> dict[str, str]:
+    """Read a form as a browser does: inputs lose line breaks, texts send them as CRLF."""
+    fields = {}
+    for tag, rest in re.findall(r"<(input|textarea|select)([^>]*name=\"[^>]*)>", page):
+        name = re.search(r'name="([^"]*)"', rest)
+        assert name is not None
+        value = re.search(r'value="([^"]*)"', rest)
+        given = unescape(value[1]) if value else ""
+        if tag == "textarea":
+            text = re.search(rf'name="{re.escape(name[1])}"[^>]*>\n([^<]*)</textarea>', page)
+            given = unescape(text[1]) if text else ""
+        elif tag == "select":
+            text = re.search(rf'name="{re.escape(name[1])}"[^>]*>(.*?)</select>', page)
+            chosen = re.search(r'value="([^"]*)" selected', text[1]) if text else None
+            given = chosen[1] if chosen else ""
+        elif "hidden" not in rest:
+            given = given.replace("\n", "")
+        fields[name[1]] = given.replace("\n", "\r\n")
+    fields.pop("csrf", None)
+    return fields
 
 
 async def test_what_is_not_hers_she_does_not_set(

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from crm import customers, events
+from crm import consent, customers, events
 from crm.businesses import Business
-from crm.customers import AttributeType, Customer, NewAttribute
+from crm.consent.terms import Party
+from crm.customers import AttributeType, Changes, Customer, NewAttribute
 from crm.db import Database
 from crm.events import Actor
 from crm.privacy import Inventory
@@ -79,6 +80,31 @@ async def test_a_detail_says_with_what_it_ends(
         text = (await browser.get("/me")).text
 
     assert "and within a day once The Corner Letter is off." in text
+
+
+async def test_it_says_what_for_until_when_and_who_else(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Of things that happened by their kind, ours in her own language; and whoever receives it."""
+    async with database.write(business.id) as db:
+        await customers.note(db, make.SYSTEM, ada.id, "Likes rye")
+        post = {"name": "Post Ltd", "country": "DE", "role": "sends the mails"}
+        for slug, on in (("letter", True), ("offers", False)):
+            party = Party(**post | {"name": f"Post {slug}"})
+            purpose = await make.purpose(db, slug=slug, recipients=(party,))
+            notice = await make.notice(db, purpose.id)
+            if on:
+                word = await make.own_word(db, ada.id)
+                await consent.give(db, Actor.customer(ada.id), ada.id, notice.question, word)
+        await customers.change(db, make.SYSTEM, ada.id, Changes(locale="de"))
+    async with await site.her_browser(database, business, ada) as browser:
+        text = re.sub("</?bdi>", "", (await browser.get("/me")).text)
+
+    assert "Notiz: Damit" in text
+    assert "Note" not in text
+    assert "Post letter, Deutschland (sends the mails)" in text
+    assert "Post offers" not in text
+    assert 'href="/me/sessions"' in text
 
 
 async def test_little_is_said_in_few_words(

@@ -52,6 +52,26 @@ async def test_she_sets_a_limit_a_pause_and_her_language(
     assert await _held(database, business, customer) == Rhythm()
 
 
+async def test_an_older_tab_takes_nothing_back(
+    database: Database, business: Business, customer: Customer, portal: Browser
+) -> None:
+    """What it showed and sends back is no decision; what was changed in it is."""
+    showed = {"shown/budget": "0", "shown/pause": "none", "shown/locale": customer.locale}
+    await portal.fill(PAGE, budget="2", pause="14", locale="de")
+    until = (await _held(database, business, customer)).paused_until
+    older = {"budget": "0", "pause": "none", "locale": customer.locale}
+
+    await portal.fill(PAGE, **older, **showed)
+    same = await _held(database, business, customer)
+    await portal.fill(PAGE, **older | {"budget": "5"}, **showed)
+    other = await _held(database, business, customer)
+
+    assert (same.budget, same.paused_until) == (2, until)
+    assert (other.budget, other.paused_until) == (5, until)
+    async with database.read(business.id) as db:
+        assert (await customers.get(db, customer.id)).locale == "de"
+
+
 async def test_a_pause_ends_with_a_day_of_her_clock(
     database: Database, business: Business, customer: Customer, portal: Browser
 ) -> None:

@@ -93,7 +93,9 @@ async def processing(db: ReadDb) -> Processing:
         ],
         interactions=[
             Kept(
-                each.label, each.purpose, gettext("%(time)s after it happened", time=each.kept_for)
+                each.called,
+                each.what_for,
+                gettext("%(time)s after it happened", time=each.kept_for),
             )
             for each in await customers.kinds(db)
         ],
@@ -112,7 +114,7 @@ def _activity(purpose: Purpose, version: Version) -> Activity:
         basis=version.basis.value,
         special_category=version.special_category,
         automated_decisions=terms.automated_decisions,
-        data=[f"{each.kind.value}{', optional' if each.optional else ''}" for each in terms.data],
+        data=[each.words() for each in terms.data],
         recipients=list(terms.recipients),
         storage=list(terms.storage),
         safeguards=terms.safeguards,
