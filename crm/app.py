@@ -36,7 +36,14 @@ from crm.campaigns import public as campaigns_public
 from crm.campaigns.tracker import known
 from crm.consent import api as consent_api
 from crm.consent import console as consent_console
-from crm.consent import customer_tab, purpose_editor, purposes_api, receipt_api, receipt_portal
+from crm.consent import (
+    customer_tab,
+    proof_console,
+    purpose_editor,
+    purposes_api,
+    receipt_api,
+    receipt_portal,
+)
 from crm.consent import portal as consent_portal
 from crm.consent import public as consent_public
 from crm.customers import api as customers_api
@@ -57,6 +64,7 @@ from crm.log import configure
 from crm.mail import api as mail_api
 from crm.mail import console as mail_console
 from crm.mail import domain_console
+from crm.outside import outside
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -154,6 +162,7 @@ _CONSOLE = [
     *customers_console.handlers,
     *consent_console.handlers,
     *customer_tab.handlers,
+    *proof_console.handlers,
     *purpose_editor.handlers,
     *imports_console.handlers,
     *privacy_console.handlers,
@@ -315,6 +324,7 @@ def state_of(settings: Settings, database: Database, looks: Database, redis: Red
 async def opened(settings: Settings) -> AsyncIterator[State]:
     """Open the stores of the web process until the block ends."""
     known.use(settings.lint.lists)
+    outside.use(settings)
     pool = open_pool(settings.redis_url)
     keys, keeper = settings.keys(), Keeper(journal_of(settings))
     try:

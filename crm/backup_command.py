@@ -10,8 +10,7 @@ from pathlib import Path
 import rich_click as click
 
 from crm.sealed import KEY_SIZE, made_at, opened, sealed
-
-_KEPT_DAYS = 35
+from crm.settings import Settings
 
 
 @click.group("backup")
@@ -54,8 +53,10 @@ def seal(key: Path) -> None:
 @click.option(
     "--older-than-days",
     "days",
-    default=_KEPT_DAYS,
+    default=Settings(link_keys="", storage_keys="", pepper="").backup_days,
+    envvar="CRM_BACKUP_DAYS",
     show_default=True,
+    show_envvar=True,
     help="Refuse a backup made longer ago: it should have been deleted.",
 )
 def open_command(key: Path, days: int) -> None:

@@ -41,7 +41,7 @@ async def check(settings: Settings) -> None:
     problems = await database_problems(settings.database_url)
     problems += address_problems(settings.redis_url)
     problems += journal_problems(settings)
-    problems += list_problems(settings)
+    problems += list_problems(settings) + age_problems(settings)
     if problems:
         raise Unfit("\n".join(problems))
 
@@ -85,6 +85,17 @@ def journal_problems(settings: Settings) -> list[str]:
     except OSError as wrong:
         return [f"CRM_JOURNAL: {settings.journal} cannot be written ({wrong.strerror})."]
     return []
+
+
+def age_problems(settings: Settings) -> list[str]:
+    """Look whether the journal outlives every backup: what it lost would come back with one."""
+    if settings.backup_days < settings.journal_days:
+        return []
+    message = (
+        f"CRM_BACKUP_DAYS: a backup of {settings.backup_days} days ago is older than what the "
+        f"journal keeps (CRM_JOURNAL_DAYS={settings.journal_days}); keep backups for fewer days."
+    )
+    return [message]
 
 
 def put_back_problems(found: Found) -> list[str]:

@@ -8,7 +8,8 @@ import rich_click as click
 from rich.table import Table
 
 from crm.privacy.retention import sweeping
-from crm.privacy.retention.declarations import SWEPT
+from crm.privacy.retention.declarations import DECLARED
+from crm.privacy.retention.sweeps import SWEEPS
 from crm.terminal import joined_for, of_business, out, run
 
 
@@ -28,7 +29,9 @@ async def _status(which: str) -> None:
     async with joined_for(which) as here, here.database.read(here.business_id) as db:
         reports = await sweeping.reports(db)
     table = Table("", "until", "last round", "deleted", "in 30 days", "longest lock")
-    for each in SWEPT:
+    for each in DECLARED:
+        if each.name not in SWEEPS:
+            continue
         last = reports.get(each.name)
         if last is None:
             table.add_row(each.name, each.ends, "not yet", "", "", "")
@@ -49,17 +52,13 @@ def run_now(which: str, *, dry_run: bool) -> None:
 
 async def _run(which: str, *, dry_run: bool) -> None:
     async with joined_for(which) as here:
-        for each in SWEPT:
-            if each.sweep is None:
-                continue
+        for name, act in SWEEPS.items():
             if dry_run:
-                count = await sweeping.rehearse(here.database, here.business_id, each.sweep)
-                out.print(f"{each.name}: {count:,} would go", highlight=False)
+                count = await sweeping.rehearse(here.database, here.business_id, act)
+                out.print(f"{name}: {count:,} would go", highlight=False)
                 continue
-            await sweeping.sweep(
-                here.database, here.business_id, each.name, each.sweep, every=timedelta(0)
-            )
+            await sweeping.sweep(here.database, here.business_id, name, act, every=timedelta(0))
             async with here.database.read(here.business_id) as db:
-                last = (await sweeping.reports(db))[each.name]
+                last = (await sweeping.reports(db))[name]
             told = f"{last.deleted:,} deleted in {last.pieces} pieces"
-            out.print(f"{each.name}: {told}, the longest {last.longest_ms} ms", highlight=False)
+            out.print(f"{name}: {told}, the longest {last.longest_ms} ms", highlight=False)

@@ -149,6 +149,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal: str = ""
     # For how many days its entries are kept: longer than the oldest backup that is ever put back.
     journal_days: Positive = 400
+    # For how many days backups are kept, as customers are told: less than the journal's entries.
+    backup_days: Positive = 35
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     smtp: Smtp = Smtp()
     web: Web = Web()

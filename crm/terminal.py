@@ -22,6 +22,7 @@ from crm.doctor import Unfit, check, put_back_problems
 from crm.errors import NotFound
 from crm.installation import Installation, installation
 from crm.journal import Found, Keeper, journal_of
+from crm.outside import outside
 from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
@@ -75,6 +76,7 @@ async def joined_for(which: str) -> AsyncIterator[Here]:
 @asynccontextmanager
 async def database_of(here: Installation) -> AsyncIterator[Database]:
     """Open the installation's database, with wakes for its workers."""
+    outside.use(here.settings)
     pool = open_pool(here.settings.redis_url)
     try:
         async with open_database(

@@ -27,6 +27,7 @@ from crm.journal import jobs as journal_jobs
 from crm.ledger import jobs as ledger_jobs
 from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
+from crm.outside import outside
 from crm.privacy import jobs as privacy_jobs
 from crm.restore import jobs as restore_jobs
 from crm.settings import Settings
@@ -88,6 +89,7 @@ async def work(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     known.use(settings.lint.lists)
+    outside.use(settings)
     pool = open_pool(settings.redis_url)
     ctx: dict[str, Any] = {
         "settings": settings,

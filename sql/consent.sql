@@ -1,6 +1,6 @@
 -- Every statement of crm/consent.
 -- Owns: purpose, purpose_version, notice, form_shown, consent_event, consent_record, consent,
--- mailbox_proof, consent_network, evidence_file, consent_erased.
+-- mailbox_proof, consent_network, evidence_file, consent_erased, kept_proof.
 
 -- name: hold_numbers
 -- Whoever numbers purposes of this business next waits until this transaction ends.
@@ -696,6 +696,82 @@ SELECT deleted, upto FROM crm.end_proofs(:business_id, :after, :limit, :over_bef
 -- name: end_files
 -- Deletes files about decisions of customers of whom no decision is kept, among some.
 SELECT deleted, upto FROM crm.end_files(:business_id, :after, :limit, :over_before);
+
+-- name: proof_to_keep
+-- How many proofs an erasure now would keep of a customer, and when the last of them goes.
+SELECT count(*)::integer AS proofs,
+       max((coalesce(p.ended_at, :now)
+            + coalesce(p.declared, :unless_declared::text::interval))::date) AS until
+  FROM crm.consent_proof p
+ WHERE p.business_id = :business_id
+   AND p.customer_id = :customer_id;
+
+-- name: keep_proof
+-- What a customer gave and how it ended, under the fingerprint of her address alone.
+WITH kept AS (
+  INSERT INTO crm.kept_proof (business_id, event_id, address_hash, purpose_id, purpose_version,
+                              notice_id, status, method, given_at, end_event_id, end_status,
+                              end_method, ended_at, keep_until)
+  SELECT :business_id, p.event_id, :address_hash, p.purpose_id, p.purpose_version, p.notice_id,
+         p.status, p.method, p.given_at, p.end_event_id, p.end_status, p.end_method, p.ended_at,
+         (p.ended_at + coalesce(p.declared, :unless_declared::text::interval))::date
+    FROM crm.consent_proof p
+   WHERE p.business_id = :business_id
+     AND p.customer_id = :customer_id
+     AND p.ended_at IS NOT NULL
+  ON CONFLICT (business_id, event_id) DO NOTHING
+  RETURNING keep_until
+)
+SELECT count(*)::integer AS proofs, max(keep_until) AS until
+  FROM kept;
+
+-- name: disown_proofs
+-- What is kept under a fingerprint is kept under none: its owner had it deleted.
+UPDATE crm.kept_proof
+   SET address_hash = NULL
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash;
+
+-- name: kept_proofs
+-- What is kept of consents under the fingerprint of an address, the newest end first.
+SELECT k.event_id, k.purpose_id, p.name AS purpose, k.purpose_version, k.notice_id, k.status,
+       k.method, k.given_at, k.end_event_id, k.end_status, k.end_method, k.ended_at, k.keep_until
+  FROM crm.kept_proof k
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = k.purpose_id
+ WHERE k.business_id = :business_id
+   AND k.address_hash = :address_hash
+ ORDER BY k.ended_at DESC, k.event_id;
+
+-- name: kept_proofs_of_customer
+-- What was kept of an earlier record under the address that a customer has now.
+SELECT k.event_id, k.purpose_id, p.name AS purpose, k.purpose_version, k.notice_id, k.status,
+       k.method, k.given_at, k.end_event_id, k.end_status, k.end_method, k.ended_at, k.keep_until
+  FROM crm.customer c
+  JOIN crm.kept_proof k ON k.business_id = :business_id AND k.address_hash = c.address_hash
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = k.purpose_id
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+ ORDER BY k.ended_at DESC, k.event_id;
+
+-- name: kept_proof_of_event
+-- The kept proof that a decision began or ended.
+SELECT k.event_id, k.purpose_id, p.name AS purpose, k.purpose_version, k.notice_id, k.status,
+       k.method, k.given_at, k.end_event_id, k.end_status, k.end_method, k.ended_at, k.keep_until
+  FROM crm.kept_proof k
+  JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = k.purpose_id
+ WHERE k.business_id = :business_id
+   AND (k.event_id = :event_id OR k.end_event_id = :event_id);
+
+-- name: stub
+-- The checksum that stands for one decision for ever.
+SELECT commitment
+  FROM crm.consent_event
+ WHERE business_id = :business_id
+   AND event_id = :event_id;
+
+-- name: end_kept_proofs
+-- Deletes kept proofs whose day has come, among some.
+SELECT deleted, upto FROM crm.end_kept_proofs(:business_id, :after, :limit, :today);
 
 -- name: notice_place
 -- Whose text it is, for a refusal that says what is wrong.

@@ -228,15 +228,16 @@ UPDATE crm.privacy_request
 -- name: keep_erasure
 -- What an erasure deleted; who had it done, and when, stays as it was the first time.
 INSERT INTO crm.erasure (business_id, customer_id, erased_at, actor_kind, fingerprint, gone,
-                         deliveries, expires_at)
+                         deliveries, proofs, proofs_until, expires_at)
 VALUES (:business_id, :customer_id, :erased_at, :actor_kind, :fingerprint, :gone, :deliveries,
-        :expires_at)
+        :proofs, :proofs_until, :expires_at)
 ON CONFLICT (business_id, customer_id) DO UPDATE
    SET gone = excluded.gone, deliveries = excluded.deliveries;
 
 -- name: erasure
 -- What one erasure deleted.
-SELECT customer_id, erased_at, actor_kind, fingerprint, gone, deliveries, expires_at
+SELECT customer_id, erased_at, actor_kind, fingerprint, gone, deliveries, proofs, proofs_until,
+       expires_at
   FROM crm.erasure
  WHERE business_id = :business_id
    AND customer_id = :customer_id;

@@ -59,6 +59,11 @@ KNOWS: dict[str, Place] = {
             "warrants": "the text once more, where the decision was a yes",
         }
     ),
+    "kept_proof": Place(
+        unsaid={"address_hash": "stands with the customer"},
+        stays="the proof, under the fingerprint, until its day",
+        key="address_hash",
+    ),
     "consent_network": Place(unsaid={"sealed": "encrypted; the copy has what it says"}),
     "evidence_file": Place(unsaid={"content": "encrypted; the copy has the file itself"}),
     "mailbox_proof": Place(unsaid={}),
@@ -233,7 +238,7 @@ async def test_every_table_is_in_its_place(catalog: asyncpg.Connection) -> None:
     knowing = {table for table, names in columns.items() if "customer_id" in names}
 
     assert set(columns) == set(KNOWS) | set(NOT_HERS)
-    assert set(STORES) == (set(KNOWS) | {"attempt"}) - {"erasure"}
+    assert set(STORES) == (set(KNOWS) | {"attempt"}) - {"erasure", "kept_proof"}
     assert knowing <= set(KNOWS)
     unsaid = {(table, name) for table, place in KNOWS.items() for name in place.unsaid}
     assert unsaid <= {(table, name) for table, names in columns.items() for name in names}

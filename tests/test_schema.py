@@ -207,6 +207,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "end_records": "crm_eraser",
         "end_proofs": "crm_eraser",
         "end_files": "crm_eraser",
+        "end_kept_proofs": "crm_eraser",
         "end_requests": "crm_eraser",
         "imports_waiting": "crm_sweep",
         "journal_marks": "crm_sweep",

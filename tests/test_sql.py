@@ -14,6 +14,7 @@ from crm import db
 from crm.db import SQL, Statement, Statements, parse
 from tests.conftest import Cluster
 
+ROOT = SQL.parent / "crm"
 DOMAINS = sorted(path.stem for path in SQL.glob("*.sql"))
 STATEMENTS = [
     pytest.param(domain, statement, id=f"{domain}.{statement.name}")
@@ -95,3 +96,17 @@ def test_every_statement_is_used(domain: str) -> None:
     unused = {s.name for s in Statements(domain)} - _used(domain)
 
     assert not unused
+
+
+def test_each_domain_takes_its_own_statements() -> None:
+    """Whoever needs another domain's calls what that domain does; benchmarks measure statements."""
+    taken = {
+        (domain, path.relative_to(ROOT).parts[0].removesuffix(".py"))
+        for path in ROOT.rglob("*.py")
+        for domain in re.findall(r'Statements\("(\w+)"\)', path.read_text())
+        if "bench" not in path.parts
+    }
+
+    assert {(domain, place) for domain, place in taken if domain != place} == {
+        ("sending_domains", "mail")
+    }

@@ -60,6 +60,7 @@ STAFF_REFUSALS = (
     "campaigns/images.py",
     "consent/evidence.py",
     "consent/grounds.py",
+    "consent/kept_proof.py",
     "consent/terms.py",
     "customers/interaction.py",
     "customers/value.py",

@@ -1,9 +1,10 @@
 """What each customer allows, and the proof of it.
 
 Owns `purpose`, `purpose_version`, `notice`, `form_shown`, `consent_event`, `consent_record`,
-`consent`, `mailbox_proof`, `consent_network`, `evidence_file` and `consent_erased`. Events are only
-ever appended; the current state is written with each. Only `given` and `renewed` are consent that
-authorises a mail, and only the customer's own word lifts an opt-out (promises 1, 5 and 7).
+`consent`, `mailbox_proof`, `consent_network`, `evidence_file`, `consent_erased` and `kept_proof`.
+Events are only ever appended; the current state is written with each. Only `given` and `renewed`
+are consent that authorises a mail, and only the customer's own word lifts an opt-out (promises 1,
+5 and 7).
 """
 
 from crm.consent.actions import (
@@ -62,6 +63,17 @@ from crm.consent.grounds import (
     EvidenceNotAccepted,
     WeakEvidence,
     checked_evidence,
+)
+from crm.consent.kept_proof import (
+    KeptProof,
+    NotAReceipt,
+    ToKeep,
+    check_receipt,
+    disown_proofs,
+    end_kept_proofs,
+    keep_proof,
+    kept_proofs,
+    to_keep,
 )
 from crm.consent.model import (
     ASKED_BEFORE,
@@ -181,6 +193,7 @@ __all__ = [
     "FileUnreadable",
     "Form",
     "KeptNetwork",
+    "KeptProof",
     "MailboxProof",
     "Method",
     "Month",
@@ -191,6 +204,7 @@ __all__ = [
     "NewVersion",
     "NoNotice",
     "NoReceiptKey",
+    "NotAReceipt",
     "NotHerWord",
     "Notice",
     "NoticeMismatch",
@@ -208,6 +222,7 @@ __all__ = [
     "Status",
     "Terms",
     "TextMissing",
+    "ToKeep",
     "Told",
     "UnknownEvent",
     "UnknownFile",
@@ -227,15 +242,18 @@ __all__ = [
     "check",
     "check_instant",
     "check_many",
+    "check_receipt",
     "checked_evidence",
     "consequences",
     "current_notice",
     "current_notices",
     "current_versions",
     "defer",
+    "disown_proofs",
     "end_again",
     "end_at_move",
     "end_files",
+    "end_kept_proofs",
     "end_proofs",
     "end_records",
     "ending_by_month",
@@ -252,6 +270,8 @@ __all__ = [
     "invalidate",
     "jwks",
     "keep_form",
+    "keep_proof",
+    "kept_proofs",
     "lapse_consents",
     "lapse_networks",
     "narrowed",
@@ -278,6 +298,7 @@ __all__ = [
     "states",
     "states_for",
     "tell_at_sale",
+    "to_keep",
     "told",
     "unsealed_network",
     "verify",

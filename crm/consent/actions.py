@@ -14,6 +14,7 @@ from crm.consent.bundle import Bundle
 from crm.consent.deciding import Circumstances, Wish, append, decide, held
 from crm.consent.evidence import EvidenceFile
 from crm.consent.grounds import SALE
+from crm.consent.kept_proof import KeptProof
 from crm.consent.model import (
     Check,
     Consent,
@@ -48,6 +49,8 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
     proofs: list[MailboxProof]
     # Of every decision; none while the key that signs them cannot be used.
     receipts: Bundle | None
+    # Of an earlier record under this address, which she had deleted.
+    kept_proofs: list[KeptProof]
 
 
 class _Gone(msgspec.Struct, frozen=True):
@@ -314,6 +317,7 @@ async def export(db: ReadDb, customer_id: UUID) -> ConsentExport:
         files=await evidence.files(db, customer_id),
         proofs=await db.many(sql.proofs_of_customer, MailboxProof, customer_id=customer_id),
         receipts=await receipts_if_signed(db, customer_id),
+        kept_proofs=await db.many(sql.kept_proofs_of_customer, KeptProof, customer_id=customer_id),
     )
 
 

@@ -52,6 +52,7 @@ WORDS: dict[Kind, str] = {
     Kind.consent_expired: "ended a consent whose time was over",
     Kind.consent_invalidated: "ended a consent that did not hold",
     Kind.soft_opt_in_recorded: "recorded what was told at a sale",
+    Kind.proof_sought: "looked for the proof of somebody who was deleted",
     Kind.signing_key_rotated: "put a new signing key in the place of the old one",
     Kind.database_restored: "brought a database that was put back up to date",
     Kind.ledger_reopened: "opened a new origin for the ledger",

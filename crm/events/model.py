@@ -81,6 +81,7 @@ class Kind(StrEnum):
     consent_expired = "consent.expired"
     consent_invalidated = "consent.invalidated"
     soft_opt_in_recorded = "soft_opt_in.recorded"
+    proof_sought = "proof.sought"
     signing_key_rotated = "signing_key.rotated"
     database_restored = "database.restored"
     ledger_reopened = "ledger.reopened"

@@ -28,7 +28,7 @@ from crm.events import Actor, Kind
 from crm.mail import Scope, Why
 from crm.privacy import brought, copies, requests, restriction
 from crm.privacy.erasure import wishes
-from crm.privacy.erasure.certifying import certify
+from crm.privacy.erasure.certifying import Ended, certify
 from crm.privacy.model import (
     Before,
     Erased,
@@ -91,34 +91,33 @@ async def erase(
     """Delete everything held about a customer, in one transaction; again finds nothing to delete.
 
     What stays: a tombstone and the deliveries that books count by, stubs of consent events, the
-    fingerprint of the address unless she drops it herself, one event that names nobody, and the
-    certificate of what went. Done once more after a restore, it was done `before`.
+    proof of what she allowed until its day, the fingerprint of the address unless she drops it
+    herself, one event that names nobody, and the certificate of what went. Done once more after a
+    restore, it was done `before`.
     """
     asked = before or Before(db.now, by.kind)
     check_fingerprint(by, fingerprint)
-    gone: Counter[str] = Counter()
     former = await access.former_addresses(db, customer_id)
-    for forget in FORGET_FIRST:
-        gone.update(await forget(db, customer_id))
+    gone = await _forget(db, customer_id, FORGET_FIRST)
     # Before the rest: the eraser of consent and events insists on the tombstone, and the
     # tombstone takes waiting deliveries out (promise 2).
     emptied = await customers.forget(db, customer_id, at=asked.at)
     gone.update(emptied.gone)
     # What ends with her is said once, sealed, and then forgotten as the rest.
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
-    for forget in FORGET:
-        gone.update(await forget(db, customer_id))
+    dropped = fingerprint is Fingerprint.drop
+    proof = await consent.keep_proof(db, customer_id, None if dropped else emptied.address_hash)
+    gone.update(await _forget(db, customer_id, FORGET))
     gone.update(await _forget_former(db, former, fingerprint))
     if emptied.address_hash is not None:
         gone.update(await _forget_address(db, emptied.address_hash))
         gone["suppression"] += await _mark(db, by, emptied.address_hash, fingerprint)
-        dropped = fingerprint is Fingerprint.drop
         db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
     erased_at = await _erased_at(db, customer_id)
     if gone.total():
-        await certify(db, asked.by, customer_id, gone, erased_at=erased_at, fingerprint=fingerprint)
+        await certify(db, asked.by, customer_id, Ended(erased_at, fingerprint, gone, proof))
     return Erased(customer_id=customer_id, erased_at=erased_at)
 
 
@@ -194,21 +193,34 @@ async def _forget_address(db: Db, address_hash: bytes) -> Counter[str]:
     return gone
 
 
+async def _forget(db: Db, customer_id: UUID, by_domain: tuple[Forget, ...]) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    for forget in by_domain:
+        gone.update(await forget(db, customer_id))
+    return gone
+
+
 async def _forget_former(db: Db, former: list[bytes], fingerprint: Fingerprint) -> Counter[str]:
     gone: Counter[str] = Counter()
     for address_hash in former:
         gone.update(await _forget_address(db, address_hash))
         if fingerprint is Fingerprint.drop:
-            gone["suppression"] += await mail.lift(db, address_hash)
+            gone["suppression"] += await _drop(db, address_hash)
     return gone
 
 
 async def _mark(db: Db, by: Actor, address_hash: bytes, fingerprint: Fingerprint) -> int:
     """Keep the fingerprint, or delete it; return how many were deleted."""
     if fingerprint is Fingerprint.drop:
-        return await mail.lift(db, address_hash)
+        return await _drop(db, address_hash)
     await mail.suppress(db, by, address_hash, Scope.marketing, Why.erased)
     return 0
+
+
+async def _drop(db: Db, address_hash: bytes) -> int:
+    """Let nothing be found by the fingerprint any more; return how many entries it stood in."""
+    await consent.disown_proofs(db, address_hash)
+    return await mail.lift(db, address_hash)
 
 
 async def _erased_at(db: ReadDb, customer_id: UUID) -> datetime:

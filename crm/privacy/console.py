@@ -15,6 +15,7 @@ from crm.customers.asking_why import ask_why
 from crm.db import Db, ReadDb
 from crm.privacy import copies, restriction
 from crm.privacy.copies.download import download
+from crm.privacy.erasure.staying import would_stay
 from crm.staff import Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
@@ -130,6 +131,7 @@ async def _shown(
     if reason is None:
         return ask_why(customer_id, Form())
     await looks.record([customer_id], reason=reason)
+    inventory = await privacy.inventory(db, customer)
     return page(
         "privacy/pages/customer.html",
         status=422 if form.problems else 200,
@@ -138,7 +140,8 @@ async def _shown(
         customer=customer,
         reason=reason,
         form=form,
-        inventory=await privacy.inventory(db, customer),
+        inventory=inventory,
+        stays=await would_stay(db, customer, inventory),
         copy=await copies.newest(db, who.actor, customer_id),
         may_export=who.may(Right.export_customers),
         may_erase=who.may(Right.erase_customers),

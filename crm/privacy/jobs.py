@@ -8,11 +8,14 @@ from uuid import UUID
 
 from crm import above
 from crm.db import Database
+from crm.log import logger
 from crm.privacy import actions, brought, copies, fulfilling, restriction
 from crm.privacy.copies.building import build_next
 from crm.privacy.erasure import certifying, grace
 from crm.privacy.retention import sweeping
-from crm.privacy.retention.declarations import SWEPT
+from crm.privacy.retention.sweeps import SWEEPS
+
+_log = logger(__name__)
 
 
 class Ctx(TypedDict):
@@ -62,6 +65,8 @@ async def remind(ctx: Ctx) -> None:
 async def retain(ctx: Ctx) -> None:
     """Delete what has had its time, business by business and kind by kind, in short pieces."""
     for business_id in await above.businesses(ctx["database"]):
-        for each in SWEPT:
-            if each.sweep is not None:
-                await sweeping.sweep(ctx["database"], business_id, each.name, each.sweep)
+        for name, act in SWEEPS.items():
+            try:
+                await sweeping.sweep(ctx["database"], business_id, name, act)
+            except Exception:  # noqa: BLE001  (one kind must not keep the others from theirs)
+                _log.exception("round_failed", business_id=str(business_id), what=name)

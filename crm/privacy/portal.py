@@ -22,6 +22,7 @@ from crm.db import Db, ReadDb
 from crm.events import Look
 from crm.languages import gettext
 from crm.privacy import Fingerprint, restriction
+from crm.privacy.erasure.staying import would_stay
 from crm.privacy.mailbox import afresh, signed_in_at
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
@@ -72,10 +73,12 @@ async def get_looks(
 async def get_delete(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
     """Show the three ways to go, and exactly what goes and what stays; or what she waits for."""
     form = Form.of(fingerprint=Fingerprint.keep.value)
+    inventory = await privacy.inventory(db, me)
     return page(
         "privacy/pages/delete.html",
         form=form,
-        inventory=await privacy.inventory(db, me),
+        inventory=inventory,
+        stays=await would_stay(db, me, inventory),
         deletion=await privacy.wish(db, me.id),
         ends=await restriction.ending(db, me.id),
     )

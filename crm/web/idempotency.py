@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +21,7 @@ from msgspec import Struct
 
 from crm.db import Db, Statements
 from crm.errors import Conflict, Invalid, Refused
+from crm.pieces import Piece
 
 sql = Statements("web")
 
@@ -107,6 +109,11 @@ def bare(text: str) -> str:
     if not printable or not 0 < len(key) <= _LONGEST:
         raise KeyMalformed
     return key
+
+
+async def forget(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete answers whose time is over, a piece at a time."""
+    return await db.one(sql.forget_idempotency_keys, Piece, after=after, limit=limit)
 
 
 async def _mark(request: Request[Any, Any, Any]) -> bytes:

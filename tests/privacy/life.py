@@ -20,6 +20,7 @@ from crm import (
     events,
     imports,
     mail,
+    privacy,
     rhythm,
     staff,
 )
@@ -76,6 +77,7 @@ async def lived(database: Database, business: Business, address: str, name: str)
         purpose = await make.purpose(db)
         notice = await make.notice(db, purpose.id)
         other = await make.notice(db, (await make.purpose(db, name="Offers")).id)
+    await _left_before(database, business, notice, address)
     signed_up = await _signed_up(database, business, notice, f"earlier.{address}", name)
     customer = await _moved(database, business, signed_up, notice, address)
     member = await _seen_by_staff(database, business, customer)
@@ -130,6 +132,17 @@ async def _declare(database: Database, business: Business) -> None:
             "purchase",
             NewKind(label="Purchase", purpose="Because tax law says so.", retention="P6Y"),
         )
+
+
+async def _left_before(
+    database: Database, business: Business, notice: Notice, address: str
+) -> None:
+    """Somebody of this address allowed something, and had everything deleted: a proof is kept."""
+    async with database.write(business.id) as db:
+        gone = await make.customer(db, address=address, name="")
+        word = await make.own_word(db, gone.id)
+        await consent.give(db, Actor.customer(gone.id), gone.id, notice.question, word)
+        await privacy.erase(db, Actor.customer(gone.id), gone.id)
 
 
 async def _signed_up(

@@ -12,8 +12,8 @@ from crm.customers.interaction import NewKind
 from crm.customers.model import NewAttribute, NewValue
 from crm.customers.value import AttributeType
 from crm.db import Database, Db, Statement, open_database
-from crm.privacy.retention.declarations import SWEPT
-from crm.privacy.retention.declared import Declared
+from crm.pieces import Sweep
+from crm.privacy.retention.sweeps import SWEEPS
 from tests import make
 from tests.conftest import KEYS, Cluster
 
@@ -72,14 +72,13 @@ async def _grown(db: Db) -> None:
     await db.run(HAPPENED, at=db.now)
 
 
-async def _touched(database: Database, business_id: UUID, each: Declared) -> int:
-    assert each.sweep is not None
+async def _touched(database: Database, business_id: UUID, act: Sweep) -> int:
     async with database.write(business_id) as db:
         await db.run(ONE_PLAN)
         # After the first, for some look further than the nothing before it.
-        piece = await each.sweep(db, FIRST, PIECE)
+        piece = await act(db, FIRST, PIECE)
         before = await db.many(TOUCHED, Touched, tables=list(TABLES))
-        await each.sweep(db, piece.upto or FIRST, PIECE)
+        await act(db, piece.upto or FIRST, PIECE)
         after = await db.many(TOUCHED, Touched, tables=list(TABLES))
     return max(one.rows - other.rows for one, other in zip(after, before, strict=True))
 
@@ -94,6 +93,6 @@ async def test_a_piece_reads_few_rows(own_cluster: Cluster) -> None:
         for table in TABLES:
             await owner.execute(f"ANALYZE crm.{table}")
         await owner.close()
-        touched = {each.name: await _touched(database, business.id, each) for each in SWEPT}
+        touched = {name: await _touched(database, business.id, act) for name, act in SWEEPS.items()}
 
     assert {name: rows for name, rows in touched.items() if rows > FEW} == {}

@@ -21,8 +21,9 @@ from crm.pieces import Piece
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests.model import Proof, Way
 from crm.privacy.retention import sweeping
-from crm.privacy.retention.declarations import DECLARED, SWEPT
+from crm.privacy.retention.declarations import DECLARED
 from crm.privacy.retention.declared import By
+from crm.privacy.retention.sweeps import SWEEPS
 from crm.worker import SCHEDULE
 from tests import make
 from tests.browser import Browser
@@ -52,7 +53,7 @@ async def test_every_table_has_a_declared_end(root: asyncpg.Connection) -> None:
     assert len({each.name for each in DECLARED}) == len(DECLARED)
     for each in DECLARED:
         assert each.until, each.name
-        assert (each.sweep is not None) == (each.by is By.sweep), each.name
+        assert (each.name in SWEEPS) == (each.by is By.sweep), each.name
         assert (each.job in SCHEDULE) == (each.by in {By.sweep, By.job}), each.name
 
 
@@ -61,9 +62,8 @@ async def _retain(
 ) -> dict[str, int]:
     if clock is not None:
         clock.move(timedelta(seconds=1))
-    for each in SWEPT:
-        assert each.sweep is not None
-        await sweeping.sweep(database, business.id, each.name, each.sweep, every=timedelta(0))
+    for name, act in SWEEPS.items():
+        await sweeping.sweep(database, business.id, name, act, every=timedelta(0))
     async with database.read(business.id) as db:
         return {name: report.deleted for name, report in (await sweeping.reports(db)).items()}
 
@@ -76,7 +76,7 @@ async def test_nothing_goes_early(database: Database, business: Business, nora: 
     async with database.read(business.id) as db:
         after = await _held(db, nora.customer.id)
 
-    assert set(deleted) == {each.name for each in SWEPT}
+    assert set(deleted) == set(SWEEPS)
     assert set(deleted.values()) == {0}
     assert after == before
 
@@ -245,9 +245,7 @@ async def test_a_rehearsal_deletes_nothing(
     clock.move(timedelta(days=3 * 365))
 
     told = {
-        each.name: await sweeping.rehearse(clocked, business.id, each.sweep)
-        for each in SWEPT
-        if each.sweep is not None
+        name: await sweeping.rehearse(clocked, business.id, act) for name, act in SWEEPS.items()
     }
     done = await _retain(clocked, business, clock)
 

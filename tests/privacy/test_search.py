@@ -231,7 +231,7 @@ async def _seeded(here: Running) -> list[Mark]:
     rows = {
         table: (place.key, hers[place.key])
         for table, place in KNOWS.items()
-        if table not in {"suppression", "erasure"}
+        if table not in {"suppression", "erasure", "kept_proof"}
     }
     marks = await seed(here.cluster.superuser_url, business.id, rows)
     marks += [Mark("name", NAME.encode()), Mark("address", LOCAL.encode())]
@@ -261,7 +261,8 @@ async def test_nothing_of_hers_is_found(running: Running, fingerprint: Fingerpri
     assert {each.place for each in before} >= set(KNOWS) - NOT_LIVED
     journal = {each for each in after if each.place.startswith("file journal/")}
     numbers = {each.place for each in after if each.mark == "number"} - {x.place for x in journal}
-    kept = {Trace("suppression", "fingerprint")} if fingerprint is Fingerprint.keep else set()
+    under = {Trace("suppression", "fingerprint"), Trace("kept_proof", "fingerprint")}
+    kept = under if fingerprint is Fingerprint.keep else set()
     assert {each for each in after if each.mark != "number"} - journal == kept
     assert {"customer", "delivery", "erasure", "event"} <= numbers <= NUMBERED
     # What a restored backup is put right by: numbers and keyed hashes.

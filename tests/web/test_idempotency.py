@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from crm.businesses import Business
 from crm.db import Database, Db, Statement
-from crm.privacy.retention.answers import forget_answers
+from crm.web import idempotency
 from crm.web.idempotency import Claim, KeyMalformed, bare, once, sql
 from crm.web.refusals import PROBLEMS
 from crm.web.transaction import transaction
@@ -228,9 +228,9 @@ async def test_an_answer_is_forgotten_and_unreadable_until_then(
         kept = await db.many(bodies, bytes)
         assert len(kept) == 1
         assert b"baked" not in kept[0]
-        assert (await forget_answers(db, UUID(int=0), 10)).deleted == 0
+        assert (await idempotency.forget(db, UUID(int=0), 10)).deleted == 0
         db.now += timedelta(hours=25)
-        assert (await forget_answers(db, UUID(int=0), 10)).deleted == 1
+        assert (await idempotency.forget(db, UUID(int=0), 10)).deleted == 1
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from crm.consent import (
     Consent,
     EvidenceFile,
     KeptNetwork,
+    KeptProof,
     MailboxProof,
     Network,
     Purpose,
@@ -151,6 +152,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             *_of_looks(db, customer_id),
             _few("networks", _NETWORKS, KeptNetwork, said.networks),
             _few("proofs", marked("when your mailbox spoke for you"), MailboxProof, said.proofs),
+            _few("kept_proofs", _KEPT_PROOFS, KeptProof, said.kept_proofs),
             _few("files", marked("files that show a decision"), EvidenceFile, said.files),
             *await _of_access(db, customer_id),
             _few("deletions", marked("a deletion that you can call off"), Wish, _one(waits)),
@@ -163,6 +165,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
 
 
 _DECISIONS = marked("each decision of yours, with the words it was about")
+_KEPT_PROOFS = marked("what you allowed before an earlier deletion, kept as a proof")
 _NEW = marked("a change of address not confirmed")
 _FREEZE = marked("that your freeze is to end, and who said so")
 _REQUESTS = marked("what you asked of us, and each step of it")

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
 
+from crm.consent import ToKeep
 from crm.events import ActorKind
 from crm.keys import MAC_SIZE, Keys
 from crm.languages import marked
+from crm.privacy.erasure.staying import Left, Stays, staying
 from crm.privacy.model import Controller, Fingerprint
 from crm.tokens import BadLink
 
@@ -61,30 +63,6 @@ STORES: dict[str, str] = {
 }
 
 
-_GOOD = marked("It stays for good.")
-_SENT = marked("Newsletters that went to somebody or left somebody out")
-_BOOKS = marked("So that the books of each newsletter add up.")
-_CHECKSUMS = marked("Checksums of decisions")
-_LEDGER = marked("So that the ledger stays whole; nobody can read from one what it was, or whose.")
-_REQUESTS = marked("What was asked under the law, when, and what came of it")
-_ANSWERED = marked("To show an authority that it was answered.")
-_THREE_YEARS = marked("It goes three years after the answer.")
-_EMPTY = marked("An empty record")
-_HANGS = marked("So that what hangs on it still counts.")
-_LINE = marked("A line that a record was deleted, and this certificate")
-_DONE = marked("To show that it was done.")
-_FOUR_YEARS = marked("The line goes after three years, the certificate after four.")
-_JOURNAL = marked(
-    "Lines in a journal outside the database: the record's number and the fingerprint"
-)
-_BACKUPS = marked("So that a backup which is put back is put right before it is used.")
-_AGED = marked("They go when no backup from before can be put back any more.")
-_MARKS = marked("The fingerprint of each address you had")
-_LISTS = marked("So that no old list brings newsletters back; it cannot be read back.")
-_AGAIN = marked("It goes if you confirm a new sign-up.")
-_PROGRAMS = marked("Answers that a program was given, encrypted so that only it can read them")
-_TWICE = marked("So that a call repeated does nothing twice.")
-_A_DAY = marked("They go after a day.")
 _WITHOUT = (
     marked("The queue of work (Redis): numbers of businesses and newsletters only"),
     marked("The logs of the programs: what happened and where, never to whom"),
@@ -99,20 +77,11 @@ class Store(Struct, frozen=True):
     gone: int
 
 
-class Stays(Struct, frozen=True):
-    """Something that stays: why, until when, and how many."""
-
-    what: str
-    why: str
-    until: str
-    count: int
-
-
 class Certificate(Struct, frozen=True, kw_only=True):
     """What an erasure did; `version` rises when its shape changes."""
 
     format: str = "firsthand/erasure-certificate"
-    version: int = 1
+    version: int = 2
     business: Controller
     # The number of the record, which is empty now.
     record: UUID
@@ -141,6 +110,9 @@ class Erasure(Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint
     gone: dict[str, int]
     deliveries: int
+    # How many proofs of consents were kept, and when the last of them goes.
+    proofs: int
+    proofs_until: date | None
     expires_at: datetime
 
 
@@ -157,7 +129,7 @@ def written(erasure: Erasure, business: Controller) -> Certificate:
             if table != "suppression" or erasure.fingerprint is Fingerprint.drop
         ],
         without=list(_WITHOUT),
-        stays=_stays(erasure),
+        stays=staying(_left(erasure)),
         kept_until=erasure.expires_at,
     )
 
@@ -181,17 +153,14 @@ def open_certificate(keys: Keys, business_id: UUID, token: str) -> UUID:
     return UUID(bytes=whole[:_ID])
 
 
-def _stays(erasure: Erasure) -> list[Stays]:
-    """List what stays; each of it names nobody."""
+def _left(erasure: Erasure) -> Left:
     gone = erasure.gone.get
-    found = [
-        Stays(_EMPTY, _HANGS, _GOOD, 1),
-        Stays(_SENT, _BOOKS, _GOOD, erasure.deliveries),
-        Stays(_CHECKSUMS, _LEDGER, _GOOD, gone("consent_record", 0)),
-        Stays(_REQUESTS, _ANSWERED, _THREE_YEARS, gone("privacy_request", 0)),
-        Stays(_LINE, _DONE, _FOUR_YEARS, 1),
-        Stays(_JOURNAL, _BACKUPS, _AGED, 1),
-    ]
-    if erasure.fingerprint is Fingerprint.keep:
-        found.append(Stays(_MARKS, _LISTS, _AGAIN, 1 + gone("former_address", 0)))
-    return [*(each for each in found if each.count), Stays(_PROGRAMS, _TWICE, _A_DAY, 0)]
+    kept = erasure.fingerprint is Fingerprint.keep
+    return Left(
+        at=erasure.erased_at,
+        deliveries=erasure.deliveries,
+        decisions=gone("consent_record", 0),
+        proof=ToKeep(erasure.proofs, erasure.proofs_until),
+        requests=gone("privacy_request", 0),
+        addresses=1 + gone("former_address", 0) if kept else 0,
+    )

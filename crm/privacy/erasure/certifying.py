@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from crm import businesses, consent
 from crm.db import Db, ReadDb, Statements
@@ -22,27 +23,31 @@ class UnknownErasure(NotFound):
     """No certificate of such an erasure is kept."""
 
 
-async def certify(
-    db: Db,
-    by: ActorKind,
-    customer_id: UUID,
-    gone: Mapping[str, int],
-    *,
-    erased_at: datetime,
-    fingerprint: Fingerprint,
-) -> None:
+class Ended(Struct, frozen=True):
+    """What an erasure did: when, how many rows went from which table, and what it kept."""
+
+    erased_at: datetime
+    fingerprint: Fingerprint
+    gone: Mapping[str, int]
+    proof: consent.ToKeep
+
+
+async def certify(db: Db, by: ActorKind, customer_id: UUID, ended: Ended) -> None:
     """Keep what an erasure deleted; what a later one still found is added to it."""
     before = await db.maybe(sql.erasure, Erasure, customer_id=customer_id)
     known = before.gone if before else {}
+    kept = ended.proof
     await db.run(
         sql.keep_erasure,
         customer_id=customer_id,
-        erased_at=erased_at,
+        erased_at=ended.erased_at,
         actor_kind=by,
-        fingerprint=fingerprint,
-        gone={each: known.get(each, 0) + gone.get(each, 0) for each in {*known, *gone}},
+        fingerprint=ended.fingerprint,
+        gone={each: known.get(each, 0) + ended.gone.get(each, 0) for each in {*known, *ended.gone}},
         deliveries=await db.one(sql.deliveries_left, int, customer_id=customer_id),
-        expires_at=erased_at + CERTIFICATE_LASTS,
+        proofs=kept.proofs,
+        proofs_until=kept.until,
+        expires_at=ended.erased_at + CERTIFICATE_LASTS,
     )
 
 

@@ -38,10 +38,17 @@ BESIDES: tuple[Declared, ...] = (
             "What is owed to the journal outside the database: identifiers and fingerprints"
         ),
         why=marked("So that a restored backup brings nothing back"),
-        until=marked(
-            "it is written there, where it stays as long as a backup may be put back: 400 days, "
-            "unless the operator has set another time"
-        ),
+        until=marked("it is written there, where each entry stays for %(number)s days"),
+        setting="journal_days",
+        by=By.use,
+    ),
+    Declared(
+        name="backups",
+        tables=(),
+        what=marked("Encrypted backups of the whole database"),
+        why=marked("In case a disk fails; what was deleted since is deleted again in each"),
+        until=marked("%(number)s days"),
+        setting="backup_days",
         by=By.use,
     ),
     Declared(

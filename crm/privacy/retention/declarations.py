@@ -6,19 +6,16 @@ declarations, and tests/privacy/test_retention.py finds the table that has none.
 
 from __future__ import annotations
 
-from crm import consent, customers, events, imports, mail
+from crm import consent, events, imports, mail
 from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, UNDO_LASTS
 from crm.inbound.model import REMEMBERED
 from crm.languages import marked
-from crm.privacy import requests
 from crm.privacy.brought.actions import BROUGHT_FOR
 from crm.privacy.copies.model import REMEMBERED as REMEMBERED_COPY
 from crm.privacy.erasure.certificate import CERTIFICATE_LASTS
 from crm.privacy.requests.model import KEPT_YEARS
-from crm.privacy.retention.answers import forget_answers
 from crm.privacy.retention.besides import BESIDES
 from crm.privacy.retention.declared import By, Declared
-from crm.privacy.retention.sweeping import lapse_sweeps
 
 _SWEPT = "privacy.retain"
 
@@ -39,7 +36,6 @@ DECLARED: tuple[Declared, ...] = (
         until=marked("the time declared for each is over"),
         by=By.sweep,
         job=_SWEPT,
-        sweep=customers.lapse_values,
     ),
     Declared(
         name="attributes_of_purposes",
@@ -49,7 +45,6 @@ DECLARED: tuple[Declared, ...] = (
         until=marked("the day after the purpose has ended, for you or for everybody"),
         by=By.sweep,
         job=_SWEPT,
-        sweep=customers.lapse_values_of_purposes,
     ),
     Declared(
         name="interactions",
@@ -59,7 +54,6 @@ DECLARED: tuple[Declared, ...] = (
         until=marked("the time declared for its kind is over"),
         by=By.sweep,
         job=_SWEPT,
-        sweep=customers.lapse_interactions,
     ),
     Declared(
         name="consents",
@@ -82,7 +76,22 @@ DECLARED: tuple[Declared, ...] = (
         number=consent.PROOF_KEPT_YEARS,
         by=By.sweep,
         job=_SWEPT,
-        sweep=consent.end_records,
+    ),
+    Declared(
+        name="kept_proofs",
+        tables=("kept_proof",),
+        what=marked("Of who was deleted: for each purpose what was allowed, and how it ended"),
+        why=marked(
+            "To answer on which ground we wrote (Art. 17(3)(e)); found by the address or a "
+            "receipt, and for nothing else"
+        ),
+        until=marked(
+            "the time that the purpose declares for its proof is over, counted from the end of the "
+            "consent, or %(number)s years where it declares none"
+        ),
+        number=consent.PROOF_KEPT_YEARS,
+        by=By.sweep,
+        job=_SWEPT,
     ),
     Declared(
         name="mailbox_proofs",
@@ -93,7 +102,6 @@ DECLARED: tuple[Declared, ...] = (
         number=consent.PROOF_RESTS.days,
         by=By.sweep,
         job=_SWEPT,
-        sweep=consent.end_proofs,
     ),
     Declared(
         name="evidence_files",
@@ -103,7 +111,6 @@ DECLARED: tuple[Declared, ...] = (
         until=marked("the last yes of yours that is on record is gone"),
         by=By.sweep,
         job=_SWEPT,
-        sweep=consent.end_files,
     ),
     Declared(
         name="sign_ups",
@@ -223,7 +230,6 @@ DECLARED: tuple[Declared, ...] = (
         number=mail.LETTERS_KEPT.days,
         by=By.sweep,
         job=_SWEPT,
-        sweep=mail.lapse_letters,
     ),
     Declared(
         name="events",
@@ -234,7 +240,6 @@ DECLARED: tuple[Declared, ...] = (
         number=events.KEPT.days // 365,
         by=By.sweep,
         job=_SWEPT,
-        sweep=events.end,
     ),
     Declared(
         name="requests",
@@ -245,7 +250,6 @@ DECLARED: tuple[Declared, ...] = (
         number=KEPT_YEARS,
         by=By.sweep,
         job=_SWEPT,
-        sweep=requests.end,
     ),
     Declared(
         name="suppressions",
@@ -293,7 +297,6 @@ DECLARED: tuple[Declared, ...] = (
         number=imports.REMARKS_KEPT.days,
         by=By.sweep,
         job=_SWEPT,
-        sweep=imports.lapse_rows,
     ),
     Declared(
         name="answers",
@@ -303,7 +306,6 @@ DECLARED: tuple[Declared, ...] = (
         until=marked("a day"),
         by=By.sweep,
         job=_SWEPT,
-        sweep=forget_answers,
     ),
     Declared(
         name="reasons",
@@ -331,9 +333,6 @@ DECLARED: tuple[Declared, ...] = (
         until=marked("a year"),
         by=By.sweep,
         job=_SWEPT,
-        sweep=lapse_sweeps,
     ),
     *BESIDES,
 )
-
-SWEPT: tuple[Declared, ...] = tuple(each for each in DECLARED if each.sweep is not None)

@@ -1,13 +1,14 @@
-"""One kind of data, and what ends it: the shape of what `retention.py` declares."""
+"""One kind of data, and what ends it: the shape of what `declarations.py` declares."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
 from crm.languages import gettext
-from crm.pieces import Sweep
+from crm.outside import outside
 
 
 class By(StrEnum):
@@ -40,12 +41,14 @@ class Declared(Struct, frozen=True, kw_only=True):
     by: By
     # The job of the schedule that deletes it.
     job: str = ""
-    sweep: Sweep | None = None
+    # Where the operator sets that number: its name in `outside`.
+    setting: Literal["", "backup_days", "journal_days"] = ""
 
     @property
     def ends(self) -> str:
         """Say until when, in the language that is spoken."""
-        return gettext(self.until, number=self.number) if self.number else gettext(self.until)
+        number = getattr(outside, self.setting) if self.setting else self.number
+        return gettext(self.until, number=number) if number else gettext(self.until)
 
     @property
     def told(self) -> bool:
