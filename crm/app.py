@@ -22,6 +22,7 @@ from crm.access import console as access_console
 from crm.access import new_address_portal, sessions_portal
 from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
+from crm.access.staff_letters import tell_member
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses import portal as businesses_portal
@@ -81,7 +82,7 @@ from crm.settings import Settings
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
-from crm.staff import second_factor_console
+from crm.staff import members_console, second_factor_console
 from crm.trust import public as trust_public
 from crm.wakes import Waker, open_pool
 from crm.web import assets, docs, reader
@@ -174,6 +175,7 @@ _CONSOLE = [
     *ledger_console.handlers,
     *domain_console.handlers,
     *staff_console.handlers,
+    *members_console.handlers,
     *second_factor_console.handlers,
     *businesses_console.handlers,
     *mail_console.handlers,
@@ -314,6 +316,7 @@ def state_of(settings: Settings, database: Database, looks: Database, redis: Red
             "looks_database": looks,
             "redis": redis,
             "settings": settings,
+            "tell_member": tell_member,
             "tabs": _TABS,
             "rooms": _ROOMS,
         }

@@ -45,7 +45,7 @@ from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests.model import Way
 from crm.staff import second_factor
 from crm.staff import sessions as staff_sessions
-from crm.staff.actions import Credentials
+from crm.staff.model import Credentials
 from crm.web import openapi
 from tests import make
 from tests.browser import Browser
@@ -160,9 +160,9 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         await businesses.change_theme(db, make.SYSTEM, Theme(foot="Open on Sundays"))
         checked = Credentials(life.member.id, life.member.address, "not a hash")
         await staff_sessions.open_session(db, checked)
-        begun = await second_factor.begin_factor(db, life.member, life.business)
+        begun = await second_factor.begin(db, life.member, life.business)
         code = pyotp.TOTP(begun.letters.replace(" ", "")).at(db.now)
-        await second_factor.confirm_factor(db, life.member, code)
+        await second_factor.confirm(db, life.member, code)
         await second_factor.insist(db, make.SYSTEM, on=True)
         await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
         await relays.limit_domain(db, make.SYSTEM, "slow.example", 5, 2)

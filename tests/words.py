@@ -27,6 +27,8 @@ TRANSLATED = tuple(each for each in LANGUAGES if each != ENGLISH)
 # The console speaks English: what only staff read is not gathered.
 _CONSOLE = '{% extends "web/pages/console.html" %}'
 STAFF_TEMPLATES = {
+    "access/letters/member_news.html",
+    "access/letters/member_news.txt",
     "campaigns/pages/account.html",
     "campaigns/pages/check.html",
     "campaigns/pages/values.html",

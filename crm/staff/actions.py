@@ -31,18 +31,6 @@ from crm.staff.passwords import STRONG, Cost
 sql = Statements("staff")
 
 
-class Credentials(Struct, frozen=True):
-    """A member, the hash to check a password against, and the secret of her second factor.
-
-    Never part of an answer; the secret is encrypted, and there only once it was proved.
-    """
-
-    id: UUID
-    address: str
-    password_hash: str
-    secret: bytes | None = None
-
-
 class Said(Struct, frozen=True):
     """A reason a member gave for opening a customer's record, and until when it counts."""
 

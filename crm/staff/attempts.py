@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from crm.db import Db
 from crm.staff.actions import sql
 from crm.staff.model import ATTEMPT_WINDOW, window_of
 
 
-async def count_attempt(db: Db, kind: str, subject: bytes, *, most: int) -> int:
+async def count_attempt(
+    db: Db, kind: str, subject: bytes, *, most: int, lasts: timedelta = ATTEMPT_WINDOW
+) -> int:
     """Count one more try of a kind; return the seconds to wait if it is one too many, or 0.
 
-    The caller commits before it checks anything, so that no refusal takes the count back.
+    The caller commits before it checks anything, so that no refusal takes the count back. A kind
+    is counted in windows of one length, of a day at most.
     """
-    window = window_of(db.now)
-    count = await db.one(sql.count_attempt, int, kind=kind, subject=subject, window_start=window)
-    if count <= most:
+    if await counted(db, kind, subject, lasts=lasts) <= most:
         return 0
-    return max(1, round((window + ATTEMPT_WINDOW - db.now).total_seconds()))
+    return max(1, round((window_of(db.now, lasts) + lasts - db.now).total_seconds()))
+
+
+async def counted(db: Db, kind: str, subject: bytes, *, lasts: timedelta = ATTEMPT_WINDOW) -> int:
+    """Count one more of a kind; return how many there are in this window, with it."""
+    window = window_of(db.now, lasts)
+    return await db.one(sql.count_attempt, int, kind=kind, subject=subject, window_start=window)
 
 
 async def forgive_attempts(db: Db, kind: str, subject: bytes) -> None:

@@ -21,8 +21,8 @@ from crm import events
 from crm.businesses import Business
 from crm.db import Database
 from crm.events import Actor
-from crm.staff import credentials, keys, passwords, second_factor, sessions
-from crm.staff.actions import Credentials, change_password, reason_for
+from crm.staff import credentials, keys, sessions
+from crm.staff.actions import reason_for
 from crm.staff.model import (
     LISTED,
     LONGEST_REASON,
@@ -32,19 +32,13 @@ from crm.staff.model import (
     FactorMissing,
     Member,
     NotYourRole,
-    PasswordToReplace,
     ReasonMissing,
     Right,
     Scope,
     ScopeMissing,
     SignedOut,
-    TooManyTries,
     UnknownKey,
-    WrongPassword,
 )
-from crm.staff.passwords import STRONG, Cost
-from crm.staff.second_factor import Begun, FactorNeeded, TicketOver, WrongFactor
-from crm.web.ratelimit import by_address
 from crm.web.transaction import LookUp, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
@@ -176,91 +170,6 @@ class Looks:
         return f"{by.reason} ({reason})"[:LONGEST_REASON]
 
 
-async def sign_in(
-    connection: Connection, address: str, password: str, *, cost: Cost | None = None
-) -> tuple[Member, str]:
-    """Check a password and open a session; return who it is and the new token.
-
-    The try is committed before the check, an unknown address costs the same work and reads the
-    same, and no transaction is open while Argon2 works. A password made for one use is refused
-    with PasswordToReplace; where a second factor is set up, FactorNeeded carries the ticket for it.
-    """
-    cost = cost or _cost(connection)
-    checked = await _checked(connection, address, password, cost)
-    if passwords.for_one_use(checked.password_hash):
-        raise PasswordToReplace
-    await _ask_for_factor(connection, checked)
-    rehashed = None
-    if passwords.needs_rehash(checked.password_hash, cost=cost):
-        rehashed = await passwords.hashed(password, cost=cost)
-    return await _opened(connection, checked, rehashed=rehashed)
-
-
-async def prove_factor(connection: Connection, ticket: str, code: str) -> tuple[Member, str]:
-    """Check the second factor of whoever gave the right password, and open a session.
-
-    The try is committed before the check. TicketOver where the password must be given again,
-    WrongFactor where the code is not one.
-    """
-    database, business = _database(connection), _business(connection)
-    async with database.write(business.id) as db:
-        member_id = second_factor.ticket_owner(db, ticket)
-        wait = await sessions.count_code(db, member_id, by_address(connection))
-    if wait:
-        raise TooManyTries(retry_after=wait)
-    async with database.read(business.id) as read:
-        checked = await sessions.credentials_by_id(read, member_id)
-        if checked is None or checked.secret is None:
-            raise TicketOver
-        second_factor.check_ticket(read, ticket, checked)
-    try:
-        async with database.write(business.id) as db:
-            await second_factor.use_code(db, checked, code)
-    except WrongFactor:
-        async with database.write(business.id) as db:
-            await sessions.refuse_sign_in(db, member_id, "wrong second factor")
-        raise
-    return await _opened(connection, checked, proved=True)
-
-
-async def replace_password(
-    connection: Connection, address: str, password: str, new: str
-) -> tuple[Member, str]:
-    """Check a password, put a new one in its place, and open a session with that.
-
-    Who is not signed in and has a second factor is asked for it then, by FactorNeeded.
-    """
-    business = _business(connection)
-    prepared = passwords.checked(new, address, business)
-    if new == password:
-        raise passwords.weak("Choose one that is not the present one.")
-    checked = await _checked(connection, address, password, _cost(connection))
-    kept = await passwords.hashed(prepared, cost=_cost(connection))
-    async with _database(connection).write(business.id) as db:
-        await change_password(db, checked.id, kept, checked=checked.password_hash)
-    renewed = Credentials(checked.id, checked.address, kept, checked.secret)
-    here: Member | None = connection.scope["state"].get("who")
-    proved = here is not None and here.id == checked.id
-    if not proved:
-        await _ask_for_factor(connection, renewed)
-    return await _opened(connection, renewed, proved=proved)
-
-
-async def begin_factor(connection: Connection, who: Member, password: str) -> Begun:
-    """Show a member a new secret, once she has given her password again (ASVS 7.5.1)."""
-    await _checked(connection, who.address, password, _cost(connection))
-    business = _business(connection)
-    async with _database(connection).write(business.id) as db:
-        return await second_factor.begin_factor(db, who, business)
-
-
-async def drop_factor(connection: Connection, who: Member, password: str) -> None:
-    """Take a member's own second factor away, once she has given her password again."""
-    await _checked(connection, who.address, password, _cost(connection))
-    async with _database(connection).write(_business(connection).id) as db:
-        await second_factor.drop_factor(db, who.actor, who.id)
-
-
 def cookie_name(business: Business) -> str:
     """Name the session cookie: only by TLS can it insist on its host."""
     return COOKIE_SECURE if business.secure else COOKIE_PLAIN
@@ -279,42 +188,6 @@ def session_cookie(business: Business, token: str) -> Cookie:
     )
 
 
-async def _checked(connection: Connection, address: str, password: str, cost: Cost) -> Credentials:
-    database, business = _database(connection), _business(connection)
-    async with database.write(business.id) as db:
-        wait = await sessions.count_try(db, address, by_address(connection))
-    if wait:
-        raise TooManyTries(retry_after=wait)
-    async with database.read(business.id) as read:
-        found = await sessions.credentials_of(read, address)
-    kept = found.password_hash if found else None
-    if await passwords.matches(password, kept, cost=cost) and found is not None:
-        return found
-    async with database.write(business.id) as db:
-        await sessions.refuse_sign_in(db, found.id if found else None)
-    raise WrongPassword
-
-
-async def _ask_for_factor(connection: Connection, checked: Credentials) -> None:
-    if checked.secret is not None:
-        async with _database(connection).read(_business(connection).id) as read:
-            raise FactorNeeded(second_factor.ticket(read, checked))
-
-
-async def _opened(
-    connection: Connection,
-    checked: Credentials,
-    *,
-    proved: bool = False,
-    rehashed: str | None = None,
-) -> tuple[Member, str]:
-    business = _business(connection)
-    async with _database(connection).write(business.id) as db:
-        # A session never survives a sign-in in the same browser, nor does a token made elsewhere.
-        await sessions.close(db, connection.cookies.get(cookie_name(business), ""))
-        return await sessions.open_session(db, checked, proved=proved, rehashed=rehashed)
-
-
 def _check_scope(connection: Connection, scope: Scope) -> None:
     caller: Caller = connection.scope["state"]["caller"]
     if not caller.allows(scope):
@@ -330,16 +203,6 @@ def _check_right(connection: Connection, right: Right) -> None:
 def _database(connection: Connection) -> Database:
     database: Database = connection.app.state.database
     return database
-
-
-def _business(connection: Connection) -> Business:
-    business: Business = connection.scope["state"]["business"]
-    return business
-
-
-def _cost(connection: Connection) -> Cost:
-    cost: Cost = connection.app.state.get("password_cost", STRONG)
-    return cost
 
 
 def provide_caller(request: Request[Any, Any, Any]) -> Caller:

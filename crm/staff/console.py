@@ -1,4 +1,4 @@
-"""Pages of staff about staff: sign in and out, my account, who works here, which programs call."""
+"""Pages of staff about themselves: sign in and out, my account, which programs call."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from crm import staff
 from crm.businesses import Business
 from crm.db import Db, ReadDb
 from crm.errors import Refused, TooMany
-from crm.staff import Key, Member, NewKey, NewMember, Right, Role, Scope
-from crm.staff.auth import may, replace_password, session_cookie, sign_in
+from crm.staff import Key, Member, NewKey, Right, Scope
+from crm.staff.auth import may, session_cookie
 from crm.staff.credentials import fingerprint
-from crm.staff.model import LONGEST_REASON, ROLES, PasswordToReplace
+from crm.staff.entering import known_cookie, replace_password, sign_in
+from crm.staff.factor import FactorNeeded
+from crm.staff.model import LONGEST_REASON, PasswordToReplace
 from crm.staff.passwords import SHORTEST
-from crm.staff.second_factor import FactorNeeded, factor_of, insisting, with_factor
+from crm.staff.second_factor import factor_of, insisting
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.ratelimit import Unavailable
 
 HOME = "/staff"
 ACCOUNT = "/staff/account"
 # What a member may do before she has the second factor that her business insists on.
 WITHOUT_FACTOR = {"without_factor": True}
+PASSWORD_SET = "Your password is set. You are signed in."  # noqa: S105  (a sentence)
 _FIRST_ROOM = "/staff/campaigns"
 _SIGN_IN = "/staff/sign-in"
 # Nothing of the console may be read from the cache afterwards; cookies are taken away by name,
@@ -53,19 +57,19 @@ async def post_sign_in(
     if form.problems:
         return page("staff/pages/sign_in.html", status=422, form=form)
     try:
-        _, token = await sign_in(request, address, password)
+        who, token = await sign_in(request, address, password)
     except PasswordToReplace:
         return page(
             "staff/pages/new_password.html", form=Form.of(address=address), shortest=SHORTEST
         )
     except FactorNeeded as needed:
         return page("staff/pages/second_factor.html", form=Form.of(ticket=needed.ticket))
-    except TooMany:
+    except (TooMany, Unavailable):
         raise
     except Refused as refusal:
         form.take(refusal)
         return page("staff/pages/sign_in.html", status=422, form=form)
-    return entered(business, token, HOME)
+    return known(request, entered(business, token, HOME), who)
 
 
 @get("/new-password", sync_to_thread=False)
@@ -82,12 +86,13 @@ async def post_new_password(
     form = await read_form(request)
     address = form.text("address", max=254)
     try:
-        token = await _replaced(request, form, address)
+        opened = await _replaced(request, form, address)
     except FactorNeeded as needed:
         return page("staff/pages/second_factor.html", form=Form.of(ticket=needed.ticket))
-    if token is None:
+    if opened is None:
         return page("staff/pages/new_password.html", status=422, form=form, shortest=SHORTEST)
-    return entered(business, token, HOME, say="Your password is set. You are signed in.")
+    who, token = opened
+    return known(request, entered(business, token, HOME, say=PASSWORD_SET), who)
 
 
 @get("/", opt=WITHOUT_FACTOR, status_code=303, sync_to_thread=False)
@@ -127,13 +132,13 @@ async def post_password(
 ) -> Response[Any]:
     """Change one's own password: every session ends, and this browser gets a new one."""
     form = await read_form(request)
-    token = await _replaced(request, form, who.address)
-    if token is None:
+    opened = await _replaced(request, form, who.address)
+    if opened is None:
         # Not before: no transaction is open while Argon2 works.
         async with request.app.state.database.read(business.id) as db:
             return await account_page(request, db, who, form, status=422)
     say = "Your password is changed. Everywhere else you are signed out."
-    return entered(business, token, ACCOUNT, say=say)
+    return known(request, entered(business, opened[1], ACCOUNT, say=say), who)
 
 
 @post("/account/sessions", opt=WITHOUT_FACTOR, status_code=303)
@@ -143,81 +148,6 @@ async def post_sessions(
     """End every other session of one's own."""
     await staff.close_others(db, who, _token(request))
     return redirect(ACCOUNT, say="Everywhere else you are signed out.")
-
-
-@get("/members", guards=[may(Right.manage_staff)])
-async def get_members(db: NamedDependency[ReadDb]) -> Response[Any]:
-    """Show who works here and a form to invite somebody."""
-    return await _members(db, Form.of(role=Role.viewer))
-
-
-@post("/members", guards=[may(Right.manage_staff)], status_code=200)
-async def post_member(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
-) -> Response[Any]:
-    """Invite somebody; the answer shows the password for one use, this once."""
-    form = await read_form(request)
-    name = form.text("name")
-    address = form.address("address")
-    role = form.choice("role", Role)
-    if form.problems or role is None:
-        return await _members(db, form, status=422)
-    once = staff.one_time()
-    kept = await staff.hashed(once, once=True)
-    new = NewMember(name=name, address=address, role=role)
-    try:
-        added = await staff.invite(db, who.actor, new, kept)
-    except Refused as refusal:
-        form.wrong("address", refusal.message)
-        return await _members(db, form, status=422)
-    return page("staff/pages/one_time.html", member=added, password=once, invited=True)
-
-
-@post("/members/{member_id:uuid}/role", guards=[may(Right.manage_staff)], status_code=303)
-async def post_role(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    who: NamedDependency[Member],
-    member_id: FromPath[UUID],
-) -> Response[Any]:
-    """Change what somebody may do."""
-    form = await read_form(request)
-    role = form.choice("role", Role)
-    form.refuse()
-    changed = await staff.set_role(db, who.actor, member_id, role or Role.viewer)
-    say = f"{changed.name} is {_a(changed.role)} from the next press on."
-    # Who is no owner any more cannot see the list.
-    return redirect("/staff/members" if _still(who, changed) else ACCOUNT, say=say)
-
-
-@post("/members/{member_id:uuid}/access", guards=[may(Right.manage_staff)], status_code=303)
-async def post_access(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    who: NamedDependency[Member],
-    member_id: FromPath[UUID],
-) -> Response[Any]:
-    """Take somebody's access away at once, or give it back."""
-    form = await read_form(request)
-    stop = form.choice("decision", ["stop", "start"]) == "stop"
-    form.refuse()
-    change = staff.disable if stop else staff.enable
-    changed = await change(db, who.actor, member_id)
-    ended = "can no longer sign in, and is signed out everywhere"
-    say = f"{changed.name} {ended if stop else 'can sign in again'}."
-    return redirect("/staff/members", say=say)
-
-
-@post("/members/{member_id:uuid}/password", guards=[may(Right.manage_staff)], status_code=200)
-async def post_reset(
-    db: NamedDependency[Db], who: NamedDependency[Member], member_id: FromPath[UUID]
-) -> Response[Any]:
-    """Make a password for one use for somebody who forgot hers; shown this once."""
-    member = await staff.member(db, member_id)
-    once = staff.one_time()
-    kept = await staff.hashed(once, once=True)
-    await staff.reset_password(db, who.actor, member_id, kept)
-    return page("staff/pages/one_time.html", member=member, password=once, invited=False)
 
 
 @get("/keys", guards=[may(Right.manage_keys)])
@@ -271,8 +201,10 @@ async def account_page(
     )
 
 
-async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -> str | None:
-    """Replace a password as a form asks; without a token the form says what is wrong."""
+async def _replaced(
+    request: Request[Any, Any, Any], form: Form, address: str
+) -> tuple[Member, str] | None:
+    """Replace a password as a form asks; without a session the form says what is wrong."""
     present, new = form.typed("present"), form.typed("password")
     for name, typed in (("present", present), ("password", new)):
         if not typed:
@@ -280,25 +212,12 @@ async def _replaced(request: Request[Any, Any, Any], form: Form, address: str) -
     if form.problems:
         return None
     try:
-        _, token = await replace_password(request, address, present, new)
-    except (TooMany, FactorNeeded):
+        return await replace_password(request, address, present, new)
+    except (TooMany, Unavailable, FactorNeeded):
         raise
     except Refused as refusal:
         form.take(refusal)
         return None
-    return token
-
-
-async def _members(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
-    return page(
-        "staff/pages/members.html",
-        status=status,
-        form=form,
-        members=await staff.members(db),
-        roles=ROLES,
-        with_factor=await with_factor(db),
-        insisting=await insisting(db),
-    )
 
 
 async def _keys(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
@@ -313,19 +232,15 @@ def entered(business: Business, token: str, path: str, *, say: str = "") -> Resp
     return answer
 
 
+def known(request: Request[Any, Any, Any], answer: Response[Any], who: Member) -> Response[Any]:
+    """Have the browser of whoever has just signed in known as hers from now on."""
+    answer.cookies.append(known_cookie(request, who.address))
+    return answer
+
+
 def _token(request: Request[Any, Any, Any]) -> str:
     token: str = request.scope["state"]["session_token"]
     return token
-
-
-def _still(who: Member, changed: Member) -> bool:
-    return changed.id != who.id or changed.may(Right.manage_staff)
-
-
-def _a(role: Role) -> str:
-    return {Role.owner: "an owner", Role.editor: "an editor", Role.care: "in customer care"}.get(
-        role, f"a {role}"
-    )
 
 
 open_handlers = [get_sign_in, post_sign_in, get_new_password, post_new_password]
@@ -336,11 +251,6 @@ handlers = [
     get_account,
     post_password,
     post_sessions,
-    get_members,
-    post_member,
-    post_role,
-    post_access,
-    post_reset,
     get_keys,
     post_key,
     post_revocation,

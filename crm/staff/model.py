@@ -33,9 +33,26 @@ REASON_COUNTS = timedelta(minutes=15)
 ATTEMPT_WINDOW = timedelta(minutes=15)
 ADDRESS_ATTEMPTS = 10
 CLIENT_ATTEMPTS = 100
+# Whoever types codes has the password already: so many a day from browsers that she never used.
+# With three codes of a million good at once, even odds take twelve years.
+DAY = timedelta(days=1)
+CODES_A_DAY = 50
+# A browser in which a member has signed in is known again for so long.
+KNOWN_LASTS = timedelta(days=180)
 
 # What a look at each customer of a list gives as its reason.
 LISTED = "list"
+
+
+class News(StrEnum):
+    """What a member is told by mail about her own way in (ASVS 6.3.5, 6.3.7)."""
+
+    password_changed = "password_changed"  # noqa: S105  (no password)
+    password_reset = "password_reset"  # noqa: S105  (no password)
+    factor_set_up = "factor_set_up"
+    factor_removed = "factor_removed"
+    recovery_used = "recovery_used"
+    codes_tried = "codes_tried"
 
 
 class Right(StrEnum):
@@ -145,6 +162,10 @@ class FactorMissing(Forbidden):
     """Everybody who works here needs a second factor. Set one up under “My account” first."""
 
 
+class OwnAccount(Conflict):
+    """Your own password and second factor are changed under “My account”."""
+
+
 class WeakPassword(Invalid):
     """Choose another password."""
 
@@ -199,6 +220,18 @@ class Member(Struct, frozen=True, kw_only=True):
     def may(self, right: Right | str) -> bool:
         """Say whether the member's role includes this."""
         return right in RIGHTS[self.role]
+
+
+class Credentials(Struct, frozen=True):
+    """A member, the hash to check a password against, and the secret of her second factor.
+
+    Never part of an answer; the secret is encrypted, and there only once it was proved.
+    """
+
+    id: UUID
+    address: str
+    password_hash: str
+    secret: bytes | None = None
 
 
 class NewMember(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -260,9 +293,9 @@ def folded(address: str) -> str:
     return unicodedata.normalize("NFC", address.strip()).lower()
 
 
-def window_of(now: datetime) -> datetime:
+def window_of(now: datetime, lasts: timedelta = ATTEMPT_WINDOW) -> datetime:
     """The beginning of the window in which tries are counted."""
-    seconds = int(ATTEMPT_WINDOW.total_seconds())
+    seconds = int(lasts.total_seconds())
     return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, tz=now.tzinfo)
 
 

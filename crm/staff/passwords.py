@@ -46,6 +46,9 @@ _ONCE = "once:"
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
+_line: set[asyncio.Future[Any]] = set()
+
+
 class Cost(Struct, frozen=True):
     """How much work one hash is: memory in KiB, passes over it, and lanes."""
 
@@ -59,6 +62,8 @@ STRONG = Cost(memory=65_536, passes=3, lanes=4)
 
 # Two at a time: 128 MiB at most, however many people sign in at once.
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+# So many may wait for them: a second or two. Whoever comes then is asked to come again.
+_ROOM = 16
 
 
 def checked(password: str, address: str, business: Business) -> str:
@@ -114,8 +119,17 @@ def needs_rehash(kept: str, *, cost: Cost = STRONG) -> bool:
     return _hasher(cost).check_needs_rehash(kept.removeprefix(_ONCE))
 
 
+def room() -> bool:
+    """Say whether the line before the threads is short enough for one more."""
+    return len(_line) < _ROOM
+
+
 async def _in_thread(work: Callable[..., T], *given: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_workers, work, *given)
+    running = asyncio.get_running_loop().run_in_executor(_workers, work, *given)
+    # Whoever asked may be gone before it ends: it takes its place in the line all the same.
+    _line.add(running)
+    running.add_done_callback(_line.discard)
+    return await running
 
 
 def _hash(password: str, cost: Cost) -> str:

@@ -6,20 +6,24 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from crm import events
 from crm.db import Db, ReadDb
 from crm.events import Actor, Kind
 from crm.ids import secret
 from crm.staff import credentials as texts
-from crm.staff.actions import Credentials, sql
-from crm.staff.attempts import count_attempt, forgive_attempts
+from crm.staff import known_browser
+from crm.staff.actions import sql
+from crm.staff.attempts import count_attempt, counted, forgive_attempts
 from crm.staff.model import (
     ABSOLUTE,
     ADDRESS_ATTEMPTS,
-    ATTEMPT_WINDOW,
     CLIENT_ATTEMPTS,
+    CODES_A_DAY,
+    DAY,
     IDLE,
+    Credentials,
     Member,
     Session,
     WrongPassword,
@@ -27,7 +31,19 @@ from crm.staff.model import (
 )
 
 _BY_ADDRESS = "sign_in_address"
+_BY_BROWSER = "sign_in_browser"
 _BY_CLIENT = "sign_in_client"
+_CODES = "second_factor"
+_CODES_TODAY = "second_factor_day"
+_CODES_BY_CLIENT = "second_factor_client"
+_WRONG_TODAY = "second_factor_wrong"
+
+
+class Asker(Struct, frozen=True):
+    """Where a try comes from: the network, and the mark of a browser that may be known."""
+
+    network: str = ""
+    mark: str = ""
 
 
 class SignedIn(Member, frozen=True, kw_only=True):
@@ -44,14 +60,16 @@ class SignedIn(Member, frozen=True, kw_only=True):
         return msgspec.convert(self, Member, from_attributes=True)
 
 
-async def count_try(db: Db, address: str, client: str) -> int:
+async def count_try(db: Db, address: str, asker: Asker) -> int:
     """Count a try at a password before it is checked; return the seconds to wait, or 0.
 
+    Of a browser that is known as hers apart from those of strangers, so that they keep nobody out.
     The caller commits at once and then refuses, so that no refusal takes the count back.
     """
+    kind, subject = _tried(db, address, asker)
     waits = [
-        await count_attempt(db, kind, subject, most=most)
-        for kind, subject, most in _subjects(db, address, client)
+        await count_attempt(db, kind, subject, most=ADDRESS_ATTEMPTS),
+        await count_attempt(db, _BY_CLIENT, _client(db, asker), most=CLIENT_ATTEMPTS),
     ]
     return max(waits)
 
@@ -66,13 +84,24 @@ async def credentials_by_id(db: ReadDb, member_id: UUID) -> Credentials | None:
     return await db.maybe(sql.credentials_of, Credentials, member_id=member_id)
 
 
-async def count_code(db: Db, member_id: UUID, client: str) -> int:
-    """Count a try at a second factor before it is checked; return the seconds to wait, or 0."""
+async def count_code(db: Db, checked: Credentials, asker: Asker) -> int:
+    """Count a try at a second factor before it is checked; return the seconds to wait, or 0.
+
+    Of a browser that is known as hers apart from those of strangers, as for passwords.
+    """
+    subject = _nonce(db, checked.address, asker) or checked.id.bytes
     waits = [
-        await count_attempt(db, "second_factor", member_id.bytes, most=ADDRESS_ATTEMPTS),
-        await count_attempt(db, "second_factor_client", _client(db, client), most=CLIENT_ATTEMPTS),
+        await count_attempt(db, _CODES, subject, most=ADDRESS_ATTEMPTS),
+        await count_attempt(db, _CODES_TODAY, subject, most=CODES_A_DAY, lasts=DAY),
+        await count_attempt(db, _CODES_BY_CLIENT, _client(db, asker), most=CLIENT_ATTEMPTS),
     ]
     return max(waits)
+
+
+async def count_wrong_code(db: Db, member_id: UUID) -> int:
+    """Record a wrong code of whoever has the right password; return how many there were today."""
+    await refuse_sign_in(db, member_id, "wrong second factor")
+    return await counted(db, _WRONG_TODAY, member_id.bytes, lasts=DAY)
 
 
 async def refuse_sign_in(db: Db, member_id: UUID | None, reason: str = "wrong password") -> None:
@@ -81,7 +110,12 @@ async def refuse_sign_in(db: Db, member_id: UUID | None, reason: str = "wrong pa
 
 
 async def open_session(
-    db: Db, checked: Credentials, *, proved: bool = False, rehashed: str | None = None
+    db: Db,
+    checked: Credentials,
+    *,
+    proved: bool = False,
+    rehashed: str | None = None,
+    asker: Asker = Asker(),  # noqa: B008  (frozen)
 ) -> tuple[Member, str]:
     """Open a session under a token made here, for the password that was checked; forgive tries.
 
@@ -102,10 +136,10 @@ async def open_session(
         raise WrongPassword
     if rehashed is not None:
         await db.run(sql.set_password, member_id=who.id, password_hash=rehashed)
-    # Only the address: one good password must not forgive a network its tries at others.
-    subject = db.keys.address_hash(db.business_id, folded(checked.address))
-    await forgive_attempts(db, _BY_ADDRESS, subject)
-    await forgive_attempts(db, "second_factor", checked.id.bytes)
+    # Not the network: one good password must not forgive it its tries at others. What was tried in
+    # other browsers than one that is known was tried by others, and is not forgiven either.
+    await forgive_attempts(db, *_tried(db, checked.address, asker))
+    await forgive_attempts(db, _CODES, _nonce(db, checked.address, asker) or checked.id.bytes)
     await events.record(db, who.actor, Kind.member_signed_in, ref=who.id)
     return who, token
 
@@ -155,17 +189,22 @@ async def sweep(db: Db) -> None:
     await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)
     await db.run(sql.drop_old_reasons)
     await db.run(sql.drop_begun_factors, before=db.now - timedelta(days=1))
-    await db.run(sql.drop_old_attempts, before=db.now - ATTEMPT_WINDOW - timedelta(hours=1))
+    await db.run(sql.drop_old_attempts, before=db.now - DAY - timedelta(hours=1))
 
 
-def _subjects(db: ReadDb, address: str, client: str) -> list[tuple[str, bytes, int]]:
-    keys, business_id = db.keys, db.business_id
-    return [
-        (_BY_ADDRESS, keys.address_hash(business_id, folded(address)), ADDRESS_ATTEMPTS),
-        (_BY_CLIENT, _client(db, client), CLIENT_ATTEMPTS),
-    ]
+def _tried(db: ReadDb, address: str, asker: Asker) -> tuple[str, bytes]:
+    nonce = _nonce(db, address, asker)
+    return (_BY_BROWSER, nonce) if nonce else (_BY_ADDRESS, _hash(db, address))
 
 
-def _client(db: ReadDb, client: str) -> bytes:
+def _nonce(db: ReadDb, address: str, asker: Asker) -> bytes:
+    return known_browser.nonce_of(db.keys, db.business_id, db.now, _hash(db, address), asker.mark)
+
+
+def _hash(db: ReadDb, address: str) -> bytes:
+    return db.keys.address_hash(db.business_id, folded(address))
+
+
+def _client(db: ReadDb, asker: Asker) -> bytes:
     # A mark before it, so that no address has the fingerprint of a network.
-    return db.keys.address_hash(db.business_id, f"\0network {client}")
+    return db.keys.address_hash(db.business_id, f"\0network {asker.network}")

@@ -24,7 +24,7 @@ from crm.privacy import Fingerprint, NewRequest, RequestKind, requests
 from crm.privacy.requests.model import Way
 from crm.staff import auth as staff_auth
 from crm.staff import sessions as staff_sessions
-from crm.staff.actions import Credentials
+from crm.staff.model import Credentials
 from crm.tokens import Stop, Why, stop_token, why_token
 from tests import make
 from tests.conftest import Cluster

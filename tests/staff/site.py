@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from litestar import Litestar, Request, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from crm import events, staff
+from crm import events, mail, staff
+from crm.access.staff_letters import tell_member
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses.host import of_host
@@ -20,7 +22,7 @@ from crm.db import Database
 from crm.events import Actor
 from crm.events import api as events_api
 from crm.events import console as events_console
-from crm.staff import Member, NewMember, Role, second_factor_console
+from crm.staff import Member, NewMember, Role, members_console, second_factor_console
 from crm.staff import api as staff_api
 from crm.staff import console as staff_console
 from crm.staff.auth import dependencies, signed_in, with_key
@@ -63,6 +65,7 @@ def application(
     """Serve what this domain and the two below it show, and what a test adds."""
     ours = [
         *staff_console.handlers,
+        *members_console.handlers,
         *second_factor_console.handlers,
         *events_console.handlers,
         *businesses_console.handlers,
@@ -90,7 +93,12 @@ def application(
             exception_handlers=PROBLEMS,
         ),
     ]
-    state = {"database": database, "password_cost": cost, "rooms": ROOMS}
+    state = {
+        "database": database,
+        "password_cost": cost,
+        "rooms": ROOMS,
+        "tell_member": tell_member,
+    }
     if looks_database is not None:
         state["looks_database"] = looks_database
     return Litestar(
@@ -148,3 +156,11 @@ async def kinds(database: Database, business_id: UUID) -> list[tuple[str, str]]:
     async with database.read(business_id) as db:
         found = await events.page(db)
     return [(event.kind.value, event.reason) for event in reversed(found)]
+
+
+async def told(database: Database, business_id: UUID) -> list[str]:
+    """List the subjects of the letters that wait to be sent, oldest first."""
+    async with database.write(business_id) as db:
+        letters = await mail.actions.claim_letters(db, 100)
+    read = [email.message_from_bytes(each.content) for each in letters]
+    return [str(each["Subject"]) for each in sorted(read, key=lambda each: each["Message-ID"])]

@@ -151,7 +151,7 @@ async def test_a_new_role_counts_at_the_next_request(
         await hers.enter("carla@bakery.example")
         assert (await hers.get("/staff/members")).status_code == 403
         action = f"/staff/members/{carla.id}/role"
-        answer = await owner.fill("/staff/members", action, role="owner")
+        answer = await owner.fill("/staff/members", action, role="owner", proof=PASSWORD)
         assert answer.status_code == 303
         assert (await hers.get("/staff/members")).status_code == 200
     assert ("member.changed", "now owner") in await site.kinds(clocked, business.id)
@@ -218,13 +218,60 @@ async def test_a_forgotten_password_is_replaced_by_one_for_one_use(
     carla = await site.member(clocked, business.id, Role.care, address="carla@bakery.example")
     async with site.Browser(app, business) as hers:
         await hers.enter("carla@bakery.example")
-        answer = await owner.fill("/staff/members", f"/staff/members/{carla.id}/password")
+        action = f"/staff/members/{carla.id}/password"
+        answer = await owner.fill("/staff/members", action, proof=PASSWORD)
         shown = _SHOWN.search(answer.text)
         assert shown is not None
         assert (await hers.get("/staff/account")).status_code == 303
         assert (await hers.enter("carla@bakery.example")).status_code == 422
         asked = await hers.enter("carla@bakery.example", shown[1])
         assert (asked.status_code, "Choose your password" in asked.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/staff/members/{ben}/password", {}),
+        ("/staff/members/{ben}/second-factor", {}),
+        ("/staff/members/{ben}/role", {"role": "owner"}),
+        ("/staff/members", CARLA | {"role": "owner"}),
+    ],
+)
+async def test_an_open_browser_makes_no_owner_and_takes_no_password(
+    clocked: Database,
+    business: Business,
+    owner: site.Browser,
+    path: str,
+    fields: dict[str, str],
+) -> None:
+    ben = await site.member(clocked, business.id, Role.care, address="ben@bakery.example")
+    before = await site.kinds(clocked, business.id)
+    action = path.format(ben=ben.id)
+    asked = await owner.fill("/staff/members", action, **fields)
+    assert (asked.status_code, "Your own password first" in asked.text) == (200, True)
+    assert _SHOWN.search(asked.text) is None
+    assert await site.kinds(clocked, business.id) == before
+    wrong = await owner.fill("/staff/members", action, **fields, proof="not the password")
+    assert wrong.status_code == 422
+    assert {kind for kind, _ in await site.kinds(clocked, business.id)} == {
+        *(kind for kind, _ in before),
+        "member.refused",
+    }
+    assert (await owner.fill("/staff/members", action, **fields, proof=PASSWORD)).status_code < 400
+
+
+async def test_ones_own_way_in_is_reset_by_nobody(
+    clocked: Database, business: Business, owner: site.Browser
+) -> None:
+    async with clocked.read(business.id) as db:
+        me = (await staff.members(db))[0]
+    for action in ("password", "second-factor"):
+        path = f"/staff/members/{me.id}/{action}"
+        answer = await owner.fill("/staff/members", path, proof=PASSWORD)
+        assert answer.status_code == 409
+        assert "My account" in answer.text
+        assert _SHOWN.search(answer.text) is None
+    assert (await owner.get("/staff/account")).status_code == 200
 
 
 def test_every_role_is_in_the_table() -> None:

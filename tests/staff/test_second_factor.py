@@ -17,7 +17,8 @@ from crm.businesses import Business
 from crm.db import Database
 from crm.events import Actor
 from crm.staff import Role, second_factor
-from crm.staff.second_factor import HasFactor
+from crm.staff.factor import HasFactor
+from crm.staff.model import ATTEMPT_WINDOW, CODES_A_DAY
 from tests.staff import site
 from tests.staff.conftest import Clock
 
@@ -30,11 +31,11 @@ class Telephone:
     """An app that shows codes, by the hour of the test."""
 
     def __init__(self, letters: str, clock: Clock) -> None:
-        self._codes, self._clock = pyotp.TOTP(letters), clock
+        self._codes, self.clock = pyotp.TOTP(letters), clock
 
     def code(self, late: int = 0) -> str:
         """The code of now, or of `late` seconds ago."""
-        return self._codes.at(self._clock.now - timedelta(seconds=late))
+        return self._codes.at(self.clock.now - timedelta(seconds=late))
 
 
 @pytest.fixture
@@ -213,6 +214,73 @@ async def test_a_new_password_does_not_go_round_it(
     assert answer.status_code == 303
 
 
+async def test_the_password_alone_replaces_no_password(
+    owner: site.Browser, second: site.Browser, telephone: Telephone
+) -> None:
+    new = {"address": _ADDRESS, "present": site.PASSWORD, "password": "my very own sentence"}
+    asked = await second.post("/staff/new-password", data=new)
+    ticket = re.search(r'name="ticket" value="([^"]+)"', asked.text)
+    assert ticket is not None
+    assert (await _prove(second, ticket[1], "000000")).status_code == 422
+    assert (await owner.get("/staff/account")).status_code == 200
+    assert (await second.enter(_ADDRESS)).status_code == 200
+    done = await _prove(second, ticket[1], telephone.code())
+    assert done.status_code == 303
+    assert "Your password is set" in (await second.get("/staff/account")).text
+    assert (await owner.get("/staff/account")).status_code == 303
+    assert (await owner.enter(_ADDRESS)).status_code == 422
+
+
+async def test_who_has_the_password_and_tries_codes_is_stopped_and_told_of(
+    clocked: Database,
+    business: Business,
+    owner: site.Browser,
+    second: site.Browser,
+    telephone: Telephone,
+) -> None:
+    tried = 0
+    while tried < CODES_A_DAY:
+        ticket = await _ticket(second)
+        for _ in range(10):
+            assert (await _prove(second, ticket, "no code")).status_code == 422
+            tried += 1
+        telephone.clock.move(ATTEMPT_WINDOW)
+    assert (await _prove(second, await _ticket(second), telephone.code())).status_code == 429
+    owner.cookies.delete("sid")
+    assert (await _prove(owner, await _ticket(owner), telephone.code())).status_code == 303
+    told = await site.told(clocked, business.id)
+    assert told == ["A second factor was set up", "Somebody may know your password"]
+
+
+async def test_a_member_is_told_of_each_change_of_her_way_in(
+    clocked: Database,
+    business: Business,
+    owner: site.Browser,
+    second: site.Browser,
+    clock: Clock,
+) -> None:
+    ben = await site.member(clocked, business.id, Role.care, address="ben@bakery.example")
+    assert (await second.enter("ben@bakery.example")).status_code == 303
+    changed = {"present": site.PASSWORD, "password": "another sentence, longer"}
+    await second.fill("/staff/account", "/staff/account/password", **changed)
+    shown = await second.fill("/staff/account", _SET_UP, proof="another sentence, longer")
+    letters = re.search(r'<p class="proof">([A-Z2-7 ]+)</p>', shown.text)
+    token = re.search(r'name="csrf" value="([^"]+)"', shown.text)
+    assert letters
+    assert token
+    code = Telephone(letters[1].replace(" ", ""), clock).code()
+    await second.post(f"{_SET_UP}/confirmation", data={"csrf": token[1], "code": code})
+    for action in ("second-factor", "password"):
+        path = f"/staff/members/{ben.id}/{action}"
+        await owner.fill("/staff/members", path, proof=site.PASSWORD)
+    assert await site.told(clocked, business.id) == [
+        "Your password was changed",
+        "A second factor was set up",
+        "Your second factor was taken away",
+        "Your password was reset",
+    ]
+
+
 async def test_set_up_between_password_and_session(
     clocked: Database, business: Business, owner: site.Browser, clock: Clock
 ) -> None:
@@ -242,7 +310,7 @@ async def test_it_is_set_up_once(
         assert found is not None
         who = await staff.member(db, found.id)
         with pytest.raises(HasFactor):
-            await second_factor.begin_factor(db, who, business)
+            await second_factor.begin(db, who, business)
 
 
 @pytest.mark.usefixtures("telephone")
@@ -262,7 +330,8 @@ async def test_an_owner_takes_a_lost_one_away(
     assert (await second.enter("ben@bakery.example")).status_code == 303
     await _set_up(second, clock)
     assert "Telephone lost" in (await owner.get("/staff/members")).text
-    answer = await owner.fill("/staff/members", f"/staff/members/{ben.id}/second-factor")
+    action = f"/staff/members/{ben.id}/second-factor"
+    answer = await owner.fill("/staff/members", action, proof=site.PASSWORD)
     assert answer.status_code == 303
     assert (await second.get("/staff/account")).status_code == 303
     assert (await second.enter("ben@bakery.example")).status_code == 303

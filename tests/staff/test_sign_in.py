@@ -109,6 +109,41 @@ async def test_tries_at_the_same_time_are_all_counted(
     assert statuses == [422] * ADDRESS_ATTEMPTS + [429] * (30 - ADDRESS_ATTEMPTS)
 
 
+async def test_strangers_keep_nobody_out_of_a_browser_of_hers(
+    clocked: Database, business: Business, app: Litestar, owner: site.Browser
+) -> None:
+    async with site.Browser(app, business) as stranger:
+        for _ in range(ADDRESS_ATTEMPTS):
+            assert (await stranger.enter(ADDRESS, "wrong")).status_code == 422
+        assert (await stranger.enter(ADDRESS)).status_code == 429
+        owner.cookies.delete("sid")
+        assert (await owner.enter(ADDRESS)).status_code == 303
+        assert (await stranger.enter(ADDRESS)).status_code == 429
+        # The mark of another's browser is none of hers, and hers has a bound of its own.
+        await site.member(clocked, business.id, Role.care, address="ben@bakery.example")
+        assert (await stranger.enter("ben@bakery.example")).status_code == 303
+        assert (await stranger.enter(ADDRESS)).status_code == 429
+    owner.cookies.delete("sid")
+    answers = [await owner.enter(ADDRESS, "wrong") for _ in range(ADDRESS_ATTEMPTS + 1)]
+    assert [each.status_code for each in answers] == [422] * ADDRESS_ATTEMPTS + [429]
+
+
+async def test_a_long_line_is_told_to_come_again_and_no_try_is_counted(
+    clocked: Database, business: Business, browser: site.Browser
+) -> None:
+    await site.member(clocked, business.id)
+    slow = passwords.Cost(memory=1024, passes=1, lanes=1)
+    line = asyncio.gather(*(passwords.matches("x", None, cost=slow) for _ in range(40)))
+    await asyncio.sleep(0)
+    assert not passwords.room()
+    full = await browser.enter(ADDRESS, "wrong")
+    assert (full.status_code, full.headers["retry-after"]) == (503, "10")
+    await line
+    assert passwords.room()
+    answers = [await browser.enter(ADDRESS, "wrong") for _ in range(ADDRESS_ATTEMPTS + 1)]
+    assert [each.status_code for each in answers] == [422] * ADDRESS_ATTEMPTS + [429]
+
+
 async def test_one_network_cannot_try_every_address(
     clocked: Database, business: Business, browser: site.Browser
 ) -> None:

@@ -321,7 +321,7 @@ DECLARED: tuple[Declared, ...] = (
         tables=("attempt",),
         what=marked("Tries at passwords and codes, counted under fingerprints"),
         why=marked("Against guessing"),
-        until=marked("a quarter of an hour"),
+        until=marked("a day"),
         by=By.job,
         job="staff.sweep",
     ),
