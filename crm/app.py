@@ -10,11 +10,11 @@ from typing import Any
 import uvicorn
 from litestar import Litestar, Request, Router, get
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.types import ASGIApp, ControllerRouterHandler, Guard
 from redis.asyncio import Redis
 
-from crm import languages, ledger
+from crm import access, languages, ledger
 from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
@@ -26,7 +26,7 @@ from crm.access.staff_letters import tell_member
 from crm.businesses import Business
 from crm.businesses import console as businesses_console
 from crm.businesses import portal as businesses_portal
-from crm.businesses.host import of_host
+from crm.businesses.host import of_host, of_host_if_any
 from crm.campaigns import api as campaigns_api
 from crm.campaigns import archive as campaigns_archive
 from crm.campaigns import console as campaigns_console
@@ -50,7 +50,7 @@ from crm.consent import public as consent_public
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
 from crm.customers import portal as customers_portal
-from crm.db import Database, open_database
+from crm.db import Database, ReadDb, open_database
 from crm.events import api as events_api
 from crm.events import console as events_console
 from crm.imports import api as imports_api
@@ -209,9 +209,16 @@ def provide_business(request: Request[Any, Any, Any]) -> Business:
 
 
 @get("/", guards=[of_host], exception_handlers=PAGES, include_in_schema=False)
-async def get_front() -> Any:
-    """Lead a visitor of a business's host to its sign-up form."""
-    return redirect("/sign-up")
+async def get_front(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    business: NamedDependency[Business],
+) -> Any:
+    """Lead whoever is signed in to her page, and others to the sign-up form, if there is one."""
+    if access_auth.cookie_of(request, business, access_auth.SESSION):
+        return redirect("/me")
+    offered = await access.offers(db, languages.spoken_of(business.locale))
+    return redirect("/sign-up" if offered else "/sign-in")
 
 
 def routers() -> Sequence[ControllerRouterHandler]:
@@ -243,7 +250,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
             include_in_schema=False,
         ),
         get_front,
-        _open("/", reader.handlers, guards=[]),
+        _open("/", reader.handlers, guards=[of_host_if_any]),
         *assets.handlers,
         *docs.handlers,
     ]

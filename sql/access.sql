@@ -14,22 +14,14 @@ SELECT c.customer_id,
  WHERE c.business_id = :business_id
    AND c.address_hash = :address_hash;
 
--- name: replace_signup
--- A sign-up that waits to be confirmed; the newest of an address replaces the older one.
+-- name: add_signup
+-- A sign-up that waits to be confirmed, beside those that the address has waiting already.
 INSERT INTO crm.signup (business_id, signup_id, address, folded, address_hash, name, locale,
                         choices, page, message_id, form_sha256, jurisdiction, of_age, network,
                         token_hash, code_hash, requested_at, expires_at)
 VALUES (:business_id, :signup_id, :address, :folded, :address_hash, :name, :locale, :choices,
         :page, :message_id, :form_sha256, :jurisdiction, :of_age, :network, :token_hash,
-        :code_hash, :now, :expires_at)
-ON CONFLICT ON CONSTRAINT signup_one_per_address DO UPDATE
-   SET signup_id = excluded.signup_id, address = excluded.address, name = excluded.name,
-       locale = excluded.locale, choices = excluded.choices, page = excluded.page,
-       message_id = excluded.message_id, form_sha256 = excluded.form_sha256,
-       jurisdiction = excluded.jurisdiction, of_age = excluded.of_age,
-       network = excluded.network, token_hash = excluded.token_hash,
-       code_hash = excluded.code_hash, requested_at = excluded.requested_at,
-       expires_at = excluded.expires_at;
+        :code_hash, :now, :expires_at);
 
 -- name: drop_expired_signup
 -- The sign-up of one address goes if it has expired; weighs as much as replacing it.
@@ -102,14 +94,13 @@ DELETE FROM crm.signup
    AND expires_at <= :now;
 
 -- name: replace_link
--- A way in for one customer; the newest replaces the older one.
+-- A way in for one customer in one browser; the newest replaces the older one.
 INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, browser_hash,
                              created_at, expires_at)
 VALUES (:business_id, :customer_id, :token_hash, :code_hash, :browser_hash, :now, :expires_at)
-ON CONFLICT (business_id, customer_id) DO UPDATE
+ON CONFLICT (business_id, customer_id, browser_hash) DO UPDATE
    SET token_hash = excluded.token_hash, code_hash = excluded.code_hash,
-       browser_hash = excluded.browser_hash, created_at = excluded.created_at,
-       expires_at = excluded.expires_at;
+       created_at = excluded.created_at, expires_at = excluded.expires_at;
 
 -- name: link
 -- The way in that a mailed link names, while it is open.
@@ -121,13 +112,14 @@ SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
    AND l.expires_at > :now
    AND c.erased_at IS NULL;
 
--- name: link_of_address
--- The way in that was mailed to an address, while it is open.
+-- name: link_by_code
+-- The way in that was mailed to an address with this code, while it is open.
 SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
   FROM crm.portal_link l
   JOIN crm.customer c ON c.business_id = l.business_id AND c.customer_id = l.customer_id
  WHERE l.business_id = :business_id
    AND c.address_hash = :address_hash
+   AND l.code_hash = :code_hash
    AND l.expires_at > :now;
 
 -- name: prove_sign_in
@@ -157,8 +149,21 @@ DELETE FROM crm.portal_link
 -- name: open_session
 -- A customer is signed in, in one browser.
 INSERT INTO crm.portal_session (business_id, token_hash, customer_id, proof_id, created_at,
-                                seen_at, expires_at)
-VALUES (:business_id, :token_hash, :customer_id, :proof_id, :now, :now, :expires_at);
+                                seen_at, expires_at, link_hash, browser_hash)
+VALUES (:business_id, :token_hash, :customer_id, :proof_id, :now, :now, :expires_at, :link_hash,
+        :browser_hash);
+
+-- name: renew_session
+-- The session that a link has just opened goes on under another token, for the browser that pressed
+-- it twice; returns whose it is.
+UPDATE crm.portal_session
+   SET token_hash = :token_hash, seen_at = :now
+ WHERE business_id = :business_id
+   AND link_hash = :link_hash
+   AND browser_hash = :browser_hash
+   AND created_at > :since
+   AND expires_at > :now
+RETURNING customer_id;
 
 -- name: session
 -- Who is signed in by this token, and by which proof of her mailbox: not idle for too long, not
@@ -315,6 +320,36 @@ SELECT customer_id
            AND c.erased_at IS NULL
          ORDER BY f.changed_at DESC) AS former;
 
+-- name: held_as
+-- As what an address is held: whose it is, whose it was, or what waits to be confirmed there. Only a
+-- letter to whose it is goes with her record.
+SELECT h.address, h.locale, h.customer_id
+  FROM (SELECT 1 AS place, c.address, c.locale, c.customer_id
+          FROM crm.customer c
+         WHERE c.business_id = :business_id
+           AND c.address_hash = :address_hash
+        UNION ALL
+        SELECT 2, f.address, c.locale, NULL
+          FROM crm.former_address f
+          JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+         WHERE f.business_id = :business_id
+           AND f.address_hash = :address_hash
+           AND c.erased_at IS NULL
+        UNION ALL
+        SELECT 3, s.address, s.locale, NULL
+          FROM crm.signup s
+         WHERE s.business_id = :business_id
+           AND s.address_hash = :address_hash
+           AND s.expires_at > :now) h
+ ORDER BY h.place
+ LIMIT 1;
+
+-- name: drop_signups
+-- What waits to be confirmed at an address whose owner wants no mails at all.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash;
+
 -- name: forget_changes
 -- What waits to become a customer's address goes with the customer.
 DELETE FROM crm.address_change
@@ -334,8 +369,6 @@ DELETE FROM crm.address_change
    AND expires_at <= :now;
 
 -- name: close_old_undos
--- Former addresses that cannot be put back any more: their fingerprints stay.
-UPDATE crm.former_address
-   SET address = NULL, folded = NULL, undo_hash = NULL, undo_until = NULL
- WHERE business_id = :business_id
-   AND undo_until <= :now;
+-- Former addresses that cannot be put back any more: their fingerprints stay. The service may not
+-- write an address there, only have it taken out.
+SELECT crm.close_undos(:business_id, :now);

@@ -7,6 +7,12 @@ INSERT INTO crm.service_message (business_id, message_id, kind, passes, customer
 VALUES (:business_id, :message_id, :kind, :passes, :customer_id, :address_hash, :address,
         :content, :kept, :now, :now);
 
+-- name: drop_rehearsed
+-- A message that was written only to do the same work for nobody goes before anybody sees it.
+DELETE FROM crm.service_message
+ WHERE business_id = :business_id
+   AND message_id = :message_id;
+
 -- name: claim_letters
 -- Messages that are due, or whose sender has gone quiet; a suppressed one ends here.
 WITH due AS MATERIALIZED (

@@ -286,10 +286,16 @@ RETURNING count;
 DELETE FROM crm.attempt
  WHERE business_id = :business_id AND kind = :kind AND subject = :subject;
 
--- name: forget_attempts
--- How often an erased address was tried or written to.
+-- name: forgive_about
+-- What was counted of some kinds for an address, whoever asked: its owner has answered.
 DELETE FROM crm.attempt
- WHERE business_id = :business_id AND subject = :address_hash;
+ WHERE business_id = :business_id AND kind = ANY (:kinds::text[])
+   AND substr(subject, 1, 16) = :address_hash;
+
+-- name: forget_attempts
+-- How often an erased address was tried or written to; a subject may say behind it from where.
+DELETE FROM crm.attempt
+ WHERE business_id = :business_id AND substr(subject, 1, 16) = :address_hash;
 
 -- name: drop_old_attempts
 -- Tries whose window is long over.

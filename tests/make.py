@@ -56,9 +56,9 @@ INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, br
                              created_at, expires_at)
 VALUES (:business_id, :customer_id, :token_hash, :code_hash, :browser_hash, :created_at,
         :expires_at)
-ON CONFLICT (business_id, customer_id) DO UPDATE
+ON CONFLICT (business_id, customer_id, browser_hash) DO UPDATE
    SET token_hash = excluded.token_hash, code_hash = excluded.code_hash,
-       browser_hash = excluded.browser_hash, created_at = excluded.created_at,
+       created_at = excluded.created_at,
        expires_at = excluded.expires_at;
 """
 )

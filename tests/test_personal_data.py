@@ -116,7 +116,13 @@ KNOWS: dict[str, Place] = {
         }
     ),
     "former_address": Place(unsaid={"undo_hash": "of a secret that only the mail holds"}),
-    "portal_session": Place(unsaid={"token_hash": "of a secret that only her browser holds"}),
+    "portal_session": Place(
+        unsaid={
+            "token_hash": "of a secret that only her browser holds",
+            "link_hash": "of a secret that only the mail holds",
+            "browser_hash": "of a secret that only her browser holds",
+        }
+    ),
     "delivery": Place(
         unsaid={"resolved_by": "which of the staff settled an uncertain delivery"},
         stays="counted without name, so that the sums of a campaign hold",

@@ -197,6 +197,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "cancellations_due": "crm_sweep",
         "digests_due": "crm_sweep",
         "erase_consent": "crm_eraser",
+        "close_undos": "crm_prover",
         "prove_new_address": "crm_prover",
         "prove_renewal": "crm_prover",
         "prove_sign_in": "crm_prover",

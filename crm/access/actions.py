@@ -9,13 +9,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from crm import businesses, consent, customers, mail, staff
-from crm.access import credentials, form, wording
+from crm import businesses, consent, customers, mail
+from crm.access import bounds, credentials, form, wording
 from crm.access.credentials import ConfirmLink
 from crm.access.form import Shown
 from crm.access.model import (
     IDLE,
-    MAILS_PER_ADDRESS,
     SIGNUP_LASTS,
     Agreed,
     Confirmed,
@@ -53,9 +52,6 @@ from crm.mail import Letter, LetterKind, TooManyLetters
 
 sql = Statements("access")
 
-SIGN_UP_LETTERS = "sign_up_letter"
-# What a letter costs in statements, and what it costs when crm.mail refuses it.
-_LETTER, _REFUSED = 3, 1
 _NOBODY = bytes(HASH_SIZE)
 
 
@@ -84,26 +80,27 @@ def unseal_form(db: ReadDb, text: str) -> Shown:
     return form.unseal(db.keys, db.business_id, text)
 
 
-async def start(db: Db, new: NewSignup) -> None:
+async def start(db: Db, new: NewSignup, *, asker: str = "") -> None:
     """Take a sign-up and mail its address. Nothing comes back that tells whose address it is.
 
-    Whoever allows all of it already is told so by mail. When the address got too many mails,
-    nothing is sent and an earlier sign-up stays as it is. Each way costs the same statements.
+    Whoever allows all of it already is told so by mail. When the address got too many mails from
+    the network of the `asker`, nothing is sent. What waited before waits on, each with its own
+    link. Each way costs the same statements.
     """
     fingerprint = db.keys.address_hash(db.business_id, new.address.folded)
-    wait = await staff.count_attempt(db, SIGN_UP_LETTERS, fingerprint, most=MAILS_PER_ADDRESS)
+    wait = await bounds.count_letter(db, bounds.SIGN_UP, fingerprint, asker)
     standing = await db.maybe(sql.standing, Standing, address_hash=fingerprint)
     link = ConfirmLink(db.business_id, opaque(), fingerprint)
     token, code = credentials.confirm_token(db.keys, link), credentials.new_code()
     asks = wanted(new.choices, standing)
     business = await businesses.get(db)
     letter = await _letter(db, business, new, standing, token=token if asks else "", code=code)
-    message_id = await posted(db, letter, wait=wait)
+    message_id = await posted(db, letter, send=not wait)
     if not (message_id and asks):
         await db.run(sql.drop_expired_signup, folded=new.address.folded)
         return
     await db.run(
-        sql.replace_signup,
+        sql.add_signup,
         signup_id=link.signup_id,
         address=new.address.display,
         folded=new.address.folded,
@@ -173,20 +170,23 @@ async def confirmed_before(db: ReadDb, token: str) -> Confirmed:
     return await _told(db, customer, events, before=True)
 
 
-async def posted(db: Db, letter: Letter | None, *, wait: int = 0) -> str:
-    """Send a letter if there is one and nobody floods the address; else do as much work.
+async def posted(db: Db, letter: Letter, *, send: bool) -> str:
+    """Send a letter if it is to be sent and nobody floods the address; else do as much work.
 
-    Returns its Message-ID, or nothing. The answer to whoever asked is the same, and takes about the
-    same time.
+    Returns its Message-ID, or nothing. The answer to whoever asked is the same and takes the same
+    time: the letter is composed and written, and the worker is woken, in each case.
     """
-    if letter is not None and not wait:
-        try:
-            return await mail.post_letter(db, letter)
-        except TooManyLetters:
-            await _busy(db, _LETTER - _REFUSED)
-            return ""
-    await _busy(db, _LETTER)
-    return ""
+    if not send:
+        await _busy(db)
+        await mail.rehearse_letter(db, letter)
+        return ""
+    try:
+        message_id = await mail.post_letter(db, letter)
+    except TooManyLetters:
+        await mail.rehearse_letter(db, letter)
+        return ""
+    await _busy(db)
+    return message_id
 
 
 async def export(db: ReadDb, customer_id: UUID) -> Export:
@@ -234,7 +234,7 @@ async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -
 async def tidy(db: Db) -> None:
     """Delete what has ended: sign-ups, ways in, sessions, changes of address, ways to undo them."""
     await db.run(sql.drop_old_changes)
-    await db.run(sql.close_old_undos)
+    await db.one(sql.close_old_undos, int)
     await db.run(sql.drop_old_signups)
     await db.run(sql.drop_old_links)
     await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)
@@ -260,9 +260,10 @@ async def _letter(
         until=wording.day(db.now + SIGNUP_LASTS, business),
         link=f"{business.origin}/confirm/{token}" if token else f"{business.origin}/sign-in",
         code=credentials.grouped(code),
+        typed_at=wording.to_type(business, "/confirm"),
     )
     return Letter(
-        kind=LetterKind.confirmation if token else LetterKind.notice,
+        kind=LetterKind.confirmation if token else LetterKind.asked,
         address=new.address.deliverable,
         address_hash=db.keys.address_hash(db.business_id, new.address.folded),
         subject=words.subject,
@@ -306,7 +307,7 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
         question = Question(choice.purpose_id, choice.notice_id)
         await consent.request(db, actor, customer.id, question, asked)
         events.append(await consent.give(db, actor, customer.id, question, given))
-    await staff.forgive_attempts(db, SIGN_UP_LETTERS, signup.address_hash)
+    await bounds.forgive_letters(db, bounds.SIGN_UP, signup.address_hash)
     return await _told(db, customer, events, before=False)
 
 
@@ -381,7 +382,6 @@ def _asked_at(event: ConsentEvent) -> datetime:
     return event.opt_in.mailed_at if event.opt_in else event.at
 
 
-async def _busy(db: ReadDb, statements: int) -> None:
-    """Ask for nobody so many times."""
-    for _ in range(statements):
-        await db.maybe(sql.standing, Standing, address_hash=_NOBODY)
+async def _busy(db: ReadDb) -> None:
+    """Ask for nobody: the statement that the other way costs more."""
+    await db.maybe(sql.standing, Standing, address_hash=_NOBODY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from crm import businesses, customers, staff
 from crm.access import credentials, sessions
 from crm.access.model import (
     LINK_LASTS,
+    LONGEST_TYPED,
     SEEN_EVERY,
     TRIES_PER_ADDRESS,
     TRIES_PER_NETWORK,
@@ -23,7 +25,7 @@ from crm.access.model import (
     TooManyCodes,
 )
 from crm.businesses import Business
-from crm.customers import Customer, NotAnAddress
+from crm.customers import Customer
 from crm.db import Database
 from crm.errors import NotFound
 from crm.keys import HASH_SIZE
@@ -31,7 +33,7 @@ from crm.tokens import BadLink, open_stop
 from crm.web.forms import Form, read_form
 from crm.web.ratelimit import by_address
 from crm.web.reader import prefer_ours, prefer_own
-from crm.web.transaction import LookUp, let_go
+from crm.web.transaction import SAFE, LookUp, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
@@ -50,16 +52,16 @@ async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) 
     state = connection.scope["state"]
     business: Business = state["business"]
     token = cookie_of(connection, business, SESSION)
-    try:
-        # A token of another business is no token here, whatever that business knows of it.
+    found = me = None
+    # A token of another business is no token here, whatever that business knows of it.
+    with suppress(NotFound):
         credentials.check_token(business.id, token)
         async with LookUp(connection, handler, business.id) as db:
             found = await sessions.session(db, token)
-            if found is None:
-                raise SignedOut
-            me = await customers.get(db, found.customer_id)
-    except NotFound:
-        raise SignedOut from None
+            me = await customers.get(db, found.customer_id) if found else None
+    if found is None or me is None:
+        await _read(connection)
+        raise SignedOut
     if db.now - found.seen_at >= SEEN_EVERY:
         await let_go(connection)
         async with _database(connection).write(business.id) as writing:
@@ -166,6 +168,12 @@ def _cookie(business: Business, name: str, value: str, seconds: int | None) -> C
     )
 
 
+async def _read(connection: Connection) -> None:
+    """Read what she sent, so that the refusal can give back what she had typed."""
+    if isinstance(connection, Request) and connection.method not in SAFE:
+        await read_form(connection)
+
+
 def _subject(
     connection: Connection, form: Form, database: Database, business_id: UUID
 ) -> bytes | None:
@@ -175,11 +183,9 @@ def _subject(
     token = connection.path_params.get("token")
     if token is not None:
         return credentials.fingerprint(token)[:HASH_SIZE]
-    try:
-        folded = customers.fold(form.typed("address"))
-    except NotAnAddress:
-        return None
-    return database.keys.address_hash(business_id, folded)
+    # Read as the handler reads it: where this is no address, no code is looked at there either.
+    typed = Form(form.values).parsed("address", customers.parse, max=LONGEST_TYPED)
+    return database.keys.address_hash(business_id, typed.folded) if typed else None
 
 
 def _database(connection: Connection) -> Database:

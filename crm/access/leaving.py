@@ -28,6 +28,9 @@ async def leave(
     """
     holders = await owners(db, stop.address_hash)
     purpose = await purpose_of(db, stop)
+    if stop.purpose_code is None:
+        # Nothing begins there any more by a mail of before.
+        await db.run(sql.drop_signups, address_hash=stop.address_hash)
     if not holders:
         await mail.suppress(db, Actor.system(), stop.address_hash, Scope.marketing, Why.left)
     for customer in holders:

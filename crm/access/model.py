@@ -32,8 +32,14 @@ SEEN_EVERY = timedelta(minutes=1)
 # last for ever. A network has many people behind it.
 TRIES_PER_ADDRESS = 10
 TRIES_PER_NETWORK = 100
-# Mails that strangers can cause to one address in such a window; crm.mail bounds the day.
+# Mails to one address that can be caused from one network in such a window, and in a day.
 MAILS_PER_ADDRESS = 3
+LETTERS_A_DAY = 6
+# A browser that pressed its link twice at once is let in by the second press too.
+PRESSED_TWICE = timedelta(minutes=1)
+
+# What may be typed as an address: one that was copied brings blanks along.
+LONGEST_TYPED = 1000
 
 # A person reads at least so long; a program that posts faster is shown the form again.
 SECONDS_TO_READ = 1
@@ -72,7 +78,7 @@ class TooManyCodes(TooMany):
 
 
 class SignedOut(Unauthenticated):
-    """Please sign in. A session ends after an hour without use, and after half a day anyway."""
+    """Please sign in: after an hour without use a session is over. Nothing was changed."""
 
 
 class Offer(Struct, frozen=True):

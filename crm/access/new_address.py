@@ -13,7 +13,7 @@ import asyncpg
 from msgspec import Struct
 
 from crm import businesses, consent, customers, events, mail, staff
-from crm.access import credentials, sessions, wording
+from crm.access import bounds, credentials, sessions, wording
 from crm.access.actions import posted, sql
 from crm.access.model import (
     CHANGE_LASTS,
@@ -34,7 +34,6 @@ from crm.ids import opaque, secret
 from crm.mail import Letter, LetterKind, Scope, Why
 
 HERE = "/me/address"
-_LETTERS = "address_letter"
 _LETTERS_OF_ONE = "address_letter_by"
 # What she said herself; a bounce is of the mailbox alone.
 _HERS = frozenset({Why.left, Why.complained, Why.staff, Why.imported, Why.objected})
@@ -57,27 +56,28 @@ class Returned(Struct, frozen=True):
     ended: int
 
 
-async def ask(db: Db, me: Customer, new: Address) -> None:
+async def ask(db: Db, me: Customer, new: Address) -> int:
     """Mail the new address a secret that makes it hers, or refuse with SameAddress.
 
     Nothing comes back that tells whether somebody else here has that address: the owner of the
     mailbox is told, and the secret of the change stands in no mail. Each way costs the same
-    statements. After too many mails nothing is sent, and an earlier change goes on waiting.
+    statements. After too many mails nothing is sent, and an earlier change goes on waiting; where
+    it is she who asked too often, the seconds to wait are returned, else 0.
     """
     if new.folded == customers.fold(me.address):
         raise SameAddress
     mine, theirs = _hash(db, customers.fold(me.address)), _hash(db, new.folded)
     wait = await staff.count_attempt(db, _LETTERS_OF_ONE, mine, most=MAILS_PER_ADDRESS)
-    wait = max(wait, await staff.count_attempt(db, _LETTERS, theirs, most=MAILS_PER_ADDRESS))
+    flood = await bounds.count_letter(db, bounds.NEW_ADDRESS, theirs, str(me.id))
     owner = await customers.by_hash(db, theirs)
     business = await businesses.get(db)
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
     code = credentials.new_code()
     letter = _asking(db, business, me, new, owner, token=token, code=code)
-    message_id = await posted(db, letter, wait=wait)
+    message_id = await posted(db, letter, send=not wait and not flood)
     if not message_id:
         await waiting(db, me.id)
-        return
+        return wait
     await db.run(
         sql.replace_change,
         customer_id=me.id,
@@ -89,6 +89,7 @@ async def ask(db: Db, me: Customer, new: Address) -> None:
         code_hash=credentials.code_hash(db.keys, db.business_id, theirs, code),
         expires_at=db.now + CHANGE_LASTS,
     )
+    return 0
 
 
 async def waiting(db: ReadDb, customer_id: UUID) -> NewAddress | None:
@@ -166,7 +167,7 @@ async def confirm(
     hashed = credentials.fingerprint(session)
     await db.run(sql.rest_session, customer_id=me.id, token_hash=hashed, proof_id=proof_id)
     await events.record(db, by, Kind.address_changed, customer_id=me.id)
-    # Refused where that address got too many: it is not changed behind its back.
+    # No bound holds it back: the address is not changed behind her back.
     await mail.post_letter(db, await _word(db, "moved", me, link=f"/undo/{undo}"))
     return await customers.get(db, me.id)
 
@@ -205,7 +206,7 @@ async def undo(db: Db, token: str) -> Returned:
     await db.run(sql.forget_sessions, customer_id=there.id)
     await db.run(sql.forget_link, customer_id=there.id)
     await events.record(db, by, Kind.address_change_undone, customer_id=there.id)
-    await posted(db, await _word(db, "moved_back", there, link="/sign-in"))
+    await mail.post_letter(db, await _word(db, "moved_back", there, link="/sign-in"))
     return Returned(await customers.get(db, there.id), ended)
 
 
@@ -293,7 +294,7 @@ def _asking(
         link=f"{business.origin}/sign-in" if owner else f"{business.origin}{HERE}/{token}",
         code=credentials.grouped(code),
     )
-    kind = LetterKind.notice if owner else LetterKind.confirmation
+    kind = LetterKind.asked if owner else LetterKind.confirmation
     return wording.answer(kind, words, new, _hash(db, new.folded), owner, about=me.id)
 
 

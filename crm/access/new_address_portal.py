@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from crm.access.new_address import HERE
 from crm.consent import Notice
 from crm.customers import Customer
 from crm.db import Db, ReadDb
-from crm.languages import gettext, marked
+from crm.languages import gettext, marked, ngettext
 from crm.web.forms import Form, read_form
 from crm.web.pages import Flash, page, redirect
 
@@ -51,10 +52,19 @@ async def post_address(
     if address is None:
         return await _shown(request, db, me, form)
     try:
-        await new_address.ask(db, me, address)
+        wait = await new_address.ask(db, me, address)
     except SameAddress as wrong:
         form.take(wrong)
         return await _shown(request, db, me, form)
+    if wait:
+        minutes = math.ceil(wait / 60)
+        again = ngettext(
+            "You asked for this a few times already, so no mail was sent. Ask again in a minute.",
+            "You asked for this a few times already, so no mail was sent. Ask again in %(number)s "
+            "minutes.",
+            minutes,
+        )
+        return redirect(HERE, say=again, tone="wait")
     return redirect(
         HERE, say=gettext("A mail is on its way there. Nothing changes until you confirm it.")
     )

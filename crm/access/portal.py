@@ -20,10 +20,11 @@ from crm.access.auth import (
     cookie_of,
     session_cookie,
 )
-from crm.access.model import LinkOver, OtherBrowser, WrongCode
+from crm.access.model import LONGEST_TYPED, LinkOver, OtherBrowser, WrongCode
 from crm.access.signup_form import Asked, as_shown, asked, offered
 from crm.businesses import Business
 from crm.consent.asking import network_of
+from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.ids import secret
 from crm.languages import ENGLISH, chosen, gettext, speaking, spoken_of
@@ -31,7 +32,8 @@ from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.headers import PUBLIC
 from crm.web.pages import page, redirect
-from crm.web.ratelimit import Limit
+from crm.web.ratelimit import Limit, by_address
+from crm.web.wanted import forgotten, remembered, wanted
 
 # The most that any of these forms can need.
 _BODY = 20_000
@@ -81,7 +83,8 @@ async def post_sign_up(
         with speaking(chosen(wish.locale) or ENGLISH):
             kept = as_shown(wish.offers)
         form_sha256 = await consent.keep_form(db, wish.locale, kept)
-        await access.start(db, msgspec.structs.replace(new, form_sha256=form_sha256))
+        new = msgspec.structs.replace(new, form_sha256=form_sha256)
+        await access.start(db, new, asker=by_address(request))
     return page("access/pages/sent.html", form=Form.of(address=new.address.display))
 
 
@@ -100,7 +103,7 @@ async def get_confirm() -> Response[Any]:
 async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
     """Confirm by the code."""
     form = await read_form(request)
-    address = form.parsed("address", customers.parse, max=1000)
+    address = form.parsed("address", customers.parse, max=LONGEST_TYPED)
     code = form.text("code", max=40)
     if address is not None and code:
         try:
@@ -156,14 +159,10 @@ async def post_sign_in(
 ) -> Response[Any]:
     """Mail a way in, if the address is a customer's; the answer is the same if it is not."""
     form = await read_form(request)
-    address = form.parsed("address", customers.parse, max=1000)
+    address = form.parsed("address", customers.parse, max=LONGEST_TYPED)
     if address is None:
         return page("access/pages/sign_in.html", status=422, form=form)
-    browser = secret().hex()
-    await access.send_link(db, address, browser)
-    answer = page("access/pages/mailed.html", form=Form.of(address=address.display))
-    answer.cookies.append(browser_cookie(business, browser))
-    return answer
+    return await _mailed(request, db, business, address)
 
 
 @get("/sign-in/code", sync_to_thread=False)
@@ -185,7 +184,7 @@ async def post_sign_in_code(
 ) -> Response[Any]:
     """Let a customer in by the code."""
     form = await read_form(request)
-    address = form.parsed("address", customers.parse, max=1000)
+    address = form.parsed("address", customers.parse, max=LONGEST_TYPED)
     code = form.text("code", max=40)
     if address is not None and code:
         try:
@@ -195,7 +194,7 @@ async def post_sign_in_code(
         else:
             before = cookie_of(request, business, SESSION)
             token = await access.open_session(db, entered, instead_of=before)
-            return _entered(business, token)
+            return _entered(request, business, token)
     return page("access/pages/sign_in_code.html", status=422, form=form)
 
 
@@ -210,7 +209,7 @@ async def get_sign_in_link(
     try:
         found = await access.link(db, token)
     except LinkOver:
-        return page("access/pages/sign_in_over.html", status=404)
+        return await _over(request, db, business)
     here = access.of_browser(found, cookie_of(request, business, BROWSER))
     return page("access/pages/sign_in_link.html", token=token, here=here, form=Form())
 
@@ -234,15 +233,17 @@ async def post_sign_in_link(
     try:
         entered = await access.open_link(db, token, browser, code)
     except LinkOver:
-        return page("access/pages/sign_in_over.html", status=404)
+        again = await sessions.pressed_twice(db, token, browser)
+        return _entered(request, business, again) if again else await _over(request, db, business)
     except (OtherBrowser, WrongCode) as wrong:
         form.wrong("code", wrong.message)
         return page(
             "access/pages/sign_in_link.html", status=422, token=token, here=False, form=form
         )
     before = cookie_of(request, business, SESSION)
-    opened = await access.open_session(db, entered, instead_of=before)
-    return _entered(business, opened)
+    mark = "" if code else browser
+    opened = await access.open_session(db, entered, instead_of=before, link=token, browser=mark)
+    return _entered(request, business, opened)
 
 
 @post("/sign-out", status_code=303, request_max_body_size=_BODY)
@@ -250,10 +251,17 @@ async def post_sign_out(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     business: NamedDependency[Business],
+    me: NamedDependency[Customer],
 ) -> Response[Any]:
-    """End the session of this browser."""
+    """End the session of this browser; `afresh`, mail her the link for the next at once."""
     await sessions.close(db, request.scope["state"]["session_token"])
-    answer = redirect(_SIGN_IN, say=gettext("You are signed out."))
+    afresh = (await read_form(request)).typed("afresh")
+    if afresh:
+        answer = await _mailed(request, db, business, customers.parse(me.address))
+        if back := remembered(request, afresh):
+            answer.cookies.append(back)
+    else:
+        answer = redirect(_SIGN_IN, say=gettext("You are signed out."))
     answer.cookies.append(session_cookie(business, ""))
     answer.headers["clear-site-data"] = _CLEARED
     return answer
@@ -274,10 +282,10 @@ def get_leave() -> Response[Any]:
 async def post_leave(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
     """Mail a way out, if the address is a customer's; the answer is the same if it is not."""
     form = await read_form(request)
-    address = form.parsed("address", customers.parse, max=1000)
+    address = form.parsed("address", customers.parse, max=LONGEST_TYPED)
     if address is None:
         return page("access/pages/leave.html", status=422, form=form)
-    await access.send_way_out(db, address)
+    await access.send_way_out(db, address, asker=by_address(request))
     return page("access/pages/leave_mailed.html", form=Form.of(address=address.display))
 
 
@@ -289,9 +297,28 @@ async def _confirmed_before(db: ReadDb, token: str) -> Response[Any]:
     return page("access/pages/confirmed.html", done=done)
 
 
-def _entered(business: Business, token: str) -> Response[Any]:
-    answer = redirect("/me")
-    answer.cookies += [session_cookie(business, token), browser_cookie(business, "")]
+async def _mailed(
+    request: Request[Any, Any, Any], db: Db, business: Business, address: Address
+) -> Response[Any]:
+    """Mail a way in. A browser keeps its mark: the links it asked for before are still its own."""
+    browser = cookie_of(request, business, BROWSER) or secret().hex()
+    await access.send_link(db, address, browser, asker=by_address(request))
+    answer = page("access/pages/mailed.html", form=Form.of(address=address.display))
+    answer.cookies.append(browser_cookie(business, browser))
+    return answer
+
+
+async def _over(request: Request[Any, Any, Any], db: ReadDb, business: Business) -> Response[Any]:
+    """Lead on whoever is in already; ask the others for the address right here."""
+    if await sessions.session(db, cookie_of(request, business, SESSION)):
+        return redirect(wanted(request, "/me"))
+    return page("access/pages/sign_in_over.html", status=404, form=Form())
+
+
+def _entered(request: Request[Any, Any, Any], business: Business, token: str) -> Response[Any]:
+    """Lead her where she wanted to go. The mark stays for its ten minutes: she may press twice."""
+    answer = redirect(wanted(request, "/me"))
+    answer.cookies += [session_cookie(business, token), forgotten(request)]
     return answer
 
 

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import businesses, customers, staff
-from crm.access import credentials, wording
+from crm import businesses, customers
+from crm.access import bounds, credentials, wording
 from crm.access.actions import posted, sql
 from crm.access.model import (
     ABSOLUTE,
     IDLE,
     LINK_LASTS,
-    MAILS_PER_ADDRESS,
+    PRESSED_TWICE,
     Entered,
     Link,
     LinkOver,
@@ -29,8 +29,6 @@ from crm.ids import opaque, secret
 from crm.languages import language
 from crm.mail import Letter, LetterKind
 
-_LETTERS = "sign_in_letter"
-
 
 class _Way(Struct, frozen=True):
     """The two secrets of one way in."""
@@ -39,21 +37,22 @@ class _Way(Struct, frozen=True):
     code: str
 
 
-async def send_link(db: Db, address: Address, browser: str) -> None:
+async def send_link(db: Db, address: Address, browser: str, *, asker: str = "") -> None:
     """Mail a way in to an address that is a customer's, good in this browser, or by its code.
 
-    Nothing comes back, and each way costs the same statements and one write at least. When the
-    address got too many mails, nothing is sent and an earlier way in stays open.
+    Nothing comes back, and each way costs the same statements. When the network of the `asker`
+    caused too many mails to it, nothing is sent and an earlier way in stays open; those that other
+    browsers asked for do so anyway.
     """
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
-    wait = await staff.count_attempt(db, _LETTERS, fingerprint, most=MAILS_PER_ADDRESS)
+    wait = await bounds.count_letter(db, bounds.SIGN_IN, fingerprint, asker)
     customer = await customers.by_hash(db, fingerprint)
     business = await businesses.get(db)
     way = _new_way(db)
     letter = _letter(db, business, address, way, customer)
-    sent = await posted(db, letter if customer else None, wait=wait)
+    sent = await posted(db, letter, send=customer is not None and not wait)
     if not sent or customer is None:
-        await db.maybe(sql.link_of_address, Link, address_hash=fingerprint)
+        await db.run(sql.drop_old_links)
         return
     await _replace(db, customer.id, fingerprint, way, browser)
 
@@ -89,25 +88,54 @@ async def open_link(db: Db, token: str, browser: str, code: str = "") -> Entered
 async def open_by_code(db: Db, address: Address, code: str) -> Entered:
     """Use up the way in of an address by its code, or refuse with WrongCode."""
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
-    found = await db.maybe(sql.link_of_address, Link, address_hash=fingerprint)
+    typed = credentials.code_hash(db.keys, db.business_id, fingerprint, code)
+    found = await db.maybe(sql.link_by_code, Link, address_hash=fingerprint, code_hash=typed)
     if found is None:
         raise WrongCode
-    _check_code(db, found, code)
-    return await _entered(db, found, code_hash=found.code_hash)
+    return await _entered(db, found, code_hash=typed)
 
 
-async def open_session(db: Db, entered: Entered, *, instead_of: str = "") -> str:
-    """Open a session under a new token; the one that the browser had before ends."""
+async def open_session(
+    db: Db, entered: Entered, *, instead_of: str = "", link: str = "", browser: str = ""
+) -> str:
+    """Open a session under a new token; the one that the browser had before ends.
+
+    With the link and the mark of the browser that pressed it, `pressed_twice` finds it again.
+    """
     await close(db, instead_of)
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    pressed = bool(link and browser)
     await db.run(
         sql.open_session,
         token_hash=credentials.fingerprint(token),
         customer_id=entered.customer_id,
         proof_id=entered.proof_id,
         expires_at=db.now + ABSOLUTE,
+        link_hash=credentials.fingerprint(link) if pressed else None,
+        browser_hash=credentials.fingerprint(browser) if pressed else None,
     )
     return token
+
+
+async def pressed_twice(db: Db, link: str, browser: str) -> str:
+    """Return a token for the session that this link opened in this browser just now, or nothing.
+
+    A browser shows the answer to the second press of a button. The session goes on under this token
+    alone, so that it stays one.
+    """
+    credentials.check_token(db.business_id, link)
+    if not browser:
+        return ""
+    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
+    renewed = await db.maybe(
+        sql.renew_session,
+        UUID,
+        token_hash=credentials.fingerprint(token),
+        link_hash=credentials.fingerprint(link),
+        browser_hash=credentials.fingerprint(browser),
+        since=db.now - PRESSED_TWICE,
+    )
+    return token if renewed else ""
 
 
 async def session(db: ReadDb, token: str) -> Session | None:
@@ -167,6 +195,7 @@ def _letter(
         business,
         asked=wording.moment(db.now, business),
         link=f"{business.origin}/sign-in/{way.token}",
+        typed_at=wording.to_type(business, "/sign-in/code"),
         code=credentials.grouped(way.code),
     )
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
@@ -203,4 +232,5 @@ async def _entered(
     )
     if proof_id is None:
         raise LinkOver
+    await bounds.forgive_letters(db, bounds.SIGN_IN, found.address_hash)
     return Entered(found.customer_id, proof_id)

@@ -6,6 +6,7 @@ import textwrap
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -86,6 +87,11 @@ def answer(  # noqa: PLR0917  (what a letter consists of)
         locale=words.language,
         customer_id=customer.id if customer else about,
     )
+
+
+def to_type(business: Business, path: str) -> str:
+    """Name a page as a person types it, so that a letter has one link to press."""
+    return f"{urlsplit(business.origin).netloc}{path}"
 
 
 class Moment(Struct, frozen=True):

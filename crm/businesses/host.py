@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -17,6 +18,14 @@ from crm.web.transaction import LookUp
 
 class NobodyHere(NotFound):
     """No business answers at this address. Check the address, or ask whoever gave it to you."""
+
+
+async def of_host_if_any(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Guard what works at any host: put the business into `request.state` where there is one."""
+    with suppress(NobodyHere):
+        await of_host(connection, handler)
 
 
 async def of_host(

@@ -21,6 +21,8 @@ class LetterKind(StrEnum):
     notice = "notice"
     receipt = "receipt"
     canary = "canary"
+    # What anybody can cause by typing an address on a public page, and is no way in.
+    asked = "asked"
 
 
 class Scope(StrEnum):
@@ -45,11 +47,13 @@ class Why(StrEnum):
     moved = "moved"
 
 
-# Which suppression a kind of letter passes: a confirmation that the owner of the address has just
-# asked for passes every one, the rest passes one for marketing only.
+# Which suppression a kind of letter passes: what the owner of the address has just asked for (a
+# confirmation, a way in, a way out) passes every one, so that a mail that came back once takes no
+# right from her; the rest passes one for marketing only.
 PASSES: dict[LetterKind, str] = {
     LetterKind.confirmation: "all",
-    LetterKind.sign_in: "marketing",
+    LetterKind.sign_in: "all",
+    LetterKind.asked: "all",
     LetterKind.notice: "marketing",
     LetterKind.test: "marketing",
     LetterKind.receipt: "marketing",

@@ -22,9 +22,10 @@ from crm.staff.actions import (
     reset_password,
     set_role,
 )
-from crm.staff.attempts import count_attempt, forgive_attempts
+from crm.staff.attempts import count_attempt, forgive_about, forgive_attempts
 from crm.staff.keys import add_key, api_keys, revoke_key
 from crm.staff.model import (
+    DAY,
     LISTED,
     RIGHTS,
     BeingErased,
@@ -44,6 +45,7 @@ from crm.staff.passwords import hashed, one_time
 from crm.staff.sessions import close_others, open_sessions, sign_out, sweep
 
 __all__ = [
+    "DAY",
     "LISTED",
     "RIGHTS",
     "BeingErased",
@@ -70,6 +72,7 @@ __all__ = [
     "export",
     "forget",
     "forget_address",
+    "forgive_about",
     "forgive_attempts",
     "give_reason",
     "hashed",

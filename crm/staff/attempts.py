@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from crm.db import Db
@@ -26,6 +27,11 @@ async def counted(db: Db, kind: str, subject: bytes, *, lasts: timedelta = ATTEM
     """Count one more of a kind; return how many there are in this window, with it."""
     window = window_of(db.now, lasts)
     return await db.one(sql.count_attempt, int, kind=kind, subject=subject, window_start=window)
+
+
+async def forgive_about(db: Db, kinds: Sequence[str], address_hash: bytes) -> None:
+    """Forget what was counted of these kinds for subjects that begin with this fingerprint."""
+    await db.run(sql.forgive_about, kinds=list(kinds), address_hash=address_hash)
 
 
 async def forgive_attempts(db: Db, kind: str, subject: bytes) -> None:

@@ -25,6 +25,7 @@ from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.ratelimit import Unavailable
+from crm.web.wanted import forgotten, wanted
 
 HOME = "/staff"
 ACCOUNT = "/staff/account"
@@ -69,7 +70,7 @@ async def post_sign_in(
     except Refused as refusal:
         form.take(refusal)
         return page("staff/pages/sign_in.html", status=422, form=form)
-    return known(request, entered(business, token, HOME), who)
+    return welcome(request, business, who, token)
 
 
 @get("/new-password", sync_to_thread=False)
@@ -92,7 +93,7 @@ async def post_new_password(
     if opened is None:
         return page("staff/pages/new_password.html", status=422, form=form, shortest=SHORTEST)
     who, token = opened
-    return known(request, entered(business, token, HOME, say=PASSWORD_SET), who)
+    return welcome(request, business, who, token, say=PASSWORD_SET)
 
 
 @get("/", opt=WITHOUT_FACTOR, status_code=303, sync_to_thread=False)
@@ -138,7 +139,7 @@ async def post_password(
         async with request.app.state.database.read(business.id) as db:
             return await account_page(request, db, who, form, status=422)
     say = "Your password is changed. Everywhere else you are signed out."
-    return known(request, entered(business, opened[1], ACCOUNT, say=say), who)
+    return entered(business, opened[1], ACCOUNT, say=say)
 
 
 @post("/account/sessions", opt=WITHOUT_FACTOR, status_code=303)
@@ -232,9 +233,12 @@ def entered(business: Business, token: str, path: str, *, say: str = "") -> Resp
     return answer
 
 
-def known(request: Request[Any, Any, Any], answer: Response[Any], who: Member) -> Response[Any]:
-    """Have the browser of whoever has just signed in known as hers from now on."""
-    answer.cookies.append(known_cookie(request, who.address))
+def welcome(
+    request: Request[Any, Any, Any], business: Business, who: Member, token: str, *, say: str = ""
+) -> Response[Any]:
+    """Lead whoever has just signed in where she wanted to go; her browser is known from now on."""
+    answer = entered(business, token, wanted(request, HOME), say=say)
+    answer.cookies += [known_cookie(request, who.address), forgotten(request)]
     return answer
 
 

@@ -13,12 +13,11 @@ from crm.db import Db
 from crm.staff import Member, second_factor
 from crm.staff.console import (
     ACCOUNT,
-    HOME,
     PASSWORD_SET,
     WITHOUT_FACTOR,
     account_page,
     entered,
-    known,
+    welcome,
 )
 from crm.staff.entering import check_again, database_of, prove_factor, tell
 from crm.staff.factor import TicketOver, WrongFactor
@@ -45,7 +44,7 @@ async def post_second_factor(
     except TicketOver as over:
         return redirect("/staff/sign-in", say=over.message, tone="stop")
     say = PASSWORD_SET if replaced else ""
-    return known(request, entered(business, token, HOME, say=say), who)
+    return welcome(request, business, who, token, say=say)
 
 
 @post("/account/second-factor", opt=WITHOUT_FACTOR, status_code=200)

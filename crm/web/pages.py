@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
-from litestar.datastructures import Cookie
 from litestar.response.base import ASGIResponse
 from markupsafe import Markup
 from msgspec import Struct
@@ -21,6 +20,7 @@ from crm import languages
 from crm.keys import MAC_SIZE, Keys
 from crm.web import formats
 from crm.web.assets import asset
+from crm.web.cookies import cookie, cookie_of
 from crm.web.csrf import csrf_token
 from crm.web.formats import Reading
 
@@ -134,7 +134,7 @@ class _Page(Response[Any]):
         self.headers.setdefault("content-language", languages.language())
         self.headers.setdefault("vary", _VARY)
         if flash is not None:
-            self.cookies.append(_flash_cookie(request, "", 0))
+            self.cookies.append(cookie(request, _FLASH, "", 0))
         return super().to_asgi_response(app, request, **options)
 
 
@@ -150,7 +150,7 @@ class _Redirect(Response[Any]):
     ) -> ASGIResponse:
         if self.flash is not None:
             sealed = _seal_flash(request, self.flash)
-            self.cookies.append(_flash_cookie(request, sealed, _FLASH_SECONDS))
+            self.cookies.append(cookie(request, _FLASH, sealed, _FLASH_SECONDS))
         return super().to_asgi_response(app, request, **options)
 
 
@@ -204,7 +204,7 @@ def _seal_flash(request: Request[Any, Any, Any], flash: Flash) -> str:
 
 
 def _read_flash(request: Request[Any, Any, Any]) -> Flash | None:
-    text = request.cookies.get(_flash_name(request))
+    text = cookie_of(request, _FLASH)
     if not text:
         return None
     try:
@@ -215,28 +215,6 @@ def _read_flash(request: Request[Any, Any, Any]) -> Flash | None:
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
     return None
-
-
-def _flash_cookie(request: Request[Any, Any, Any], value: str, seconds: int) -> Cookie:
-    return Cookie(
-        key=_flash_name(request),
-        value=value,
-        max_age=seconds,
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=_by_tls(request),
-    )
-
-
-def _flash_name(request: Request[Any, Any, Any]) -> str:
-    # Set by this very host, by TLS (RFC 6265bis §4.1.3.2; ASVS 3.3.3).
-    return f"__Host-{_FLASH}" if _by_tls(request) else _FLASH
-
-
-def _by_tls(request: Request[Any, Any, Any]) -> bool:
-    business = request.scope["state"].get("business")
-    return bool(getattr(business, "secure", request.scope["scheme"] == "https"))
 
 
 def _keys(request: Request[Any, Any, Any]) -> Keys:

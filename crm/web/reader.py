@@ -10,12 +10,12 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from crm import languages
 from crm.languages import ENGLISH, LANGUAGES
+from crm.web.cookies import cookie, early_cookie_of
 from crm.web.csrf import same_site
 from crm.web.forms import read_form
 from crm.web.pages import in_english, redirect
@@ -61,17 +61,7 @@ async def post_language(request: Request[Any, Any, Any]) -> Response[Any]:
     back = form.typed("back")
     stays = back.startswith("/") and not back.startswith(("//", "/\\"))
     answer = redirect(back if stays and back.isprintable() else "/")
-    answer.cookies.append(
-        Cookie(
-            key=_COOKIE,
-            value=wanted,
-            max_age=_YEAR,
-            path="/",
-            httponly=True,
-            samesite="lax",
-            secure=request.scope["scheme"] == "https",
-        )
-    )
+    answer.cookies.append(cookie(request, _COOKIE, wanted or ENGLISH, _YEAR))
     return answer
 
 
@@ -81,7 +71,7 @@ def _go_on(connection: ASGIConnection[Any, Any, Any, Any], wanted: str) -> None:
 
 
 def _of_browser(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    chosen = languages.chosen(connection.cookies.get(_COOKIE, ""))
+    chosen = languages.chosen(early_cookie_of(connection, _COOKIE))
     return chosen or languages.accepted(connection.headers.get("accept-language", ""))
 
 

@@ -30,6 +30,7 @@ from crm.web.idempotency import KeyMissing
 from crm.web.pages import page as show
 from crm.web.pages import redirect
 from crm.web.ratelimit import Exhausted, Unavailable
+from crm.web.wanted import remembered
 
 STATUS: dict[type[Refused], int] = {
     BadForm: 400,
@@ -68,6 +69,7 @@ _WORDS: dict[int, tuple[str, str]] = {
     ),
     503: ("busy", marked("Too much at once. Nothing was changed; try again.")),
 }
+_LED_BACK = marked("Please sign in. Then you come to the page that you wanted.")
 _DOUBT = marked(
     "The connection to our database broke at the last moment, and nobody can say whether this was "
     "done. Look at how things stand before you try again; a program may repeat it with the same "
@@ -150,6 +152,7 @@ def page(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
         answer=answer,
         heading=gettext(_HEADINGS.get(answer.status, answer.title)),
         sign_in=request.scope["state"].get("sign_in", ""),
+        typed=_typed(request, exc),
     )
 
 
@@ -161,17 +164,44 @@ def either(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
 
 
 def pages_behind(sign_in: str) -> ExceptionHandlersMap:
-    """Make the handlers of a router whose readers sign in at `sign_in`: a GET is led there."""
+    """Make the handlers of a router whose readers sign in at `sign_in`: a GET is led there.
+
+    Whoever signs in is led back to where she was; what she had typed stands on the refusal.
+    """
 
     def answered(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
         request.scope["state"]["sign_in"] = sign_in
         signed_out = isinstance(exc, errors.Unauthenticated)
         # htmx would put the sign-in page into a panel; it gets the refusal instead.
-        if signed_out and request.method == "GET" and "hx-request" not in request.headers:
-            return redirect(sign_in)
-        return page(request, exc)
+        if not signed_out or "hx-request" in request.headers:
+            return page(request, exc)
+        safe = request.method == "GET"
+        answer = redirect(sign_in, say=gettext(_LED_BACK), tone="") if safe else page(request, exc)
+        if back := remembered(request, _back_to(request)):
+            answer.cookies.append(back)
+        return answer
 
     return {Exception: answered}
+
+
+def _back_to(request: Request[Any, Any, Any]) -> str:
+    """Where she was: the page itself, or the room in which a form stood that was sent."""
+    path = request.url.path
+    if request.method == "GET":
+        query = request.scope["query_string"].decode("latin-1")
+        return f"{path}?{query}" if query else path
+    rooms = [*request.app.state.get("tabs", ()), *request.app.state.get("rooms", ())]
+    known = [each.href for each in rooms if f"{path}/".startswith(f"{each.href}/")]
+    return max(known, key=len, default="/".join(path.split("/")[:2]))
+
+
+def _typed(request: Request[Any, Any, Any], exc: Exception) -> list[str]:
+    """What she had written into a form that came without a session: only she can have it back."""
+    if not isinstance(exc, errors.Unauthenticated):
+        return []
+    values, _ = request.scope["state"].get("form", ({}, {}))
+    given = (value.strip() for each in values.values() for value in each)
+    return [value for value in given if " " in value or "\n" in value]
 
 
 PROBLEMS: ExceptionHandlersMap = {Exception: problem}

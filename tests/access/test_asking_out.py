@@ -9,13 +9,14 @@ import httpx2
 import pytest
 
 from crm import access, consent, customers, mail
+from crm.access import Choice, NewSignup, new_address
 from crm.businesses import Business
 from crm.consent import Status
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
 from crm.mail import Scope, Why
-from tests.access.conftest import Inbox, Rows
+from tests.access.conftest import Asking, Inbox, Rows, SignUp
 from tests.access.test_sign_up import Counting
 
 KNOWN = {"address": "nora@example.com"}
@@ -66,16 +67,78 @@ async def test_the_answer_is_the_same_whoever_it_is(
 
 
 async def test_it_costs_the_same_statements_whoever_it_is(
-    database: Database, business: Business, nora: Customer
+    database: Database, business: Business, asking: Asking, nora: Customer, rows: Rows
 ) -> None:
+    """Nor is anything kept of who is not known."""
     counts = []
-    for name in ["nora", "moss"] * 9:
+    async with database.write(business.id) as db:
+        await access.start(db, _waiting(asking, "waiting@example.com"))
+    for name in ["nora", "moss", "waiting"] * 9:
         async with database.write(business.id) as db:
             counting = Counting(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
             await access.send_way_out(counting, customers.parse(f"{name}@example.com"))
-        counts.append(counting.count)
+        counts.append(counting.asked())
 
     assert len(set(counts)) == 1
+    assert len(counts[0][1]) == 1
+    unknown = str(database.keys.address_hash(business.id, "moss@example.com").hex())
+    assert unknown not in "".join((await rows.all())["service_message"])
+
+
+async def test_a_mailbox_that_mail_came_back_from_can_sign_in_and_leave(
+    web: httpx2.AsyncClient, moved: Database, business: Business, nora: Customer
+) -> None:
+    """A bounce of once, or a complaint, takes no right from her."""
+    async with moved.write(business.id) as db:
+        fingerprint = db.keys.address_hash(business.id, nora.address)
+        await mail.suppress(db, Actor.system(), fingerprint, Scope.all, Why.bounced)
+    await web.post("/leave", data=KNOWN)
+    await web.post("/sign-in", data=KNOWN)
+    async with moved.write(business.id) as db:
+        claimed = await mail.actions.claim_letters(db, 10)
+
+    assert [each.address for each in claimed] == [nora.address] * 2
+
+
+async def test_a_former_address_and_a_sign_up_that_waits_can_leave_too(
+    *,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    sign_up: SignUp,
+    database: Database,
+    moved: Database,
+    business: Business,
+    asking: Asking,
+    nora: Customer,
+    rows: Rows,
+) -> None:
+    await sign_up.post("waiting@example.com")
+    await web.post("/leave", data={"address": "waiting@example.com"})
+    sent = await inbox.newest()
+    assert (sent.kind, sent.to) == ("asked", "waiting@example.com")
+    await web.post(_links(sent.text)[0], data={"stop": "all"})
+    assert await rows.count("signup") == 0
+
+    async with moved.write(business.id) as db:
+        await new_address.ask(db, nora, customers.parse("nora.new@example.com"))
+    code = (await inbox.newest()).code
+    async with moved.write(business.id) as db:
+        change = await new_address.held(db, nora.id)
+        again = {asking.letter.id: asking.letter_notice}
+        await new_address.confirm(db, nora, change, again, session="", code=code)
+    await web.post("/leave", data=KNOWN)
+    sent = await inbox.newest()
+    assert (sent.kind, sent.to) == ("asked", "nora@example.com")
+    assert Status.withdrawn not in await _statuses(database, nora, business)
+    await web.post(_links(sent.text)[0], data={"stop": "all"})
+    assert await _statuses(database, nora, business) == {Status.withdrawn}
+
+
+def _waiting(asking: Asking, address: str) -> NewSignup:
+    choices = (Choice(asking.letter.id, asking.letter_notice.id),)
+    return NewSignup(
+        address=customers.parse(address), name="", locale="en", choices=choices, page=""
+    )
 
 
 async def test_who_has_left_already_can_ask_all_the_same(

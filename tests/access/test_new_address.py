@@ -202,7 +202,7 @@ async def test_an_address_of_somebody_else_is_answered_alike(
     assert sent.to == NEW
     assert "Confirm your new address" in page
     assert tried.status_code == 422
-    assert sent.kind == ("notice" if known else "confirmation")
+    assert sent.kind == ("asked" if known else "confirmation")
     if known:
         assert "It belongs to your own record" in sent.text
         assert f"{HERE}/" not in sent.text
@@ -451,6 +451,8 @@ async def test_few_mails_to_one_mailbox(*, her: Her, inbox: Inbox) -> None:
     for _ in range(5):
         await her.ask()
     assert len(await inbox.mails()) == 3
+    # That is her own count, so she is told.
+    assert "so no mail was sent" in await her.page()
 
 
 async def test_a_suppressed_address_stays_suppressed(

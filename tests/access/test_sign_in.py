@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
 import pytest
 
-from crm import access, customers
+from crm import access, customers, mail
 from crm.access import actions
 from crm.access.credentials import session_secret
 from crm.access.model import ABSOLUTE, IDLE, Entered, LinkOver
 from crm.businesses import Business
 from crm.customers import Customer
-from crm.db import Database
+from crm.db import Database, ReadDb
 from crm.web.csrf import csrf_token
 from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, browser, consented
@@ -113,9 +114,98 @@ async def test_it_costs_the_same_statements_whoever_it_is(
         async with database.write(business.id) as db:
             counting = Counting(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
             await access.send_link(counting, customers.parse(f"{name}@example.com"), "mark")
-        counts.append(counting.count)
+        counts.append(counting.asked())
 
     assert len(set(counts)) == 1
+
+
+async def test_strangers_keep_nobody_out(
+    *, app: Any, business: Business, web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    """What others cause from their networks is not hers, and their links replace none of hers."""
+    sent = await _asked(web, inbox)
+    for network in ("192.0.2.7", "2001:db8::7"):
+        transport = httpx2.ASGITransport(app=app, client=(network, 1))
+        async with httpx2.AsyncClient(transport=transport, base_url=business.origin) as stranger:
+            for _ in range(9):
+                await stranger.post("/sign-in", data={"address": "nora@example.com"})
+    assert len(await inbox.mails()) == 1 + 2 * 3
+    again = await _asked(web, inbox)
+
+    assert again.link != sent.link
+    assert (await web.post(again.link)).status_code == 303
+
+
+async def test_a_day_of_a_flood_ends_with_a_sign_in(
+    *, web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, clocked: Clock
+) -> None:
+    for _ in range(2):
+        clocked.ahead += timedelta(minutes=15)
+        for _ in range(4):
+            await _asked(web, inbox)
+    assert len(await inbox.mails()) == 6
+    newest = await inbox.newest()
+    await web.post("/sign-in", data={"address": "nora@example.com"})
+    assert (await web.post(newest.link)).status_code == 303
+    clocked.ahead += timedelta(minutes=15)
+    await _asked(web, inbox)
+    assert len(await inbox.mails()) == 7
+
+
+async def test_what_she_must_be_told_is_held_back_by_nobody(
+    *,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    database: Database,
+    business: Business,
+    nora: Customer,
+    clocked: Clock,
+) -> None:
+    """Whatever strangers cause, a letter about her own record goes."""
+    for _ in range(6):
+        for _ in range(4):
+            await web.post("/leave", data={"address": "nora@example.com"})
+        clocked.ahead += timedelta(minutes=15)
+    assert [each.kind for each in await inbox.mails()] == ["asked"] * 6
+    async with database.write(business.id) as db:
+        for _ in range(9):
+            await mail.post_letter(db, _notice(db, nora))
+    assert [each.kind for each in await inbox.mails()].count("notice") == 9
+
+
+def _notice(db: ReadDb, her: Customer) -> mail.Letter:
+    return mail.Letter(
+        kind=mail.LetterKind.notice,
+        address=her.address,
+        address_hash=db.keys.address_hash(db.business_id, her.address),
+        subject="About your record",
+        text="Something happened.",
+        html="<p>Something happened.</p>",
+        locale="en",
+        customer_id=her.id,
+    )
+
+
+async def test_a_browser_that_asks_again_keeps_its_links(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    """Neither one mail too many nor a mistyped address makes her browser another one."""
+    newest = [await _asked(web, inbox) for _ in range(4)][2]
+    await web.post("/sign-in", data={"address": "norah@example.com"})
+
+    assert len(await inbox.mails()) == 3
+    assert "another browser" not in (await web.get(newest.link)).text
+    assert (await web.post(newest.link)).status_code == 303
+
+
+async def test_links_of_two_browsers_stand_beside_one_another(
+    web: httpx2.AsyncClient, elsewhere: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    here, there = await _asked(web, inbox), await _asked(elsewhere, inbox)
+
+    assert (await web.post(here.link)).status_code == 303
+    typed = {"address": "nora@example.com", "code": there.code}
+    assert (await elsewhere.post("/sign-in/code", data=typed)).status_code == 303
 
 
 async def test_a_flood_leaves_the_way_in_that_came_open(
@@ -196,14 +286,123 @@ async def test_codes_for_one_link_are_counted_too(
     assert statuses == [422] * 10 + [429] * 2
 
 
-async def test_it_works_once(web: httpx2.AsyncClient, inbox: Inbox, nora: Customer) -> None:
+async def test_it_works_once(
+    web: httpx2.AsyncClient,
+    elsewhere: httpx2.AsyncClient,
+    inbox: Inbox,
+    nora: Customer,
+    clocked: Clock,
+) -> None:
     sent = await _asked(web, inbox)
     await web.post(sent.link)
+    web.cookies.delete("me")
+
+    others = await elsewhere.post(sent.link, data={"code": sent.code})
+    clocked.ahead += timedelta(seconds=61)
+    again = await web.post(sent.link)
+
+    for answer in (others, again):
+        assert answer.status_code == 404
+        assert "Send me a new link" in answer.text
+        assert 'name="address"' in answer.text
+
+
+async def test_pressed_twice_it_opens_one_session(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, rows: Rows
+) -> None:
+    """A browser shows the answer to the second press, and may have dropped that to the first."""
+    sent = await _asked(web, inbox)
+    await web.post(sent.link)
+    first = web.cookies["me"]
+    web.cookies.delete("me")
 
     again = await web.post(sent.link)
 
-    assert again.status_code == 404
-    assert "Send me a new link" in again.text
+    assert (again.status_code, again.headers["location"]) == (303, "/me")
+    assert web.cookies["me"] != first
+    assert (await web.get("/me")).status_code == 200
+    assert await rows.count("portal_session") == 1
+    # Who is in is led on, by the button and by the link.
+    assert (await web.get(sent.link)).headers["location"] == "/me"
+
+
+async def test_she_is_led_back_to_where_she_was(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    wanted = await web.get("/me?of=letter")
+    asked = await web.get("/sign-in")
+    sent = await _asked(web, inbox)
+    entered = await web.post(sent.link)
+
+    assert wanted.headers["location"] == "/sign-in"
+    assert "Then you come to the page that you wanted." in asked.text
+    assert entered.headers["location"] == "/me?of=letter"
+    web.cookies.delete("me")
+    assert (await web.post((await _asked(web, inbox)).link)).headers["location"] == "/me"
+
+
+@pytest.mark.parametrize("path", ["https://evil.example", "//evil.example", "/staff", "/mean"])
+async def test_she_is_led_nowhere_else(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, path: str
+) -> None:
+    web.cookies.set("next", path)
+    sent = await _asked(web, inbox)
+
+    assert (await web.post(sent.link)).headers["location"] == "/me"
+
+
+async def test_what_she_had_written_comes_back(web: httpx2.AsyncClient, asking: Asking) -> None:
+    words = "Please tell me <everything> & more,\nline by line."
+    answer = await web.post("/me/sign-out", data={"words": words, "csrf": "x" * 40})
+
+    assert answer.status_code == 401
+    assert "Nothing was changed." in answer.text
+    assert "Please tell me &lt;everything&gt; &amp; more,\nline by line." in answer.text
+    assert "x" * 40 not in answer.text
+
+
+async def test_a_new_sign_in_is_one_press(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, rows: Rows
+) -> None:
+    """Where a fresh one is needed, nothing is typed: the mail goes, and leads back."""
+    await _signed_in(web, inbox)
+    secret = session_secret(web.cookies["me"])
+    asked = await web.post(
+        "/me/sign-out", data={"csrf": csrf_token(secret), "afresh": "/me/address"}
+    )
+
+    assert asked.status_code == 200
+    assert "Look into your mailbox" in asked.text
+    assert await rows.count("portal_session") == 0
+    entered = await web.post((await inbox.newest()).link)
+    assert entered.headers["location"] == "/me/address"
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x1f"])
+async def test_no_letter_leads_round_the_bound_of_codes(
+    app: Any, business: Business, nora: Customer, end: str
+) -> None:
+    statuses = []
+    for n in range(11):
+        transport = httpx2.ASGITransport(app=app, client=(f"192.0.2.{n}", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url=business.origin) as each:
+            data = {"address": f"nora@example.com{end}", "code": f"{n:08}"}
+            statuses.append((await each.post("/sign-in/code", data=data)).status_code)
+
+    assert statuses == [422] * 10 + [429]
+
+
+async def test_a_code_can_be_typed_where_the_mail_says(
+    web: httpx2.AsyncClient, inbox: Inbox, business: Business, nora: Customer
+) -> None:
+    sent = await _asked(web, inbox)
+
+    assert f"{urlsplit(business.origin).netloc}/sign-in/code" in sent.text
+    assert 'href="/sign-in/code"' in (await web.get("/sign-in")).text
+    assert 'href="/confirm"' in (await web.get("/sign-up")).text
+    # And the front leads to both, and to the way out.
+    for path in ("/sign-in", "/leave"):
+        assert f'href="{path}"' in (await web.get("/sign-up")).text
 
 
 async def test_two_presses_at_once_let_one_in(

@@ -235,16 +235,19 @@ async def test_it_can_be_posted_from_another_site(
 _PAGES = Statement("pages", "Where forms stood.", "SELECT page FROM crm.signup", ())
 
 
-async def test_the_newest_replaces_the_older(
+async def test_two_wait_beside_one_another(
     sign_up: SignUp, inbox: Inbox, rows: Rows, web: httpx2.AsyncClient
 ) -> None:
+    """A second tab, or a stranger with her address, voids nothing that she has in her mailbox."""
     await sign_up.post("Nora@Example.com")
     await sign_up.post("nora@example.com", "offers")
 
     first, second = await inbox.mails()
-    assert await rows.count("signup") == 1
-    assert (await web.get(first.link)).status_code == 404
-    assert (await web.get(second.link)).status_code == 200
+    assert await rows.count("signup") == 2
+    assert "The Corner Letter" in (await web.post(first.link)).text
+    typed = {"address": "nora@example.com", "code": second.code}
+    assert "Offers for regulars" in (await web.post("/confirm", data=typed)).text
+    assert await rows.count("signup") == 0
 
 
 async def _one_of_each(database: Database, business: Business, asking: Asking) -> None:
@@ -274,10 +277,18 @@ async def test_the_answer_is_the_same_whoever_it_is(
     assert len(headers) == 1
 
 
+# How many statements, and which wakes after them.
+Asked = tuple[int, tuple[object, ...]]
+
+
 class Counting(Db):
     """Counts the statements asked of it."""
 
     count = 0
+
+    def asked(self) -> Asked:
+        """Say what was asked of PostgreSQL, and then of Redis."""
+        return self.count, tuple(self.wakes)
 
     def _args(self, statement: Statement, params: dict[str, Any]) -> list[Any]:
         self.count += 1
@@ -298,11 +309,11 @@ async def test_it_costs_the_same_statements_whoever_it_is(
     assert len(set(counts)) == 1
 
 
-async def _start(database: Database, business: Business, asking: Asking, name: str) -> int:
+async def _start(database: Database, business: Business, asking: Asking, name: str) -> Asked:
     async with database.write(business.id) as db:
         counting = Counting(db._conn, db.business_id, db.now, db.keys)  # noqa: SLF001
         await access.start(counting, _new(asking, f"{name}@example.com"))
-    return counting.count
+    return counting.asked()
 
 
 def _new(asking: Asking, address: str) -> NewSignup:
@@ -321,7 +332,7 @@ async def test_whoever_has_it_already_is_told_so_by_mail_only(
     await sign_up.post("nora@example.com")
 
     sent = await inbox.newest()
-    assert sent.kind == "notice"
+    assert sent.kind == "asked"
     assert sent.message["Subject"] == "You already get The Corner Letter"
     assert sent.link == "/sign-in"
     assert await rows.count("signup") == 0
