@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from litestar.types import ASGIApp
 
@@ -47,6 +49,22 @@ async def test_what_is_nowhere_is_said_so_in_the_language_of_the_browser(web: Br
 
     assert answer.status_code == 404
     assert '<html lang="fr" dir="ltr">' in answer.text
+
+
+async def test_by_tls_the_choice_insists_on_its_host(site: ASGIApp, database: Database) -> None:
+    business = await make.business(database, origin=f"https://{uuid4().hex}.example")
+    async with Browser(site, business.origin) as web:
+        led = await web.post("/language", data={"language": "es", "back": "/leave"})
+        page = await web.get("/leave")
+        # One that another host of the same site has set is not heard.
+        web.cookies.clear()
+        web.cookies.set("language", "de")
+        other = await web.get("/leave")
+
+    assert led.headers["set-cookie"].startswith("__Host-language=es;")
+    assert "Secure" in led.headers["set-cookie"]
+    assert '<html lang="es"' in page.text
+    assert '<html lang="en"' in other.text
 
 
 async def test_a_reader_chooses_at_the_foot_of_the_page(web: Browser) -> None:
