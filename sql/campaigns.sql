@@ -1064,6 +1064,21 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
  ORDER BY m.at DESC, m.id DESC
  LIMIT :limit;
 
+-- name: digests_of_issues
+-- What became of issues that were kept for one customer's digest: the digest with its state for her
+-- and when that was, once it is made; until then when it is due, if one is still offered.
+SELECT c.campaign_id AS issue, g.campaign_id AS digest, d.state,
+       coalesce(d.done_at, d.claimed_at) AS at, p.due_at
+  FROM crm.campaign c
+  LEFT JOIN crm.digest g ON g.business_id = :business_id AND g.purpose_id = c.purpose_id
+   AND c.campaign_id = ANY (g.issues)
+  LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = g.campaign_id
+   AND d.customer_id = :customer_id
+  LEFT JOIN crm.digest_plan p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
+   AND g.campaign_id IS NULL
+ WHERE c.business_id = :business_id
+   AND c.campaign_id = ANY (:issues::uuid[]);
+
 -- name: count_mails_of_customer
 -- How many campaigns there were to one customer, and how many mails of all kinds went to her.
 SELECT d.deliveries, d.went + l.went AS went

@@ -25,6 +25,7 @@ from crm.tokens import Stop
 from crm.web.closed import ANSWERS, put_back
 from crm.web.forms import BadForm, Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.reader import prefer_hers
 
 _BODY = 20_000
 _ALL = "all"
@@ -39,7 +40,7 @@ async def get_stop(
     if await put_back(request):
         # What this database says of her may not be so any more.
         return page("access/pages/stop.html", token=token, stopped=False, **_said(_NOBODY))
-    about = await access.holder(db, _stop(request))
+    about = _in_her_language(request, await access.holder(db, _stop(request)))
     customer, purpose = about.customer, about.purpose
     state = await consent.state(db, customer.id, purpose.id) if customer and purpose else None
     return page(
@@ -64,13 +65,14 @@ async def post_stop(request: Request[Any, Any, Any], token: FromPath[str]) -> Re
         pressed = ""
     stop = _stop(request)
     if not pressed:
-        await _leave(request, stop, Method.one_click)
+        _in_her_language(request, await _leave(request, stop, Method.one_click))
         return Response(
             gettext("You get no more of these mails.") + "\n",
             media_type="text/plain",
             headers={"cache-control": "no-store"},
         )
     done = await _leave(request, _meant(stop, pressed), Method.stop_page)
+    _in_her_language(request, done)
     at = request.app.state.database.clock()
     return page("access/pages/stopped.html", token=token, at=at, **_said(done))
 
@@ -81,7 +83,7 @@ async def get_preferences(
 ) -> Response[Any]:
     """Show what the link may read and, where that is on, a button that stops it."""
     stop = _stop(request)
-    about = await access.holder(db, stop)
+    about = _in_her_language(request, await access.holder(db, stop))
     lines = [(purpose, state, on(state)) for purpose, state in await access.standings(db, stop)]
     return page(
         "access/pages/preferences.html",
@@ -108,7 +110,7 @@ async def post_preference(request: Request[Any, Any, Any], token: FromPath[str])
     form.refuse()
     code = offered[slug].code if slug in offered else None
     meant = Stop(stop.business_id, stop.address_hash, code)
-    done = await _leave(request, meant, Method.stop_page)
+    done = _in_her_language(request, await _leave(request, meant, Method.stop_page))
     said = (
         gettext("%(purpose)s is off, from the moment you pressed.", purpose=done.purpose.name)
         if done.purpose
@@ -134,6 +136,13 @@ async def _leave(request: Request[Any, Any, Any], stop: Stop, method: Method) ->
     left = Left(stop.address_hash.hex(), stop.purpose_code, method)
     await request.app.state.watch.keeper.note_alone(stop.business_id, left, database.clock())
     return _NOBODY
+
+
+def _in_her_language(request: Request[Any, Any, Any], about: Stopped) -> Stopped:
+    """Go on in the language she chose; of an address that is hers no more nothing is taken."""
+    if about.customer is not None and not about.moved:
+        prefer_hers(request, about.customer.locale)
+    return about
 
 
 def _stop(request: Request[Any, Any, Any]) -> Stop:

@@ -33,6 +33,7 @@ from crm.web.forms import Form, read_form
 from crm.web.headers import PUBLIC
 from crm.web.pages import page, redirect
 from crm.web.ratelimit import Limit, by_address
+from crm.web.reader import prefer_hers
 from crm.web.wanted import forgotten, remembered, wanted
 
 # The most that any of these forms can need.
@@ -116,11 +117,14 @@ async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db])
 
 
 @get("/confirm/{token:str}")
-async def get_confirmation(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+async def get_confirmation(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
+) -> Response[Any]:
     """Show what one press would confirm; changes nothing, so scanners may come."""
     signup = await access.waiting(db, token)
     if signup is None:
         return await _confirmed_before(db, token)
+    prefer_hers(request, signup.locale)
     asked_for = [await consent.notice(db, choice.notice_id) for choice in signup.choices]
     names = {each.id: each.name for each in await consent.purposes(db)}
     return page(
@@ -133,6 +137,8 @@ async def post_confirmation(
     request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
 ) -> Response[Any]:
     """Confirm by the link, once; a second press is told what the first did."""
+    if (signup := await access.waiting(db, token)) is not None:
+        prefer_hers(request, signup.locale)
     try:
         done = await access.confirm(db, token, network_of(request))
     except LinkOver:
@@ -210,6 +216,7 @@ async def get_sign_in_link(
         found = await access.link(db, token)
     except LinkOver:
         return await _over(request, db, business)
+    prefer_hers(request, (await customers.get(db, found.customer_id)).locale)
     here = access.of_browser(found, cookie_of(request, business, BROWSER))
     return page("access/pages/sign_in_link.html", token=token, here=here, form=Form())
 

@@ -28,6 +28,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     purpose: Purpose | None
     # Empty where nobody with this address is known now.
     address: str
+    # The language she chose, if she is known.
+    locale: str
     delivery: Received | None
     warrant: ConsentEvent | None
     notice: Notice | None
@@ -72,6 +74,7 @@ async def explain(db: ReadDb, why: Why) -> Explanation:
         campaign=campaign,
         purpose=purpose,
         address=customer.address if customer and delivery else "",
+        locale=customer.locale if customer and delivery else "",
         delivery=delivery,
         warrant=warrant,
         notice=await _words(db, delivery),

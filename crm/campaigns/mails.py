@@ -45,12 +45,29 @@ class MailLine(Struct, frozen=True, kw_only=True):
     bounced_at: datetime | None
 
 
+class InDigest(Struct, frozen=True, kw_only=True):
+    """The digest that an issue was kept for, with its state for her; none until it is made.
+
+    `due_at` is when it is made, as long as one is offered.
+    """
+
+    issue: UUID
+    digest: UUID | None
+    state: DeliveryState | None
+    at: datetime | None
+    due_at: datetime | None
+
+
 class Grounded(Struct, frozen=True):
-    """A mail with its purpose, and the decision it rests on; a letter has neither."""
+    """A mail with its purpose, and the decision it rests on; a letter has neither.
+
+    An issue that was kept for her digest has that too.
+    """
 
     mail: MailLine
     purpose: Purpose | None
     warrant: ConsentEvent | None
+    digest: InDigest | None = None
 
 
 class MailCounts(Struct, frozen=True):
@@ -90,14 +107,20 @@ async def mails(
 
 
 async def grounded(db: ReadDb, me: Customer, lines: list[MailLine]) -> list[Grounded]:
-    """Put beside each mail what it rests on."""
+    """Put beside each mail what it rests on, and where else she got it."""
     purposes = {each.id: each for each in await consent.purposes_for(db, me.id)}
     decisions = {each.id: each for each in await consent.history(db, me.id)}
+    kept = [line.id for line in lines if line.reason == "digest"]
+    digests: dict[UUID, InDigest] = {}
+    if kept:
+        found = await db.many(sql.digests_of_issues, InDigest, customer_id=me.id, issues=kept)
+        digests = {each.issue: each for each in found}
     return [
         Grounded(
             line,
             purposes.get(line.purpose_id) if line.purpose_id else None,
             decisions.get(line.event_id) if line.event_id else None,
+            digests.get(line.id),
         )
         for line in lines
     ]

@@ -19,6 +19,7 @@ from crm.tokens import open_why
 from crm.web.csrf import same_site
 from crm.web.forms import read_form
 from crm.web.pages import Flash, page, redirect
+from crm.web.reader import prefer_hers
 
 _BODY = 4 * 1024
 _CHANGED = marked(
@@ -28,9 +29,12 @@ _CHANGED = marked(
 
 
 @get("/why/{token:str}")
-async def get_why(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+async def get_why(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
+) -> Response[Any]:
     """Say why a mail was sent, to whoever holds its link; changes nothing, and needs no sign-in."""
     told = await campaigns.explain(db, open_why(db.keys, token))
+    prefer_hers(request, told.locale)
     return page("campaigns/pages/why.html", neutral=neutral, told=told)
 
 
@@ -45,9 +49,11 @@ async def post_renewal(
         shown = UUID(form.typed("notice")), bytes.fromhex(form.typed("sha256"))
     except ValueError:
         shown = UUID(int=0), b""
-    if await campaigns.renew(db, why, *shown, network_of(request)):
-        return redirect(f"/why/{token}", say=gettext("It goes on. Thank you for saying so."))
+    renewed = await campaigns.renew(db, why, *shown, network_of(request))
     told = await campaigns.explain(db, why)
+    prefer_hers(request, told.locale)
+    if renewed:
+        return redirect(f"/why/{token}", say=gettext("It goes on. Thank you for saying so."))
     flash = Flash(gettext(_CHANGED), "wait")
     return page("campaigns/pages/why.html", status=409, neutral=neutral, told=told, flash=flash)
 

@@ -61,9 +61,7 @@ async def post_grant(
             network=network_of(request),
         )
         await consent.give(db, Actor.customer(me.id), me.id, notice.question, how)
-    return redirect(
-        f"{HERE}#{purpose.slug}", say=gettext("%(purpose)s is on.", purpose=purpose.name)
-    )
+    return redirect(HERE, say=gettext("%(purpose)s is on.", purpose=purpose.name))
 
 
 @post("/consent/{purpose_id:uuid}/withdrawal", request_max_body_size=_BODY)
@@ -74,7 +72,7 @@ async def post_withdrawal(
     purpose = await consent.purpose(db, purpose_id)
     await consent.withdraw(db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal)
     return redirect(
-        f"{HERE}#{purpose.slug}",
+        HERE,
         say=gettext("%(purpose)s is off, from the moment you pressed.", purpose=purpose.name),
     )
 

@@ -115,7 +115,7 @@ async def get_deletion(
     request: Request[Any, Any, Any],
     db: NamedDependency[ReadDb],
     me: NamedDependency[Customer],
-    fingerprint: FromQuery[Fingerprint] = Fingerprint.keep,
+    fingerprint: FromQuery[str] = Fingerprint.keep,
 ) -> Response[Any]:
     """Show the button that deletes everything, to whoever has just come from her mailbox."""
     if not privacy.fresh(signed_in_at(request), db.now):
@@ -123,7 +123,8 @@ async def get_deletion(
     return page(
         "privacy/pages/confirm.html",
         request_path=DELETE,
-        fingerprint=fingerprint,
+        # Whatever else was typed there: the choice that loses her nothing.
+        fingerprint=Fingerprint.drop if fingerprint == Fingerprint.drop else Fingerprint.keep,
         inventory=await privacy.inventory(db, me),
         form=Form.of(when=_NOW),
         grace=privacy.GRACE.days,

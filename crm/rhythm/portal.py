@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 
-from crm import campaigns, customers, rhythm
+from crm import campaigns, consent, customers, rhythm
 from crm.businesses import Business
 from crm.campaigns import Offer
 from crm.campaigns.clock import instant
 from crm.campaigns.render import neutral
+from crm.consent import EMAIL
 from crm.customers import Changes, Customer
 from crm.customers.language import languages
 from crm.db import Db, ReadDb
@@ -145,6 +146,15 @@ def _field(purpose_id: UUID) -> str:
     return f"digest-{purpose_id}"
 
 
+async def _singly(db: ReadDb, customer_id: UUID, offered: set[UUID]) -> list[str]:
+    """Name what she gets by mail and no digest is offered of."""
+    states = await consent.states(db, customer_id)
+    on = {each.purpose_id for each in states if each.authorises(db.now)} - offered
+    return [
+        each.name for each in await consent.purposes(db) if each.id in on and each.channel == EMAIL
+    ]
+
+
 def _zone(me: Customer, business: Business) -> str:
     return me.time_zone or business.time_zone
 
@@ -161,12 +171,14 @@ async def _shown(
     zone = _zone(me, business)
     # Her days begin by her clock.
     request.scope["state"]["zone"] = zone
+    told = await rhythm.attention(db, me.id)
     return page(
         "rhythm/pages/rhythm.html",
         status=status,
         form=form,
         neutral=neutral,
-        told=await rhythm.attention(db, me.id),
+        told=told,
+        singly=await _singly(db, me.id, {each.purpose_id for each in told.digests}),
         at=db.now,
         budgets=BUDGETS,
         pauses=[(days, _ends(db.now, days, zone)) for days in PAUSES],

@@ -179,8 +179,11 @@ def _tabs(request: Request[Any, Any, Any], name: str) -> Sequence[Tab]:
 
 
 def _target(request: Request[Any, Any, Any]) -> str:
-    """Where this page is, with its query, if it can be had in another language."""
-    if in_english(request.scope["path"]):
+    """Where this page is, with its query, if it can be had in another language.
+
+    What answers a POST is nowhere: to lead back there would lose what it says, or find nothing.
+    """
+    if in_english(request.scope["path"]) or request.method not in ("GET", "HEAD"):
         return ""
     query = request.scope["query_string"].decode("latin-1")
     return f"{request.url.path}?{query}" if query else request.url.path

@@ -52,6 +52,12 @@ def prefer_ours(connection: ASGIConnection[Any, Any, Any, Any], locale: str) -> 
         _go_on(connection, languages.chosen(locale))
 
 
+def prefer_hers(connection: ASGIConnection[Any, Any, Any, Any], locale: str) -> None:
+    """Go on in the language of her whom a link is about, unless its browser was told another."""
+    if connection.cookies.get(_COOKIE, "") not in languages.LANGUAGES:
+        _go_on(connection, languages.chosen(locale))
+
+
 @post("/language", guards=[same_site], request_max_body_size=_BODY)
 async def post_language(request: Request[Any, Any, Any]) -> Response[Any]:
     """Keep the language that a reader chose, in a cookie of her browser, and lead her back."""

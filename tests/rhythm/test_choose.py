@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from crm import customers, events, rhythm
+from crm import consent, customers, events, rhythm
 from crm.businesses import Business
 from crm.customers import Changes, Customer
 from crm.db import Database, no_wake
@@ -109,6 +109,23 @@ async def test_what_cannot_be_kept_is_said(
     assert answer.status_code == 422
     assert sentence in answer.text
     assert 'value="none" checked' in (await portal.get(PAGE)).text
+
+
+async def test_of_what_there_is_no_digest_is_said(
+    database: Database, business: Business, customer: Customer, portal: Browser
+) -> None:
+    """Of what she gets by mail; not of what is off, nor of a use of data."""
+    async with database.write(business.id) as db:
+        me = Actor.customer(customer.id)
+        for name, channel in (("Letter", "email"), ("History", "none"), ("Offers", "email")):
+            purpose = await make.purpose(db, name=name, channel=channel)
+            notice = await make.notice(db, purpose.id)
+            if name != "Offers":
+                word = await make.own_word(db, customer.id)
+                await consent.give(db, me, customer.id, notice.question, word)
+    shown = (await portal.get(PAGE)).text
+    assert "Of <bdi>Letter</bdi> we write no digest" in shown
+    assert shown.count("we write no digest") == 1
 
 
 async def test_a_limit_that_is_not_offered_is_refused(

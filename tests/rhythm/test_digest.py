@@ -23,6 +23,7 @@ from crm.rhythm import Wanted
 from crm.staff import Member
 from tests import make
 from tests.browser import Browser
+from tests.campaigns.site import client
 from tests.rhythm.test_obey import Shop, at, ctx, opened, worked
 from tests.smtpd import Smtpd, smtpd
 
@@ -153,6 +154,36 @@ async def test_a_week_of_issues_comes_in_one_mail(database: Database) -> None:
     for words in ("Rye & *oats*", "Dear Reader.", "Sundays", f"/archive/{rye.id}"):
         assert words in text
     assert f"/archive/{cake.id}" not in text
+
+
+async def test_she_reads_where_an_issue_went(database: Database) -> None:
+    """It comes with the digest; then that is made, and has gone, or has not gone to her."""
+    now, friday = at(database, TUESDAY), at(database, FRIDAY)
+    shop = await opened(now, 2)
+    stays, leaves = shop.readers
+    await offered(now, shop, stays, leaves)
+    await issue(now, shop, "Rye")
+    due = await _mails(now, shop, stays)
+    digest = await made(friday, shop)
+    assert digest is not None
+    waits = await _mails(friday, shop, stays)
+    async with friday.write(shop.business.id) as db:
+        who = Actor.customer(leaves)
+        await consent.withdraw(db, who, leaves, shop.purposes[0], method=Method.portal)
+    async with smtpd() as relay:
+        await gone(friday, shop, digest, relay)
+
+    assert "it comes in your digest of" in due
+    assert "your digest, which has not been sent" in waits
+    assert f'it was in <a href="/me/mails/{digest}">' in await _mails(friday, shop, stays)
+    assert "your digest, which did not go to you" in await _mails(friday, shop, leaves)
+
+
+async def _mails(database: Database, shop: Shop, reader: UUID) -> str:
+    async with database.read(shop.business.id) as db:
+        me = await customers.get(db, reader)
+    async with client(database, shop.business, me=me) as portal:
+        return (await portal.get("/me/mails")).text
 
 
 async def test_a_week_without_an_issue_has_no_digest(database: Database) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from crm import privacy
+from crm import customers, privacy
 from crm.db import Db, ReadDb
 from crm.web.pages import page
+from crm.web.reader import prefer_hers
 
 _BODY = 4 * 1024
 
@@ -41,23 +42,29 @@ async def get_certificate_file(
 
 
 @get("/call-off/{token:str}")
-async def get_call_off(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+async def get_call_off(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
+) -> Response[Any]:
     """Show the button that calls a deletion off; opening the page has changed nothing."""
     try:
         found = await privacy.wish_of_link(db, token)
     except privacy.NothingToCallOff:
         return page("privacy/pages/call_off_over.html", status=404)
+    prefer_hers(request, (await customers.get(db, found.customer_id)).locale)
     return page("privacy/pages/call_off.html", wish=found, token=token)
 
 
 @post("/call-off/{token:str}", status_code=200, request_max_body_size=_BODY)
-async def post_call_off(db: NamedDependency[Db], token: FromPath[str]) -> Response[Any]:
+async def post_call_off(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
+) -> Response[Any]:
     """Call a deletion off; the link from her mailbox is the right."""
     try:
         found = await privacy.wish_of_link(db, token)
         await privacy.call_off(db, found.customer_id)
     except privacy.NothingToCallOff:
         return page("privacy/pages/call_off_over.html", status=404)
+    prefer_hers(request, (await customers.get(db, found.customer_id)).locale)
     return page("privacy/pages/called_off.html")
 
 

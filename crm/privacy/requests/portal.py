@@ -6,9 +6,9 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
-from crm import mail, privacy
+from crm import customers, mail, privacy
 from crm.customers import Customer, fold
 from crm.db import Db, ReadDb
 from crm.events import Actor
@@ -17,8 +17,10 @@ from crm.mail import Why
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests import wording
 from crm.privacy.requests.model import Proof, Way
+from crm.privacy.requests.model import Request as Asked
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.reader import prefer_hers
 
 PATH = "/me/requests"
 _BODY = 32 * 1024
@@ -26,9 +28,19 @@ _LONGEST = 4000
 
 
 @get("/requests")
-async def get_requests(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
-    """Show what she can ask, what she has asked, and whom she can complain to."""
-    return await _shown(db, me, Form())
+async def get_requests(
+    db: NamedDependency[ReadDb],
+    me: NamedDependency[Customer],
+    about: FromQuery[str] = "",
+    detail: FromQuery[str] = "",
+) -> Response[Any]:
+    """Show what she can ask, what she has asked, and whom she can complain to.
+
+    A link beside a detail says `about` what, and which: then the form begins with that.
+    """
+    kind = about if about in set(RequestKind) else ""
+    words = gettext("“%(detail)s” is wrong. Right would be:", detail=detail[:200])
+    return await _shown(db, me, Form.of(kind=kind, words=words if kind and detail else ""))
 
 
 @post("/requests", request_max_body_size=_BODY, status_code=303)
@@ -47,7 +59,7 @@ async def post_request(
     )
     due = str(wording.day(taken.due_on))
     said = gettext("We have it. You get our answer by %(day)s at the latest.", day=due)
-    return redirect(f"{PATH}#asked", say=said)
+    return redirect(PATH, say=said)
 
 
 @post("/objection", request_max_body_size=_BODY, status_code=303)
@@ -55,21 +67,32 @@ async def post_objection(db: NamedDependency[Db], me: NamedDependency[Customer])
     """Take her objection to all advertising: one press, nothing is weighed (Art. 21(3) GDPR)."""
     await privacy.object_herself(db, me)
     said = gettext("We send you no advertising any more, from the moment you pressed.")
-    return redirect(f"{PATH}#object", say=said)
+    return redirect(PATH, say=said)
 
 
 @get("/identity/{token:str}")
-async def get_identity(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
+async def get_identity(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
+) -> Response[Any]:
     """Show what was asked, and the button that says it was she; changes nothing."""
     asked = await requests.of_link(db, token)
+    await _in_her_language(request, db, asked)
     return page("privacy/pages/identity.html", token=token, asked=asked, names=wording.NAMES)
 
 
 @post("/identity/{token:str}", status_code=200, request_max_body_size=_BODY)
-async def post_identity(db: NamedDependency[Db], token: FromPath[str]) -> Response[Any]:
+async def post_identity(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
+) -> Response[Any]:
     """Take it that she asked: the link came from her mailbox."""
     asked = await requests.prove(db, token)
+    await _in_her_language(request, db, asked)
     return page("privacy/pages/identified.html", asked=asked)
+
+
+async def _in_her_language(request: Request[Any, Any, Any], db: ReadDb, asked: Asked) -> None:
+    if asked.customer_id is not None:
+        prefer_hers(request, (await customers.get(db, asked.customer_id)).locale)
 
 
 async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
