@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from litestar import Litestar, get
 from litestar.routes import HTTPRoute
 
+from crm.errors import Refused
 from crm.settings import Settings, names
+from crm.web.docs import refusals
 from crm.web.lean import lean
 from crm.web.transaction import SAFE
 from crm.worker import JOBS, SCHEDULE
@@ -201,6 +204,13 @@ def test_the_map_names_every_folder() -> None:
     mapped = set(re.findall(r"`crm/([a-z]+)/`", readme))
 
     assert mapped == folders
+
+
+def test_a_refusal_has_a_code_of_its_own() -> None:
+    """A program decides by the code, and `/problems/…` says one thing about it."""
+    codes = Counter(refusal.__new__(refusal).code for refusal in refusals(Refused))
+
+    assert [code for code, number in codes.items() if number > 1] == []
 
 
 def test_what_the_security_tables_name_exists() -> None:

@@ -21,7 +21,7 @@ from crm.access.actions import (
     waiting,
 )
 from crm.access.asking_out import send_way_out
-from crm.access.form import BadForm, Shown
+from crm.access.form import NotOurForm, Shown
 from crm.access.leaving import holder, leave, leave_by_address, standings
 from crm.access.model import (
     Choice,
@@ -53,7 +53,6 @@ from crm.access.sessions import (
 )
 
 __all__ = [
-    "BadForm",
     "Choice",
     "Confirmed",
     "Entered",
@@ -61,6 +60,7 @@ __all__ = [
     "Link",
     "LinkOver",
     "NewSignup",
+    "NotOurForm",
     "Offer",
     "OpenLink",
     "OtherBrowser",

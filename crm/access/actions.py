@@ -76,7 +76,7 @@ def seal_form(db: ReadDb, shown: list[Offer], locale: str) -> str:
 
 
 def unseal_form(db: ReadDb, text: str) -> Shown:
-    """Read the hidden field of a form of this business, or refuse with BadForm."""
+    """Read the hidden field of a form of this business, or refuse with NotOurForm."""
     return form.unseal(db.keys, db.business_id, text)
 
 

@@ -19,7 +19,7 @@ from crm.keys import MAC_SIZE, Keys
 _LABEL = "sign-up form"
 
 
-class BadForm(Invalid):
+class NotOurForm(Invalid):
     """This form is not one of ours, or was changed on its way. Open our own form and use that."""
 
 
@@ -58,16 +58,16 @@ def seal(keys: Keys, business_id: UUID, shown: Shown) -> str:
 
 
 def unseal(keys: Keys, business_id: UUID, text: str) -> Shown:
-    """Read the hidden field, or refuse with BadForm: missing, altered, or of somebody else."""
+    """Read the hidden field, or refuse with NotOurForm: missing, altered, or of somebody else."""
     try:
         whole = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
-        raise BadForm from None
+        raise NotOurForm from None
     signature, data = whole[: MAC_SIZE + 1], whole[MAC_SIZE + 1 :]
     if not keys.verified(business_id, _LABEL, data, signature):
-        raise BadForm
+        raise NotOurForm
     try:
         return msgspec.msgpack.decode(data, type=Shown)
     except msgspec.MsgspecError:
         # Signed by an older version of us, whose forms said something else.
-        raise BadForm from None
+        raise NotOurForm from None

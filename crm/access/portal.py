@@ -74,7 +74,7 @@ async def post_sign_up(
     form = await read_form(request)
     try:
         wish = await asked(db, form)
-    except (access.BadForm, consent.UnknownNotice):
+    except (access.NotOurForm, consent.UnknownNotice):
         return page("access/pages/foreign_form.html", status=422)
     new = wish.from_page(_page_of(request, business), network_of(request))
     if new is None:

@@ -66,7 +66,7 @@ def offered(
 
 
 async def asked(db: ReadDb, form: Form) -> Asked:
-    """Read a posted form; BadForm or UnknownNotice if its hidden field is not one of ours.
+    """Read a posted form; NotOurForm or UnknownNotice if its hidden field is not one of ours.
 
     A form whose texts are no longer the present ones is answered with the present ones, and only
     boxes beside an unchanged text stay ticked.

@@ -24,12 +24,12 @@ from crm.campaigns.model import (
     Counts,
     Delivery,
     DeliveryState,
+    DraftChanged,
     NewCampaign,
     ReasonCount,
     Received,
     Review,
     RowCount,
-    Stale,
     State,
     StateCount,
     TooFar,
@@ -105,7 +105,7 @@ async def by_state(db: ReadDb) -> dict[State, int]:
 async def change(
     db: Db, by: Actor, campaign_id: UUID, new: NewCampaign, *, version: int
 ) -> Campaign:
-    """Save a draft over the version that was read, or refuse with Stale or WrongState."""
+    """Save a draft over the version that was read, or refuse with DraftChanged or WrongState."""
     await consent.purpose(db, new.purpose_id)
     question, answers = poll.checked(new.question, new.answers)
     campaign = await db.maybe(
@@ -124,7 +124,7 @@ async def change(
     )
     if campaign is None:
         present = await get(db, campaign_id)
-        raise wrong_state(present.state, None) if present.state is not State.draft else Stale
+        raise wrong_state(present.state, None) if present.state is not State.draft else DraftChanged
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
     await checking.begin(db, campaign_id)
     return campaign

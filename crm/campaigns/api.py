@@ -14,7 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from crm import campaigns
-from crm.campaigns import Campaign, CampaignLine, DeliveryState, NewCampaign, Preview, Stale
+from crm.campaigns import Campaign, CampaignLine, DeliveryState, DraftChanged, NewCampaign, Preview
 from crm.campaigns.documents import (
     CampaignWithCounts,
     DeliveryLine,
@@ -161,7 +161,7 @@ async def put_campaign(
         version = (await campaigns.get(db, id)).version
     try:
         changed = await campaigns.change(db, caller.actor, id, data, version=version)
-    except Stale:
+    except DraftChanged:
         raise MatchFailed from None
     return Response(changed, headers=etag(changed.version))
 

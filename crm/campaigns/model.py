@@ -63,7 +63,7 @@ class WrongState(Conflict):
     """The campaign's present state does not allow it."""
 
 
-class Stale(Conflict):
+class DraftChanged(Conflict):
     """Somebody changed this draft since you opened it; look at theirs first, then save again."""
 
 

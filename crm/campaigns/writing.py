@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery
 
 from crm import campaigns, consent
 from crm.businesses.image import ALL_TOGETHER, LARGEST, Image, named, sniffed
-from crm.campaigns import Campaign, Newsletter, Stale, State, images, sheet
+from crm.campaigns import Campaign, DraftChanged, Newsletter, State, images, sheet
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid
 from crm.staff import Member, Right
@@ -102,7 +102,7 @@ async def post_text(
         return await _sheet(db, form, status=422, campaign=campaign)
     except Conflict as refusal:
         form.take(refusal)
-        theirs = await campaigns.get(db, id) if isinstance(refusal, Stale) else None
+        theirs = await campaigns.get(db, id) if isinstance(refusal, DraftChanged) else None
         if theirs:
             form.values["version"] = [str(theirs.version)]
         return await _sheet(db, form, status=409, campaign=campaign, theirs=theirs)

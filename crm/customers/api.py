@@ -33,7 +33,7 @@ from crm.customers import (
 )
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
-from crm.staff import Caller
+from crm.staff import Caller, Scope
 from crm.staff.auth import Looks, needs
 from crm.web.etag import MatchFailed, etag, expected
 from crm.web.idempotency import once
@@ -151,7 +151,8 @@ async def get_customer(
     "If-Match with the ETag you read is required (428), and a version no longer current is "
     "refused (412). The address is never changed here, because consent was given for one mailbox: "
     "the customer changes it herself under /me/address on your host, where the new mailbox answers "
-    "and she says anew what may go there. Nor is consent, which is recorded as an event.",
+    "and she says anew what may go there. Nor is consent, which is recorded as an event. Without "
+    "the scope customers:read the answer is 204.",
 )
 async def patch_customer(
     request: Request[Any, Any, Any],
@@ -161,8 +162,8 @@ async def patch_customer(
     *,
     id: FromPath[UUID],
     data: MergePatch,
-) -> Response[Customer]:
-    """Change a customer."""
+) -> Response[Customer | None]:
+    """Change a customer; a key that may only write is answered without her record."""
     if request.content_type[0] != MERGE_PATCH:
         raise HTTPException(status_code=415, headers={"accept-patch": MERGE_PATCH})
     version = expected(request)
@@ -170,6 +171,8 @@ async def patch_customer(
         customer = await customers.change(db, caller.actor, id, data, expected=version)
     except Stale:
         raise MatchFailed from None
+    if not caller.allows(Scope.customers_read):
+        return Response(None, status_code=204, headers=etag(customer.version))
     await looks.record([id])
     return Response(customer, headers=etag(customer.version))
 
@@ -246,7 +249,7 @@ async def get_customer_attributes(
     tags=["Attributes"],
     summary="Set a customer's attributes",
     description="Sets the values given and leaves the others; null takes a value away. All or "
-    "none: every problem is in the answer.",
+    "none: every problem is in the answer. Without the scope customers:read the answer is 204.",
 )
 async def put_customer_attributes(
     db: NamedDependency[Db],
@@ -254,11 +257,13 @@ async def put_customer_attributes(
     looks: NamedDependency[Looks],
     id: FromPath[UUID],
     data: JSONBody[Values],
-) -> list[AttributeValue]:
-    """Set a customer's attributes."""
+) -> Response[list[AttributeValue] | None]:
+    """Set a customer's attributes; a key that may only write is answered without hers."""
     held = await customers.set_attributes(db, caller.actor, id, data)
+    if not caller.allows(Scope.customers_read):
+        return Response(None, status_code=204)
     await looks.record([id])
-    return held
+    return Response(held)
 
 
 @get(

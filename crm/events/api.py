@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
@@ -11,7 +14,8 @@ from msgspec import Struct
 
 from crm import events
 from crm.db import ReadDb
-from crm.events import Event
+from crm.events import ActorKind, Event
+from crm.events.model import DECISIONS, LOOKS
 from crm.web.paging import Cursors, Slice, capped, link
 
 
@@ -21,16 +25,35 @@ class After(Struct, frozen=True):
     id: UUID
 
 
+class Asking(Protocol):
+    """The program that asks, which a domain above knows."""
+
+    def allows(self, scope: str) -> bool:
+        """Say whether its key has this scope."""
+
+
+class Listing(Protocol):
+    """What records that a list named customers; a domain above knows how."""
+
+    async def listed(self, customer_ids: Sequence[UUID]) -> None:
+        """Record a look at each."""
+
+
 # A scope by name: the guard of the router asks for it, this domain lies below the one of keys.
 @get(
     "/events",
     opt={"scope": "events:read"},
     tags=["Events"],
     summary="Page through what happened",
-    description="The newest first: who did what, when, and to whom. The Link header leads on.",
+    description="The newest first: who did what, when, and to whom. The Link header leads on. "
+    "Which customer it was is said to a key that has `customers:read` as well, and about what she "
+    "decided to one with `consents:read` besides; each customer who is named sees that she was.",
 )
 async def get_events(
     db: NamedDependency[ReadDb],
+    caller: NamedDependency[Any],
+    looks: NamedDependency[Any],
+    *,
     limit: FromQuery[int | None] = None,
     after: FromQuery[str | None] = None,
 ) -> Response[Slice[Event]]:
@@ -40,7 +63,32 @@ async def get_events(
     begun = cursors.open(after, After)
     found = await events.page(db, before=begun.id if begun else None, limit=shown + 1)
     cut = cursors.cut(found, shown, lambda event: After(event.id))
+    cut = msgspec.structs.replace(cut, rows=[_told(each, caller) for each in cut.rows])
+    listing: Listing = looks
+    # That somebody looked is no new look: else each page would fill the next.
+    await listing.listed(
+        [each.customer_id for each in cut.rows if each.customer_id and each.kind not in LOOKS]
+    )
     return Response(cut, headers=link("/v1/events", cut.after, limit=shown))
+
+
+def _told(event: Event, caller: Asking) -> Event:
+    """Leave out whom an event is about, and what was decided, where the key may not read that."""
+    if event.customer_id is None and event.actor_kind is not ActorKind.customer:
+        return event
+    known = caller.allows("customers:read")
+    decided = event.kind.value.startswith(DECISIONS)
+    if known and (caller.allows("consents:read") or not decided):
+        return event
+    by_her = event.actor_kind is ActorKind.customer and not known
+    return msgspec.structs.replace(
+        event,
+        actor_id=None if by_her else event.actor_id,
+        actor_name="" if by_her else event.actor_name,
+        customer_id=event.customer_id if known else None,
+        ref=None,
+        reason="",
+    )
 
 
 handlers = [get_events]

@@ -120,6 +120,11 @@ class Kind(StrEnum):
     digest_switched = "digest.switched"
 
 
+LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
+# How the kinds begin that say what a customer decided: of some purposes that tells of her health.
+DECISIONS = ("consent.", "soft_opt_in.", "proof.", "rhythm.", "digest.")
+
+
 class Event(Struct, frozen=True, kw_only=True):
     """One thing that happened; `ref` is what it is about besides the customer."""
 

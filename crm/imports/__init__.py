@@ -24,7 +24,7 @@ from crm.imports.elsewhere import take_row
 from crm.imports.model import (
     AnotherRuns,
     Import,
-    PurposeRetired,
+    PurposeOutOfUse,
     Row,
     RowReport,
     RowStatus,
@@ -41,7 +41,7 @@ __all__ = [
     "Import",
     "Place",
     "Progress",
-    "PurposeRetired",
+    "PurposeOutOfUse",
     "Row",
     "RowReport",
     "RowStatus",

@@ -19,7 +19,7 @@ from crm.imports.model import (
     QUIET,
     Given,
     Import,
-    PurposeRetired,
+    PurposeOutOfUse,
     RowReport,
     SameFile,
     State,
@@ -74,9 +74,9 @@ async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: 
 
 
 async def asked_by(db: ReadDb, purpose: Purpose) -> Notice:
-    """Return the text whose accepted evidence decides; NoNotice or PurposeRetired without one."""
+    """Return the text whose accepted evidence decides; NoNotice or PurposeOutOfUse without one."""
     if purpose.retired_at is not None:
-        raise PurposeRetired
+        raise PurposeOutOfUse
     business = await businesses.get(db)
     return await consent.current_notice(db, purpose.id, business.locale)
 

@@ -20,7 +20,7 @@ from crm.businesses import Business
 from crm.consent import EvidenceKind, NoNotice, Notice
 from crm.db import Database, Db, ReadDb
 from crm.errors import Refused
-from crm.imports import Import, Place, PurposeRetired, State
+from crm.imports import Import, Place, PurposeOutOfUse, State
 from crm.settings import Settings
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -106,7 +106,7 @@ async def post_import(
             purpose = await consent.purpose_by_slug(db, slug)
             received = await imports.receive(db, who.actor, purpose.id, file.filename, content)
             return redirect(f"{_PATH}/{received.id}")
-        except (NoNotice, PurposeRetired) as refusal:
+        except (NoNotice, PurposeOutOfUse) as refusal:
             form.wrong("purpose", refusal.message)
         except Refused as refusal:
             form.wrong("file", refusal.message)

@@ -30,7 +30,7 @@ class SameFile(Conflict):
     """This very file is being imported for this purpose already. Look at that import instead."""
 
 
-class PurposeRetired(Conflict):
+class PurposeOutOfUse(Conflict):
     """This purpose is retired; nobody is asked for it any more, and nothing is imported for it."""
 
 

@@ -16,12 +16,12 @@ from crm.ids import opaque
 from crm.staff import passwords
 from crm.staff.model import (
     REASON_COUNTS,
-    AddressTaken,
     LastOwner,
     Member,
     NewMember,
     OwnerExists,
     Role,
+    WorksHereAlready,
     WrongPassword,
     checked_reason,
     folded,
@@ -79,7 +79,7 @@ async def invite(db: Db, by: Actor, new: NewMember, password_hash: str) -> Membe
         password_hash=password_hash,
     )
     if added is None:
-        raise AddressTaken
+        raise WorksHereAlready
     await events.record(db, by, Kind.member_invited, ref=added.id, reason=f"as {added.role}")
     return added
 

@@ -36,7 +36,7 @@ from crm.staff.model import (
     Right,
     Scope,
     ScopeMissing,
-    SignedOut,
+    SessionEnded,
     UnknownKey,
 )
 from crm.web.transaction import LookUp, let_go
@@ -99,11 +99,11 @@ async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
     token = connection.cookies.get(cookie_name(business), "")
     # A token of another business is no token here, whatever that business knows of it.
     if credentials.session_business(token) != business.id:
-        raise SignedOut
+        raise SessionEnded
     async with LookUp(connection, handler, business.id) as db:
         found = await sessions.session(db, token)
         if found is None:
-            raise SignedOut
+            raise SessionEnded
     if db.now - found.seen_at >= SEEN_EVERY:
         await let_go(connection)
         async with _database(connection).write(business.id) as writing:
@@ -163,6 +163,15 @@ class Looks:
                 if leaving and isinstance(self._by, Caller) and len(customer_ids) == 1:
                     # Nothing is shown, so there was no look: it is not committed.
                     raise BeingErased
+
+    async def listed(self, customer_ids: Sequence[UUID]) -> None:
+        """Record that a list named these customers; it is refused for none of them."""
+        if not customer_ids:
+            return
+        by = self._by
+        reason = self._declared(by, LISTED) if isinstance(by, Caller) else LISTED
+        async with self._database.write(self._business_id) as db:
+            await events.look(db, by.actor, list(dict.fromkeys(customer_ids)), reason)
 
     def _declared(self, by: Caller, reason: str) -> str:
         if reason in {"", LISTED}:

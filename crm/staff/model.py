@@ -142,7 +142,7 @@ class Scope(StrEnum):
     events_read = "events:read"
 
 
-class SignedOut(Unauthenticated):
+class SessionEnded(Unauthenticated):
     """Please sign in. A session ends after eight hours without use, and after a day in any case."""
 
 
@@ -190,7 +190,7 @@ class ReasonMissing(Forbidden):
     """Say first why you open this customer's record; the customer can read it."""
 
 
-class AddressTaken(Conflict):
+class WorksHereAlready(Conflict):
     """Somebody with this address works here already."""
 
 

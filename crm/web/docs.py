@@ -147,7 +147,7 @@ async def get_problem(code: FromPath[str]) -> Response[Any]:
 def problems() -> dict[str, tuple[int, str]]:
     """List every code with its status and its meaning."""
     found = plain_problems()
-    for kind in _refusals(Refused):
+    for kind in refusals(Refused):
         # Without arguments of its own: what is wanted is the class's sentence and status.
         bare = kind.__new__(kind)
         Refused.__init__(bare)
@@ -156,10 +156,11 @@ def problems() -> dict[str, tuple[int, str]]:
     return dict(sorted(found.items()))
 
 
-def _refusals(parent: type[Refused]) -> Iterator[type[Refused]]:
+def refusals(parent: type[Refused]) -> Iterator[type[Refused]]:
+    """List every refusal there is, once."""
     for child in parent.__subclasses__():
         yield child
-        yield from _refusals(child)
+        yield from refusals(child)
 
 
 def _words(kind: type[Refused]) -> str:

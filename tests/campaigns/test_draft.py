@@ -8,7 +8,7 @@ import pytest
 
 from crm import campaigns
 from crm.businesses import Business
-from crm.campaigns import NewCampaign, Stale, State, WrongState
+from crm.campaigns import DraftChanged, NewCampaign, State, WrongState
 from crm.consent import UnknownPurpose
 from crm.db import Database
 from crm.errors import NotFound
@@ -37,7 +37,7 @@ async def test_the_second_who_saves_is_told(database: Database, business: Busine
     async with database.write(business.id) as db:
         changed = await campaigns.change(db, SYSTEM, campaign.id, new, version=1)
     async with database.write(business.id) as db:
-        with pytest.raises(Stale):
+        with pytest.raises(DraftChanged):
             await campaigns.change(
                 db,
                 SYSTEM,

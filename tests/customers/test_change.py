@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from crm import customers
 from crm.businesses import Business
 from crm.customers import Changes, Customer, NewCustomer, Source, Stale
 from crm.db import Database
+from crm.staff import Scope
 from tests.customers import site
 from tests.customers.conftest import SYSTEM
 
@@ -173,3 +175,16 @@ async def test_a_form_from_elsewhere_changes_nothing(
     answer = await portal.post("/me/details", data={"name": "Evil", "locale": "en"})
     assert answer.status_code == 403
     assert (await api.get(f"/v1/customers/{nora.id}")).json()["name"] == nora.name
+
+
+async def test_a_key_that_may_only_write_reads_nothing(
+    database: Database, business: Business, nora: Customer
+) -> None:
+    till = msgspec.structs.replace(site.caller(), scopes=frozenset({Scope.customers_write}))
+    async with site.client(database, business, key=till) as api:
+        patched = await _patch(api, nora, b"{}")
+        put = await api.put(f"/v1/customers/{nora.id}/attributes", json={})
+
+    assert (patched.status_code, patched.content) == (204, b"")
+    assert patched.headers["etag"]
+    assert (put.status_code, put.content) == (204, b"")

@@ -6,6 +6,7 @@ import re
 from uuid import UUID, uuid4
 
 import httpx2
+import pytest
 from litestar import Litestar
 
 from crm import events, staff
@@ -32,9 +33,9 @@ async def _happen(database: Database, business_id: UUID, times: int) -> None:
             )
 
 
-async def _bearing(database: Database, business: Business, scope: Scope) -> dict[str, str]:
+async def _bearing(database: Database, business: Business, *scopes: Scope) -> dict[str, str]:
     async with database.write(business.id) as db:
-        new = NewKey(name="Till", scopes=[scope], reason="to keep a copy of the trail")
+        new = NewKey(name="Till", scopes=list(scopes), reason="to keep a copy of the trail")
         _, text = await staff.add_key(db, Actor.system(), new)
     return {"authorization": f"Bearer {text}"}
 
@@ -65,7 +66,7 @@ async def test_programs_read_it_page_by_page(
     clocked: Database, business: Business, app: Litestar
 ) -> None:
     await _happen(clocked, business.id, 25)
-    headers = await _bearing(clocked, business, Scope.events_read)
+    headers = await _bearing(clocked, business, Scope.events_read, Scope.customers_read)
     reasons: list[str] = []
     async with _calling(app) as program:
         path = "/v1/events?limit=10"
@@ -74,9 +75,51 @@ async def test_programs_read_it_page_by_page(
             assert answer.status_code == 200
             rows = answer.json()["rows"]
             # Every business of the tests began by confirming its relay.
-            reasons += [row["reason"] for row in rows if row["kind"] != Kind.relay_confirmed]
+            apart = {Kind.relay_confirmed, Kind.customer_looked}
+            reasons += [row["reason"] for row in rows if row["kind"] not in apart]
             path = answer.headers.get("link", "").partition(">")[0].lstrip("<")
     assert sorted(reasons) == ["Till", *(f"number {number:03}" for number in range(25))]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "seen"),
+    [
+        ([], [None, None]),
+        ([Scope.consents_read], [None, None]),
+        ([Scope.customers_read], [str(NORA), str(NORA)]),
+        ([Scope.customers_read, Scope.consents_read], [str(NORA), str(NORA)]),
+    ],
+)
+async def test_whom_it_names_and_what_she_decided_is_for_keys_that_may_read_it(
+    *,
+    clocked: Database,
+    business: Business,
+    app: Litestar,
+    scopes: list[Scope],
+    seen: list[str | None],
+) -> None:
+    purpose = uuid4()
+    async with clocked.write(business.id) as db:
+        her = Actor.customer(NORA)
+        await events.record(db, her, Kind.consent_given, customer_id=NORA, ref=purpose)
+        await events.record(db, her, Kind.interaction_recorded, customer_id=NORA, reason="a note")
+    headers = await _bearing(clocked, business, Scope.events_read, *scopes)
+    async with _calling(app) as program:
+        rows = (await program.get("/v1/events", headers=headers)).json()["rows"]
+        again = (await program.get("/v1/events", headers=headers)).json()["rows"]
+    hers = {row["kind"]: row for row in rows if row["actor_kind"] == "customer"}
+    given, noted = hers["consent.given"], hers["interaction.recorded"]
+
+    assert [given["customer_id"], noted["customer_id"]] == seen
+    assert [given["actor_id"], noted["actor_id"]] == seen
+    assert given["ref"] == (str(purpose) if len(scopes) == 2 else None)
+    assert noted["reason"] == ("a note" if Scope.customers_read in scopes else "")
+    # Who is named sees that she was, once for each page, and the looks are no new reason to.
+    looks = [row["kind"] for row in again].count("customer.looked")
+    assert looks == (1 if Scope.customers_read in scopes else 0)
+    async with clocked.read(business.id) as db:
+        found = await events.looks_at(db, NORA)
+    assert len(found) == 2 * looks
 
 
 async def test_without_the_scope_there_is_no_feed(

@@ -14,7 +14,7 @@ from crm.consent import EvidenceKind, Method, Status
 from crm.db import Database
 from crm.errors import NotFound
 from crm.events import Actor
-from crm.imports import PurposeRetired, State, Unreadable
+from crm.imports import PurposeOutOfUse, State, Unreadable
 from tests import make
 from tests.conftest import Cluster
 from tests.imports import lists
@@ -248,7 +248,7 @@ async def test_nobody_can_be_asked_without_a_text(database: Database, business: 
         await take(database, business.id, lists.many(1))
 
     assert await rows(database, business.id, "import") == 0
-    assert PurposeRetired().code == "purpose_retired"
+    assert PurposeOutOfUse().code == "purpose_out_of_use"
 
 
 async def test_it_is_recorded(database: Database, business: Business) -> None:

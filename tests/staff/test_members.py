@@ -16,7 +16,7 @@ from crm.errors import NotFound
 from crm.events import Actor
 from crm.staff import RIGHTS, LastOwner, Member, Right, Role, passwords
 from crm.staff.auth import may
-from crm.staff.model import ROLES, AddressTaken, WeakPassword
+from crm.staff.model import ROLES, WeakPassword, WorksHereAlready
 from tests.staff import site
 from tests.staff.site import PASSWORD
 
@@ -127,7 +127,7 @@ async def test_an_address_works_here_once(
     assert len(await _members(clocked, business.id)) == 2
     async with clocked.write(business.id) as db:
         new = staff.NewMember(name="C", address="carla@BAKERY.example", role=Role.care)
-        with pytest.raises(AddressTaken):
+        with pytest.raises(WorksHereAlready):
             await staff.invite(db, SYSTEM, new, "x")
 
 

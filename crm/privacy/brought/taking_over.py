@@ -28,7 +28,7 @@ from crm.customers import (
 from crm.db import Db
 from crm.errors import Conflict, Invalid
 from crm.events import Actor, Kind
-from crm.imports import PurposeRetired
+from crm.imports import PurposeOutOfUse
 from crm.privacy import brought
 from crm.privacy.brought import foreign
 from crm.privacy.brought.foreign import Attribute, Brought, Decided, Happened, Profile
@@ -42,7 +42,7 @@ class KeptOut(Conflict):
     """This address is on the list of those who must not be contacted, so nothing was taken over."""
 
 
-class Frozen(Conflict):
+class RecordFrozen(Conflict):
     """This customer's record is frozen, so nothing of it is changed (Art. 18 GDPR)."""
 
 
@@ -103,7 +103,7 @@ async def _her(db: Db, by: Actor, profile: Profile) -> Took:
         )
         return Took(await customers.add(db, by, new, source=Source.imported), added=True)
     if her.restricted_at is not None:
-        raise Frozen
+        raise RecordFrozen
     fields = ("name", "locale", "time_zone", *(() if taken else ("external_id",)))
     empty = {name: getattr(profile, name) or None for name in fields if not getattr(her, name)}
     return Took(await customers.change(db, by, her.id, Changes(**empty)), added=False)
@@ -212,7 +212,7 @@ class _Taking:
             return await imports.asked_by(self._db, await consent.purpose_by_slug(self._db, ours))
         except UnknownPurpose:
             self.took.said.append(f"There is no purpose {ours} here; what she decided is kept.")
-        except (PurposeRetired, NoNotice) as no:
+        except (PurposeOutOfUse, NoNotice) as no:
             self.took.said.append(f"Nothing follows from {theirs} here: {no.message}")
         return None
 

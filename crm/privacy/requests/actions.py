@@ -124,7 +124,7 @@ async def settle(db: Db, by: Actor, kind: RequestKind, customer_id: UUID | None)
 async def send_link(db: Db, by: Actor, request_id: UUID) -> None:
     """Mail a link to the address on record: whoever opens it has that mailbox (Art. 12(6)).
 
-    Refuses with NoMailbox where there is no address.
+    Refuses with NoAddressToAnswer where there is no address.
     """
     request = await _held(db, request_id)
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))

@@ -160,7 +160,7 @@ class IdentityMissing(Forbidden):
     """It is not known yet who asks. Send a link to the mailbox, or say that you know her."""
 
 
-class NoMailbox(Conflict):
+class NoAddressToAnswer(Conflict):
     """There is no address for this request, so no mail can be sent. Answer in the way it came."""
 
 

@@ -15,7 +15,7 @@ from crm.businesses import Business
 from crm.db import Db
 from crm.languages import ENGLISH, chosen, gettext, language, locale_for, marked, speaking
 from crm.mail import Letter, LetterKind
-from crm.privacy.requests.model import NoMailbox, Request, RequestKind, RequestState
+from crm.privacy.requests.model import NoAddressToAnswer, Request, RequestKind, RequestState
 from crm.staff import Member
 
 # What each request is called in a letter and on a page; never a part of a sentence.
@@ -185,7 +185,7 @@ def _words(
 
 async def _post(db: Db, to: Recipient | None, words: wording.Words, *, kept: bool = True) -> None:
     if to is None:
-        raise NoMailbox
+        raise NoAddressToAnswer
     await mail.post_letter(
         db,
         Letter(
