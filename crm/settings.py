@@ -45,11 +45,18 @@ class Smtp(Struct, frozen=True):
     # The most seconds to wait for any later answer; by itself each step waits as long as RFC 5321
     # §4.5.3.2 asks. Less leaves more mails uncertain.
     patience: Seconds = 600
+    # May the relays of a business be on this machine or in a private network? This one may.
+    local_relays: bool = False
 
     @property
     def addresses(self) -> list[str]:
         """The addresses of `sends_from`, as DNS writes them."""
         return _addresses("CRM_SMTP__SENDS_FROM", self.sends_from)
+
+    @property
+    def local(self) -> bool:
+        """May this relay be in a private network: it is the operator's own."""
+        return True
 
     def __repr__(self) -> str:
         """Hide the password."""

@@ -8,6 +8,8 @@ _SENTENCES = {
     "connection_lost": "It hangs up before a session has begun.",
     "name_not_found": "There is no such name: look at how its host is written.",
     "name_no_answer": "No name server says in time where its name leads.",
+    "name_private": "It is on this machine or in a private network. Whoever runs this installation "
+    "can allow that (CRM_SMTP__LOCAL_RELAYS).",
     "certificate_wrong": "Its certificate is not valid for its name, is out of date, or is vouched "
     "for by nobody this machine knows. Nothing is handed over until it is.",
     "tls_failed": "It cannot agree with us on TLS. Nothing is handed over in clear.",

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from concurrent.futures import Future
+from ipaddress import ip_address
 from threading import Lock, Thread
 from typing import Any
 
@@ -28,6 +30,10 @@ class NameSilent(OSError):
 
 class NameUnknown(OSError):
     """There is no such name."""
+
+
+class NamePrivate(OSError):
+    """The name leads to this machine or into a private network, where it may not lead."""
 
 
 _asking: dict[tuple[str, int], Future[list[Place]]] = {}
@@ -48,11 +54,17 @@ async def places(host: str, port: int, seconds: float) -> list[Place]:
         raise NameUnknown from None
 
 
-async def connected(host: str, port: int, seconds: float) -> socket.socket:
-    """Connect to the first place that answers, each with its share of the time."""
+async def connected(host: str, port: int, seconds: float, *, local: bool = True) -> socket.socket:
+    """Connect to the first place that answers, each with its share of the time.
+
+    Not `local`, nothing is tried where any of them is not a public one: NamePrivate. What was
+    looked at is what is connected to, so that no name server can answer otherwise in between.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     found = await places(host, port, seconds)
+    if not local and not _public(found):
+        raise NamePrivate
     trouble: OSError = NameUnknown()
     for number, (family, kind, protocol, address) in enumerate(found):
         sock = socket.socket(family, kind, protocol)
@@ -69,6 +81,14 @@ async def connected(host: str, port: int, seconds: float) -> socket.socket:
         else:
             return sock
     raise trouble
+
+
+def _public(found: Sequence[Place]) -> bool:
+    """Say whether all of these are public; IPv4 written as IPv6 is what it stands for."""
+    # A zone behind an address says that it is of this link alone.
+    addresses = [ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
+    mapped = (getattr(each, "ipv4_mapped", None) or each for each in addresses)
+    return all(each.is_global for each in mapped)
 
 
 def _asked(host: str, port: int) -> Future[list[Place]]:

@@ -75,6 +75,8 @@ class Relay(Struct, frozen=True, kw_only=True):
     active: bool = True
     trouble: str | None = None
     trouble_at: datetime | None = None
+    # May it be on this machine or in a private network? That of the installation may.
+    local: bool = True
 
     def __repr__(self) -> str:
         """Hide the password."""
@@ -180,7 +182,8 @@ def opened_up(db: ReadDb, relay: Relay, settings: Settings) -> Relay:
     if relay.sealed is not None:
         password = db.keys.decrypt(db.business_id, _SECRET, relay.sealed).decode()
     hello = relay.hello or settings.smtp.hostname
-    return msgspec.structs.replace(relay, password=password, hello=hello, sealed=None)
+    local = settings.smtp.local_relays
+    return msgspec.structs.replace(relay, password=password, hello=hello, sealed=None, local=local)
 
 
 def of_installation(settings: Settings) -> Relay:

@@ -9,7 +9,7 @@ import aiosmtplib
 from msgspec import Struct
 
 from crm.mail import names, outcome
-from crm.mail.names import NameSilent, NameUnknown
+from crm.mail.names import NamePrivate, NameSilent, NameUnknown
 from crm.mail.outcome import Outcome, Step, Whose
 from crm.mail.pipeline import Conversation, Offers, Parcel
 
@@ -39,6 +39,10 @@ class Relay(Protocol):
     @property
     def tls(self) -> str:
         """`none` (this machine), `starttls`, `implicit`, or `trusted`: no TLS, by the operator."""
+
+    @property
+    def local(self) -> bool:
+        """May it be on this machine or in a private network."""
 
 
 class Limits(Struct, frozen=True):
@@ -112,7 +116,9 @@ class Door(Struct, frozen=True):
         if context is None and self.relay.tls == "implicit":
             context = await asyncio.to_thread(ssl.create_default_context)
         try:
-            sock = await names.connected(self.relay.host, self.relay.port, self.limits.open)
+            sock = await names.connected(
+                self.relay.host, self.relay.port, self.limits.open, local=self.relay.local
+            )
         except OSError as error:
             raise Unreachable(_trouble(error)) from None
         # From here on the transport closes the socket: closed twice, its number may be another's.
@@ -196,6 +202,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (aiosmtplib.SMTPTimeoutError, "no_answer"),
     (NameSilent, "name_no_answer"),
     (NameUnknown, "name_not_found"),
+    (NamePrivate, "name_private"),
     (TimeoutError, "no_answer"),
     (aiosmtplib.SMTPServerDisconnected, "connection_lost"),
     (aiosmtplib.SMTPConnectError, "cannot_connect"),

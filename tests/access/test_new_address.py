@@ -538,5 +538,12 @@ async def test_postgresql_refuses_any_other_way(
                 " address_hash = substr(sha256('x'), 1, 16) WHERE customer_id = $1",
                 nora.id,
             )
+        await conn.execute(f"ROLLBACK; BEGIN; SELECT crm.begin_business('{business.id}')")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await conn.execute(
+                "UPDATE crm.former_address SET address = 'x@y.example', folded = 'x@y.example',"
+                " undo_hash = sha256('x'), undo_until = now() WHERE customer_id = $1",
+                nora.id,
+            )
     finally:
         await conn.close()

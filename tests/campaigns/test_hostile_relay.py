@@ -38,7 +38,7 @@ def context(database: Any, *, timeout: float = PATIENCE) -> jobs.Ctx:
             link_keys="1:" + "31" * 32,
             storage_keys="1:" + "73" * 32,
             pepper="70" * 32,
-            smtp=Smtp(port=1, timeout=timeout, patience=PATIENCE),
+            smtp=Smtp(port=1, timeout=timeout, patience=PATIENCE, local_relays=True),
             sending=Sending(batch=20, connections=1, range=40),
         ),
         "sending": asyncio.Lock(),

@@ -20,6 +20,8 @@ from crm.events import Actor
 from crm.mail import relays
 from crm.mail.pacing import day_of
 from crm.mail.relays import NewRelay
+from crm.mail.session import LOOPBACK
+from crm.mail.trying import try_relay
 from crm.mail.wire import Unreachable
 from tests import make
 from tests.browser import Browser
@@ -368,3 +370,22 @@ async def test_what_comes_back_counts_against_its_campaign(
         found = await campaigns.health(db, campaign_id)
 
     assert (found.sent, found.hard, found.complaints) == (3, 1, 1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "10.0.0.1"])
+async def test_one_of_a_business_leads_into_no_private_network(
+    database: Database, business: Business, host: str
+) -> None:
+    """An owner of one business neither tries the operator's ports nor mails by its own server."""
+    tls = "none" if host in LOOPBACK else "starttls"
+    async with smtpd() as server:
+        added = await relay(database, business, server.port, host=host, tls=tls)
+        here = settings(server.port)
+        there = replace(here, smtp=replace(here.smtp, local_relays=False))
+        refused = await try_relay(database, business.id, added, there)
+        assert server.messages == []
+        if host == "127.0.0.1":
+            assert (await try_relay(database, business.id, added, here)).usable
+
+    assert not refused.usable
+    assert "in a private network" in refused.words

@@ -23,7 +23,7 @@ def settings(port: int, **sending: int) -> Settings:
         link_keys="1:" + "31" * 32,
         storage_keys="1:" + "73" * 32,
         pepper="70" * 32,
-        smtp=Smtp(port=port),
+        smtp=Smtp(port=port, local_relays=True),
         sending=Sending(**{"batch": 20, "connections": 4, "range": 40, **sending}),
     )
 
