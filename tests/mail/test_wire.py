@@ -27,6 +27,7 @@ class Here(Struct, frozen=True):
     username: str = ""
     password: str = ""
     tls: str = "none"
+    local: bool = True
 
 
 def to(name: str, content: bytes = CONTENT) -> Parcel:
