@@ -30,6 +30,7 @@ class Here(Struct, frozen=True):
     username: str = ""
     password: str = ""
     tls: str = "none"
+    local: bool = True
 
 
 class Box(Struct):
