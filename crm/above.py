@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -54,6 +55,14 @@ class LedgerHealth(Struct, frozen=True):
     alarms: int
     stopped_why: str | None
     watched_at: datetime | None
+
+
+class RetentionRound(Struct, frozen=True):
+    """When one kind of thing of a business was last swept to the end; if never, since when not."""
+
+    business_id: UUID
+    what: str
+    since: datetime
 
 
 class JournalMark(Struct, frozen=True):
@@ -131,6 +140,11 @@ async def ledgers_due(database: Database) -> list[UUID]:
 async def ledgers_health(database: Database) -> list[LedgerHealth]:
     """Say of every business how its ledger is."""
     return await database.above(sql.ledgers_health, LedgerHealth)
+
+
+async def retention_rounds(database: Database, whats: Iterable[str]) -> list[RetentionRound]:
+    """Say of every business and kind of thing when it was last swept to the end."""
+    return await database.above(sql.retention_rounds, RetentionRound, whats=list(whats))
 
 
 async def journal_marks(database: Database) -> list[JournalMark]:

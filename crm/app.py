@@ -76,6 +76,7 @@ from crm.privacy.requests import api as requests_api
 from crm.privacy.requests import console as requests_console
 from crm.privacy.requests import portal as requests_portal
 from crm.privacy.retention import console as retention_console
+from crm.privacy.retention.sweeps import SWEEPS
 from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
 from crm.settings import Settings
@@ -284,7 +285,7 @@ def watched(settings: Settings, state: State) -> Sequence[ControllerRouterHandle
     all_needs = stores(settings.database_url, state["redis"])
     return [
         health(all_needs | of_journal(watch) if watch else all_needs),
-        metrics(settings.web.metrics_token),
+        metrics(settings.web.metrics_token, SWEEPS),
     ]
 
 

@@ -43,6 +43,7 @@ from crm.doctor import (
     port_problems,
     put_back_problems,
     redis_problems,
+    retention_problems,
 )
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
@@ -51,6 +52,7 @@ from crm.inbound import listener as inbound_listener
 from crm.installation import Installation, installation
 from crm.letterbox import serve as letterbox_serve
 from crm.migrate import MigrationRefused, migrate
+from crm.privacy.retention.sweeps import SWEEPS
 from crm.settings import BadSettings, Settings
 from crm.terminal import compared, database_of, joined, out, place_of, run
 from crm.up import keep
@@ -227,12 +229,14 @@ async def _doctor() -> None:
         async with database_of(here) as database:
             known = await compared(database, here.settings)
             found = await above.ledgers_health(database)
+            rounds = await above.retention_rounds(database, SWEEPS)
             now = database.clock()
             domains = await domain_commands.problems(database)
     for line in domains:
         out.print(line, highlight=False, soft_wrap=True, markup=False)
     problems = put_back_problems(known) + lost_problems(known) + away
     problems += ledger_problems(found, now, here.settings.ledger.watch_hours)
+    problems += retention_problems(rounds, now)
     if problems:
         raise Unfit("\n".join(problems))
     out.print(f"All is well; {len(found)} businesses.")

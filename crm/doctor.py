@@ -6,12 +6,13 @@ import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from crm.above import LedgerHealth
+from crm.above import LedgerHealth, RetentionRound
 from crm.campaigns.tracker import BadLists, load
 from crm.journal import Found, Journal
 from crm.migrate import MigrationRefused, missing
@@ -21,6 +22,8 @@ from crm.wakes import open_pool
 _OLDEST_MAJOR = 15
 # Entries are sealed within seconds; what waits so long is not.
 _LATE = timedelta(minutes=2)
+# A round of each kind begins once a day.
+_UNSWEPT = timedelta(hours=48)
 _ROLE = """
 SELECT r.rolsuper, r.rolbypassrls, current_user::text AS name,
        EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = 'crm'
@@ -149,6 +152,19 @@ def ledger_problems(found: Sequence[LedgerHealth], now: datetime, watch_hours: i
             day = f"{each.watched_at:%Y-%m-%d}"
             problems.append(f"{ledger} was last looked at on {day}; is a worker running?")
     return problems
+
+
+def retention_problems(rounds: Sequence[RetentionRound], now: datetime) -> list[str]:
+    """Say of which businesses something is kept longer than it was declared to be."""
+    late: dict[UUID, list[str]] = {}
+    for each in rounds:
+        if now - each.since > _UNSWEPT:
+            late.setdefault(each.business_id, []).append(each.what)
+    return [
+        f"Of business {business} nothing was swept for two days: {', '.join(sorted(whats))}. Is a "
+        "worker running? Its log says `round_failed` where a round broke; `crm retention status`."
+        for business, whats in late.items()
+    ]
 
 
 def address_problems(redis_url: str) -> list[str]:

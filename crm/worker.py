@@ -35,6 +35,7 @@ from crm.staff import jobs as staff_jobs
 from crm.trust import jobs as trust_jobs
 from crm.turns import Here, Job
 from crm.wakes import Waker, open_pool
+from crm.web import jobs as web_jobs
 
 _log = logger(__name__)
 
@@ -72,6 +73,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.notice": (ledger_jobs.notice, 60),
     "ledger.anchor": (ledger_jobs.anchor, 60),
     "staff.sweep": (staff_jobs.sweep, 60),
+    "web.tidy": (web_jobs.tidy, 60),
     "privacy.sweep": (privacy_jobs.sweep, 60),
     "privacy.remind": (privacy_jobs.remind, 3600),
     "consent.watch": (consent_jobs.watch, 60),

@@ -41,6 +41,10 @@ SELECT business_id FROM crm.ledgers_due();
 SELECT business_id, size, unsealed, waiting_since, alarms, stopped_why, watched_at
   FROM crm.ledgers_health();
 
+-- name: retention_rounds
+-- Since when each kind of thing of every business was last swept to the end.
+SELECT business_id, what, since FROM crm.retention_rounds(:whats::text[]);
+
 -- name: journal_marks
 -- How far every business has written to the journal, what it owes to it, and its ledger's head.
 SELECT business_id, number, owed, origin_number, size FROM crm.journal_marks();

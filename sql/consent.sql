@@ -797,10 +797,18 @@ SELECT event_id, expires_at, sealed
  ORDER BY event_id;
 
 -- name: drop_old_networks
--- What has had its time.
-DELETE FROM crm.consent_network
- WHERE business_id = :business_id
-   AND expires_at <= :now;
+-- Network addresses that have had their time, some at a time; not of one who has her record frozen.
+DELETE FROM crm.consent_network n
+ WHERE n.business_id = :business_id
+   AND n.event_id = ANY (ARRAY(
+     SELECT o.event_id
+       FROM crm.consent_network o
+      WHERE o.business_id = :business_id
+        AND o.expires_at <= :now
+        AND NOT EXISTS (SELECT FROM crm.customer c
+                         WHERE c.business_id = :business_id AND c.customer_id = o.customer_id
+                           AND c.restricted_at IS NOT NULL)
+      LIMIT :limit));
 
 -- name: add_file
 -- A file about a customer's decision, encrypted; for ever as it came.

@@ -21,20 +21,20 @@ VALUES (:business_id, :import_id, :purpose_id, :notice_id, :file_name, :file_sha
         CASE WHEN :state::text = 'running' THEN :now::timestamptz END);
 
 -- name: keep_file
--- The file of an import, until it has been worked through.
-INSERT INTO crm.import_file (business_id, import_id, content)
-VALUES (:business_id, :import_id, :content);
+-- The file of an import, encrypted, until it has been worked through.
+INSERT INTO crm.import_file (business_id, import_id, content, lines)
+VALUES (:business_id, :import_id, :content, :lines);
 
 -- name: file_of_import
 -- The file of an import that waits; no row where it was read from a terminal.
-SELECT content
+SELECT content, lines IS NOT NULL AS sealed
   FROM crm.import_file
  WHERE business_id = :business_id
    AND import_id = :import_id;
 
--- name: head_of_file
--- How large the file of an import is, and how it begins: to say about how many rows it has.
-SELECT octet_length(content) AS size, substring(content FROM 1 FOR 65536) AS begins
+-- name: lines_of_file
+-- How many lines the file of an import has: about as many rows.
+SELECT lines
   FROM crm.import_file
  WHERE business_id = :business_id
    AND import_id = :import_id;
@@ -44,6 +44,17 @@ SELECT octet_length(content) AS size, substring(content FROM 1 FOR 65536) AS beg
 DELETE FROM crm.import_file
  WHERE business_id = :business_id
    AND import_id = :import_id;
+
+-- name: gave_up
+-- Whether an import has waited for so long that its list may not be kept any more; one that is
+-- worked on goes on.
+SELECT true
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state IN ('waiting', 'running')
+   AND created_at <= :received_before
+   AND (beat_at IS NULL OR beat_at < :quiet_since);
 
 -- name: get_import
 -- One import.
@@ -162,7 +173,8 @@ SELECT line, number, outcome, reason
  ORDER BY line, number;
 
 -- name: lapse_rows
--- Deletes the remarks about rows of imports that ended long ago, some at a time.
+-- Deletes the remarks about rows of imports that ended long ago, some at a time, and then the names
+-- of their files: one may name whom the list is of.
 WITH over AS MATERIALIZED (
   SELECT r.import_id, r.line, r.number
     FROM crm.import i
@@ -174,5 +186,11 @@ WITH over AS MATERIALIZED (
    WHERE r.business_id = :business_id AND r.import_id = o.import_id AND r.line = o.line
      AND r.number = o.number
   RETURNING 1
+), unnamed AS (
+  UPDATE crm.import i SET file_name = :nameless
+   WHERE i.business_id = :business_id AND i.done_at <= :over_before
+     AND i.file_name <> :nameless
+  RETURNING 1
 )
-SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM unnamed) AS deleted,
+       CASE WHEN (SELECT count(*) FROM gone) = :limit THEN :after::uuid END AS upto;

@@ -68,6 +68,11 @@ UPDATE crm.service_message m SET kept = NULL
       WHERE f.business_id = :business_id
         AND f.kept IS NOT NULL
         AND f.created_at <= :sent_before
+        AND NOT EXISTS (SELECT FROM crm.frozen_address z
+                         WHERE z.business_id = :business_id AND z.address_hash = f.address_hash)
+        AND NOT EXISTS (SELECT FROM crm.customer c
+                         WHERE c.business_id = :business_id AND c.customer_id = f.customer_id
+                           AND c.restricted_at IS NOT NULL)
       ORDER BY f.created_at
       LIMIT :limit
         FOR UPDATE SKIP LOCKED));
@@ -121,17 +126,25 @@ DELETE FROM crm.service_message
    AND address_hash = :address_hash;
 
 -- name: lapse_letters
--- Deletes what is left of service messages long ago, among some: that they went, and when.
+-- Deletes what is left of service messages long ago, among some: that they went, and when; not of
+-- one who has her record frozen.
 WITH piece AS MATERIALIZED (
-  SELECT m.message_id, m.created_at, m.done_at
+  SELECT m.message_id, m.address_hash, m.customer_id, m.created_at, m.done_at
     FROM crm.service_message m
    WHERE m.business_id = :business_id AND m.message_id > :after
    ORDER BY m.message_id LIMIT :limit
 ), gone AS (
   DELETE FROM crm.service_message m
    WHERE m.business_id = :business_id
-     AND m.message_id = ANY (ARRAY(SELECT p.message_id FROM piece p
-                                    WHERE p.done_at <= :over_before))
+     AND m.message_id = ANY (ARRAY(
+           SELECT p.message_id FROM piece p
+            WHERE p.done_at <= :over_before
+              AND NOT EXISTS (SELECT FROM crm.frozen_address z
+                               WHERE z.business_id = :business_id
+                                 AND z.address_hash = p.address_hash)
+              AND NOT EXISTS (SELECT FROM crm.customer c
+                               WHERE c.business_id = :business_id AND c.customer_id = p.customer_id
+                                 AND c.restricted_at IS NOT NULL)))
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,

@@ -249,11 +249,19 @@ SELECT count(*)::integer
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
 
--- name: drop_old_erasures
--- Certificates that nobody has to show any more.
-DELETE FROM crm.erasure
- WHERE business_id = :business_id
-   AND expires_at <= :now;
+-- name: lapse_erasures
+-- Deletes certificates that nobody has to show any more, some at a time.
+WITH over AS MATERIALIZED (
+  SELECT e.customer_id FROM crm.erasure e
+   WHERE e.business_id = :business_id AND e.expires_at <= :now
+   LIMIT :limit
+     FOR UPDATE SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.erasure e USING over o
+   WHERE e.business_id = :business_id AND e.customer_id = o.customer_id
+  RETURNING 1
+)
+SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
 
 -- name: add_wish
 -- She wants everything deleted, and can call it off until then; again changes nothing.
@@ -441,20 +449,33 @@ UPDATE crm.copy
      OR state = 'building' AND lease_until < :now AND epoch >= :tries);
 
 -- name: drop_ended_parts
--- Of such a copy only stays that there was one.
+-- Parts of copies that are over or failed, some at a time: of these only stays that there were any.
 DELETE FROM crm.copy_part p
- USING crm.copy y
  WHERE p.business_id = :business_id
-   AND y.business_id = :business_id
-   AND y.copy_id = p.copy_id
-   AND y.state IN ('over', 'failed');
+   AND (p.copy_id, p.number) IN (
+     SELECT o.copy_id, o.number
+       FROM crm.copy y
+       JOIN crm.copy_part o ON o.business_id = :business_id AND o.copy_id = y.copy_id
+      WHERE y.business_id = :business_id
+        AND y.state IN ('over', 'failed')
+      LIMIT :limit);
 
--- name: drop_old_copies
--- And after a while not even that.
-DELETE FROM crm.copy
- WHERE business_id = :business_id
-   AND state IN ('over', 'failed')
-   AND asked_at < :asked_before;
+-- name: lapse_copies
+-- Deletes that there were copies long ago, some at a time; one of which parts are left waits.
+WITH over AS MATERIALIZED (
+  SELECT y.copy_id FROM crm.copy y
+   WHERE y.business_id = :business_id AND y.state IN ('over', 'failed')
+     AND y.asked_at < :over_before
+     AND NOT EXISTS (SELECT FROM crm.copy_part p
+                      WHERE p.business_id = :business_id AND p.copy_id = y.copy_id)
+   LIMIT :limit
+     FOR UPDATE SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.copy y USING over o
+   WHERE y.business_id = :business_id AND y.copy_id = o.copy_id
+  RETURNING 1
+)
+SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
 
 -- name: forget_parts
 -- Nothing remains of the copies of an erased customer.
@@ -596,7 +617,18 @@ DELETE FROM crm.brought
    AND customer_id = :customer_id;
 
 -- name: lapse_brought
--- Deletes what was brought along and whose time is over (promise 13).
-DELETE FROM crm.brought
- WHERE business_id = :business_id
-   AND ends_at <= :now;
+-- Deletes what was brought along and whose time is over (promise 13), some at a time; not of one who
+-- has her record frozen.
+WITH over AS MATERIALIZED (
+  SELECT b.brought_id FROM crm.brought b
+   WHERE b.business_id = :business_id AND b.ends_at <= :now
+     AND NOT EXISTS (SELECT FROM crm.customer c
+                      WHERE c.business_id = :business_id AND c.customer_id = b.customer_id
+                        AND c.restricted_at IS NOT NULL)
+   LIMIT :limit
+), gone AS (
+  DELETE FROM crm.brought b USING over o
+   WHERE b.business_id = :business_id AND b.brought_id = o.brought_id
+  RETURNING 1
+)
+SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;

@@ -21,15 +21,14 @@ VALUES (:business_id, :scope, :key, :fingerprint, :status, :body, :content_type,
        expires_at = excluded.expires_at;
 
 -- name: forget_idempotency_keys
--- Delete answers whose time is over, some at a time.
-WITH over AS MATERIALIZED (
-  SELECT k.scope, k.key FROM crm.idempotency_key k
-   WHERE k.business_id = :business_id AND k.expires_at <= :now
-   ORDER BY k.expires_at LIMIT :limit
-     FOR UPDATE SKIP LOCKED
-), gone AS (
-  DELETE FROM crm.idempotency_key k USING over o
-   WHERE k.business_id = :business_id AND k.scope = o.scope AND k.key = o.key
-  RETURNING 1
-)
-SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
+-- Deletes answers whose time is over, some at a time.
+DELETE FROM crm.idempotency_key k
+ WHERE k.business_id = :business_id
+   AND (k.scope, k.key) IN (
+     SELECT o.scope, o.key
+       FROM crm.idempotency_key o
+      WHERE o.business_id = :business_id
+        AND o.expires_at <= :now
+      ORDER BY o.expires_at
+      LIMIT :limit
+        FOR UPDATE SKIP LOCKED);

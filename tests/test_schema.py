@@ -69,8 +69,10 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
 
     assert {row["column_name"] for row in rows} == {
         "beat_at",
+        "begun_at",
         "business_id",
         "campaign_id",
+        "created_at",
         "debt_id",
         "done_at",
         "due_at",
@@ -98,6 +100,7 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "stopped_why",
         "via",
         "waiting",
+        "what",
     }
 
 
@@ -213,6 +216,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "imports_waiting": "crm_sweep",
         "journal_marks": "crm_sweep",
         "leases_due": "crm_sweep",
+        "retention_rounds": "crm_sweep",
         "ledgers_due": "crm_sweep",
         "ledgers_health": "crm_sweep",
         "value_checks_waiting": "crm_sweep",

@@ -115,6 +115,8 @@ PLAIN: dict[str, Any] = {
     "due_before": NOW.date(),
     "step": 2**40,
     "tries": 9,
+    "nameless": "list.csv",
+    "received_before": NOW,
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
 

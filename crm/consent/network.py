@@ -18,6 +18,8 @@ from crm.db import Db, ReadDb, Statements
 sql = Statements("consent")
 
 _LONGEST_AGENT = 500
+# So many are deleted in one transaction.
+_AT_ONCE = 1000
 
 
 class KeptNetwork(Struct, frozen=True, kw_only=True):
@@ -73,8 +75,8 @@ async def networks(db: ReadDb, customer_id: UUID) -> list[KeptNetwork]:
 
 
 async def lapse(db: Db) -> int:
-    """Delete what has had its time."""
-    return await db.run(sql.drop_old_networks)
+    """Delete some of what has had its time; return how many."""
+    return await db.run(sql.drop_old_networks, limit=_AT_ONCE)
 
 
 def _label(subject: UUID) -> str:

@@ -8,11 +8,13 @@ changed, unchanged or rejected.
 
 from crm.imports.actions import (
     REMARKS_KEPT,
+    WAITS,
     Place,
     asked_by,
     expected,
     fail,
     get,
+    give_up,
     lapse_rows,
     page,
     receive,
@@ -37,6 +39,7 @@ from crm.imports.working import Progress, work_file, work_waiting
 
 __all__ = [
     "REMARKS_KEPT",
+    "WAITS",
     "AnotherRuns",
     "Import",
     "Place",
@@ -54,6 +57,7 @@ __all__ = [
     "expected",
     "fail",
     "get",
+    "give_up",
     "lapse_rows",
     "page",
     "receive",

@@ -30,11 +30,18 @@ from crm.pieces import Piece
 
 sql = Statements("imports")
 
+# So long a list waits for a worker, at most: what is in it is out of every other reach.
+WAITS = timedelta(days=7)
 # How long staff may look up what was said of a row.
 REMARKS_KEPT = timedelta(days=180)
 
+_WAITED = (
+    "It waited for seven days and nothing worked on it. Nothing of it was kept; start it again."
+)
 _FIRST_PAGE = UUID(int=2**128 - 1)
 _LONGEST_NAME = 255
+# What a file is called that has no name, or not any more.
+_NAMELESS = "list.csv"
 
 
 class Place(Struct, frozen=True):
@@ -44,17 +51,17 @@ class Place(Struct, frozen=True):
     number: int
 
 
-class Head(Struct, frozen=True):
-    """The size of a file in bytes, and how it begins."""
+class KeptFile(Struct, frozen=True):
+    """A list as it waits; `sealed` but where it came before lists were."""
 
-    size: int
-    begins: bytes
+    content: bytes
+    sealed: bool
 
 
 async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: bytes) -> Import:
     """Take a file in for a worker; refused at once if it cannot be read or nobody may be asked.
 
-    The file is kept until it has been worked through, and no longer.
+    The file is kept, encrypted, until it has been worked through, and for WAITS at most.
     """
     notice = await asked_by(db, await consent.purpose(db, purpose_id))
     table = await opened(content, now=db.now)
@@ -68,7 +75,8 @@ async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: 
     if begun is not None:
         raise SameFile
     received = await add(db, by, notice, table.given, file_name=file_name, state=State.waiting)
-    await db.run(sql.keep_file, import_id=received.id, content=content)
+    sealed = await asyncio.to_thread(db.keys.encrypt, db.business_id, _label(received.id), content)
+    await db.run(sql.keep_file, import_id=received.id, content=sealed, lines=content.count(b"\n"))
     db.wake("imports.work", str(db.business_id), str(received.id))
     return received
 
@@ -140,15 +148,23 @@ async def report(
     )
 
 
-async def expected(db: ReadDb, import_id: UUID) -> int | None:
-    """Guess from its beginning how many rows a file has that is not worked through; None if gone.
+async def kept_file(db: ReadDb, import_id: UUID) -> bytes | None:
+    """Return the list of an import that waits; None if it is gone, KeyWrong without its key."""
+    found = await db.maybe(sql.file_of_import, KeptFile, import_id=import_id)
+    if found is None or not found.sealed:
+        return found.content if found else None
+    return await asyncio.to_thread(
+        db.keys.decrypt, db.business_id, _label(import_id), found.content
+    )
 
-    Line breaks inside of cells count too, so it is at most an “about”.
+
+async def expected(db: ReadDb, import_id: UUID) -> int | None:
+    """Say about how many rows a file has that is not worked through; None if that is not known.
+
+    Line breaks inside of cells count too.
     """
-    head = await db.maybe(sql.head_of_file, Head, import_id=import_id)
-    if head is None or not head.begins:
-        return None
-    return max(1, head.begins.count(b"\n") * head.size // len(head.begins))
+    lines = await db.maybe(sql.lines_of_file, int, import_id=import_id)
+    return None if lines is None else max(1, lines)
 
 
 def whole_report(db: ReadDb, import_id: UUID) -> AsyncIterator[RowReport]:
@@ -163,14 +179,39 @@ async def fail(db: Db, import_id: UUID, problem: str) -> None:
         await events.record(db, Actor.system(), Kind.import_failed, ref=import_id)
 
 
+async def give_up(db: Db, import_id: UUID) -> bool:
+    """End an import that nobody has worked on for WAITS, and delete its list; say if it was so."""
+    over = await db.maybe(
+        sql.gave_up,
+        bool,
+        import_id=import_id,
+        received_before=db.now - WAITS,
+        quiet_since=db.now - QUIET,
+    )
+    if over:
+        await fail(db, import_id, _WAITED)
+    return bool(over)
+
+
+def _label(import_id: UUID) -> str:
+    return f"list {import_id}"
+
+
 def _plain(file_name: str) -> str:
     """The last part of a name, with nothing in it that cannot be shown."""
     name = file_name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(letter for letter in name if letter.isprintable())
-    return kept[:_LONGEST_NAME] or "list.csv"
+    return kept[:_LONGEST_NAME] or _NAMELESS
 
 
 async def lapse_rows(db: Db, after: UUID, limit: int) -> Piece:
-    """Delete the remarks about rows of imports that ended long ago, a piece at a time."""
+    """Delete remarks about rows, and names of files, of imports that ended long ago, by pieces."""
     before = db.now - REMARKS_KEPT
-    return await db.one(sql.lapse_rows, Piece, after=after, limit=limit, over_before=before)
+    return await db.one(
+        sql.lapse_rows,
+        Piece,
+        after=after,
+        limit=limit,
+        over_before=before,
+        nameless=_NAMELESS,
+    )

@@ -8,7 +8,7 @@ from uuid import UUID
 from crm import above
 from crm.db import Database
 from crm.errors import Refused
-from crm.imports import working
+from crm.imports import actions, working
 from crm.imports.model import QUIET
 from crm.log import logger
 from crm.settings import Settings
@@ -33,10 +33,12 @@ async def work(ctx: Ctx, business: str, import_id: str) -> None:
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Wake for every import that waits, or whose worker has gone quiet."""
+    """Wake for every import that waits, or whose worker has gone quiet; end what waits too long."""
     database = ctx["database"]
     for due in await above.imports_waiting(database, database.clock() - QUIET):
         async with database.write(due.business_id) as db:
+            if await actions.give_up(db, due.import_id):
+                continue
             # A killed worker's job id stays taken for a while, so the sweep's are new each minute.
             slot = f"{due.import_id}:{int(db.now.timestamp()) // 60}"
             db.wake("imports.work", str(due.business_id), str(due.import_id), slot=slot)

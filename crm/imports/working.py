@@ -33,6 +33,7 @@ from crm.imports.model import (
     proves,
 )
 from crm.imports.table import SIZE_LIMIT, Table
+from crm.keys import KeyWrong
 
 sql = Statements("imports")
 
@@ -41,6 +42,9 @@ BATCH = 2000
 _BEAT_SECONDS = 0.5
 
 _ENDED = "The command was ended before it was done. Nothing of it was kept; run it again."
+_UNREADABLE = (
+    "The key it was encrypted with is gone. Nothing of it was kept; upload the list again."
+)
 _OURS = "Something failed on our side. Nothing of it was kept; start the import again."
 _GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 _CUT_OFF = (
@@ -113,7 +117,10 @@ async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -
 
     async def kept(begun: Import) -> Opened:
         async with database.read(business_id) as db:
-            content = await db.maybe(sql.file_of_import, bytes, import_id=begun.id)
+            try:
+                content = await actions.kept_file(db, begun.id)
+            except KeyWrong:
+                raise Refused(_UNREADABLE) from None
         if content is None:
             raise Refused(_ENDED)
         source = io.BytesIO(content)

@@ -9,10 +9,11 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from email import message_from_bytes
 from email.utils import getaddresses
 
-from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
+from imap_tools import AND, BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxLoginError
 
 from crm.inbound.model import Mailbox, MailboxTrouble
@@ -60,6 +61,16 @@ class Opened:
         if not self._box.folder.exists(self._kept_in):
             self._box.folder.create(self._kept_in)
         self._box.move(uid, self._kept_in)
+
+    def clear(self, before: date) -> int:
+        """Take away what was put aside and came before that day, some at a time; say how much."""
+        if not self._box.folder.exists(self._kept_in):
+            return 0
+        self._box.folder.set(self._kept_in)
+        old = self._box.uids(AND(date_lt=before))[:_MOST]
+        if old:
+            self._box.delete(old)
+        return len(old)
 
 
 @contextmanager

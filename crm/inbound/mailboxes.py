@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from crm.inbound.heard import Bounce, Complaint, Unsubscribe
 from crm.inbound.hearing import hear_arrival, heard_as_canary
 from crm.inbound.mailbox import opened, recipient_of
 from crm.inbound.model import (
+    LETTERS_REST,
     Effect,
     Mailbox,
     MailboxTrouble,
@@ -49,6 +50,8 @@ class Round(Struct):
 
     heard: int = 0
     kept: int = 0
+    # Letters that had lain there for long enough.
+    ended: int = 0
 
 
 async def mailbox(db: ReadDb) -> Mailbox | None:
@@ -104,6 +107,7 @@ async def read_mailbox(database: Database, business_id: UUID, *, local: bool) ->
         claimed = await db.maybe(sql.claim_mailbox, Mailbox, next_at=db.now + _LEASE)
         password = await _password(db) if claimed else ""
         domain = (await businesses.get(db)).return_domain
+        before = (db.now - LETTERS_REST).date()
     if claimed is None:
         return None
     done, trouble = Round(), ""
@@ -117,7 +121,7 @@ async def read_mailbox(database: Database, business_id: UUID, *, local: bool) ->
 
     loop = asyncio.get_running_loop()
     try:
-        await asyncio.to_thread(_round, loop, (claimed, password, local), hear, done)
+        await asyncio.to_thread(_round, loop, (claimed, password, local), before, hear, done)
     except MailboxTrouble as wrong:
         trouble = wrong.message
     except _NotHeard:
@@ -130,6 +134,7 @@ async def read_mailbox(database: Database, business_id: UUID, *, local: bool) ->
 def _round(
     loop: asyncio.AbstractEventLoop,
     where: tuple[Mailbox, str, bool],
+    before: date,
     hear: Callable[[bytes], Coroutine[Any, Any, bool]],
     done: Round,
 ) -> None:
@@ -154,6 +159,7 @@ def _round(
             else:
                 folder.keep(uid)
                 done.kept += 1
+        done.ended = folder.clear(before)
 
 
 def _waiting(known: Mailbox, password: str, *, local: bool) -> int:

@@ -23,6 +23,8 @@ SOFT_TIME = timedelta(days=14)
 SETTLES = timedelta(days=5)
 # How long it is known that a report was heard; servers send one again within days.
 REMEMBERED = timedelta(days=400)
+# So long a letter of somebody lies in the mailbox it was fetched from, for people to read.
+LETTERS_REST = timedelta(days=90)
 
 
 class UnknownWebhook(NotFound):

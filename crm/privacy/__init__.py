@@ -28,7 +28,7 @@ from crm.privacy.erasure.certificate import (
     certificate_token,
     open_certificate,
 )
-from crm.privacy.erasure.certifying import UnknownErasure, certificate, drop_old_certificates
+from crm.privacy.erasure.certifying import UnknownErasure, certificate
 from crm.privacy.erasure.grace import (
     GRACE,
     NothingToCallOff,
@@ -86,7 +86,6 @@ __all__ = [
     "carry_out",
     "certificate",
     "certificate_token",
-    "drop_old_certificates",
     "erase",
     "erase_herself",
     "erase_traces",

@@ -9,9 +9,9 @@ from uuid import UUID
 from crm import above
 from crm.db import Database
 from crm.log import logger
-from crm.privacy import actions, brought, copies, fulfilling, restriction
+from crm.privacy import actions, copies, fulfilling, restriction
 from crm.privacy.copies.building import build_next
-from crm.privacy.erasure import certifying, grace
+from crm.privacy.erasure import grace
 from crm.privacy.retention import sweeping
 from crm.privacy.retention.sweeps import SWEEPS
 
@@ -46,10 +46,8 @@ async def sweep(ctx: Ctx) -> None:
     for business_id in await above.businesses(ctx["database"]):
         async with ctx["database"].write(business_id) as db:
             await actions.erase_traces(db)
-            await certifying.drop_old_certificates(db)
             await restriction.end_due(db)
             await copies.end(db)
-            await brought.lapse(db)
             if await copies.due(db):
                 db.wake("privacy.build", str(business_id))
         while await ctx["database"].attempt(business_id, grace.carry_out):

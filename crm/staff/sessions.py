@@ -37,6 +37,8 @@ _CODES = "second_factor"
 _CODES_TODAY = "second_factor_day"
 _CODES_BY_CLIENT = "second_factor_client"
 _WRONG_TODAY = "second_factor_wrong"
+# The longest window, and an hour in which somebody may look what became of it.
+ATTEMPTS_KEPT = DAY + timedelta(hours=1)
 
 
 class Asker(Struct, frozen=True):
@@ -189,7 +191,7 @@ async def sweep(db: Db) -> None:
     await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)
     await db.run(sql.drop_old_reasons)
     await db.run(sql.drop_begun_factors, before=db.now - timedelta(days=1))
-    await db.run(sql.drop_old_attempts, before=db.now - DAY - timedelta(hours=1))
+    await db.run(sql.drop_old_attempts, before=db.now - ATTEMPTS_KEPT)
 
 
 def _tried(db: ReadDb, address: str, asker: Asker) -> tuple[str, bytes]:

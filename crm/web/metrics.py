@@ -1,4 +1,4 @@
-"""/metrics: how every ledger is and what came in, for whoever watches; of customers nothing."""
+"""/metrics: how ledgers and sweeps are, and what came in, for who watches; of customers nothing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from crm import above
-from crm.above import InboundCount, LedgerHealth
+from crm.above import InboundCount, LedgerHealth, RetentionRound
 from crm.db import Database
 from crm.web.closed import ANSWERS
 
 _BEARER = "Bearer "
 
 
-def metrics(token: str) -> HTTPRouteHandler:
-    """Make the handler; without a token set, or with another, there is no such page."""
+def metrics(token: str, swept: Iterable[str]) -> HTTPRouteHandler:
+    """Make the handler; without a token set, or with another, there is no such page.
+
+    `swept` names the kinds of things that rounds of retention delete.
+    """
 
     @get("/metrics", include_in_schema=False, opt=ANSWERS)
     async def get_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -35,6 +38,8 @@ def metrics(token: str) -> HTTPRouteHandler:
         found = await above.ledgers_health(database)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Ledgers(found, database.clock()))
+        rounds = await above.retention_rounds(database, swept)
+        registry.register(_Rounds(rounds, database.clock()))
         registry.register(_Inbound(await above.inbound_counts(database)))
         # The type states no encoding of its own; OpenMetrics is UTF-8.
         written: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
@@ -76,6 +81,29 @@ class _Ledgers(Collector):
     def _waiting(self, each: LedgerHealth) -> float:
         since = each.waiting_since
         return max((self._now - since).total_seconds(), 0.0) if since else 0.0
+
+
+class _Rounds(Collector):
+    """How long ago what has an end was last swept."""
+
+    def __init__(self, found: Sequence[RetentionRound], now: datetime) -> None:
+        self._found = found
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        """Write the oldest of each business: the one round that fails is not lost among others."""
+        gauge = GaugeMetricFamily(
+            "firsthand_retention_oldest_seconds",
+            "How long ago the last round ended, of the kind of thing that waits longest.",
+            labels=["business"],
+        )
+        oldest: dict[str, datetime] = {}
+        for each in self._found:
+            key = str(each.business_id)
+            oldest[key] = min(each.since, oldest.get(key, each.since))
+        for business, since in oldest.items():
+            gauge.add_metric([business], max((self._now - since).total_seconds(), 0.0))
+        yield gauge
 
 
 class _Inbound(Collector):

@@ -7,6 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 
 _COMMAND = re.compile(rb"(\S+) (UID )?(\S+) ?(.*?)\r?\n", re.IGNORECASE)
 
@@ -21,6 +22,9 @@ class Imapd:
         self.folders: dict[str, dict[int, bytes]] = {"INBOX": {}}
         self.deleted: set[int] = set()
         self.drops = ""
+        self.selected = "INBOX"
+        # When mails came, by uid; others came today.
+        self.came: dict[int, date] = {}
         self._next = 1
 
     def put(self, raw: bytes, folder: str = "INBOX") -> None:
@@ -51,15 +55,17 @@ class Imapd:
         writer.close()
 
     def _answer(self, name: str, said: str) -> bytes:  # noqa: C901  (one for each command)
-        inbox = self.folders["INBOX"]
+        inbox = self.folders[self.selected]
         words = said.split()
         match name:
             case "CAPABILITY":
                 return b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"
             case "SELECT":
+                self.selected = said.strip('"')
+                inbox = self.folders[self.selected]
                 return f"* {len(inbox)} EXISTS\r\n* OK [UIDVALIDITY 1] .\r\n".encode()
             case "SEARCH":
-                return f"* SEARCH {' '.join(map(str, inbox))}\r\n".encode()
+                return f"* SEARCH {' '.join(map(str, self._found(inbox, said)))}\r\n".encode()
             case "FETCH":
                 raw = inbox[int(words[0])]
                 head = f"* 1 FETCH (UID {words[0]} BODY[]<0> {{{len(raw)}}}\r\n"
@@ -80,6 +86,13 @@ class Imapd:
                 for number in words[0].split(","):
                     self.put(inbox[int(number)], words[-1].strip('"'))
         return b""
+
+    def _found(self, folder: dict[int, bytes], said: str) -> list[int]:
+        before = re.search(r"BEFORE (\S+?)\)?$", said)
+        if before is None:
+            return list(folder)
+        day = datetime.strptime(before[1], "%d-%b-%Y").date()  # noqa: DTZ007  (a day has no zone)
+        return [uid for uid in folder if uid in self.came and self.came[uid] < day]
 
 
 @asynccontextmanager

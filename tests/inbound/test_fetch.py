@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -70,6 +70,25 @@ async def test_reports_are_deleted_and_letters_kept(database: Database, business
         assert await mail.suppressed(db, known.hashed(database)) is not None
         (kept,) = await customers.interactions(db, reader.id)
     assert kept.detail == "Is there rye?"
+
+
+async def test_what_people_wrote_does_not_lie_there_for_ever(
+    database: Database, business: Business
+) -> None:
+    """After ninety days a letter goes from the folder for people too; a newer one stays."""
+    async with imapd() as box:
+        box.put(letter("x@y.example", "Old", serial=1))
+        box.put(letter("x@y.example", "New", serial=2))
+        await _entered(database, business, box, box.password)
+        await _round(database, business)
+        old, new = sorted(box.folders["Firsthand"])
+        today = datetime.now(UTC).date()
+        box.came = {old: today - timedelta(days=91), new: today - timedelta(days=89)}
+
+        done, found = await _round(database, business)
+
+        assert (found.trouble, done) == ("", Round(ended=1))
+        assert set(box.folders["Firsthand"]) == {new}
 
 
 async def test_a_crash_after_the_commit_repeats_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -21,6 +22,7 @@ from crm.events import Actor
 from crm.ledger import KeyKind
 from crm.privacy import Fingerprint, UnknownErasure
 from crm.privacy.erasure import public
+from crm.privacy.retention.sweeps import SWEEPS
 from crm.staff import Role, Scope
 from crm.web.refusals import PAGES
 from tests import make
@@ -192,7 +194,7 @@ async def test_it_ends(clocked: Database, clock: Clock, business: Business) -> N
         ends = (await privacy.certificate(db, ada.id)).certificate.kept_until
     clock.now = ends
     async with clocked.write(business.id) as db:
-        assert await privacy.drop_old_certificates(db) == 1
+        assert (await SWEEPS["certificates"](db, UUID(int=0), 10)).deleted == 1
         with pytest.raises(UnknownErasure):
             await privacy.certificate(db, ada.id)
         with pytest.raises(UnknownCustomer):

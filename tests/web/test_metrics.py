@@ -37,7 +37,7 @@ FINE = LedgerHealth(
 @pytest.fixture
 async def web(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     app = Litestar(
-        [metrics("a token")],
+        [metrics("a token", ["letters"])],
         state=State({"database": database}),
         openapi_config=None,
         logging_config=None,
@@ -67,6 +67,7 @@ async def test_it_works(
     assert found["firsthand_ledger_waiting_seconds"] >= 0
     assert found["firsthand_ledger_alarms"] == 0
     assert "firsthand_ledger_stopped" not in found
+    assert found["firsthand_retention_oldest_seconds"] >= 0
 
 
 @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer another", "a token ", "Basic a token"])
@@ -77,7 +78,7 @@ async def test_there_is_no_page_for_others(web: httpx2.AsyncClient, given: str) 
 @pytest.mark.parametrize("given", ["", "Bearer "])
 async def test_without_a_token_there_is_none_at_all(database: Database, given: str) -> None:
     app = Litestar(
-        [metrics("")],
+        [metrics("", [])],
         state=State({"database": database}),
         openapi_config=None,
         logging_config=None,

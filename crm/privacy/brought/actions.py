@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from crm.db import Db, ReadDb, Statements
 from crm.ids import opaque
+from crm.pieces import Piece
 from crm.privacy.brought.foreign import Brought
 
 sql = Statements("privacy")
@@ -122,6 +123,6 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     return {"brought": await db.run(sql.forget_brought, customer_id=customer_id)}
 
 
-async def lapse(db: Db) -> int:
-    """Delete what was brought along so long ago that its time is over."""
-    return await db.run(sql.lapse_brought)
+async def lapse(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete what was brought along so long ago that its time is over, a piece at a time."""
+    return await db.one(sql.lapse_brought, Piece, after=after, limit=limit)

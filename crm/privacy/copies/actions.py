@@ -12,6 +12,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
 from crm.mail import Letter, LetterKind, TooManyLetters
+from crm.pieces import Piece
 from crm.privacy import requests, restriction
 from crm.privacy.copies.model import (
     KEPT,
@@ -27,6 +28,9 @@ from crm.privacy.copies.model import (
 from crm.privacy.requests.model import RequestKind
 
 sql = Statements("privacy")
+
+# So many parts are deleted in one transaction: each is of some hundred kilobytes.
+_PARTS_AT_ONCE = 200
 
 
 async def ask(
@@ -160,10 +164,15 @@ async def finish(db: Db, copy: Copy, *, parts: int, size: int) -> Copy | None:
 
 
 async def end(db: Db) -> None:
-    """Delete the files of copies whose time is over or that failed, and then that there were."""
+    """Delete some of the parts of copies whose time is over or that failed."""
     await db.run(sql.end_copies, tries=TRIES)
-    await db.run(sql.drop_ended_parts)
-    await db.run(sql.drop_old_copies, asked_before=db.now - REMEMBERED)
+    await db.run(sql.drop_ended_parts, limit=_PARTS_AT_ONCE)
+
+
+async def lapse(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete that there were copies, a while later, a piece at a time."""
+    before = db.now - REMEMBERED
+    return await db.one(sql.lapse_copies, Piece, after=after, limit=limit, over_before=before)
 
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:

@@ -13,6 +13,7 @@ from crm import businesses, consent
 from crm.db import Db, ReadDb, Statements
 from crm.errors import NotFound
 from crm.events import ActorKind
+from crm.pieces import Piece
 from crm.privacy.erasure.certificate import CERTIFICATE_LASTS, TYPE, Erasure, Signed, written
 from crm.privacy.model import Controller, Fingerprint
 
@@ -67,6 +68,6 @@ async def certificate(db: ReadDb, customer_id: UUID) -> Signed:
     return Signed(found, jws)
 
 
-async def drop_old_certificates(db: Db) -> int:
-    """Delete certificates whose time is over; return how many."""
-    return await db.run(sql.drop_old_erasures)
+async def lapse_certificates(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete certificates whose time is over, a piece at a time."""
+    return await db.one(sql.lapse_erasures, Piece, after=after, limit=limit)

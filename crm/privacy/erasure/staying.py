@@ -6,9 +6,10 @@ from datetime import date, datetime, timedelta
 
 from msgspec import Struct
 
-from crm import access, consent
+from crm import access, consent, imports
 from crm.customers import Customer
 from crm.db import ReadDb
+from crm.inbound.model import LETTERS_REST
 from crm.languages import marked
 from crm.outside import outside
 from crm.privacy import requests
@@ -36,6 +37,10 @@ _DONE = marked("To show that it was done.")
 _FOUR_YEARS = marked("The line goes after three years, the certificate after four.")
 _BACKUPS = marked("Encrypted backups of the database, from before")
 _DISKS = marked("In case a disk fails. Whoever was deleted is deleted again before one is used.")
+_FILES = marked("Lists that wait to be imported, encrypted, if there is one with you in it")
+_TURN = marked("Nobody can look into one before its turn, and so take you out.")
+_BOX = marked("Letters that you wrote to us, as they came, where we fetch them from a mailbox")
+_ATTACHED = marked("So that people can read what programs cannot, such as what was attached.")
 _JOURNAL = marked(
     "Lines in a journal outside the database: the record's number and the fingerprint"
 )
@@ -81,6 +86,8 @@ def staying(left: Left) -> list[Stays]:
         Stays(_REQUESTS, _ANSWERED, _THREE_YEARS, left.requests),
         Stays(_LINE, _DONE, _FOUR_YEARS, 1),
         Stays(_BACKUPS, _DISKS, _DAY, 1, _after(left.at, outside.backup_days)),
+        Stays(_FILES, _TURN, _DAY, 1, _after(left.at, imports.WAITS.days)),
+        Stays(_BOX, _ATTACHED, _DAY, 1, _after(left.at, LETTERS_REST.days)),
         Stays(_JOURNAL, _PUT_RIGHT, _DAY, 1, _after(left.at, outside.journal_days)),
         Stays(_MARKS, _LISTS, _AGAIN, left.addresses),
     ]

@@ -52,6 +52,16 @@ BESIDES: tuple[Declared, ...] = (
         by=By.use,
     ),
     Declared(
+        name="logs",
+        tables=(),
+        what=marked(
+            "Logs of the programs and of the database: what happened and where, never to whom"
+        ),
+        why=marked("To find faults"),
+        until=marked("the operator's servers delete them, which is outside of this program"),
+        by=By.use,
+    ),
+    Declared(
         name="sums",
         tables=("campaign_return", "domain_trouble", "inbound_count", "poll_count", "relay_use"),
         what=marked("Sums over mails, which name nobody"),

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from crm import consent, events, imports, mail
 from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, UNDO_LASTS
-from crm.inbound.model import REMEMBERED
+from crm.inbound.model import LETTERS_REST, REMEMBERED
 from crm.languages import marked
 from crm.privacy.brought.actions import BROUGHT_FOR
+from crm.privacy.copies.model import KEPT
 from crm.privacy.copies.model import REMEMBERED as REMEMBERED_COPY
 from crm.privacy.erasure.certificate import CERTIFICATE_LASTS
 from crm.privacy.requests.model import KEPT_YEARS
 from crm.privacy.retention.besides import BESIDES
 from crm.privacy.retention.declared import By, Declared
+from crm.staff.sessions import ATTEMPTS_KEPT
 
 _SWEPT = "privacy.retain"
 
@@ -65,17 +67,26 @@ DECLARED: tuple[Declared, ...] = (
     ),
     Declared(
         name="consent_records",
-        tables=("consent_record", "consent_network"),
+        tables=("consent_record",),
         what=marked("Decisions and their evidence"),
         why=marked("To prove consent (Art. 7(1))"),
         until=marked(
             "the time that the purpose declares for its proof is over, counted from the end of the "
             "consent, or %(number)s years where it declares none; or erasure. That you said no "
-            "stays until then. Network addresses: the days set for the business"
+            "stays until then"
         ),
         number=consent.PROOF_KEPT_YEARS,
         by=By.sweep,
         job=_SWEPT,
+    ),
+    Declared(
+        name="networks",
+        tables=("consent_network",),
+        what=marked("From where you decided: network addresses, encrypted"),
+        why=marked("To prove consent (Art. 7(1)), where the business keeps them at all"),
+        until=marked("the days set for the business"),
+        by=By.job,
+        job="consent.lapse",
     ),
     Declared(
         name="kept_proofs",
@@ -151,18 +162,28 @@ DECLARED: tuple[Declared, ...] = (
         why=marked("To show what was deleted"),
         until=marked("%(number)s days"),
         number=CERTIFICATE_LASTS.days,
+        by=By.sweep,
+        job=_SWEPT,
+    ),
+    Declared(
+        name="files_of_copies",
+        tables=("copy_part",),
+        what=marked("Copies of everything, encrypted"),
+        why=marked("To hand them to whoever asked"),
+        until=marked("%(number)s hours"),
+        number=round(KEPT.total_seconds() / 3600),
         by=By.job,
         job="privacy.sweep",
     ),
     Declared(
         name="copies",
-        tables=("copy", "copy_part"),
-        what=marked("Copies of everything, encrypted, and that there was one"),
-        why=marked("To hand them to whoever asked"),
-        until=marked("three days; that there was one: %(number)s days"),
+        tables=("copy",),
+        what=marked("That there was a copy of everything, and who asked for it"),
+        why=marked("To say who took one"),
+        until=marked("%(number)s days"),
         number=REMEMBERED_COPY.days,
-        by=By.job,
-        job="privacy.sweep",
+        by=By.sweep,
+        job=_SWEPT,
     ),
     Declared(
         name="brought",
@@ -171,8 +192,8 @@ DECLARED: tuple[Declared, ...] = (
         why=marked("So that you find it here"),
         until=marked("%(number)s days"),
         number=BROUGHT_FOR.days,
-        by=By.job,
-        job="privacy.sweep",
+        by=By.sweep,
+        job=_SWEPT,
     ),
     Declared(
         name="wishes",
@@ -266,7 +287,8 @@ DECLARED: tuple[Declared, ...] = (
         tables=("soft_bounce",),
         what=marked("Mails that bounced softly, as a count"),
         why=marked("To know a dead address"),
-        until=marked("a mail arrives"),
+        until=marked("a mail arrives, or %(number)s days"),
+        number=REMEMBERED.days,
         by=By.job,
         job="inbound.tidy",
     ),
@@ -281,12 +303,24 @@ DECLARED: tuple[Declared, ...] = (
         job="inbound.tidy",
     ),
     Declared(
+        name="letters_in_mailboxes",
+        tables=(),
+        what=marked("Letters of people, as they came, where they are fetched from a mailbox"),
+        why=marked("So that people can read what programs cannot, such as what was attached"),
+        until=marked("%(number)s days"),
+        number=LETTERS_REST.days,
+        by=By.job,
+        job="inbound.sweep",
+    ),
+    Declared(
         name="import_files",
         tables=("import_file",),
-        what=marked("Lists that are imported"),
+        what=marked("Lists that are imported, encrypted until it is their turn"),
         why=marked("To take them over"),
-        until=marked("the import is done"),
-        by=By.use,
+        until=marked("the import is done, or %(number)s days"),
+        number=imports.WAITS.days,
+        by=By.job,
+        job="imports.sweep",
     ),
     Declared(
         name="import_rows",
@@ -303,9 +337,11 @@ DECLARED: tuple[Declared, ...] = (
         tables=("idempotency_key",),
         what=marked("Answers to programs, encrypted"),
         why=marked("So that a call repeated does nothing twice"),
-        until=marked("a day"),
-        by=By.sweep,
-        job=_SWEPT,
+        until=marked("%(number)s hours"),
+        # As crm/web has it, which is none of a front door's business.
+        number=24,
+        by=By.job,
+        job="web.tidy",
     ),
     Declared(
         name="reasons",
@@ -321,7 +357,8 @@ DECLARED: tuple[Declared, ...] = (
         tables=("attempt",),
         what=marked("Tries at passwords and codes, counted under fingerprints"),
         why=marked("Against guessing"),
-        until=marked("a day"),
+        until=marked("%(number)s hours"),
+        number=round(ATTEMPTS_KEPT.total_seconds() / 3600),
         by=By.job,
         job="staff.sweep",
     ),

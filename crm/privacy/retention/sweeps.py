@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from crm import consent, customers, events, imports, mail
 from crm.pieces import Sweep
-from crm.privacy import requests
+from crm.privacy import brought, copies, requests
+from crm.privacy.erasure.certifying import lapse_certificates
 from crm.privacy.retention.sweeping import lapse_sweeps
-from crm.web import idempotency
 
 SWEEPS: Mapping[str, Sweep] = {
     "attributes": customers.lapse_values,
@@ -21,7 +21,9 @@ SWEEPS: Mapping[str, Sweep] = {
     "letters": mail.lapse_letters,
     "events": events.end,
     "requests": requests.end,
+    "certificates": lapse_certificates,
+    "copies": copies.lapse,
+    "brought": brought.lapse,
     "import_rows": imports.lapse_rows,
-    "answers": idempotency.forget,
     "sweeps": lapse_sweeps,
 }
