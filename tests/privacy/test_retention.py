@@ -19,7 +19,7 @@ from crm.db import Database, Db, ReadDb
 from crm.doctor import retention_problems
 from crm.events import Actor
 from crm.mail import jobs as mail_jobs
-from crm.pieces import Piece
+from crm.pieces import Piece, Sweep
 from crm.privacy import NewRequest, RequestKind, jobs, requests
 from crm.privacy.copies.contents import contents
 from crm.privacy.requests.model import Proof, Way
@@ -249,19 +249,18 @@ async def test_one_kind_that_fails_stops_no_other(
     async def broken(db: Db, after: UUID, limit: int) -> Piece:
         raise ZeroDivisionError
 
-    for name in set(SWEEPS) - {"attributes", "letters"}:
-        monkeypatch.delitem(SWEEPS, name)
-    monkeypatch.setitem(SWEEPS, "attributes", broken)
+    swept: dict[str, Sweep] = {"attributes": broken, "letters": SWEEPS["letters"]}
+    monkeypatch.setattr(jobs, "SWEEPS", swept)
     await jobs.retain({"database": database})
     async with database.read(business.id) as db:
         reports = await sweeping.reports(db)
     rounds = [
         each
-        for each in await above.retention_rounds(database, SWEEPS)
+        for each in await above.retention_rounds(database, swept)
         if each.business_id == business.id
     ]
 
-    assert {name for name in SWEEPS if not reports[name].ended_at} == {"attributes"}
+    assert {name for name in swept if not reports[name].ended_at} == {"attributes"}
     late = max(each.since for each in rounds) + timedelta(hours=47)
     assert retention_problems(rounds, late) == []
     (problem,) = retention_problems([each for each in rounds if each.what == "attributes"],
