@@ -77,15 +77,20 @@ SELECT s.signup_id AS id, s.address, s.address_hash, s.name, s.locale, s.choices
    AND c.customer_id = :customer_id;
 
 -- name: forget_signups
--- What waits to be confirmed under the address of a customer goes with the customer, whose row
--- may have been emptied already: then the fingerprint is given.
+-- What waits to be confirmed under the address of a customer goes with the customer.
 DELETE FROM crm.signup s
+ USING crm.customer c
  WHERE s.business_id = :business_id
-   AND s.address_hash = coalesce(:address_hash::bytea,
-                                 (SELECT c.address_hash
-                                    FROM crm.customer c
-                                   WHERE c.business_id = :business_id
-                                     AND c.customer_id = :customer_id));
+   AND c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND s.address_hash = c.address_hash;
+
+-- name: forget_signups_of
+-- What waits to be confirmed under an address that is erased, and was asked for by then.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND (:until::timestamptz IS NULL OR requested_at <= :until);
 
 -- name: drop_old_signups
 -- Sign-ups that nobody confirmed in time.
@@ -302,6 +307,29 @@ SELECT address, folded, address_hash, changed_at, undo_until
  WHERE business_id = :business_id
    AND customer_id = :customer_id
  ORDER BY changed_at DESC;
+
+-- name: formers_to_forget
+-- Addresses that were a customer's, until when, and whether somebody else has had them since.
+SELECT f.address_hash, f.changed_at,
+       EXISTS (SELECT FROM crm.customer c
+                WHERE c.business_id = :business_id
+                  AND c.address_hash = f.address_hash)
+    OR EXISTS (SELECT FROM crm.former_address o
+                WHERE o.business_id = :business_id
+                  AND o.address_hash = f.address_hash
+                  AND o.customer_id <> f.customer_id
+                  AND o.changed_at > f.changed_at) AS taken
+  FROM crm.former_address f
+ WHERE f.business_id = :business_id
+   AND f.customer_id = :customer_id;
+
+-- name: hold_customer
+-- Her row before her ways in, as an erasure holds it.
+SELECT customer_id
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   FOR KEY SHARE;
 
 -- name: owners
 -- Whose address this is, and then whose it was; mostly one customer, rarely several.

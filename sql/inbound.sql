@@ -58,8 +58,28 @@ VALUES (:business_id, :address_hash, :bounces, :first_at, :now)
 ON CONFLICT (business_id, address_hash) DO UPDATE
    SET bounces = excluded.bounces, first_at = excluded.first_at, last_at = excluded.last_at;
 
+-- name: address_is_known
+-- Whether anything is kept under an address: a customer, a sign-up, a letter, or its suppression.
+SELECT EXISTS (SELECT FROM crm.customer c
+                WHERE c.business_id = :business_id AND c.address_hash = :address_hash)
+    OR EXISTS (SELECT FROM crm.suppression u
+                WHERE u.business_id = :business_id AND u.address_hash = :address_hash)
+    OR EXISTS (SELECT FROM crm.signup s
+                WHERE s.business_id = :business_id AND s.address_hash = :address_hash)
+    -- Not the last letter to somebody who is erased.
+    OR EXISTS (SELECT FROM crm.service_message m
+                WHERE m.business_id = :business_id AND m.address_hash = :address_hash
+                  AND m.customer_id IS NULL);
+
+-- name: forget_soft_bounce
+-- How an address bounced goes with its owner until then.
+DELETE FROM crm.soft_bounce
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND (:until::timestamptz IS NULL OR first_at <= :until);
+
 -- name: drop_soft_bounce
--- Mail arrives again, or the address is suppressed or forgotten.
+-- Mail arrives again, or the address is suppressed.
 DELETE FROM crm.soft_bounce
  WHERE business_id = :business_id
    AND address_hash = :address_hash;

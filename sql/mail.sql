@@ -120,10 +120,13 @@ DELETE FROM crm.service_message
    AND customer_id = :customer_id;
 
 -- name: forget_letters_to
--- Nothing remains of the service messages to an erased address, whoever was meant.
+-- Nothing remains of the service messages to an erased address until then that name no customer;
+-- those to somebody else who has had it since are that customer's.
 DELETE FROM crm.service_message
  WHERE business_id = :business_id
-   AND address_hash = :address_hash;
+   AND address_hash = :address_hash
+   AND customer_id IS NULL
+   AND (:until::timestamptz IS NULL OR created_at <= :until);
 
 -- name: lapse_letters
 -- Deletes what is left of service messages long ago, among some: that they went, and when; not of
@@ -196,10 +199,11 @@ SELECT address_hash
    AND address_hash = ANY (:address_hashes::bytea[]);
 
 -- name: lift_suppression
--- The owner of the address asked that nothing at all remains.
+-- The owner of the address until then asked that nothing at all remains.
 DELETE FROM crm.suppression
  WHERE business_id = :business_id
-   AND address_hash = :address_hash;
+   AND address_hash = :address_hash
+   AND (:until::timestamptz IS NULL OR at <= :until);
 
 -- name: relays
 -- The relays of a business, the largest share first.

@@ -2,42 +2,55 @@
 -- privacy_request_step, erasure, erasure_wish, retention_sweep, restriction_end.
 
 -- name: tombstones_with_traces
--- Customers erased since an instant of whom something was recorded after all: what waited for
--- the erasure's lock on her row is written when it commits.
-SELECT c.customer_id
-  FROM crm.customer c
- WHERE c.business_id = :business_id
-   AND c.erased_at >= :since
-   AND (EXISTS (SELECT FROM crm.consent_record r
-                 WHERE r.business_id = :business_id AND r.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.consent s
-                 WHERE s.business_id = :business_id AND s.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.mailbox_proof m
-                 WHERE m.business_id = :business_id AND m.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.evidence_file f
-                 WHERE f.business_id = :business_id AND f.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.event e
-                 WHERE e.business_id = :business_id AND e.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.portal_session p
-                 WHERE p.business_id = :business_id AND p.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.portal_link l
-                 WHERE l.business_id = :business_id AND l.customer_id = c.customer_id)
-     -- The last letter to her waits until it has gone.
-     OR EXISTS (SELECT FROM crm.service_message m
-                 WHERE m.business_id = :business_id AND m.customer_id = c.customer_id
-                   AND m.done_at IS NOT NULL)
-     OR EXISTS (SELECT FROM crm.restriction_end n
-                 WHERE n.business_id = :business_id AND n.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.privacy_request q
-                 WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.brought b
-                 WHERE b.business_id = :business_id AND b.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.copy y
-                 WHERE y.business_id = :business_id AND y.customer_id = c.customer_id)
-     OR EXISTS (SELECT FROM crm.delivery d
-                 WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
-                   AND (d.reply IS NOT NULL OR d.merged IS NOT NULL)))
- ORDER BY c.customer_id;
+-- Among some customers erased since an instant, those of whom something was recorded after all: what
+-- waited for the erasure's lock on her row is written when it commits.
+WITH piece AS MATERIALIZED (
+  SELECT c.customer_id
+    FROM crm.customer c
+   WHERE c.business_id = :business_id
+     AND c.erased_at >= :since
+     AND c.customer_id > :after
+   ORDER BY c.customer_id
+   LIMIT :limit
+), left_over AS (
+  SELECT c.customer_id
+    FROM piece c
+   WHERE (EXISTS (SELECT FROM crm.consent_record r
+                   WHERE r.business_id = :business_id AND r.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.consent s
+                   WHERE s.business_id = :business_id AND s.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.mailbox_proof m
+                   WHERE m.business_id = :business_id AND m.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.evidence_file f
+                   WHERE f.business_id = :business_id AND f.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.event e
+                   WHERE e.business_id = :business_id AND e.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.portal_session p
+                   WHERE p.business_id = :business_id AND p.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.portal_link l
+                   WHERE l.business_id = :business_id AND l.customer_id = c.customer_id)
+       -- The last letter to her waits until it has gone.
+       OR EXISTS (SELECT FROM crm.service_message m
+                   WHERE m.business_id = :business_id AND m.customer_id = c.customer_id
+                     AND m.done_at IS NOT NULL)
+       OR EXISTS (SELECT FROM crm.erasure_wish w
+                   WHERE w.business_id = :business_id AND w.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.restriction_end n
+                   WHERE n.business_id = :business_id AND n.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.privacy_request q
+                   WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.brought b
+                   WHERE b.business_id = :business_id AND b.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.copy y
+                   WHERE y.business_id = :business_id AND y.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.delivery d
+                   WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
+                     AND (d.reply IS NOT NULL OR d.merged IS NOT NULL)))
+)
+SELECT ARRAY(SELECT l.customer_id FROM left_over l ORDER BY l.customer_id) AS found,
+       CASE WHEN (SELECT count(*) FROM piece) = :limit
+            THEN (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1)
+            END AS upto;
 
 -- name: add_request
 -- What a customer, or somebody whom nobody here knows, asks.
@@ -203,23 +216,24 @@ UPDATE crm.privacy_request
    AND request_id = :request_id;
 
 -- name: requests_to_forget
--- The requests of a customer who is being erased, or of an address.
+-- The requests of a customer who is being erased, or of an address until then.
 SELECT request_id, closed_at IS NULL AS open
   FROM crm.privacy_request
  WHERE business_id = :business_id
    AND (customer_id = :customer_id OR address_hash = :address_hash)
+   AND (:until::timestamptz IS NULL OR created_at <= :until)
  ORDER BY request_id
    FOR UPDATE;
 
 -- name: forget_request
--- What was asked, when, and what became of it stays; whose it was and every word goes.
+-- What was asked, when, and what became of it stays; whose it was and every word goes. One that
+-- waited is done where she proved that she wanted just this, and otherwise has lost its object.
 UPDATE crm.privacy_request
    SET customer_id = NULL, address = '', address_hash = NULL, name = '', words = '', answer = '',
        extended_why = '', link_hash = NULL, link_expires_at = NULL,
-       proof = CASE WHEN closed_at IS NULL AND proof IS NULL THEN :proof ELSE proof END,
-       proved_at = CASE WHEN closed_at IS NULL AND proof IS NULL THEN :now::timestamptz
-                        ELSE proved_at END,
-       state = CASE WHEN closed_at IS NULL THEN 'done' ELSE state END,
+       state = CASE WHEN closed_at IS NOT NULL THEN state
+                    WHEN kind = 'erasure' AND proof IS NOT NULL THEN 'done'
+                    ELSE 'moot' END,
        keep_until = CASE WHEN closed_at IS NULL THEN :keep_until ELSE keep_until END,
        closed_at = coalesce(closed_at, :now)
  WHERE business_id = :business_id
@@ -298,15 +312,22 @@ DELETE FROM crm.erasure_wish
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
 
--- name: wish_due
--- Whose time to call it off is over, the first first; held, and by one worker only.
-SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
+-- name: wishes_due
+-- Whose time to call it off is over, the first first.
+SELECT customer_id
   FROM crm.erasure_wish
  WHERE business_id = :business_id
    AND due_at <= :now
  ORDER BY due_at
- LIMIT 1
-   FOR UPDATE SKIP LOCKED;
+ LIMIT 500;
+
+-- name: change_wish
+-- While she waits she may say otherwise about her fingerprint, or have it frozen beside.
+UPDATE crm.erasure_wish
+   SET fingerprint = :fingerprint, was_frozen = :was_frozen
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+RETURNING call_off_hash;
 
 -- name: ask_copy
 -- A copy more, of a customer who is not erased; no row where the same one was asked for already.
@@ -567,14 +588,13 @@ SELECT customer_id, told_at, due_at, actor_kind, actor_id, actor_name
    AND customer_id = :customer_id;
 
 -- name: ends_due
--- Freezes whose notice is over, held until they have ended.
-SELECT customer_id, told_at, due_at, actor_kind, actor_id, actor_name
+-- Whose freeze is to end, because its notice is over.
+SELECT customer_id
   FROM crm.restriction_end
  WHERE business_id = :business_id
    AND due_at <= :now
  ORDER BY customer_id
- LIMIT 500
-   FOR UPDATE SKIP LOCKED;
+ LIMIT 500;
 
 -- name: drop_end
 -- The freeze stays, or has ended.

@@ -293,9 +293,11 @@ DELETE FROM crm.attempt
    AND substr(subject, 1, 16) = :address_hash;
 
 -- name: forget_attempts
--- How often an erased address was tried or written to; a subject may say behind it from where.
+-- How often an erased address was tried or written to until then; a subject may say behind it from
+-- where.
 DELETE FROM crm.attempt
- WHERE business_id = :business_id AND substr(subject, 1, 16) = :address_hash;
+ WHERE business_id = :business_id AND substr(subject, 1, 16) = :address_hash
+   AND (:until::timestamptz IS NULL OR window_start <= :until);
 
 -- name: drop_old_attempts
 -- Tries whose window is long over.

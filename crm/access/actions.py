@@ -19,6 +19,7 @@ from crm.access.model import (
     Agreed,
     Confirmed,
     Export,
+    Former,
     FormerAddress,
     LinkOver,
     NewSignup,
@@ -210,20 +211,28 @@ async def export(db: ReadDb, customer_id: UUID) -> Export:
     )
 
 
-async def former_addresses(db: ReadDb, customer_id: UUID) -> list[bytes]:
-    """Return the fingerprints of addresses that were hers."""
-    found = await db.many(sql.formers_of_customer, FormerAddress, customer_id=customer_id)
-    return [each.address_hash for each in found]
+async def former_addresses(db: ReadDb, customer_id: UUID) -> list[Former]:
+    """Return the fingerprints of addresses that were hers, and until when."""
+    return await db.many(sql.formers_to_forget, Former, customer_id=customer_id)
 
 
-async def forget(db: Db, customer_id: UUID, address_hash: bytes | None = None) -> dict[str, int]:
-    """Delete it all, and return how many rows of which table.
+async def forget_signups(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Delete what waits under her address, while that is known; before her row is held.
 
-    Once customers.forget has emptied the row, the fingerprint that it returned is needed.
+    Whoever confirms a sign-up holds the two in this order.
     """
-    signups = await db.run(sql.forget_signups, customer_id=customer_id, address_hash=address_hash)
+    return {"signup": await db.run(sql.forget_signups, customer_id=customer_id)}
+
+
+async def forget_address(db: Db, address_hash: bytes, until: datetime | None) -> dict[str, int]:
+    """Delete what waits under an erased address, or what did until then."""
+    gone = await db.run(sql.forget_signups_of, address_hash=address_hash, until=until)
+    return {"signup": gone}
+
+
+async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
+    """Delete all that hangs on her, and return how many rows of which table."""
     return {
-        "signup": signups,
         "portal_link": await db.run(sql.forget_link, customer_id=customer_id),
         "portal_session": await db.run(sql.forget_sessions, customer_id=customer_id),
         "address_change": await db.run(sql.forget_changes, customer_id=customer_id),

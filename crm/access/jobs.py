@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import TypedDict
+from uuid import UUID
 
-from crm import above
 from crm.access import actions
 from crm.db import Database
+from crm.rounds import each_business
 
 
 class Ctx(TypedDict):
@@ -17,6 +18,8 @@ class Ctx(TypedDict):
 
 async def tidy(ctx: Ctx) -> None:
     """Delete sign-ups, ways in and sessions that have ended, business by business."""
-    for business_id in await above.businesses(ctx["database"]):
-        async with ctx["database"].write(business_id) as db:
-            await actions.tidy(db)
+
+    async def tidied(business_id: UUID) -> None:
+        await ctx["database"].attempt(business_id, actions.tidy)
+
+    await each_business(ctx["database"], "access.tidy", tidied)

@@ -229,6 +229,14 @@ class WaitingAddress(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class Former(Struct, frozen=True):
+    """The fingerprint of an address that was hers until then; `taken` by somebody else since."""
+
+    address_hash: bytes
+    changed_at: datetime
+    taken: bool
+
+
 class FormerAddress(Struct, frozen=True, kw_only=True):
     """An address that was hers: in clear as long as it can be put back, then its fingerprint."""
 

@@ -222,6 +222,7 @@ def _check_code(db: ReadDb, found: Link, code: str) -> None:
 async def _entered(
     db: Db, found: Link, *, token: str | None = None, code_hash: bytes | None = None
 ) -> Entered:
+    await db.maybe(sql.hold_customer, UUID, customer_id=found.customer_id)
     proof_id = await db.maybe(
         sql.prove_sign_in,
         UUID,

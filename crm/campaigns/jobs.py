@@ -10,6 +10,7 @@ from typing import NotRequired, TypedDict
 from uuid import UUID
 
 from crm import above, businesses, consent
+from crm.above import DueDigest, DueLeases
 from crm.campaigns import actions, cancelling, checking, digests, emptying, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease, leave
@@ -29,6 +30,7 @@ from crm.mail.mime import stamp
 from crm.mail.relays import Relay
 from crm.mail.routes import Routes, open_routes
 from crm.mail.wire import Limits, Unreachable
+from crm.rounds import apart, each_business
 from crm.settings import Settings
 
 _log = logger(__name__)
@@ -61,21 +63,28 @@ async def sweep(ctx: Ctx) -> None:
     """Find what is due in the rows themselves: emptying Redis loses nothing."""
     database = ctx["database"]
     for due in await above.campaigns_to_start(database):
-        await _start_scheduled(ctx, due.business_id, due.campaign_id)
+        with apart("campaigns.sweep", due.business_id, "start"):
+            await _start_scheduled(ctx, due.business_id, due.campaign_id)
     for left in await above.cancellations_due(database):
-        async with database.write(left.business_id) as db:
-            cancelled = str(left.campaign_id)
-            again = f"{cancelled}:{_round(db)}"
-            db.wake("campaigns.clear", str(left.business_id), cancelled, slot=again)
+        with apart("campaigns.sweep", left.business_id, "clear"):
+            async with database.write(left.business_id) as db:
+                cancelled = str(left.campaign_id)
+                again = f"{cancelled}:{_round(db)}"
+                db.wake("campaigns.clear", str(left.business_id), cancelled, slot=again)
     for free in await above.leases_due(database):
-        async with database.write(free.business_id) as db:
-            for slot in range(min(free.leases, _SLOTS)):
-                db.wake(
-                    "campaigns.send",
-                    str(free.business_id),
-                    str(free.campaign_id),
-                    slot=f"{free.campaign_id}:{slot}:{_round(db)}",
-                )
+        with apart("campaigns.sweep", free.business_id, "send"):
+            await _wake_senders(database, free)
+
+
+async def _wake_senders(database: Database, free: DueLeases) -> None:
+    async with database.write(free.business_id) as db:
+        for slot in range(min(free.leases, _SLOTS)):
+            db.wake(
+                "campaigns.send",
+                str(free.business_id),
+                str(free.campaign_id),
+                slot=f"{free.campaign_id}:{slot}:{_round(db)}",
+            )
 
 
 async def check_values(ctx: Ctx, business: str, campaign: str) -> None:
@@ -95,20 +104,27 @@ async def sweep_checks(ctx: Ctx) -> None:
     database = ctx["database"]
     quiet_since = database.clock() - timedelta(seconds=_QUIET)
     for due in await above.value_checks_waiting(database, quiet_since):
-        async with database.write(due.business_id) as db:
-            slot = f"{due.campaign_id}:{_round(db)}"
-            db.wake("campaigns.check_values", str(due.business_id), str(due.campaign_id), slot=slot)
+        with apart("campaigns.sweep_checks", due.business_id):
+            async with database.write(due.business_id) as db:
+                slot = f"{due.campaign_id}:{_round(db)}"
+                business, campaign = str(due.business_id), str(due.campaign_id)
+                db.wake("campaigns.check_values", business, campaign, slot=slot)
 
 
 async def sweep_digests(ctx: Ctx) -> None:
     """Make the digests of weeks that are over; each starts as a scheduled campaign does."""
     for due in await above.digests_due(ctx["database"]):
-        try:
-            async with ctx["database"].write(due.business_id) as db:
-                await digests.make_digest(db, due.purpose_id)
-        except Refused as no:
-            # Looked at again at the next turn; the others' digests are made all the same.
-            _log.warning("digest_not_made", purpose=str(due.purpose_id), code=no.code)
+        with apart("campaigns.sweep_digests", due.business_id):
+            await _make_digest(ctx["database"], due)
+
+
+async def _make_digest(database: Database, due: DueDigest) -> None:
+    try:
+        async with database.write(due.business_id) as db:
+            await digests.make_digest(db, due.purpose_id)
+    except Refused as no:
+        # Looked at again at the next turn.
+        _log.warning("digest_not_made", purpose=str(due.purpose_id), code=no.code)
 
 
 async def _start_scheduled(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> None:
@@ -172,8 +188,11 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
 
 async def empty(ctx: Ctx) -> None:
     """Take out merge values that were kept as long as each business says."""
-    for business_id in await above.businesses(ctx["database"]):
+
+    async def emptied(business_id: UUID) -> None:
         await empty_of(ctx["database"], business_id)
+
+    await each_business(ctx["database"], "campaigns.empty", emptied)
 
 
 async def empty_of(database: Database, business_id: UUID) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import TypedDict
+from uuid import UUID
 
 from crm import above, ledger
 from crm.above import LedgerHealth
 from crm.consent import ageing, monitor, network
 from crm.db import Database
+from crm.rounds import apart, each_business
 from crm.settings import Settings
 
 # A job leaves well before the next begins; the round goes on where it was.
@@ -31,11 +33,14 @@ class WatchCtx(Ctx):
 async def lapse(ctx: Ctx) -> None:
     """Record what has ended, and delete the network addresses that have had their time."""
     database = ctx["database"]
-    for business_id in await above.businesses(database):
+
+    async def lapsed(business_id: UUID) -> None:
         async with database.write(business_id) as db:
             await network.lapse(db)
         while await database.attempt(business_id, ageing.lapse):
             pass
+
+    await each_business(database, "consent.lapse", lapsed)
 
 
 async def watch(ctx: WatchCtx) -> None:
@@ -44,11 +49,12 @@ async def watch(ctx: WatchCtx) -> None:
     until = loop.time() + _SECONDS
     every = timedelta(hours=ctx["settings"].ledger.watch_hours)
     for health in await above.ledgers_health(ctx["database"]):
-        await begin_if_due(ctx["database"], health, every)
-        while loop.time() < until:
-            async with ctx["database"].write(health.business_id) as db:
-                if await monitor.watch_next(db) is None:
-                    break
+        with apart("consent.watch", health.business_id):
+            await begin_if_due(ctx["database"], health, every)
+            while loop.time() < until:
+                async with ctx["database"].write(health.business_id) as db:
+                    if await monitor.watch_next(db) is None:
+                        break
 
 
 async def begin_if_due(database: Database, health: LedgerHealth, every: timedelta) -> None:

@@ -121,6 +121,15 @@ async def get(db: ReadDb, customer_id: UUID) -> Customer:
     return _known(await db.maybe(sql.customer, Customer, customer_id=customer_id))
 
 
+async def hold(db: Db, customer_id: UUID) -> Customer | None:
+    """Let nobody else change or erase a customer before this transaction ends; None once erased.
+
+    Hold her row before a row that hangs on it, as an erasure does: then two who work on her wait in
+    one order.
+    """
+    return await db.maybe(sql.customer_locked, Customer, customer_id=customer_id)
+
+
 async def of_ids(db: ReadDb, customer_ids: Sequence[UUID]) -> dict[UUID, Customer]:
     """Return those of these customers that exist, erased ones as tombstones without address."""
     found = await db.many(sql.customers_by_ids, Customer, customer_ids=list(customer_ids))

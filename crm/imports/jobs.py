@@ -6,11 +6,13 @@ from typing import TypedDict
 from uuid import UUID
 
 from crm import above
+from crm.above import DueImport
 from crm.db import Database
 from crm.errors import Refused
 from crm.imports import actions, working
 from crm.imports.model import QUIET
 from crm.log import logger
+from crm.rounds import apart
 from crm.settings import Settings
 
 _log = logger(__name__)
@@ -36,9 +38,14 @@ async def sweep(ctx: Ctx) -> None:
     """Wake for every import that waits, or whose worker has gone quiet; end what waits too long."""
     database = ctx["database"]
     for due in await above.imports_waiting(database, database.clock() - QUIET):
-        async with database.write(due.business_id) as db:
-            if await actions.give_up(db, due.import_id):
-                continue
-            # A killed worker's job id stays taken for a while, so the sweep's are new each minute.
-            slot = f"{due.import_id}:{int(db.now.timestamp()) // 60}"
-            db.wake("imports.work", str(due.business_id), str(due.import_id), slot=slot)
+        with apart("imports.sweep", due.business_id):
+            await _wake(database, due)
+
+
+async def _wake(database: Database, due: DueImport) -> None:
+    async with database.write(due.business_id) as db:
+        if await actions.give_up(db, due.import_id):
+            return
+        # A killed worker's job id stays taken for a while, so the sweep's are new each minute.
+        slot = f"{due.import_id}:{int(db.now.timestamp()) // 60}"
+        db.wake("imports.work", str(due.business_id), str(due.import_id), slot=slot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from crm.db import Db, ReadDb, Statements
@@ -47,9 +47,10 @@ async def export(db: ReadDb, customer_id: UUID) -> list[SoftBounce]:
     return await db.many(sql.soft_bounce_of, SoftBounce, customer_id=customer_id)
 
 
-async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
-    """Forget how an erased address bounced."""
-    return {"soft_bounce": await db.run(sql.drop_soft_bounce, address_hash=address_hash)}
+async def forget_address(db: Db, address_hash: bytes, until: datetime | None) -> dict[str, int]:
+    """Forget how an erased address bounced until then."""
+    gone = await db.run(sql.forget_soft_bounce, address_hash=address_hash, until=until)
+    return {"soft_bounce": gone}
 
 
 async def tidy(db: Db) -> None:

@@ -77,6 +77,8 @@ async def _bounced(db: Db, proof: Proof, failure: Failure, code: str) -> None:
 
 async def _soft(db: Db, address_hash: bytes) -> None:
     """Count a soft bounce; what was sent since the last one and never came back begins anew."""
+    if not await _is_known(db, address_hash):
+        return
     known = await db.maybe(sql.soft_bounce, SoftBounce, address_hash=address_hash)
     if known is not None and await campaigns.arrived(
         db, address_hash, known.last_at, db.now - SETTLES
@@ -93,8 +95,19 @@ async def _soft(db: Db, address_hash: bytes) -> None:
 
 
 async def _give_up(db: Db, address_hash: bytes) -> None:
+    if not await _is_known(db, address_hash):
+        return
     await mail.suppress(db, Actor.system(), address_hash, Scope.all, Why.bounced)
     await db.run(sql.drop_soft_bounce, address_hash=address_hash)
+
+
+async def _is_known(db: ReadDb, address_hash: bytes) -> bool:
+    """Say whether anything is kept under an address.
+
+    Of somebody who had her fingerprint deleted with everything else, a report that comes late
+    brings it back no more.
+    """
+    return await db.one(sql.address_is_known, bool, address_hash=address_hash)
 
 
 async def _complained(db: Db, proof: Proof, complaint: Complaint) -> None:

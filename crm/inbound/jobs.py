@@ -9,10 +9,8 @@ from uuid import UUID
 from crm import above, campaigns, inbound
 from crm.db import Database
 from crm.inbound.mailboxes import read_mailbox
-from crm.log import logger
+from crm.rounds import apart, each_business
 from crm.settings import Settings
-
-_log = logger(__name__)
 
 _AT_ONCE = 4
 
@@ -31,18 +29,18 @@ async def sweep(ctx: Ctx) -> None:
 
     async def look(business_id: UUID) -> None:
         async with turns:
-            try:
+            with apart("inbound.sweep", business_id):
                 await read_mailbox(database, business_id, local=local)
-            except Exception:  # noqa: BLE001  (one mailbox must not keep the others from theirs)
-                _log.exception("mailbox_failed", business=str(business_id))
 
     await asyncio.gather(*(look(each) for each in await above.mailboxes_due(database)))
 
 
 async def tidy(ctx: Ctx) -> None:
     """Forget what was heard long ago, business by business."""
-    database = ctx["database"]
-    for business_id in await above.businesses(database):
-        async with database.write(business_id) as db:
+
+    async def tidied(business_id: UUID) -> None:
+        async with ctx["database"].write(business_id) as db:
             await inbound.tidy(db)
             await campaigns.forget_few(db)
+
+    await each_business(ctx["database"], "inbound.tidy", tidied)

@@ -11,6 +11,7 @@ from crm.db import Database
 from crm.journal.keeper import JournalAway, PutBack
 from crm.journal.keeper import pay as pay_some
 from crm.journal.line import Campaign
+from crm.rounds import apart
 
 
 class Ctx(TypedDict):
@@ -24,8 +25,9 @@ async def pay(ctx: Ctx) -> None:
     database = ctx["database"]
     for each in await above.journal_marks(database):
         if each.owed:
-            async with database.write(each.business_id) as db:
-                await pay_some(db)
+            with apart("journal.pay", each.business_id):
+                async with database.write(each.business_id) as db:
+                    await pay_some(db)
 
 
 async def beat(ctx: Ctx) -> None:
@@ -36,7 +38,7 @@ async def beat(ctx: Ctx) -> None:
     database = ctx["database"]
     sending = await above.campaigns_sending(database)
     for business_id, campaigns in groupby(sending, key=lambda each: each.business_id):
-        with suppress(JournalAway, PutBack):
+        with apart("journal.beat", business_id), suppress(JournalAway, PutBack):
             async with database.write(business_id) as db:
                 for each in campaigns:
                     db.note(Campaign(each.campaign_id, "sending"))

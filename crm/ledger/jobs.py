@@ -11,6 +11,7 @@ from crm import above
 from crm.db import Database
 from crm.journal import journal_of
 from crm.ledger import anchors, sealing
+from crm.rounds import apart, each_business
 from crm.settings import Settings
 
 # One call seals so many, then signs: some two seconds.
@@ -30,10 +31,12 @@ async def sweep(ctx: Ctx) -> None:
     """Wake a sealing for each business with something to seal or to sign."""
     database = ctx["database"]
     for business_id in await above.ledgers_due(database):
-        async with database.write(business_id) as db:
-            # A killed worker's job ids stay taken for a while, so these are new every ten seconds.
-            slot = f"{business_id}:{int(db.now.timestamp()) // 10}"
-            db.wake("ledger.seal", str(business_id), slot=slot)
+        with apart("ledger.sweep", business_id):
+            async with database.write(business_id) as db:
+                # A killed worker's job ids stay taken for a while, so these are new every ten
+                # seconds.
+                slot = f"{business_id}:{int(db.now.timestamp()) // 10}"
+                db.wake("ledger.seal", str(business_id), slot=slot)
 
 
 async def seal(ctx: Ctx, business: str) -> None:
@@ -49,8 +52,11 @@ async def seal(ctx: Ctx, business: str) -> None:
 async def notice(ctx: Ctx) -> None:
     """Look at every ledger for a database that was put back."""
     journal = journal_of(ctx["settings"])
-    for business_id in await above.businesses(ctx["database"]):
+
+    async def noticed(business_id: UUID) -> None:
         await sealing.notice(ctx["database"], business_id, journal)
+
+    await each_business(ctx["database"], "ledger.notice", noticed)
 
 
 async def anchor(ctx: Ctx) -> None:
@@ -58,5 +64,8 @@ async def anchor(ctx: Ctx) -> None:
     directory = ctx["settings"].ledger.anchors
     if not directory:
         return
-    for business_id in await above.businesses(ctx["database"]):
+
+    async def written(business_id: UUID) -> None:
         await anchors.write(ctx["database"], business_id, Path(directory))
+
+    await each_business(ctx["database"], "ledger.anchor", written)

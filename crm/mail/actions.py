@@ -9,7 +9,7 @@ from uuid import UUID
 from crm import businesses, customers, events
 from crm.businesses import Business
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor, Kind
+from crm.events import Actor, ActorKind, Kind
 from crm.ids import time_ordered
 from crm.journal import Lifted, Suppressed
 from crm.mail import keeping, mime
@@ -168,7 +168,11 @@ async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Wh
     changed = await db.run(sql.suppress, address_hash=address_hash, scope=scope, reason=why)
     if changed:
         db.note(Suppressed([(address_hash.hex(), scope, why)]))
-        await events.record(db, by, Kind.address_suppressed, reason=f"{scope}: {why}")
+        # What she did herself is hers, and goes with her.
+        hers = by.id if by.kind is ActorKind.customer else None
+        await events.record(
+            db, by, Kind.address_suppressed, customer_id=hers, reason=f"{scope}: {why}"
+        )
 
 
 async def suppress_many(db: Db, new: Sequence[tuple[bytes, Scope, Why]]) -> int:
@@ -194,9 +198,12 @@ async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> froze
     return frozenset(found)
 
 
-async def lift(db: Db, address_hash: bytes) -> int:
-    """Forget a suppression with its owner, who asked for everything to go when she left."""
-    lifted = await db.run(sql.lift_suppression, address_hash=address_hash)
+async def lift(db: Db, address_hash: bytes, *, until: datetime | None = None) -> int:
+    """Forget a suppression with its owner, who asked for everything to go when she left.
+
+    Of an address that she had `until` an instant, only one from before.
+    """
+    lifted = await db.run(sql.lift_suppression, address_hash=address_hash, until=until)
     if lifted:
         db.note(Lifted(address_hash.hex()))
     return lifted
@@ -219,9 +226,10 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     return {"service_message": await db.run(sql.forget_letters, customer_id=customer_id)}
 
 
-async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
-    """Delete the service messages to an erased address that name no customer: confirmations."""
-    return {"service_message": await db.run(sql.forget_letters_to, address_hash=address_hash)}
+async def forget_address(db: Db, address_hash: bytes, until: datetime | None) -> dict[str, int]:
+    """Delete what was written to an erased address by then and names no customer: confirmations."""
+    gone = await db.run(sql.forget_letters_to, address_hash=address_hash, until=until)
+    return {"service_message": gone}
 
 
 async def lapse_letters(db: Db, after: UUID, limit: int) -> Piece:

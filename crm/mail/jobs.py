@@ -23,6 +23,7 @@ from crm.mail.outcome import Outcome
 from crm.mail.relays import Relay
 from crm.mail.wire import Limits, Parcel, send_by
 from crm.return_path import Way, return_address
+from crm.rounds import apart, each_business
 from crm.settings import Settings
 
 _log = logger(__name__)
@@ -45,10 +46,8 @@ async def sweep(ctx: Ctx) -> None:
 
     async def send(business_id: UUID) -> None:
         async with turns:
-            try:
+            with apart("mail.sweep", business_id):
                 await deliver(ctx, str(business_id))
-            except Exception:  # noqa: BLE001  (one business must not keep the others' letters)
-                _log.exception("letters_failed", business=str(business_id))
 
     due = await above.businesses_with_letters(ctx["database"])
     await asyncio.gather(*(send(business_id) for business_id in due))
@@ -56,20 +55,21 @@ async def sweep(ctx: Ctx) -> None:
 
 async def drop_kept(ctx: Ctx) -> None:
     """Take out the texts of letters that were kept as long as each business says."""
-    for business_id in await above.businesses(ctx["database"]):
-        dropped = 1
-        while dropped:
-            async with ctx["database"].write(business_id) as db:
-                dropped = await keeping.drop(db)
+
+    async def drop(business_id: UUID) -> None:
+        while await ctx["database"].attempt(business_id, keeping.drop):
+            pass
+
+    await each_business(ctx["database"], "mail.drop_kept", drop)
 
 
 async def check_domains(ctx: Ctx) -> None:
     """Look at the DNS of every domain whose turn it is."""
-    for business_id in await above.businesses(ctx["database"]):
-        try:
-            await checking.check_due(ctx["database"], business_id, ctx["settings"])
-        except Exception:  # noqa: BLE001  (one business must not keep the others from theirs)
-            _log.exception("domains_not_checked", business=str(business_id))
+
+    async def check(business_id: UUID) -> None:
+        await checking.check_due(ctx["database"], business_id, ctx["settings"])
+
+    await each_business(ctx["database"], "mail.check", check)
 
 
 async def deliver(ctx: Ctx, business: str) -> None:

@@ -13,11 +13,13 @@ Owns `copy`, `copy_part`, `brought`, `privacy_request` with the log of its steps
 from crm.access import fresh
 from crm.privacy.actions import (
     erase,
-    erase_traces,
+    erase_again,
+    erase_old_traces,
     forget_address,
     freeze,
     home,
     inventory,
+    traces,
     unfreeze,
 )
 from crm.privacy.copies.actions import ask
@@ -45,6 +47,7 @@ from crm.privacy.fulfilling import (
     fulfil,
     object_herself,
     object_to_marketing,
+    objected_at,
     remind,
 )
 from crm.privacy.model import (
@@ -87,8 +90,9 @@ __all__ = [
     "certificate",
     "certificate_token",
     "erase",
+    "erase_again",
     "erase_herself",
-    "erase_traces",
+    "erase_old_traces",
     "forget_address",
     "free_herself",
     "freeze",
@@ -99,11 +103,13 @@ __all__ = [
     "inventory",
     "object_herself",
     "object_to_marketing",
+    "objected_at",
     "open_certificate",
     "plan",
     "plan_again",
     "processing",
     "remind",
+    "traces",
     "unfreeze",
     "wish",
     "wish_of_link",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
+
+from msgspec import Struct
 
 from crm import (
     access,
@@ -20,12 +22,14 @@ from crm import (
     rhythm,
     staff,
 )
+from crm.access.model import Former
 from crm.consent import ConsentTold, Method
 from crm.consent.terms import Party
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor, Kind
+from crm.events import Actor, ActorKind, Kind
 from crm.mail import Scope, Why
+from crm.pieces import Piece
 from crm.privacy import brought, copies, requests, restriction
 from crm.privacy.erasure import wishes
 from crm.privacy.erasure.certifying import Ended, certify
@@ -44,17 +48,14 @@ sql = Statements("privacy")
 
 # Each returns how many rows went from which table.
 Forget: TypeAlias = Callable[[Db, UUID], Awaitable[dict[str, int]]]
-ForgetAddress: TypeAlias = Callable[[Db, bytes], Awaitable[dict[str, int]]]
+# The same of what was kept under an address; until an instant, where somebody else may have it now.
+ForgetAddress: TypeAlias = Callable[[Db, bytes, datetime | None], Awaitable[dict[str, int]]]
 
-# Before her row is held: a wish is held before it everywhere; and while her address is known,
-# because a sign-up hangs on nothing else.
-FORGET_FIRST: tuple[Forget, ...] = (wishes.forget, access.forget)
 # Every domain that holds personal data besides the customer's own row; in this order, from the
 # proof of what she allowed to what happened on the way. tests/test_personal_data.py reads the
 # catalog and finds the table that none of them empties.
 FORGET: tuple[Forget, ...] = (
-    # Once more, now that her row is held: a way in made in the meantime goes as well, and with it
-    # the last that cites a proof of her mailbox.
+    # With it goes the last that cites a proof of her mailbox.
     access.forget,
     consent.forget,
     events.forget,
@@ -65,10 +66,12 @@ FORGET: tuple[Forget, ...] = (
     requests.forget,
     copies.forget,
     restriction.forget,
+    wishes.forget,
     brought.forget,
 )
-# Letters to her address from before she was a customer.
+# What hangs on her address alone: from before she was a customer, and what came in meanwhile.
 FORGET_ADDRESS: tuple[ForgetAddress, ...] = (
+    access.forget_address,
     mail.forget_address,
     inbound.forget_address,
     requests.forget_address,
@@ -78,6 +81,15 @@ FORGET_ADDRESS: tuple[ForgetAddress, ...] = (
 _SHOWN = 5
 # A mail that was claimed before an erasure has its answer long before this.
 _SETTLED = timedelta(days=2)
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _MANY = UUID(int=0), 10_000
+
+
+class _Traces(Struct, frozen=True):
+    """Tombstones of whom something is left, among some; the last of those, if there may be more."""
+
+    found: list[UUID]
+    upto: UUID | None
 
 
 async def erase(
@@ -97,21 +109,22 @@ async def erase(
     """
     asked = before or Before(db.now, by.kind)
     check_fingerprint(by, fingerprint)
-    former = await access.former_addresses(db, customer_id)
-    gone = await _forget(db, customer_id, FORGET_FIRST)
-    # Before the rest: the eraser of consent and events insists on the tombstone, and the
-    # tombstone takes waiting deliveries out (promise 2).
+    gone: Counter[str] = Counter(await access.forget_signups(db, customer_id))
+    # Before the rest: her row is held before what hangs on it, the eraser of consent and events
+    # insists on the tombstone, and the tombstone takes waiting deliveries out (promise 2).
     emptied = await customers.forget(db, customer_id, at=asked.at)
     gone.update(emptied.gone)
+    fingerprint = await _her_choice(db, by, customer_id, fingerprint)
+    former = await access.former_addresses(db, customer_id)
     # What ends with her is said once, sealed, and then forgotten as the rest.
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
     dropped = fingerprint is Fingerprint.drop
     proof = await consent.keep_proof(db, customer_id, None if dropped else emptied.address_hash)
-    gone.update(await _forget(db, customer_id, FORGET))
+    gone.update(await _forget(db, customer_id))
     gone.update(await _forget_former(db, former, fingerprint))
     if emptied.address_hash is not None:
-        gone.update(await _forget_address(db, emptied.address_hash))
-        gone["suppression"] += await _mark(db, by, emptied.address_hash, fingerprint)
+        gone.update(await forget_address(db, emptied.address_hash))
+        gone["suppression"] += await _mark(db, emptied.address_hash, fingerprint)
         db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
@@ -121,16 +134,34 @@ async def erase(
     return Erased(customer_id=customer_id, erased_at=erased_at)
 
 
-async def erase_traces(db: Db) -> int:
-    """Erase again whoever something was recorded of while her erasure was under way.
+async def traces(db: ReadDb) -> list[UUID]:
+    """Return who was erased of late, and of whom something was recorded after all.
 
     A withdrawal waits for the erasure and is then written, because leaving is never refused; so
-    is what a relay answered about a mail that was on its way. Returns how many it were.
+    is what a relay answered about a mail that was on its way.
     """
-    found = await db.many(sql.tombstones_with_traces, UUID, since=db.now - _SETTLED)
-    for customer_id in found:
-        await erase(db, Actor.system(), customer_id)
-    return len(found)
+    recent = db.now - _SETTLED
+    return (await _traces(db, recent, _FIRST, _MANY)).found
+
+
+async def erase_again(db: Db, customer_id: UUID) -> None:
+    """Erase what was recorded of a customer after she was erased."""
+    await erase(db, Actor.system(), customer_id)
+
+
+async def erase_old_traces(db: Db, after: UUID, limit: int) -> Piece:
+    """The same for whoever was erased at any time, a piece at a time: the last day's net.
+
+    What was written while no worker ran, or what a relay answered after days, goes by this.
+    """
+    piece = await _traces(db, _EVER, after, limit)
+    for customer_id in piece.found:
+        await erase_again(db, customer_id)
+    return Piece(len(piece.found), piece.upto)
+
+
+async def _traces(db: ReadDb, since: datetime, after: UUID, limit: int) -> _Traces:
+    return await db.one(sql.tombstones_with_traces, _Traces, since=since, after=after, limit=limit)
 
 
 async def freeze(db: Db, customer_id: UUID) -> None:
@@ -180,47 +211,62 @@ async def inventory(db: ReadDb, customer: Customer) -> Inventory:
     return (await home(db, customer)).inventory
 
 
-async def forget_address(db: Db, customer_id: UUID, address_hash: bytes) -> None:
-    """Delete what hangs on the address of somebody who was erased and of whom no record is here."""
-    await access.forget(db, customer_id, address_hash)
-    await _forget_address(db, address_hash)
+async def forget_address(
+    db: Db, address_hash: bytes, until: datetime | None = None
+) -> dict[str, int]:
+    """Delete what was kept under an address, or was until then, and names no customer.
 
-
-async def _forget_address(db: Db, address_hash: bytes) -> Counter[str]:
+    Sign-ups, letters, requests and counts: of a customer from before she was one, or of somebody
+    who never was. Returns how many rows of which table.
+    """
     gone: Counter[str] = Counter()
     for forget in FORGET_ADDRESS:
-        gone.update(await forget(db, address_hash))
-    return gone
+        gone.update(await forget(db, address_hash, until))
+    return dict(gone)
 
 
-async def _forget(db: Db, customer_id: UUID, by_domain: tuple[Forget, ...]) -> Counter[str]:
+async def _forget(db: Db, customer_id: UUID) -> Counter[str]:
     gone: Counter[str] = Counter()
-    for forget in by_domain:
+    for forget in FORGET:
         gone.update(await forget(db, customer_id))
     return gone
 
 
-async def _forget_former(db: Db, former: list[bytes], fingerprint: Fingerprint) -> Counter[str]:
+async def _forget_former(
+    db: Db, former: Sequence[Former], fingerprint: Fingerprint
+) -> Counter[str]:
     gone: Counter[str] = Counter()
-    for address_hash in former:
-        gone.update(await _forget_address(db, address_hash))
-        if fingerprint is Fingerprint.drop:
-            gone["suppression"] += await _drop(db, address_hash)
+    for each in former:
+        gone.update(await forget_address(db, each.address_hash, each.changed_at))
+        # Whoever has had it since may have objected: that is not hers to lift.
+        if fingerprint is Fingerprint.drop and not each.taken:
+            gone["suppression"] += await _drop(db, each.address_hash, until=each.changed_at)
     return gone
 
 
-async def _mark(db: Db, by: Actor, address_hash: bytes, fingerprint: Fingerprint) -> int:
+async def _her_choice(
+    db: ReadDb, by: Actor, customer_id: UUID, fingerprint: Fingerprint
+) -> Fingerprint:
+    """Do with the fingerprint as she wants while she waits, whoever of staff is sooner."""
+    chosen = None
+    if by.kind in {ActorKind.member, ActorKind.key}:
+        chosen = await wishes.wish(db, customer_id)
+    return chosen.fingerprint if chosen else fingerprint
+
+
+async def _mark(db: Db, address_hash: bytes, fingerprint: Fingerprint) -> int:
     """Keep the fingerprint, or delete it; return how many were deleted."""
     if fingerprint is Fingerprint.drop:
         return await _drop(db, address_hash)
-    await mail.suppress(db, by, address_hash, Scope.marketing, Why.erased)
+    # Not in her name: the event would tie the address to the number of the empty record.
+    await mail.suppress(db, Actor.system(), address_hash, Scope.marketing, Why.erased)
     return 0
 
 
-async def _drop(db: Db, address_hash: bytes) -> int:
+async def _drop(db: Db, address_hash: bytes, *, until: datetime | None = None) -> int:
     """Let nothing be found by the fingerprint any more; return how many entries it stood in."""
     await consent.disown_proofs(db, address_hash)
-    return await mail.lift(db, address_hash)
+    return await mail.lift(db, address_hash, until=until)
 
 
 async def _erased_at(db: ReadDb, customer_id: UUID) -> datetime:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
 
 from crm import consent, customers, mail, staff
 from crm.consent import EMAIL, Method
-from crm.customers import Customer
-from crm.db import Db, Statements
+from crm.customers import Customer, fold
+from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
 from crm.mail import Scope, Why
 from crm.privacy import requests, restriction
-from crm.privacy.actions import erase, freeze, unfreeze
+from crm.privacy.actions import erase, forget_address, freeze, unfreeze
+from crm.privacy.erasure import wishes
 from crm.privacy.model import Erased, Fingerprint
 from crm.privacy.requests import wording
 from crm.privacy.requests.model import (
@@ -45,7 +46,10 @@ async def fulfil(
     `marketing` says that an objection is to all advertising, which ends with it (Art. 21(3)).
     """
     request = await requests.get(db, request_id)
-    if request.kind is RequestKind.erasure and request.customer_id is not None:
+    if request.customer_id is not None:
+        # Before the request, as an erasure holds them.
+        await customers.hold(db, request.customer_id)
+    if request.kind is RequestKind.erasure:
         return await _deleted(db, by, request, words, told=told)
     if request.customer_id is not None:
         check_open(request)
@@ -53,22 +57,44 @@ async def fulfil(
             raise IdentityMissing
         if request.kind is RequestKind.restriction:
             await customers.restrict(db, by, request.customer_id)
+            await _keep_frozen(db, request.customer_id)
         if request.kind is RequestKind.objection and marketing:
             await object_to_marketing(db, by, request.customer_id)
     return await requests.answer(db, by, request_id, words, told=told)
 
 
 async def _deleted(db: Db, by: Actor, request: Request, words: str, *, told: bool) -> Request:
-    """Delete her record, and then write to an address that is known to nobody any more."""
+    """Delete her record, or all that is kept under her address, and then write to it.
+
+    By then it is known to nobody any more.
+    """
     to = await requests.recipient(db, request)
     closed = await requests.answer(db, by, request.id, words, told=True)
-    assert request.customer_id is not None  # noqa: S101  (whoever calls has looked)
-    await erase(db, by, request.customer_id)
+    customer_id = request.customer_id
+    if customer_id is None and to is not None:
+        customer_id = await _forgotten(db, by, to.address)
+    elif customer_id is not None:
+        await erase(db, by, customer_id)
     if not told and to is not None:
         # By the number of the empty record the sweep finds the letter once it has gone.
-        reached = wording.Recipient(to.address, to.locale, request.customer_id)
+        reached = wording.Recipient(to.address, to.locale, customer_id)
         await wording.answer(db, closed, reached, kept=False)
     return await requests.get(db, request.id)
+
+
+async def _forgotten(db: Db, by: Actor, address: str) -> UUID | None:
+    """Delete what is kept under the address of somebody who was no customer when she asked.
+
+    If she is one by now she is erased, and her number is returned: she is told that all is gone.
+    """
+    fingerprint = db.keys.address_hash(db.business_id, customers.fold(address))
+    her = await customers.by_hash(db, fingerprint)
+    if her is not None:
+        await erase(db, by, her.id)
+        return her.id
+    await forget_address(db, fingerprint)
+    await mail.suppress(db, Actor.system(), fingerprint, Scope.marketing, Why.erased)
+    return None
 
 
 async def object_to_marketing(db: Db, by: Actor, customer_id: UUID) -> None:
@@ -85,25 +111,66 @@ async def object_to_marketing(db: Db, by: Actor, customer_id: UUID) -> None:
 
 
 async def object_herself(db: Db, me: Customer) -> None:
-    """Take the one press by which a customer objects to all advertising."""
+    """Take the one press by which a customer objects to all advertising; again changes nothing."""
     by = Actor.customer(me.id)
+    # Of two presses the second finds the objection of the first.
+    await customers.hold(db, me.id)
+    before = await objected_at(db, me)
     await object_to_marketing(db, by, me.id)
-    await requests.settle(db, by, RequestKind.objection, me.id)
+    if before is None:
+        await requests.settle(db, by, RequestKind.objection, me.id)
+
+
+async def objected_at(db: ReadDb, me: Customer) -> datetime | None:
+    """Return since when she objects to all advertising, or None.
+
+    It lasts until she says yes again. Where her address was silenced before, for a bounce or a
+    complaint, her press stands in the log of requests alone.
+    """
+    silence = await mail.suppressed(db, db.keys.address_hash(db.business_id, fold(me.address)))
+    if silence is None:
+        return None
+    if silence.reason is Why.objected:
+        return silence.at
+    pressed = [
+        each.closed_at
+        for each in await requests.of_customer(db, me.id)
+        if each.kind is RequestKind.objection and each.by_itself and each.closed_at is not None
+    ]
+    mailed = {each.id for each in await consent.purposes(db) if each.channel == EMAIL}
+    allowed = [
+        each.at
+        for each in await consent.states(db, me.id)
+        if each.purpose_id in mailed and each.authorises(db.now)
+    ]
+    last = max(pressed, default=None)
+    return None if last is None or last < max(allowed, default=last) else last
 
 
 async def erase_herself(db: Db, me: Customer, fingerprint: Fingerprint) -> Erased:
-    """Take the press by which a customer deletes everything; the log keeps that somebody did."""
+    """Take the press by which a customer deletes everything; the log keeps that somebody did.
+
+    Of two presses the second finds it done, and changes nothing.
+    """
+    first = await customers.hold(db, me.id) is not None
     erased = await erase(db, Actor.customer(me.id), me.id, fingerprint=fingerprint)
-    await requests.settle(db, Actor.customer(me.id), RequestKind.erasure, None)
+    if first:
+        await requests.settle(db, Actor.customer(me.id), RequestKind.erasure, None)
     return erased
 
 
 async def freeze_herself(db: Db, me: Customer) -> None:
     """Take the press by which a customer has her record frozen."""
     await freeze(db, me.id)
-    await restriction.keep(db, me.id)
+    await _keep_frozen(db, me.id)
     if me.restricted_at is None:
         await requests.settle(db, Actor.customer(me.id), RequestKind.restriction, me.id)
+
+
+async def _keep_frozen(db: Db, customer_id: UUID) -> None:
+    """Let neither an end that was announced before nor a deletion called off end this freeze."""
+    await restriction.keep(db, customer_id)
+    await wishes.stay_frozen(db, customer_id)
 
 
 async def free_herself(db: Db, me: Customer) -> None:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypedDict
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol, TypeAlias, TypedDict
 from uuid import UUID
 
-from crm import above
-from crm.db import Database
-from crm.log import logger
+from crm.db import Database, Db, ReadDb
 from crm.privacy import actions, copies, fulfilling, restriction
 from crm.privacy.copies.building import build_next
 from crm.privacy.erasure import grace
 from crm.privacy.retention import sweeping
 from crm.privacy.retention.sweeps import SWEEPS
+from crm.rounds import apart, each_business
 
-_log = logger(__name__)
+# In the reports of rounds, beside the names of what is declared.
+_TRACES = "traces"
+
+
+_Find: TypeAlias = Callable[[ReadDb], Awaitable[list[UUID]]]
+
+
+class _Act(Protocol):
+    """Done for one customer."""
+
+    async def __call__(self, db: Db, *, customer_id: UUID) -> object:
+        """Do it, in this transaction."""
 
 
 class Ctx(TypedDict):
@@ -43,28 +55,51 @@ async def sweep(ctx: Ctx) -> None:
 
     A copy asked for while no worker listened is found here, and so is what a killed one left.
     """
-    for business_id in await above.businesses(ctx["database"]):
-        async with ctx["database"].write(business_id) as db:
-            await actions.erase_traces(db)
-            await restriction.end_due(db)
-            await copies.end(db)
-            if await copies.due(db):
-                db.wake("privacy.build", str(business_id))
-        while await ctx["database"].attempt(business_id, grace.carry_out):
-            pass
+    database = ctx["database"]
+
+    async def swept(business_id: UUID) -> None:
+        async with database.read(business_id) as db:
+            due = [(name, act, await find(db)) for name, find, act in _ONE_BY_ONE]
+        for name, act, found in due:
+            # Apart: nobody waits behind one for whom it fails.
+            for customer_id in found:
+                with apart("privacy.sweep", business_id, name):
+                    await database.attempt(business_id, partial(act, customer_id=customer_id))
+        await database.attempt(business_id, _tidy)
+
+    await each_business(database, "privacy.sweep", swept)
 
 
 async def remind(ctx: Ctx) -> None:
     """Remind staff of requests whose last day comes near, business by business."""
-    for business_id in await above.businesses(ctx["database"]):
+
+    async def reminded(business_id: UUID) -> None:
         await ctx["database"].attempt(business_id, fulfilling.remind)
+
+    await each_business(ctx["database"], "privacy.remind", reminded)
 
 
 async def retain(ctx: Ctx) -> None:
     """Delete what has had its time, business by business and kind by kind, in short pieces."""
-    for business_id in await above.businesses(ctx["database"]):
-        for name, act in SWEEPS.items():
-            try:
-                await sweeping.sweep(ctx["database"], business_id, name, act)
-            except Exception:  # noqa: BLE001  (one kind must not keep the others from theirs)
-                _log.exception("round_failed", business_id=str(business_id), what=name)
+    database = ctx["database"]
+
+    async def kept(business_id: UUID) -> None:
+        for name, act in (*SWEEPS.items(), (_TRACES, actions.erase_old_traces)):
+            with apart("privacy.retain", business_id, name):
+                await sweeping.sweep(database, business_id, name, act)
+
+    await each_business(database, "privacy.retain", kept)
+
+
+async def _tidy(db: Db) -> None:
+    """Delete the copies that are over, and have those built that wait."""
+    await copies.end(db)
+    if await copies.due(db):
+        db.wake("privacy.build", str(db.business_id))
+
+
+_ONE_BY_ONE: tuple[tuple[str, _Find, _Act], ...] = (
+    ("deletions", grace.due, grace.carry_out),
+    ("freezes", restriction.due, restriction.end),
+    ("traces", actions.traces, actions.erase_again),
+)

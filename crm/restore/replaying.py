@@ -78,7 +78,7 @@ async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:
     if not await _known(db, planned.customer_id):
         # Nothing can be called off where there is no record; what her address left goes at once.
         dropped = planned.fingerprint == Fingerprint.drop
-        await _forget(db, planned.customer_id, planned.address, dropped=dropped)
+        await _forget(db, planned.address, dropped=dropped)
         return
     wish = Wish(
         customer_id=planned.customer_id,
@@ -98,12 +98,12 @@ async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:
     try:
         await privacy.erase(db, by, erased.customer_id, fingerprint=fingerprint, before=before)
     except UnknownCustomer:
-        await _forget(db, erased.customer_id, erased.address, dropped=erased.dropped)
+        await _forget(db, erased.address, dropped=erased.dropped)
 
 
-async def _forget(db: Db, customer_id: UUID, address: str, *, dropped: bool) -> None:
+async def _forget(db: Db, address: str, *, dropped: bool) -> None:
     """Delete what hangs on the address of somebody whose record is not here."""
-    await privacy.forget_address(db, customer_id, bytes.fromhex(address))
+    await privacy.forget_address(db, bytes.fromhex(address))
     if not dropped:
         await _silence(db, address, Why.erased)
 

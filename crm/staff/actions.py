@@ -160,9 +160,10 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     return {"look_reason": await db.run(sql.forget_reasons, customer_id=customer_id)}
 
 
-async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
-    """Delete the counts of tries for an erased address, and of mails to it."""
-    return {"attempt": await db.run(sql.forget_attempts, address_hash=address_hash)}
+async def forget_address(db: Db, address_hash: bytes, until: datetime | None) -> dict[str, int]:
+    """Delete the counts of tries for an erased address, and of mails to it, that began by then."""
+    gone = await db.run(sql.forget_attempts, address_hash=address_hash, until=until)
+    return {"attempt": gone}
 
 
 async def _spare_last_owner(db: Db, member_id: UUID) -> None:

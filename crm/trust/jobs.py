@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from typing import TypedDict
+from uuid import UUID
 
-from crm import above
 from crm.db import Database
-from crm.log import logger
+from crm.rounds import each_business
 from crm.trust import actions
-
-_log = logger(__name__)
 
 
 class Ctx(TypedDict):
@@ -20,9 +18,8 @@ class Ctx(TypedDict):
 
 async def count(ctx: Ctx) -> None:
     """Count every business's figures anew."""
-    for business_id in await above.businesses(ctx["database"]):
-        try:
-            async with ctx["database"].write(business_id) as db:
-                await actions.count(db)
-        except Exception:  # noqa: BLE001  (one business must not keep the others from theirs)
-            _log.exception("trust_not_counted", business=str(business_id))
+
+    async def counted(business_id: UUID) -> None:
+        await ctx["database"].attempt(business_id, actions.count)
+
+    await each_business(ctx["database"], "trust.count", counted)

@@ -15,8 +15,11 @@ _PREFIX = "__Host-"
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
-def cookie(connection: Connection, name: str, value: str, seconds: int) -> Cookie:
-    """Make one that no script reads and no other site's form brings along; none lasts 0 seconds."""
+def cookie(connection: Connection, name: str, value: str, seconds: int | None) -> Cookie:
+    """Make one that no script reads and no other site's form brings along.
+
+    0 seconds take it away; None lasts until the browser is closed.
+    """
     return Cookie(
         key=name_of(connection, name),
         value=value,

@@ -10,6 +10,7 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -69,6 +70,14 @@ async def post_language(request: Request[Any, Any, Any]) -> Response[Any]:
     answer = redirect(back if stays and back.isprintable() else "/")
     answer.cookies.append(cookie(request, _COOKIE, wanted or ENGLISH, _YEAR))
     return answer
+
+
+def language_cookie(request: Request[Any, Any, Any]) -> Cookie:
+    """Have this browser go on in the language of this page, until it is closed.
+
+    For whoever is a reader without a record from now on.
+    """
+    return cookie(request, _COOKIE, languages.language(), None)
 
 
 def _go_on(connection: ASGIConnection[Any, Any, Any, Any], wanted: str) -> None:

@@ -229,6 +229,10 @@ async def is_deleted(journey: Journey) -> None:
     await hand.opened.page.keyboard.press("ArrowDown")
     await hand.press('form[action="/me/deletion"] button')
     assert hand.opened.page.url.endswith("fingerprint=drop")
-    await hand.press('form[action="/me/deletion/confirmation"] button')
+    await hand.press('form[action^="/me/deletion/confirmation"] button', status=422)
+    await hand.to('input[name="when"]')
+    await hand.opened.page.keyboard.press("Space")
+    await hand.press('form[action^="/me/deletion/confirmation"] button')
+    assert "/erased/" in hand.opened.page.url
     async with journey.database.read(journey.business.id) as db:
         assert await customers.by_address(db, HER) is None

@@ -10,8 +10,10 @@ from crm import campaigns, consent, customers, inbound, mail, privacy
 from crm.businesses import Business
 from crm.consent import Question, Status
 from crm.db import Database, parse
+from crm.events import Actor
 from crm.inbound import Effect
 from crm.mail import Scope, Why
+from crm.privacy import Fingerprint
 from crm.return_path import Way, return_address
 from tests import make
 from tests.inbound.letters import DOMAIN, Sent, arf, dsn, letter, sent
@@ -219,6 +221,24 @@ async def test_leaving_by_mail_outlives_the_customer(
 
     found = await _suppressed(database, known)
     assert found is not None
+
+
+@pytest.mark.parametrize("fingerprint", Fingerprint)
+async def test_a_late_bounce_brings_no_fingerprint_back(
+    database: Database, business: Business, fingerprint: Fingerprint
+) -> None:
+    """She had it deleted with everything else; where she kept it, the address is known as dead."""
+    known = await sent(database, business)
+    reader = await known.reader(database)
+    bounced = known.messages[0].sender
+    async with database.write(business.id) as db:
+        await privacy.erase(db, Actor.customer(reader.id), reader.id, fingerprint=fingerprint)
+
+    await known.hear(database, bounced, dsn("4.2.2", "mailbox full"))
+    await known.hear(database, bounced, dsn("5.1.1"))
+
+    found = await _suppressed(database, known)
+    assert (found is None) is (fingerprint is Fingerprint.drop)
 
 
 async def _left(database: Database, known: Sent) -> tuple[Status, consent.Method]:

@@ -29,7 +29,7 @@ from crm.businesses import Business, NewBusiness
 from crm.campaigns import NewPlan, jobs
 from crm.consent import Method, Network, Notice
 from crm.customers import AttributeType, Changes, Customer, NewAttribute, NewInteraction, NewKind
-from crm.db import Database
+from crm.db import Database, Db
 from crm.events import Actor
 from crm.ids import opaque
 from crm.imports.working import work_waiting
@@ -150,7 +150,7 @@ async def _signed_up(
 ) -> Customer:
     """Fill in the form, open the caught mail, press the button."""
     async with database.write(business.id) as db:
-        await access.start(db, _sign_up(address, name, notice))
+        await access.start(db, sign_up(address, name, notice))
     async with database.write(business.id) as db:
         claimed = await claim_letters(db, 10)
         (letter,) = [each for each in claimed if each.address.lower() == address.lower()]
@@ -268,7 +268,7 @@ async def _on_her_way_in(
     async with database.write(business.id) as db:
         await access.send_link(db, customers.parse(customer.address), "a browser")
     async with database.write(business.id) as db:
-        await access.start(db, _sign_up(customer.address, customer.name, other))
+        await access.start(db, sign_up(customer.address, customer.name, other))
 
 
 async def _imported(database: Database, business: Business, purpose_id: Any, address: str) -> None:
@@ -285,7 +285,8 @@ async def _imported(database: Database, business: Business, purpose_id: Any, add
     await work_waiting(database, business.id, received.id)
 
 
-def _sign_up(address: str, name: str, notice: Notice) -> NewSignup:
+def sign_up(address: str, name: str, notice: Notice) -> NewSignup:
+    """Write what somebody who fills in the form sends."""
     return NewSignup(
         address=customers.parse(address),
         name=name,
@@ -312,3 +313,11 @@ async def suppressed(database: Database, life: Life) -> mail.Suppression | None:
     async with database.read(life.business.id) as db:
         fingerprint = db.keys.address_hash(db.business_id, customers.fold(life.customer.address))
         return await mail.suppressed(db, fingerprint)
+
+
+async def erase_traces(db: Db) -> int:
+    """Erase again whoever the worker would; returns how many it were."""
+    found = await privacy.traces(db)
+    for customer_id in found:
+        await privacy.erase_again(db, customer_id)
+    return len(found)

@@ -17,11 +17,13 @@ from crm.businesses import Business
 from crm.businesses.host import of_host
 from crm.consent import portal as consent_portal
 from crm.customers import Customer
-from crm.db import Database
+from crm.db import Database, Db
 from crm.events import Actor
+from crm.mail.actions import claim_letters
 from crm.privacy import api, console, portal
 from crm.privacy.copies import api as copies_api
 from crm.privacy.copies import portal as copies_portal
+from crm.privacy.erasure import public
 from crm.privacy.requests import api as requests_api
 from crm.privacy.requests import console as requests_console
 from crm.privacy.requests import portal as requests_portal
@@ -44,6 +46,7 @@ TABS = [
 ]
 ROOMS = [Tab("/staff/campaigns", "Campaigns"), Tab("/staff/customers", "Customers")]
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+_CALL_OFF = re.compile(r"/call-off/[\w-]+")
 _CHEAP = Cost(memory=8, passes=1, lanes=1)
 
 
@@ -96,7 +99,7 @@ def application(database: Database) -> Any:
         ),
         Router(
             "/",
-            route_handlers=requests_portal.by_link,
+            route_handlers=[*requests_portal.by_link, *public.by_link],
             guards=[of_host],
             exception_handlers=PAGES,
         ),
@@ -153,3 +156,11 @@ async def program(database: Database, business: Business, *scopes: Scope) -> htt
         base_url=business.origin,
         headers={"authorization": f"Bearer {text}"},
     )
+
+
+async def call_off_link(db: Db) -> str:
+    """Take the letter that waits from the queue, and the link out of it."""
+    (letter,) = await claim_letters(db, 10)
+    found = _CALL_OFF.search(letter.content.decode().replace("=\r\n", ""))
+    assert found is not None
+    return found[0]

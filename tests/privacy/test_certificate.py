@@ -10,25 +10,21 @@ import httpx2
 import pytest
 from joserfc import jws
 from joserfc.jwk import OKPKey
-from litestar import Router
 
 from crm import consent, customers, events, ledger, privacy
 from crm.businesses import Business
-from crm.businesses.host import of_host
 from crm.consent.receipt import ALGORITHM, REGISTRY
 from crm.customers import UnknownCustomer
 from crm.db import Database
 from crm.events import Actor
 from crm.ledger import KeyKind
 from crm.privacy import Fingerprint, UnknownErasure
-from crm.privacy.erasure import public
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.staff import Role, Scope
-from crm.web.refusals import PAGES
 from tests import make
 from tests.privacy import site
 from tests.privacy.conftest import Clock
-from tests.privacy.life import Life
+from tests.privacy.life import Life, erase_traces
 from tests.privacy.taken import inside, lines, taken
 
 
@@ -36,9 +32,6 @@ from tests.privacy.taken import inside, lines, taken
 async def web(database: Database, business: Business) -> Any:
     """Somebody with nothing but a link."""
     app = site.application(database)
-    app.register(
-        Router("/", route_handlers=public.by_link, guards=[of_host], exception_handlers=PAGES)
-    )
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app), base_url=business.origin
     ) as client:
@@ -147,12 +140,16 @@ async def test_her_last_page_is_the_certificate(
     """With a link that goes on working when she is signed out."""
     path = "/me/deletion?fingerprint=keep"
     async with await site.her_browser(database, business, nora.customer) as browser:
-        done = await browser.fill(path, "/me/deletion/confirmation", fingerprint="keep")
+        done = await browser.fill(path, "/me/deletion/confirmation", fingerprint="keep", when="now")
+        shown = await browser.get(done.headers["location"])
+        again = await browser.get(done.headers["location"])
     token = privacy.certificate_token(database.keys, business.id, nora.customer.id)
 
-    assert "Decisions with their evidence" in done.text
-    assert f'href="/erased/{token}/certificate.json"' in done.text
-    assert (await web.get(f"/erased/{token}")).status_code == 200
+    assert (done.status_code, done.headers["location"]) == (303, f"/erased/{token}")
+    assert "Everything we held about you is gone" in shown.text
+    for each in (shown, again, await web.get(f"/erased/{token}")):
+        assert "Decisions with their evidence" in each.text
+        assert f'href="/erased/{token}/certificate.json"' in each.text
 
 
 async def test_staff_and_programs_find_it(
@@ -176,7 +173,7 @@ async def test_what_was_found_later_is_added(database: Database, nora: Life) -> 
     first = await _erased(database, nora)
     async with database.write(nora.business.id) as db:
         await events.look(db, nora.member.actor, [nora.customer.id], "came too late")
-        await privacy.erase_traces(db)
+        await erase_traces(db)
         second = (await privacy.certificate(db, nora.customer.id)).certificate
 
     before = {each.table: each.gone for each in first.stores}

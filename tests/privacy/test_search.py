@@ -35,7 +35,7 @@ from crm.up import stop
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.inbound.letters import dsn
-from tests.privacy.life import Life, lived
+from tests.privacy.life import Life, erase_traces, lived
 from tests.privacy.search import Mark, Places, Trace, search, seed
 from tests.smtpd import Smtpd, smtpd
 from tests.test_personal_data import KNOWS
@@ -226,7 +226,7 @@ async def _seeded(here: Running) -> list[Mark]:
     fingerprint = KEYS.address_hash(business.id, customers.fold(here.life.customer.address))
     hers: dict[str, list[Any]] = {
         "customer_id": [here.life.customer.id],
-        "address_hash": [fingerprint, *formers],
+        "address_hash": [fingerprint, *(each.address_hash for each in formers)],
     }
     rows = {
         table: (place.key, hers[place.key])
@@ -243,7 +243,7 @@ async def _erase(here: Running, fingerprint: Fingerprint = Fingerprint.keep) -> 
     async with here.database.write(here.life.business.id) as db:
         await privacy.erase(db, here.life.actor, here.life.customer.id, fingerprint=fingerprint)
     async with here.database.write(here.life.business.id) as db:
-        await privacy.erase_traces(db)
+        await erase_traces(db)
 
 
 @pytest.mark.parametrize("fingerprint", Fingerprint)

@@ -10,7 +10,7 @@ from crm import consent, privacy
 from crm.consent import ConsentEvent, Method
 from crm.db import Database
 from tests.conftest import Cluster
-from tests.privacy.life import Life
+from tests.privacy.life import Life, erase_traces
 
 
 async def _leave(database: Database, life: Life) -> ConsentEvent:
@@ -48,7 +48,7 @@ async def test_leaving_during_an_erasure_leaves_nothing_for_long(
     assert len(await _history(database, nora)) == 1
 
     async with database.write(nora.business.id) as db:
-        swept = [await privacy.erase_traces(db), await privacy.erase_traces(db)]
+        swept = [await erase_traces(db), await erase_traces(db)]
 
     assert swept == [1, 0]
     assert await _history(database, nora) == []
@@ -58,6 +58,6 @@ async def test_the_living_are_spared(database: Database, nora: Life) -> None:
     """A sweep touches nobody who was not erased."""
     before = await _history(database, nora)
     async with database.write(nora.business.id) as db:
-        assert await privacy.erase_traces(db) == 0
+        assert await erase_traces(db) == 0
 
     assert await _history(database, nora) == before

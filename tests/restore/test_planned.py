@@ -14,6 +14,7 @@ from crm.customers import Customer
 from crm.db import Database, open_database
 from crm.journal import CalledOff, Journal, Keeper
 from crm.privacy import Fingerprint, Wish
+from crm.privacy.erasure import grace
 from crm.restore import jobs
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -98,9 +99,10 @@ async def test_it_stands_as_she_decided(five: Five, journal: Journal) -> None:
         five.backup.app_url, KEYS, clock=lambda: five.waits.asked_at + EIGHT_DAYS, keep=keeper
     ) as later:
         async with later.write(business_id) as db:
-            assert await privacy.carry_out(db)
+            assert await grace.due(db) == [five.cleo.id]
+            assert await privacy.carry_out(db, five.cleo.id)
         async with later.write(business_id) as db:
-            assert not await privacy.carry_out(db)
+            assert not await privacy.carry_out(db, five.ada.id)
         async with later.read(business_id) as read:
             found = await customers.of_ids(read, [five.ada.id, five.cleo.id])
             assert found[five.ada.id].erased_at is None

@@ -43,6 +43,8 @@ async def ask(
     """
     if by.id is None or by.kind is ActorKind.system:
         raise NotForHer
+    # Before any copy, as an erasure holds them.
+    await db.maybe(sql.hold_copied, UUID, customer_id=customer_id)
     await restriction.check_copy(db, by, await customers.get(db, customer_id))
     # Otherwise one whose time is over, and which no job has ended yet, would be the same one.
     await end(db)

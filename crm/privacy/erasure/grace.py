@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from msgspec import structs
+
 from crm import businesses, customers, events, journal, mail
 from crm.access import credentials, wording
 from crm.customers import Customer
@@ -16,6 +18,7 @@ from crm.errors import NotFound
 from crm.events import Actor, Kind
 from crm.ids import secret
 from crm.mail import LetterKind, TooManyLetters
+from crm.privacy import restriction
 from crm.privacy.erasure import wishes
 from crm.privacy.erasure.wishes import wish
 from crm.privacy.fulfilling import erase_herself
@@ -31,16 +34,21 @@ class NothingToCallOff(NotFound):
 
 
 async def plan(db: Db, me: Customer, fingerprint: Fingerprint) -> Wish:
-    """Delete everything in some days, and use nothing until then; again changes nothing.
+    """Delete everything in some days, and use nothing until then.
 
-    She is told by mail, with a link that calls it off.
+    She is told by mail, with a link that calls it off. Again changes neither the day nor the link,
+    only what becomes of the fingerprint: what she said last counts.
     """
     by = Actor.customer(me.id)
     # Holds her row: of two presses the second finds the wish of the first.
     frozen = await customers.restrict(db, by, me.id)
     waits = await wish(db, me.id)
     if waits is not None:
-        return waits
+        anew = structs.replace(waits, fingerprint=fingerprint)
+        await wishes.change(db, anew)
+        return anew
+    # No freeze ends while she waits; where she calls it off, the end has to be announced anew.
+    await restriction.keep(db, me.id)
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
     planned = Wish(
         customer_id=me.id,
@@ -67,6 +75,7 @@ async def wish_of_link(db: ReadDb, token: str) -> Wish:
 async def call_off(db: Db, customer_id: UUID) -> None:
     """Keep her record after all, and use it again as before; NothingToCallOff where it is late."""
     by = Actor.customer(customer_id)
+    await customers.hold(db, customer_id)
     was_frozen = await db.maybe(sql.drop_wish, bool, customer_id=customer_id)
     if was_frozen is None:
         raise NothingToCallOff
@@ -76,13 +85,24 @@ async def call_off(db: Db, customer_id: UUID) -> None:
     await events.record(db, by, Kind.erasure_called_off, customer_id=customer_id)
 
 
-async def carry_out(db: Db) -> bool:
-    """Erase one customer who has waited long enough; say whether there was one."""
-    waits = await db.maybe(sql.wish_due, Wish)
-    if waits is None:
+async def due(db: ReadDb) -> list[UUID]:
+    """Return whose time to call it off is over, who has waited longest first."""
+    return await db.many(sql.wishes_due, UUID)
+
+
+async def carry_out(db: Db, customer_id: UUID) -> bool:
+    """Erase a customer whose time to call it off is over; False where there is none.
+
+    Of two workers the second finds nothing to do.
+    """
+    her = await customers.hold(db, customer_id)
+    waits = await wish(db, customer_id)
+    if waits is None or waits.due_at > db.now:
         return False
-    await db.run(sql.forget_wish, customer_id=waits.customer_id)
-    await erase_herself(db, await customers.get(db, waits.customer_id), waits.fingerprint)
+    if her is None:
+        await wishes.forget(db, customer_id)
+        return False
+    await erase_herself(db, her, waits.fingerprint)
     return True
 
 

@@ -19,9 +19,14 @@ _BODY = 4 * 1024
 
 @get("/erased/{token:str}")
 async def get_certificate(db: NamedDependency[ReadDb], token: FromPath[str]) -> Response[Any]:
-    """Show what an erasure did."""
+    """Show what an erasure did; or, of a record that is still there, that nothing was done."""
     record = privacy.open_certificate(db.keys, db.business_id, token)
-    signed = await privacy.certificate(db, record)
+    try:
+        signed = await privacy.certificate(db, record)
+    except privacy.UnknownErasure:
+        # Whoever is led here presses a button again that an ended session had kept from her.
+        await customers.get(db, record)
+        return page("privacy/pages/not_erased.html")
     return page("privacy/pages/erased.html", certificate=signed.certificate, token=token)
 
 

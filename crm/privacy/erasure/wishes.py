@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import structs
+
 from crm import customers, events, journal
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -16,6 +18,13 @@ sql = Statements("privacy")
 async def wish(db: ReadDb, customer_id: UUID) -> Wish | None:
     """Return the deletion that a customer waits for."""
     return await db.maybe(sql.wish, Wish, customer_id=customer_id)
+
+
+async def stay_frozen(db: Db, customer_id: UUID) -> None:
+    """Have her record stay frozen where she calls it off: that was asked for beside."""
+    waits = await wish(db, customer_id)
+    if waits is not None and not waits.was_frozen:
+        await change(db, structs.replace(waits, was_frozen=True))
 
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
@@ -34,16 +43,15 @@ async def keep(db: Db, planned: Wish, call_off_hash: bytes) -> bool:
         was_frozen=planned.was_frozen,
         call_off_hash=call_off_hash,
     )
-    db.note(
-        journal.Planned(
-            customer_id=planned.customer_id,
-            due_at=planned.due_at,
-            fingerprint=planned.fingerprint,
-            was_frozen=planned.was_frozen,
-            call_off=call_off_hash.hex(),
-        )
-    )
+    _note(db, planned, call_off_hash)
     return bool(kept)
+
+
+async def change(db: Db, planned: Wish) -> None:
+    """Keep what she says otherwise while she waits; her row is held. The day and link stay."""
+    call_off_hash = await _changed(db, planned)
+    if call_off_hash is not None:
+        _note(db, planned, call_off_hash)
 
 
 async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
@@ -56,6 +64,8 @@ async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
         await events.record(
             db, Actor.system(), Kind.erasure_planned, customer_id=planned.customer_id
         )
+    else:
+        await _changed(db, planned)
 
 
 async def call_off_again(
@@ -67,3 +77,25 @@ async def call_off_again(
         return
     await db.run(sql.forget_wish, customer_id=customer_id)
     await events.record(db, Actor.system(), Kind.erasure_called_off, customer_id=customer_id)
+
+
+async def _changed(db: Db, planned: Wish) -> bytes | None:
+    return await db.maybe(
+        sql.change_wish,
+        bytes,
+        customer_id=planned.customer_id,
+        fingerprint=planned.fingerprint,
+        was_frozen=planned.was_frozen,
+    )
+
+
+def _note(db: Db, planned: Wish, call_off_hash: bytes) -> None:
+    db.note(
+        journal.Planned(
+            customer_id=planned.customer_id,
+            due_at=planned.due_at,
+            fingerprint=planned.fingerprint,
+            was_frozen=planned.was_frozen,
+            call_off=call_off_hash.hex(),
+        )
+    )

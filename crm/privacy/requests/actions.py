@@ -274,12 +274,12 @@ async def export(db: ReadDb, customer_id: UUID) -> list[HeldRequest]:
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Empty the requests of an erased customer; what was asked and what came of it stays."""
-    return await _forget(db, customer_id=customer_id, address_hash=None)
+    return await _forget(db, customer_id=customer_id, address_hash=None, until=None)
 
 
-async def forget_address(db: Db, address_hash: bytes) -> dict[str, int]:
-    """The same for requests from her address before she was a customer."""
-    return await _forget(db, customer_id=None, address_hash=address_hash)
+async def forget_address(db: Db, address_hash: bytes, until: datetime | None) -> dict[str, int]:
+    """The same for requests from her address until then, before she was a customer."""
+    return await _forget(db, customer_id=None, address_hash=address_hash, until=until)
 
 
 async def end(db: Db, after: UUID, limit: int) -> Piece:
@@ -289,17 +289,20 @@ async def end(db: Db, after: UUID, limit: int) -> Piece:
 
 
 async def _forget(
-    db: Db, *, customer_id: UUID | None, address_hash: bytes | None
+    db: Db, *, customer_id: UUID | None, address_hash: bytes | None, until: datetime | None
 ) -> dict[str, int]:
     found = await db.many(
-        sql.requests_to_forget, _Held, customer_id=customer_id, address_hash=address_hash
+        sql.requests_to_forget,
+        _Held,
+        customer_id=customer_id,
+        address_hash=address_hash,
+        until=until,
     )
     kept_until = _kept_until(await today(db)) if found else None
     for each in found:
         await db.run(
             sql.forget_request,
             request_id=each.request_id,
-            proof=Proof.person,
             keep_until=kept_until,
         )
         await step(db, Actor.system(), each.request_id, What.erased)

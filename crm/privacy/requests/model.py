@@ -61,6 +61,8 @@ class RequestState(StrEnum):
     extended = "extended"
     done = "done"
     refused = "refused"
+    # The record was deleted before it was answered, and there was nothing left to answer about.
+    moot = "moot"
 
 
 OPEN = (

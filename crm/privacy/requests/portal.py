@@ -8,12 +8,11 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from crm import customers, mail, privacy
-from crm.customers import Customer, fold
+from crm import customers, privacy
+from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
 from crm.languages import gettext
-from crm.mail import Why
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests import wording
 from crm.privacy.requests.model import Proof, Way
@@ -96,8 +95,6 @@ async def _in_her_language(request: Request[Any, Any, Any], db: ReadDb, asked: A
 
 
 async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
-    fingerprint = db.keys.address_hash(db.business_id, fold(me.address))
-    silence = await mail.suppressed(db, fingerprint)
     return page(
         "privacy/pages/requests.html",
         status=422 if form.problems else 200,
@@ -106,7 +103,7 @@ async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
         form=form,
         asked=await requests.of_customer(db, me.id),
         names=wording.NAMES,
-        objected_at=silence.at if silence and silence.reason is Why.objected else None,
+        objected_at=await privacy.objected_at(db, me),
     )
 
 

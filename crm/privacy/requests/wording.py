@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from uuid import UUID
 
@@ -130,7 +131,9 @@ async def remind(db: Db, members: Sequence[Member], due: Sequence[date], today: 
             first=day(min(due)),
             link=f"{business.origin}/staff/requests",
         )
-        await _post(db, Recipient.of(each.address), words)
+        # One whose address no mail can go to keeps nobody else from being reminded.
+        with suppress(customers.NotAnAddress):
+            await _post(db, Recipient.of(each.address), words)
 
 
 class Said(Struct, frozen=True):

@@ -3,7 +3,8 @@
 from crm.privacy.restriction.actions import (
     announce,
     check_copy,
-    end_due,
+    due,
+    end,
     ending,
     forget,
     keep,
@@ -12,7 +13,8 @@ from crm.privacy.restriction.actions import (
 __all__ = [
     "announce",
     "check_copy",
-    "end_due",
+    "due",
+    "end",
     "ending",
     "forget",
     "keep",

@@ -11,13 +11,15 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import customers
-from crm.customers import Customer
+from crm.customers import Customer, UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Conflict
 from crm.events import Actor, ActorKind
 from crm.privacy import requests
+from crm.privacy.erasure.wishes import wish
 from crm.privacy.requests import wording
 from crm.privacy.requests.model import RequestKind
+from crm.staff import BeingErased
 
 sql = Statements("privacy")
 
@@ -50,9 +52,14 @@ class FreezeEnds(Struct, frozen=True, kw_only=True):
 async def announce(db: Db, by: Actor, customer_id: UUID) -> FreezeEnds | None:
     """Tell her by mail that her freeze will end, and let it end three days later.
 
-    Said again it stays as it was said first; None where nothing is frozen.
+    Said again it stays as it was said first; None where nothing is frozen. BeingErased while she
+    waits for her deletion: until then nothing of hers is used, whoever froze it.
     """
-    customer = await customers.get(db, customer_id)
+    customer = await customers.hold(db, customer_id)
+    if customer is None:
+        raise UnknownCustomer
+    if await wish(db, customer_id) is not None:
+        raise BeingErased
     if customer.restricted_at is None:
         return None
     told = await db.run(
@@ -74,13 +81,30 @@ async def ending(db: ReadDb, customer_id: UUID) -> FreezeEnds | None:
     return await db.maybe(sql.announced_end, FreezeEnds, customer_id=customer_id)
 
 
-async def end_due(db: Db) -> int:
-    """End the freezes whose notice is over, in the name of whoever said so; returns how many."""
-    due = await db.many(sql.ends_due, FreezeEnds)
-    for each in due:
-        await customers.unrestrict(db, each.actor, each.customer_id)
-        await keep(db, each.customer_id)
-    return len(due)
+async def due(db: ReadDb) -> list[UUID]:
+    """Return whose freeze is to end, because its notice is over."""
+    return await db.many(sql.ends_due, UUID)
+
+
+async def end(db: Db, customer_id: UUID) -> bool:
+    """End one freeze in the name of whoever said so; False where it stays.
+
+    It stays where it is younger than the notice, and while she waits for her deletion.
+    """
+    customer = await customers.hold(db, customer_id)
+    told = await ending(db, customer_id)
+    if told is None or told.due_at > db.now:
+        return False
+    await keep(db, customer_id)
+    ends = (
+        customer is not None
+        and customer.restricted_at is not None
+        and customer.restricted_at <= told.told_at
+        and await wish(db, customer_id) is None
+    )
+    if ends:
+        await customers.unrestrict(db, told.actor, customer_id)
+    return ends
 
 
 async def keep(db: Db, customer_id: UUID) -> None:
