@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from uuid import UUID
 
 from crm import businesses, customers, events, mail
@@ -11,7 +10,7 @@ from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import opaque
-from crm.mail import Letter, LetterKind, TooManyLetters
+from crm.mail import Letter, LetterKind
 from crm.pieces import Piece
 from crm.privacy import requests, restriction
 from crm.privacy.copies.model import (
@@ -159,9 +158,7 @@ async def finish(db: Db, copy: Copy, *, parts: int, size: int) -> Copy | None:
     if ready.actor_kind is ActorKind.customer:
         await requests.settle(db, ready.actor, RequestKind.access, ready.customer_id)
     if ready.tells:
-        # Of too many letters this is one that her page says too.
-        with suppress(TooManyLetters):
-            await mail.post_letter(db, await _letter(db, ready))
+        await mail.post_letter(db, await _letter(db, ready))
     return ready
 
 

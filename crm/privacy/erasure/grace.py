@@ -17,7 +17,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.errors import NotFound
 from crm.events import Actor, Kind
 from crm.ids import secret
-from crm.mail import LetterKind, TooManyLetters
+from crm.mail import LetterKind
 from crm.privacy import restriction
 from crm.privacy.erasure import wishes
 from crm.privacy.erasure.wishes import wish
@@ -117,10 +117,4 @@ async def _tell(db: Db, her: Customer, letter: str, due_at: datetime, *, link: s
     )
     address = customers.parse(her.address)
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
-    try:
-        await mail.post_letter(
-            db, wording.answer(LetterKind.notice, words, address, fingerprint, her)
-        )
-    except TooManyLetters:
-        # She sees it on her pages as well, and her wish counts without a mail.
-        return
+    await mail.post_letter(db, wording.answer(LetterKind.notice, words, address, fingerprint, her))
