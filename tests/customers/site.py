@@ -24,6 +24,7 @@ from crm.web import assets
 from crm.web.csrf import FIELD, csrf_token, same_session
 from crm.web.headers import secured
 from crm.web.pages import Tab
+from crm.web.reader import speaks
 from crm.web.refusals import EITHER, PAGES, PROBLEMS
 from crm.web.transaction import transaction
 
@@ -64,7 +65,8 @@ def client(
     ) -> None:
         connection.scope["state"].update(put)
 
-    app: Any = _application(database, signed_in)
+    # As around the whole application: a language that a page speaks ends with its request.
+    app: Any = speaks(_application(database, signed_in))
     return httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app), base_url=business.origin, follow_redirects=False
     )
