@@ -167,6 +167,21 @@ async def test_a_good_password_forgives_the_tries_before_it(
         assert (await browser.enter(ADDRESS)).status_code == 303
 
 
+async def test_a_member_is_led_back_to_where_she_was(
+    clocked: Database, business: Business, browser: site.Browser
+) -> None:
+    await site.member(clocked, business.id)
+    asked = await browser.get("/staff/audit?after=x")
+    assert asked.headers["location"] == "/staff/sign-in"
+    assert "the page that you wanted" in (await browser.get("/staff/sign-in")).text
+    assert (await browser.enter(ADDRESS)).headers["location"] == "/staff/audit?after=x"
+    assert not browser.cookies.get("next")
+    # What is not below the console is not followed.
+    browser.cookies.delete("sid")
+    browser.cookies.set("next", "/me/mails")
+    assert (await browser.enter(ADDRESS)).headers["location"] == "/staff"
+
+
 @pytest.mark.parametrize(
     ("address", "password"),
     [("", PASSWORD), (ADDRESS, ""), (f"{ADDRESS}\0", PASSWORD), ("a" * 300, "b" * 100_000)],
