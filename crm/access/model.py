@@ -187,10 +187,11 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Entered(Struct, frozen=True):
-    """Who used a way in, and the proof that came of it."""
+    """Who used a way in, of which address, and the proof that came of it."""
 
     customer_id: UUID
     proof_id: UUID
+    address_hash: bytes
 
 
 class OpenLink(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from crm import access, consent, customers
+from crm import access, consent, customers, mail
 from crm.access import sessions
 from crm.access.auth import (
     BROWSER,
@@ -20,14 +20,15 @@ from crm.access.auth import (
     cookie_of,
     session_cookie,
 )
-from crm.access.model import LONGEST_TYPED, LinkOver, OtherBrowser, WrongCode
+from crm.access.model import LONGEST_TYPED, Entered, LinkOver, OtherBrowser, WrongCode
 from crm.access.signup_form import Asked, as_shown, asked, offered
 from crm.businesses import Business
 from crm.consent.asking import network_of
 from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.ids import secret
-from crm.languages import ENGLISH, chosen, gettext, speaking, spoken_of
+from crm.languages import ENGLISH, chosen, gettext, marked, speaking, spoken_of
+from crm.mail import Why
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.headers import PUBLIC
@@ -43,6 +44,10 @@ _LEAVE = "/leave"
 # Nothing of the portal may be read from the cache afterwards; cookies are taken away by name,
 # because the console may be open in the same browser.
 _CLEARED = '"cache", "storage"'
+_CAME_BACK = marked(
+    "A mail to your address came back, so no newsletter is sent there. It works again? Then start "
+    "one once more under “What we may do”, or change your address."
+)
 _MANY = 60
 _QUARTER = 900
 
@@ -200,7 +205,7 @@ async def post_sign_in_code(
         else:
             before = cookie_of(request, business, SESSION)
             token = await access.open_session(db, entered, instead_of=before)
-            return _entered(request, business, token)
+            return _entered(request, business, token, say=await _came_back(db, entered))
     return page("access/pages/sign_in_code.html", status=422, form=form)
 
 
@@ -250,7 +255,7 @@ async def post_sign_in_link(
     before = cookie_of(request, business, SESSION)
     mark = "" if code else browser
     opened = await access.open_session(db, entered, instead_of=before, link=token, browser=mark)
-    return _entered(request, business, opened)
+    return _entered(request, business, opened, say=await _came_back(db, entered))
 
 
 @post("/sign-out", status_code=303, request_max_body_size=_BODY)
@@ -322,9 +327,17 @@ async def _over(request: Request[Any, Any, Any], db: ReadDb, business: Business)
     return page("access/pages/sign_in_over.html", status=404, form=Form())
 
 
-def _entered(request: Request[Any, Any, Any], business: Business, token: str) -> Response[Any]:
+async def _came_back(db: ReadDb, entered: Entered) -> str:
+    """Say why newsletters do not come, where a mail to her has come back: this one has arrived."""
+    found = await mail.suppressed(db, entered.address_hash)
+    return gettext(_CAME_BACK) if found and found.reason is Why.bounced else ""
+
+
+def _entered(
+    request: Request[Any, Any, Any], business: Business, token: str, *, say: str = ""
+) -> Response[Any]:
     """Lead her where she wanted to go. The mark stays for its ten minutes: she may press twice."""
-    answer = redirect(wanted(request, "/me"))
+    answer = redirect(wanted(request, "/me"), say=say, tone="wait")
     answer.cookies += [session_cookie(business, token), forgotten(request)]
     return answer
 

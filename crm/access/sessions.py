@@ -234,4 +234,4 @@ async def _entered(
     if proof_id is None:
         raise LinkOver
     await bounds.forgive_letters(db, bounds.SIGN_IN, found.address_hash)
-    return Entered(found.customer_id, proof_id)
+    return Entered(found.customer_id, proof_id, found.address_hash)

@@ -86,7 +86,7 @@ async def test_it_costs_the_same_statements_whoever_it_is(
 
 
 async def test_a_mailbox_that_mail_came_back_from_can_sign_in_and_leave(
-    web: httpx2.AsyncClient, moved: Database, business: Business, nora: Customer
+    web: httpx2.AsyncClient, inbox: Inbox, moved: Database, business: Business, nora: Customer
 ) -> None:
     """A bounce of once, or a complaint, takes no right from her."""
     async with moved.write(business.id) as db:
@@ -98,6 +98,10 @@ async def test_a_mailbox_that_mail_came_back_from_can_sign_in_and_leave(
         claimed = await mail.actions.claim_letters(db, 10)
 
     assert [each.address for each in claimed] == [nora.address] * 2
+    entered = await web.post((await inbox.newest()).link)
+    assert entered.status_code == 303
+    # She is told why newsletters do not come: the sentence goes along to her page.
+    assert "flash=" in ", ".join(entered.headers.get_list("set-cookie"))
 
 
 async def test_a_former_address_and_a_sign_up_that_waits_can_leave_too(
