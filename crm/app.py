@@ -69,6 +69,8 @@ from crm.outside import outside
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
+from crm.privacy.brought import api as brought_api
+from crm.privacy.brought import console as brought_console
 from crm.privacy.copies import api as copies_api
 from crm.privacy.copies import portal as copies_portal
 from crm.privacy.erasure import public as erasure_public
@@ -142,6 +144,7 @@ _API = [
     *privacy_api.handlers,
     *requests_api.handlers,
     *copies_api.handlers,
+    *brought_api.handlers,
     *events_api.handlers,
     *staff_api.handlers,
 ]
@@ -169,6 +172,7 @@ _CONSOLE = [
     *imports_console.handlers,
     *privacy_console.handlers,
     *requests_console.handlers,
+    *brought_console.handlers,
     *retention_console.handlers,
     *access_console.handlers,
     *events_console.handlers,

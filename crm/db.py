@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from crm.clock import Clock
 from crm.connections import GONE, Connection, Connections, connected
-from crm.errors import NotFound
+from crm.errors import NotFound, Refused
 from crm.keys import Keys
 from crm.statements import SQL, Statement, Statements, parse
 
@@ -140,6 +140,35 @@ class Db(ReadDb):
         last = tag.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
+    @asynccontextmanager
+    async def together(self, *, only_try: bool = False) -> AsyncIterator[None]:
+        """Keep all of a block or, where it refuses, nothing of it; what came before it stays.
+
+        For a form that is shown again: the transaction of the request is committed all the same.
+        To `only_try` nothing of it is kept in any case.
+        """
+        before = len(self.wakes), len(self.noted)
+        await self._told("SAVEPOINT together")
+        try:
+            yield
+        except Refused:
+            await self._undo(*before)
+            raise
+        if only_try:
+            await self._undo(*before)
+        else:
+            await self._told("RELEASE SAVEPOINT together")
+
+    async def _undo(self, wakes: int, noted: int) -> None:
+        await self._told("ROLLBACK TO SAVEPOINT together; RELEASE SAVEPOINT together")
+        del self.wakes[wakes:], self.noted[noted:]
+
+    async def _told(self, command: str) -> None:
+        conn = self._conn
+        conn.asks()
+        await conn.execute(command)
+        conn.asked_at = None
+
     def wake(self, job: str, *args: str, slot: str = "") -> None:
         """Hint, after commit, that `job` may run now; ten wakes of one slot are one run."""
         self.wakes.append((job, args, slot))
@@ -201,8 +230,9 @@ class Transaction(Generic[D]):
             # A plpgsql function sets the business, not bare set_config, which a table distributed
             # over several machines would not see.
             business = UUID(str(self._business_id))
-            begin = f"{conn.forgetting()}{self._begin}"
-            await conn.execute(f"{begin}; SELECT crm.begin_business('{business}')")
+            # Nothing may come before BEGIN: PostgreSQL refuses to make that a snapshot.
+            begin = f"{self._begin}; {conn.forgetting()}"
+            await conn.execute(f"{begin}SELECT crm.begin_business('{business}')")
             conn.asked_at = None
             self.db = self._kind(conn, self._business_id, database.clock(), database.keys)
         except BaseException as error:

@@ -8,7 +8,8 @@ import time
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-_VERSION_7 = 0x7000
+TIME_ORDERED = 7
+_VERSION_7 = TIME_ORDERED << 12
 _VARIANT = 0x8000_0000_0000_0000
 _MILLISECOND = 1_000_000
 

@@ -1026,7 +1026,8 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
 -- sent: the newest when it was claimed, else the first.
 SELECT d.campaign_id, c.subject, c.preheader, c.source, c.started_at, c.purpose_id,
        p.code AS purpose_code, d.state, d.reason, d.event_id, d.claimed_at, d.done_at,
-       d.bounced_at, d.merged, d.asked, (
+       d.bounced_at, d.merged, d.asked,
+       crm.mailbox_at(:business_id, d.customer_id, d.claimed_at) AS sent_to, (
          SELECT v.skeleton
            FROM crm.verdict v
           WHERE v.business_id = :business_id
@@ -1056,9 +1057,7 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
     UNION ALL
     SELECT coalesce(l.done_at, l.created_at), l.message_id, l.kind,
            coalesce(l.kept ->> 'subject', ''), NULL, NULL, l.state, NULL, NULL
-      FROM crm.service_message l
-     WHERE l.business_id = :business_id
-       AND (l.customer_id = :customer_id OR l.address_hash = :address_hash)) m
+      FROM crm.letters_of(:business_id, :customer_id) l) m
  WHERE (:before_at::timestamptz IS NULL OR (m.at, m.id) < (:before_at, :before_id::uuid))
    AND (NOT :only_sent::boolean OR m.state IN ('sending', 'sent', 'uncertain'))
  ORDER BY m.at DESC, m.id DESC
@@ -1089,16 +1088,17 @@ SELECT d.deliveries, d.went + l.went AS went
            AND customer_id = :customer_id) d
  CROSS JOIN (
    SELECT count(*) AS went
-     FROM crm.service_message
-    WHERE business_id = :business_id
-      AND (customer_id = :customer_id OR address_hash = :address_hash)
-      AND state IN ('sending', 'sent')) l;
+     FROM crm.letters_of(:business_id, :customer_id)
+    WHERE state IN ('sending', 'sent')) l;
 
 -- name: campaigns_held_of
 -- Every campaign to one customer with all that was recorded of it, newest first.
 SELECT d.campaign_id, c.subject, c.preheader, c.format, c.purpose_id, d.state, d.reason,
        d.event_id, d.notice_id, d.attempt, d.claimed_at, d.done_at, d.code, d.reply,
        d.bounced_at, d.bounce_class, d.bounce_code, d.complained_at, d.merged, d.asked,
+       d.merged IS NOT NULL AND EXISTS (
+         SELECT FROM crm.verdict v
+          WHERE v.business_id = :business_id AND v.campaign_id = d.campaign_id) AS as_sent,
        r.due_at AS next_try_at, r.waits_for
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
@@ -1110,7 +1110,10 @@ SELECT d.campaign_id, c.subject, c.preheader, c.format, c.purpose_id, d.state, d
 
 -- name: texts_held_of
 -- The texts of campaigns that were handed over to one customer, newest first, by pages.
-SELECT d.campaign_id, c.format, c.source
+SELECT d.campaign_id, c.format, c.source,
+       d.merged IS NOT NULL AND EXISTS (
+         SELECT FROM crm.verdict v
+          WHERE v.business_id = :business_id AND v.campaign_id = d.campaign_id) AS as_sent
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
  WHERE d.business_id = :business_id

@@ -78,18 +78,10 @@ UPDATE crm.service_message m SET kept = NULL
         FOR UPDATE SKIP LOCKED));
 
 -- name: letter_of_customer
--- One service message to one customer, or to an address of hers before she was one.
-SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
-  FROM crm.customer c
-  JOIN crm.service_message m ON m.business_id = :business_id
-   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash
-        OR m.address_hash IN (SELECT f.address_hash
-                                FROM crm.former_address f
-                               WHERE f.business_id = :business_id
-                                 AND f.customer_id = c.customer_id))
- WHERE c.business_id = :business_id
-   AND c.customer_id = :customer_id
-   AND m.message_id = :message_id;
+-- One service message to one customer, and the fingerprint of the address it went to.
+SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept
+  FROM crm.letters_of(:business_id, :customer_id) l
+ WHERE l.message_id = :message_id;
 
 -- name: stop_letters
 -- What waited in a database that was put back: it may have gone since, and its links are old.
@@ -100,18 +92,20 @@ UPDATE crm.service_message
    AND done_at IS NULL;
 
 -- name: letters_of_customer
--- Every service message to one customer, or to an address of hers before she was one, newest first.
-SELECT m.message_id, m.kind, m.state, m.created_at, m.done_at, m.kept
-  FROM crm.customer c
-  JOIN crm.service_message m ON m.business_id = :business_id
-   AND (m.customer_id = c.customer_id OR m.address_hash = c.address_hash
-        OR m.address_hash IN (SELECT f.address_hash
-                                FROM crm.former_address f
-                               WHERE f.business_id = :business_id
-                                 AND f.customer_id = c.customer_id))
- WHERE c.business_id = :business_id
-   AND c.customer_id = :customer_id
- ORDER BY m.message_id DESC;
+-- Every service message to one customer without its texts, newest first.
+SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at,
+       coalesce(l.kept ->> 'subject', '') AS subject, l.kept IS NOT NULL AS texted
+  FROM crm.letters_of(:business_id, :customer_id) l
+ ORDER BY l.message_id DESC;
+
+-- name: letter_texts
+-- The texts of service messages to one customer as far as they are kept, newest first, by pages.
+SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept
+  FROM crm.letters_of(:business_id, :customer_id) l
+ WHERE l.kept IS NOT NULL
+   AND l.message_id < :before
+ ORDER BY l.message_id DESC
+ LIMIT :limit;
 
 -- name: forget_letters
 -- Nothing remains of the service messages to an erased customer.

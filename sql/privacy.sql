@@ -53,14 +53,15 @@ SELECT ARRAY(SELECT l.customer_id FROM left_over l ORDER BY l.customer_id) AS fo
             END AS upto;
 
 -- name: add_request
--- What a customer, or somebody whom nobody here knows, asks.
+-- What a customer, or somebody whom nobody here knows, asks; again changes nothing.
 INSERT INTO crm.privacy_request (business_id, request_id, kind, state, way, by_itself, customer_id,
                                  address, address_hash, name, words, received_on, due_on, proof,
                                  proved_at, created_at, closed_at, keep_until)
 VALUES (:business_id, :request_id, :kind, :state, :way, :by_itself, :customer_id, :address,
         :address_hash, :name, :words, :received_on, :due_on, :proof,
         CASE WHEN :proof::text IS NOT NULL THEN :now::timestamptz END, :now, :closed_at,
-        :keep_until);
+        :keep_until)
+ON CONFLICT (business_id, request_id) DO NOTHING;
 
 -- name: add_step
 -- What was done with a request.
@@ -124,10 +125,11 @@ SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r
  LIMIT :limit;
 
 -- name: requests_of_customer
--- What one customer asked, the newest first.
+-- What one customer asked, the newest first; whoever works on it by name only where that is
+-- allowed.
 SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
        r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
-       coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
+       crm.told_name(:business_id, 'member', coalesce(m.name, '')) AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
   FROM crm.privacy_request r
   LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
  WHERE r.business_id = :business_id
@@ -141,6 +143,15 @@ SELECT request_id, at, what, actor_kind, actor_name
  WHERE business_id = :business_id
    AND request_id = ANY (:request_ids::uuid[])
  ORDER BY request_id, step_id;
+
+-- name: steps_told
+-- The same for whoever asked: who works here stands there by name only where that is allowed.
+SELECT s.request_id, s.at, s.what, s.actor_kind,
+       crm.told_name(:business_id, s.actor_kind, s.actor_name) AS actor_name
+  FROM crm.privacy_request_step s
+ WHERE s.business_id = :business_id
+   AND s.request_id = ANY (:request_ids::uuid[])
+ ORDER BY s.request_id, s.step_id;
 
 -- name: requests_settled
 -- How many of each kind were done without staff since a day, and the slowest answer by a person.
@@ -292,6 +303,13 @@ SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
 
+-- name: wishes_among
+-- Which of these customers wait for their deletion.
+SELECT customer_id
+  FROM crm.erasure_wish
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[]);
+
 -- name: wish_of_link
 -- What the link of a mail calls off.
 SELECT customer_id, asked_at, due_at, fingerprint, was_frozen
@@ -368,8 +386,9 @@ SELECT copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tel
    AND actor_id = :actor_id;
 
 -- name: copies_of_customer
--- Every copy of one customer's record that was asked for, by anybody.
-SELECT copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+-- Every copy of one customer's record that was asked for, by anybody, as she is told.
+SELECT copy_id AS id, customer_id, actor_kind, actor_id,
+       crm.told_name(:business_id, actor_kind, actor_name) AS actor_name, reason, tells, state, asked_at,
        epoch, done, total, parts, size, ready_at, ends_at
   FROM crm.copy
  WHERE business_id = :business_id
@@ -462,12 +481,51 @@ DELETE FROM crm.copy_part
    AND copy_id = :copy_id;
 
 -- name: end_copies
--- Copies whose time is over, and those that could not be built.
+-- Copies whose time is over.
 UPDATE crm.copy
-   SET state = CASE state WHEN 'ready' THEN 'over' ELSE 'failed' END, lease_until = NULL
+   SET state = 'over'
  WHERE business_id = :business_id
-   AND (state = 'ready' AND ends_at <= :now
-     OR state = 'building' AND lease_until < :now AND epoch >= :tries);
+   AND state = 'ready'
+   AND ends_at <= :now;
+
+-- name: end_copies_of
+-- The same of one customer.
+UPDATE crm.copy
+   SET state = 'over'
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND state = 'ready'
+   AND ends_at <= :now;
+
+-- name: end_ready_copy
+-- One that somebody can take, and wants anew.
+UPDATE crm.copy
+   SET state = 'over'
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND actor_kind = :actor_kind
+   AND actor_id = :actor_id
+   AND state = 'ready';
+
+-- name: copies_given_up
+-- Copies that could not be built: as many workers have gone quiet over each as may.
+SELECT copy_id AS id, customer_id, actor_kind, actor_id, actor_name, reason, tells, state, asked_at,
+       epoch, done, total, parts, size, ready_at, ends_at
+  FROM crm.copy
+ WHERE business_id = :business_id
+   AND state = 'building'
+   AND lease_until < :now
+   AND epoch >= :tries
+ ORDER BY customer_id;
+
+-- name: fail_copy
+-- One that is not to be had; no row where another worker has it.
+UPDATE crm.copy
+   SET state = 'failed', lease_until = NULL
+ WHERE business_id = :business_id
+   AND copy_id = :copy_id
+   AND epoch = :epoch
+   AND state = 'building';
 
 -- name: drop_ended_parts
 -- Parts of copies that are over or failed, some at a time: of these only stays that there were any.
@@ -582,7 +640,8 @@ ON CONFLICT (business_id, customer_id) DO NOTHING;
 
 -- name: announced_end
 -- When the freeze of a customer ends, if somebody has said so.
-SELECT customer_id, told_at, due_at, actor_kind, actor_id, actor_name
+SELECT customer_id, told_at, due_at, actor_kind, actor_id,
+       crm.told_name(:business_id, actor_kind, actor_name) AS actor_name
   FROM crm.restriction_end
  WHERE business_id = :business_id
    AND customer_id = :customer_id;

@@ -13,6 +13,7 @@ import pytest
 from msgspec import Struct
 
 from crm import connections, consent, customers
+from crm.businesses import Business
 from crm.consent import Circumstances, Method, Notice
 from crm.db import Database, Db, Statement, Statements, open_database
 from crm.web.idempotency import Claim
@@ -114,3 +115,13 @@ async def test_plans_follow_the_size_of_the_tables(
             await asked(db, shop, "after")
             after = await db.many(WHOLE, Table, tables=list(TABLES))
         assert [one.name for one, other in zip(after, before, strict=True) if one != other] == whole
+
+
+async def test_a_snapshot_is_one_also_where_plans_are_old(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgetting them is no reason for PostgreSQL to refuse it, nor to write or to read."""
+    monkeypatch.setattr(connections, "PLAN_SECONDS", 0.0)
+    for begin in (database.snapshot, database.read, database.write):
+        async with begin(business.id) as db:
+            assert await customers.page(db) == []

@@ -32,6 +32,7 @@ from crm.campaigns.actions import (
     texts,
     unschedule,
 )
+from crm.campaigns.as_sent import html_as_sent
 from crm.campaigns.canary import (
     Canary,
     canary,
@@ -190,6 +191,7 @@ __all__ = [
     "hold",
     "hold_ranges_of",
     "hold_restored",
+    "html_as_sent",
     "letterhead",
     "look_again",
     "mails",

@@ -48,6 +48,8 @@ class HeldMail(Struct, frozen=True, kw_only=True):
     bounced_at: datetime | None
     merged: dict[str, str] | None
     asked: bool
+    # The fingerprint of the address she had when it went.
+    sent_to: bytes
     skeleton: bytes | None
 
 
@@ -61,6 +63,8 @@ class AsSent(Struct, frozen=True, kw_only=True):
     images: tuple[Inline, ...] = ()
     # Whether what was filled in for her is still there, or nothing was.
     whole: bool = True
+    # Whether it went to the address she has now; an earlier one is not kept, so no `To` names it.
+    here: bool = True
 
 
 async def held_mail(db: ReadDb, customer_id: UUID, campaign_id: UUID) -> HeldMail | None:
@@ -70,7 +74,19 @@ async def held_mail(db: ReadDb, customer_id: UUID, campaign_id: UUID) -> HeldMai
     )
 
 
-async def as_sent(db: ReadDb, me: Customer, held: HeldMail) -> AsSent | None:
+async def html_as_sent(db: ReadDb, me: Customer, campaign_id: UUID) -> str:
+    """Return the HTML of one mail that went to her, to be kept; empty where there is none.
+
+    Pictures that went along are only named in it.
+    """
+    held = await held_mail(db, me.id, campaign_id)
+    sent = await as_sent(db, me, held, pictures=False) if held else None
+    return sent.html if sent else ""
+
+
+async def as_sent(
+    db: ReadDb, me: Customer, held: HeldMail, *, pictures: bool = True
+) -> AsSent | None:
     """Return what went to her; None where nothing did."""
     variant = _variant(held) if held.state.went else None
     if variant is None:
@@ -78,9 +94,9 @@ async def as_sent(db: ReadDb, me: Customer, held: HeldMail) -> AsSent | None:
     business = await businesses.get(db)
     date = stamp(held.started_at or db.now)
     envelope = Envelope(db.keys, business, held.campaign_id, held.purpose_code, date)
-    fingerprint = db.keys.address_hash(db.business_id, customers.fold(me.address))
+    here = is_hers_now(db, me, held.sent_to)
     # Her links are made of keys, and are the same each time.
-    slots = envelope.slots(me.address, fingerprint)
+    slots = envelope.slots(me.address, held.sent_to)
     fields = _fields(held)
     filled = _filled(fields, held.merged, words.own(slots, business.name))
     parts = {leaf.media_type: leaf.words for leaf in variant.parts if leaf.words}
@@ -91,10 +107,16 @@ async def as_sent(db: ReadDb, me: Customer, held: HeldMail) -> AsSent | None:
         html=_joined(
             parts.get("text/html", ()), {name: escape(value) for name, value in filled.items()}
         ),
-        headers=(*_own_headers(slots), *headers),
-        images=await _images(db, held.campaign_id, variant),
+        headers=(*_own_headers(slots, here=here), *headers),
+        images=await _images(db, held.campaign_id, variant) if pictures else (),
         whole=held.merged is not None or not any(_asks_for_her(field) for field in fields),
+        here=here,
     )
+
+
+def is_hers_now(db: ReadDb, me: Customer, address_hash: bytes) -> bool:
+    """Say whether this is the fingerprint of the address she has now."""
+    return address_hash == db.keys.address_hash(db.business_id, customers.fold(me.address))
 
 
 def _variant(held: HeldMail) -> Variant | None:
@@ -137,12 +159,12 @@ def _line(pieces: Sequence[Piece], filled: Mapping[str, str]) -> str:
     return " ".join(_joined(pieces, filled).split())
 
 
-def _own_headers(slots: Slots) -> list[tuple[str, str]]:
+def _own_headers(slots: Slots, *, here: bool) -> list[tuple[str, str]]:
     """Return what the skeleton leaves out because it is each mail's own."""
     return [
         ("Date", slots.date),
         ("Message-ID", slots.message_id),
-        ("To", slots.to),
+        *([("To", slots.to)] if here else []),
         ("List-Unsubscribe", f"<{slots.unsubscribe}>"),
     ]
 

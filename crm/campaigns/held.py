@@ -34,13 +34,19 @@ class HeldDelivery(Struct, frozen=True, kw_only=True):
     # What the mail was written with, as long as it is kept, and whether it asked if it goes on.
     merged: dict[str, str] | None
     asked: bool
+    # Whether it can still be written as it was sent.
+    as_sent: bool
     next_try_at: datetime | None
     waits_for: str | None
 
 
 class HeldText(Struct, frozen=True):
-    """The text of one campaign, as it was written: before a customer's details are put in."""
+    """The text of one campaign, as it was written: before a customer's details are put in.
+
+    `as_sent` says whether it can still be written with them.
+    """
 
     campaign_id: UUID
     format: Format
     source: str
+    as_sent: bool

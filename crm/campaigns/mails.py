@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -10,8 +9,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import businesses, consent, customers, mail
-from crm.campaigns.as_sent import AsSent, as_sent, held_mail
+from crm import businesses, consent, mail
+from crm.campaigns.as_sent import AsSent, as_sent, held_mail, is_hers_now
 from crm.campaigns.model import DeliveryState
 from crm.consent import ConsentEvent, Purpose
 from crm.customers import Customer
@@ -98,7 +97,6 @@ async def mails(
         sql.mails_of_customer,
         MailLine,
         customer_id=me.id,
-        address_hash=db.keys.address_hash(db.business_id, customers.fold(me.address)),
         before_at=at,
         before_id=last,
         only_sent=only_sent,
@@ -128,12 +126,7 @@ async def grounded(db: ReadDb, me: Customer, lines: list[MailLine]) -> list[Grou
 
 async def count_mails(db: ReadDb, me: Customer) -> MailCounts:
     """Count them all."""
-    return await db.one(
-        sql.count_mails_of_customer,
-        MailCounts,
-        customer_id=me.id,
-        address_hash=db.keys.address_hash(db.business_id, customers.fold(me.address)),
-    )
+    return await db.one(sql.count_mails_of_customer, MailCounts, customer_id=me.id)
 
 
 async def one_mail(db: ReadDb, me: Customer, mail_id: UUID) -> OneMail:
@@ -195,14 +188,18 @@ async def _letter_as_sent(db: ReadDb, me: Customer, letter: SentLetter) -> AsSen
         return None
     business = await businesses.get(db)
     host = business.sender_address.rpartition("@")[2]
-    headers: Iterable[tuple[str, str]] = (
-        ("Date", stamp(letter.created_at)),
-        ("Message-ID", f"<{letter.message_id.hex}@{host}>"),
-        ("From", f"{business.sender_name} <{business.sender_address}>"),
-        ("To", me.address),
-        ("Subject", letter.kept["subject"]),
-    )
+    here = is_hers_now(db, me, letter.address_hash)
     kept = letter.kept
     return AsSent(
-        subject=kept["subject"], text=kept["text"], html=kept["html"], headers=tuple(headers)
+        subject=kept["subject"],
+        text=kept["text"],
+        html=kept["html"],
+        headers=(
+            ("Date", stamp(letter.created_at)),
+            ("Message-ID", f"<{letter.message_id.hex}@{host}>"),
+            ("From", f"{business.sender_name} <{business.sender_address}>"),
+            *([("To", me.address)] if here else []),
+            ("Subject", kept["subject"]),
+        ),
+        here=here,
     )

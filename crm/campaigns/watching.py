@@ -262,7 +262,7 @@ async def get_customer_mails(
         customer=customer,
         received=await campaigns.received(db, id),
         names={each.id: each.name for each in await consent.purposes(db)},
-        letters=await mail.export(db, id),
+        letters=[each async for each in mail.export(db, id)],
     )
 
 

@@ -94,9 +94,10 @@ async def post_text(
         # The file is laid over the text on the page only: looked at first, saved afterwards.
         return await _sheet(db, form, campaign=campaign, taken=taken)
     try:
-        await _pictures(db, who, id, form, image)
-        await campaigns.change(db, who.actor, id, new, version=version)
-        await campaigns.expire_after(db, id, sheet.expires_hours(form))
+        async with db.together():
+            await _pictures(db, who, id, form, image)
+            await campaigns.change(db, who.actor, id, new, version=version)
+            await campaigns.expire_after(db, id, sheet.expires_hours(form))
     except Invalid as refusal:
         form.take(refusal)
         return await _sheet(db, form, status=422, campaign=campaign)

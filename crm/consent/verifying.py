@@ -74,6 +74,18 @@ def verify(
     return verdict
 
 
+def proven(bundle: bytes) -> list[dict[str, Any]]:
+    """Return the records that the receipts of a bundle show; Fault where one check of it fails.
+
+    That shows that they are as they were signed, and by one key: whose key it is nobody has said.
+    """
+    verdict = verify([bundle])
+    if verdict.failed:
+        raise Fault(verdict.failed, verdict.why)
+    papers = read([bundle])
+    return [sealed_record(_opened(papers, each.receipt)) for each in papers.receipts]
+
+
 def _check_receipt(verdict: Verdict, papers: Papers, given: Given, known: Papers | None) -> None:
     said = _opened(papers, given.receipt)
     public = papers.kids[_header(given.receipt)["kid"]]

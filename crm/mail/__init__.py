@@ -20,9 +20,11 @@ from crm.mail.actions import (
     suppress_many,
     suppressed,
     suppressed_among,
+    texts,
 )
 from crm.mail.files import Attachment, Inline
 from crm.mail.model import (
+    HeldLetter,
     Letter,
     LetterKind,
     Scope,
@@ -35,6 +37,7 @@ from crm.mail.model import (
 __all__ = [
     "LETTERS_KEPT",
     "Attachment",
+    "HeldLetter",
     "Inline",
     "Letter",
     "LetterKind",
@@ -57,4 +60,5 @@ __all__ = [
     "suppress_many",
     "suppressed",
     "suppressed_among",
+    "texts",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from crm.mail import keeping, mime
 from crm.mail.model import (
     PASSES,
     ClaimedLetter,
+    HeldLetter,
     Letter,
     LetterKind,
     Scope,
@@ -42,6 +43,9 @@ _BOUNDED = frozenset(
 _LEASE = timedelta(seconds=90)
 # What is left of a message once it has gone: that it did.
 LETTERS_KEPT = timedelta(days=365)
+# So many texts are in memory at once.
+_TEXTS = 20
+_NEWEST = UUID(int=2**128 - 1)
 
 
 async def post_letter(db: Db, letter: Letter) -> str:
@@ -209,9 +213,24 @@ async def lift(db: Db, address_hash: bytes, *, until: datetime | None = None) ->
     return lifted
 
 
-async def export(db: ReadDb, customer_id: UUID) -> list[SentLetter]:
-    """Return the service messages sent to a customer, newest first."""
-    return await db.many(sql.letters_of_customer, SentLetter, customer_id=customer_id)
+async def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldLetter]:
+    """Yield the service messages to a customer without their texts, newest first.
+
+    Also those that name no customer, from when the address was hers and nobody else's.
+    """
+    async for each in db.stream(sql.letters_of_customer, HeldLetter, customer_id=customer_id):
+        yield each
+
+
+async def texts(db: ReadDb, customer_id: UUID) -> AsyncIterator[SentLetter]:
+    """Yield those whose texts are kept, with them, newest first, a few at a time."""
+    before = _NEWEST
+    while found := await db.many(
+        sql.letter_texts, SentLetter, customer_id=customer_id, before=before, limit=_TEXTS
+    ):
+        for each in found:
+            yield each
+        before = found[-1].message_id
 
 
 async def letter(db: ReadDb, customer_id: UUID, message_id: UUID) -> SentLetter | None:

@@ -102,14 +102,27 @@ class ClaimedLetter(Struct, frozen=True):
     created_at: datetime
 
 
-class SentLetter(Struct, frozen=True):
-    """A service message as its customer sees it."""
+class HeldLetter(Struct, frozen=True):
+    """That there was a service message to a customer; `texted` while its words are kept."""
 
     message_id: UUID
     kind: LetterKind
     state: str
     created_at: datetime
     done_at: datetime | None
+    subject: str
+    texted: bool
+
+
+class SentLetter(Struct, frozen=True):
+    """A service message as its customer sees it; `address_hash` is of where it went."""
+
+    message_id: UUID
+    kind: LetterKind
+    state: str
+    created_at: datetime
+    done_at: datetime | None
+    address_hash: bytes
     # Subject, text and HTML without their secrets, as long as they are kept.
     kept: dict[str, str] | None
 

@@ -62,10 +62,12 @@ async def get_copy_file(
     request: Request[Any, Any, Any],
     db: NamedDependency[ReadDb],
     who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
     id: FromPath[UUID],
 ) -> Response[Any]:
-    """Give a member the file that she or he asked for."""
+    """Give a member the file that she or he asked for; the customer sees each time."""
     copy = await copies.to_take(db, who.actor, id)
+    await looks.record([id], reason=copy.reason)
     return download(request.app.state.database, db.business_id, copy)
 
 

@@ -21,10 +21,12 @@ from crm.privacy.requests import wording
 from crm.privacy.requests.model import (
     REMINDERS,
     IdentityMissing,
+    MayNotErase,
     Request,
     RequestKind,
     What,
     check_open,
+    check_words,
     urgency,
 )
 from crm.staff import Right
@@ -39,17 +41,29 @@ class _Due(Struct, frozen=True):
 
 
 async def fulfil(
-    db: Db, by: Actor, request_id: UUID, words: str, *, told: bool = False, marketing: bool = False
+    db: Db,
+    by: Actor,
+    request_id: UUID,
+    words: str,
+    *,
+    told: bool = False,
+    marketing: bool = False,
+    may_erase: bool = True,
 ) -> Request:
     """Answer a request as done, and do what it asks where that is one thing: delete, or freeze.
 
     `marketing` says that an objection is to all advertising, which ends with it (Art. 21(3)).
+    Without `may_erase` an answer that deletes is refused (MayNotErase): it takes the same right
+    as any other way to delete.
     """
+    check_words(words)
     request = await requests.get(db, request_id)
     if request.customer_id is not None:
         # Before the request, as an erasure holds them.
         await customers.hold(db, request.customer_id)
     if request.kind is RequestKind.erasure:
+        if not may_erase:
+            raise MayNotErase
         return await _deleted(db, by, request, words, told=told)
     if request.customer_id is not None:
         check_open(request)

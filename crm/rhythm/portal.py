@@ -72,13 +72,16 @@ async def post_rhythm(
     }
     if not form.problems:
         try:
-            if touched(form, "locale", held["locale"]):
-                by = Actor.customer(me.id)
-                me = await customers.change(db, by, me.id, Changes(locale=locale))
+            tongue = touched(form, "locale", held["locale"])
+            async with db.together():
+                if tongue:
+                    by = Actor.customer(me.id)
+                    await customers.change(db, by, me.id, Changes(locale=locale))
+                await rhythm.change(db, me.id, wanted)
+                for purpose_id, each_week in weekly.items():
+                    await rhythm.choose_digest(db, me.id, purpose_id, weekly=each_week)
+            if tongue:
                 speak(chosen(locale) or language())
-            await rhythm.change(db, me.id, wanted)
-            for purpose_id, each_week in weekly.items():
-                await rhythm.choose_digest(db, me.id, purpose_id, weekly=each_week)
             return redirect(HERE, say=gettext("Kept. It counts from now on."))
         except Invalid as refusal:
             form.take(refusal)

@@ -128,6 +128,8 @@ class Scope(StrEnum):
 
     customers_read = "customers:read"
     customers_write = "customers:write"
+    # Everything there is of a customer, in one file.
+    customers_export = "customers:export"
     consents_read = "consents:read"
     consents_write = "consents:write"
     campaigns_read = "campaigns:read"

@@ -242,6 +242,12 @@ async def test_staff_attach_and_take_out_without_losing_their_text(
             data=form(**typed, version="1"),
             files={"image": ("rye.svg", b"<svg/>", "image/png")},
         )
+        late = await web.post(
+            f"{path}/text",
+            data=form(**typed, version="7"),
+            files={"image": ("rye.png", PNG, "text/plain")},
+        )
+        not_kept = await web.get(f"{path}/images/rye.png")
         attached = await web.post(
             f"{path}/text",
             data=form(**typed, version="1"),
@@ -255,6 +261,8 @@ async def test_staff_attach_and_take_out_without_losing_their_text(
         after = await web.get(f"{path}/preview")
 
     assert (svg.status_code, attached.status_code, out.status_code) == (422, 303, 303)
+    # Of a text that is refused nothing is kept, its picture neither.
+    assert (late.status_code, not_kept.status_code) == (409, 404)
     assert "SVG can hold programs" in svg.text
     assert f"{TEXT} New." in svg.text
     assert "![what it shows](rye.png)" in sheet.text

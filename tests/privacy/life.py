@@ -79,7 +79,7 @@ async def lived(database: Database, business: Business, address: str, name: str)
         other = await make.notice(db, (await make.purpose(db, name="Offers")).id)
     await _left_before(database, business, notice, address)
     signed_up = await _signed_up(database, business, notice, f"earlier.{address}", name)
-    customer = await _moved(database, business, signed_up, notice, address)
+    customer = await moved(database, business, signed_up, notice, address)
     member = await _seen_by_staff(database, business, customer)
     await _described(database, business, customer, other)
     got = await _sent(database, business, purpose.id)
@@ -174,7 +174,7 @@ async def _asked_to_move(
         await new_address.ask(db, customer, customers.parse(address))
 
 
-async def _moved(
+async def moved(
     database: Database, business: Business, customer: Customer, notice: Notice, address: str
 ) -> Customer:
     """Change the address by the code in the caught mail, and say again what may be sent."""

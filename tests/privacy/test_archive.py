@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import asyncpg
 import msgspec
 import pytest
 from click.testing import CliRunner
 
-from crm.customers import Changes, change
+from crm import businesses
+from crm.businesses import NewBusiness
+from crm.customers import Changes, change, restrict
 from crm.db import Database
+from crm.privacy import NewRequest, RequestKind, copies, requests, restriction
 from crm.privacy.copies.archive import Manifest
+from crm.privacy.copies.building import build_next
 from crm.privacy.copies.contents import contents
 from crm.privacy.copies.tables import csv_lines, flat
+from crm.privacy.requests.model import Way
 from crm.verify_command import command
+from tests.conftest import Cluster
 from tests.privacy.life import SYSTEM, Life
 from tests.privacy.taken import inside, lines, taken
 
@@ -77,6 +86,8 @@ async def test_lists_and_tables_say_the_same(database: Database, nora: Life, pac
         "soft_bounces",
         "freeze_ends",
         "deletions",
+        # Nobody else receives what is hers.
+        "recipients",
     }
 
 
@@ -148,6 +159,25 @@ async def test_each_newsletter_that_went_lies_beside(packed: bytes, nora: Life) 
     named = {row["delivery"]["campaign_id"]: row["file"] for row in lines(files, "newsletters")}
 
     assert named[str(nora.waits.id)] == ""
+    sent = files[named[str(nora.got.id)]].decode()
+    assert sent.startswith("<!")
+    assert "{{" not in sent
+    assert "/u/" in sent
+
+
+async def test_a_newsletter_whose_values_are_gone_is_there_as_it_was_written(
+    database: Database, nora: Life, shared_cluster: Cluster
+) -> None:
+    """Before anything was filled in: the list and the file agree."""
+    conn = await asyncpg.connect(shared_cluster.superuser_url)
+    try:
+        await conn.execute(
+            "UPDATE crm.delivery SET merged = NULL WHERE business_id = $1", nora.business.id
+        )
+    finally:
+        await conn.close()
+    files = inside(await taken(database, nora.business.id, nora.customer.id))
+    named = {row["delivery"]["campaign_id"]: row["file"] for row in lines(files, "newsletters")}
     assert files[named[str(nora.got.id)]].decode() == nora.got.source
 
 
@@ -176,6 +206,31 @@ async def test_names_are_text_and_nothing_else(database: Database, nora: Life) -
     assert lines(files, "profile")[0]["name"] == name
 
 
+async def test_staff_are_named_only_where_that_is_allowed(database: Database, nora: Life) -> None:
+    """In none of its files, whatever a member has done with her record."""
+    async with database.write(nora.business.id) as db:
+        await copies.ask(db, nora.member.actor, nora.customer.id, reason="her letter")
+        new = NewRequest(kind=RequestKind.access, customer_id=nora.customer.id, words="All of it.")
+        asked = await requests.receive(db, nora.member.actor, new, way=Way.letter)
+        await requests.vouch(db, nora.member.actor, asked.id)
+        await requests.take(db, nora.member.actor, asked.id)
+        await restrict(db, SYSTEM, nora.customer.id)
+        await restriction.announce(db, nora.member.actor, nora.customer.id)
+    assert await build_next(database, nora.business.id) is not None
+    named = inside(await taken(database, nora.business.id, nora.customer.id))
+    async with database.write(nora.business.id) as db:
+        kept = {each: getattr(nora.business, each) for each in NewBusiness.__struct_fields__}
+        await businesses.change(db, SYSTEM, NewBusiness(**kept | {"names_staff": False}))
+        await copies.forget(db, nora.customer.id)
+        await copies.ask(db, nora.member.actor, nora.customer.id, reason="her letter")
+    assert await build_next(database, nora.business.id) is not None
+    files = inside(await taken(database, nora.business.id, nora.customer.id))
+
+    for name in ("requests", "copies", "freeze_ends", "looks"):
+        assert nora.member.name in repr(lines(named, name)), name
+    assert [name for name, content in files.items() if nora.member.name.encode() in content] == []
+
+
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "\0"])
 def test_no_cell_begins_as_a_formula(begin: str) -> None:
     row = flat({"x": {"y": f"{begin}1"}, "z": True, "list": [1]})
@@ -194,6 +249,32 @@ async def test_verify_takes_the_whole_file(packed: bytes, tmp_path: Path) -> Non
     assert told.output.startswith("holds   archive"), told.output
     assert "holds   receipt" in told.output
     assert "WRONG" not in told.output
+
+
+async def test_the_independent_verifier_takes_its_receipts(packed: bytes, tmp_path: Path) -> None:
+    """`deploy/verify.py` shares no code with the service; each decision is in what it shows."""
+    files = inside(packed)
+    receipts = tmp_path / "receipts.json"
+    receipts.write_bytes(files["receipts.json"])
+    verifier = Path(__file__).parents[2] / "deploy" / "verify.py"
+    told = await asyncio.create_subprocess_exec(
+        sys.executable, str(verifier), str(receipts), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await told.communicate()
+
+    assert told.returncode == 0, out
+    assert out.decode().count("holds   receipt") == len(lines(files, "decisions"))
+
+
+async def test_the_documents_name_each_list_and_no_other(database: Database, nora: Life) -> None:
+    """docs/copy.md, in the sentence that begins with `The lists are`."""
+    text = (Path(__file__).parents[2] / "docs" / "copy.md").read_text()
+    sentence = re.search(r"The lists are ([^;]+);", text)
+    assert sentence is not None
+    async with database.read(nora.business.id) as db:
+        named = [each.name for each in (await contents(db, nora.customer.id)).lists]
+
+    assert sorted(re.findall(r"`(\w+)`", sentence[1])) == sorted(named)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,23 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
-from crm import events, privacy
+from crm import customers, events, privacy
 from crm.businesses import Business
-from crm.customers import Customer
+from crm.consent.terms import Party
+from crm.customers import Changes, Customer
 from crm.db import Database
 from crm.events import Actor, Kind
+from crm.languages import speaking
 from crm.mail.actions import claim_letters
-from crm.privacy import NotReady, UnknownCopy, copies, jobs
+from crm.privacy import NotReady, UnknownCopy, copies, jobs, requests
 from crm.privacy.copies import building
 from crm.privacy.copies.building import build_next
+from crm.privacy.copies.contents import contents
 from crm.privacy.copies.model import LEASE, State
+from crm.privacy.copies.readme import readme
+from tests import make
 from tests.conftest import Cluster
 from tests.privacy import site
 from tests.privacy.conftest import Clock
@@ -169,7 +175,7 @@ async def test_after_three_days_it_is_gone(
     assert await _parts(shared_cluster, business) == 0
     assert (await _seen(clocked, business, me, copy)).state is State.over
     clock.move(timedelta(days=30))
-    await jobs.sweep({"database": clocked})
+    await jobs.retain({"database": clocked})
     with pytest.raises(UnknownCopy):
         await _seen(clocked, business, me, copy)
 
@@ -209,6 +215,9 @@ async def test_erased_while_it_is_built_it_stays_gone(
         await privacy.ask(db, nora.actor, nora.customer.id)
     monkeypatch.setattr(copies, "keep", erasing)
 
+    done = await build_next(database, business.id)
+    assert done is not None
+    assert done.state is State.building
     assert await build_next(database, business.id) is None
     assert await _parts(shared_cluster, business) == 0
     assert await _letters_to(database, business, nora.customer.address) == []
@@ -272,6 +281,77 @@ async def test_what_cannot_be_built_is_said(
     async with await site.her_browser(clocked, business, ada) as browser:
         assert "could not be made" in (await browser.get("/me/copy")).text
         assert (await browser.fill("/me/copy", "/me/copy")).status_code == 303
+    # And a person answers her, by a day.
+    async with clocked.read(business.id) as read:
+        (waits,) = await requests.waiting(read)
+    assert (waits.kind, waits.customer_id, waits.proof) == ("access", ada.id, "session")
+
+
+async def test_she_has_it_made_anew(
+    database: Database, business: Business, ada: Customer, shared_cluster: Cluster
+) -> None:
+    """With what she has corrected since; the one before is gone, and one on its way stays."""
+    me = Actor.customer(ada.id)
+    first = await built(database, business.id, me, ada.id)
+    async with database.write(business.id) as db:
+        await customers.change(db, me, ada.id, Changes(name="Ada Byron"))
+    async with await site.her_browser(database, business, ada) as browser:
+        await browser.fill("/me/copy", "/me/copy", anew="yes")
+        async with database.read(business.id) as read:
+            begun = await copies.newest(read, me, ada.id)
+        await browser.fill("/me/copy", "/me/copy", anew="yes")
+    done = await build_next(database, business.id)
+
+    assert done is not None
+    assert begun is not None
+    assert (begun.id, done.state) == (done.id, State.ready)
+    assert (await _seen(database, business, me, first)).state is State.over
+    assert lines(inside(await content(database, business.id, done)), "profile")[0]["name"] == (
+        "Ada Byron"
+    )
+    await jobs.sweep({"database": database})
+    assert await _parts(shared_cluster, business) == done.parts
+
+
+async def test_one_that_is_gone_is_no_failure_of_the_worker(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Erased before anything of her was read: the next copy is built in the same run."""
+    async with database.write(business.id) as db:
+        await copies.ask(db, Actor.customer(ada.id), ada.id)
+    async with database.write(business.id) as db:
+        claimed = await copies.claim(db)
+    assert claimed is not None
+    async with database.write(business.id) as db:
+        await privacy.erase(db, Actor.customer(ada.id), ada.id)
+
+    assert (await building.build(database, business.id, claimed)).state is State.building
+
+
+async def test_a_copy_says_what_of_it_is_signed(
+    database: Database, business: Business, nora: Life
+) -> None:
+    """Without the key no receipts are in it, and no file of it says that they are."""
+    async with database.snapshot(business.id) as read:
+        held = await contents(read, nora.customer.id)
+        with speaking("en"):
+            whole = readme(held).decode()
+            none = readme(replace(held, receipts=None)).decode()
+    assert "receipts.json has your decisions, signed" in whole
+    assert "receipts.json" not in none
+    assert "There are no signed receipts in this copy" in " ".join(none.split())
+
+
+async def test_who_else_receives_her_data_is_in_it(database: Database, business: Business) -> None:
+    """Of purposes that are on."""
+    party = Party(name="Mail House", role="prints", country="DE")
+    async with database.write(business.id) as db:
+        on = await make.purpose(db, recipients=(party,))
+        off = await make.purpose(db, name="Offers", recipients=(party,))
+        (her,) = await make.audience(db, await make.notice(db, on.id), 1)
+        await make.notice(db, off.id)
+    (row,) = lines(inside(await taken(database, business.id, her)), "recipients")
+    assert (row["purpose"], row["name"], row["role"]) == (on.name, "Mail House", "prints")
 
 
 async def test_the_sweep_wakes_for_what_nobody_heard_of(

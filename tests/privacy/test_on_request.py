@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
-from crm import customers, events, staff
+from crm import customers, events, privacy, staff
 from crm.businesses import Business
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database
+from crm.events import Actor
 from crm.mail.actions import claim_letters
+from crm.privacy import copies
 from crm.privacy.copies.building import build_next
+from crm.privacy.copies.model import State
 from crm.staff import Role, Scope
 from tests.privacy import site
 from tests.privacy.taken import inside, lines
@@ -59,7 +64,10 @@ async def test_staff_take_a_copy(database: Database, business: Business, ada: Cu
         (newest, *_) = [
             each for each in await events.looks_at(db, ada.id) if each.kind == "customer.exported"
         ]
+        # The page three times, and the file.
+        taken = [each for each in await events.looks_at(db, ada.id) if each.kind != newest.kind]
     assert newest.reason == "her letter of today"
+    assert [each.reason for each in taken].count("her letter of today") == 4
 
 
 async def test_staff_erase_only_when_they_say_she_asked(
@@ -101,7 +109,7 @@ async def test_a_program_takes_a_copy(
     """Asked for once under a key, watched, fetched; its declared reason is in the list of looks."""
     headers = {"idempotency-key": '"one"'}
     path = f"/v1/customers/{ada.id}/copies"
-    async with await site.program(database, business, Scope.customers_read) as api:
+    async with await site.program(database, business, Scope.customers_export) as api:
         asked = await api.post(path, json={"tell_customer": True}, headers=headers)
         where = asked.headers["location"]
         early = await api.get(f"{where}/file")
@@ -109,7 +117,7 @@ async def test_a_program_takes_a_copy(
         again = await api.post(path, json={"tell_customer": True}, headers=headers)
         ready = (await api.get(where)).json()
         answer = await api.get(ready["file"])
-    async with await site.program(database, business, Scope.customers_read) as other:
+    async with await site.program(database, business, Scope.customers_export) as other:
         foreign = [await other.get(each) for each in (where, ready["file"])]
 
     assert (asked.status_code, asked.json()["state"], early.status_code) == (202, "waiting", 409)
@@ -121,17 +129,83 @@ async def test_a_program_takes_a_copy(
     assert [each.status_code for each in foreign] == [404, 404]
 
 
+async def test_a_key_that_reads_takes_no_copy(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Everything there is of a customer takes a scope of its own."""
+    async with database.write(business.id) as db:
+        copy = await copies.ask(db, Actor.key(uuid4(), "Shop"), ada.id, reason="to answer")
+    scopes = [each for each in Scope if each is not Scope.customers_export]
+    async with await site.program(database, business, *scopes) as api:
+        answers = [
+            await api.post(f"/v1/customers/{ada.id}/copies", json={}),
+            await api.get(f"/v1/copies/{copy.id}"),
+            await api.get(f"/v1/copies/{copy.id}/file"),
+        ]
+    assert [each.json()["code"] for each in answers] == ["scope_missing"] * 3
+
+
+async def test_each_time_it_is_fetched_is_a_look(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    async with await site.program(database, business, Scope.customers_export) as api:
+        asked = await api.post(f"/v1/customers/{ada.id}/copies", json={})
+        await build_next(database, business.id)
+        for _ in range(2):
+            await api.get(f"{asked.headers['location']}/file")
+    async with database.read(business.id) as db:
+        kinds = [each.kind.value for each in await events.looks_at(db, ada.id)]
+    assert kinds == ["customer.looked", "customer.looked", "customer.exported"]
+
+
+@pytest.mark.parametrize("wish", ["frozen", "leaving"])
+async def test_a_copy_that_is_ready_stays_here_once_she_says_so(
+    database: Database, business: Business, ada: Customer, wish: str
+) -> None:
+    """Asked for before she froze her record or planned to leave: staff and programs get nothing."""
+    async with await site.program(database, business, Scope.customers_export) as api:
+        asked = await api.post(f"/v1/customers/{ada.id}/copies", json={})
+        async with await site.staff_browser(database, business, Role.care) as care:
+            await _say_why(database, business, ada)
+            page = f"/staff/customers/{ada.id}/privacy"
+            await care.fill(page, f"/staff/customers/{ada.id}/copy")
+            for _ in range(2):
+                await build_next(database, business.id)
+            # One more, which is ready only afterwards.
+            async with database.write(business.id) as db:
+                till = Actor.key(uuid4(), "Till")
+                late = await copies.ask(db, till, ada.id, reason="to answer")
+                me = await customers.get(db, ada.id)
+                if wish == "frozen":
+                    await privacy.freeze_herself(db, me)
+                else:
+                    await privacy.plan(db, me, privacy.Fingerprint.keep)
+            await build_next(database, business.id)
+            answers = [
+                await api.get(f"{asked.headers['location']}/file"),
+                await care.get(f"/staff/customers/{ada.id}/copy/file"),
+            ]
+    async with database.write(business.id) as db:
+        assert (await copies.get(db, till, late.id)).state is State.failed
+        hers = await copies.ask(db, Actor.customer(ada.id), ada.id)
+    done = await build_next(database, business.id)
+
+    assert [each.status_code for each in answers] == [409, 409]
+    assert done is not None
+    assert (done.id, done.state) == (hers.id, State.ready)
+
+
 async def test_she_is_told_only_where_the_program_says_so(
     database: Database, business: Business, ada: Customer
 ) -> None:
     """By a mail that names who, and the reason, and leads to who looked."""
     path = f"/v1/customers/{ada.id}/copies"
-    async with await site.program(database, business, Scope.customers_read) as api:
+    async with await site.program(database, business, Scope.customers_export) as api:
         await api.post(path, json={})
     await build_next(database, business.id)
     async with database.write(business.id) as db:
         assert await claim_letters(db, 10) == []
-    async with await site.program(database, business, Scope.customers_read) as api:
+    async with await site.program(database, business, Scope.customers_export) as api:
         await api.post(path, json={"tell_customer": True})
     await build_next(database, business.id)
     async with database.write(business.id) as db:

@@ -147,11 +147,13 @@ async def test_a_letter_is_recorded_proved_and_answered(
     assert answered.status_code == 303
     async with database.write(business.id) as db:
         (sent,) = await letters(db)
-        (asked,) = await requests.of_customer(db, ada.id)
+        (told,) = await requests.of_customer(db, ada.id)
+        asked = await requests.get(db, told.id)
         log = [step.what for step in await requests.steps(db, asked.id)]
     assert "Corrected. Thank you." in sent.text
     assert "Art. 16 GDPR" in sent.text
     assert (asked.state, asked.proof, asked.member) == ("done", "mailbox", "Ben Care")
+    assert told.member == ""
     assert log == ["received", "link_sent", "proved", "taken", "answered"]
 
 
@@ -376,7 +378,10 @@ async def test_a_program_records_and_pages(database: Database, business: Busines
         forbidden = await other.get("/v1/privacy-requests")
 
     assert (first.status_code, again.headers["idempotency-replayed"]) == (201, "true")
-    assert first.json() == again.json() == read.json()["request"]
+    # It names nobody, so it is no look.
+    assert first.json() == again.json()
+    assert first.json().items() <= read.json()["request"].items()
+    assert {"customer_id", "address", "words"}.isdisjoint(first.json())
     assert [each["id"] for each in page.json()] == [older.json()["id"]]
     assert "after=" in page.headers["link"]
     assert (future.status_code, early.status_code) == (422, 403)
@@ -430,3 +435,94 @@ async def test_another_address_of_hers_is_forgotten_with_her(
         left = await requests.get(db, asked.id)
 
     assert (left.address, left.words, left.state) == ("", "", "moot")
+
+
+async def test_of_what_is_refused_nothing_is_kept(database: Database, business: Business) -> None:
+    """No letter can go: so nothing is answered, refused, extended, and no link is made."""
+    new = NewRequest(kind=RequestKind.access, name="Somebody on paper", words="What of me?")
+    async with database.write(business.id) as db:
+        asked = await requests.receive(db, make.SYSTEM, new, way=Way.letter, proof=Proof.person)
+    async with await site.staff_browser(database, business, Role.care) as staff:
+        page = f"/staff/requests/{asked.id}"
+        answers = [
+            await staff.fill(page, f"{page}/answer", answer="All of it is here."),
+            await staff.fill(page, f"{page}/extension", why="The archive is far away."),
+            await staff.fill(page, f"{page}/refusal", ground="excessive", reason="Again?"),
+        ]
+        linked = await staff.fill(page, f"{page}/link")
+
+    assert [each.status_code for each in answers] == [422] * 3
+    assert all("There is no address for this request" in each.text for each in answers)
+    assert linked.status_code == 303
+    async with database.read(business.id) as db:
+        assert await requests.get(db, asked.id) == asked
+        assert [each.what for each in await requests.steps(db, asked.id)] == ["received"]
+
+
+async def test_a_form_pressed_twice_is_one_request(
+    database: Database, business: Business, ada: Customer, nora: Life
+) -> None:
+    """Each form is one; one with the id of somebody else's request shows and changes nothing."""
+    once = re.compile(r'name="once" value="([^"]+)"')
+    async with await site.her_browser(database, business, ada) as her:
+        shown = once.search((await her.get("/me/requests")).text)
+        assert shown is not None
+        asking = {"kind": "access", "words": "What of 2024?", "once": shown[1]}
+        pressed = [await her.fill("/me/requests", "/me/requests", **asking) for _ in range(2)]
+        await her.fill("/me/requests", "/me/requests", **asking | {"once": "no id"})
+    async with await site.her_browser(database, business, nora.customer) as foreign:
+        tried = await foreign.fill("/me/requests", "/me/requests", **asking)
+
+    assert [each.status_code for each in pressed] == [303, 303]
+    assert tried.status_code == 404
+    async with database.read(business.id) as db:
+        found = await requests.of_customer(db, ada.id)
+        assert len(found) == 2
+        for each in found:
+            assert [step.what for step in await requests.steps(db, each.id)] == ["received"]
+
+
+async def test_a_program_answers_in_words_and_deletes_with_the_right_to(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Nothing is said with nothing; what it is answered names nobody, so it is no look."""
+    asked = await _asked(database, business, ada, RequestKind.erasure)
+    path = f"/v1/privacy-requests/{asked.id}"
+    async with await site.program(database, business, Scope.requests_write) as caller:
+        empty = [
+            await caller.post(f"{path}/{what}", json={"words": words, **more})
+            for words in ("", " ")
+            for what, more in (
+                ("answer", {}), ("extension", {}), ("refusal", {"ground": "excessive"}),
+            )
+        ]  # fmt: skip
+        long = await caller.post(f"{path}/extension", json={"words": "a" * 4001})
+        missing = await caller.post(f"{path}/answer", json={"words": "Deleted."})
+        longer = await caller.post(f"{path}/extension", json={"words": "The archive is far."})
+    both = (Scope.requests_write, Scope.customers_write)
+    async with await site.program(database, business, *both) as caller:
+        done = await caller.post(f"{path}/answer", json={"words": "Deleted."})
+
+    assert {each.status_code for each in empty} <= {400, 422}
+    assert long.status_code in {400, 422}
+    assert (missing.status_code, missing.json()["code"]) == (403, "may_not_erase")
+    assert (longer.json()["state"], done.json()["state"]) == ("extended", "done")
+    names = {"id", "kind", "state", "received_on", "due_on", "closed_at"}
+    assert set(longer.json()) == set(done.json()) == names
+
+
+async def test_no_program_reads_who_waits_for_her_deletion(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """Neither alone nor among others; by when an answer is due is still seen."""
+    await _asked(database, business, ada)
+    await _asked(database, business)
+    async with database.write(business.id) as db:
+        await privacy.plan(db, await customers.get(db, ada.id), privacy.Fingerprint.keep)
+    async with await site.program(database, business, Scope.requests_read) as caller:
+        listed = (await caller.get("/v1/privacy-requests")).json()
+
+    assert {each["customer_id"]: each["words"] for each in listed} == {
+        str(ada.id): "",
+        None: "What do you know of me?",
+    }

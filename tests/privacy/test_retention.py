@@ -92,7 +92,8 @@ async def _held(db: ReadDb, customer_id: UUID) -> list[object]:
         await customers.export(db, customer_id),
         await customers.interactions(db, customer_id),
         await consent.history(db, customer_id),
-        await mail.export(db, customer_id),
+        [each async for each in mail.export(db, customer_id)],
+        [each async for each in mail.texts(db, customer_id)],
         await requests.export(db, customer_id),
     ]
 

@@ -335,6 +335,85 @@ async def test_what_is_odd_behind_good_sums_is_refused_as_a_whole(
         assert await customers.page(db) == []
 
 
+def _edited(packed: bytes, name: str, change: dict[str, Any]) -> bytes:
+    """Change every row of a list, and put the manifest right."""
+    rows = [each | change for each in lines(inside(packed), name)]
+    if name == "decisions":
+        rows = [each | {"event": each["event"] | change} for each in lines(inside(packed), name)]
+    text = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    return _repacked(packed, {f"lines/{name}.ndjson": text}, sums=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("profile", {"id": "00000000-0000-4000-8000-000000000001"}),
+        ("decisions", {"at": "2020-01-01T00:00:00Z"}),
+        ("decisions", {"id": "00000000-0000-4000-8000-000000000001"}),
+    ],
+)
+async def test_what_no_receipt_shows_was_never_confirmed(  # noqa: PLR0917
+    database: Database,
+    other_business: Business,
+    nora: Life,
+    packed: bytes,
+    tmp_path: Path,
+    name: str,
+    change: dict[str, Any],
+) -> None:
+    """Whoever writes another decision, or another customer, into a copy confirms nothing."""
+    await _purpose(database, other_business, [consent.EvidenceKind.former_double_opt_in])
+    names = {await _slug(database, nora): SLUG}
+    took = await _take(
+        database, other_business, _edited(packed, name, change), tmp_path, purposes=names
+    )
+
+    assert took.states == {SLUG: "unknown"}
+    assert any("never confirmed" in each for each in took.said)
+    assert any("No receipt in the copy shows the yes" in each for each in took.said)
+
+
+async def test_receipts_that_do_not_hold_are_refused_as_a_whole(
+    database: Database, other_business: Business, nora: Life, packed: bytes, tmp_path: Path
+) -> None:
+    """By our own verifier, whatever the sums say."""
+    await _purpose(database, other_business, [])
+    bundle = json.loads(inside(packed)["receipts.json"])
+    head, said, seal = bundle["receipts"][0]["receipt"].split(".")
+    bundle["receipts"][0]["receipt"] = f"{head}.{said}.{seal[::-1]}"
+    changed = _repacked(packed, {"receipts.json": json.dumps(bundle).encode()}, sums=True)
+    names = {await _slug(database, nora): SLUG}
+
+    with pytest.raises(BrokenArchive, match=r"receipts\.json does not hold"):
+        await _take(database, other_business, changed, tmp_path, purposes=names)
+    async with database.read(other_business.id) as db:
+        assert await customers.page(db) == []
+
+
+async def test_a_text_is_of_one_mail(
+    database: Database, other_business: Business, packed: bytes, tmp_path: Path
+) -> None:
+    """Or a small file could be read without end."""
+    first = next(row["file"] for row in lines(inside(packed), "letters") if row["file"])
+    odd = _edited(packed, "letters", {"file": first})
+    with pytest.raises(BrokenArchive, match="named by two mails"):
+        await _take(database, other_business, odd, tmp_path)
+
+
+async def test_a_character_that_cannot_be_kept_is_named(
+    database: Database, business: Business, other_business: Business, tmp_path: Path
+) -> None:
+    """A backslash before it is text, and comes through."""
+    async with database.write(business.id) as db:
+        her = await make.customer(db, address="nul@example.com", name="\\u0000")
+    packed = await taken(database, business.id, her.id)
+    took = await _take(database, other_business, packed, tmp_path)
+    assert took.customer.name == "\\u0000"
+    odd = _edited(packed, "profile", {"name": "a\0b"})
+    with pytest.raises(BrokenArchive, match="cannot be kept"):
+        await _take(database, other_business, odd, tmp_path)
+
+
 async def test_a_copy_that_is_cut_or_lies_is_refused(packed: bytes, tmp_path: Path) -> None:
     """Cut anywhere, with one name twice, or with a file that is far larger than it says."""
     path = tmp_path / "your-data.zip"

@@ -102,11 +102,19 @@ async def test_a_pause_ends_with_a_day_of_her_clock(
         ({"budget": "1", "pause": "kept"}, "Please choose one of these."),
     ],
 )
-async def test_what_cannot_be_kept_is_said(
-    portal: Browser, fields: dict[str, str], sentence: str
+async def test_what_cannot_be_kept_is_said(  # noqa: PLR0917
+    database: Database,
+    business: Business,
+    customer: Customer,
+    portal: Browser,
+    fields: dict[str, str],
+    sentence: str,
 ) -> None:
-    answer = await portal.fill(PAGE, **fields)
+    """And nothing of the form is kept, her language neither."""
+    answer = await portal.fill(PAGE, locale="nl", **fields)
     assert answer.status_code == 422
+    async with database.read(business.id) as db:
+        assert (await customers.get(db, customer.id)).locale == customer.locale
     assert sentence in answer.text
     assert 'value="none" checked' in (await portal.get(PAGE)).text
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import httpx2
 import pytest
+from msgspec import Struct
 
 from crm import businesses, campaigns, events, staff
 from crm.businesses import Business, NewBusiness
@@ -26,7 +28,20 @@ NO_LOOK = {
     "/v1/customers/{id}/consents": "a bare check of consent",
     "/staff/customers/{id}/erasure": "the certificate of an erasure, which names nobody",
     "/v1/customers/{id}/erasure": "the same for programs",
-    "/staff/customers/{id}/copy/file": "only to whoever asked, whose asking is seen as an export",
+}
+# What answers a program with whose it is, and shows nothing of her.
+NAMES_HER_ONLY = {
+    "DELETE /v1/customers/{id}/restriction": "whose freeze ends, which the key named itself",
+    "GET /v1/consents/check": "a bare check of consent",
+    "POST /v1/consent-checks": "the same of many",
+    "GET /v1/customers/{id}/consents": "the same of one",
+    "GET /v1/events": "what happened, without anybody's data",
+    "GET /v1/copies/{copy_id}": "how far a copy is that the key asked for",
+    "POST /v1/customers/{id}/copies": "the same, when it is asked for",
+    "POST /v1/copies": "what the key itself sent, counted",
+    "POST /v1/customers/{id}/consent-events": "the decision that the key itself sent",
+    "POST /v1/customers/{id}/interactions": "what the key itself sent",
+    "POST /v1/customers/{id}/erasure": "whom nobody knows any more",
 }
 PROGRAM = (
     "GET /v1/customers",
@@ -108,6 +123,37 @@ def test_no_path_is_forgotten() -> None:
     }
     assert len(found) > 15
     assert {path for path, looks in found.items() if not looks} == set(NO_LOOK)
+
+
+def _structs(kind: Any, found: set[type[Struct]]) -> set[type[Struct]]:
+    """Collect what an answer is made of."""
+    for inner in get_args(kind):
+        _structs(inner, found)
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind not in found:
+        found.add(kind)
+        for inner in get_type_hints(kind, include_extras=True).values():
+            _structs(inner, found)
+    return found
+
+
+def test_no_answer_names_her_without_a_look() -> None:
+    """Whatever tells a program whose something is records looks, or shows nothing of her."""
+    named = set()
+    for route in ROUTES:
+        if not route.path.startswith("/v1/"):
+            continue
+        handler = route.handler
+        specified = (handler.responses or {}).values()
+        kinds = [handler.parsed_fn_signature.return_type.raw]
+        kinds += [each.data_container for each in specified]
+        found: set[type[Struct]] = set()
+        for kind in kinds:
+            _structs(kind, found)
+        tells = any("customer_id" in each.__struct_fields__ for each in found)
+        if tells and "looks" not in handler.parsed_fn_signature.parameters:
+            named.add(str(route))
+    assert len(named) > 5
+    assert named <= set(NAMES_HER_ONLY)
 
 
 async def test_she_reads_roles_and_names_where_that_is_allowed(

@@ -6,7 +6,6 @@ from crm.privacy.brought.actions import (
     forget,
     lapse,
     newest,
-    text_file,
     texts,
 )
 
@@ -16,6 +15,5 @@ __all__ = [
     "forget",
     "lapse",
     "newest",
-    "text_file",
     "texts",
 ]

@@ -15,6 +15,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.ids import opaque
 from crm.pieces import Piece
 from crm.privacy.brought.foreign import Brought
+from crm.privacy.copies.archive import brought_file
 
 sql = Statements("privacy")
 
@@ -108,14 +109,9 @@ def _held(each: _Kept) -> HeldBrought:
         at=each.at,
         origin=each.origin,
         said=msgspec.json.decode(each.said, type=dict[str, Any]),
-        file=text_file(each.id) if each.texted else "",
+        file=brought_file(each.id) if each.texted else "",
         ends_at=each.ends_at,
     )
-
-
-def text_file(brought_id: UUID) -> str:
-    """Name the file of such a text in a copy."""
-    return f"messages/brought-{brought_id}.txt"
 
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:

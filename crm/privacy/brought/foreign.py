@@ -26,6 +26,7 @@ _AGREED = frozenset({Status.given, Status.renewed})
 class Profile(Struct, frozen=True):
     """Who she is to the other business."""
 
+    id: UUID
     address: str
     name: str = ""
     locale: str = ""
@@ -111,10 +112,45 @@ def last_of(decided: Iterable[Decided]) -> dict[UUID, Event]:
     return last
 
 
-def as_row(profile: Profile, event: Event, now: datetime) -> Row:
+def shown(profile: Profile, event: Event, records: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Say whether a receipt shows this decision: of this customer, word for word what counts."""
+    record = records.get(str(event.id))
+    if record is None:
+        return False
+    told = _Sealed(
+        customer=profile.id,
+        purpose=_Named(event.purpose_id),
+        status=event.status,
+        at=event.at,
+        opt_in=event.opt_in,
+        evidence=event.evidence,
+    )
+    try:
+        return told == msgspec.convert(record, _Sealed)
+    except msgspec.ValidationError:
+        return False
+
+
+class _Named(Struct, frozen=True):
+    id: UUID
+
+
+class _Sealed(Struct, frozen=True, kw_only=True):
+    """What of a sealed record a decision rests on here."""
+
+    customer: UUID
+    purpose: _Named
+    status: str
+    at: datetime
+    opt_in: OptIn | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def as_row(profile: Profile, event: Event, now: datetime, *, proven: bool) -> Row:
     """Write a decision made elsewhere as a row of a list from there.
 
-    A yes that her mailbox confirmed has both times; one that ended is none any more.
+    A yes that her mailbox confirmed has both times, if that is `proven` by a receipt; one that
+    ended is none any more. That she left needs no proof.
     """
     if event.status in _LEFT:
         return Row(1, profile.address, status=RowStatus.unsubscribed, unsubscribed_at=event.at)
@@ -127,7 +163,7 @@ def as_row(profile: Profile, event: Event, now: datetime) -> Row:
         profile.address,
         status=RowStatus.subscribed,
         opted_in_at=opted_in,
-        confirmed_at=confirmed,
+        confirmed_at=confirmed if proven else None,
     )
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from msgspec import Struct, field
 
 from crm import consent, customers, events, imports, mail
-from crm.consent import NoNotice, Notice, UnknownPurpose
+from crm.consent import NoNotice, Notice, UnknownPurpose, verifying
+from crm.consent.papers import Fault
 from crm.customers import (
     Changes,
     Customer,
@@ -32,7 +34,7 @@ from crm.imports import PurposeOutOfUse
 from crm.privacy import brought
 from crm.privacy.brought import foreign
 from crm.privacy.brought.foreign import Attribute, Brought, Decided, Happened, Profile
-from crm.privacy.copies.archive import RECEIPTS, Opened
+from crm.privacy.copies.archive import RECEIPTS, BrokenArchive, Opened
 
 _KIND_PURPOSE = "So that you find here what you brought along."
 _KIND_RETENTION = "P3Y"
@@ -187,14 +189,33 @@ class _Taking:
         if not last:
             return
         digest = await self._evidence()
+        records = self._records()
         names = {each.id: each.slug for each in self._copy.rows("purposes", foreign.Asked)}
         for purpose_id, event in last.items():
             theirs = names.get(purpose_id, "")
             ours = purposes.get(theirs, theirs)
+            if not ours:
+                self.took.said.append(f"What was decided about {theirs} is kept, and used no more.")
+                continue
             notice = await self._asked(theirs, ours)
             if notice is not None:
-                row = foreign.as_row(profile, event, self._db.now)
+                proven = foreign.shown(profile, event, records)
+                row = foreign.as_row(profile, event, self._db.now, proven=proven)
+                if not proven and row.opted_in_at is not None:
+                    self.took.said.append(f"No receipt in the copy shows the yes to {theirs}.")
                 self.took.states[ours] = await self._decided(notice, row, digest)
+
+    def _records(self) -> dict[str, dict[str, Any]]:
+        """Check the receipts with our own verifier, and return what they show by its id."""
+        papers = self._copy.whole(RECEIPTS)
+        if not papers:
+            self.took.said.append("There are no receipts in it, so no yes in it is confirmed.")
+            return {}
+        try:
+            return {each["event"]: each for each in verifying.proven(papers)}
+        except Fault as fault:
+            message = f"{RECEIPTS} does not hold: {fault}"
+            raise BrokenArchive(message) from None
 
     async def _evidence(self) -> str:
         """Keep the receipts, or where there are none the decisions, as a file that shows them."""

@@ -14,6 +14,7 @@ from crm.privacy.copies.actions import (
     lapse,
     newest,
     part,
+    to_fetch,
     to_take,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "lapse",
     "newest",
     "part",
+    "to_fetch",
     "to_take",
 ]

@@ -24,29 +24,40 @@ from crm.privacy.copies.model import (
     UnknownCopy,
     check_ready,
 )
-from crm.privacy.requests.model import RequestKind
+from crm.privacy.erasure import wishes
+from crm.privacy.requests.model import NewRequest, Proof, RequestKind, Way
+from crm.privacy.restriction.actions import Frozen
+from crm.staff import BeingErased
 
 sql = Statements("privacy")
 
 # So many parts are deleted in one transaction: each is of some hundred kilobytes.
 _PARTS_AT_ONCE = 200
+# What stands in the queue of staff where she asked for no more than a press.
+_FAILED = "A copy of everything. The service could not make it."
 
 
 async def ask(
-    db: Db, by: Actor, customer_id: UUID, *, reason: str = "", tells: bool = False
+    db: Db,
+    by: Actor,
+    customer_id: UUID,
+    *,
+    reason: str = "",
+    tells: bool = False,
+    anew: bool = False,
 ) -> Copy:
     """Have a copy built; whoever asks again gets the same one, until it is over.
 
+    `anew` ends one that is ready, which may be of days ago; one that is being built is new enough.
     She reads who asked, when and why (promise 11). She is told by mail when hers is ready, and of
     somebody else's where `tells` says so. Of a frozen record only for her (Frozen).
     """
     if by.id is None or by.kind is ActorKind.system:
         raise NotForHer
-    # Before any copy, as an erasure holds them.
+    # Held before her copies, as an erasure does.
     await db.maybe(sql.hold_copied, UUID, customer_id=customer_id)
-    await restriction.check_copy(db, by, await customers.get(db, customer_id))
-    # Otherwise one whose time is over, and which no job has ended yet, would be the same one.
-    await end(db)
+    await check_takes(db, by, customer_id)
+    await _make_way(db, by, customer_id, anew=anew)
     asked = await db.maybe(
         sql.ask_copy,
         Copy,
@@ -59,14 +70,35 @@ async def ask(
         tells=tells or by.kind is ActorKind.customer,
     )
     if asked is None:
-        await customers.get(db, customer_id)
-        same = await newest(db, by, customer_id)
-        if same is None:
-            raise UnknownCopy
-        return same
+        return await _same(db, by, customer_id)
     await events.record(db, by, Kind.customer_exported, customer_id=customer_id, reason=reason)
     db.wake("privacy.build", str(db.business_id))
     return asked
+
+
+async def _make_way(db: Db, by: Actor, customer_id: UUID, *, anew: bool) -> None:
+    """End what would be the same copy: one whose time is over, and one that is wanted `anew`."""
+    await db.run(sql.end_copies_of, customer_id=customer_id)
+    if anew:
+        asker = {"actor_kind": by.kind, "actor_id": by.id}
+        await db.run(sql.end_ready_copy, customer_id=customer_id, **asker)
+
+
+async def _same(db: ReadDb, by: Actor, customer_id: UUID) -> Copy:
+    same = await newest(db, by, customer_id)
+    if same is None:
+        raise UnknownCopy
+    return same
+
+
+async def check_takes(db: ReadDb, by: Actor, customer_id: UUID) -> None:
+    """Refuse anybody but her a copy of a frozen record, or of one that she wants deleted.
+
+    Asked when one is asked for, when it is ready, and each time it is taken (Frozen, BeingErased).
+    """
+    await restriction.check_copy(db, by, await customers.get(db, customer_id))
+    if by.kind is not ActorKind.customer and await wishes.wish(db, customer_id) is not None:
+        raise BeingErased
 
 
 async def newest(db: ReadDb, by: Actor, customer_id: UUID) -> Copy | None:
@@ -87,10 +119,17 @@ async def get(db: ReadDb, by: Actor, copy_id: UUID) -> Copy:
 
 async def to_take(db: ReadDb, by: Actor, customer_id: UUID) -> Copy:
     """Return the copy that somebody asked for and can take now, or refuse with NotReady."""
-    await customers.get(db, customer_id)
+    await check_takes(db, by, customer_id)
     copy = await newest(db, by, customer_id)
     if copy is None:
         raise NotReady
+    return check_ready(copy, db.now)
+
+
+async def to_fetch(db: ReadDb, by: Actor, copy_id: UUID) -> Copy:
+    """Return the same by its id: UnknownCopy to anybody but who asked for it."""
+    copy = await get(db, by, copy_id)
+    await check_takes(db, by, copy.customer_id)
     return check_ready(copy, db.now)
 
 
@@ -141,9 +180,16 @@ async def keep(db: Db, copy: Copy, number: int, content: bytes, *, done: int, to
 async def finish(db: Db, copy: Copy, *, parts: int, size: int) -> Copy | None:
     """Let it be taken from now on, and tell her; None where it is not ours any more.
 
-    One that she asked for herself is the answer to a request (Art. 15 GDPR).
+    One that she asked for herself is the answer to a request (Art. 15 GDPR). One that is for
+    somebody else fails where she has frozen her record meanwhile, or wants it deleted.
     """
-    await db.maybe(sql.hold_copied, UUID, customer_id=copy.customer_id)
+    if await db.maybe(sql.hold_copied, UUID, customer_id=copy.customer_id) is None:
+        return None
+    try:
+        await check_takes(db, copy.actor, copy.customer_id)
+    except (Frozen, BeingErased):
+        await db.run(sql.fail_copy, copy_id=copy.id, epoch=copy.epoch)
+        return None
     ready = await db.maybe(
         sql.finish_copy,
         Copy,
@@ -163,8 +209,18 @@ async def finish(db: Db, copy: Copy, *, parts: int, size: int) -> Copy | None:
 
 
 async def end(db: Db) -> None:
-    """Delete some of the parts of copies whose time is over or that failed."""
-    await db.run(sql.end_copies, tries=TRIES)
+    """Delete some of the parts of copies whose time is over or that failed.
+
+    One that she asked for and that could not be built is a request of hers from now on (Art. 15):
+    a person answers it, in time.
+    """
+    for copy in await db.many(sql.copies_given_up, Copy, tries=TRIES):
+        await db.maybe(sql.hold_copied, UUID, customer_id=copy.customer_id)
+        failed = await db.run(sql.fail_copy, copy_id=copy.id, epoch=copy.epoch)
+        if failed and copy.actor_kind is ActorKind.customer:
+            new = NewRequest(kind=RequestKind.access, customer_id=copy.customer_id, words=_FAILED)
+            await requests.receive(db, copy.actor, new, way=Way.portal, proof=Proof.session)
+    await db.run(sql.end_copies)
     await db.run(sql.drop_ended_parts, limit=_PARTS_AT_ONCE)
 
 

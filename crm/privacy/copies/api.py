@@ -19,9 +19,9 @@ from crm import privacy
 from crm.db import Db, ReadDb
 from crm.privacy import copies
 from crm.privacy.copies.download import download
-from crm.privacy.copies.model import Copy, State, check_ready
+from crm.privacy.copies.model import Copy, State
 from crm.staff import Caller
-from crm.staff.auth import needs
+from crm.staff.auth import Looks, needs
 from crm.web.idempotency import once
 
 _BODY = 4 * 1024
@@ -54,7 +54,7 @@ class _Named(Struct):
 
 @post(
     "/customers/{id:uuid}/copies",
-    guards=[needs("customers:read")],
+    guards=[needs("customers:export")],
     status_code=202,
     request_max_body_size=_BODY,
     tags=["Privacy"],
@@ -88,7 +88,7 @@ async def post_copy(
 
 @get(
     "/copies/{copy_id:uuid}",
-    guards=[needs("customers:read")],
+    guards=[needs("customers:export")],
     tags=["Privacy"],
     summary="Look how far a copy is",
     description="`waiting`, `building` with about how many per cent are done, `ready` until "
@@ -103,21 +103,24 @@ async def get_copy(
 
 @get(
     "/copies/{copy_id:uuid}/file",
-    guards=[needs("customers:read")],
+    guards=[needs("customers:export")],
     media_type="application/zip",
     tags=["Privacy"],
     summary="Fetch a copy that is ready",
     description="The ZIP that the customer herself would get: docs/copy.md says what is in it. "
-    "Refused with `not_ready` before it is there, and when its 72 hours are over.",
+    "Refused with `not_ready` before it is there, and when its 72 hours are over; with `frozen` or "
+    "`being_erased` once she wants that. She sees each time that it is fetched.",
 )
 async def get_copy_file(
     request: Request[Any, Any, Any],
     db: NamedDependency[ReadDb],
     caller: NamedDependency[Caller],
+    looks: NamedDependency[Looks],
     copy_id: FromPath[UUID],
 ) -> Stream:
     """Fetch a copy that is ready."""
-    copy = check_ready(await copies.get(db, caller.actor, copy_id), db.now)
+    copy = await copies.to_fetch(db, caller.actor, copy_id)
+    await looks.record([copy.customer_id])
     return download(request.app.state.database, db.business_id, copy)
 
 

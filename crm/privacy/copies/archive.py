@@ -6,6 +6,7 @@ anything, and the receipts in it are proven with the network off.
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, BinaryIO, Protocol, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,18 +23,26 @@ from msgspec import Meta, Struct
 from crm.privacy.model import Controller
 
 FORMAT = "firsthand/manifest"
-# Of the manifest, and of the lists that it names.
+COPY_FORMAT = "firsthand/copy"
+# Of the manifest, and of the copy that it names.
 VERSION = 2
 MANIFEST = "manifest.json"
 COPY = "copy.json"
 RECEIPTS = "receipts.json"
 SCHEMA = "schema.json"
+# How a text is written, and so how its file is called.
+ENDINGS = {"markdown": "md", "html": "html"}
 _LARGEST_MANIFEST = 10_000_000
 # Of one file: what a customer's copy has in it is far smaller.
 _LARGEST = 1 << 30
 _AT_ONCE = 1 << 20
 _LARGEST_WHOLE = 4 << 30
 _LONGEST_LINE = 16 << 20
+# Of a mail's text, which is read into memory.
+_LARGEST_TEXT = 4 << 20
+# What JSON writes for a character that PostgreSQL keeps in no text: after an even number of
+# backslashes, for after an odd one it is text about it.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 T = TypeVar("T")
 
@@ -76,6 +86,21 @@ class BrokenArchive(Exception):
     """This is not a copy as it was packed; the text says what is wrong with which file."""
 
 
+def newsletter_file(campaign_id: UUID, written: str, *, as_sent: bool) -> str:
+    """Name the file of a newsletter: its HTML `as_sent` to her, else its text as it is written."""
+    return f"messages/{campaign_id}.{'html' if as_sent else ENDINGS[written]}"
+
+
+def letter_file(message_id: UUID) -> str:
+    """Name the file of a letter's text."""
+    return f"messages/{message_id}.txt"
+
+
+def brought_file(brought_id: UUID) -> str:
+    """Name the file of the text of a mail that came along from elsewhere."""
+    return f"messages/brought-{brought_id}.txt"
+
+
 class Named(Protocol):
     """A list with the type of its rows."""
 
@@ -98,10 +123,11 @@ def schema(lists: Sequence[Named]) -> bytes:
     }
     told = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A copy of everything (firsthand/copy, version 2)",
+        "title": f"A copy of everything ({COPY_FORMAT}, version {VERSION})",
         "description": "copy.json; its lists are those of lines/. #/$defs/Manifest: manifest.json.",
         "type": "object",
-        "properties": {"format": {"const": "firsthand/copy"}, "version": {"const": 2}} | properties,
+        "properties": {"format": {"const": COPY_FORMAT}, "version": {"const": VERSION}}
+        | properties,
         "required": ["format", "version", *properties],
         "$defs": components,
     }
@@ -114,19 +140,15 @@ def unzipped(path: Path) -> bytes:
     Otherwise BrokenArchive says what is wrong with which file. Nothing is written to disk, and no
     file is read further than its manifest allows.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            compared(archive)
-            if RECEIPTS not in archive.namelist():
-                message = "there are no receipts in it: the key that signs them was not at hand"
-                raise BrokenArchive(message)
-            return _read(archive, RECEIPTS, _LARGEST)
-    except BROKEN as wrong:
-        message = f"this is no copy of ours: {wrong}"
-        raise BrokenArchive(message) from None
+    with opened(path) as copy:
+        receipts = copy.whole(RECEIPTS)
+    if not receipts:
+        message = "there are no receipts in it: the key that signs them was not at hand"
+        raise BrokenArchive(message)
+    return receipts
 
 
-def compared(archive: zipfile.ZipFile) -> Manifest:
+def compared(archive: zipfile.ZipFile, most: int = _LARGEST_WHOLE) -> Manifest:
     """Return the manifest once every file is as it says; BrokenArchive names the first that is not.
 
     Every file is read through, and nothing is kept of it.
@@ -141,8 +163,8 @@ def compared(archive: zipfile.ZipFile) -> Manifest:
     if len(set(names)) != len(names):
         message = "a file is in it twice"
         raise BrokenArchive(message)
-    if sum(each.bytes for each in manifest.files) > _LARGEST_WHOLE:
-        message = f"it has more than {_LARGEST_WHOLE >> 30} GB"
+    if sum(each.bytes for each in manifest.files) > most:
+        message = f"what is in it has more than {most >> 20} MB"
         raise BrokenArchive(message)
     strange = set(names) ^ {*listed, MANIFEST}
     if strange or COPY not in listed:
@@ -160,6 +182,7 @@ class Opened:
         """Prefer `opened`, which compares first."""
         self._archive = archive
         self._names = frozenset(archive.namelist())
+        self._told: set[str] = set()
         self.manifest = manifest
 
     def rows(self, name: str, kind: type[T]) -> Iterator[T]:
@@ -169,6 +192,9 @@ class Opened:
             return
         with self._archive.open(path) as file:
             while line := file.readline(_LONGEST_LINE):
+                if _NUL.search(line):
+                    message = f"{path} has a character in it that cannot be kept"
+                    raise BrokenArchive(message)
                 try:
                     yield msgspec.json.decode(line, type=kind)
                 except msgspec.MsgspecError as wrong:
@@ -188,24 +214,38 @@ class Opened:
         return _read(self._archive, path, _LARGEST) if path in self._names else b""
 
     def text(self, path: str) -> str:
-        """Return a file that is text, empty where there is none."""
+        """Return a file that is the text of one mail, empty where there is none.
+
+        Named by two, it would be read for each, however many they are: BrokenArchive.
+        """
+        if path not in self._names:
+            return ""
+        if path in self._told:
+            message = f"{path} is named by two mails"
+            raise BrokenArchive(message)
+        self._told.add(path)
+        content = _read(self._archive, path, _LARGEST_TEXT)
         try:
-            return self.whole(path).decode()
+            text = content.decode()
         except UnicodeDecodeError:
-            message = f"{path} is no text"
-            raise BrokenArchive(message) from None
+            text = "\0"
+        if "\0" in text:
+            message = f"{path} is no text of a mail"
+            raise BrokenArchive(message)
+        return text
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
+def opened(file: Path | BinaryIO, most: int = _LARGEST_WHOLE) -> Iterator[Opened]:
     """Open a copy to be taken over, once every file is what the manifest says.
 
     BrokenArchive says what is wrong with which file: damaged, of another version, or not one of
-    ours. Nothing is written to disk, whatever its files are called.
+    ours; or that they have more than `most` bytes. Nothing is written to disk, whatever its files
+    are called.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield Opened(archive, compared(archive))
+        with zipfile.ZipFile(file) as archive:
+            yield Opened(archive, compared(archive, most))
     except BROKEN as wrong:
         message = f"this is no copy of ours, or it is cut: {wrong}"
         raise BrokenArchive(message) from None
@@ -236,4 +276,8 @@ def _compare(archive: zipfile.ZipFile, path: str, told: File) -> None:
 
 def _read(archive: zipfile.ZipFile, path: str, most: int) -> bytes:
     with archive.open(path) as file:
-        return file.read(most + 1)
+        content = file.read(most + 1)
+    if len(content) > most:
+        message = f"{path} has more than {most} bytes"
+        raise BrokenArchive(message)
+    return content

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import businesses
+from crm.customers import UnknownCustomer
 from crm.db import Database
 from crm.languages import ENGLISH, chosen, speaking
 from crm.privacy import copies
@@ -32,17 +33,31 @@ class _Progress(Struct):
 
 
 async def build_next(database: Database, business_id: UUID) -> Copy | None:
-    """Build the copy that has waited longest; None where none waits, or it is not to be had.
+    """Build the copy that has waited longest, and return it as it is then; None where none waits.
 
     All of it is read in one snapshot, and each part is committed on its own. Killed anywhere, it
     is built anew once its lease is over; erased meanwhile, nothing more is kept.
     """
     async with database.write(business_id) as db:
         copy = await copies.claim(db)
-    return None if copy is None else await _build(database, business_id, copy)
+    if copy is None:
+        return None
+    return await build(database, business_id, copy)
 
 
-async def _build(database: Database, business_id: UUID, copy: Copy) -> Copy | None:
+async def build(database: Database, business_id: UUID, copy: Copy) -> Copy:
+    """Build one that was claimed, and return it as it is then.
+
+    Where it is not ours any more, or its customer was erased, it is `building` still.
+    """
+    try:
+        return await _built(database, business_id, copy)
+    except UnknownCustomer:
+        # Before anything was read; the next one waits.
+        return copy
+
+
+async def _built(database: Database, business_id: UUID, copy: Copy) -> Copy:
     async with database.snapshot(business_id) as read:
         total = await copies.extent(read, copy.customer_id)
         held = await contents(read, copy.customer_id)
@@ -50,9 +65,10 @@ async def _build(database: Database, business_id: UUID, copy: Copy) -> Copy | No
         with speaking(chosen(held.customer.locale, business.locale) or ENGLISH):
             kept = await _kept(database, held, copy, total)
     if kept is None:
-        return None
+        return copy
     async with database.write(business_id) as db:
-        return await copies.finish(db, copy, parts=kept.parts, size=kept.size)
+        ready = await copies.finish(db, copy, parts=kept.parts, size=kept.size)
+    return ready or copy
 
 
 async def _kept(database: Database, held: Contents, copy: Copy, total: int) -> _Kept | None:

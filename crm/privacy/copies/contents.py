@@ -44,9 +44,10 @@ from crm.db import ReadDb
 from crm.events import Event
 from crm.inbound import SoftBounce
 from crm.languages import marked
-from crm.mail import LetterKind, SentLetter, Suppression
+from crm.mail import LetterKind, Suppression
 from crm.privacy import brought, copies, requests, restriction
 from crm.privacy.brought.actions import HeldBrought
+from crm.privacy.copies.archive import letter_file, newsletter_file
 from crm.privacy.copies.model import Copy
 from crm.privacy.copies.tables import Row
 from crm.privacy.erasure import wishes
@@ -57,8 +58,6 @@ from crm.rhythm import Rhythm
 from crm.staff import Said
 
 _LOOKS_AT_ONCE = 1000
-# How a text is written, and so how its file is called.
-ENDINGS = {"markdown": "md", "html": "html"}
 
 
 class Newsletter(Struct, frozen=True):
@@ -66,6 +65,17 @@ class Newsletter(Struct, frozen=True):
 
     delivery: HeldDelivery
     file: str
+
+
+class Recipient(Struct, frozen=True, kw_only=True):
+    """Somebody else who receives her data for a purpose that is on, as its text says now."""
+
+    purpose: str
+    name: str
+    role: str
+    address: str
+    contact: str
+    country: str
 
 
 class Letter(Struct, frozen=True):
@@ -78,19 +88,6 @@ class Letter(Struct, frozen=True):
     done_at: datetime | None
     subject: str
     file: str
-
-    @classmethod
-    def of(cls, sent: SentLetter) -> Letter:
-        """Name the file instead of the text."""
-        return cls(
-            sent.message_id,
-            sent.kind,
-            sent.state,
-            sent.created_at,
-            sent.done_at,
-            sent.kept["subject"] if sent.kept else "",
-            letter_file(sent.message_id) if sent.kept else "",
-        )
 
 
 class Listed(Struct, frozen=True):
@@ -147,7 +144,8 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             _few("consents", marked("what you allow now"), Consent, purposes[1]),
             _few("decisions", _DECISIONS, Decision, decided, in_words=True),
             _few("purposes", marked("what we ask to use your address for"), Purpose, purposes[0]),
-            *_of_mail(db, customer_id, await mail.export(db, customer_id)),
+            _few("recipients", _RECIPIENTS, Recipient, await _recipients(db, *purposes)),
+            *_of_mail(db, customer_id),
             *await _of_rhythm(db, customer_id),
             *_of_looks(db, customer_id),
             _few("networks", _NETWORKS, KeptNetwork, said.networks),
@@ -166,6 +164,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
 
 _DECISIONS = marked("each decision of yours, with the words it was about")
 _KEPT_PROOFS = marked("what you allowed before an earlier deletion, kept as a proof")
+_RECIPIENTS = marked("who else receives your data, and what for")
 _NEW = marked("a change of address not confirmed")
 _FREEZE = marked("that your freeze is to end, and who said so")
 _REQUESTS = marked("what you asked of us, and each step of it")
@@ -191,12 +190,33 @@ def _of_customer(db: ReadDb, held: customers.Export) -> list[Listed]:
     ]
 
 
-def _of_mail(db: ReadDb, her: UUID, letters: Sequence[SentLetter]) -> list[Listed]:
+async def _recipients(
+    db: ReadDb, purposes: Sequence[Purpose], consents: Sequence[Consent]
+) -> list[Recipient]:
+    on = {each.purpose_id for each in consents if each.status in consent.AUTHORISES}
+    found = []
+    for purpose in purposes:
+        if purpose.id in on:
+            said = (await consent.version(db, purpose.id, purpose.version)).entered
+            found += [
+                Recipient(
+                    purpose=purpose.name,
+                    name=each.name,
+                    role=each.role,
+                    address=each.address,
+                    contact=each.contact,
+                    country=each.country,
+                )
+                for each in said.recipients
+            ]
+    return found
+
+
+def _of_mail(db: ReadDb, her: UUID) -> list[Listed]:
     what = marked("newsletters that went to you, or left you out")
-    told = [Letter.of(each) for each in letters]
     return [
         Listed("newsletters", what, Newsletter, lambda: _newsletters(db, her), in_words=True),
-        _few("letters", _LETTERS, Letter, told, in_words=True),
+        Listed("letters", _LETTERS, Letter, lambda: _letters(db, her), in_words=True),
     ]
 
 
@@ -272,18 +292,21 @@ def _few(
 async def _newsletters(db: ReadDb, her: UUID) -> AsyncIterator[Newsletter]:
     async for each in campaigns.export(db, her):
         # Handed over to the relay, as far as we know: then its text is in the copy.
-        text = text_file(each.campaign_id, each.format) if each.state.went else ""
-        yield Newsletter(each, text)
+        file = newsletter_file(each.campaign_id, each.format, as_sent=each.as_sent)
+        yield Newsletter(each, file if each.state.went else "")
 
 
-def text_file(campaign_id: UUID, written: str) -> str:
-    """Name the file of a campaign's text."""
-    return f"messages/{campaign_id}.{ENDINGS[written]}"
-
-
-def letter_file(message_id: UUID) -> str:
-    """Name the file of a letter's text."""
-    return f"messages/{message_id}.txt"
+async def _letters(db: ReadDb, her: UUID) -> AsyncIterator[Letter]:
+    async for each in mail.export(db, her):
+        yield Letter(
+            each.message_id,
+            each.kind,
+            each.state,
+            each.created_at,
+            each.done_at,
+            each.subject,
+            letter_file(each.message_id) if each.texted else "",
+        )
 
 
 async def _looks(db: ReadDb, her: UUID) -> AsyncIterator[Look]:

@@ -19,8 +19,21 @@ from msgspec import Struct
 
 from crm import campaigns, consent, mail
 from crm.privacy import brought
-from crm.privacy.copies.archive import COPY, MANIFEST, RECEIPTS, SCHEMA, File, Manifest, schema
-from crm.privacy.copies.contents import Contents, Listed, letter_file, text_file
+from crm.privacy.copies.archive import (
+    COPY,
+    COPY_FORMAT,
+    MANIFEST,
+    RECEIPTS,
+    SCHEMA,
+    VERSION,
+    File,
+    Manifest,
+    brought_file,
+    letter_file,
+    newsletter_file,
+    schema,
+)
+from crm.privacy.copies.contents import Contents, Listed
 from crm.privacy.copies.readme import readme
 from crm.privacy.copies.tables import Row, csv_lines, flat, items
 from crm.privacy.copies.vcard import vcard
@@ -184,7 +197,7 @@ class Packing:
     async def _whole(self) -> Pieces:
         """Write all of it as one object; its lists have the names of the files in lines/."""
         held = self._held
-        head = {"format": "firsthand/copy", "version": 2, "generated_at": held.generated_at}
+        head = {"format": COPY_FORMAT, "version": VERSION, "generated_at": held.generated_at}
         head |= {"business": held.business, "consent": {"receipts": held.receipts}}
         yield msgspec.json.encode(head)[:-1]
         for each in held.lists:
@@ -200,18 +213,22 @@ class Packing:
         """Write the texts of newsletters, and the files that show a decision."""
         held = self._held
         async for text in campaigns.texts(held.db, held.customer.id):
-            path = text_file(text.campaign_id, text.format)
-            async for piece in self._add(path, "a newsletter", _one(text.source.encode())):
+            path = newsletter_file(text.campaign_id, text.format, as_sent=text.as_sent)
+            sent = ""
+            if text.as_sent:
+                sent = await campaigns.html_as_sent(held.db, held.customer, text.campaign_id)
+            words = (sent or text.source).encode()
+            async for piece in self._add(path, "a newsletter", _one(words)):
                 yield piece
             self._done(1)
-        for letter in await mail.export(held.db, held.customer.id):
-            if letter.kept:
-                said = f"{letter.kept['subject']}\n\n{letter.kept['text']}"
-                path = letter_file(letter.message_id)
-                async for piece in self._add(path, "a letter", _one(said.encode())):
-                    yield piece
+        async for letter in mail.texts(held.db, held.customer.id):
+            kept = letter.kept or {}
+            said = f"{kept['subject']}\n\n{kept['text']}"
+            path = letter_file(letter.message_id)
+            async for piece in self._add(path, "a letter", _one(said.encode())):
+                yield piece
         async for each in brought.texts(held.db, held.customer.id):
-            path = brought.text_file(each.id)
+            path = brought_file(each.id)
             async for piece in self._add(
                 path, "a mail from elsewhere", _one(each.content.encode())
             ):

@@ -15,6 +15,7 @@ from crm.events import Actor
 from crm.privacy import brought, copies
 from crm.privacy.copies.download import download
 from crm.privacy.mailbox import afresh, signed_in_at
+from crm.web.forms import read_form
 from crm.web.pages import page, redirect
 
 COPY = "/me/copy"
@@ -45,10 +46,11 @@ async def get_brought(db: NamedDependency[ReadDb], me: NamedDependency[Customer]
 async def post_copy(
     request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:
-    """Ask for a copy; asked twice, it is the same one."""
+    """Ask for a copy; asked twice, it is the same one, unless she wants one that is ready anew."""
+    form = await read_form(request)
     if not privacy.fresh(signed_in_at(request), db.now):
         return afresh(me, COPY, "copy")
-    await privacy.ask(db, Actor.customer(me.id), me.id)
+    await privacy.ask(db, Actor.customer(me.id), me.id, anew=form.boolean("anew"))
     return redirect(COPY)
 
 

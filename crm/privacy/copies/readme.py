@@ -33,6 +33,8 @@ def readme(held: Contents) -> bytes:
         "",
         *(line for name, words in _files() for line in _told(name, words)),
         "",
+        *textwrap.wrap(_receipts(held), _WIDTH),
+        "",
         end,
         "",
         business.legal_name,
@@ -50,7 +52,8 @@ def _files() -> list[tuple[str, str]]:
         (
             "messages/",
             gettext(
-                "The text of each letter, and of each newsletter before your details were put in."
+                "The text of each letter, and each newsletter as it was sent to you. Once your "
+                "details in it are no longer kept, it is here as it was before they were put in."
             ),
         ),
         ("contact.vcf", gettext("You, for an address book (vCard 4.0).")),
@@ -63,13 +66,6 @@ def _files() -> list[tuple[str, str]]:
                 "an apostrophe in front, so copy.json and lines/ are what programs should read."
             ),
         ),
-        (
-            "receipts.json",
-            gettext(
-                "Your decisions, signed. The command %(command)s checks them without asking us.",
-                command="crm verify",
-            ),
-        ),
         ("files/", gettext("Files that show a decision of yours, as far as we keep any.")),
         ("manifest.json", gettext("The size and SHA-256 of each file here.")),
         (
@@ -77,6 +73,26 @@ def _files() -> list[tuple[str, str]]:
             gettext("What is in manifest.json, copy.json and lines/, as JSON Schema."),
         ),
     ]
+
+
+def _receipts(held: Contents) -> str:
+    """Say what of her decisions is signed, and what is not yet."""
+    if held.receipts is None:
+        return gettext(
+            "There are no signed receipts in this copy: the key that signs them was not at hand. "
+            "Your decisions are in it all the same. Ask for a copy anew, and they will be in it."
+        )
+    signed = gettext(
+        "receipts.json has your decisions, signed. The command %(command)s checks them without "
+        "asking us.",
+        command="crm verify",
+    )
+    if all(each.proof for each in held.receipts.receipts):
+        return signed
+    later = gettext(
+        "Those of the last minutes are not sealed yet: a copy of tomorrow has their proof too."
+    )
+    return f"{signed} {later}"
 
 
 def _told(name: str, words: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -25,6 +26,12 @@ async def stay_frozen(db: Db, customer_id: UUID) -> None:
     waits = await wish(db, customer_id)
     if waits is not None and not waits.was_frozen:
         await change(db, structs.replace(waits, was_frozen=True))
+
+
+async def waiting_among(db: ReadDb, customer_ids: Sequence[UUID]) -> frozenset[UUID]:
+    """Return which of these customers wait for their deletion: no program reads them."""
+    found = await db.many(sql.wishes_among, UUID, customer_ids=list(customer_ids))
+    return frozenset(found)
 
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:

@@ -21,6 +21,7 @@ from crm.pieces import Piece
 from crm.privacy.requests import wording
 from crm.privacy.requests.model import (
     KEPT_YEARS,
+    LONGEST,
     MONTHS,
     MONTHS_EXTENDED,
     Ground,
@@ -39,6 +40,7 @@ from crm.privacy.requests.model import (
     check_extension,
     check_ground,
     check_open,
+    check_words,
     checked_receipt,
     months_after,
 )
@@ -65,16 +67,24 @@ async def today(db: ReadDb) -> date:
 
 
 async def receive(
-    db: Db, by: Actor, new: NewRequest, *, way: Way, proof: Proof | None = None
+    db: Db,
+    by: Actor,
+    new: NewRequest,
+    *,
+    way: Way,
+    proof: Proof | None = None,
+    once: UUID | None = None,
 ) -> Request:
-    """Take what somebody asks; the clock runs from the day it came."""
-    here = await today(db)
-    received_on = checked_receipt(new.received_on, here)
+    """Take what somebody asks; the clock runs from the day it came.
+
+    `once` is the id of the form it came with: the same form again is the same request.
+    """
+    received_on = checked_receipt(new.received_on, await today(db))
     address = customers.parse(new.address) if new.address else None
     customer = await _whose(db, new)
-    request_id = time_ordered()
+    request_id = once or time_ordered()
     fingerprint = db.keys.address_hash(db.business_id, address.folded) if address else None
-    await db.run(
+    added = await db.run(
         sql.add_request,
         request_id=request_id,
         kind=new.kind,
@@ -93,8 +103,17 @@ async def receive(
         closed_at=None,
         keep_until=None,
     )
-    await step(db, by, request_id, What.received)
-    return await get(db, request_id)
+    if added:
+        await step(db, by, request_id, What.received)
+    return await _same(db, request_id, customer)
+
+
+async def _same(db: ReadDb, request_id: UUID, customer: Customer | None) -> Request:
+    """Return the request of this id, but to nobody what somebody else asked."""
+    found = await get(db, request_id)
+    if found.customer_id != (customer.id if customer else None):
+        raise UnknownRequest
+    return found
 
 
 async def settle(db: Db, by: Actor, kind: RequestKind, customer_id: UUID | None) -> None:
@@ -178,6 +197,7 @@ async def extend(db: Db, by: Actor, request_id: UUID, why: str, *, told: bool = 
 
     `told` says that she was told on paper, where there is no address to mail.
     """
+    check_words(why, LONGEST)
     request = await _held(db, request_id)
     here = await today(db)
     check_extension(request, here)
@@ -200,6 +220,7 @@ async def answer(db: Db, by: Actor, request_id: UUID, words: str, *, told: bool 
 
     Refuses with IdentityMissing while it is not known who asks.
     """
+    check_words(words)
     request = await _held(db, request_id)
     if request.proved_at is None:
         raise IdentityMissing
@@ -210,6 +231,7 @@ async def refuse(
     db: Db, by: Actor, request_id: UUID, ground: Ground, words: str, *, told: bool = False
 ) -> Request:
     """End it as refused; the letter says why, and where to complain and to sue (Art. 12(4))."""
+    check_words(words)
     request = await _held(db, request_id)
     check_ground(request.kind, ground)
     return await _close(db, by, request, RequestState.refused, words, told=told, ground=ground)
@@ -265,7 +287,7 @@ async def export(db: ReadDb, customer_id: UUID) -> list[HeldRequest]:
     """Return what a customer asked, with every step."""
     found = await of_customer(db, customer_id)
     ids = [each.id for each in found]
-    taken = await db.many(sql.steps_of_requests, Step, request_ids=ids)
+    taken = await db.many(sql.steps_told, Step, request_ids=ids)
     return [
         HeldRequest(request=each, steps=[step for step in taken if step.request_id == each.id])
         for each in found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Coroutine
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,14 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm import privacy
 from crm.db import Db, ReadDb
-from crm.privacy import NewRequest, Request, RequestKind, requests
-from crm.privacy.requests.model import Ground, Step, Way
-from crm.staff import Caller
+from crm.privacy import NewRequest, Request, RequestKind, RequestState, requests
+from crm.privacy.erasure import wishes
+from crm.privacy.requests.model import Answer, Ground, Step, Way, Why
+from crm.staff import Caller, Scope
 from crm.staff.auth import Looks, needs
 from crm.web.idempotency import once
 from crm.web.paging import Cursors, capped, link
@@ -36,10 +39,10 @@ class After(Struct, frozen=True):
     id: UUID
 
 
-class Told(Struct, kw_only=True, forbid_unknown_fields=True):
+class Answered(Struct, kw_only=True, forbid_unknown_fields=True):
     """An answer in words; `told` where she has it on paper already, and no mail is to go."""
 
-    words: str
+    words: Answer
     told: bool = False
 
 
@@ -47,8 +50,26 @@ class Refusal(Struct, kw_only=True, forbid_unknown_fields=True):
     """A refusal: the ground that the law gives, and the reason in words."""
 
     ground: Ground
-    words: str
+    words: Answer
     told: bool = False
+
+
+class Longer(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why it takes longer; `told` where she has that on paper already, and no mail is to go."""
+
+    words: Why
+    told: bool = False
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How a request stands now, and nothing of whose it is: no look at anybody."""
+
+    id: UUID
+    kind: RequestKind
+    state: RequestState
+    received_on: date
+    due_on: date
+    closed_at: datetime | None
 
 
 class Logged(Struct, frozen=True, kw_only=True):
@@ -68,7 +89,7 @@ class Logged(Struct, frozen=True, kw_only=True):
     description="What a customer asked of your own shop or desk: her id, or an address. It is due "
     "a month after the day it came. Nothing is given out before it is known who asks: staff see to "
     "that. With an Idempotency-Key a repeated request is answered as the first was.",
-    responses={201: ResponseSpec(Request, generate_examples=False, description="Recorded")},
+    responses={201: ResponseSpec(Standing, generate_examples=False, description="Recorded")},
 )
 async def post_request(
     request: HttpRequest[Any, Any, Any],
@@ -77,12 +98,11 @@ async def post_request(
     data: JSONBody[NewRequest],
 ) -> Response[bytes]:
     """Record a privacy request."""
-
-    async def act() -> Request:
-        return await requests.receive(db, caller.actor, data, way=Way.api)
-
-    answer = await once(request, db, str(caller.id), act, status=201)
-    taken = msgspec.json.decode(answer.content, type=Request)
+    answer = await _once(
+        request, db, caller, requests.receive(db, caller.actor, data, way=Way.api), status=201
+    )
+    # Also where it is an answer given before.
+    taken = msgspec.json.decode(answer.content, type=Standing)
     answer.headers["location"] = f"{_PATH}/{taken.id}"
     return answer
 
@@ -93,7 +113,8 @@ async def post_request(
     tags=["Privacy"],
     summary="Page through the privacy requests that wait",
     description="The most urgent first; the Link header leads on. `kind` shows only one right. "
-    "Each customer of the answer can see that this key looked.",
+    "Each customer of the answer can see that this key looked. Of one who waits for her deletion "
+    "no word is shown.",
 )
 async def get_requests(
     db: NamedDependency[ReadDb],
@@ -109,9 +130,13 @@ async def get_requests(
     place = (begun.on, begun.id) if begun else None
     found = await requests.waiting(db, kind=kind, after=place, limit=size + 1)
     shown = cursors.cut(found, size, lambda each: After(each.due_on, each.id))
-    await looks.record([each.customer_id for each in shown.rows if each.customer_id])
+    hers = [each.customer_id for each in shown.rows if each.customer_id]
+    leaving = await wishes.waiting_among(db, hers)
+    # Of who waits for her deletion nothing is shown.
+    await looks.record([each for each in hers if each not in leaving])
     query: dict[str, str | int] = {"limit": size} | ({"kind": kind.value} if kind else {})
-    return Response(shown.rows, headers=link(_PATH, shown.after, **query))
+    rows = [_silent(each) if each.customer_id in leaving else each for each in shown.rows]
+    return Response(rows, headers=link(_PATH, shown.after, **query))
 
 
 @get(
@@ -139,22 +164,31 @@ async def get_request(
     tags=["Privacy"],
     summary="Answer a privacy request",
     description="Ends it as done and mails the answer. A deletion deletes her record, a freeze "
-    "freezes it. 403 `identity_missing` while it is not known who asks.",
-    responses={200: ResponseSpec(Request, generate_examples=False, description="Answered")},
+    "freezes it; a deletion takes the scope `customers:write` as well (403 `may_not_erase`). "
+    "403 `identity_missing` while it is not known who asks.",
+    responses={200: ResponseSpec(Standing, generate_examples=False, description="Answered")},
 )
 async def post_answer(
     request: HttpRequest[Any, Any, Any],
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
     id: FromPath[UUID],
-    data: JSONBody[Told],
+    data: JSONBody[Answered],
 ) -> Response[bytes]:
     """Answer a privacy request."""
-
-    async def act() -> Request:
-        return await privacy.fulfil(db, caller.actor, id, data.words, told=data.told)
-
-    return await once(request, db, str(caller.id), act)
+    return await _once(
+        request,
+        db,
+        caller,
+        privacy.fulfil(
+            db,
+            caller.actor,
+            id,
+            data.words,
+            told=data.told,
+            may_erase=caller.allows(Scope.customers_write),
+        ),
+    )
 
 
 @post(
@@ -167,7 +201,7 @@ async def post_answer(
     summary="Refuse a privacy request",
     description="On a ground that the law gives for this right (422 for another). The letter adds "
     "where she can complain and go to court (Art. 12(4) GDPR).",
-    responses={200: ResponseSpec(Request, generate_examples=False, description="Refused")},
+    responses={200: ResponseSpec(Standing, generate_examples=False, description="Refused")},
 )
 async def post_refusal(
     request: HttpRequest[Any, Any, Any],
@@ -177,11 +211,12 @@ async def post_refusal(
     data: JSONBody[Refusal],
 ) -> Response[bytes]:
     """Refuse a privacy request."""
-
-    async def act() -> Request:
-        return await requests.refuse(db, caller.actor, id, data.ground, data.words, told=data.told)
-
-    return await once(request, db, str(caller.id), act)
+    return await _once(
+        request,
+        db,
+        caller,
+        requests.refuse(db, caller.actor, id, data.ground, data.words, told=data.told),
+    )
 
 
 @post(
@@ -194,21 +229,45 @@ async def post_refusal(
     summary="Make the time for a privacy request longer",
     description="By two months, once, within the first month, and she is told why (Art. 12(3) "
     "GDPR). 409 `extended_already` or `too_late_to_extend` otherwise.",
-    responses={200: ResponseSpec(Request, generate_examples=False, description="Longer")},
+    responses={200: ResponseSpec(Standing, generate_examples=False, description="Longer")},
 )
 async def post_extension(
     request: HttpRequest[Any, Any, Any],
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
     id: FromPath[UUID],
-    data: JSONBody[Told],
+    data: JSONBody[Longer],
 ) -> Response[bytes]:
     """Make the time for a privacy request longer."""
+    return await _once(
+        request, db, caller, requests.extend(db, caller.actor, id, data.words, told=data.told)
+    )
 
-    async def act() -> Request:
-        return await requests.extend(db, caller.actor, id, data.words, told=data.told)
 
-    return await once(request, db, str(caller.id), act)
+def _silent(asked: Request) -> Request:
+    """Leave out every word: until she is deleted, or calls it off, no program reads her."""
+    return replace(asked, name="", address="", words="", answer="", extended_why="")
+
+
+async def _once(
+    request: HttpRequest[Any, Any, Any],
+    db: Db,
+    caller: Caller,
+    doing: Coroutine[Any, Any, Request],
+    *,
+    status: int = 200,
+) -> Response[bytes]:
+    """Do it once for its Idempotency-Key, and answer with how the request stands."""
+
+    async def act() -> Standing:
+        done = await doing
+        return Standing(**{name: getattr(done, name) for name in Standing.__struct_fields__})
+
+    try:
+        return await once(request, db, str(caller.id), act, status=status)
+    finally:
+        # It was not begun where the answer was given before.
+        doing.close()
 
 
 handlers = [post_request, get_requests, get_request, post_answer, post_refusal, post_extension]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,21 @@ from msgspec import Struct
 
 from crm import businesses, customers, privacy
 from crm.db import Db, ReadDb
-from crm.errors import Invalid, NotFound, Refused
+from crm.errors import Invalid, NotFound, Problem, Refused
 from crm.events import Actor
+from crm.mail import TooManyLetters
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests import wording
-from crm.privacy.requests.model import BY_STAFF, GROUNDS, Ground, Way
+from crm.privacy.requests.model import (
+    BY_STAFF,
+    GROUNDS,
+    LONGEST,
+    LONGEST_ANSWER,
+    Ground,
+    NoAddressToAnswer,
+    RequestClosed,
+    Way,
+)
 from crm.staff import LISTED, Member, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
@@ -27,7 +38,6 @@ from crm.web.paging import DEFAULT_LIMIT, Cursors
 PATH = "/staff/requests"
 _ANSWERS = [may(Right.answer_requests)]
 _BODY = 64 * 1024
-_LONGEST, _LONGEST_ANSWER = 4000, 20_000
 _LATELY = timedelta(days=30)
 # Why a member sees whose request it is; she reads it beside the look.
 _REASON = "your privacy request"
@@ -103,7 +113,7 @@ async def post_request(
         kind=kind or RequestKind.access,
         address=form.address("address", required=False),
         name=form.text("name", required=False),
-        words=form.text("words", max=_LONGEST, lines=True),
+        words=form.text("words", max=LONGEST, lines=True),
         received_on=_day(form, "received_on"),
     )
     if not new.address and not new.name:
@@ -135,10 +145,9 @@ async def post_link(
 ) -> Response[Any]:
     """Mail the link that proves whose mailbox it is."""
     try:
-        await requests.send_link(db, by, id)
-    except NotFound:
-        raise
-    except Refused as refusal:
+        async with db.together():
+            await requests.send_link(db, by, id)
+    except (NoAddressToAnswer, RequestClosed, TooManyLetters) as refusal:
         return redirect(f"{PATH}/{id}", say=refusal.message, tone="stop")
     return redirect(f"{PATH}/{id}", say="The link is on its way. It is good for seven days.")
 
@@ -173,13 +182,12 @@ async def post_extension(
 ) -> Response[Any]:
     """Give it two months more, and tell her why."""
     form = await read_form(request)
-    why = form.text("why", max=_LONGEST, lines=True)
+    why = form.text("why", max=LONGEST, lines=True)
     if not form.problems:
-        try:
-            longer = await requests.extend(db, who.actor, id, why, told=form.boolean("told"))
-        except Refused as refusal:
-            form.wrong("why", refusal.message)
-        else:
+        longer = await _tried(
+            db, form, "why", requests.extend(db, who.actor, id, why, told=form.boolean("told"))
+        )
+        if longer:
             return redirect(f"{PATH}/{id}", say=f"Due on {wording.day(longer.due_on)} now.")
     return await _shown(db, who, looks, id, form)
 
@@ -194,14 +202,12 @@ async def post_answer(
 ) -> Response[Any]:
     """Answer a request and do what it asks: a deletion deletes, a freeze freezes."""
     form = await read_form(request)
-    words = form.text("answer", max=_LONGEST_ANSWER, lines=True)
-    marketing, told = form.boolean("marketing"), form.boolean("told")
+    words = form.text("answer", max=LONGEST_ANSWER, lines=True)
+    how = {name: form.boolean(name) for name in ("marketing", "told")}
     if not form.problems:
-        try:
-            await privacy.fulfil(db, who.actor, id, words, told=told, marketing=marketing)
-        except Refused as refusal:
-            form.wrong("answer", refusal.message)
-        else:
+        may_erase = who.may(Right.erase_customers)
+        doing = privacy.fulfil(db, who.actor, id, words, may_erase=may_erase, **how)
+        if await _tried(db, form, "answer", doing):
             return redirect(PATH, say="Answered.")
     return await _shown(db, who, looks, id, form)
 
@@ -217,17 +223,28 @@ async def post_refusal(
     """Refuse a request, on a ground that the law gives, with the reason in the letter."""
     form = await read_form(request)
     ground = form.choice("ground", Ground)
-    words = form.text("reason", max=_LONGEST_ANSWER, lines=True)
+    words = form.text("reason", max=LONGEST_ANSWER, lines=True)
     if ground is not None and not form.problems:
-        try:
-            await requests.refuse(db, who.actor, id, ground, words, told=form.boolean("told"))
-        except Invalid as refusal:
-            form.take(refusal)
-        except Refused as refusal:
-            form.wrong("reason", refusal.message)
-        else:
+        told = form.boolean("told")
+        doing = requests.refuse(db, who.actor, id, ground, words, told=told)
+        if await _tried(db, form, "reason", doing):
             return redirect(PATH, say="Refused, and told why.")
     return await _shown(db, who, looks, id, form)
+
+
+async def _tried(
+    db: Db, form: Form, field: str, doing: Awaitable[privacy.Request]
+) -> privacy.Request | None:
+    """Do it, or note beside the words why not: of what is refused nothing is kept."""
+    try:
+        async with db.together():
+            return await doing
+    except NotFound:
+        raise
+    except Refused as refusal:
+        for wrong in refusal.problems or (Problem(field, refusal.message),):
+            form.wrong(field if wrong.field == "words" else wrong.field, wrong.message)
+        return None
 
 
 async def _shown(

@@ -13,7 +13,11 @@ from msgspec import Meta, Struct
 from crm.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from crm.events import ActorKind
 
-Words = Annotated[str, Meta(max_length=4000)]
+# What is asked, which may be said elsewhere; why it takes longer; and an answer.
+LONGEST, LONGEST_ANSWER = 4000, 20_000
+Words = Annotated[str, Meta(max_length=LONGEST)]
+Why = Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+Answer = Annotated[str, Meta(min_length=1, max_length=LONGEST_ANSWER)]
 
 # Art. 12(3): an answer within one month of receipt, or three where that is said in the first.
 MONTHS, MONTHS_EXTENDED = 1, 3
@@ -63,14 +67,6 @@ class RequestState(StrEnum):
     refused = "refused"
     # The record was deleted before it was answered, and there was nothing left to answer about.
     moot = "moot"
-
-
-OPEN = (
-    RequestState.received,
-    RequestState.identity,
-    RequestState.in_progress,
-    RequestState.extended,
-)
 
 
 class Way(StrEnum):
@@ -160,6 +156,10 @@ class RequestClosed(Conflict):
 
 class IdentityMissing(Forbidden):
     """It is not known yet who asks. Send a link to the mailbox, or say that you know her."""
+
+
+class MayNotErase(Forbidden):
+    """To answer this deletes her record, and that takes the right to delete customers."""
 
 
 class NoAddressToAnswer(Conflict):
@@ -284,6 +284,16 @@ def checked_receipt(received_on: date | None, today: date) -> date:
         sentence = "The day it came is today or before, and within the last year."
         raise Invalid(sentence, [Problem("received_on", sentence)])
     return received_on
+
+
+def check_words(words: str, most: int = LONGEST_ANSWER) -> None:
+    """Refuse to tell her nothing: whatever is decided is explained to her (Art. 12(1) and (4))."""
+    if not words.strip():
+        sentence = "Say it in words: she is told nothing else."
+        raise Invalid(sentence, [Problem("words", sentence)])
+    if len(words) > most:
+        sentence = f"This has {len(words)} characters; there is room for {most}."
+        raise Invalid(sentence, [Problem("words", sentence)])
 
 
 def check_open(request: Request) -> None:

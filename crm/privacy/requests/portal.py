@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -12,10 +14,11 @@ from crm import customers, privacy
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
+from crm.ids import TIME_ORDERED, instant_of, time_ordered
 from crm.languages import gettext
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests import wording
-from crm.privacy.requests.model import Proof, Way
+from crm.privacy.requests.model import LONGEST, Proof, Way
 from crm.privacy.requests.model import Request as Asked
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
@@ -23,7 +26,8 @@ from crm.web.reader import prefer_hers
 
 PATH = "/me/requests"
 _BODY = 32 * 1024
-_LONGEST = 4000
+# A form that is older was left open; what comes of it is a request of its own.
+_FORM_LASTS = timedelta(days=1)
 
 
 @get("/requests")
@@ -49,12 +53,17 @@ async def post_request(
     """Take what she asks in her own words; she is signed in by her mailbox, so it is she."""
     form = await read_form(request)
     kind = form.choice("kind", RequestKind)
-    words = form.text("words", max=_LONGEST, lines=True)
+    words = form.text("words", max=LONGEST, lines=True)
     if kind is None or form.problems:
         return await _shown(db, me, form)
     new = NewRequest(kind=kind, customer_id=me.id, words=words)
     taken = await requests.receive(
-        db, Actor.customer(me.id), new, way=Way.portal, proof=Proof.session
+        db,
+        Actor.customer(me.id),
+        new,
+        way=Way.portal,
+        proof=Proof.session,
+        once=_once(form, db.now),
     )
     due = str(wording.day(taken.due_on))
     said = gettext("We have it. You get our answer by %(day)s at the latest.", day=due)
@@ -101,10 +110,21 @@ async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
         # Also where a refused form is shown again at its own address.
         request_path=PATH,
         form=form,
+        once=form.typed("once") or time_ordered(),
         asked=await requests.of_customer(db, me.id),
         names=wording.NAMES,
         objected_at=await privacy.objected_at(db, me),
     )
+
+
+def _once(form: Form, now: datetime) -> UUID | None:
+    """Read the id that the form was shown with: pressed twice, it is one request."""
+    try:
+        shown = UUID(form.typed("once"))
+    except ValueError:
+        return None
+    fits = shown.version == TIME_ORDERED and abs(now - instant_of(shown)) < _FORM_LASTS
+    return shown if fits else None
 
 
 handlers = [get_requests, post_request, post_objection]

@@ -32,13 +32,13 @@ NAMES: dict[RequestKind, str] = {
 # Where an answer begins; staff finish it. Each names the article it rests on besides.
 ANSWERS: dict[RequestKind, str] = {
     RequestKind.access: marked(
-        "Everything we hold about you is on your own pages: sign in with your address and press "
-        "“Download my copy”. It says what each thing is for, where we have it from, who gets it "
-        "and until when it is kept."
+        "Everything we hold about you is on your own pages: sign in with your address and ask for "
+        "your copy under “Take a copy of everything”. It says what each thing is for, where we "
+        "have it from, who gets it and until when it is kept."
     ),
     RequestKind.portability: marked(
-        "Your data wait on your own pages: sign in with your address and press “Download my "
-        "copy”. The file is JSON and CSV, which other programs read."
+        "You get your data on your own pages: sign in with your address and ask for your copy "
+        "under “Take a copy of everything”. The file is JSON and CSV, which other programs read."
     ),
     RequestKind.rectification: marked(
         "We have corrected what you named. You can see it on your own pages, and correct it there "

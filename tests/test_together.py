@@ -1,0 +1,78 @@
+"""A block is kept as a whole or not at all, in a transaction that goes on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from crm import customers, mail
+from crm.businesses import Business
+from crm.customers import Changes
+from crm.db import Database, Db
+from crm.errors import Conflict
+from crm.mail import Scope, Why
+from tests import make
+
+
+async def _do(db: Db, name: str) -> None:
+    """Write a row, note it for the journal, and wake somebody."""
+    her = await make.customer(db, address=f"{name}@example.com")
+    await customers.change(db, make.SYSTEM, her.id, Changes(name=name))
+    fingerprint = db.keys.address_hash(db.business_id, f"{name}@example.com")
+    await mail.suppress(db, make.SYSTEM, fingerprint, Scope.marketing, Why.staff)
+    db.wake("mail.deliver", name)
+
+
+async def _refused(db: Db) -> None:
+    async with db.together():
+        await _do(db, "outer")
+        async with db.together():
+            await _do(db, "inner")
+        # What refuses inside, and is caught there, ends nothing but itself.
+        with suppress(Conflict):
+            async with db.together():
+                await _do(db, "innermost")
+                raise Conflict
+        raise Conflict
+
+
+async def _tried(db: Db) -> None:
+    async with db.together(only_try=True):
+        await _do(db, "refused")
+        raise Conflict
+
+
+async def _names(database: Database, business: Business) -> set[str]:
+    async with database.read(business.id) as db:
+        return {each.name for each in await customers.page(db)}
+
+
+async def test_of_a_block_that_refuses_nothing_is_kept(
+    database: Database, business: Business
+) -> None:
+    """Neither rows, nor what was to be journaled, nor wakes; what came before and after it is."""
+    async with database.write(business.id) as db:
+        await _do(db, "before")
+        noted = len(db.noted)
+        with pytest.raises(Conflict):
+            await _refused(db)
+        async with db.together():
+            await _do(db, "after")
+        assert [each[1] for each in db.wakes] == [("before",), ("after",)]
+        assert len(db.noted) == 2 * noted
+    assert await _names(database, business) == {"before", "after"}
+
+
+async def test_what_is_tried_is_never_kept(database: Database, business: Business) -> None:
+    """It is there as long as the block, and gone with it."""
+    async with database.write(business.id) as db:
+        await _do(db, "before")
+        async with db.together(only_try=True):
+            await _do(db, "tried")
+            seen = {each.name for each in await customers.page(db)}
+        with pytest.raises(Conflict):
+            await _tried(db)
+        assert [each[1] for each in db.wakes] == [("before",)]
+    assert seen == {"before", "tried"}
+    assert await _names(database, business) == {"before"}
