@@ -38,8 +38,9 @@ What is left to you:
  - Start what is held, or take it back.
  - Sign-ups, yeses, imports and changes made after the backup are gone: import lists again.
    Customers who signed up since get no mail until they sign up again.
- - Staff, their passwords, API keys and sessions are those of the backup: revoke again what was
-   revoked since.
+ - Staff, their passwords and API keys are those of the backup: revoke again what was revoked
+   since. Everybody is signed out, customers too.
+ - Announce again where a freeze is to end: she may have refused since the backup.
  - If the ledger has a new name, say so where its heads are kept; then `crm ledger check`.
  - Make a new backup, and let the one that was used age out.
 """
@@ -142,8 +143,13 @@ def _say_done(done: Restored) -> None:
     known = {each.id for each in done.held}
     for gone in sorted(done.lost.campaigns - known):
         out.print(f"  Not here any more, or over: campaign {gone}, begun after the backup")
-    if done.letters:
-        out.print(f"  {done.letters} service messages that waited were given up.")
+    stopped = done.stopped
+    if stopped.letters:
+        out.print(f"  {stopped.letters} service messages that waited were given up.")
+    if stopped.lists:
+        out.print(f"  {stopped.lists} import lists that waited were given up.")
+    if stopped.ends_of_freezes:
+        out.print(f"  {stopped.ends_of_freezes} announced ends of freezes were taken back.")
     if done.origin:
         out.print(
             f"  The ledger goes on as {done.origin}; {done.leaves} signed entries are gone.",

@@ -151,6 +151,16 @@ DELETE FROM crm.portal_link
  WHERE business_id = :business_id
    AND expires_at <= :now;
 
+-- name: end_sessions
+-- Everybody is signed out, in every browser.
+DELETE FROM crm.portal_session
+ WHERE business_id = :business_id;
+
+-- name: end_links
+-- No way in that was mailed opens anything any more.
+DELETE FROM crm.portal_link
+ WHERE business_id = :business_id;
+
 -- name: open_session
 -- A customer is signed in, in one browser.
 INSERT INTO crm.portal_session (business_id, token_hash, customer_id, proof_id, created_at,

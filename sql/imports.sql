@@ -137,6 +137,14 @@ UPDATE crm.import
    AND import_id = :import_id
    AND state IN ('waiting', 'running');
 
+-- name: open_imports
+-- Imports of which nobody can say yet what came of them.
+SELECT import_id
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND state IN ('waiting', 'running')
+ ORDER BY import_id;
+
 -- name: abandoned_imports
 -- Imports begun at a terminal whose process is gone: asked only by who holds the turn.
 SELECT i.import_id

@@ -655,6 +655,11 @@ SELECT customer_id
  ORDER BY customer_id
  LIMIT 500;
 
+-- name: drop_ends
+-- Of no freeze is it said any more when it ends.
+DELETE FROM crm.restriction_end
+ WHERE business_id = :business_id;
+
 -- name: drop_end
 -- The freeze stays, or has ended.
 DELETE FROM crm.restriction_end

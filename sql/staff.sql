@@ -133,6 +133,11 @@ DELETE FROM crm.session
  WHERE business_id = :business_id AND member_id = :member_id
    AND token_hash IS DISTINCT FROM :but::bytea;
 
+-- name: end_sessions
+-- Every member is signed out, in every browser.
+DELETE FROM crm.session
+ WHERE business_id = :business_id;
+
 -- name: drop_old_sessions
 -- Sessions that nobody can use any more.
 DELETE FROM crm.session

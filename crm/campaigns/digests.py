@@ -61,6 +61,13 @@ class Offer(Struct, frozen=True, kw_only=True):
     chosen: bool
 
 
+class _Over(Struct, frozen=True):
+    """A week that is over; its digest, where anything was kept for one."""
+
+    plan: Plan
+    made: Campaign | None
+
+
 class DigestChoice(Struct, frozen=True, kw_only=True):
     """That a customer wants one digest a week; `left_at`: until then."""
 
@@ -121,21 +128,10 @@ async def make_digest(db: Db, purpose_id: UUID) -> UUID | None:
     anew, or held where that is long past. In an issue-less week nothing is made. While an issue's
     audience is still being written, nothing is decided: the next look does.
     """
-    plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
-    if plan is None or plan.due_at > db.now:
+    over = await _week_over(db, purpose_id)
+    if over is None or over.made is None:
         return None
-    issues = await _issues(db, plan, plan.due_at)
-    if not all(each.filled for each in issues):
-        return None
-    made = await _made(db, plan, until=plan.due_at)
-    zone = (await businesses.get(db)).time_zone
-    after = week_ends(plan.due_at, plan.weekday, plan.hour, zone)
-    await db.run(sql.next_digest, purpose_id=purpose_id, due_at=after)
-    await db.run(
-        sql.forget_left_digests, purpose_id=purpose_id, since=plan.due_at - _REACHES - _REACHES
-    )
-    if made is None:
-        return None
+    plan, made = over.plan, over.made
     await db.one(
         sql.move_campaign,
         Campaign,
@@ -148,6 +144,15 @@ async def make_digest(db: Db, purpose_id: UUID) -> UUID | None:
     )
     await events.record(db, Actor.system(), Kind.campaign_scheduled, ref=made.id)
     return made.id
+
+
+async def unsent_digests(db: Db) -> list[Campaign]:
+    """Make every digest of a week that is over, as a draft that nothing starts by itself."""
+    made = []
+    for plan in await digest_plans(db):
+        while over := await _week_over(db, plan.purpose_id):
+            made += [over.made] if over.made else []
+    return made
 
 
 async def digests_offered(db: ReadDb, customer_id: UUID) -> list[Offer]:
@@ -181,6 +186,24 @@ async def _issues(db: ReadDb, plan: Plan, until: datetime) -> list[Issue]:
         since=plan.due_at - _REACHES,
         until=until,
     )
+
+
+async def _week_over(db: Db, purpose_id: UUID) -> _Over | None:
+    """Make the digest of a week that is over, and let the next week begin; None: not yet."""
+    plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
+    if plan is None or plan.due_at > db.now:
+        return None
+    issues = await _issues(db, plan, plan.due_at)
+    if not all(each.filled for each in issues):
+        return None
+    made = await _made(db, plan, until=plan.due_at)
+    zone = (await businesses.get(db)).time_zone
+    after = week_ends(plan.due_at, plan.weekday, plan.hour, zone)
+    await db.run(sql.next_digest, purpose_id=purpose_id, due_at=after)
+    await db.run(
+        sql.forget_left_digests, purpose_id=purpose_id, since=plan.due_at - _REACHES - _REACHES
+    )
+    return _Over(plan, made)
 
 
 async def _made(db: Db, plan: Plan, *, until: datetime) -> Campaign | None:

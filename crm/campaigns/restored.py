@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from crm import events
 from crm.campaigns.cancelling import Range
+from crm.campaigns.digests import unsent_digests
 from crm.campaigns.filling import fill_piece
 from crm.campaigns.model import State
 from crm.db import Database, Db, Statements
@@ -39,10 +40,18 @@ class Held(Struct, frozen=True):
 
 
 async def hold_restored(database: Database, business_id: UUID, begun: Iterable[UUID]) -> list[Held]:
-    """Stop whatever was running or scheduled, and what has `begun` since; again changes nothing."""
+    """Stop whatever was running or scheduled, and what has `begun` since; again changes nothing.
+
+    A digest whose week is over may have gone as well, under a number of which nothing is left.
+    """
     async with database.read(business_id) as read:
         found = await read.many(sql.campaigns_to_hold, Held, campaign_ids=list(begun))
-    return [await _hold(database, business_id, each) for each in found]
+    held = [await _hold(database, business_id, each) for each in found]
+    # Behind those: an issue in the middle of its start is accounted for by now.
+    async with database.write(business_id) as db:
+        digests = await unsent_digests(db)
+    fresh = [Held(each.id, each.subject, each.state) for each in digests]
+    return held + [await _hold(database, business_id, each) for each in fresh]
 
 
 async def _hold(database: Database, business_id: UUID, campaign: Held) -> Held:

@@ -197,6 +197,14 @@ def _label(import_id: UUID) -> str:
     return f"list {import_id}"
 
 
+async def fail_open(db: Db, problem: str) -> int:
+    """Fail every import that has not ended, with its list; returns how many."""
+    found = await db.many(sql.open_imports, UUID)
+    for import_id in found:
+        await fail(db, import_id, problem)
+    return len(found)
+
+
 def _plain(file_name: str) -> str:
     """The last part of a name, with nothing in it that cannot be shown."""
     name = file_name.replace("\\", "/").rpartition("/")[2]

@@ -60,6 +60,7 @@ from crm.privacy.model import (
     Wish,
 )
 from crm.privacy.requests.model import NewRequest, Request, RequestKind, RequestState
+from crm.privacy.restriction.actions import stop_ends
 from crm.privacy.retention.processing import Processing, processing
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "plan_again",
     "processing",
     "remind",
+    "stop_ends",
     "traces",
     "unfreeze",
     "wish",

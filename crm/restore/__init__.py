@@ -6,7 +6,7 @@ restrictions and suppressions, and holds what was being sent.
 
 from __future__ import annotations
 
-from crm.restore.actions import JournalTooShort, Lost, Restored, lost, restore
+from crm.restore.actions import JournalTooShort, Lost, Restored, Stopped, lost, restore
 from crm.restore.settling import settle
 
-__all__ = ["JournalTooShort", "Lost", "Restored", "lost", "restore", "settle"]
+__all__ = ["JournalTooShort", "Lost", "Restored", "Stopped", "lost", "restore", "settle"]

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import campaigns, events, journal, ledger, mail
+from crm import access, campaigns, events, imports, journal, ledger, mail, privacy, staff
 from crm.campaigns import Held
-from crm.db import Database
+from crm.db import Database, Db
 from crm.errors import Conflict
 from crm.events import Actor, Kind
 from crm.journal import Keeper, Replayed, Written
@@ -26,6 +26,7 @@ _SYSTEM = Actor.system()
 # Lines replayed in one transaction.
 _AT_ONCE = 100
 _ORIGIN = "the database was put back to an earlier state"
+_LIST = "Our database was put back while this list waited. Give it again."
 
 # Told after every transaction how many lines are done.
 Watcher = Callable[[int], None]
@@ -45,12 +46,21 @@ class Lost(Struct, frozen=True):
     campaigns: frozenset[UUID]
 
 
+class Stopped(Struct, frozen=True):
+    """What of a backup does not go on by itself: it may have ended otherwise since."""
+
+    letters: int = 0
+    lists: int = 0
+    # Announced, and hers to refuse.
+    ends_of_freezes: int = 0
+
+
 class Restored(Struct, frozen=True):
     """What a restore came to, for whoever has to look at the rest."""
 
     lost: Lost
     held: list[Held]
-    letters: int
+    stopped: Stopped
     # The name under which the ledger goes on, and how many signed entries are gone, if any is.
     origin: str = ""
     leaves: int = 0
@@ -91,12 +101,23 @@ async def restore(
     """
     gone = await lost(database, keeper, business_id, despite_gap=despite_gap)
     async with database.write(business_id) as db:
-        letters = await mail.stop_letters(db)
+        stopped = await _stop(db)
     await _replay(database, keeper, business_id, gone, watch, despite_gap=despite_gap)
     held = await campaigns.hold_restored(database, business_id, gone.campaigns)
     origin = await _reopen(database, keeper, business_id)
     await _catch_up(database, keeper, business_id, gone.upto)
-    return Restored(gone, held, letters, *origin)
+    return Restored(gone, held, stopped, *origin)
+
+
+async def _stop(db: Db) -> Stopped:
+    """Sign everybody out, because sessions that were ended are back, and let nothing go on."""
+    await access.end_sessions(db)
+    await staff.end_sessions(db)
+    return Stopped(
+        letters=await mail.stop_letters(db),
+        lists=await imports.fail_open(db, _LIST),
+        ends_of_freezes=await privacy.stop_ends(db),
+    )
 
 
 async def _replay(

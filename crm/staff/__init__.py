@@ -42,7 +42,7 @@ from crm.staff.model import (
     Scope,
 )
 from crm.staff.passwords import hashed, one_time
-from crm.staff.sessions import close_others, open_sessions, sign_out, sweep
+from crm.staff.sessions import close_others, end_sessions, open_sessions, sign_out, sweep
 
 __all__ = [
     "DAY",
@@ -69,6 +69,7 @@ __all__ = [
     "count_attempt",
     "disable",
     "enable",
+    "end_sessions",
     "export",
     "forget",
     "forget_address",

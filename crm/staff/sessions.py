@@ -186,6 +186,11 @@ async def close_others(db: Db, who: Member, token: str) -> int:
     return ended
 
 
+async def end_sessions(db: Db) -> int:
+    """Sign every member out; returns how many sessions that were."""
+    return await db.run(sql.end_sessions)
+
+
 async def sweep(db: Db) -> None:
     """Delete what has ended: sessions, reasons, and tries of windows long over."""
     await db.run(sql.drop_old_sessions, idle_since=db.now - IDLE)

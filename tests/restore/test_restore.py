@@ -91,7 +91,7 @@ async def test_everything_is_as_it_was_said_to_be(story: Story) -> None:
             newest = (await consent.history(db, story.left[0]))[0]
         assert newest.method is Method.one_click
         assert newest.evidence == {"source": "journal"}
-        assert done.letters == 1
+        assert done.stopped == restore.Stopped(letters=1)
         assert done.lost.entries["withdrawn"] == LEFT + 1
         assert done.origin.endswith("/ledger/2")
         # And goes on: nothing is lost once more.

@@ -112,6 +112,11 @@ async def keep(db: Db, customer_id: UUID) -> None:
     await db.run(sql.drop_end, customer_id=customer_id)
 
 
+async def stop_ends(db: Db) -> int:
+    """Let no freeze end that was said to end; returns of how many that was said."""
+    return await db.run(sql.drop_ends)
+
+
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Forget it with her; return how many rows of which table."""
     return {"restriction_end": await db.run(sql.drop_end, customer_id=customer_id)}
