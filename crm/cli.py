@@ -189,11 +189,12 @@ async def _checked(serve: Any) -> None:
 async def _compare(here: Installation) -> None:
     """Refuse to start on a journal that lost something: the database may be lost as well.
 
-    One that is behind is told; what is served then is that page, until `crm restore` is done.
+    What cannot be read cannot be compared, so that is refused, too. A database that is behind is
+    told; what is served then is that page, until `crm restore` is done.
     """
     async with database_of(here) as database:
         known = await compared(database, here.settings)
-    if problems := lost_problems(known) if known.lost else []:
+    if problems := [] if known.whole and not known.lost else lost_problems(known):
         raise Unfit("\n".join(problems))
     for line in put_back_problems(known):
         click.echo(f"crm: {line}", err=True)

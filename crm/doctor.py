@@ -118,6 +118,12 @@ def lost_problems(found: Found) -> list[str]:
         f"`crm ledger adopt --business {each}`."
         for each in found.lost
     ]
+    problems += [
+        f"CRM_JOURNAL: the journal of business {each} cannot be read ({why}), so nobody knows "
+        "whether the database is whole. Bring it back as it was, or begin it anew with "
+        f"`crm ledger adopt --business {each}`."
+        for each, why in found.unread.items()
+    ]
     if found.away:
         problems.append(f"CRM_JOURNAL: the journal cannot be read ({found.away}).")
     elif found.owed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -169,12 +169,13 @@ async def _adopt(which: str) -> None:
 
 
 async def _begin_entries(here: Here) -> int | None:
-    """Begin the lines anew where those that the database wrote are lost; with which number."""
+    """Begin the lines anew where those that the database wrote are lost or damaged; with which."""
     log = here.journal.log(here.business_id)
     async with here.database.write(here.business_id) as db:
         mark = await hold(db)
-        if log.tail().last >= mark.number:
-            return None
+        with suppress(OSError):
+            if log.tail().last >= mark.number:
+                return None
         await asyncio.to_thread(log.begin, mark.number, db.now)
     return mark.number
 

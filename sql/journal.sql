@@ -32,18 +32,16 @@ UPDATE crm.journal_mark SET number = :number
 INSERT INTO crm.journal_debt (business_id, debt_id, entry, owed_at)
 VALUES (:business_id, :debt_id, :entry, :now);
 
--- name: pay_debts
--- Takes what is owed, the oldest first.
-WITH oldest AS (
-  SELECT d.debt_id
-    FROM crm.journal_debt d
-   WHERE d.business_id = :business_id
-   ORDER BY d.debt_id
-   LIMIT :limit
-     FOR UPDATE SKIP LOCKED
-)
-DELETE FROM crm.journal_debt d
- USING oldest o
- WHERE d.business_id = :business_id
-   AND d.debt_id = o.debt_id
-RETURNING d.entry;
+-- name: debts
+-- What is owed, the oldest first; with the mark held nobody else pays it.
+SELECT debt_id, entry
+  FROM crm.journal_debt
+ WHERE business_id = :business_id
+ ORDER BY debt_id
+ LIMIT :limit;
+
+-- name: drop_debts
+-- What was owed is written with this transaction.
+DELETE FROM crm.journal_debt
+ WHERE business_id = :business_id
+   AND debt_id = ANY (:debt_ids::uuid[]);

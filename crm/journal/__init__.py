@@ -8,7 +8,7 @@ campaigns began to do. Identifiers and keyed hashes only.
 from __future__ import annotations
 
 from crm.journal.journal import CHECKPOINT, KEPT, Journal, journal_of
-from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, mark, move, pay
+from crm.journal.keeper import JournalAway, Keeper, PutBack, hold, mark, move
 from crm.journal.line import (
     CalledOff,
     Campaign,
@@ -61,6 +61,5 @@ __all__ = [
     "journal_of",
     "mark",
     "move",
-    "pay",
     "watched_by",
 ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from typing import TypedDict
+from uuid import UUID
 
 from crm import above
 from crm.db import Database
-from crm.journal.keeper import JournalAway, PutBack
-from crm.journal.keeper import pay as pay_some
+from crm.journal.keeper import JournalAway, Keeper, PutBack
 from crm.journal.line import Campaign
+from crm.journal.log import Behind, JournalLost
+from crm.journal.noticing import Watch
 from crm.rounds import apart
 
 
@@ -20,14 +23,32 @@ class Ctx(TypedDict):
     database: Database
 
 
-async def pay(ctx: Ctx) -> None:
-    """Write what was done while the journal was away, as soon as it is there again."""
-    database = ctx["database"]
+class Watched(Ctx):
+    """The same, and what looks at the journal."""
+
+    watch: Watch
+
+
+async def pay(ctx: Watched) -> None:
+    """Write what was done while the journal was away, as soon as it is there again.
+
+    While it is still away, or damaged, `/health` and `crm doctor` say so.
+    """
+    database, keeper = ctx["database"], ctx["watch"].keeper
     for each in await above.journal_marks(database):
-        if each.owed:
-            with apart("journal.pay", each.business_id):
-                async with database.write(each.business_id) as db:
-                    await pay_some(db)
+        away = suppress(OSError, JournalLost, Behind)
+        with apart("journal.pay", each.business_id), away:
+            while each.owed and await _paid(database, keeper, each.business_id):
+                pass
+
+
+async def age(ctx: Watched) -> None:
+    """Drop what has been kept for long enough, also of a business in which nothing happens."""
+    keeper, journal = ctx["watch"].keeper, ctx["watch"].keeper.journal
+    now = ctx["database"].clock()
+    for business_id in await keeper.walk(journal.businesses):
+        with apart("journal.age", business_id):
+            await keeper.walk(partial(journal.log(business_id).age, now))
 
 
 async def beat(ctx: Ctx) -> None:
@@ -42,3 +63,12 @@ async def beat(ctx: Ctx) -> None:
             async with database.write(business_id) as db:
                 for each in campaigns:
                     db.note(Campaign(each.campaign_id, "sending"))
+
+
+async def _paid(database: Database, keeper: Keeper, business_id: UUID) -> bool:
+    async with database.write(business_id) as db:
+        kept = await keeper.pay(db)
+    if kept is None:
+        return False
+    await kept(True)  # noqa: FBT003  (an answer)
+    return True

@@ -8,11 +8,13 @@ a business is ever in between. docs/architecture.md says what follows from that.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from crm.db import Db, Kept, ReadDb, Statements
 from crm.errors import Refused
 from crm.ids import time_ordered
 from crm.journal.journal import Journal
-from crm.journal.line import NEVER_REFUSED, Decision, Entry, Planned, Restricted, Withdrawn
+from crm.journal.line import Decision, Entry, Planned, Restricted, Withdrawn, never_refused
 from crm.journal.log import Behind, JournalLost, Log
 from crm.log import logger
 
@@ -32,10 +34,11 @@ T = TypeVar("T")
 
 _log = logger(__name__)
 
-# A store that has hung for so long is away.
-_PATIENCE = 10.0
+# A store that has hung for so long is away; nobody else waits for it until it has rested.
+_PATIENCE = 3.0
+_REST = 20.0
 _THREADS = 8
-_PAID_AT_ONCE = 100
+_PAID_AT_ONCE = 1000
 
 
 class JournalAway(Refused):
@@ -54,7 +57,12 @@ class Mark(Struct, frozen=True):
 
 
 class _Owed(Struct, frozen=True):
+    debt_id: UUID
     entry: Entry
+
+
+class _CatchingUp(Exception):
+    """So much is owed that what comes now is owed behind it."""
 
 
 class Keeper:
@@ -64,6 +72,8 @@ class Keeper:
         """Write into this journal, in threads of its own: a store that hangs holds up no other."""
         self.journal = journal
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="journal")
+        # Until when a store that hung is left alone.
+        self._rests_until = 0.0
 
     async def __call__(self, db: Db) -> Kept | None:
         """Write, and return whom to tell whether it was committed.
@@ -75,15 +85,35 @@ class Keeper:
         mark = await hold(db, _customers(noted))
         for each in _named(noted):
             each.address = mark.addresses.get(each.customer_id, "")
-        log = self.journal.log(db.business_id)
         try:
-            number = await self.do(lambda: log.write(mark.number, db.now, noted))
+            return await self._write(db, mark, noted)
         except Behind:
             raise PutBack from None
-        except (OSError, JournalLost) as away:
+        except (OSError, JournalLost, _CatchingUp) as away:
             _log.error("journal_not_written", business=str(db.business_id), why=str(away))
             await _owe(db, noted)
             return None
+
+    async def pay(self, db: Db) -> Kept | None:
+        """Write what is owed with this transaction, and return whom to tell how it ended.
+
+        Raises what says that the journal is still away.
+        """
+        mark = await hold(db)
+        return await self._write(db, mark, [])
+
+    async def _write(self, db: Db, mark: Mark, noted: list[Entry]) -> Kept | None:
+        """Append one line: what is owed stands before what is new, as it was done before."""
+        owed = await db.many(sql.debts, _Owed, limit=_PAID_AT_ONCE)
+        if noted and len(owed) == _PAID_AT_ONCE:
+            raise _CatchingUp
+        entries = [each.entry for each in owed] + noted
+        if not entries:
+            return None
+        log = self.journal.log(db.business_id)
+        number = await self.do(lambda: log.write(mark.number, db.now, entries))
+        if owed:
+            await db.run(sql.drop_debts, debt_ids=[each.debt_id for each in owed])
         await db.run(sql.move_mark, number=number)
         return partial(self._ended, log, number)
 
@@ -98,10 +128,28 @@ class Keeper:
         except OSError:
             raise JournalAway from None
 
-    async def do(self, act: Callable[[], T]) -> T:
-        """Do what blocks in a thread; OSError where it takes too long."""
+    @property
+    def rests(self) -> bool:
+        """Whether the store hung a moment ago, and is asked by nobody for a while."""
+        return monotonic() < self._rests_until
+
+    async def do(self, act: Callable[[], T], patience: float = _PATIENCE) -> T:
+        """Do what blocks in a thread; OSError where it takes too long, or did for somebody else.
+
+        Of a store that has rested one asks whether it is back; the others go on without it.
+        """
+        if self.rests:
+            raise TimeoutError(errno.ETIMEDOUT, "it does not answer")
+        if self._rests_until:
+            self._rests_until = monotonic() + _REST
         loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(loop.run_in_executor(self._threads, act), _PATIENCE)
+        try:
+            done = await asyncio.wait_for(loop.run_in_executor(self._threads, act), patience)
+        except TimeoutError as hung:
+            self._rests_until = monotonic() + _REST
+            raise TimeoutError(errno.ETIMEDOUT, "it does not answer") from hung
+        self._rests_until = 0.0
+        return done
 
     async def walk(self, act: Callable[[], T]) -> T:
         """Do in a thread what may take its time."""
@@ -127,16 +175,8 @@ async def move(db: Db, number: int) -> None:
     await db.run(sql.move_mark, number=number)
 
 
-async def pay(db: Db) -> int:
-    """Write what is owed to the journal with this transaction; returns how many entries."""
-    owed = await db.many(sql.pay_debts, _Owed, limit=_PAID_AT_ONCE)
-    for each in owed:
-        db.note(each.entry)
-    return len(owed)
-
-
 async def _owe(db: Db, noted: list[Entry]) -> None:
-    if not all(isinstance(each, NEVER_REFUSED) for each in noted):
+    if not all(map(never_refused, noted)):
         raise JournalAway
     for each in noted:
         await db.run(sql.owe, debt_id=time_ordered(), entry=each)

@@ -116,8 +116,12 @@ Entry: TypeAlias = (
     | Replayed
 )
 
-# What is never refused for want of a journal: leaving, and whatever else keeps mail from going.
-NEVER_REFUSED = (Withdrawn, Suppressed, Left, Restricted)
+
+def never_refused(entry: Entry) -> bool:
+    """Say what is taken without a journal: leaving, and whatever else keeps mail from going."""
+    if isinstance(entry, Restricted):
+        return entry.frozen
+    return isinstance(entry, Withdrawn | Suppressed | Left)
 
 
 class Begins(Struct, tag="begins", frozen=True):

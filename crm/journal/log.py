@@ -142,15 +142,24 @@ class Log:
             self._append(self.tail().name, written_down(Settled(list(numbers))), synced=True)
 
     def begin(self, number: int, at: datetime) -> None:
-        """Begin anew behind a number, where what was before is lost."""
+        """Begin anew behind a number, where what was before is lost or damaged."""
         with self._store.locked(self._folder):
             head = written_down(Begins(number + 1, number, at))
             self._append(_named(number + 1), head, synced=True)
 
+    def age(self, at: datetime) -> None:
+        """Begin a file where the last is old, and delete what has been kept for long enough."""
+        with self._store.locked(self._folder):
+            tail = self.tail()
+            name, head = self._file(tail, at)
+            if tail.name and head:
+                self._append(name, head, synced=True)
+            self._drop_old(at)
+
     def since(self, number: int, *, despite_gap: bool = False) -> Iterator[Written]:
         """Walk what was written after a number.
 
-        OSError where it does not reach back that far, unless `despite_gap`.
+        OSError where it does not reach back that far or lines are missing, unless `despite_gap`.
         """
         names = self._names()
         starts = [int(name.removeprefix(_NAME)) for name in names]
@@ -161,6 +170,8 @@ class Log:
             for line in self._lines(name):
                 if isinstance(line, Begins) and not despite_gap:
                     _follows(line, max(before.last, number))
+                if isinstance(line, Written) and despite_gap:
+                    before.last = line.n - 1
                 before.take(line)
                 if isinstance(line, Written) and line.n > number:
                     yield line
@@ -199,13 +210,13 @@ class Log:
 
     def _file(self, tail: Tail, at: datetime) -> tuple[str, bytes]:
         """Choose the file of the next number, and how it begins where it is new."""
-        began = tail.began_at
+        began, name = tail.began_at, _named(tail.last + 1)
         full = tail.offset > _LARGE or (began is not None and at - began > self._keep / _PARTS)
-        if tail.name and (tail.open or not full):
+        # One without a line yet goes on, however old.
+        if tail.name and (tail.open or not full or tail.name == name):
             return tail.name, b""
         self._drop_old(at)
-        number = tail.last + 1
-        return _named(number), written_down(Begins(number, tail.committed, at))
+        return name, written_down(Begins(tail.last + 1, tail.committed, at))
 
     def _drop_old(self, at: datetime) -> None:
         """Delete files all of whose entries are too old: those before one that began long ago."""

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import TypeVar
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm import above
 from crm.above import JournalMark
@@ -28,8 +28,9 @@ _EVERY = 2.0
 # A look takes some 50 microseconds for each business; with thousands of them it rests longer.
 _REST = 20
 _LONGEST = 30.0
+# A look at a journal of thousands of businesses may take this long.
+_PATIENCE = 10.0
 
-T = TypeVar("T")
 # Reads a signed head: the number of its origin, and its size.
 ReadHead = Callable[[str], tuple[int, int]]
 
@@ -47,7 +48,14 @@ class Found(Struct, frozen=True):
     lost: tuple[UUID, ...] = ()
     # Entries that wait for the journal to come back.
     owed: int = 0
+    # Why the journal of one business, or all of it, cannot be read: what was found before stands.
+    unread: dict[UUID, str] = {}
     away: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every business was compared."""
+        return not (self.away or self.unread)
 
 
 class _Known(Struct, frozen=True):
@@ -57,6 +65,8 @@ class _Known(Struct, frozen=True):
     committed: int = 0
     origin_number: int = 0
     size: int = 0
+    # Why its journal cannot be read, where it cannot.
+    unread: str = ""
 
     def ahead_of(self, mark: JournalMark) -> bool:
         """Say whether the database lacks something: entries, or leaves that were signed."""
@@ -68,7 +78,7 @@ class Watch:
     """Looks every two seconds; a process has one."""
 
     def __init__(self, database: Database, keeper: Keeper, read_head: ReadHead) -> None:
-        """Know nothing yet: until the first look, nothing is served."""
+        """Know nothing yet: until every business was compared once, nothing is served."""
         self.keeper = keeper
         self.found: Found | None = None
         self._database = database
@@ -76,14 +86,21 @@ class Watch:
         self._heads: dict[UUID, tuple[str, tuple[int, int]]] = {}
         self._looking = asyncio.Lock()
         self._opened = -1
+        self._compared = False
 
     async def stops(self) -> bool:
-        """Say whether everything stops. Raises what PostgreSQL raises where it has to be asked."""
-        if self._opened != self._database.connections.opened:
+        """Say whether everything stops. Raises what PostgreSQL raises where it has to be asked.
+
+        A journal that hangs holds nobody up: while it does, the last answer stands.
+        """
+        if self._asks():
             async with self._looking:
-                if self._opened != self._database.connections.opened:
+                if self._asks():
                     await self._look()
-        return self.found is None or bool(self.found.put_back)
+        return not self._compared or self.found is None or bool(self.found.put_back)
+
+    def _asks(self) -> bool:
+        return self._opened != self._database.connections.opened and not self.keeper.rests
 
     async def look(self) -> Found:
         """Compare every business now."""
@@ -107,26 +124,33 @@ class Watch:
             # The look itself may have opened one; the next asks the same database as that.
             opened = self._database.connections.opened
             found = await self._seen()
-        if found != self.found and (found.put_back or found.lost or found.away):
+        if found != self.found and (found.put_back or found.lost or not found.whole):
             _log.error(
                 "journal_does_not_fit",
                 put_back=len(found.put_back),
                 lost=len(found.lost),
+                unread=len(found.unread),
                 away=found.away,
             )
         self._opened, self.found = opened, found
+        self._compared = self._compared or found.whole
         return found
 
     async def _seen(self) -> Found:
+        before = self.found or Found()
         try:
-            return await look(self._database, self.keeper, self._known)
+            found = await look(self._database, self.keeper, self._known)
         except Unreachable as away:
-            # What was seen before stands.
-            return Found(self.found.put_back if self.found else (), away=str(away))
+            return Found(before.put_back, away=str(away))
+        stands = [each for each in before.put_back if each in found.unread]
+        return replace(found, put_back=(*found.put_back, *stands))
 
     def _known(self, journal: Journal, business_id: UUID) -> _Known:
-        tail = journal.log(business_id).tail()
-        text = journal.read(business_id, CHECKPOINT)
+        try:
+            tail = journal.log(business_id).tail()
+            text = journal.read(business_id, CHECKPOINT)
+        except OSError as wrong:
+            return _Known(unread=_why(wrong))
         before = self._heads.get(business_id)
         if before is None or before[0] != text:
             head = (0, 0)
@@ -154,7 +178,7 @@ async def look(
 ) -> Found:
     """Compare the journal with what the database says; docs/architecture.md has the rule.
 
-    Raises Unreachable where the journal cannot be read.
+    Raises Unreachable where the journal does not answer, or its businesses cannot be listed.
     """
 
     def read(business_ids: list[UUID]) -> dict[UUID, _Known]:
@@ -162,7 +186,9 @@ async def look(
 
     # The journal first: what it knows as committed by now, the database has by then.
     first = await _reached(keeper, lambda: read(keeper.journal.businesses()))
-    marks = await above.journal_marks(database)
+    all_marks = await above.journal_marks(database)
+    unread = {each: known.unread for each, known in first.items() if known.unread}
+    marks = [each for each in all_marks if each.business_id not in unread]
     put_back = [each for each in marks if _of(first, each).ahead_of(each)]
     beyond = [each for each in marks if each.number > _of(first, each).last]
     # And once more what seemed to lack something: it may have been written in between.
@@ -171,15 +197,20 @@ async def look(
     return Found(
         put_back=tuple(each.business_id for each in put_back),
         lost=tuple(each.business_id for each in lost),
-        owed=sum(mark.owed for mark in marks),
+        owed=sum(mark.owed for mark in all_marks),
+        unread=unread,
     )
 
 
-async def _reached(keeper: Keeper, read: Callable[[], T]) -> T:
+async def _reached(keeper: Keeper, read: Callable[[], dict[UUID, _Known]]) -> dict[UUID, _Known]:
     try:
-        return await keeper.do(read)
+        return await keeper.do(read, _PATIENCE)
     except OSError as away:
-        raise Unreachable(away.strerror or "it does not answer") from None
+        raise Unreachable(_why(away)) from None
+
+
+def _why(wrong: OSError) -> str:
+    return wrong.strerror or "it does not answer"
 
 
 def _of(known: dict[UUID, _Known], mark: JournalMark) -> _Known:

@@ -59,7 +59,7 @@ class Directory:
     def locked(self, folder: str) -> Iterator[None]:
         """Hold the lock of a folder."""
         place = self.path / folder
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(place)
         descriptor = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -99,7 +99,7 @@ class Directory:
             _write(descriptor, data)
             os.fsync(descriptor)
         beside.rename(path)
-        _sync_folder(path.parent)
+        self._sync_names(path)
 
     def append(self, folder: str, name: str, data: bytes, *, synced: bool = True) -> None:
         """Write behind what is there; what a full disk took of it is cut off again."""
@@ -115,11 +115,28 @@ class Directory:
                     os.ftruncate(descriptor, before)
                 raise
         if synced and not before:
-            _sync_folder(path.parent)
+            self._sync_names(path)
 
     def remove(self, folder: str, name: str) -> None:
         """Delete a file; one that is gone already is no error."""
         (self.path / folder / name).unlink(missing_ok=True)
+
+    def _sync_names(self, path: Path) -> None:
+        """Have a file found after a power cut: in its folder, and that in the journal.
+
+        Whoever made the folder may not have come so far.
+        """
+        _sync_folder(path.parent)
+        _sync_folder(self.path)
+
+
+def _make_folder(place: Path) -> None:
+    """Make a directory with those above it, each on disk."""
+    if place.is_dir():
+        return
+    _make_folder(place.parent)
+    place.mkdir(mode=0o700, exist_ok=True)
+    _sync_folder(place.parent)
 
 
 @contextmanager

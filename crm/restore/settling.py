@@ -6,23 +6,29 @@ freezing and deleting are what she wanted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from crm import journal
 from crm.db import Database
-from crm.journal import Keeper
+from crm.journal import Entry, Keeper, Withdrawn, Written
 from crm.restore.replaying import replay
+from crm.rounds import apart
 
 # By how much the clocks of two hosts may differ.
 _CLOCKS = timedelta(minutes=1)
+# Decisions in one transaction: one line may hold those of a whole import.
+_PIECE = 500
 
 
 async def settle(database: Database, keeper: Keeper, business_id: UUID) -> int:
     """Carry out what is open in the journal of a business; returns how many lines that were.
 
     With the mark held nothing is under way: what the database has not committed by then, it never
-    will.
+    will. A line is carried out in pieces, and again from its beginning where somebody was killed.
+    One that cannot be carried out stays open, and keeps no other waiting.
     """
     log = keeper.journal.log(business_id)
     async with database.write(business_id) as db:
@@ -31,10 +37,25 @@ async def settle(database: Database, keeper: Keeper, business_id: UUID) -> int:
     if mark.number in lines:
         del lines[mark.number]
         await keeper.do(lambda: log.committed(mark.number))
-    for line in lines.values():
+    settled = 0
+    for number, line in lines.items():
+        with apart("restore.sweep", business_id, f"line {number}"):
+            await _carry_out(database, business_id, line)
+            await keeper.do(partial(log.settle, [number]))
+            settled += 1
+    return settled
+
+
+async def _carry_out(database: Database, business_id: UUID, line: Written) -> None:
+    for piece in _pieces(line.entries):
         async with database.write(business_id) as db:
-            for entry in line.entries:
-                await replay(db, entry, line.at, unless_since=line.at + _CLOCKS)
-    if lines:
-        await keeper.do(lambda: log.settle(list(lines)))
-    return len(lines)
+            await replay(db, piece, line.at, unless_since=line.at + _CLOCKS)
+
+
+def _pieces(entries: list[Entry]) -> Iterator[Entry]:
+    for entry in entries:
+        if isinstance(entry, Withdrawn):
+            for start in range(0, len(entry.decisions), _PIECE):
+                yield Withdrawn(entry.decisions[start : start + _PIECE])
+        else:
+            yield entry

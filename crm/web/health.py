@@ -111,6 +111,8 @@ def of_journal(watch: Watch) -> dict[str, Need]:
             return ""
         if found.away:
             return f"cannot be read: {found.away}"
+        if found.unread:
+            return f"damaged, or not readable, for {len(found.unread)} businesses"
         if found.lost:
             return f"lost, or an older one is in its place, for {len(found.lost)} businesses"
         return f"{found.owed} entries wait to be written" if found.owed else ""

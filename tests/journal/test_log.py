@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -126,6 +127,55 @@ def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
     assert first == 31
     with pytest.raises(OSError, match="reaches back to"):
         _numbers(journal, business)
+
+
+def test_it_ages_where_nothing_happens(tmp_path: Path) -> None:
+    """A business that went quiet keeps nothing for longer, and its numbers go on."""
+    journal, business = Journal(tmp_path, timedelta(days=12)), uuid4()
+    journal.log(business).age(NOW)
+    assert journal.businesses() == [business]
+    journal.log(business).write(0, NOW, [ENTRY])
+    journal.log(business).committed(1)
+    for day in range(1, 40):
+        # Another process each day.
+        Journal(tmp_path, timedelta(days=12)).log(business).age(NOW + timedelta(days=day))
+        assert _numbers(journal, business, since=1) == []
+        if day <= 12:
+            assert _numbers(journal, business) == [1]
+    (left,) = (tmp_path / str(business)).glob("entries-*")
+    assert left.name == "entries-000000000002"
+    assert b"campaign" not in left.read_bytes()
+    with pytest.raises(OSError, match="reaches back to"):
+        _numbers(journal, business)
+    later = NOW + timedelta(days=50)
+    assert Journal(tmp_path, timedelta(days=12)).log(business).write(1, later, [ENTRY]) == 2
+    assert _numbers(Journal(tmp_path), business, since=1) == [2]
+
+
+def test_an_open_line_stays(tmp_path: Path) -> None:
+    journal, business = Journal(tmp_path, timedelta(days=12)), uuid4()
+    journal.log(business).write(0, NOW, [ENTRY])
+    journal.log(business).age(NOW + timedelta(days=40))
+    assert list(journal.log(business).tail().open) == [1]
+
+
+def test_its_first_line_is_found_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every directory on the way to it that was made is on disk as well."""
+    synced = set()
+    sync = os.fsync
+
+    def noticed(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", noticed)
+    place, business = tmp_path / "var" / "journal", uuid4()
+    Journal(place).log(business).write(0, NOW, [ENTRY])
+    folder = place / str(business)
+    (file,) = folder.glob("entries-*")
+    assert synced == {each.stat().st_ino for each in (tmp_path, place.parent, place, folder, file)}
 
 
 def _small(size: int) -> None:

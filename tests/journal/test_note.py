@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from crm import above, campaigns, consent, customers, mail, privacy
+from crm import above, campaigns, consent, customers, ledger, mail, privacy
 from crm.businesses import Business
 from crm.consent import Method
 from crm.db import Database, Db
@@ -22,10 +23,12 @@ from crm.journal import (
     Erased,
     Journal,
     JournalAway,
+    Keeper,
     Lifted,
     PutBack,
     Restricted,
     Suppressed,
+    Watch,
     Withdrawn,
     jobs,
 )
@@ -133,14 +136,34 @@ def _older(kept: Journal, business: Business) -> None:
     path.write_bytes(b"\n".join(lines[:-3]) + b"\n")
 
 
-@pytest.mark.parametrize("away", [_in_the_way, _vanished, _older])
+def _full(kept: Journal, business: Business) -> None:
+    """No file may grow beyond this one: writing to it fails as it does where no room is left."""
+    (path,) = _files(kept, business)
+    # Larger than whatever else is written meanwhile.
+    path.write_bytes(path.read_bytes() + b"~" * 1_000_000 + b"\n")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+
+
+@pytest.fixture
+def room() -> Iterator[None]:
+    """Files may grow again when the test is over."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize("away", [_in_the_way, _vanished, _older, _full])
 async def test_without_a_journal_leaving_is_taken_and_the_rest_refused(
-    kept: Database, business: Business, journal: Journal, tmp_path: Path, away: Away
+    kept: Database, business: Business, journal: Journal, away: Away
 ) -> None:
     async with kept.write(business.id) as db:
         nora, zoe = await make.customer(db), await make.customer(db, address="zoe@example.com")
         given = await consented(db, nora.id)
         draft = await make.campaign(db, given.purpose_id)
+        frozen = await make.customer(db, address="frozen@example.com")
+        await customers.restrict(db, make.SYSTEM, frozen.id)
     for number in range(2):
         async with kept.write(business.id) as db:
             await mail.suppress(db, make.SYSTEM, bytes([number] * 16), Scope.all, Why.bounced)
@@ -154,7 +177,13 @@ async def test_without_a_journal_leaving_is_taken_and_the_rest_refused(
     async def start(db: Db) -> None:
         await campaigns.start(db, make.SYSTEM, draft.id)
 
-    for refused in (erase, start):
+    async def free(db: Db) -> None:
+        await customers.unrestrict(db, make.SYSTEM, frozen.id)
+
+    async def plan(db: Db) -> None:
+        await privacy.plan(db, zoe, Fingerprint.keep)
+
+    for refused in (erase, start, free, plan):
         with pytest.raises(JournalAway):
             await _do(kept, business, refused)
     async with kept.read(business.id) as read:
@@ -163,10 +192,16 @@ async def test_without_a_journal_leaving_is_taken_and_the_rest_refused(
         assert state.status == "withdrawn"
         assert (await customers.get(read, zoe.id)).address == "zoe@example.com"
         assert (await campaigns.get(read, draft.id)).state == "draft"
-    assert await _mark(kept, business) == (2, 1)
+        assert (await customers.get(read, frozen.id)).restricted_at is not None
+    assert await _mark(kept, business) == (3, 1)
     # The job tries, and what is owed stays owed.
-    await jobs.pay({"database": kept})
-    assert await _mark(kept, business) == (2, 1)
+    await jobs.pay({"database": kept, "watch": _watch(kept)})
+    assert await _mark(kept, business) == (3, 1)
+
+
+def _watch(kept: Database) -> Watch:
+    assert isinstance(kept.keep, Keeper)
+    return ledger.journal_watch(kept, kept.keep)
 
 
 async def _do(kept: Database, business: Business, act: Callable[[Db], Awaitable[Any]]) -> None:
@@ -187,8 +222,9 @@ async def test_what_is_owed_is_written_when_the_journal_is_back(
     assert await _mark(kept, business) == (1, 1)
     place.unlink()
     (tmp_path / "elsewhere").rename(place)
-    await jobs.pay({"database": kept})
+    await jobs.pay({"database": kept, "watch": _watch(kept)})
     assert await _mark(kept, business) == (2, 0)
+    assert journal.log(business.id).tail().open == {}
     assert _entries(journal, business, 1) == [
         Suppressed([((b"b" * 16).hex(), "all", "complained")])
     ]
