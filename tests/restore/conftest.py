@@ -25,6 +25,7 @@ from crm.mail import Letter, LetterKind, Scope, Why
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.journal.conftest import opened
+from tests.privacy.search import Mark, Places, search
 
 SYSTEM = Actor.system()
 READERS = 60
@@ -115,6 +116,12 @@ async def replayed(cluster: Cluster, keeper: Keeper, business_id: UUID) -> resto
     """Do what `crm restore` does for a business."""
     async with open_database(cluster.app_url, KEYS, size=2) as database:
         return await restore.restore(database, keeper, business_id)
+
+
+async def places_of(cluster: Cluster, journal: Journal, redis_url: str, word: str) -> set[str]:
+    """Name every place in which a word stands: tables, Redis, files of the journal."""
+    places = Places(cluster.superuser_url, redis_url, (make.place_of(journal),))
+    return {each.place for each in await search(places, [Mark(word, word.encode())])}
 
 
 async def begun(db: Db, purpose_id: UUID, *, sends: bool) -> UUID:

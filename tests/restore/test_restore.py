@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
@@ -15,7 +16,8 @@ from crm.app import application, served, state_of
 from crm.campaigns import State
 from crm.consent import Method, OptOutStands
 from crm.db import Database, open_database
-from crm.journal import Left, PutBack, Watch
+from crm.events import Actor
+from crm.journal import Journal, Left, PutBack, Watch
 from crm.journal import jobs as journal_jobs
 from crm.mail import Scope
 from crm.restore import jobs
@@ -25,7 +27,21 @@ from crm.wakes import open_pool
 from tests import make
 from tests.browser import Browser
 from tests.conftest import KEYS, Cluster
-from tests.restore.conftest import LEFT, READERS, Story, execute, name_of, replayed, restored
+from tests.journal.conftest import opened
+from tests.restore.conftest import (
+    LEFT,
+    READERS,
+    Story,
+    backed_up,
+    execute,
+    name_of,
+    places_of,
+    put_back,
+    replayed,
+    restored,
+)
+
+THOUSAND = 1000
 
 
 async def _restore(told: Story, watch: Watch) -> restore.Restored:
@@ -101,28 +117,56 @@ async def test_everything_is_as_it_was_said_to_be(story: Story) -> None:
         assert not (await watch.look()).put_back
 
 
-async def test_an_erased_customer_is_nowhere(story: Story) -> None:
+async def test_a_thousand_withdrawals_since(own_cluster: Cluster, journal: Journal) -> None:
+    """Most in a list of opt-outs, a hundred one by one, several at once."""
+    async with opened(own_cluster, journal) as database:
+        business = await make.business(database)
+        async with database.write(business.id) as db:
+            notice = await make.notice(db, (await make.purpose(db)).id)
+            readers = await make.audience(db, notice, THOUSAND + 1)
+            cited = (await consent.version(db, notice.purpose_id, notice.purpose_version)).cited
+    *leave, stays = readers
+
+    async def one(customer_id: UUID) -> None:
+        async with database.write(business.id) as db:
+            by = Actor.customer(customer_id)
+            await consent.withdraw(db, by, customer_id, cited.purpose_id, method=Method.one_click)
+
+    async with backed_up(own_cluster) as backup:
+        async with opened(own_cluster, journal) as database:
+            async with database.write(business.id) as db:
+                ended = [
+                    consent.NewEvent(
+                        customer_id=each,
+                        purpose=cited,
+                        status=consent.Status.withdrawn,
+                        method=Method.imported,
+                        at=db.now,
+                    )
+                    for each in leave[100:]
+                ]
+                states = await consent.states_for(db, cited.purpose_id, leave[100:])
+                await consent.append_many(
+                    db, make.SYSTEM, [(each, states[each.customer_id]) for each in ended]
+                )
+            for start in range(0, 100, 4):
+                await asyncio.gather(*map(one, leave[start : start + 4]))
+        async with put_back(backup, journal) as (database, watch):
+            assert await watch.stops()
+            done = await replayed(backup, watch.keeper, business.id)
+            assert done.lost.entries["withdrawn"] == 101
+            async with database.read(business.id) as read:
+                found = await consent.states_for(read, cited.purpose_id, readers)
+            gone = [each for each, state in found.items() if state.status == "withdrawn"]
+            assert sorted(gone) == sorted(leave)
+            assert found[stays].status == "given"
+
+
+async def test_an_erased_customer_is_nowhere(story: Story, redis_url: str) -> None:
     async with restored(story) as (_, watch):
-        conn = await asyncpg.connect(story.cluster.superuser_url)
-        assert await _marks(conn)
+        assert await places_of(story.cluster, story.journal, redis_url, "marked")
         await _restore(story, watch)
-        assert await _marks(conn) == []
-        await conn.close()
-
-
-async def _marks(conn: asyncpg.Connection) -> list[str]:
-    """Name every table in which the marked words are."""
-    tables = await conn.fetch(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relkind = 'r'"
-    )
-    found = []
-    for (table,) in tables:
-        rows = await conn.fetchval(
-            f"SELECT count(*) FROM crm.{table} t WHERE t::text ILIKE '%marked%'"  # noqa: S608
-        )
-        if rows:
-            found.append(table)
-    return found
+        assert not await places_of(story.cluster, story.journal, redis_url, "marked")
 
 
 async def test_campaigns_are_held_and_nobody_is_mailed_twice(story: Story) -> None:

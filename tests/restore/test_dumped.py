@@ -1,0 +1,89 @@
+"""Deleted, and a dump of before put back: once it has started, nothing of hers is anywhere.
+
+The dump is PostgreSQL's own, and her marks, the places and the search are those of the test that
+deletes without a restore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from crm.embedded.programs import POSTGRES_FOLDER, _site
+from crm.privacy import Fingerprint
+from tests.conftest import Cluster
+from tests.privacy.search import Trace, search
+from tests.privacy.test_search import (
+    NUMBERED,
+    Running,
+    _erase,
+    _process,
+    _seeded,
+    _web,
+    running,
+)
+from tests.restore.conftest import execute, name_of
+from tests.test_cli import crm
+
+__all__ = ["running"]
+
+
+async def _program(name: str, *args: str) -> list[str]:
+    """Run a program of PostgreSQL; return the errors that it went on after."""
+    path = _site() / POSTGRES_FOLDER / "bin" / name
+    running = await asyncio.create_subprocess_exec(path, *args, stderr=asyncio.subprocess.PIPE)
+    _, err = await running.communicate()
+    return [line for line in err.decode().splitlines() if "error: " in line]
+
+
+@asynccontextmanager
+async def _put_back(cluster: Cluster, dump: Path) -> AsyncIterator[Cluster]:
+    name = f"{name_of(cluster)}_dumped"
+    there, postgres = cluster.named(name), cluster.named("postgres")
+    await execute(postgres, f"CREATE DATABASE {name} OWNER crm_owner")
+    try:
+        into = f"--dbname={there.superuser_url}"
+        assert not await _program(
+            "pg_restore", "--section=pre-data", "--section=data", into, str(dump)
+        )
+        # Some of the marks stand where a reference was.
+        for error in await _program("pg_restore", "--section=post-data", into, str(dump)):
+            assert "violates foreign key constraint" in error
+        yield there
+    finally:
+        await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("fingerprint", Fingerprint)
+async def test_nothing_of_hers_is_found_in_a_dump_put_back(
+    running: Running, fingerprint: Fingerprint, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    marks = await _seeded(running)
+    dump = tmp_path_factory.mktemp("dump") / "before"
+    assert not await _program(
+        "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={running.cluster.superuser_url}"
+    )
+    await _erase(running, fingerprint)
+    async with _put_back(running.cluster, dump) as there:
+        environ = running.environ | {"CRM_DATABASE_URL": there.app_url}
+        places = replace(running.places, superuser_url=there.superuser_url)
+        before = await search(places, marks)
+        assert {each.mark for each in before} == {each.where for each in marks}
+        status, said, err = await crm("restore", **environ)
+        assert (status, err) == (0, ""), said
+        started = replace(running, cluster=there, environ=environ)
+        async with _process(started, "worker"), _web(started) as web:
+            assert (await web.get("/health")).json()["checks"]["restored"] == "ok"
+        after = await search(places, marks)
+        journal = {each for each in after if each.place.startswith("file journal/")}
+        numbers = {each for each in after if each.mark == "number"} - journal
+        kept = {Trace("suppression", "fingerprint")} if fingerprint is Fingerprint.keep else set()
+        assert set(after) - journal - numbers == kept
+        assert {each.place for each in numbers} <= NUMBERED
+        assert {each.mark for each in journal} == {"number", "fingerprint"}
