@@ -29,6 +29,7 @@ _WORDS = {
     "restricted": "restrictions, or ends of them",
     "planned": "deletions planned",
     "calledoff": "deletions called off",
+    "revoked": "keys revoked, or members of staff disabled",
     "campaign": "notes of what campaigns did",
 }
 _STILL = """
@@ -38,8 +39,9 @@ What is left to you:
  - Start what is held, or take it back.
  - Sign-ups, yeses, imports and changes made after the backup are gone: import lists again.
    Customers who signed up since get no mail until they sign up again.
- - Staff, their passwords and API keys are those of the backup: revoke again what was revoked
-   since. Everybody is signed out, customers too.
+ - Staff, their passwords and API keys are those of the backup, without whom you have disabled or
+   revoked since. Everybody is signed out, customers too. Change again what was changed since:
+   a role, a password that somebody else knew.
  - Announce again where a freeze is to end: she may have refused since the backup.
  - If the ledger has a new name, say so where its heads are kept; then `crm ledger check`.
  - Make a new backup, and let the one that was used age out.

@@ -494,6 +494,12 @@ UPDATE crm.customer
    AND customer_id = :customer_id
    AND erased_at IS NULL;
 
+-- name: bury_customer
+-- A tombstone for somebody of whom nothing else is known here.
+INSERT INTO crm.customer (business_id, customer_id, source, created_at, changed_at, erased_at)
+VALUES (:business_id, :customer_id, :source, :at, :at, :at)
+ON CONFLICT (business_id, customer_id) DO NOTHING;
+
 -- name: erase_values
 -- Every value of an erased customer.
 DELETE FROM crm.attribute_value

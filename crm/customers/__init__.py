@@ -9,6 +9,7 @@ and imports never change an address: only the customer does, and her new mailbox
 from crm.customers.actions import (
     add,
     add_many,
+    bury,
     by_address,
     by_external_id,
     by_hash,
@@ -130,6 +131,7 @@ __all__ = [
     "add_many",
     "all_interactions",
     "attributes",
+    "bury",
     "by_address",
     "by_external_id",
     "by_hash",

@@ -300,6 +300,11 @@ async def forget(db: Db, customer_id: UUID, *, at: datetime | None = None) -> Fo
     )
 
 
+async def bury(db: Db, customer_id: UUID, *, at: datetime) -> None:
+    """Put an empty record where a restored database lacks that of somebody who was erased."""
+    await db.run(sql.bury_customer, customer_id=customer_id, source=Source.sign_up, at=at)
+
+
 async def lapse_values(db: Db, after: UUID, limit: int) -> Piece:
     """Delete values whose declared retention is over (promise 13), a piece at a time."""
     return await db.one(sql.lapse_values, Piece, after=after, limit=limit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -90,6 +90,19 @@ class CalledOff(Struct, tag="called_off"):
     customer_id: UUID
 
 
+class Revoked(Struct, tag="revoked"):
+    """A key that was revoked, or a member of staff who was disabled: `holder` says which."""
+
+    holder: Literal["key", "member"]
+    id: UUID
+
+
+class Readmitted(Struct, tag="readmitted"):
+    """A member of staff who was let in again."""
+
+    member_id: UUID
+
+
 class Campaign(Struct, tag="campaign"):
     """What a campaign began to do: scheduled, started, resumed, or still sending by then."""
 
@@ -112,16 +125,18 @@ Entry: TypeAlias = (
     | Planned
     | CalledOff
     | Erased
+    | Revoked
+    | Readmitted
     | Campaign
     | Replayed
 )
 
 
 def never_refused(entry: Entry) -> bool:
-    """Say what is taken without a journal: leaving, and whatever else keeps mail from going."""
+    """Say what is taken without a journal: leaving, whatever else stops mail, and shutting out."""
     if isinstance(entry, Restricted):
         return entry.frozen
-    return isinstance(entry, Withdrawn | Suppressed | Left)
+    return isinstance(entry, Withdrawn | Suppressed | Left | Revoked)
 
 
 class Begins(Struct, tag="begins", frozen=True):

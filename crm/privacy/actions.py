@@ -225,6 +225,32 @@ async def forget_address(
     return dict(gone)
 
 
+async def forget_unknown(db: Db, address_hash: bytes, fingerprint: Fingerprint) -> Counter[str]:
+    """Delete what hangs on the address of somebody whose record a restored database lacks.
+
+    Returns how many rows went from which table. What belongs to somebody else who has the address
+    here stays.
+    """
+    gone: Counter[str] = Counter()
+    if await customers.by_hash(db, address_hash) is None:
+        gone.update(await forget_address(db, address_hash))
+    gone["suppression"] += await _mark(db, address_hash, fingerprint)
+    return gone
+
+
+async def erase_unknown(
+    db: Db, customer_id: UUID, address_hash: bytes, before: Before, fingerprint: Fingerprint
+) -> None:
+    """Carry out once more the erasure of somebody whose record a restored database lacks.
+
+    An empty record is put in its place, so that the link to her certificate goes on working.
+    """
+    gone = await forget_unknown(db, address_hash, fingerprint)
+    await customers.bury(db, customer_id, at=before.at)
+    ended = Ended(before.at, fingerprint, gone, consent.ToKeep(0, None))
+    await certify(db, before.by, customer_id, ended)
+
+
 async def _forget(db: Db, customer_id: UUID) -> Counter[str]:
     gone: Counter[str] = Counter()
     for forget in FORGET:

@@ -6,15 +6,16 @@ from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-from crm import access, consent, customers, journal, mail, privacy
+from crm import access, consent, customers, journal, mail, privacy, staff
 from crm.consent import Method, Status
 from crm.customers import UnknownCustomer
 from crm.db import Db
+from crm.errors import NotFound
 from crm.events import Actor, ActorKind
 from crm.journal import Decision, Entry
 from crm.mail import Scope, Why
 from crm.privacy import Before, Fingerprint, Wish
-from crm.staff import BeingErased
+from crm.staff import BeingErased, LastOwner
 from crm.tokens import Stop
 
 _SYSTEM = Actor.system()
@@ -44,6 +45,8 @@ async def replay(
         await privacy.call_off_again(db, entry.customer_id, unless_since=unless_since)
     elif isinstance(entry, journal.Erased):
         await _erase(db, entry, at)
+    elif isinstance(entry, journal.Revoked | journal.Readmitted):
+        await _admit(db, entry)
 
 
 async def end(db: Db, ended: Decision, at: datetime, unless_since: datetime | None) -> None:
@@ -60,7 +63,8 @@ async def end(db: Db, ended: Decision, at: datetime, unless_since: datetime | No
             unless_since=unless_since,
         )
     elif ended.address and status in {Status.withdrawn, Status.refused}:
-        await _silence(db, ended.address, Why.left)
+        address = bytes.fromhex(ended.address)
+        await mail.suppress(db, _SYSTEM, address, Scope.marketing, Why.left)
 
 
 async def _by_address(db: Db, entry: journal.Suppressed | journal.Lifted | journal.Left) -> None:
@@ -77,8 +81,8 @@ async def _by_address(db: Db, entry: journal.Suppressed | journal.Lifted | journ
 async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:
     if not await _known(db, planned.customer_id):
         # Nothing can be called off where there is no record; what her address left goes at once.
-        dropped = planned.fingerprint == Fingerprint.drop
-        await _forget(db, planned.address, dropped=dropped)
+        fingerprint = Fingerprint(planned.fingerprint)
+        await privacy.forget_unknown(db, bytes.fromhex(planned.address), fingerprint)
         return
     wish = Wish(
         customer_id=planned.customer_id,
@@ -98,18 +102,19 @@ async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:
     try:
         await privacy.erase(db, by, erased.customer_id, fingerprint=fingerprint, before=before)
     except UnknownCustomer:
-        await _forget(db, erased.address, dropped=erased.dropped)
+        address = bytes.fromhex(erased.address)
+        await privacy.erase_unknown(db, erased.customer_id, address, before, fingerprint)
 
 
-async def _forget(db: Db, address: str, *, dropped: bool) -> None:
-    """Delete what hangs on the address of somebody whose record is not here."""
-    await privacy.forget_address(db, bytes.fromhex(address))
-    if not dropped:
-        await _silence(db, address, Why.erased)
-
-
-async def _silence(db: Db, address: str, why: Why) -> None:
-    await mail.suppress(db, _SYSTEM, bytes.fromhex(address), Scope.marketing, why)
+async def _admit(db: Db, entry: journal.Revoked | journal.Readmitted) -> None:
+    # Whoever came after the backup is not here, and its last owner keeps the door.
+    with suppress(NotFound, LastOwner):
+        if isinstance(entry, journal.Readmitted):
+            await staff.enable(db, _SYSTEM, entry.member_id)
+        elif entry.holder == "key":
+            await staff.revoke_key(db, _SYSTEM, entry.id)
+        else:
+            await staff.disable(db, _SYSTEM, entry.id)
 
 
 async def _known(db: Db, customer_id: UUID) -> bool:

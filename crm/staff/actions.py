@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from crm import businesses, events
+from crm import businesses, events, journal
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, NotFound
 from crm.events import Actor, Kind
@@ -98,6 +98,7 @@ async def disable(db: Db, by: Actor, member_id: UUID) -> Member:
     await _spare_last_owner(db, member_id)
     disabled = await db.one(sql.disable_member, Member, member_id=member_id)
     await db.run(sql.close_sessions, member_id=member_id, but=None)
+    db.note(journal.Revoked("member", member_id))
     await events.record(db, by, Kind.member_changed, ref=member_id, reason="disabled")
     return disabled
 
@@ -105,6 +106,7 @@ async def disable(db: Db, by: Actor, member_id: UUID) -> Member:
 async def enable(db: Db, by: Actor, member_id: UUID) -> Member:
     """Let a disabled member sign in again, with the password she had."""
     enabled = await db.one(sql.enable_member, Member, member_id=member_id)
+    db.note(journal.Readmitted(member_id))
     await events.record(db, by, Kind.member_changed, ref=member_id, reason="enabled")
     return enabled
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import events
+from crm import events, journal
 from crm.db import Db, ReadDb
 from crm.events import Actor, Kind
 from crm.ids import opaque, secret
@@ -59,6 +59,7 @@ async def revoke_key(db: Db, by: Actor, key_id: UUID) -> Key:
     revoked = await db.maybe(sql.revoke_key, Key, key_id=key_id)
     if revoked is None:
         return await db.one(sql.key, Key, key_id=key_id)
+    db.note(journal.Revoked("key", key_id))
     await events.record(db, by, Kind.key_revoked, ref=key_id, reason=revoked.name)
     return revoked
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 from msgspec import Struct
 
-from crm import access, campaigns, customers, imports, mail, privacy, restore
+from crm import access, campaigns, customers, imports, mail, privacy, restore, staff
 from crm.access import Choice, NewSignup
 from crm.businesses import Business
 from crm.campaigns import State, jobs
@@ -21,6 +22,7 @@ from crm.journal import Journal
 from crm.privacy import NewRequest, RequestKind, requests, restriction
 from crm.privacy.erasure import certifying
 from crm.privacy.requests.model import Way
+from crm.staff import Member, NewKey, Scope
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.journal.conftest import opened
@@ -42,6 +44,9 @@ class Back(Struct):
     erased_at: datetime
     # Whose number the backup does not know: her address it does.
     mia: Customer
+    # Revoked after the backup, as the first member was disabled; the second was for a while.
+    key: UUID
+    members: list[Member]
 
 
 async def _before(database: Database, business: Business) -> tuple[Customer, Customer]:
@@ -64,7 +69,6 @@ async def _before(database: Database, business: Business) -> tuple[Customer, Cus
         await make.signed_in(db, vera.id)
         await customers.restrict(db, make.SYSTEM, vera.id)
         await restriction.announce(db, make.SYSTEM, vera.id)
-        await make.owner(db)
         await make.received(db, purpose.slug, LIST)
     return otto, vera
 
@@ -75,22 +79,29 @@ async def back(own_cluster: Cluster, journal: Journal) -> AsyncIterator[Back]:
     async with opened(own_cluster, journal) as database:
         business = await make.business(database)
         otto, vera = await _before(database, business)
+        async with database.write(business.id) as db:
+            members = [await make.owner(db) for _ in range(3)]
+            new = NewKey(name="Shop", scopes=list(Scope), reason="to answer")
+            key, _ = await staff.add_key(db, make.SYSTEM, new)
     async with backed_up(own_cluster) as backup:
         conn = await asyncpg.connect(backup.superuser_url)
         await conn.execute(
             "INSERT INTO crm.session (business_id, token_hash, member_id, created_at, seen_at,"
-            " expires_at) SELECT business_id, decode(repeat('ab', 32), 'hex'), member_id, now(),"
+            " expires_at) SELECT business_id, sha256(member_id::text::bytea), member_id, now(),"
             " now(), now() + interval '1 hour' FROM crm.member"
         )
         await conn.close()
         async with opened(own_cluster, journal) as database:
             async with database.write(business.id) as db:
-                member = await make.owner(db)
-                erased = await privacy.erase(db, member.actor, otto.id)
+                erased = await privacy.erase(db, members[2].actor, otto.id)
+                await staff.revoke_key(db, make.SYSTEM, key.id)
+                for each in members[:2]:
+                    await staff.disable(db, make.SYSTEM, each.id)
+                await staff.enable(db, make.SYSTEM, members[1].id)
             async with database.write(business.id) as db:
                 mia = await make.customer(db, address=MARKED)
                 await privacy.erase(db, Actor.customer(mia.id), mia.id)
-        yield Back(business, backup, otto, vera, erased.erased_at, mia)
+        yield Back(business, backup, otto, vera, erased.erased_at, mia, key.id, members)
 
 
 async def test_who_is_known_by_her_address_only_is_forgotten(
@@ -122,6 +133,21 @@ async def test_an_erasure_keeps_its_day_and_who_had_it_done(back: Back, journal:
         ]
         assert tombstone.erased_at == signed.erased_at == line == back.erased_at
         assert signed.asked_by is ActorKind.member
+        # Also where the link to it is all that is left of her.
+        async with database.read(back.business.id) as read:
+            hers = (await certifying.certificate(read, back.mia.id)).certificate
+        assert hers.asked_by is ActorKind.customer
+        assert {each.table for each in hers.stores} >= {"signup", "service_message"}
+
+
+async def test_whoever_was_shut_out_stays_out(back: Back, journal: Journal) -> None:
+    async with put_back(back.backup, journal) as (database, watch):
+        await replayed(back.backup, watch.keeper, back.business.id)
+        async with database.read(back.business.id) as read:
+            disabled = [(await staff.member(read, each.id)).disabled_at for each in back.members]
+            (key,) = await staff.api_keys(read)
+        assert [each is not None for each in disabled] == [True, False, False]
+        assert key.revoked_at is not None
 
 
 async def test_nothing_that_waited_goes_on(back: Back, journal: Journal) -> None:
