@@ -165,7 +165,8 @@ async def test_without_a_journal_leaving_is_taken_and_the_rest_refused(
         draft = await make.campaign(db, given.purpose_id)
         frozen = await make.customer(db, address="frozen@example.com")
         await customers.restrict(db, make.SYSTEM, frozen.id)
-        key, _ = await staff.add_key(db, make.SYSTEM, NewKey(name="Shop", scopes=[], reason="to answer"))
+        new = NewKey(name="Shop", scopes=[], reason="to answer")
+        key, _ = await staff.add_key(db, make.SYSTEM, new)
     for number in range(2):
         async with kept.write(business.id) as db:
             await mail.suppress(db, make.SYSTEM, bytes([number] * 16), Scope.all, Why.bounced)

@@ -259,6 +259,11 @@ async def test_nothing_of_hers_is_found(running: Running, fingerprint: Fingerpri
     outside = {each for each in before if " " in each.place}
     assert not [each for each in outside if not each.place.startswith("file journal/")]
     assert {each.place for each in before} >= set(KNOWS) - NOT_LIVED
+    only_what_stays(after, fingerprint)
+
+
+def only_what_stays(after: list[Trace], fingerprint: Fingerprint) -> None:
+    """Fail where anything is found of her but what is declared to stay, and where that is not."""
     journal = {each for each in after if each.place.startswith("file journal/")}
     numbers = {each.place for each in after if each.mark == "number"} - {x.place for x in journal}
     under = {Trace("suppression", "fingerprint"), Trace("kept_proof", "fingerprint")}

@@ -17,14 +17,14 @@ from msgspec.structs import replace
 from crm.embedded.programs import POSTGRES_FOLDER, _site
 from crm.privacy import Fingerprint
 from tests.conftest import Cluster
-from tests.privacy.search import Trace, search
+from tests.privacy.search import search
 from tests.privacy.test_search import (
-    NUMBERED,
     Running,
     _erase,
     _process,
     _seeded,
     _web,
+    only_what_stays,
     running,
 )
 from tests.restore.conftest import execute, name_of
@@ -80,10 +80,4 @@ async def test_nothing_of_hers_is_found_in_a_dump_put_back(
         started = replace(running, cluster=there, environ=environ)
         async with _process(started, "worker"), _web(started) as web:
             assert (await web.get("/health")).json()["checks"]["restored"] == "ok"
-        after = await search(places, marks)
-        journal = {each for each in after if each.place.startswith("file journal/")}
-        numbers = {each for each in after if each.mark == "number"} - journal
-        kept = {Trace("suppression", "fingerprint")} if fingerprint is Fingerprint.keep else set()
-        assert set(after) - journal - numbers == kept
-        assert {each.place for each in numbers} <= NUMBERED
-        assert {each.mark for each in journal} == {"number", "fingerprint"}
+        only_what_stays(await search(places, marks), fingerprint)
