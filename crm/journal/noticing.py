@@ -86,7 +86,8 @@ class Watch:
         self._heads: dict[UUID, tuple[str, tuple[int, int]]] = {}
         self._looking = asyncio.Lock()
         self._opened = -1
-        self._compared = False
+        # Whether every business was, once.
+        self.compared = False
 
     async def stops(self) -> bool:
         """Say whether everything stops. Raises what PostgreSQL raises where it has to be asked.
@@ -97,7 +98,7 @@ class Watch:
             async with self._looking:
                 if self._asks():
                     await self._look()
-        return not self._compared or self.found is None or bool(self.found.put_back)
+        return not self.compared or self.found is None or bool(self.found.put_back)
 
     def _asks(self) -> bool:
         return self._opened != self._database.connections.opened and not self.keeper.rests
@@ -133,7 +134,7 @@ class Watch:
                 away=found.away,
             )
         self._opened, self.found = opened, found
-        self._compared = self._compared or found.whole
+        self.compared = self.compared or found.whole
         return found
 
     async def _seen(self) -> Found:

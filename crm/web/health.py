@@ -100,7 +100,7 @@ def of_journal(watch: Watch) -> dict[str, Need]:
 
     async def behind() -> str:
         found = watch.found
-        if found is None:
+        if found is None or not watch.compared:
             return "not compared with the journal yet"
         count = len(found.put_back)
         return f"put back, behind the journal for {count} businesses: crm restore" if count else ""

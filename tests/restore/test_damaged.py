@@ -14,6 +14,7 @@ from crm.db import Database
 from crm.journal import Decision, Journal, Left, Withdrawn
 from crm.mail import Scope, Why
 from crm.restore import jobs, settling
+from crm.web.health import of_journal
 from tests import make
 from tests.campaigns.test_killed import environ
 from tests.conftest import KEYS, Cluster
@@ -91,6 +92,9 @@ async def test_what_was_never_compared_is_not_served(
     path = _damage(journal, two.damaged)
     async with put_back(two.cluster, anew(journal)) as (database, watch), smtpd() as relay:
         assert await watch.stops()
+        needs = of_journal(watch)
+        assert await needs["restored"].check() == "not compared with the journal yet"
+        assert "not readable, for 1 businesses" in await needs["journal"].check()
         settings = {
             name: value
             for name, value in environ(two.cluster, redis_url, relay, path.parents[1]).items()
@@ -103,6 +107,7 @@ async def test_what_was_never_compared_is_not_served(
         assert "Its lines go on after number 3" in out
         assert (await watch.look()).whole
         assert not await watch.stops()
+        assert [await each.check() for each in of_journal(watch).values()] == ["", ""]
         await _suppressed(database, two.other)
 
 
