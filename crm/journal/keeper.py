@@ -148,6 +148,10 @@ class Keeper:
         except TimeoutError as hung:
             self._rests_until = monotonic() + _REST
             raise TimeoutError(errno.ETIMEDOUT, "it does not answer") from hung
+        except Exception:
+            # Whatever it says, it answers.
+            self._rests_until = 0.0
+            raise
         self._rests_until = 0.0
         return done
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from time import monotonic
 
 import pytest
 from msgspec import Struct
@@ -118,3 +119,20 @@ async def test_it_is_asked_again_when_it_has_rested(
     assert any(isinstance(each, Erased) for each in rest)
     await jobs.pay({"database": hung.database, "watch": hung.watch})
     assert list(hung.watch.keeper.journal.log(business.id).since(last.n)) == []
+
+
+async def test_a_store_that_refuses_has_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks whether it is back, and is refused, keeps nobody else from asking."""
+    keeper, answers = Keeper(Journal(tmp_path)), Event()
+    with pytest.raises(TimeoutError):
+        await keeper.do(answers.wait, 0.05)
+    answers.set()
+    assert keeper.rests
+    later = monotonic() + 60
+    monkeypatch.setattr("crm.journal.keeper.monotonic", lambda: later)
+    assert not keeper.rests
+    with pytest.raises(FileNotFoundError):
+        await keeper.do((tmp_path / "nowhere").read_bytes)
+    assert not keeper.rests
