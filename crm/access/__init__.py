@@ -10,7 +10,6 @@ from crm.access.actions import (
     confirm,
     confirm_by_code,
     confirmed_before,
-    end_sessions,
     export,
     forget,
     forget_address,
@@ -47,6 +46,7 @@ from crm.access.model import (
 )
 from crm.access.receipts import mail_receipt
 from crm.access.sessions import (
+    end_sessions,
     link,
     of_browser,
     open_by_code,

@@ -240,12 +240,6 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     }
 
 
-async def end_sessions(db: Db) -> int:
-    """Sign every customer out and let no mailed link open anything; return how many sessions."""
-    await db.run(sql.end_links)
-    return await db.run(sql.end_sessions)
-
-
 async def tidy(db: Db) -> None:
     """Delete what has ended: sign-ups, ways in, sessions, changes of address, ways to undo them."""
     await db.run(sql.drop_old_changes)

@@ -235,3 +235,9 @@ async def _entered(
         raise LinkOver
     await bounds.forgive_letters(db, bounds.SIGN_IN, found.address_hash)
     return Entered(found.customer_id, proof_id, found.address_hash)
+
+
+async def end_sessions(db: Db) -> int:
+    """Sign every customer out and let no mailed link open anything; return how many sessions."""
+    await db.run(sql.end_links)
+    return await db.run(sql.end_sessions)
