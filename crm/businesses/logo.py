@@ -12,8 +12,8 @@ from crm.events import Actor, Kind
 
 sql = Statements("businesses")
 
-# It is in every mail, beside all that the text shows.
-LARGEST = 50_000
+# It is in every mail and on every page, which has 30 kB for all that it brings along.
+LARGEST = 10_000
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
 
 

@@ -24,6 +24,8 @@ from crm.web.pages import Flash, page, redirect
 
 HERE = "/me/consent"
 _BODY = 4 * 1024
+# So many decisions of each purpose stand here: a page of hers is at most 30 kB.
+_NEWEST = 20
 _CHANGED = marked(
     "The words have changed since you opened this page, so nothing was started. Read them as they "
     "are now, and decide anew."
@@ -117,6 +119,7 @@ async def _shown(
         "consent/pages/preferences.html",
         status=status,
         standings=standings,
+        newest=_NEWEST,
         goes=await customers.ending_with(db, me.id),
         **values,
     )

@@ -9,10 +9,12 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from crm import customers
+from crm.businesses import Business
 from crm.customers import Attribute, AttributeValue, Changes, Customer
 from crm.customers.language import languages
 from crm.customers.model import changed
 from crm.customers.value import LONGEST_TEXT
+from crm.customers.zones import zones
 from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
@@ -30,16 +32,21 @@ class _Hers(Struct, frozen=True):
 
 
 @get("/details", include_in_schema=False)
-async def get_details(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
+async def get_details(
+    db: NamedDependency[ReadDb], me: NamedDependency[Customer], business: NamedDependency[Business]
+) -> Response[Any]:
     """Show what she may change herself: name, language, time zone, and attributes that are hers."""
     held = _held(me, await _hers(db, me))
     shown = {shown_as(name): text for name, text in held.items()}
-    return await _details(db, me, Form.of(**held, **shown))
+    return await _details(db, me, business, Form.of(**held, **shown))
 
 
 @post("/details", include_in_schema=False)
 async def post_details(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    me: NamedDependency[Customer],
+    business: NamedDependency[Business],
 ) -> Response[Any]:
     """Change what she changed of name, language, time zone and attributes that are hers.
 
@@ -73,7 +80,7 @@ async def post_details(
             return redirect("/me", say=gettext("Changed."))
         except Invalid as refusal:
             form.take(refusal)
-    return await _details(db, me, form)
+    return await _details(db, me, business, form)
 
 
 async def _hers(db: ReadDb, me: Customer) -> list[_Hers]:
@@ -101,7 +108,7 @@ def _held(me: Customer, hers: list[_Hers]) -> dict[str, str]:
     return held | {_field(each.name): each.text for each in hers}
 
 
-async def _details(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
+async def _details(db: ReadDb, me: Customer, business: Business, form: Form) -> Response[Any]:
     hers = await _hers(db, me)
     return page(
         "customers/pages/details.html",
@@ -109,6 +116,7 @@ async def _details(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
         form=form,
         address=me.address,
         languages=languages(me.locale),
+        zones=zones(business.country, me.time_zone),
         hers=[each.attribute for each in hers],
     )
 

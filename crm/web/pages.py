@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from crm import languages
 from crm.keys import MAC_SIZE, Keys
-from crm.web import formats
+from crm.web import formats, gzipped
 from crm.web.assets import asset
 from crm.web.cookies import cookie, cookie_of
 from crm.web.csrf import csrf_token
@@ -34,8 +34,8 @@ _FLASH_LENGTH = 500
 _NOBODY = UUID(int=0)
 # Whoever comes here works here or writes programs.
 _ENGLISH_ONLY = ("/v1", "/staff", "/docs", "/problems")
-# What the language of a page depends on.
-_VARY = "Accept-Language, Cookie"
+# What the language of a page depends on, and how it is packed.
+_VARY = "Accept-Encoding, Accept-Language, Cookie"
 
 
 class Tab(Struct, frozen=True):
@@ -131,6 +131,9 @@ class _Page(Response[Any]):
         flash = _read_flash(request)
         values = {**_surroundings(request), "flash": flash, **self.values}
         self.content = fragment(self.template, values, _seen(request, values)).encode()
+        if gzipped.taken(request) and gzipped.worth(self.content):
+            self.content = gzipped.packed(self.content)
+            self.headers["content-encoding"] = "gzip"
         self.headers.setdefault("content-language", languages.language())
         self.headers.setdefault("vary", _VARY)
         if flash is not None:

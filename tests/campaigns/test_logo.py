@@ -80,7 +80,7 @@ async def test_staff_put_it_there_and_take_it_out(
     assert (none.status_code, theirs.status_code, again.status_code) == (404, 404, 404)
     assert (wrong.status_code, large.status_code) == (422, 422)
     assert "SVG can hold programs" in wrong.text
-    assert "it may have 50 kB at most" in large.text
+    assert "it may have 10 kB at most" in large.text
     assert 'value="#f7e3a3"' in large.text
     assert (kept.status_code, out.status_code) == (303, 303)
     assert 'width="240" height="24"' in theme.text

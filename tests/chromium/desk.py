@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import BrowserContext, CDPSession, ConsoleMessage, Page, Request
 
+from crm.web import gzipped
 from tests.chromium.world import Place, World
 
 Who = Literal["nobody", "customer", "staff"]
@@ -84,12 +85,17 @@ class Opened(Struct):
         return found
 
     async def weight(self) -> int:
-        """Add up the bytes of everything that was fetched for this page, as it is served."""
+        """Add up the bytes of everything that was fetched for this page, as it is served.
+
+        What comes packed is packed again: a browser hands over what it has unpacked.
+        """
         total = 0
         for each in self.asked:
             answer = await each.response()
             if answer is not None and (answer.ok or answer.status == self.place.status):
-                total += len(await answer.body())
+                body = await answer.body()
+                small = answer.headers.get("content-encoding") == "gzip"
+                total += len(gzipped.packed(body) if small else body)
         return total
 
 

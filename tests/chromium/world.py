@@ -7,15 +7,17 @@ import email.policy
 import re
 from email.message import EmailMessage
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
 from msgspec import Struct
 
-from crm import businesses, campaigns, customers, ledger, privacy, trust
+from crm import businesses, campaigns, consent, customers, ledger, privacy, trust
 from crm.access.auth import BROWSER, SESSION, cookie_name
-from crm.businesses import Theme
+from crm.businesses import Theme, logo
+from crm.consent import Method
 from crm.db import Database
 from crm.journal import Journal
 from crm.mail import relays
@@ -27,6 +29,7 @@ from crm.staff import sessions as staff_sessions
 from crm.staff.model import Credentials
 from crm.tokens import Stop, Why, stop_token, why_token
 from tests import make
+from tests.campaigns.test_images import PNG
 from tests.conftest import Cluster
 from tests.privacy.life import Life, lived
 from tests.routes import ROUTES
@@ -100,6 +103,7 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
     business = await make.business(database, origin=origin)
     life = await lived(database, business, "nora.lindqvist@example.com", "Nora Lindqvist")
     more = await _more(database, life)
+    await _long_history(database, life)
     async with database.write(business.id) as db:
         # Then the browser says which language, as for somebody who has not chosen.
         await customers.change(db, make.SYSTEM, life.customer.id, customers.Changes(locale=""))
@@ -129,6 +133,9 @@ async def _more(database: Database, life: Life) -> dict[str, Any]:
         )
         await trust.count(db)
         await businesses.change_theme(db, make.SYSTEM, Theme(band="#7a1e5c", link="#8a3d00"))
+        # The largest there can be, of bytes that nothing packs.
+        noise = Random(7).randbytes(logo.LARGEST - len(PNG))
+        await logo.keep(db, make.SYSTEM, "logo.png", PNG + noise)
         asks = await make.campaign(
             db,
             life.notice.purpose_id,
@@ -148,6 +155,22 @@ async def _more(database: Database, life: Life) -> dict[str, Any]:
         gone = await make.customer(db)
         await privacy.erase(db, make.SYSTEM, gone.id)
     return {"relay": relay, "erased": gone.id}
+
+
+async def _long_history(database: Database, life: Life) -> None:
+    """Five purposes, each with all that the law asks for, decided upon again and again."""
+    me = life.customer.id
+    for number in range(5):
+        said = f"Letter {number}: who we are, for how long, and your rights. "
+        async with database.write(life.business.id) as db:
+            purpose = await make.purpose(db, slug=f"more-{number}", name=f"Letter No. {number}")
+            notice = await make.notice(db, purpose.id, particulars=said * 60)
+        for _ in range(4):
+            # Each in its own: the clock of a transaction stands still.
+            async with database.write(life.business.id) as db:
+                word = await make.own_word(db, me)
+                await consent.give(db, life.actor, me, notice.question, word)
+                await consent.withdraw(db, life.actor, me, purpose.id, method=Method.portal)
 
 
 async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:

@@ -215,6 +215,23 @@ async def test_what_began_with_a_purchase_is_stopped_here_and_not_started(
     assert "It begins with a purchase" in off
 
 
+async def test_a_long_history_stays_short_on_the_page(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    """The newest stand there, and where the rest is."""
+    async with database.write(business.id) as db:
+        for _ in range(11):
+            await say_yes(db, customer, notice)
+            await say_no(db, customer, notice.purpose_id)
+    seen = (await portal.get(HERE)).text
+    assert seen.count('href="/me/receipts/') == 20 + 1
+    assert "These are the newest." in seen
+
+
 async def test_all_mails_are_not_all_uses(
     *,
     portal: httpx2.AsyncClient,

@@ -77,6 +77,10 @@ def _application(database: Database, signed_in: Any) -> Litestar:
         found: Customer = request.scope["state"]["me"]
         return found
 
+    def provide_business(request: Request[Any, Any, Any]) -> Business:
+        found: Business = request.scope["state"]["business"]
+        return found
+
     routers = [
         Router("/v1", route_handlers=api.handlers, guards=[signed_in], exception_handlers=PROBLEMS),
         Router(
@@ -98,6 +102,7 @@ def _application(database: Database, signed_in: Any) -> Litestar:
             **dependencies,
             "db": Provide(transaction),
             "me": Provide(provide_me, sync_to_thread=False),
+            "business": Provide(provide_business, sync_to_thread=False),
         },
         exception_handlers=EITHER,
         before_send=[secured(https=False)],

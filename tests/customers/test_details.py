@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from zoneinfo import available_timezones
 
 import httpx2
 import pytest
@@ -12,6 +13,7 @@ from crm import customers
 from crm.businesses import Business
 from crm.customers import AttributeType, Customer, NewAttribute
 from crm.customers.model import NotHers
+from crm.customers.zones import zones
 from crm.db import Database
 from crm.events import Actor
 from tests.customers import site
@@ -123,6 +125,20 @@ async def test_an_older_tab_takes_nothing_back(
     assert held["usual_shop"] == ("Mill Lane", "key")
     # Said in the language that she has just chosen.
     assert "Geändert" in (await portal.get("/me/details")).text
+
+
+async def test_a_time_zone_is_chosen_from_a_list(
+    portal: httpx2.AsyncClient, business: Business
+) -> None:
+    """Nobody knows how IANA writes hers; one that is not in the list stays what it is."""
+    shown = (await portal.get("/me/details")).text
+
+    assert '<option value="America/New_York">America/New York</option>' in shown
+    assert zones(business.country, "Etc/GMT+3")[1] == ("Etc/GMT+3", "Etc/GMT+3")
+    names = [name for name, _ in zones(business.country)]
+    assert len(names) == len(set(names)) > 300
+    assert set(names[1:]) <= available_timezones()
+    assert names[1].startswith("Europe/")
 
 
 async def test_lines_stay_lines(

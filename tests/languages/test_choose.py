@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -42,7 +43,24 @@ async def test_a_page_is_in_the_language_of_the_browser(web: Browser) -> None:
 
     assert '<html lang="ar" dir="rtl">' in answer.text
     assert answer.headers["content-language"] == "ar"
-    assert answer.headers["vary"] == "Accept-Language, Cookie"
+    assert answer.headers["vary"] == "Accept-Encoding, Accept-Language, Cookie"
+
+
+async def test_a_page_comes_packed_to_whoever_reads_that(web: Browser) -> None:
+    """And its sheet; the same words for everybody."""
+    plain = await web.get("/sign-in", headers={"accept-encoding": "gzip;q=0, identity"})
+    packed = await web.get("/sign-in", headers={"accept-encoding": "br, gzip"})
+    sheet = re.search(r'href="(/static/firsthand[^"]*)"', plain.text)
+    assert sheet is not None
+    large = await web.get(sheet[1], headers={"accept-encoding": "identity"})
+    small = await web.get(sheet[1], headers={"accept-encoding": "gzip"})
+
+    assert "content-encoding" not in plain.headers | large.headers
+    assert packed.headers["content-encoding"] == small.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text
+    assert small.text == large.text
+    assert int(small.headers["content-length"]) * 2 < int(large.headers["content-length"])
+    assert small.headers["etag"] != large.headers["etag"]
 
 
 async def test_what_is_nowhere_is_said_so_in_the_language_of_the_browser(web: Browser) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import re
 from datetime import timedelta
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -33,6 +35,17 @@ from tests.privacy import site
 from tests.privacy.conftest import Clock
 from tests.privacy.life import Life
 from tests.privacy.taken import built, content, inside, lines, taken
+
+_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "copy.md"
+
+
+async def test_the_documents_name_every_list(database: Database, nora: Life) -> None:
+    """Whoever reads a copy by program looks there, and finds neither more nor less."""
+    async with database.read(nora.business.id) as db:
+        found = await contents(db, nora.customer.id)
+    said = _DOCUMENT.read_text().partition("The lists are")[2].partition("; each is there")[0]
+
+    assert sorted(re.findall(r"`(\w+)`", said)) == sorted(each.name for each in found.lists)
 
 
 async def test_every_decision_stands_beside_its_words(database: Database, nora: Life) -> None:

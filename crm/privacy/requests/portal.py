@@ -28,6 +28,8 @@ PATH = "/me/requests"
 _BODY = 32 * 1024
 # A form that is older was left open; what comes of it is a request of its own.
 _FORM_LASTS = timedelta(days=1)
+# So many stand there word for word: a page of hers is at most 30 kB.
+_WHOLE = 3
 
 
 @get("/requests")
@@ -113,6 +115,7 @@ async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
         once=form.typed("once") or time_ordered(),
         asked=await requests.of_customer(db, me.id),
         names=wording.NAMES,
+        whole=_WHOLE,
         objected_at=await privacy.objected_at(db, me),
     )
 
