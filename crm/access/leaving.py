@@ -38,7 +38,7 @@ async def leave(
         if purpose is not None:
             await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
         else:
-            await _leave_all(db, by, customer, method, said)
+            await _leave_all(db, by, customer, method, said=said, channel=EMAIL)
             if stop.purpose_code is not None:
                 fingerprint = _fingerprint(db, customer)
                 await mail.suppress(db, by, fingerprint, Scope.marketing, Why.left)
@@ -50,7 +50,8 @@ async def leave_by_address(
 ) -> None:
     """Stop one purpose for an address, or all; of nobody we know, its fingerprint is suppressed.
 
-    Refused only where there is no such purpose (UnknownPurpose).
+    A complaint is about mails, and ends no use of data. Refused only where there is no such purpose
+    (UnknownPurpose).
     """
     if purpose_id is not None:
         await consent.purpose(db, purpose_id)
@@ -62,7 +63,8 @@ async def leave_by_address(
         if purpose_id is not None:
             await consent.withdraw(db, by, customer.id, purpose_id, method=method)
         else:
-            await _leave_all(db, by, customer, method)
+            of_mail = method is Method.complaint
+            await _leave_all(db, by, customer, method, channel=EMAIL if of_mail else None)
 
 
 async def holder(db: ReadDb, stop: Stop) -> Stopped:
@@ -112,13 +114,19 @@ def _fingerprint(db: ReadDb, customer: Customer) -> bytes:
 
 
 async def _leave_all(
-    db: Db, by: Actor, customer: Customer, method: Method, said: dict[str, Any] | None = None
+    db: Db,
+    by: Actor,
+    customer: Customer,
+    method: Method,
+    *,
+    channel: str | None,
+    said: dict[str, Any] | None = None,
 ) -> None:
-    """Withdraw all mails there are, and say no for those in use that were never asked about."""
-    await consent.withdraw_all(db, by, customer.id, method=method, said=said, channel=EMAIL)
+    """Withdraw all there is of a channel, and say no for what was never asked about."""
+    await consent.withdraw_all(db, by, customer.id, method=method, said=said, channel=channel)
     known = {state.purpose_id for state in await consent.states(db, customer.id)}
     for purpose in sorted(await consent.purposes(db), key=lambda each: each.id):
-        if purpose.id not in known and purpose.channel == EMAIL:
+        if purpose.id not in known and channel in (None, purpose.channel):
             await consent.withdraw(db, by, customer.id, purpose.id, method=method, said=said)
 
 

@@ -50,11 +50,17 @@ async def test_one_purpose(
 async def test_all_of_it_and_what_was_never_asked(
     *, program: Browser, database: Database, business: Business, nora: Customer, asking: Asking
 ) -> None:
+    """A complaint ends what mails, and no use of data; leaving without a purpose ends that too."""
+    async with database.write(business.id) as db:
+        await make.purpose(db, slug="history", channel="none", double_opt_in=False)
     sent = {"address": "nora@example.com", "complaint": True}
     assert (await program.post(WITHDRAWALS, json=sent)).status_code == 201
     found = await statuses(database, business, nora)
-    assert found.keys() >= {"letter", "offers"}
-    assert set(found.values()) == {(Status.withdrawn, Method.complaint)}
+    assert found == dict.fromkeys(("letter", "offers"), (Status.withdrawn, Method.complaint))
+
+    assert (await program.post(WITHDRAWALS, json=sent | {"complaint": False})).status_code == 201
+    found = await statuses(database, business, nora)
+    assert found["history"] == (Status.withdrawn, Method.api)
 
 
 async def test_an_address_that_nobody_has_gets_the_same_answer_and_is_suppressed(

@@ -226,6 +226,7 @@ async def test_she_reads_it_on_her_pages(database: Database, business: Business)
         alone = await portal.get(f"/me/mails/{campaign_id}/page")
         file = await portal.get(f"/me/mails/{campaign_id}/file")
         unknown = await portal.get(f"/me/mails/{other.id}")
+        odd = await portal.get(f"/me/mails/{campaign_id}?part=pdf")
     assert f'href="/me/mails/{campaign_id}"' in listed
     assert "You agreed to <bdi>The Corner Letter</bdi> on" in listed
     assert f'src="/me/mails/{campaign_id}/page"' in page.text
@@ -239,6 +240,11 @@ async def test_she_reads_it_on_her_pages(database: Database, business: Business)
     assert "&lt;b&gt;Nora&lt;/b&gt;" in alone.text
     assert file.headers["content-type"] == "message/rfc822"
     assert unknown.status_code == 404
+    # What a decoder says of an address typed by hand is nothing that people read.
+    assert odd.status_code == 422
+    assert "That does not make sense yet" in odd.text
+    assert "pdf" not in odd.text
+    assert "enum" not in odd.text
 
 
 async def test_letters_stand_among_them(database: Database, business: Business) -> None:

@@ -178,3 +178,16 @@ async def test_at_once_is_still_possible(
 
     gone = {each.table: each.gone for each in told.stores}
     assert (gone["erasure_wish"], gone["service_message"]) == (1, 1)
+
+
+async def test_what_was_typed_into_its_address_chooses_nothing(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """The last page before it opens with the choice that loses her nothing."""
+    async with await site.her_browser(database, business, ada) as her:
+        odd = await her.get("/me/deletion?fingerprint=x")
+        drop = await her.get("/me/deletion?fingerprint=drop")
+
+    assert odd.status_code == drop.status_code == 200
+    assert 'name="fingerprint" value="keep"' in odd.text
+    assert 'name="fingerprint" value="drop"' in drop.text

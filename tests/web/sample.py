@@ -56,6 +56,7 @@ class Reader(Struct):
     name: str = "Bob Okafor"
     role: str = "approver"
     address: str = "nora@example.com"
+    restricted_at: datetime | None = None
 
 
 class Line(Struct):
