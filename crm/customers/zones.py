@@ -28,5 +28,5 @@ def _places() -> list[tuple[str, str]]:
     return sorted(
         (zone, territory)
         for zone, territory in get_global("zone_territories").items()
-        if zone in here and zone not in aliases and territory != "001"
+        if zone in here and zone not in aliases and not zone.startswith("Etc/")
     )
