@@ -7,6 +7,7 @@ from datetime import timedelta
 import rich_click as click
 from rich.table import Table
 
+from crm import businesses
 from crm.privacy.retention import sweeping
 from crm.privacy.retention.declarations import DECLARED
 from crm.privacy.retention.sweeps import SWEEPS
@@ -27,18 +28,20 @@ def status(which: str) -> None:
 
 async def _status(which: str) -> None:
     async with joined_for(which) as here, here.database.read(here.business_id) as db:
-        reports = await sweeping.reports(db)
+        reports, business = await sweeping.reports(db), await businesses.get(db)
     table = Table("", "until", "last round", "deleted", "in 30 days", "longest lock")
     for each in DECLARED:
         if each.name not in SWEEPS:
             continue
         last = reports.get(each.name)
         if last is None:
-            table.add_row(each.name, each.ends, "not yet", "", "", "")
+            table.add_row(each.name, each.ends(business), "not yet", "", "", "")
             continue
         ended = f"{last.ended_at:%Y-%m-%d %H:%M}" if last.ended_at else "under way"
         longest = f"{last.longest_ms} ms" if last.ended_at else ""
-        table.add_row(each.name, each.ends, ended, f"{last.deleted:,}", f"{last.lately:,}", longest)
+        table.add_row(
+            each.name, each.ends(business), ended, f"{last.deleted:,}", f"{last.lately:,}", longest
+        )
     out.print(table)
 
 

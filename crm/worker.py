@@ -29,6 +29,7 @@ from crm.log import configure, logger
 from crm.mail import jobs as mail_jobs
 from crm.outside import outside
 from crm.privacy import jobs as privacy_jobs
+from crm.privacy.dormancy import jobs as dormancy_jobs
 from crm.restore import jobs as restore_jobs
 from crm.settings import Settings
 from crm.staff import jobs as staff_jobs
@@ -80,6 +81,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "consent.watch": (consent_jobs.watch, 60),
     "consent.lapse": (consent_jobs.lapse, 60),
     "inbound.tidy": (inbound_jobs.tidy, 3600),
+    "privacy.retire": (dormancy_jobs.retire, 3600),
     "privacy.retain": (privacy_jobs.retain, 3600),
     "trust.count": (trust_jobs.count, 3600),
 }

@@ -7,7 +7,7 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
        representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
        network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at,
+       mails_until, mail_days, names_staff, dormant_months, created_at,
        coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
                    FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
        coalesce((SELECT l.mark || substr(l.name, 5)
@@ -22,20 +22,20 @@ INSERT INTO crm.business (business_id, name, legal_name, postal_address, sender_
                           country, officer, representative, authority, authority_url,
                           authority_address, privacy_url,
                           soft_opt_in, keeps_network, network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at,
+       mails_until, mail_days, names_staff, dormant_months, created_at,
                           changed_at)
 VALUES (:business_id, :name, :legal_name, :postal_address, :sender_name, :sender_address,
         :privacy_contact, :return_domain, :locale, :time_zone, :origin, :country, :officer,
         :representative, :authority, :authority_url, :authority_address, :privacy_url,
         :soft_opt_in, :keeps_network,
         :network_days, :image_hosts, :canary, :mails_from, :mails_until, :mail_days,
-        :names_staff, :now, :now)
+        :names_staff, :dormant_months, :now, :now)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at,
+       mails_until, mail_days, names_staff, dormant_months, created_at,
        coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
                    FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
        coalesce((SELECT l.mark || substr(l.name, 5)
@@ -55,6 +55,7 @@ UPDATE crm.business
        keeps_network = :keeps_network, network_days = :network_days,
        image_hosts = :image_hosts, canary = :canary, mails_from = :mails_from,
        mails_until = :mails_until, mail_days = :mail_days, names_staff = :names_staff,
+       dormant_months = :dormant_months,
        changed_at = :now
  WHERE business_id = :business_id
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
@@ -62,7 +63,7 @@ RETURNING business_id AS id, name, legal_name, postal_address, sender_name, send
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, created_at,
+       mails_until, mail_days, names_staff, dormant_months, created_at,
        coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
                    FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
        coalesce((SELECT l.mark || substr(l.name, 5)

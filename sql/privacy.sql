@@ -1,5 +1,5 @@
 -- Every statement of crm/privacy. Owns: brought, copy, copy_part, privacy_request,
--- privacy_request_step, erasure, erasure_wish, retention_sweep, restriction_end.
+-- privacy_request_step, erasure, erasure_wish, retention_sweep, restriction_end, dormancy.
 
 -- name: tombstones_with_traces
 -- Among some customers erased since an instant, those of whom something was recorded after all: what
@@ -716,3 +716,108 @@ WITH over AS MATERIALIZED (
   RETURNING 1
 )
 SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
+
+-- name: customers_upto
+-- The last of the next customers along the key; no row where these are the last of all.
+SELECT c.customer_id
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id > :after
+ ORDER BY c.customer_id
+OFFSET :limit - 1
+ LIMIT 1;
+
+-- name: told_lately
+-- How many were told since then that their records will end.
+SELECT count(*)
+  FROM crm.dormancy
+ WHERE business_id = :business_id
+   AND told_at > :since;
+
+-- name: tell_dormant
+-- Writes down who, among some customers, is told that her record will end: of whom nothing is
+-- wanted, and nothing was heard for so many months. Each look is made for one customer by its key.
+WITH quiet AS MATERIALIZED (
+  SELECT c.customer_id, c.address, c.locale
+    FROM crm.customer c
+   WHERE c.business_id = :business_id
+     AND c.customer_id > :after
+     AND c.customer_id <= coalesce(:through::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+     AND c.erased_at IS NULL
+     AND c.created_at <= :now::timestamptz - make_interval(months => :months)
+     AND (SELECT count(*) FROM crm.wanted w
+           WHERE w.business_id = :business_id AND w.customer_id = c.customer_id) = 0
+     AND coalesce(
+           (SELECT max(l.at) FROM crm.sign_of_life l
+             WHERE l.business_id = :business_id AND l.customer_id = c.customer_id), c.created_at)
+         <= :now::timestamptz - make_interval(months => :months)
+     AND (SELECT count(*) FROM crm.dormancy d
+           WHERE d.business_id = :business_id
+             AND d.customer_id = c.customer_id
+             AND (d.kept_at IS NULL
+                  OR d.kept_at > :now::timestamptz - make_interval(months => :months))) = 0
+   ORDER BY c.customer_id
+   LIMIT :most
+     FOR NO KEY UPDATE OF c SKIP LOCKED
+), told AS (
+  INSERT INTO crm.dormancy (business_id, customer_id, told_at, due_at)
+  SELECT :business_id, q.customer_id, :now::timestamptz, :due_at FROM quiet q
+  ON CONFLICT (business_id, customer_id) DO UPDATE
+     SET told_at = excluded.told_at, due_at = excluded.due_at, kept_at = NULL
+)
+SELECT customer_id, address, locale FROM quiet;
+
+-- name: wake_dormant
+-- Keeps the records of whoever was heard of since she was told, or is wanted again.
+UPDATE crm.dormancy d
+   SET kept_at = :now
+ WHERE d.business_id = :business_id
+   AND d.kept_at IS NULL
+   AND ((SELECT max(l.at) FROM crm.sign_of_life l
+          WHERE l.business_id = :business_id AND l.customer_id = d.customer_id) > d.told_at
+        OR (SELECT count(*) FROM crm.wanted w
+             WHERE w.business_id = :business_id AND w.customer_id = d.customer_id) > 0);
+
+-- name: dormant_due
+-- Whose notice is over, the first first.
+SELECT d.customer_id
+  FROM crm.dormancy d
+ WHERE d.business_id = :business_id
+   AND d.kept_at IS NULL
+   AND d.due_at <= :now
+ ORDER BY d.due_at
+ LIMIT :limit;
+
+-- name: still_dormant
+-- Whether the notice of a customer is over and she was not heard of since; her row is held.
+SELECT d.customer_id
+  FROM crm.dormancy d
+  JOIN crm.business b ON b.business_id = :business_id AND b.dormant_months > 0
+ WHERE d.business_id = :business_id
+   AND d.customer_id = :customer_id
+   AND d.kept_at IS NULL
+   AND d.due_at <= :now
+   AND coalesce(
+         (SELECT max(l.at) FROM crm.sign_of_life l
+           WHERE l.business_id = :business_id AND l.customer_id = d.customer_id) <= d.told_at,
+         true)
+   AND (SELECT count(*) FROM crm.wanted w
+         WHERE w.business_id = :business_id AND w.customer_id = d.customer_id) = 0;
+
+-- name: dormancy
+-- What a customer was told of the end of her record.
+SELECT told_at, due_at, kept_at
+  FROM crm.dormancy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: forget_dormancy
+-- That a customer was told goes with her.
+DELETE FROM crm.dormancy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: forget_dormancies
+-- The business keeps records for ever now: whoever was told is not erased.
+DELETE FROM crm.dormancy
+ WHERE business_id = :business_id;

@@ -144,6 +144,7 @@ KNOWS: dict[str, Place] = {
         }
     ),
     "soft_bounce": Place(unsaid={}, key="address_hash"),
+    "dormancy": Place(unsaid={}),
     "erasure_wish": Place(unsaid={"call_off_hash": "of a secret that only the mail holds"}),
     "erasure": Place(unsaid={}, stays="the certificate, which names nobody"),
     "suppression": Place(unsaid={}, stays="the fingerprint", key="address_hash"),
@@ -278,6 +279,7 @@ async def test_the_life_fills_every_table(
         "erasure",
         "erasure_wish",
         "restriction_end",
+        "dormancy",
     }
     for table in set(KNOWS) - unlived:
         assert await _rows_of(catalog, table, nora, _hash(database, nora)), table

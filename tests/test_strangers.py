@@ -116,6 +116,9 @@ PLAIN: dict[str, Any] = {
     "step": 2**40,
     "tries": 9,
     "nameless": "list.csv",
+    "through": UUID(int=2**128 - 1),
+    "months": 36,
+    "most": 9,
     "received_before": NOW,
     "from_states": ["draft", "scheduled", "sending", "paused"],
 }
@@ -260,6 +263,9 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
              FROM crm.campaign WHERE business_id = $1 LIMIT 1""",
         """retention_sweep (business_id, what, begun_at, pieces, deleted)
            VALUES ($1, 'attributes', $2, 2, 3)""",
+        """dormancy (business_id, customer_id, told_at, due_at)
+           SELECT business_id, customer_id, $2, $2::timestamptz + interval '30 days'
+             FROM crm.customer WHERE business_id = $1""",
         """restriction_end (business_id, customer_id, told_at, due_at, actor_kind)
            SELECT business_id, customer_id, $2, $2::timestamptz + interval '3 days', 'system'
              FROM crm.customer WHERE business_id = $1""",

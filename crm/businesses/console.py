@@ -28,7 +28,9 @@ _PATTERNS = {
     "image_hosts": "A host looks like pictures.example.com, without https:// and without a path.",
 }
 _SWITCHES = ("soft_opt_in", "keeps_network", "names_staff")
-_NUMBERS = ("network_days", "mails_from", "mails_until", "mail_days")
+# Whoever is heard of so seldom is no stranger yet.
+_FEWEST_MONTHS = 6
+_NUMBERS = ("network_days", "mails_from", "mails_until", "mail_days", "dormant_months")
 _FIELDS = NewBusiness.__struct_fields__
 
 
@@ -73,7 +75,7 @@ def _read(form: Form) -> NewBusiness | None:
         "privacy_contact": form.address("privacy_contact"),
         "return_domain": form.text("return_domain", required=False, max=180).lower(),
         "locale": form.text("locale"),
-        "time_zone": form.text("time_zone"),
+        "time_zone": _zone(form),
         "origin": form.text("origin"),
         "country": form.text("country", required=False, max=2).upper(),
         "officer": form.text("officer", required=False, max=300),
@@ -86,14 +88,13 @@ def _read(form: Form) -> NewBusiness | None:
         "keeps_network": form.boolean("keeps_network"),
         "network_days": form.integer("network_days", min=1, max=1095),
         "mail_days": form.integer("mail_days", min=0, max=90),
+        "dormant_months": _months(form),
         "names_staff": form.boolean("names_staff"),
         "image_hosts": _hosts(form),
         "mails_from": form.integer("mails_from", min=0, max=23),
         "mails_until": form.integer("mails_until", min=1, max=24),
         "canary": form.text("canary", required=False, max=254),
     }
-    if given["time_zone"] and given["time_zone"] not in available_timezones():
-        form.wrong("time_zone", "There is no such time zone. One looks like Europe/Lisbon.")
     if form.problems:
         return None
     try:
@@ -103,6 +104,21 @@ def _read(form: Form) -> NewBusiness | None:
         field = str(wrong).rpartition("$.")[2].rstrip("`")
         form.wrong(field, _PATTERNS[field])
         return None
+
+
+def _zone(form: Form) -> str:
+    zone = form.text("time_zone")
+    if zone and zone not in available_timezones():
+        form.wrong("time_zone", "There is no such time zone. One looks like Europe/Lisbon.")
+    return zone
+
+
+def _months(form: Form) -> int | None:
+    """Read after how many quiet months a record ends: never, or half a year at the least."""
+    months = form.integer("dormant_months", min=0, max=120)
+    if months is not None and 0 < months < _FEWEST_MONTHS:
+        form.wrong("dormant_months", "Six months at the least, or 0 for never.")
+    return months
 
 
 def _hosts(form: Form) -> str:

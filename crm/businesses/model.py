@@ -27,6 +27,7 @@ PageAddress = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 Days = Annotated[int, Meta(ge=1, le=1095)]
 # Longer than a customer asks about a mail it is of no use; 0 keeps nothing.
 MailDays = Annotated[int, Meta(ge=0, le=90)]
+Months = Annotated[int, Meta(ge=0, le=120)]
 # A host name in ASCII; so short that an address with a token in it stays within 254 characters.
 ReturnDomain = Annotated[
     str,
@@ -84,6 +85,8 @@ class Business(Struct, frozen=True, kw_only=True):
     mails_until: int
     mail_days: int
     names_staff: bool
+    # After so many quiet months a record ends; 0: never.
+    dormant_months: int
     created_at: datetime
     # The four colours of its theme, separated by blanks; empty where nobody chose.
     colours: str = ""
@@ -143,6 +146,8 @@ class NewBusiness(Struct, kw_only=True, forbid_unknown_fields=True):
     mails_until: Annotated[int, Meta(ge=1, le=24)] = 24
     # For how many days a mail is kept as it was sent: its merge values, the text of a letter.
     mail_days: MailDays = 90
+    # A record of whom nothing was heard for so many months ends, after a letter; 0: never.
+    dormant_months: Months = 36
     # May a customer read the names of those who looked at her record (Art. 15 GDPR, C-579/21)?
     names_staff: bool = False
 

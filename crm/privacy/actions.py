@@ -30,7 +30,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.mail import Scope, Why
 from crm.pieces import Piece
-from crm.privacy import brought, copies, requests, restriction
+from crm.privacy import brought, copies, dormancy, requests, restriction
 from crm.privacy.erasure import wishes
 from crm.privacy.erasure.certifying import Ended, certify
 from crm.privacy.model import (
@@ -67,6 +67,7 @@ FORGET: tuple[Forget, ...] = (
     copies.forget,
     restriction.forget,
     wishes.forget,
+    dormancy.forget,
     brought.forget,
 )
 # What hangs on her address alone: from before she was a customer, and what came in meanwhile.

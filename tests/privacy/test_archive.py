@@ -85,6 +85,7 @@ async def test_lists_and_tables_say_the_same(database: Database, nora: Life, pac
         "suppressions",
         "soft_bounces",
         "freeze_ends",
+        "dormancy",
         "deletions",
         # Nobody else receives what is hers.
         "recipients",

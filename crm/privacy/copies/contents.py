@@ -45,11 +45,12 @@ from crm.events import Event
 from crm.inbound import SoftBounce
 from crm.languages import marked
 from crm.mail import LetterKind, Suppression
-from crm.privacy import brought, copies, requests, restriction
+from crm.privacy import brought, copies, dormancy, requests, restriction
 from crm.privacy.brought.actions import HeldBrought
 from crm.privacy.copies.archive import letter_file, newsletter_file
 from crm.privacy.copies.model import Copy
 from crm.privacy.copies.tables import Row
+from crm.privacy.dormancy import Dormancy
 from crm.privacy.erasure import wishes
 from crm.privacy.model import Controller, Decision, Look, Wish, decisions, looks
 from crm.privacy.requests.model import HeldRequest
@@ -155,6 +156,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             *await _of_access(db, customer_id),
             _few("deletions", marked("a deletion that you can call off"), Wish, _one(waits)),
             *await _of_mailbox(db, customer_id, held.derived),
+            _few("dormancy", _DORMANCY, Dormancy, _one(await dormancy.of_customer(db, her))),
             _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restriction.ending(db, her))),
             Listed("brought", _BROUGHT, HeldBrought, lambda: brought.export(db, customer_id)),
             _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
@@ -166,6 +168,7 @@ _DECISIONS = marked("each decision of yours, with the words it was about")
 _KEPT_PROOFS = marked("what you allowed before an earlier deletion, kept as a proof")
 _RECIPIENTS = marked("who else receives your data, and what for")
 _NEW = marked("a change of address not confirmed")
+_DORMANCY = marked("that you were told of the end of a quiet record")
 _FREEZE = marked("that your freeze is to end, and who said so")
 _REQUESTS = marked("what you asked of us, and each step of it")
 _LETTERS = marked("mails that answered something you did")

@@ -54,6 +54,7 @@ STORES: dict[str, str] = {
     "suppression": marked("The fingerprint of your address"),
     "privacy_request": marked("The words of what you asked under the law, and that it was you"),
     "restriction_end": marked("That a freeze was to end"),
+    "dormancy": marked("That you were told of the end of a quiet record"),
     "erasure_wish": marked("The wish itself, while it could be called off"),
     "brought": marked("What you had brought along from another business"),
     "copy": marked("That a copy of everything was asked for"),

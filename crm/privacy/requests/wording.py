@@ -117,6 +117,20 @@ async def lifting(db: Db, to: Recipient, *, ends_at: datetime) -> None:
     await _post(db, to, words)
 
 
+async def dormant(db: Db, to: Recipient, *, months: int, ends_at: datetime) -> None:
+    """Tell her that her record ends because it has been quiet for so long, and how she keeps it."""
+    business = await businesses.get(db)
+    words = wording.words(
+        "dormant",
+        to.locale or business.locale,
+        business,
+        months=months,
+        until=wording.day(ends_at, business),
+        link=f"{business.origin}/sign-in",
+    )
+    await _post(db, to, words)
+
+
 async def remind(db: Db, members: Sequence[Member], due: Sequence[date], today: date) -> None:
     """Mail each of these members how many answers are due and when; no word of whose they are."""
     business = await businesses.get(db)

@@ -27,8 +27,14 @@ DECLARED: tuple[Declared, ...] = (
         tables=("customer", "rhythm", "digest_choice", "restriction_end"),
         what=marked("Your record: address, name, language, and how often you want mail"),
         why=marked("To know whose decisions these are, and to write to you"),
-        until=marked("erasure; an empty row stays, so that sums hold"),
-        by=By.erasure,
+        until=marked(
+            "erasure; or %(number)s months in which you allow nothing and nothing is heard of you, "
+            "and thirty days after a letter about it. An empty row stays, so that sums hold"
+        ),
+        never=marked("erasure; an empty row stays, so that sums hold"),
+        setting="dormant_months",
+        by=By.job,
+        job="privacy.retire",
     ),
     Declared(
         name="attributes",
@@ -202,6 +208,14 @@ DECLARED: tuple[Declared, ...] = (
         why=marked("To do it when the time that you chose is over"),
         until=marked("it is called off or done"),
         by=By.use,
+    ),
+    Declared(
+        name="dormancy",
+        tables=("dormancy",),
+        what=marked("That you were told of the end of a quiet record"),
+        why=marked("To leave you time to keep it"),
+        until=marked("erasure; an empty row stays, so that sums hold"),
+        by=By.erasure,
     ),
     Declared(
         name="ways_in",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from crm.businesses import Business
 from crm.languages import gettext
 from crm.outside import outside
 
@@ -41,14 +42,21 @@ class Declared(Struct, frozen=True, kw_only=True):
     by: By
     # The job of the schedule that deletes it.
     job: str = ""
-    # Where the operator sets that number: its name in `outside`.
-    setting: Literal["", "backup_days", "journal_days"] = ""
+    # Where the operator or the business sets that number: its name in `outside` or of the setting.
+    setting: Literal["", "backup_days", "journal_days", "dormant_months"] = ""
+    # Said where the business has set 0.
+    never: str = ""
 
-    @property
-    def ends(self) -> str:
-        """Say until when, in the language that is spoken."""
-        number = getattr(outside, self.setting) if self.setting else self.number
-        return gettext(self.until, number=number) if number else gettext(self.until)
+    def ends(self, business: Business) -> str:
+        """Say until when, in the language that is spoken, as this business has set it."""
+        number = self.number
+        if self.setting == "dormant_months":
+            number = business.dormant_months
+        elif self.setting:
+            number = getattr(outside, self.setting)
+        if not number:
+            return gettext(self.never or self.until)
+        return gettext(self.until, number=number)
 
     @property
     def told(self) -> bool:

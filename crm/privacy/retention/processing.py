@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import businesses, consent, customers
+from crm.businesses import Business
 from crm.consent import Purpose, Version
 from crm.consent.terms import Party, Terms
 from crm.customers import Attribute, retention
@@ -78,6 +79,7 @@ class Processing(Struct, frozen=True, kw_only=True):
 
 async def processing(db: ReadDb) -> Processing:
     """Make the record of a business as it is now."""
+    business = await businesses.get(db)
     activities = []
     purposes = {each.id: each for each in await consent.purposes(db)}
     for purpose in purposes.values():
@@ -85,7 +87,7 @@ async def processing(db: ReadDb) -> Processing:
         activities.append(_activity(purpose, version))
     return Processing(
         generated_at=db.now,
-        controller=Controller.of(await businesses.get(db)),
+        controller=Controller.of(business),
         activities=activities,
         attributes=[
             Kept(each.label, each.purpose, _until(each, purposes))
@@ -99,7 +101,7 @@ async def processing(db: ReadDb) -> Processing:
             )
             for each in await customers.kinds(db)
         ],
-        besides=_besides(),
+        besides=_besides(business),
         security=list(_SECURITY),
     )
 
@@ -123,10 +125,12 @@ def _activity(purpose: Purpose, version: Version) -> Activity:
     )
 
 
-def _besides() -> list[Kept]:
+def _besides(business: Business) -> list[Kept]:
     """Say what is kept besides what was declared, as it is declared to the sweep."""
     return [
-        Kept(gettext(each.what), gettext(each.why), each.ends) for each in DECLARED if each.told
+        Kept(gettext(each.what), gettext(each.why), each.ends(business))
+        for each in DECLARED
+        if each.told
     ]
 
 
