@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TypedDict
+from uuid import UUID
 
-from crm import above
 from crm.db import Database
+from crm.rounds import each_business
 from crm.web import idempotency
 
 
@@ -17,8 +18,9 @@ class Ctx(TypedDict):
 
 async def tidy(ctx: Ctx) -> None:
     """Delete answers whose time is over, business by business."""
-    for business_id in await above.businesses(ctx["database"]):
-        more = True
-        while more:
-            async with ctx["database"].write(business_id) as db:
-                more = await idempotency.forget(db)
+
+    async def tidied(business_id: UUID) -> None:
+        while await ctx["database"].attempt(business_id, idempotency.forget):
+            pass
+
+    await each_business(ctx["database"], "web.tidy", tidied)
