@@ -8,6 +8,7 @@ from decimal import Decimal
 from email import policy
 from email.parser import BytesParser
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
@@ -33,20 +34,27 @@ from crm.db import Database, Db
 from crm.events import Actor
 from crm.ids import opaque
 from crm.imports.working import work_waiting
+from crm.inbound.hearing import hear_arrival
+from crm.inbound.model import Via, arrived
 from crm.mail import sending_domains
 from crm.mail.actions import claim_letters, record_letter
 from crm.mail.outcome import Kind, Outcome
-from crm.privacy import NewRequest, RequestKind, brought, requests
+from crm.privacy import NewRequest, RequestKind, brought, requests, restriction
 from crm.privacy.brought.foreign import Brought
 from crm.privacy.requests.model import Proof, Way
+from crm.return_path import Way as ReturnWay
+from crm.return_path import return_address
 from crm.rhythm import Wanted
 from crm.settings import Sending, Settings, Smtp
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from tests import make
+from tests.inbound.letters import dsn
 from tests.privacy.taken import built
 from tests.smtpd import smtpd
 
 SYSTEM = Actor.system()
+# Where mail comes back.
+_DOMAIN = "back.corner-bakery.example"
 _LINK = re.compile(r"/confirm/([\w-]+)")
 _CODE = re.compile(r"^([0-9A-Z]{4} [0-9A-Z]{4})\s*$", re.MULTILINE)
 
@@ -321,3 +329,20 @@ async def erase_traces(db: Db) -> int:
     for customer_id in found:
         await privacy.erase_again(db, customer_id)
     return len(found)
+
+
+async def shadowed(database: Database, life: Life) -> None:
+    """What keeps mails from her: a suppression, a full mailbox, a freeze that is to end."""
+    fingerprint = _fingerprint(database, life)
+    way = ReturnWay.service
+    sender = return_address(database.keys, life.business.id, _DOMAIN, way, fingerprint, uuid4())
+    report = arrived(sender, dsn("4.2.2", "mailbox full"))
+    await hear_arrival(database, life.business.id, report, Via.listener)
+    async with database.write(life.business.id) as db:
+        await mail.suppress(db, SYSTEM, fingerprint, mail.Scope.marketing, mail.Why.complained)
+        await customers.restrict(db, life.actor, life.customer.id)
+        await restriction.announce(db, life.member.actor, life.customer.id)
+
+
+def _fingerprint(database: Database, life: Life) -> bytes:
+    return database.keys.address_hash(life.business.id, customers.fold(life.customer.address))
