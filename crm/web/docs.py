@@ -27,7 +27,11 @@ _TYPED = re.compile("`([^`]+)`")
 _PATH = "/docs"
 _DOCUMENT = "/openapi.json"
 # Bodies that come from a file.
-_FILES = {"text/csv": "@list.csv", "application/octet-stream": "@bread.png"}
+_FILES = {
+    "text/csv": "@list.csv",
+    "application/octet-stream": "@bread.png",
+    "application/zip": "@your-data.zip",
+}
 # The order in which somebody new meets them.
 _ORDER = ("Keys", "Customers", "Attributes", "Interactions", "Purposes", "Consent", "Campaigns")
 _NOBODY: dict[str, Any] = {

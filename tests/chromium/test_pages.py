@@ -1,7 +1,8 @@
 """Every page in Chromium: found in every combination, and reached with the keyboard alone.
 
-`make check` opens each page in few combinations, of which any two choices meet; `make browser`
-opens each in all.
+`make check` opens each page in few combinations, of which any two choices meet: width, scheme,
+script and direction; of the languages that read from left to right each page has another one by
+turns. `make browser` opens each in all.
 """
 
 from __future__ import annotations
@@ -38,15 +39,29 @@ AXES: dict[str, list[Any]] = {
 ALL = os.environ.get("CRM_TEST_BROWSER") == "all"
 
 
+LEFT_TO_RIGHT = [code for code in LANGUAGES if code != "ar"]
+
+
 def _seats(path: str) -> list[Seat]:
     if ALL:
         return [
             Seat(**dict(zip(AXES, row, strict=True))) for row in itertools.product(*AXES.values())
         ]
-    return [Seat(**{name: row[name] for name in AXES}) for row in PAIRS if row["path"] == path]
+    languages = {
+        "rtl": "ar",
+        "ltr": LEFT_TO_RIGHT[HERS.index(path) % len(LEFT_TO_RIGHT)],
+    }
+    return [
+        Seat(language=languages[row["direction"]], **{name: row[name] for name in OTHERS})
+        for row in PAIRS
+        if row["path"] == path
+    ]
 
 
-PAIRS = pairwise({"path": HERS, **AXES})
+OTHERS = [name for name in AXES if name != "language"]
+PAIRS = pairwise(
+    {"path": HERS, "direction": ["ltr", "rtl"], **{name: AXES[name] for name in OTHERS}}
+)
 
 
 def test_any_two_choices_meet() -> None:

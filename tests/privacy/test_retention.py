@@ -243,9 +243,10 @@ async def test_only_the_eraser_ends_what_is_appended(
 
 
 async def test_one_kind_that_fails_stops_no_other(
-    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is named to whoever watches once it is two days late, and the rest has been done."""
+    database, business = own_database, await make.business(own_database)
 
     async def broken(db: Db, after: UUID, limit: int) -> Piece:
         raise ZeroDivisionError

@@ -31,7 +31,8 @@ async def test_it_works(clocked: Database, business: Business, browser: site.Bro
     assert (await browser.get("/staff/account")).headers["location"] == "/staff/sign-in"
     answer = await browser.enter(" Owner@Bakery.example ")
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/staff"
+    # Where she was going.
+    assert answer.headers["location"] == "/staff/account"
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("sid=")
     assert {"httponly", "path=/", "samesite=lax"} <= set(cookie.lower().split("; "))

@@ -29,6 +29,7 @@ from crm.web.openapi import operations, resolved
 from tests import make
 from tests.browser import Browser
 from tests.campaigns.test_images import PNG
+from tests.privacy.taken import taken
 from tests.routes import DOCUMENT, ROUTES
 
 OPERATIONS = [
@@ -238,7 +239,7 @@ async def shop(database: Database, business: Business) -> Shop:
     return Shop(database, business)
 
 
-async def _run(line: str, api: Browser) -> httpx2.Response:
+async def _run(line: str, api: Browser, packed: bytes) -> httpx2.Response:
     """Do what curl does with a line."""
     _, *words = shlex.split(line)
     method, url = "", ""
@@ -260,6 +261,8 @@ async def _run(line: str, api: Browser) -> httpx2.Response:
         content = "Email Address\nreader@example.com\n"
     elif content == "@bread.png":
         content = PNG
+    elif content == "@your-data.zip":
+        content = packed
     method = method or ("POST" if content is not None else "GET")
     where = urlsplit(url)
     return await api.request(
@@ -271,6 +274,8 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
     """Once the words in capitals are replaced, as the page says."""
     async with shop._database.write(business.id) as db:  # noqa: SLF001
         await make.employ(db, "owner@bakery.example")
+        her = await make.customer(db)
+    packed = await taken(shop._database, business.id, her.id)  # noqa: SLF001
     lines = [html.unescape(line) for line in _CURL.findall((await api.get("/docs")).text)]
     wrong = []
     for line in lines:
@@ -280,7 +285,7 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
             words["COPY_ID"] = await shop.copied(api, words["CUSTOMER_ID"])
         for word, value in words.items():
             filled = filled.replace(word, value)
-        answer = await _run(filled, api)
+        answer = await _run(filled, api, packed)
         if not answer.is_success:
             wrong.append((line, answer.text))
 
