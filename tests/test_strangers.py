@@ -184,6 +184,7 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
             way=Way.mail,
         )
         await requests.send_link(db, make.SYSTEM, asked.id)
+        await requests.settle(db, life.actor, RequestKind.objection, life.customer.id)
         await privacy.ask(db, life.member.actor, life.customer.id, reason="to answer her")
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
@@ -201,6 +202,8 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         WHERE business_id = $1"""
     await conn.execute(asks, business_id)
     await _come_back(conn, business_id)
+    bound = "UPDATE crm.attribute SET purpose_id = $2 WHERE business_id = $1"
+    await conn.execute(bound, business_id, life.notice.purpose_id)
     use = "INSERT INTO crm.relay_use VALUES ($1, $2, $3, 7, $4)"
     await conn.execute(use, business_id, relay_id, NOW.date(), NOW)
     certificate = """INSERT INTO crm.erasure
