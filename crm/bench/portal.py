@@ -21,7 +21,8 @@ from crm.ids import secret
 # Of each page, half come within so many milliseconds.
 _LIMIT_MS = 15.0
 _MAILS, _EVENTS = 200, 1_000
-_TIMES = 50
+# Of all requests of a round, as many for each page.
+_SHARE = 80
 _PAGES = (
     "/me", "/me/consent", "/me/rhythm", "/me/mails", "/me/looks", "/me/details", "/me/requests",
     "/me/copy", "/me/delete", "/me/sessions", "/me/address",
@@ -38,9 +39,11 @@ VALUES (:business_id, :customer_id, :hash, :hash, :hash, :now, :expires_at)
 )
 
 
-async def portal(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
+async def portal(
+    stage: Stage, count: int, requests: int, rounds: int, say: Say
+) -> list[Figure | Missing]:
     """Measure each page of a customer who has lived here for years, beside a page of nothing."""
-    cast = await found(stage.quiet)
+    cast, times = await found(stage.quiet), max(requests // _SHARE, 1)
     say(f"adding {count:,} customers")
     everybody = await audience(stage.quiet, cast, count)
     her = everybody[count // 2]
@@ -59,12 +62,12 @@ async def portal(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure
 
         async def ours(_: int) -> float:
             for path, page in pages.items():
-                traffic = await drive(port, [page] * _TIMES, 200, connections=1)
+                traffic = await drive(port, [page] * times, 200, connections=1)
                 taken[path].append(traffic.median_ms)
             return max(each[-1] for each in taken.values())
 
         async def ceiling(_: int) -> float:
-            return (await drive(port, [nothing] * _TIMES, 200, connections=1)).median_ms
+            return (await drive(port, [nothing] * times, 200, connections=1)).median_ms
 
         runs = await interleaved(
             rounds, {"portal": ("ms", ours), "GET /health": ("ms", ceiling)}, say

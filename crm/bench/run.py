@@ -119,7 +119,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "dkim": lambda: signing.dkim(stage, wishes.messages, wishes.rounds, say),
         "audience": lambda: audience.audience(stage, wishes.crowd, wishes.rounds, say),
         "erasure": lambda: erasure.erasure(stage, min(wishes.messages, 1_000), wishes.rounds, say),
-        "portal": lambda: portal.portal(stage, wishes.crowd, wishes.rounds, say),
+        "portal": lambda: portal.portal(stage, wishes.crowd, wishes.requests, wishes.rounds, say),
         "retention": lambda: retention.retention(stage, wishes.crowd, wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "service": lambda: service.service(stage, wishes.crowd, say),
