@@ -20,17 +20,17 @@ dev: $(READY) ## web with reload, worker and letterbox in one terminal
 	@$(BIN)/crm up --dev $(ARGS)
 
 test: $(READY) ## the tests: make test T=tests/consent
-	$(BIN)/pytest $(or $(T),-n 2)
+	$(BIN)/pytest $(or $(T),-n 2 --dist worksteal)
 
 check: $(READY) ## format, lint, types, import rules, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 browser: $(READY) ## every page in Chromium, in every combination: takes a while
-	CRM_TEST_BROWSER=all $(BIN)/pytest -n 2 --timeout 3600 tests/chromium
+	CRM_TEST_BROWSER=all $(BIN)/pytest -n 2 --dist worksteal --timeout 3600 tests/chromium
 
 faults: $(READY) ## kill and cut everything at random: make faults ARGS="--seed 4 --minutes 15"
 	@$(BIN)/python -m tests.faults $(ARGS)

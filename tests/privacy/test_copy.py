@@ -29,6 +29,8 @@ from crm.privacy.copies.building import build_next
 from crm.privacy.copies.contents import contents
 from crm.privacy.copies.model import LEASE, State
 from crm.privacy.copies.readme import readme
+from crm.privacy.retention import sweeping
+from crm.privacy.retention.sweeps import SWEEPS
 from tests import make
 from tests.conftest import Cluster
 from tests.privacy import site
@@ -188,7 +190,7 @@ async def test_after_three_days_it_is_gone(
     assert await _parts(shared_cluster, business) == 0
     assert (await _seen(clocked, business, me, copy)).state is State.over
     clock.move(timedelta(days=30))
-    await jobs.retain({"database": clocked})
+    await sweeping.sweep(clocked, business.id, "copies", SWEEPS["copies"], every=timedelta(0))
     with pytest.raises(UnknownCopy):
         await _seen(clocked, business, me, copy)
 
