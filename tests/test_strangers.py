@@ -188,7 +188,12 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         await privacy.ask(db, life.member.actor, life.customer.id, reason="to answer her")
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
-    tomorrow = NOW + timedelta(days=1)
+    await _write(conn, life, relay_id)
+
+
+async def _write(conn: asyncpg.Connection, life: Life, relay_id: UUID) -> None:
+    """Write by hand what would take days, a worker or an erasure to come about."""
+    business_id, tomorrow = life.business.id, NOW + timedelta(days=1)
     retry = """INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at)
         SELECT business_id, campaign_id, customer_id, $2 FROM crm.delivery
          WHERE business_id = $1 AND state = 'waiting'"""
