@@ -92,9 +92,10 @@ class Journey(Struct):
         me, ago = await self.her(), _earlier(self.database, timedelta(minutes=11))
         async with ago.write(self.business.id) as db:
             token = await make.signed_in(db, me.id)
-        cookie = {"name": cookie_name(self.business, SESSION), "value": token, "httpOnly": True}
-        context = self.hand.opened.page.context
-        await context.add_cookies([{**cookie, "url": self.business.origin}])  # type: ignore[list-item]
+        name = cookie_name(self.business, SESSION)
+        await self.hand.opened.page.context.add_cookies(
+            [{"name": name, "value": token, "url": self.business.origin}]
+        )
 
     async def agreed_before(self) -> None:
         """Take what she had said yes to elsewhere, and what ends soon by itself."""
