@@ -50,6 +50,7 @@ from crm.consent import public as consent_public
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
 from crm.customers import portal as customers_portal
+from crm.customers import tags_api, tags_console
 from crm.db import Database, ReadDb, open_database
 from crm.events import api as events_api
 from crm.events import console as events_console
@@ -132,6 +133,7 @@ _LOOKS = 2
 
 _API = [
     *customers_api.handlers,
+    *tags_api.handlers,
     *consent_api.handlers,
     *purposes_api.handlers,
     *access_api.handlers,
@@ -165,6 +167,7 @@ _PORTAL = [
 _CONSOLE = [
     *campaigns_console.handlers,
     *customers_console.handlers,
+    *tags_console.handlers,
     *consent_console.handlers,
     *customer_tab.handlers,
     *proof_console.handlers,

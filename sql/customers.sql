@@ -1,5 +1,5 @@
 -- Every statement of crm/customers.
--- Owns: customer, attribute, attribute_value, interaction_kind, interaction.
+-- Owns: customer, attribute, attribute_value, tag, customer_tag, interaction_kind, interaction.
 
 -- name: add_customer
 -- A new customer; no row where the address or the external id is taken.
@@ -352,6 +352,96 @@ SELECT (SELECT count(*) FROM gone) AS deleted,
             THEN (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1)
             END AS upto;
 
+-- name: declare_tag
+-- A tag, new or in place of an earlier declaration.
+INSERT INTO crm.tag (business_id, name, label, purpose, retention, purpose_id, declared_at)
+VALUES (:business_id, :name, :label, :purpose, :retention, :purpose_id, :now)
+ON CONFLICT (business_id, name) DO UPDATE
+   SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
+       purpose_id = excluded.purpose_id, declared_at = excluded.declared_at
+RETURNING name, label, purpose, retention, purpose_id, declared_at;
+
+-- name: tags
+-- Every declared tag.
+SELECT name, label, purpose, retention, purpose_id, declared_at
+  FROM crm.tag
+ WHERE business_id = :business_id
+ ORDER BY name;
+
+-- name: put_tag
+-- A tag on a customer, whose row is held; no row where no such tag is declared.
+INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
+SELECT t.business_id, :customer_id, t.name, :source, :now
+  FROM crm.tag t
+ WHERE t.business_id = :business_id
+   AND t.name = :name
+ON CONFLICT (business_id, customer_id, name) DO UPDATE
+   SET source = excluded.source, set_at = excluded.set_at;
+
+-- name: drop_tag
+-- Takes a tag off a customer.
+DELETE FROM crm.customer_tag
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND name = :name;
+
+-- name: tags_of_customer
+-- The tags of one customer, with what for and how long.
+SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
+       coalesce(p.name, '') AS ends_with
+  FROM crm.customer_tag v
+  JOIN crm.tag t ON t.business_id = v.business_id AND t.name = v.name
+  LEFT JOIN crm.purpose p ON p.business_id = t.business_id AND p.purpose_id = t.purpose_id
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+ ORDER BY v.name;
+
+-- name: lapse_tags
+-- Deletes tags whose time is over (promise 13), or whose purpose has ended for the customer or for
+-- everybody, among those of some customers; not of one who has her record frozen.
+WITH piece AS MATERIALIZED (
+  SELECT v.customer_id, v.name, v.set_at
+    FROM crm.customer_tag v
+   WHERE v.business_id = :business_id AND v.customer_id > :after
+   ORDER BY v.customer_id FETCH FIRST (:limit) ROWS WITH TIES
+), over AS MATERIALIZED (
+  SELECT x.customer_id, x.name
+    FROM piece x
+    JOIN crm.tag t ON t.business_id = :business_id AND t.name = x.name
+    LEFT JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = t.purpose_id
+    LEFT JOIN crm.consent_now s
+      ON s.business_id = :business_id
+     AND s.customer_id = x.customer_id
+     AND s.purpose_id = t.purpose_id
+   WHERE (x.set_at + t.retention::interval <= :now::timestamptz
+          OR p.retired_at <= :now::timestamptz
+          OR s.ends_at <= :now::timestamptz
+          OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+          OR t.purpose_id IS NOT NULL
+             AND coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
+             AND x.set_at <= :now::timestamptz - interval '1 day')
+     AND NOT EXISTS (SELECT FROM crm.customer c
+                      WHERE c.business_id = :business_id AND c.customer_id = x.customer_id
+                        AND c.restricted_at IS NOT NULL)
+), free AS MATERIALIZED (
+  SELECT v.customer_id, v.name
+    FROM crm.customer_tag v
+    JOIN over o ON o.customer_id = v.customer_id AND o.name = v.name
+   WHERE v.business_id = :business_id
+     AND v.customer_id = ANY (ARRAY(SELECT o.customer_id FROM over o))
+     FOR UPDATE OF v SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.customer_tag v USING free f
+   WHERE v.business_id = :business_id
+     AND v.customer_id = ANY (ARRAY(SELECT f.customer_id FROM free f))
+     AND v.customer_id = f.customer_id AND v.name = f.name
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS deleted,
+       CASE WHEN (SELECT count(*) FROM piece) >= :limit
+            THEN (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1)
+            END AS upto;
+
 -- name: declare_kind
 -- A kind of interaction, new or in place of an earlier declaration.
 INSERT INTO crm.interaction_kind (business_id, name, label, purpose, retention, declared_at)
@@ -503,6 +593,12 @@ ON CONFLICT (business_id, customer_id) DO NOTHING;
 -- name: erase_values
 -- Every value of an erased customer.
 DELETE FROM crm.attribute_value
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;
+
+-- name: erase_tags
+-- Every tag of an erased customer.
+DELETE FROM crm.customer_tag
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
 

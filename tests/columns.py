@@ -116,6 +116,7 @@ COLUMNS: dict[str, str] = {
     ),
     "session": "business_id created_at expires_at member_id seen_at token_hash",
     "signing_key": "business_id created_at endorsement kind name number private public retired_at",
+    "tag": "business_id declared_at label name purpose purpose_id retention",
     "theme": "band band_dark business_id changed_at corner face foot link link_dark",
     "trust_figures": (
         "business_id campaigns complaints counted_at lag_median lag_p99 mails months "

@@ -52,6 +52,7 @@ TYPED = "the typed form of text_value, for selecting by"
 KNOWS: dict[str, Place] = {
     "customer": Place(unsaid={}, stays="an empty tombstone"),
     "attribute_value": Place(unsaid=dict.fromkeys(("number", "date", "boolean"), TYPED)),
+    "customer_tag": Place(unsaid={}),
     "interaction": Place(unsaid={}),
     "consent": Place(unsaid={}),
     "consent_record": Place(
@@ -211,6 +212,7 @@ NOT_HERS = {
     "session": "staff",
     "webhook": "the controller",
     "signing_key": "the controller's keys",
+    "tag": "declarations",
     "verdict": "what is the same in everybody's mail",
     "value_check": "counts, and ids of a few as examples, which name nobody once she is erased",
 }

@@ -646,6 +646,8 @@ async def _call(
     plain |= {name: 1 for name, kind in route.types.items() if kind is int}
     if "/images/" in route.path:
         plain["name"] = "bread.png"
+    if "/tags/" in route.path:
+        plain["name"] = "bakes_at_home"
     if "token" in plain:
         secret = _token(two, route.path)
         plain["token"] = secret[:-8] + "AAAAAAAA" if nobody else secret

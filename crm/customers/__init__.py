@@ -1,9 +1,9 @@
 """Whom we know, what we hold about them, and what happened between us.
 
-Owns `customer`, `attribute`, `attribute_value`, `interaction_kind` and `interaction`. One customer
-per address and business. No field without purpose and retention (promise 13). Staff, programs
-and imports never change an address: only the customer does, and her new mailbox answers first
-(`crm/access/new_address.py`). Erasure leaves an empty tombstone.
+Owns `customer`, `attribute`, `attribute_value`, `tag`, `customer_tag`, `interaction_kind` and
+`interaction`. One customer per address and business. No field without purpose and retention
+(promise 13). Staff, programs and imports never change an address: only the customer does, and her
+new mailbox answers first (`crm/access/new_address.py`). Erasure leaves an empty tombstone.
 """
 
 from crm.customers.actions import (
@@ -87,6 +87,8 @@ from crm.customers.model import (
     Wanted,
 )
 from crm.customers.retention import Retention, ends, retention
+from crm.customers.tag import HeldTag, NewTag, Tag, UnknownTag
+from crm.customers.tags import declare_tag, drop_tag, lapse_tags, put_tag, tags, tags_of
 from crm.customers.value import AttributeType, Given, Written, WrongType, written
 
 __all__ = [
@@ -105,6 +107,7 @@ __all__ = [
     "Forgotten",
     "Given",
     "Held",
+    "HeldTag",
     "Interaction",
     "InteractionKind",
     "Known",
@@ -114,6 +117,7 @@ __all__ = [
     "NewInteraction",
     "NewKind",
     "NewReply",
+    "NewTag",
     "NewValue",
     "NotAnAddress",
     "NotChangeable",
@@ -121,9 +125,11 @@ __all__ = [
     "Retention",
     "Source",
     "Stale",
+    "Tag",
     "UnknownAttribute",
     "UnknownCustomer",
     "UnknownKind",
+    "UnknownTag",
     "Wanted",
     "Written",
     "WrongType",
@@ -138,6 +144,8 @@ __all__ = [
     "change",
     "declare_attribute",
     "declare_kind",
+    "declare_tag",
+    "drop_tag",
     "ending_with",
     "ends",
     "export",
@@ -156,6 +164,7 @@ __all__ = [
     "kinds",
     "known_by_folded",
     "lapse_interactions",
+    "lapse_tags",
     "lapse_values",
     "lapse_values_of_purposes",
     "masked",
@@ -164,11 +173,14 @@ __all__ = [
     "page",
     "parse",
     "purposes_to_end_with",
+    "put_tag",
     "reply",
     "restrict",
     "retention",
     "search",
     "set_attributes",
+    "tags",
+    "tags_of",
     "unrestrict",
     "values",
     "written",

@@ -35,6 +35,7 @@ from crm.customers.model import (
     changed,
     zone,
 )
+from crm.customers.tags import tags_of
 from crm.customers.text import cleaned, named
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid
@@ -266,6 +267,7 @@ async def held(db: ReadDb, customer: Customer, *, newest: int = 10) -> Held:
         customer=customer,
         language=language(customer.locale) if customer.locale else "",
         attributes=await values(db, customer.id),
+        tags=await tags_of(db, customer.id),
         interactions=happened[:newest],
         more=len(happened) > newest,
         counts=counts,
@@ -279,6 +281,7 @@ async def export(db: ReadDb, customer_id: UUID) -> Export:
         customer=await get(db, customer_id),
         derived=await db.one(sql.derived_of_customer, Derived, customer_id=customer_id),
         attributes=await values(db, customer_id),
+        tags=await tags_of(db, customer_id),
     )
 
 
@@ -295,6 +298,7 @@ async def forget(db: Db, customer_id: UUID, *, at: datetime | None = None) -> Fo
         {
             "customer": await db.run(sql.erase_customer, customer_id=customer_id, at=at or db.now),
             "attribute_value": await db.run(sql.erase_values, customer_id=customer_id),
+            "customer_tag": await db.run(sql.erase_tags, customer_id=customer_id),
             "interaction": await db.run(sql.erase_interactions, customer_id=customer_id),
         },
     )

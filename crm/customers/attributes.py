@@ -45,7 +45,7 @@ _IMPORTED = "import"
 async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> Attribute:
     """Declare a field, or say anew what it is for; its type stays (TypeFixed)."""
     retention(new.retention)
-    await _check_purpose(db, new.purpose_id)
+    await check_purpose(db, new.purpose_id)
     attribute = await db.maybe(
         sql.declare_attribute,
         Attribute,
@@ -61,6 +61,14 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
         raise named(TypeFixed(), "type")
     await events.record(db, by, Kind.attribute_declared)
     return attribute
+
+
+async def check_purpose(db: ReadDb, purpose_id: UUID | None) -> None:
+    """Refuse an end that is no purpose of this business."""
+    if purpose_id is None or await db.one(sql.purpose_is_known, bool, purpose_id=purpose_id):
+        return
+    sentence = "There is no such purpose. Leave it out where the time alone counts."
+    raise Invalid(sentence, [Problem("purpose_id", sentence)])
 
 
 async def attributes(db: ReadDb) -> list[Attribute]:
@@ -138,13 +146,6 @@ async def ending_with(db: ReadDb, customer_id: UUID) -> defaultdict[UUID, list[s
     for each in await db.many(sql.values_ending_with, Bound, customer_id=customer_id):
         bound[each.purpose_id].append(each.label)
     return bound
-
-
-async def _check_purpose(db: ReadDb, purpose_id: UUID | None) -> None:
-    if purpose_id is None or await db.one(sql.purpose_is_known, bool, purpose_id=purpose_id):
-        return
-    sentence = "There is no such purpose. Leave it out where the time alone counts."
-    raise Invalid(sentence, [Problem("purpose_id", sentence)])
 
 
 def _read_all(

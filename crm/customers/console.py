@@ -315,6 +315,8 @@ async def _record(
     db: ReadDb, who: Member, customer: Customer, reason: str, form: Form
 ) -> Response[Any]:
     happened = await customers.interactions(db, customer.id, limit=_NEWEST + 1)
+    tags = await customers.tags_of(db, customer.id)
+    has = {each.name for each in tags}
     return page(
         "customers/pages/customer.html",
         status=422 if form.problems else 200,
@@ -322,6 +324,8 @@ async def _record(
         reason=reason,
         form=form,
         held=await customers.values(db, customer.id),
+        tags=tags,
+        offered=[(e.name, e.label) for e in await customers.tags(db) if e.name not in has],
         happened=happened[:_NEWEST],
         more=len(happened) > _NEWEST,
         may_change=who.may(Right.change_customers),

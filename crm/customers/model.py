@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from crm.customers.address import Address
 from crm.customers.interaction import Interaction, InteractionKind
 from crm.customers.retention import ends, retention
+from crm.customers.tag import HeldTag
 from crm.customers.text import Duration, Label, Sentence, cleaned
 from crm.customers.value import AttributeType, Read, read
 from crm.errors import Conflict, Forbidden, Invalid, NotFound, Problem
@@ -277,6 +278,7 @@ class Held(Struct, frozen=True, kw_only=True):
     customer: Customer
     language: str
     attributes: list[AttributeValue]
+    tags: list[HeldTag]
     interactions: list[Interaction]
     more: bool
     # How often each kind of thing happened.
@@ -291,6 +293,7 @@ class Export(Struct, frozen=True, kw_only=True):
     customer: Customer
     derived: Derived
     attributes: list[AttributeValue]
+    tags: list[HeldTag]
 
 
 class Erasable(Struct, frozen=True):

@@ -205,4 +205,4 @@ def details(held: Held) -> int:
     """Count what we know of her: the address, and whatever else is filled in."""
     her = held.customer
     known = (her.name, her.locale, her.time_zone, her.external_id)
-    return 1 + sum(bool(each) for each in known) + len(held.attributes)
+    return 1 + sum(bool(each) for each in known) + len(held.attributes) + len(held.tags)

@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import staff
 from crm.businesses import Business
-from crm.customers import Customer, api, console, portal
+from crm.customers import Customer, api, console, portal, tags_api, tags_console
 from crm.db import Database
 from crm.events import Actor
 from crm.staff import Caller, Member, NewMember, Role, Scope
@@ -82,10 +82,15 @@ def _application(database: Database, signed_in: Any) -> Litestar:
         return found
 
     routers = [
-        Router("/v1", route_handlers=api.handlers, guards=[signed_in], exception_handlers=PROBLEMS),
+        Router(
+            "/v1",
+            route_handlers=[*api.handlers, *tags_api.handlers],
+            guards=[signed_in],
+            exception_handlers=PROBLEMS,
+        ),
         Router(
             "/staff",
-            route_handlers=console.handlers,
+            route_handlers=[*console.handlers, *tags_console.handlers],
             guards=[signed_in, same_session],
             exception_handlers=PAGES,
         ),

@@ -44,12 +44,12 @@ async def test_nothing_is_left_but_an_empty_row(
         fingerprint = db.keys.address_hash(business.id, "nora@example.com")
         gone = await customers.forget(db, nora.id)
         assert gone == customers.Forgotten(
-            fingerprint, {"customer": 1, "attribute_value": 1, "interaction": 1}
+            fingerprint, {"customer": 1, "attribute_value": 1, "customer_tag": 0, "interaction": 1}
         )
     async with database.write(business.id) as db:
         again = await customers.forget(db, nora.id)
         assert again == customers.Forgotten(
-            None, {"customer": 0, "attribute_value": 0, "interaction": 0}
+            None, {"customer": 0, "attribute_value": 0, "customer_tag": 0, "interaction": 0}
         )
         for refused in (customers.get, customers.export):
             with pytest.raises(UnknownCustomer):

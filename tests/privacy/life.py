@@ -29,7 +29,15 @@ from crm.access import Choice, NewSignup, new_address
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import NewPlan, jobs
 from crm.consent import Method, Network, Notice
-from crm.customers import AttributeType, Changes, Customer, NewAttribute, NewInteraction, NewKind
+from crm.customers import (
+    AttributeType,
+    Changes,
+    Customer,
+    NewAttribute,
+    NewInteraction,
+    NewKind,
+    NewTag,
+)
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.ids import opaque
@@ -134,6 +142,8 @@ async def _declare(database: Database, business: Business) -> None:
                 retention="P24M",
             ),
         )
+        tag = NewTag(label="Bakes at home", purpose="To tell of courses.", retention="P2Y")
+        await customers.declare_tag(db, SYSTEM, "bakes_at_home", tag)
         await customers.declare_kind(
             db,
             SYSTEM,
@@ -231,6 +241,7 @@ async def _described(
             db, SYSTEM, customer.id, Changes(external_id=f"shop-{customer.id.hex[:6]}", locale="en")
         )
         await customers.set_attributes(db, SYSTEM, customer.id, {"usual_shop": "Harbour Street"})
+        await customers.put_tag(db, Actor.key(opaque(), "Shop till"), customer.id, "bakes_at_home")
         await customers.interact(
             db,
             SYSTEM,

@@ -38,7 +38,7 @@ from crm.consent import (
     Network,
     Purpose,
 )
-from crm.customers import AttributeValue, Customer, Interaction
+from crm.customers import AttributeValue, Customer, HeldTag, Interaction
 from crm.customers.model import Derived
 from crm.db import ReadDb
 from crm.events import Event
@@ -182,6 +182,7 @@ def _of_customer(db: ReadDb, held: customers.Export) -> list[Listed]:
     return [
         _few("profile", marked("who you are to us"), Customer, [held.customer], in_words=True),
         _few("attributes", what, AttributeValue, held.attributes, in_words=True),
+        _few("tags", marked("tags that we put on you"), HeldTag, held.tags, in_words=True),
         Listed(
             "interactions",
             marked("what happened between us"),

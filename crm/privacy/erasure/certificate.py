@@ -35,6 +35,7 @@ STORES: dict[str, str] = {
     "former_address": marked("Earlier addresses"),
     "address_change": marked("A new address that was not confirmed"),
     "attribute_value": marked("What else was known"),
+    "customer_tag": marked("Tags that were put on you"),
     "interaction": marked("Purchases, notes, calls and answers"),
     "rhythm": marked("How often you wanted mail"),
     "consent": marked("What you allowed"),

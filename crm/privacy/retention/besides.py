@@ -101,6 +101,7 @@ BESIDES: tuple[Declared, ...] = (
             "sending_domain",
             "session",
             "signing_key",
+            "tag",
             "trust_figures",
             "value_check",
             "verdict",

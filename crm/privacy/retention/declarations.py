@@ -55,6 +55,18 @@ DECLARED: tuple[Declared, ...] = (
         job=_SWEPT,
     ),
     Declared(
+        name="tags",
+        tables=("customer_tag",),
+        what=marked("Tags on customers"),
+        why=marked("For what each is declared for"),
+        until=marked(
+            "the time declared for each is over, or the day after the purpose that it is for has "
+            "ended, for you or for everybody"
+        ),
+        by=By.sweep,
+        job=_SWEPT,
+    ),
+    Declared(
         name="interactions",
         tables=("interaction",),
         what=marked("What happened between us: purchases, calls, notes, replies"),

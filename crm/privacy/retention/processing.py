@@ -1,7 +1,8 @@
 """The record of processing activities (Art. 30 GDPR), made of what is declared and enforced.
 
-Nothing is written for it: purposes, attributes and kinds of interaction are as they are declared,
-and the times of what is kept besides are those of `retention.py`, which the sweep deletes by.
+Nothing is written for it: purposes, attributes, tags and kinds of interaction are as they are
+declared, and the times of what is kept besides are those of `retention.py`, which the sweep deletes
+by.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from crm import businesses, consent, customers
 from crm.businesses import Business
 from crm.consent import Purpose, Version
 from crm.consent.terms import Party, Terms
-from crm.customers import Attribute, retention
+from crm.customers import Attribute, Tag, retention
 from crm.db import ReadDb
 from crm.languages import gettext
 from crm.privacy.model import Controller
@@ -72,6 +73,7 @@ class Processing(Struct, frozen=True, kw_only=True):
     subjects: str = "Customers, and whoever signs up and has not confirmed yet."
     activities: list[Activity]
     attributes: list[Kept]
+    tags: list[Kept]
     interactions: list[Kept]
     besides: list[Kept]
     security: list[str]
@@ -92,6 +94,10 @@ async def processing(db: ReadDb) -> Processing:
         attributes=[
             Kept(each.label, each.purpose, _until(each, purposes))
             for each in await customers.attributes(db)
+        ],
+        tags=[
+            Kept(each.label, each.purpose, _until(each, purposes))
+            for each in await customers.tags(db)
         ],
         interactions=[
             Kept(
@@ -134,13 +140,13 @@ def _besides(business: Business) -> list[Kept]:
     ]
 
 
-def _until(attribute: Attribute, purposes: Mapping[UUID, Purpose]) -> str:
-    purpose = purposes.get(attribute.purpose_id) if attribute.purpose_id else None
+def _until(declared: Attribute | Tag, purposes: Mapping[UUID, Purpose]) -> str:
+    purpose = purposes.get(declared.purpose_id) if declared.purpose_id else None
     if purpose is None:
-        return gettext("%(time)s after it was set", time=attribute.kept_for)
+        return gettext("%(time)s after it was set", time=declared.kept_for)
     return gettext(
         "%(time)s after it was set, and no longer than the purpose lasts: %(purpose)s",
-        time=attribute.kept_for,
+        time=declared.kept_for,
         purpose=purpose.name,
     )
 

@@ -13,6 +13,7 @@ from crm.privacy.retention.sweeping import lapse_sweeps
 SWEEPS: Mapping[str, Sweep] = {
     "attributes": customers.lapse_values,
     "attributes_of_purposes": customers.lapse_values_of_purposes,
+    "tags": customers.lapse_tags,
     "interactions": customers.lapse_interactions,
     "consent_records": consent.end_records,
     "kept_proofs": consent.end_kept_proofs,

@@ -1,0 +1,79 @@
+"""What is done with tags: they are declared, put on customers, taken off and read."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm import events
+from crm.customers.attributes import check_purpose
+from crm.customers.model import Customer, UnknownCustomer
+from crm.customers.retention import retention
+from crm.customers.tag import HeldTag, NewTag, Tag, TagRow, UnknownTag
+from crm.customers.text import checked_name, filled
+from crm.db import Db, ReadDb, Statements
+from crm.events import Actor, ActorKind, Kind
+from crm.pieces import Piece
+
+sql = Statements("customers")
+
+# What is written down as the source of a tag.
+_SOURCES = {ActorKind.member: "member", ActorKind.key: "key"}
+
+
+async def declare_tag(db: Db, by: Actor, name: str, new: NewTag) -> Tag:
+    """Declare a tag, or say anew what it is for and how long it stays."""
+    retention(new.retention)
+    await check_purpose(db, new.purpose_id)
+    tag = await db.one(
+        sql.declare_tag,
+        Tag,
+        name=checked_name(name),
+        label=filled(new.label, "label"),
+        purpose=filled(new.purpose, "purpose", 3),
+        retention=new.retention,
+        purpose_id=new.purpose_id,
+    )
+    await events.record(db, by, Kind.attribute_declared)
+    return tag
+
+
+async def tags(db: ReadDb) -> list[Tag]:
+    """Return every declared tag, by name."""
+    return await db.many(sql.tags, Tag)
+
+
+async def put_tag(db: Db, by: Actor, customer_id: UUID, name: str) -> list[HeldTag]:
+    """Put a declared tag on a customer (UnknownTag); again, its time begins anew."""
+    await _hold(db, customer_id)
+    if not await db.run(
+        sql.put_tag, customer_id=customer_id, name=name, source=_SOURCES.get(by.kind, "")
+    ):
+        raise UnknownTag
+    await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason="tags")
+    return await tags_of(db, customer_id)
+
+
+async def drop_tag(db: Db, by: Actor, customer_id: UUID, name: str) -> None:
+    """Take a tag off a customer; one that she does not have changes nothing."""
+    await _hold(db, customer_id)
+    if await db.run(sql.drop_tag, customer_id=customer_id, name=name):
+        await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason="tags")
+
+
+async def tags_of(db: ReadDb, customer_id: UUID) -> list[HeldTag]:
+    """Return the tags of one customer, each with what for and until when."""
+    rows = await db.many(sql.tags_of_customer, TagRow, customer_id=customer_id)
+    return [row.held() for row in rows]
+
+
+async def lapse_tags(db: Db, after: UUID, limit: int) -> Piece:
+    """Delete tags whose time is over, or whose purpose has ended (promise 13), a piece at a time.
+
+    One that is for a purpose which she never allowed goes a day after it was put on.
+    """
+    return await db.one(sql.lapse_tags, Piece, after=after, limit=limit)
+
+
+async def _hold(db: Db, customer_id: UUID) -> None:
+    if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
+        raise UnknownCustomer
