@@ -33,7 +33,16 @@ _FILES = {
     "application/zip": "@your-data.zip",
 }
 # The order in which somebody new meets them.
-_ORDER = ("Keys", "Customers", "Attributes", "Interactions", "Purposes", "Consent", "Campaigns")
+_ORDER = (
+    "Keys",
+    "Customers",
+    "Attributes",
+    "Tags",
+    "Interactions",
+    "Purposes",
+    "Consent",
+    "Campaigns",
+)
 _NOBODY: dict[str, Any] = {
     "business": None,
     "me": None,

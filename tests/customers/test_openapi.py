@@ -15,10 +15,10 @@ async def test_every_operation_is_described(api: httpx2.AsyncClient) -> None:
         if path.startswith("/v1/")
         for operation in methods.values()
     ]
-    assert len(operations) == 14
+    assert len(operations) == 19
     for operation in operations:
         assert operation["summary"]
-        assert operation["tags"][0] in {"Customers", "Attributes", "Interactions"}
+        assert operation["tags"][0] in {"Customers", "Attributes", "Interactions", "Tags"}
     change = schema["paths"]["/v1/customers/{id}"]["patch"]
     assert list(change["requestBody"]["content"]) == ["application/merge-patch+json"]
     added = schema["paths"]["/v1/customers"]["post"]["responses"]["201"]

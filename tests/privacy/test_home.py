@@ -52,7 +52,7 @@ async def test_it_shows_what_is_held(database: Database, business: Business, nor
     async with await site.her_browser(database, business, nora.customer) as browser:
         text = re.sub("</?bdi>", "", (await browser.get("/me")).text)
 
-    assert "We hold: 5 details, 1 purchase, 1 note and 3 mails." in text
+    assert "We hold: 6 details, 1 purchase, 1 note and 3 mails." in text
     assert "For opening hours." in text
     assert "Birthday cake for Nora Lindqvist" in text
     assert nora.got.subject in text

@@ -10,6 +10,7 @@ from msgspec import Struct
 from crm import customers
 from crm.customers.interaction import NewKind
 from crm.customers.model import NewAttribute, NewValue
+from crm.customers.tag import NewTag
 from crm.customers.value import AttributeType
 from crm.db import Database, Db, Statement, open_database
 from crm.pieces import Sweep
@@ -21,7 +22,8 @@ MANY = 1_000
 PIECE = 10
 FIRST = UUID(int=0)
 TABLES = (
-    "attribute_value", "consent", "consent_record", "customer", "event", "interaction",
+    "attribute_value", "consent", "consent_record", "customer", "customer_tag", "event",
+    "interaction",
 )  # fmt: skip
 # Rows of those tables that one piece may touch: some columns of each of its few, several times.
 FEW = 40 * PIECE
@@ -38,6 +40,13 @@ ONE_PLAN = Statement(
     "As PostgreSQL does when a statement was asked often.",
     "SET LOCAL plan_cache_mode = force_generic_plan",
     (),
+)
+TAGGED = Statement(
+    "tagged",
+    "A tag on every customer.",
+    "INSERT INTO customer_tag (business_id, customer_id, name, set_at)"
+    " SELECT business_id, customer_id, 'bakes', $2 FROM customer WHERE business_id = $1",
+    ("business_id", "at"),
 )
 HAPPENED = Statement(
     "happened",
@@ -70,6 +79,11 @@ async def _grown(db: Db) -> None:
     kind = NewKind(label="Purchase", purpose="For the till.", retention="P2Y")
     await customers.declare_kind(db, make.SYSTEM, "purchase", kind)
     await db.run(HAPPENED, at=db.now)
+    tag = NewTag(
+        label="Bakes", purpose="For courses.", retention="P2Y", purpose_id=notice.purpose_id
+    )
+    await customers.declare_tag(db, make.SYSTEM, "bakes", tag)
+    await db.run(TAGGED, at=db.now)
 
 
 async def _touched(database: Database, business_id: UUID, act: Sweep) -> int:

@@ -70,6 +70,15 @@ BESIDES: tuple[Declared, ...] = (
         by=By.use,
     ),
     Declared(
+        name="sweeps",
+        tables=("retention_sweep",),
+        what=marked("Reports of what was deleted, as counts"),
+        why=marked("To show that all this is done"),
+        until=marked("a year"),
+        by=By.sweep,
+        job="privacy.retain",
+    ),
+    Declared(
         name="house",
         tables=(
             "api_key",

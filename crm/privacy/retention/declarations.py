@@ -388,14 +388,5 @@ DECLARED: tuple[Declared, ...] = (
         by=By.job,
         job="staff.sweep",
     ),
-    Declared(
-        name="sweeps",
-        tables=("retention_sweep",),
-        what=marked("Reports of what was deleted, as counts"),
-        why=marked("To show that all this is done"),
-        until=marked("a year"),
-        by=By.sweep,
-        job=_SWEPT,
-    ),
     *BESIDES,
 )
