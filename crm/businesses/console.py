@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 
-from crm import businesses
+from crm import businesses, time_zones
 from crm.businesses import Business, NewBusiness
 from crm.db import Db
 from crm.errors import Refused
@@ -108,7 +107,7 @@ def _read(form: Form) -> NewBusiness | None:
 
 def _zone(form: Form) -> str:
     zone = form.text("time_zone")
-    if zone and zone not in available_timezones():
+    if zone and zone not in time_zones.named():
         form.wrong("time_zone", "There is no such time zone. One looks like Europe/Lisbon.")
     return zone
 

@@ -7,11 +7,11 @@ from typing import Annotated
 from unicodedata import category
 from urllib.parse import urlsplit
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta, Struct
 
+from crm import time_zones
 from crm.businesses.theme import sheet_name
 from crm.errors import Conflict, Invalid, Problem
 
@@ -167,7 +167,7 @@ def checked(new: NewBusiness) -> NewBusiness:
     if new.mails_from >= new.mails_until:
         sentence = "The hours for mail begin before they end, such as 8 and 20."
         raise Invalid(sentence, [Problem("mails_until", sentence)])
-    if new.time_zone not in available_timezones():
+    if new.time_zone not in time_zones.named():
         sentence = "There is no such time zone. One looks like Europe/Lisbon."
         raise Invalid(sentence, [Problem("time_zone", sentence)])
     return new

@@ -6,10 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from crm import time_zones
 from crm.customers.address import Address
 from crm.customers.interaction import Interaction, InteractionKind
 from crm.customers.retention import ends, retention
@@ -329,7 +329,7 @@ def changed(customer: Customer, changes: Changes) -> tuple[str, str, str, str | 
 
 def zone(name: str) -> str:
     """Return the name of a time zone that there is, or nothing; refuse any other."""
-    if name and name not in available_timezones():
+    if name and name not in time_zones.named():
         sentence = gettext("There is no such time zone. One looks like Europe/Lisbon.")
         raise Invalid(sentence, [Problem("time_zone", sentence)])
     return name

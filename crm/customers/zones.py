@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from zoneinfo import available_timezones
 
 from babel.core import get_global
 
+from crm import time_zones
 from crm.languages import gettext
 
 
@@ -24,7 +24,7 @@ def zones(country: str, present: str = "") -> list[tuple[str, str]]:
 def _places() -> list[tuple[str, str]]:
     """Return every zone that is somewhere, under the one name that CLDR has for it."""
     aliases = get_global("zone_aliases")
-    here = available_timezones()
+    here = time_zones.named()
     return sorted(
         (zone, territory)
         for zone, territory in get_global("zone_territories").items()
