@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import functools
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -14,7 +15,6 @@ import asyncpg
 import httpx2
 import pytest
 from litestar import Litestar, Request, Response, Router, get
-from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -32,7 +32,7 @@ from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.refusals import EITHER, PAGES, pages_behind
 from crm.web.transaction import transaction
-from tests import make
+from tests import applications, make
 from tests.conftest import Cluster
 
 _WINDOW = 900
@@ -62,7 +62,14 @@ def get_me(me: NamedDependency[Customer]) -> Response[Any]:
 
 
 def application(database: Database) -> Litestar:
-    """Put the domain's routes together as crm/app.py does, with no Redis to be reached."""
+    """Serve from this database, with no Redis to be reached."""
+    redis = Redis.from_url("unix:///nowhere")
+    return applications.around(_application(), database=database, redis=redis)
+
+
+@functools.cache
+def _application() -> Litestar:
+    """Put the domain's routes together as crm/app.py does."""
     return Litestar(
         [
             Router("/", route_handlers=portal.by_link, guards=[of_host], exception_handlers=PAGES),
@@ -81,7 +88,6 @@ def application(database: Database) -> Litestar:
         },
         exception_handlers=EITHER,
         before_send=[secured(https=False)],
-        state=State({"database": database, "redis": Redis.from_url("unix:///nowhere")}),
         openapi_config=None,
         logging_config=None,
     )

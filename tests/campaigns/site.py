@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -10,7 +11,6 @@ from uuid import UUID
 import httpx2
 from litestar import Litestar, Request, Router
 from litestar.connection import ASGIConnection
-from litestar.datastructures import State as AppState
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 
@@ -29,7 +29,7 @@ from crm.web.headers import secured
 from crm.web.pages import Tab
 from crm.web.refusals import EITHER, PAGES, PROBLEMS
 from crm.web.transaction import transaction
-from tests import make
+from tests import applications, make
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
@@ -104,17 +104,29 @@ def application(
     who: Member | None = None,
     me: Customer | None = None,
 ) -> Litestar:
-    """Put the routers together as crm/app.py does."""
+    """Serve as if all requests came from one of them."""
     put = {"business_id": business.id, "business": business}
     asking = {"caller": key, "who": who, "me": me}
     known = {name: value for name, value in asking.items() if value is not None}
+    return applications.around(
+        _application(), database=database, put=put, known=known, rooms=ROOMS, tabs=TABS
+    )
 
-    async def here(connection: Connection, _: BaseRouteHandler) -> None:
-        connection.scope["state"].update(put)
 
-    async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
-        connection.scope["state"].update(put | known | {"session_secret": SECRET})
+async def here(connection: Connection, _: BaseRouteHandler) -> None:
+    """Find the business where `application` put it."""
+    connection.scope["state"].update(connection.app.state.put)
 
+
+async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+    """Find who asks where `application` put it."""
+    state = connection.app.state
+    connection.scope["state"].update(state.put | state.known | {"session_secret": SECRET})
+
+
+@functools.cache
+def _application() -> Litestar:
+    """Put the routers together as crm/app.py does."""
     pages: dict[str, Any] = {"exception_handlers": PAGES, "include_in_schema": False}
     inside = [signed_in, same_session]
     return Litestar(
@@ -141,7 +153,6 @@ def application(
         exception_handlers=EITHER,
         before_send=[secured(https=False)],
         logging_config=None,
-        state=AppState({"database": database, "rooms": ROOMS, "tabs": TABS}),
     )
 
 

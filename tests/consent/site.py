@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -9,7 +10,6 @@ from uuid import UUID
 import httpx2
 from litestar import Litestar, Request, Router
 from litestar.connection import ASGIConnection
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 
@@ -37,6 +37,7 @@ from crm.web.headers import secured
 from crm.web.pages import Tab
 from crm.web.refusals import EITHER, PAGES, PROBLEMS
 from crm.web.transaction import transaction
+from tests import applications
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
@@ -76,17 +77,20 @@ def client(
     asking = {"caller": key, "who": who, "me": me, "mailbox": mailbox}
     put |= {name: value for name, value in asking.items() if value is not None}
 
-    async def signed_in(
-        connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
-    ) -> None:
-        connection.scope["state"].update(put)
-
-    asgi: Any = application(database, signed_in)
+    asgi: Any = applications.around(
+        _application(), database=database, put=put, rooms=ROOMS, tabs=TABS
+    )
     transport = httpx2.ASGITransport(app=asgi)
     return httpx2.AsyncClient(transport=transport, base_url=business.origin, follow_redirects=False)
 
 
-def application(database: Database, signed_in: Any) -> Litestar:
+async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+    """Find who asks where `client` put it."""
+    connection.scope["state"].update(connection.app.state.put)
+
+
+@functools.cache
+def _application() -> Litestar:
     """Put the routers together as crm/app.py does, beside those of the customers."""
 
     def given(name: str) -> Provide:
@@ -123,7 +127,6 @@ def application(database: Database, signed_in: Any) -> Litestar:
         exception_handlers=EITHER,
         before_send=[secured(https=False)],
         logging_config=None,
-        state=State({"database": database, "rooms": ROOMS, "tabs": TABS}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,6 @@ from uuid import UUID
 import httpx2
 from litestar import Litestar, Request, Router
 from litestar.connection import ASGIConnection
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 
@@ -27,6 +27,7 @@ from crm.web.pages import Tab
 from crm.web.reader import speaks
 from crm.web.refusals import EITHER, PAGES, PROBLEMS
 from crm.web.transaction import transaction
+from tests import applications
 
 SECRET = b"s" * 32
 ROOMS = [Tab("/staff/campaigns", "Campaigns"), Tab("/staff/customers", "Customers")]
@@ -60,19 +61,21 @@ def client(
     asking = {"caller": key, "who": who, "me": me}
     put |= {name: value for name, value in asking.items() if value is not None}
 
-    async def signed_in(
-        connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
-    ) -> None:
-        connection.scope["state"].update(put)
-
+    made = applications.around(_application(), database=database, put=put, rooms=ROOMS, tabs=TABS)
     # As around the whole application: a language that a page speaks ends with its request.
-    app: Any = speaks(_application(database, signed_in))
+    app: Any = speaks(made)
     return httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app), base_url=business.origin, follow_redirects=False
     )
 
 
-def _application(database: Database, signed_in: Any) -> Litestar:
+async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Find who asks where `client` put it."""
+    connection.scope["state"].update(connection.app.state.put)
+
+
+@functools.cache
+def _application() -> Litestar:
     def provide_me(request: Request[Any, Any, Any]) -> Customer:
         found: Customer = request.scope["state"]["me"]
         return found
@@ -112,7 +115,6 @@ def _application(database: Database, signed_in: Any) -> Litestar:
         exception_handlers=EITHER,
         before_send=[secured(https=False)],
         logging_config=None,
-        state=State({"database": database, "rooms": ROOMS, "tabs": TABS}),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
 import httpx2
 from litestar import Litestar, Request, Router
-from litestar.datastructures import State
 from litestar.di import Provide
 
 from crm import access, staff
@@ -36,7 +36,7 @@ from crm.web.headers import secured
 from crm.web.pages import Tab
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import transaction
-from tests import make
+from tests import applications, make
 
 TABS = [
     Tab("/me", "What we hold"),
@@ -67,7 +67,13 @@ class Browser(httpx2.AsyncClient):
 
 def application(database: Database) -> Any:
     """Serve with the real guards and dependencies."""
+    return applications.around(
+        _application(), database=database, password_cost=_CHEAP, tabs=TABS, rooms=ROOMS
+    )
 
+
+@functools.cache
+def _application() -> Litestar:
     def business_of(request: Request[Any, Any, Any]) -> Business:
         business: Business = request.scope["state"]["business"]
         return business
@@ -116,7 +122,6 @@ def application(database: Database) -> Any:
         before_send=[secured(https=False)],
         logging_config=None,
         openapi_config=None,
-        state=State({"database": database, "password_cost": _CHEAP, "tabs": TABS, "rooms": ROOMS}),
     )
 
 

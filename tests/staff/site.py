@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,6 @@ from uuid import UUID
 
 import httpx2
 from litestar import Litestar, Request, Router
-from litestar.datastructures import State
 from litestar.di import Provide
 
 from crm import events, mail, staff
@@ -33,6 +33,7 @@ from crm.web.headers import secured
 from crm.web.pages import Tab
 from crm.web.refusals import EITHER, PROBLEMS, pages_behind
 from crm.web.transaction import transaction
+from tests import applications
 
 # The least Argon2 takes: what is tested is what is made of the answer, not the work.
 CHEAP = Cost(memory=8, passes=1, lanes=1)
@@ -63,6 +64,19 @@ def application(
     looks_database: Database | None = None,
 ) -> Litestar:
     """Serve what this domain and the two below it show, and what a test adds."""
+    state = {
+        "database": database,
+        "password_cost": cost,
+        "rooms": ROOMS,
+        "tell_member": tell_member,
+    }
+    if looks_database is not None:
+        state["looks_database"] = looks_database
+    return applications.around(_application(tuple(console), tuple(api)), **state)
+
+
+@functools.cache
+def _application(console: tuple[Any, ...], api: tuple[Any, ...]) -> Litestar:
     ours = [
         *staff_console.handlers,
         *members_console.handlers,
@@ -93,14 +107,6 @@ def application(
             exception_handlers=PROBLEMS,
         ),
     ]
-    state = {
-        "database": database,
-        "password_cost": cost,
-        "rooms": ROOMS,
-        "tell_member": tell_member,
-    }
-    if looks_database is not None:
-        state["looks_database"] = looks_database
     return Litestar(
         [*routers, *assets.handlers],
         dependencies={
@@ -112,7 +118,6 @@ def application(
         before_send=[secured(https=False)],
         logging_config=None,
         openapi_config=None,
-        state=State(state),
     )
 
 
