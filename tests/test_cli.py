@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from crm.db import Database
 from crm.keys import Keys
 from crm.mail import relays
 from tests import make
+from tests.commands import crm
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import smtpd
 
@@ -40,23 +39,6 @@ def directory() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
-
-
-async def crm(*arguments: str, **settings: str) -> tuple[int, str, str]:
-    """Run a command with these settings and no others."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "crm",
-        *arguments,
-        env=plain | {"COLUMNS": "200"} | settings,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await running.communicate()
-    assert running.returncode is not None
-    return running.returncode, out.decode(), err.decode()
 
 
 async def test_a_business_on_embedded_servers(directory: Path, tmp_path: Path) -> None:

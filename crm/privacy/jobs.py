@@ -82,13 +82,14 @@ async def remind(ctx: Ctx) -> None:
 async def retain(ctx: Ctx) -> None:
     """Delete what has had its time, business by business and kind by kind, in short pieces."""
     database = ctx["database"]
+    await each_business(database, "privacy.retain", partial(retain_of, database))
 
-    async def kept(business_id: UUID) -> None:
-        for name, act in (*SWEEPS.items(), (_TRACES, actions.erase_old_traces)):
-            with apart("privacy.retain", business_id, name):
-                await sweeping.sweep(database, business_id, name, act)
 
-    await each_business(database, "privacy.retain", kept)
+async def retain_of(database: Database, business_id: UUID) -> None:
+    """Delete what has had its time in one business; a kind that fails stops no other."""
+    for name, act in (*SWEEPS.items(), (_TRACES, actions.erase_old_traces)):
+        with apart("privacy.retain", business_id, name):
+            await sweeping.sweep(database, business_id, name, act)
 
 
 async def _tidy(db: Db) -> None:

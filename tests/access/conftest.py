@@ -61,14 +61,14 @@ def get_me(me: NamedDependency[Customer]) -> Response[Any]:
     return Response(str(me.id), media_type="text/plain")
 
 
-def application(database: Database) -> Litestar:
-    """Serve from this database, with no Redis to be reached."""
+def application(database: Database, *added: Router) -> Litestar:
+    """Serve the domain's routes and some more from this database, with no Redis to be reached."""
     redis = Redis.from_url("unix:///nowhere")
-    return applications.around(_application(), database=database, redis=redis)
+    return applications.around(_application(*added), database=database, redis=redis)
 
 
 @functools.cache
-def _application() -> Litestar:
+def _application(*added: Router) -> Litestar:
     """Put the domain's routes together as crm/app.py does."""
     return Litestar(
         [
@@ -80,6 +80,7 @@ def _application() -> Litestar:
                 guards=[of_host, auth.signed_in_customer, same_session],
                 exception_handlers=pages_behind("/sign-in"),
             ),
+            *added,
         ],
         dependencies={
             "db": Provide(transaction),

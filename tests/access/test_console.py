@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from datetime import UTC, datetime, timedelta
@@ -38,10 +39,12 @@ def _staff(role: Role) -> Any:
 
 
 def _console(moved: Database, business: Business, role: Role) -> httpx2.AsyncClient:
-    app = application(moved)
-    guards = [of_host, _staff(role)]
-    app.register(Router("/staff", route_handlers=console.handlers, guards=guards))
-    return browser(app, business)
+    return browser(application(moved, _rooms(role)), business)
+
+
+@functools.cache
+def _rooms(role: Role) -> Router:
+    return Router("/staff", route_handlers=console.handlers, guards=[of_host, _staff(role)])
 
 
 async def test_it_works_from_another_site(

@@ -39,29 +39,26 @@ NEW = "nora@new.example"
 HERE = "/me/address"
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 _SHOWN = re.compile(r'name="shown" value="([^"]+)"')
+_ROUTERS = (
+    Router(
+        "/me",
+        route_handlers=new_address_portal.handlers,
+        guards=[of_host, auth.signed_in_customer, same_session],
+        exception_handlers=pages_behind("/sign-in"),
+    ),
+    Router(
+        "/",
+        route_handlers=new_address_portal.by_link,
+        guards=[of_host],
+        exception_handlers=PAGES,
+    ),
+)
 
 
 @pytest.fixture
 async def app(moved: Database) -> Any:
     """The domain's routes, and those of this page."""
-    put_together = application(moved)
-    put_together.register(
-        Router(
-            "/me",
-            route_handlers=new_address_portal.handlers,
-            guards=[of_host, auth.signed_in_customer, same_session],
-            exception_handlers=pages_behind("/sign-in"),
-        )
-    )
-    put_together.register(
-        Router(
-            "/",
-            route_handlers=new_address_portal.by_link,
-            guards=[of_host],
-            exception_handlers=PAGES,
-        )
-    )
-    return answers_head(put_together)
+    return answers_head(application(moved, *_ROUTERS))
 
 
 class Her:

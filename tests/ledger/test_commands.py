@@ -14,10 +14,10 @@ from crm.db import Database
 from crm.journal import CHECKPOINT, Journal
 from crm.ledger import KeyKind, note
 from tests import make
+from tests.commands import crm
 from tests.conftest import KEYS, Cluster
 from tests.consent.conftest import add_customer, say_yes
 from tests.ledger.conftest import entered
-from tests.test_cli import crm
 
 
 @pytest.fixture

@@ -300,7 +300,7 @@ async def test_a_trace_of_any_age_goes(
             db, make.SYSTEM, ada.id, notice.purpose_id, method=consent.Method.one_click
         )
         assert await erase_traces(db) == 0
-    await jobs.retain({"database": clocked})
+    await jobs.retain_of(clocked, business.id)
 
     async with clocked.read(business.id) as db:
         assert await consent.history(db, ada.id) == []

@@ -17,11 +17,11 @@ from crm.restore import jobs, settling
 from crm.web.health import of_journal
 from tests import make
 from tests.campaigns.test_killed import environ
+from tests.commands import crm
 from tests.conftest import KEYS, Cluster
 from tests.journal.conftest import opened
 from tests.restore.conftest import backed_up, put_back
 from tests.smtpd import smtpd
-from tests.test_cli import crm
 
 READERS = 30
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from crm.embedded.programs import POSTGRES_FOLDER, _site
 from crm.privacy import Fingerprint
+from tests.commands import crm
 from tests.conftest import Cluster
 from tests.privacy.search import search
 from tests.privacy.test_search import (
@@ -28,7 +29,6 @@ from tests.privacy.test_search import (
     running,
 )
 from tests.restore.conftest import execute, name_of
-from tests.test_cli import crm
 
 __all__ = ["running"]
 

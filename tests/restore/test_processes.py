@@ -15,11 +15,11 @@ from crm.db import Database
 from crm.journal import Journal, Keeper, Left
 from tests import make
 from tests.campaigns.test_killed import environ
+from tests.commands import crm
 from tests.conftest import KEYS, Cluster
 from tests.restore.conftest import Story, restored
 from tests.restore.test_restore import status
 from tests.smtpd import smtpd
-from tests.test_cli import crm
 
 
 async def _worker(settings: dict[str, str]) -> asyncio.subprocess.Process:
