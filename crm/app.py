@@ -49,6 +49,7 @@ from crm.consent import portal as consent_portal
 from crm.consent import public as consent_public
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
+from crm.customers import declared_api
 from crm.customers import portal as customers_portal
 from crm.customers import tags_api, tags_console
 from crm.db import Database, ReadDb, open_database
@@ -134,6 +135,7 @@ _LOOKS = 2
 _API = [
     *customers_api.handlers,
     *tags_api.handlers,
+    *declared_api.handlers,
     *consent_api.handlers,
     *purposes_api.handlers,
     *access_api.handlers,

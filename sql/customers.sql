@@ -174,14 +174,18 @@ RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, tim
 
 -- name: declare_attribute
 -- A declaration, new or in place of an earlier one of the same type; no row for another type.
-INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, retention, hers,
-                                purpose_id, declared_at)
-VALUES (:business_id, :name, :label, :type, :purpose, :retention, :hers, :purpose_id, :now)
+INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, basis, origin, retention,
+                                hers, purpose_id, not_allowed, declared_at)
+VALUES (:business_id, :name, :label, :type, :purpose, :basis, :origin, :retention, :hers,
+        :purpose_id, :not_allowed, :now)
 ON CONFLICT (business_id, name) DO UPDATE
-   SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
-       hers = excluded.hers, purpose_id = excluded.purpose_id, declared_at = excluded.declared_at
+   SET label = excluded.label, purpose = excluded.purpose, basis = excluded.basis,
+       origin = excluded.origin, retention = excluded.retention, hers = excluded.hers,
+       purpose_id = excluded.purpose_id, not_allowed = excluded.not_allowed,
+       declared_at = excluded.declared_at
  WHERE a.type = excluded.type
-RETURNING name, label, type, purpose, retention, hers, purpose_id, declared_at;
+RETURNING name, label, type, purpose, basis, origin, retention, hers, purpose_id, not_allowed,
+          declared_at;
 
 -- name: purpose_is_known
 -- Whether there is such a purpose to end with.
@@ -198,10 +202,49 @@ SELECT p.purpose_id AS id, p.name
 
 -- name: attributes
 -- Every declared attribute.
-SELECT name, label, type, purpose, retention, hers, purpose_id, declared_at
+SELECT name, label, type, purpose, basis, origin, retention, hers, purpose_id, not_allowed,
+       declared_at
   FROM crm.attribute
  WHERE business_id = :business_id
  ORDER BY name;
+
+-- name: values_not_allowed
+-- Which of these values are for a purpose that the customer does not allow now.
+SELECT given.customer_id, given.name
+  FROM unnest(:customer_ids::uuid[], :names::text[]) AS given (customer_id, name)
+  JOIN crm.attribute a
+    ON a.business_id = :business_id AND a.name = given.name AND a.purpose_id IS NOT NULL
+  JOIN crm.purpose p
+    ON p.business_id = :business_id AND p.purpose_id = a.purpose_id
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.customer_id = given.customer_id
+   AND s.purpose_id = a.purpose_id
+ WHERE p.retired_at <= :now
+    OR crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NOT NULL;
+
+-- name: purpose_called
+-- The purpose with this short name; no row where there is none.
+SELECT p.purpose_id
+  FROM crm.purpose p
+ WHERE p.business_id = :business_id
+   AND p.slug = :slug;
+
+-- name: customers_allowing
+-- Who of these customers allows a purpose now. Whether mail reaches her is another question.
+SELECT c.customer_id
+  FROM crm.purpose p
+  JOIN crm.customer c
+    ON c.business_id = :business_id
+   AND c.customer_id = ANY (:customer_ids::uuid[])
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.customer_id = c.customer_id
+   AND s.purpose_id = p.purpose_id
+ WHERE p.business_id = :business_id
+   AND p.purpose_id = :purpose_id
+   AND (p.retired_at IS NULL OR p.retired_at > :now)
+   AND crm.exclusion(s.status, s.ends_at, NULL, c.restricted_at, c.erased_at, :now) IS NULL;
 
 -- name: set_values
 -- Values of one or many customers, in place of earlier ones; an erased customer gets none.
@@ -243,14 +286,16 @@ DELETE FROM crm.attribute_value
    AND name = ANY (:names::text[]);
 
 -- name: values_of_customer
--- What we hold of one customer besides name and address, with what for and how long.
-SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.retention, a.hers, v.source, v.set_at,
-       coalesce(p.name, '') AS ends_with
+-- What we hold of one customer besides name and address, with what for and how long; of one
+-- purpose only, where one is given.
+SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.basis, a.origin, a.retention, a.hers,
+       v.source, v.set_at, coalesce(p.name, '') AS ends_with
   FROM crm.attribute_value v
   JOIN crm.attribute a ON a.business_id = v.business_id AND a.name = v.name
   LEFT JOIN crm.purpose p ON p.business_id = a.business_id AND p.purpose_id = a.purpose_id
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
+   AND (:purpose_id::uuid IS NULL OR a.purpose_id = :purpose_id)
  ORDER BY v.name;
 
 -- name: values_ending_with
@@ -444,12 +489,13 @@ SELECT (SELECT count(*) FROM gone) AS deleted,
 
 -- name: declare_kind
 -- A kind of interaction, new or in place of an earlier declaration.
-INSERT INTO crm.interaction_kind (business_id, name, label, purpose, retention, declared_at)
-VALUES (:business_id, :name, :label, :purpose, :retention, :now)
+INSERT INTO crm.interaction_kind (business_id, name, label, purpose, retention, purpose_id,
+                                  declared_at)
+VALUES (:business_id, :name, :label, :purpose, :retention, :purpose_id, :now)
 ON CONFLICT (business_id, name) DO UPDATE
    SET label = excluded.label, purpose = excluded.purpose, retention = excluded.retention,
-       declared_at = excluded.declared_at
-RETURNING name, label, purpose, retention, declared_at;
+       purpose_id = excluded.purpose_id, declared_at = excluded.declared_at
+RETURNING name, label, purpose, retention, purpose_id, declared_at;
 
 -- name: declare_kind_once
 -- A kind of interaction that every business has, unless it has declared its own.
@@ -459,14 +505,29 @@ ON CONFLICT (business_id, name) DO NOTHING;
 
 -- name: kinds
 -- Every declared kind of interaction.
-SELECT name, label, purpose, retention, declared_at
+SELECT name, label, purpose, retention, purpose_id, declared_at
   FROM crm.interaction_kind
  WHERE business_id = :business_id
  ORDER BY name;
 
+-- name: kind_allowed
+-- Whether a customer allows what a kind of interaction is for; one for no purpose always.
+SELECT k.purpose_id IS NULL
+       OR EXISTS (SELECT FROM crm.consent_now s
+                    JOIN crm.purpose p
+                      ON p.business_id = :business_id AND p.purpose_id = s.purpose_id
+                   WHERE s.business_id = :business_id
+                     AND s.customer_id = :customer_id
+                     AND s.purpose_id = k.purpose_id
+                     AND (p.retired_at IS NULL OR p.retired_at > :now)
+                     AND crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL)
+  FROM crm.interaction_kind k
+ WHERE k.business_id = :business_id
+   AND k.name = :name;
+
 -- name: kind
 -- One kind of interaction.
-SELECT name, label, purpose, retention, declared_at
+SELECT name, label, purpose, retention, purpose_id, declared_at
   FROM crm.interaction_kind
  WHERE business_id = :business_id
    AND name = :name;
@@ -490,7 +551,8 @@ ON CONFLICT (business_id, customer_id, message_id) WHERE message_id <> '' DO NOT
 RETURNING interaction_id;
 
 -- name: interactions_before
--- What happened with one customer, newest first, by pages; to staff with every name.
+-- What happened with one customer, newest first, by pages; to staff with every name. Of one purpose
+-- only, where one is given.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
        i.currency, i.actor_kind,
        CASE WHEN :for_her::boolean THEN crm.told_name(:business_id, i.actor_kind, i.actor_name)
@@ -500,6 +562,7 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
   JOIN crm.interaction_kind k ON k.business_id = i.business_id AND k.name = i.kind
  WHERE i.business_id = :business_id
    AND i.customer_id = :customer_id
+   AND (:purpose_id::uuid IS NULL OR k.purpose_id = :purpose_id)
    AND (i.at, i.interaction_id) < (:at::timestamptz, :interaction_id::uuid)
  ORDER BY i.at DESC, i.interaction_id DESC
  LIMIT :limit;
@@ -526,8 +589,8 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
  ORDER BY i.at DESC, i.interaction_id DESC;
 
 -- name: lapse_interactions
--- Deletes interactions whose retention is over (promise 13), among some; not of one who has her
--- record frozen.
+-- Deletes interactions whose retention is over (promise 13), among some, and those for a purpose
+-- that has ended for the customer or for everybody; not of one who has her record frozen.
 WITH piece AS MATERIALIZED (
   SELECT i.interaction_id, i.customer_id, i.kind, i.at
     FROM crm.interaction i
@@ -537,7 +600,15 @@ WITH piece AS MATERIALIZED (
   SELECT p.interaction_id
     FROM piece p
     JOIN crm.interaction_kind k ON k.business_id = :business_id AND k.name = p.kind
-   WHERE p.at + k.retention::interval <= :now::timestamptz
+    LEFT JOIN crm.purpose u ON u.business_id = :business_id AND u.purpose_id = k.purpose_id
+    LEFT JOIN crm.consent_now s
+      ON s.business_id = :business_id
+     AND s.customer_id = p.customer_id
+     AND s.purpose_id = k.purpose_id
+   WHERE (p.at + k.retention::interval <= :now::timestamptz
+          OR u.retired_at <= :now::timestamptz
+          OR s.ends_at <= :now::timestamptz
+          OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated'))
      AND NOT EXISTS (SELECT FROM crm.customer c
                       WHERE c.business_id = :business_id AND c.customer_id = p.customer_id
                         AND c.restricted_at IS NOT NULL)

@@ -239,21 +239,21 @@ DELETE FROM crm.look_reason
 
 -- name: add_key
 -- A new API key; of its text only a hash is kept.
-INSERT INTO crm.api_key (business_id, key_id, name, secret_hash, scopes, reason, created_by,
+INSERT INTO crm.api_key (business_id, key_id, name, secret_hash, scopes, reason, purposes, created_by,
                          created_at)
-VALUES (:business_id, :key_id, :name, :secret_hash, :scopes, :reason, :created_by, :now)
-RETURNING key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at;
+VALUES (:business_id, :key_id, :name, :secret_hash, :scopes, :reason, :purposes, :created_by, :now)
+RETURNING key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at;
 
 -- name: keys
 -- The keys of the business, those that work first.
-SELECT key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at
+SELECT key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id
  ORDER BY revoked_at IS NOT NULL, name, key_id;
 
 -- name: key_in_use
 -- A key that is not revoked, with the hash its text must have.
-SELECT key_id AS id, name, scopes, reason, secret_hash, last_used_at
+SELECT key_id AS id, name, scopes, reason, purposes, secret_hash, last_used_at
   FROM crm.api_key
  WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL;
 
@@ -270,11 +270,19 @@ UPDATE crm.api_key SET last_used_at = :now
 -- The key works no more; the first instant stays.
 UPDATE crm.api_key SET revoked_at = :now
  WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
-RETURNING key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at;
+RETURNING key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at;
+
+-- name: purposes_to_bind
+-- Purposes in use, for whoever binds a key to some.
+SELECT p.purpose_id AS id, p.name
+  FROM crm.purpose p
+ WHERE p.business_id = :business_id
+   AND p.retired_at IS NULL
+ ORDER BY p.name, p.code;
 
 -- name: key
 -- One key by id.
-SELECT key_id AS id, name, scopes, reason, created_at, last_used_at, revoked_at
+SELECT key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id AND key_id = :key_id;
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 COLUMNS: dict[str, str] = {
     "api_key": (
-        "business_id created_at created_by key_id last_used_at name reason revoked_at scopes "
-        "secret_hash"
+        "business_id created_at created_by key_id last_used_at name purposes reason revoked_at "
+        "scopes secret_hash"
     ),
     "attempt": "business_id count kind subject window_start",
-    "attribute": "business_id declared_at hers label name purpose purpose_id retention type",
+    "attribute": (
+        "basis business_id declared_at hers label name not_allowed origin purpose purpose_id "
+        "retention type"
+    ),
     "business": (
         "authority authority_address authority_url business_id canary changed_at country "
         "created_at dormant_months image_hosts keeps_network legal_name locale mail_days "
@@ -61,7 +64,7 @@ COLUMNS: dict[str, str] = {
     "import_turn": "business_id",
     "inbound_count": "business_id day kind last_at reports via",
     "inbound_report": "at business_id code digest kind via",
-    "interaction_kind": "business_id declared_at label name purpose retention",
+    "interaction_kind": "business_id declared_at label name purpose purpose_id retention",
     "journal_debt": "business_id debt_id entry owed_at",
     "journal_mark": "business_id number",
     "lease": (

@@ -75,7 +75,8 @@ async def _typed(
 ) -> Counter[int]:
     """Type each as her name and as an attribute of hers; count how it was answered."""
     async with database.write(business.id) as db:
-        town = NewAttribute(
+        town = NewAttribute(basis=customers.LawfulBasis.legitimate_interests,
+            origin="From you.",
             label="Town", type=AttributeType.text, purpose="For the shop nearby.",
             retention="P2Y", hers=True,
         )  # fmt: skip

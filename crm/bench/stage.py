@@ -16,7 +16,7 @@ from msgspec import Struct
 from crm import businesses, consent, customers
 from crm.businesses import Business, NewBusiness
 from crm.consent import EvidenceKind, NewEvent, NewNotice, NewPurpose, Notice, Purpose, Version
-from crm.customers.model import NewAttribute, NewValue
+from crm.customers import LawfulBasis, NewAttribute, NewValue
 from crm.customers.value import AttributeType
 from crm.db import Database, Db, Statements, open_database
 from crm.embedded import clear, default_directory
@@ -134,7 +134,7 @@ async def found(database: Database) -> Cast:
             ),
         )
         version = await consent.version(db, purpose.id, purpose.version)
-        town = NewAttribute(
+        town = NewAttribute(basis=LawfulBasis.legitimate_interests, origin="From you.",
             label="Town", type=AttributeType.text, purpose="To name the bakery nearby.",
             retention="P2Y",
         )  # fmt: skip

@@ -247,15 +247,20 @@ async def get_consents(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[
 @get(
     "/consents/check",
     guards=[needs("consents:read")],
+    opt={"bound": True},
     tags=["Consent"],
     summary="May I contact this customer for this purpose?",
     description="`authorises` is the answer, now. Whoever is not known has allowed nothing. "
     "A bare check: no look.",
 )
 async def get_check(
-    db: NamedDependency[ReadDb], customer: FromQuery[UUID], purpose: FromQuery[UUID]
+    db: NamedDependency[ReadDb],
+    caller: NamedDependency[Caller],
+    customer: FromQuery[UUID],
+    purpose: FromQuery[UUID],
 ) -> Check:
     """Check one customer by id."""
+    caller.check_purpose(purpose)
     return await consent.check(db, customer, purpose)
 
 
@@ -264,14 +269,17 @@ async def get_check(
     guards=[needs("consents:read")],
     status_code=200,
     request_max_body_size=_BODY,
-    opt={"example": {"purpose": "PURPOSE_ID", "customers": ["CUSTOMER_ID"]}},
+    opt={"example": {"purpose": "PURPOSE_ID", "customers": ["CUSTOMER_ID"]}, "bound": True},
     tags=["Consent"],
     summary="May I contact these customers for this purpose?",
     description="By up to 1,000 ids, or by one address, which no URL and no log should hold. "
     "An answer for each, in the order asked. Bare checks: no looks.",
 )
-async def post_checks(db: NamedDependency[Db], data: JSONBody[Asked]) -> Checks:
+async def post_checks(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], data: JSONBody[Asked]
+) -> Checks:
     """Check many customers by id, or one by address."""
+    caller.check_purpose(data.purpose)
     if (data.customers is None) == (data.address is None):
         sentence = "Give either customers or an address."
         raise Invalid(sentence, [Problem("customers", sentence)])

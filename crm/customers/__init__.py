@@ -33,6 +33,7 @@ from crm.customers.actions import (
 )
 from crm.customers.address import Address, NotAnAddress, fold, masked, parse
 from crm.customers.attributes import (
+    allowed_values,
     attributes,
     declare_attribute,
     ending_with,
@@ -42,6 +43,7 @@ from crm.customers.attributes import (
     set_attributes,
     values,
 )
+from crm.customers.basis import LawfulBasis, WhenNotAllowed
 from crm.customers.interaction import (
     Interaction,
     InteractionKind,
@@ -80,10 +82,12 @@ from crm.customers.model import (
     NewValue,
     NotChangeable,
     Place,
+    SetAttributes,
     Source,
     Stale,
     UnknownAttribute,
     UnknownCustomer,
+    ValueNotAllowed,
     Wanted,
 )
 from crm.customers.retention import Retention, ends, retention
@@ -111,6 +115,7 @@ __all__ = [
     "Interaction",
     "InteractionKind",
     "Known",
+    "LawfulBasis",
     "Moment",
     "NewAttribute",
     "NewCustomer",
@@ -123,6 +128,7 @@ __all__ = [
     "NotChangeable",
     "Place",
     "Retention",
+    "SetAttributes",
     "Source",
     "Stale",
     "Tag",
@@ -130,12 +136,15 @@ __all__ = [
     "UnknownCustomer",
     "UnknownKind",
     "UnknownTag",
+    "ValueNotAllowed",
     "Wanted",
+    "WhenNotAllowed",
     "Written",
     "WrongType",
     "add",
     "add_many",
     "all_interactions",
+    "allowed_values",
     "attributes",
     "bury",
     "by_address",

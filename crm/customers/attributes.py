@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from crm import events
+from crm.customers.basis import LawfulBasis, WhenNotAllowed
 from crm.customers.model import (
     Attribute,
     AttributeValue,
@@ -22,6 +23,7 @@ from crm.customers.model import (
     TypeFixed,
     UnknownAttribute,
     UnknownCustomer,
+    ValueNotAllowed,
     ValueRow,
 )
 from crm.customers.retention import retention
@@ -30,6 +32,7 @@ from crm.customers.value import Given, Written, WrongType, written
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.events import Actor, ActorKind, Kind
+from crm.languages import gettext
 
 sql = Statements("customers")
 
@@ -46,6 +49,9 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
     """Declare a field, or say anew what it is for; its type stays (TypeFixed)."""
     retention(new.retention)
     await check_purpose(db, new.purpose_id)
+    if new.basis is LawfulBasis.consent and new.purpose_id is None:
+        sentence = "A consent is for a purpose. Name the purpose that this is kept for."
+        raise Invalid(sentence, [Problem("purpose_id", sentence)])
     attribute = await db.maybe(
         sql.declare_attribute,
         Attribute,
@@ -53,9 +59,12 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
         label=filled(new.label, "label"),
         type=new.type,
         purpose=filled(new.purpose, "purpose", 3),
+        basis=new.basis,
+        origin=filled(new.origin, "origin", 3),
         retention=new.retention,
         hers=new.hers,
         purpose_id=new.purpose_id,
+        not_allowed=new.not_allowed,
     )
     if attribute is None:
         raise named(TypeFixed(), "type")
@@ -83,11 +92,13 @@ async def purposes_to_end_with(db: ReadDb) -> list[EndsWith]:
 
 async def set_attributes(
     db: Db, by: Actor, customer_id: UUID, given: Mapping[str, Given | None]
-) -> list[AttributeValue]:
+) -> list[str]:
     """Set some values of one customer and leave the others; None takes a value away.
 
     Refuses with every problem at once, named `attributes/<name>`; then nothing is set. She herself
-    sets only what was declared as hers to correct (NotHers).
+    sets only what was declared as hers to correct (NotHers). A value whose purpose she does not
+    allow is refused (ValueNotAllowed), or left out where the declaration says so; the names of
+    those left out are returned.
     """
     if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
         raise UnknownCustomer
@@ -96,29 +107,37 @@ async def set_attributes(
     own = by.kind is ActorKind.customer
     if own and not all(declared[name].hers for name in given):
         raise NotHers
-    rows = [(customer_id, name, value) for name, value in to_set.items()]
+    dropped = await _not_allowed(db, declared, [(customer_id, name) for name in to_set])
+    rows = [(customer_id, name, value) for name, value in to_set.items() if name not in dropped]
     await _set(db, sql.set_values, rows, source=_SOURCES.get(by.kind, ""))
-    dropped = [name for name, value in given.items() if value is None]
-    await db.run(sql.drop_values, customer_id=customer_id, names=dropped)
-    if given:
+    gone = [name for name, value in given.items() if value is None]
+    await db.run(sql.drop_values, customer_id=customer_id, names=gone)
+    if rows or gone:
         await events.record(
             db, by, Kind.customer_changed, customer_id=customer_id, reason="attributes"
         )
-    return await values(db, customer_id)
+    return sorted(dropped)
 
 
 async def fill_attributes(db: Db, new: Sequence[NewValue]) -> int:
     """Set many values where customers have none yet, in one statement; returns how many.
 
-    Every value must be of its type: an import reads its rows by `written` before.
+    Every value must be of its type: an import reads its rows by `written` before. Values whose
+    purpose the customer does not allow are left out, whatever the declaration says.
     """
     types = {attribute.name: attribute.type for attribute in await attributes(db)}
     rows = []
-    for each in new:
+    for each in await allowed_values(db, new):
         if each.name not in types:
             raise UnknownAttribute
         rows.append((each.customer_id, each.name, written(types[each.name], each.value)))
     return await _set(db, sql.fill_values, rows, source=_IMPORTED)
+
+
+async def allowed_values(db: ReadDb, new: Sequence[NewValue]) -> list[NewValue]:
+    """Return those of some values that are for no purpose, or for one that the customer allows."""
+    refused = await _refused(db, [(each.customer_id, each.name) for each in new])
+    return [each for each in new if (each.customer_id, each.name) not in refused]
 
 
 async def held_among(
@@ -134,9 +153,16 @@ async def held_among(
     return held
 
 
-async def values(db: ReadDb, customer_id: UUID) -> list[AttributeValue]:
-    """Return what is held of one customer by attributes, each with what for and until when."""
-    rows = await db.many(sql.values_of_customer, ValueRow, customer_id=customer_id)
+async def values(
+    db: ReadDb, customer_id: UUID, *, purpose_id: UUID | None = None
+) -> list[AttributeValue]:
+    """Return what is held of one customer by attributes, each with what for and until when.
+
+    With a purpose: only what is kept for it. Whether she allows it is asked elsewhere.
+    """
+    rows = await db.many(
+        sql.values_of_customer, ValueRow, customer_id=customer_id, purpose_id=purpose_id
+    )
     return [row.held() for row in rows]
 
 
@@ -146,6 +172,29 @@ async def ending_with(db: ReadDb, customer_id: UUID) -> defaultdict[UUID, list[s
     for each in await db.many(sql.values_ending_with, Bound, customer_id=customer_id):
         bound[each.purpose_id].append(each.label)
     return bound
+
+
+async def _not_allowed(
+    db: ReadDb, declared: Mapping[str, Attribute], pairs: Sequence[tuple[UUID, str]]
+) -> set[str]:
+    """Return which values of one customer are to be left out, or refuse all (ValueNotAllowed)."""
+    found = {name for _, name in await _refused(db, pairs)}
+    refused = [name for name in found if declared[name].not_allowed is WhenNotAllowed.refuse]
+    if refused:
+        sentence = gettext("This is kept for a purpose that is not allowed now.")
+        problems = [Problem(f"attributes/{name}", sentence) for name in sorted(refused)]
+        raise ValueNotAllowed(problems=problems)
+    return found
+
+
+async def _refused(db: ReadDb, pairs: Sequence[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+    rows = await db.many(
+        sql.values_not_allowed,
+        HeldName,
+        customer_ids=[customer_id for customer_id, _ in pairs],
+        names=[name for _, name in pairs],
+    )
+    return {(row.customer_id, row.name) for row in rows}
 
 
 def _read_all(

@@ -15,13 +15,17 @@ from crm.customers import (
     Changes,
     Customer,
     Given,
+    LawfulBasis,
     NewAttribute,
     NewCustomer,
     Place,
     Source,
     Stale,
+    ValueNotAllowed,
+    WhenNotAllowed,
 )
 from crm.customers.asking_why import ask_why, post_look
+from crm.customers.basis import BASES
 from crm.customers.language import language, languages
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Invalid
@@ -247,7 +251,7 @@ async def post_customer_attributes(
         try:
             await customers.set_attributes(db, who.actor, id, given)
             return redirect(f"{LIST}/{id}", say="Changed.")
-        except Invalid as refusal:
+        except (Invalid, ValueNotAllowed) as refusal:
             form.take(refusal)
     await looks.record([id])
     return page(
@@ -293,15 +297,21 @@ async def post_attribute(
     kind = form.choice("type", AttributeType)
     purpose = form.text("purpose", max=500)
     retention = form.text("retention", max=20).upper()
+    basis = form.choice("basis", LawfulBasis)
+    origin = form.text("origin", max=500)
     ends_with = form.parsed("purpose_id", _purpose, required=False)
-    if not form.problems and kind is not None:
+    otherwise = form.choice("not_allowed", WhenNotAllowed, required=False)
+    if not form.problems and kind is not None and basis is not None:
         new = NewAttribute(
             label=label,
             type=kind,
             purpose=purpose,
+            basis=basis,
+            origin=origin,
             retention=retention,
             hers=form.boolean("hers"),
             purpose_id=ends_with,
+            not_allowed=otherwise or WhenNotAllowed.refuse,
         )
         try:
             await customers.declare_attribute(db, who.actor, name, new)
@@ -350,6 +360,7 @@ async def _declared(db: ReadDb, who: Member, form: Form) -> Response[Any]:
         attributes=await customers.attributes(db),
         kinds=await customers.kinds(db),
         types=[(each.value, each.value) for each in AttributeType],
+        bases={basis.value: words for basis, words in BASES.items()},
         form=form,
         purposes=await customers.purposes_to_end_with(db),
         may_declare=who.may(Right.edit_purposes),

@@ -57,6 +57,8 @@ class NewKind(Struct, kw_only=True, forbid_unknown_fields=True):
     label: Label
     purpose: Sentence
     retention: Duration
+    # The purpose that it is for and ends with, for each customer, whatever time is left.
+    purpose_id: UUID | None = None
 
 
 class InteractionKind(Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ class InteractionKind(Struct, frozen=True, kw_only=True):
     label: str
     purpose: str
     retention: str
+    purpose_id: UUID | None
     declared_at: datetime
 
     @property

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from crm import events
+from crm.customers.attributes import check_purpose
 from crm.customers.interaction import (
     BUILT_IN,
     NOTE,
@@ -24,7 +25,7 @@ from crm.customers.interaction import (
     checked_instant,
     kept_reply,
 )
-from crm.customers.model import Customer, UnknownCustomer
+from crm.customers.model import Customer, UnknownCustomer, ValueNotAllowed
 from crm.customers.retention import retention
 from crm.customers.text import checked_name, cleaned, filled, named
 from crm.db import Db, ReadDb, Statements
@@ -40,6 +41,7 @@ _LAST = UUID(int=2**128 - 1)
 async def declare_kind(db: Db, by: Actor, name: str, new: NewKind) -> InteractionKind:
     """Declare a kind of interaction, or say anew what it is for and how long each is kept."""
     retention(new.retention)
+    await check_purpose(db, new.purpose_id)
     kind = await db.one(
         sql.declare_kind,
         InteractionKind,
@@ -47,6 +49,7 @@ async def declare_kind(db: Db, by: Actor, name: str, new: NewKind) -> Interactio
         label=filled(new.label, "label"),
         purpose=filled(new.purpose, "purpose", 3),
         retention=new.retention,
+        purpose_id=new.purpose_id,
     )
     await events.record(db, by, Kind.attribute_declared)
     return kind
@@ -58,7 +61,10 @@ async def kinds(db: ReadDb) -> list[InteractionKind]:
 
 
 async def interact(db: Db, by: Actor, customer_id: UUID, new: NewInteraction) -> Interaction:
-    """Record something that happened, under a declared kind (UnknownKind)."""
+    """Record something that happened, under a declared kind (UnknownKind).
+
+    One for a purpose that she does not allow is refused (ValueNotAllowed).
+    """
     check_amount(new)
     at = checked_instant(new.at, db.now)
     if await db.maybe(sql.customer_locked, Customer, customer_id=customer_id) is None:
@@ -66,6 +72,8 @@ async def interact(db: Db, by: Actor, customer_id: UUID, new: NewInteraction) ->
     kind = await db.maybe(sql.kind, InteractionKind, name=new.kind)
     if kind is None:
         raise named(UnknownKind(), "kind")
+    if not await db.one(sql.kind_allowed, bool, customer_id=customer_id, name=kind.name):
+        raise named(ValueNotAllowed(), "kind")
     interaction = await db.one(
         sql.add_interaction,
         Interaction,
@@ -128,11 +136,13 @@ async def interactions(
     *,
     after: Moment | None = None,
     limit: int = 50,
+    purpose_id: UUID | None = None,
     for_her: bool = False,
 ) -> list[Interaction]:
     """Return what happened with one customer, newest first, beginning after this moment.
 
-    What is `for_her` names staff only where the business lets her read it.
+    With a purpose: only what is kept for it. Whether she allows it is asked elsewhere. What is
+    `for_her` names staff only where the business lets her read it.
     """
     return await db.many(
         sql.interactions_before,
@@ -140,6 +150,7 @@ async def interactions(
         customer_id=customer_id,
         at=after.at if after else _LATEST,
         interaction_id=after.id if after else _LAST,
+        purpose_id=purpose_id,
         for_her=for_her,
         limit=limit,
     )

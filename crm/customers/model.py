@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from crm import time_zones
 from crm.customers.address import Address
+from crm.customers.basis import LawfulBasis, WhenNotAllowed, in_words
 from crm.customers.interaction import Interaction, InteractionKind
 from crm.customers.retention import ends, retention
 from crm.customers.tag import HeldTag
@@ -152,29 +153,45 @@ class NotHers(Forbidden):
     """Only those who work here change this detail. Ask them to correct it, on your page."""
 
 
+class ValueNotAllowed(Conflict):
+    """The customer does not allow the purpose that this is kept for. Nothing was set."""
+
+
 class NewAttribute(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A declaration: what the field is, what for, and how long each value is kept."""
+    """A declaration: what the field is, what for, by what right, where from, and for how long."""
 
     label: Label
     type: AttributeType
     purpose: Sentence
+    basis: LawfulBasis
+    # Where values come from (Art. 14(2)(f) GDPR), in a sentence the customer reads.
+    origin: Sentence
     retention: Duration
     # May the customer correct it herself, on her own pages?
     hers: bool = False
-    # The purpose that it ends with, for each customer, whatever time is left.
+    # The purpose that it is for and ends with, for each customer, whatever time is left; a basis of
+    # consent needs one.
     purpose_id: UUID | None = None
+    # What becomes of a value while she does not allow that purpose.
+    not_allowed: WhenNotAllowed = WhenNotAllowed.refuse
 
 
 class Attribute(Struct, frozen=True, kw_only=True):
-    """A declared field on customers (promise 13)."""
+    """A declared field on customers (promise 13).
+
+    One declared before basis and origin were asked for has none until it is declared anew.
+    """
 
     name: str
     label: str
     type: AttributeType
     purpose: str
+    basis: LawfulBasis | None
+    origin: str
     retention: str
     hers: bool
     purpose_id: UUID | None
+    not_allowed: WhenNotAllowed
     declared_at: datetime
 
     @property
@@ -205,6 +222,18 @@ class NewValue(Struct, frozen=True):
     value: str
 
 
+class SetAttributes(Struct, frozen=True, kw_only=True):
+    """What a change of attributes came to.
+
+    `dropped` names the values left out, because the customer does not allow their purpose and the
+    declaration says so. `attributes` is all that is held of her now; null to a key that may only
+    write.
+    """
+
+    dropped: list[str]
+    attributes: list[AttributeValue] | None
+
+
 class HeldName(Struct, frozen=True):
     """That a customer has a value of an attribute, and not which."""
 
@@ -220,6 +249,8 @@ class ValueRow(Struct, frozen=True, kw_only=True):
     type: AttributeType
     text_value: str
     purpose: str
+    basis: LawfulBasis | None
+    origin: str
     retention: str
     hers: bool
     source: str
@@ -234,6 +265,8 @@ class ValueRow(Struct, frozen=True, kw_only=True):
             type=self.type,
             value=read(self.type, self.text_value),
             purpose=self.purpose,
+            basis=self.basis,
+            origin=self.origin,
             retention=self.retention,
             hers=self.hers,
             source=self.source,
@@ -246,7 +279,8 @@ class ValueRow(Struct, frozen=True, kw_only=True):
 class AttributeValue(Struct, frozen=True, kw_only=True):
     """One detail we hold of a customer, with what for, from where and until when.
 
-    `source` is who set it: customer, member, key or import; empty where nobody wrote that down.
+    `origin` is where such details come from, as declared; `source` is who set this one: customer,
+    member, key or import, empty where nobody wrote that down.
     """
 
     name: str
@@ -254,6 +288,9 @@ class AttributeValue(Struct, frozen=True, kw_only=True):
     type: AttributeType
     value: Read
     purpose: str
+    # Nothing where it was declared before these were asked for.
+    basis: LawfulBasis | None = None
+    origin: str = ""
     retention: str
     # Whether she may correct it herself.
     hers: bool
@@ -262,6 +299,11 @@ class AttributeValue(Struct, frozen=True, kw_only=True):
     ends_at: datetime
     # The name of the purpose that it ends with, whatever time is left; empty where there is none.
     ends_with: str
+
+    @property
+    def lawful_by(self) -> str:
+        """The basis, in the language that is spoken; nothing where none was declared."""
+        return in_words(self.basis)
 
 
 class Derived(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from crm import customers
 from crm.businesses import Business
-from crm.customers import Attribute, AttributeValue, Changes, Customer
+from crm.customers import Attribute, AttributeValue, Changes, Customer, ValueNotAllowed
 from crm.customers.language import languages
 from crm.customers.model import changed
 from crm.customers.value import LONGEST_TEXT
@@ -78,7 +78,7 @@ async def post_details(
             her = await customers.change(db, Actor.customer(me.id), me.id, changes)
             speak(chosen(her.locale) or language())
             return redirect("/me", say=gettext("Changed."))
-        except Invalid as refusal:
+        except (Invalid, ValueNotAllowed) as refusal:
             form.take(refusal)
     return await _details(db, me, business, form)
 

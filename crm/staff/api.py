@@ -18,14 +18,18 @@ class ThisKey(Struct, frozen=True, kw_only=True):
     name: str
     scopes: list[Scope]
     reason: str
+    # All that it reads is bound to these; empty: to none.
+    purposes: list[UUID]
 
 
 @get(
     "/key",
+    opt={"bound": True},
     sync_to_thread=False,
     tags=["Keys"],
     summary="Read which key this is",
-    description="Its scopes and its declared reason. Needs no scope, so it serves as a first try.",
+    description="Its scopes, its declared reason, and the purposes it is bound to. Needs no scope, "
+    "so it serves as a first try.",
 )
 def get_key(caller: NamedDependency[Caller]) -> ThisKey:
     """Say which key this is and what it may do; needs no scope, so it serves as a first try."""
@@ -34,6 +38,7 @@ def get_key(caller: NamedDependency[Caller]) -> ThisKey:
         name=caller.name,
         scopes=[scope for scope in Scope if caller.allows(scope)],
         reason=caller.reason,
+        purposes=sorted(caller.purposes),
     )
 
 

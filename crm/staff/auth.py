@@ -30,6 +30,7 @@ from crm.staff.model import (
     BeingErased,
     Caller,
     FactorMissing,
+    KeyBound,
     Member,
     NotYourRole,
     ReasonMissing,
@@ -71,6 +72,9 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
     state = connection.scope["state"]
     state["business_id"] = read.business_id
     state["caller"] = found.caller()
+    # What does not ask for the purpose is closed to a key that is bound to some.
+    if found.purposes and not handler.opt.get("bound"):
+        raise KeyBound
     if "scope" in handler.opt:
         _check_scope(connection, Scope(handler.opt["scope"]))
 

@@ -18,6 +18,7 @@ from crm.staff.auth import may, session_cookie
 from crm.staff.credentials import fingerprint
 from crm.staff.entering import known_cookie, replace_password, sign_in
 from crm.staff.factor import FactorNeeded
+from crm.staff.keys import purposes_to_bind
 from crm.staff.model import LONGEST_REASON, PasswordToReplace
 from crm.staff.passwords import SHORTEST
 from crm.staff.second_factor import factor_of, insisting
@@ -166,10 +167,12 @@ async def post_key(
     name = form.text("name")
     reason = form.text("reason", max=LONGEST_REASON)
     scopes = form.choices("scopes", Scope, required=True)
+    known = {str(each.id): each.id for each in await purposes_to_bind(db)}
+    purposes = [known[each] for each in form.choices("purposes", list(known))]
     if form.problems:
         return await _keys(db, form, status=422)
     try:
-        new = NewKey(name=name, scopes=scopes, reason=reason)
+        new = NewKey(name=name, scopes=scopes, reason=reason, purposes=purposes)
         key, text = await staff.add_key(db, who.actor, new)
     except Refused as refusal:
         form.take(refusal)
@@ -222,8 +225,14 @@ async def _replaced(
 
 
 async def _keys(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
-    keys = await staff.api_keys(db)
-    return page("staff/pages/keys.html", status=status, form=form, keys=keys, scopes=list(Scope))
+    return page(
+        "staff/pages/keys.html",
+        status=status,
+        form=form,
+        keys=await staff.api_keys(db),
+        scopes=list(Scope),
+        purposes=await purposes_to_bind(db),
+    )
 
 
 def entered(business: Business, token: str, path: str, *, say: str = "") -> Response[Any]:

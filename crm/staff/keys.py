@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from crm import events, journal
 from crm.db import Db, ReadDb
+from crm.errors import Invalid, Problem
 from crm.events import Actor, Kind
 from crm.ids import opaque, secret
 from crm.staff import credentials as texts
@@ -23,12 +24,26 @@ class KeyInUse(Struct, frozen=True, kw_only=True):
     name: str
     scopes: frozenset[Scope]
     reason: str
+    purposes: frozenset[UUID]
     secret_hash: bytes
     last_used_at: datetime | None
 
     def caller(self) -> Caller:
         """The program that calls with it."""
-        return Caller(id=self.id, name=self.name, scopes=self.scopes, reason=self.reason)
+        return Caller(
+            id=self.id,
+            name=self.name,
+            scopes=self.scopes,
+            reason=self.reason,
+            purposes=self.purposes,
+        )
+
+
+class Bindable(Struct, frozen=True):
+    """A purpose, as far as a key needs it that is bound to it."""
+
+    id: UUID
+    name: str
 
 
 async def api_keys(db: ReadDb) -> list[Key]:
@@ -48,6 +63,7 @@ async def add_key(db: Db, by: Actor, new: NewKey) -> tuple[Key, str]:
         secret_hash=texts.fingerprint(text),
         scopes=[scope for scope in Scope if scope in new.scopes],
         reason=checked_reason(new.reason),
+        purposes=await _known(db, new.purposes),
         created_by=by.id,
     )
     await events.record(db, by, Kind.key_added, ref=key.id, reason=key.name)
@@ -75,3 +91,16 @@ async def key_of(db: ReadDb, text: texts.KeyText) -> KeyInUse | None:
 async def use(db: Db, key_id: UUID) -> None:
     """Note that a key is in use, at most once in a while."""
     await db.run(sql.use_key, key_id=key_id, stale=db.now - SEEN_EVERY)
+
+
+async def purposes_to_bind(db: ReadDb) -> list[Bindable]:
+    """Return the purposes that a key can be bound to, by name."""
+    return await db.many(sql.purposes_to_bind, Bindable)
+
+
+async def _known(db: ReadDb, wanted: list[UUID]) -> list[UUID]:
+    known = {each.id for each in await purposes_to_bind(db)}
+    if known.issuperset(wanted):
+        return sorted(set(wanted))
+    sentence = "There is no such purpose to bind a key to."
+    raise Invalid(sentence, [Problem("purposes", sentence)])

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from crm.errors import Conflict, Forbidden, Invalid, Problem, TooMany, Unauthenticated
 from crm.events import Actor
@@ -184,6 +184,14 @@ class ScopeMissing(Forbidden):
     """The key lacks the scope that this needs."""
 
 
+class KeyBound(Forbidden):
+    """This key is bound to purposes, and this answers for none in particular."""
+
+
+class OtherPurpose(Forbidden):
+    """This key is bound to other purposes and reads nothing for this one."""
+
+
 class BeingErased(Conflict):
     """She wants her record deleted; until that is done, or she calls it off, nobody uses it."""
 
@@ -253,12 +261,16 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """A program that calls with an API key; `reason` is why it looks at customers."""
+    """A program that calls with an API key; `reason` is why it looks at customers.
+
+    With `purposes`, it reads nothing but what these allow.
+    """
 
     id: UUID
     name: str
     scopes: frozenset[Scope]
     reason: str
+    purposes: frozenset[UUID] = frozenset()
 
     @property
     def actor(self) -> Actor:
@@ -269,6 +281,11 @@ class Caller(Struct, frozen=True, kw_only=True):
         """Say whether the key has this scope."""
         return scope in self.scopes
 
+    def check_purpose(self, purpose_id: UUID) -> None:
+        """Refuse to read for a purpose that the key is not made for (OtherPurpose)."""
+        if self.purposes and purpose_id not in self.purposes:
+            raise OtherPurpose
+
 
 class Key(Struct, frozen=True, kw_only=True):
     """An API key as staff see it: everything but its text, which nobody can see again."""
@@ -277,6 +294,8 @@ class Key(Struct, frozen=True, kw_only=True):
     name: str
     scopes: list[Scope]
     reason: str
+    # All that it reads is bound to these; empty: to none.
+    purposes: list[UUID]
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
@@ -288,6 +307,7 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
     name: Name
     scopes: Annotated[list[Scope], Meta(min_length=1)]
     reason: Reason
+    purposes: list[UUID] = field(default_factory=list)
 
 
 def folded(address: str) -> str:

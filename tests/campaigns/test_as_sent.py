@@ -16,7 +16,7 @@ from crm.campaigns import emptying, jobs
 from crm.campaigns.as_sent import as_sent, held_mail
 from crm.campaigns.mails import eml
 from crm.campaigns.reader import read
-from crm.customers import AttributeType, Changes, NewAttribute
+from crm.customers import AttributeType, Changes, LawfulBasis, NewAttribute
 from crm.db import Database, Db
 from crm.events import Actor
 from tests import make
@@ -48,7 +48,12 @@ async def _sent(
         purpose = await make.purpose(db)
         ids = await make.audience(db, await make.notice(db, purpose.id), 3)
         new = NewAttribute(
-            label="Shop", type=AttributeType.text, purpose="To greet.", retention="P1Y"
+            basis=LawfulBasis.legitimate_interests,
+            origin="From you.",
+            label="Shop",
+            type=AttributeType.text,
+            purpose="To greet.",
+            retention="P1Y",
         )
         await customers.declare_attribute(db, SYSTEM, "shop", new)
         await customers.declare_attribute(db, SYSTEM, "secret", new)

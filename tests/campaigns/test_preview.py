@@ -76,7 +76,12 @@ async def test_a_customer_reads_her_own(database: Database, business: Business) 
     source = "Dear {{ first_name }} of {{ attribute.city | default('nowhere') }}"
     async with database.write(business.id) as db:
         new = customers.NewAttribute(
-            label="City", type=customers.AttributeType.text, purpose="To greet", retention="P2Y"
+            basis=customers.LawfulBasis.legitimate_interests,
+            origin="From you.",
+            label="City",
+            type=customers.AttributeType.text,
+            purpose="To greet",
+            retention="P2Y",
         )
         await customers.declare_attribute(db, Actor.system(), "city", new)
     campaign, _, ids = await drafted(database, business, 2, source=source)

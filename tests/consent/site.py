@@ -24,7 +24,7 @@ from crm.consent import (
     purpose_editor,
     purposes_api,
 )
-from crm.customers import Customer
+from crm.customers import Customer, declared_api
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
 from crm.db import Database
@@ -104,7 +104,12 @@ def _application() -> Litestar:
         "exception_handlers": PAGES,
         "include_in_schema": False,
     }
-    machines = [*customers_api.handlers, *api.handlers, *purposes_api.handlers]
+    machines = [
+        *customers_api.handlers,
+        *declared_api.handlers,
+        *api.handlers,
+        *purposes_api.handlers,
+    ]
     people = [
         *customers_console.handlers,
         *console.handlers,

@@ -13,7 +13,7 @@ import pytest
 from crm import consent, customers
 from crm.businesses import Business
 from crm.consent import Basis, Circumstances, Method, Notice, Purpose, Status
-from crm.customers import AttributeType, NewAttribute
+from crm.customers import AttributeType, LawfulBasis, NewAttribute
 from crm.db import Database
 from crm.events import Actor
 from tests import make
@@ -249,6 +249,8 @@ async def test_all_mails_are_not_all_uses(
         await say_yes(db, customer, using)
         for name, purpose_id in (("size", notice.purpose_id), ("order", use.id), ("pet", None)):
             new = NewAttribute(
+                basis=LawfulBasis.legitimate_interests,
+                origin="From you.",
                 label=f"The {name}",
                 type=AttributeType.text,
                 purpose="For a test.",

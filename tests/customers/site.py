@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import staff
 from crm.businesses import Business
-from crm.customers import Customer, api, console, portal, tags_api, tags_console
+from crm.customers import Customer, api, console, declared_api, portal, tags_api, tags_console
 from crm.db import Database
 from crm.events import Actor
 from crm.staff import Caller, Member, NewMember, Role, Scope
@@ -87,7 +87,7 @@ def _application() -> Litestar:
     routers = [
         Router(
             "/v1",
-            route_handlers=[*api.handlers, *tags_api.handlers],
+            route_handlers=[*api.handlers, *tags_api.handlers, *declared_api.handlers],
             guards=[signed_in],
             exception_handlers=PROBLEMS,
         ),

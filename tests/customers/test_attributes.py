@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from crm import customers
 from crm.businesses import Business
-from crm.customers import AttributeType, Customer, NewAttribute, NewValue, ends, retention, written
+from crm.customers import (
+    AttributeType,
+    Customer,
+    LawfulBasis,
+    NewAttribute,
+    NewValue,
+    ends,
+    retention,
+    written,
+)
 from crm.customers.retention import NoRetention
 from crm.customers.text import UnusableText
 from crm.customers.value import Written, WrongType, read
@@ -25,7 +34,14 @@ from tests.customers import site
 from tests.customers.conftest import SYSTEM
 
 _FIRST = UUID(int=0)
-SHOP = {"label": "Usual shop", "type": "text", "purpose": "For opening hours.", "retention": "P2Y"}
+SHOP = {
+    "label": "Usual shop",
+    "type": "text",
+    "purpose": "For opening hours.",
+    "basis": "legitimate_interests",
+    "origin": "You told us.",
+    "retention": "P2Y",
+}
 
 
 async def _declare(api: httpx2.AsyncClient, **types: str) -> None:
@@ -40,18 +56,18 @@ async def test_it_works(api: httpx2.AsyncClient, nora: Customer) -> None:
     body = {"shop": " Mill Lane ", "points": 9.5, "birthday": "1990-02-28", "vip": False}
     answer = await api.put(path, json=body)
     assert answer.status_code == 200
-    held = {each["name"]: each for each in answer.json()}
+    held = {each["name"]: each for each in answer.json()["attributes"]}
     assert {name: each["value"] for name, each in held.items()} == {**body, "shop": "Mill Lane"}
     assert held["shop"]["purpose"] == SHOP["purpose"]
     set_at = datetime.fromisoformat(held["shop"]["set_at"])
     assert datetime.fromisoformat(held["shop"]["ends_at"]) == ends(set_at, "P2Y")
     left = await api.put(path, json={"vip": None, "points": 3})
-    assert {each["name"]: each["value"] for each in left.json()} == {
+    assert {each["name"]: each["value"] for each in left.json()["attributes"]} == {
         "birthday": "1990-02-28",
         "points": 3,
         "shop": "Mill Lane",
     }
-    assert (await api.get(path)).json() == left.json()
+    assert (await api.get(path)).json() == left.json()["attributes"]
 
 
 async def test_all_problems_at_once_and_nothing_set(
@@ -87,6 +103,10 @@ async def test_all_problems_at_once_and_nothing_set(
         ("shop", {"retention": "P2W"}),
         ("shop", {"retention": "P99999999D"}),
         ("shop", {"until": "tomorrow"}),
+        ("shop", {"basis": "because"}),
+        ("shop", {"basis": "consent"}),
+        ("shop", {"origin": ""}),
+        ("shop", {"not_allowed": "keep"}),
     ],
 )
 async def test_a_declaration_says_everything(
@@ -205,7 +225,12 @@ async def test_what_is_past_its_retention_goes(shared_cluster: Cluster, business
             added = await customers.add_many(db, [arrival], source=customers.Source.imported)
             nora = added["nora@example.com"].id
             new = NewAttribute(
-                label="Shop", type=AttributeType.text, purpose="Hours", retention="P1M"
+                basis=LawfulBasis.legitimate_interests,
+                origin="From you.",
+                label="Shop",
+                type=AttributeType.text,
+                purpose="Hours",
+                retention="P1M",
             )
             await customers.declare_attribute(db, SYSTEM, "shop", new)
             await customers.set_attributes(db, SYSTEM, nora, {"shop": "Mill Lane"})

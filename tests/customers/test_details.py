@@ -11,7 +11,7 @@ import pytest
 
 from crm import customers
 from crm.businesses import Business
-from crm.customers import AttributeType, Customer, NewAttribute
+from crm.customers import AttributeType, Customer, LawfulBasis, NewAttribute
 from crm.customers.model import NotHers
 from crm.customers.zones import zones
 from crm.db import Database
@@ -32,6 +32,8 @@ async def declared(database: Database, business: Business, nora: Customer) -> No
             ("price_group", AttributeType.text, False),
         ):
             new = NewAttribute(
+                basis=LawfulBasis.legitimate_interests,
+                origin="From you.",
                 label=name.replace("_", " ").title(),
                 type=kind,
                 purpose="So that it fits.",

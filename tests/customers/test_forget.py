@@ -7,14 +7,21 @@ import pytest
 
 from crm import customers
 from crm.businesses import Business
-from crm.customers import AttributeType, Customer, NewAttribute, NewCustomer, Source
+from crm.customers import AttributeType, Customer, LawfulBasis, NewAttribute, NewCustomer, Source
 from crm.customers.model import UnknownCustomer
 from crm.db import Database, Db
 from tests.customers.conftest import SYSTEM
 
 
 async def _fill(db: Db, customer: Customer) -> None:
-    new = NewAttribute(label="Shop", type=AttributeType.text, purpose="Hours.", retention="P2Y")
+    new = NewAttribute(
+        basis=LawfulBasis.legitimate_interests,
+        origin="From you.",
+        label="Shop",
+        type=AttributeType.text,
+        purpose="Hours.",
+        retention="P2Y",
+    )
     await customers.declare_attribute(db, SYSTEM, "shop", new)
     await customers.set_attributes(db, SYSTEM, customer.id, {"shop": "Mill Lane"})
     await customers.note(db, SYSTEM, customer.id, "Wants rye", "On Saturdays")

@@ -79,7 +79,12 @@ async def test_an_import_sets_nothing_on_her(
 ) -> None:
     async with database.write(business.id) as db:
         new = customers.NewAttribute(
-            label="Shop", type=customers.AttributeType.text, purpose="Hours.", retention="P2Y"
+            basis=customers.LawfulBasis.legitimate_interests,
+            origin="From you.",
+            label="Shop",
+            type=customers.AttributeType.text,
+            purpose="Hours.",
+            retention="P2Y",
         )
         await customers.declare_attribute(db, SYSTEM, "shop", new)
         assert await customers.fill_attributes(db, [NewValue(foreign.id, "shop", "X")]) == 0

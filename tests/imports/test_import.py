@@ -173,6 +173,8 @@ async def test_only_empty_fields_are_filled(database: Database, business: Busine
         await make.customer(db, address="nora@example.com", name="Nora")
         await make.customer(db, address="ola@example.com", name="")
         new = customers.NewAttribute(
+            basis=customers.LawfulBasis.legitimate_interests,
+            origin="From you.",
             label="ZIP Code",
             type=customers.AttributeType.number,
             purpose="To name the next shop.",

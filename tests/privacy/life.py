@@ -33,6 +33,7 @@ from crm.customers import (
     AttributeType,
     Changes,
     Customer,
+    LawfulBasis,
     NewAttribute,
     NewInteraction,
     NewKind,
@@ -136,6 +137,8 @@ async def _declare(database: Database, business: Business) -> None:
             SYSTEM,
             "usual_shop",
             NewAttribute(
+                basis=LawfulBasis.legitimate_interests,
+                origin="From you.",
                 label="Usual shop",
                 type=AttributeType.text,
                 purpose="For opening hours.",

@@ -10,7 +10,7 @@ import pytest
 from crm import consent, customers, events
 from crm.businesses import Business
 from crm.consent.terms import Party
-from crm.customers import AttributeType, Changes, Customer, NewAttribute
+from crm.customers import AttributeType, Changes, Customer, LawfulBasis, NewAttribute
 from crm.db import Database
 from crm.events import Actor
 from crm.privacy import Inventory
@@ -69,6 +69,8 @@ async def test_a_detail_says_with_what_it_ends(
     async with database.write(business.id) as db:
         purpose = await make.purpose(db)
         new = NewAttribute(
+            basis=LawfulBasis.legitimate_interests,
+            origin="From you.",
             label="Size",
             type=AttributeType.text,
             purpose="For socks.",
@@ -76,6 +78,9 @@ async def test_a_detail_says_with_what_it_ends(
             purpose_id=purpose.id,
         )
         await customers.declare_attribute(db, make.SYSTEM, "size", new)
+        notice = await make.notice(db, purpose.id)
+        word = await make.own_word(db, ada.id)
+        await consent.give(db, make.SYSTEM, ada.id, notice.question, word)
         await customers.set_attributes(db, make.SYSTEM, ada.id, {"size": "42"})
     async with await site.her_browser(database, business, ada) as browser:
         text = (await browser.get("/me")).text

@@ -8,8 +8,8 @@ import asyncpg
 from msgspec import Struct
 
 from crm import customers
+from crm.customers import LawfulBasis, NewAttribute, NewValue
 from crm.customers.interaction import NewKind
-from crm.customers.model import NewAttribute, NewValue
 from crm.customers.tag import NewTag
 from crm.customers.value import AttributeType
 from crm.db import Database, Db, Statement, open_database
@@ -70,7 +70,8 @@ async def _grown(db: Db) -> None:
     notice = await make.notice(db, (await make.purpose(db)).id)
     ids = await make.audience(db, notice, MANY)
     for name, purpose_id in (("town", None), ("diet", notice.purpose_id)):
-        new = NewAttribute(
+        new = NewAttribute(basis=LawfulBasis.legitimate_interests,
+            origin="From you.",
             label=name, type=AttributeType.text, purpose="For socks.", retention="P2Y",
             purpose_id=purpose_id,
         )  # fmt: skip

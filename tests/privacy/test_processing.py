@@ -9,7 +9,7 @@ from crm import customers
 from crm.access.model import SIGNUP_LASTS
 from crm.businesses import Business
 from crm.consent.terms import Party
-from crm.customers import AttributeType, NewAttribute, NewKind
+from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
 from crm.db import Database
 from crm.inbound.model import REMEMBERED
 from crm.privacy import Processing, processing
@@ -24,7 +24,8 @@ async def _declared(database: Database, business: Business) -> Processing:
         await make.purpose(
             db, recipients=(PRINTER,), storage=("DE",), validity="P18M", retention="P3Y"
         )
-        size = NewAttribute(
+        size = NewAttribute(basis=LawfulBasis.legitimate_interests,
+            origin="From you.",
             label="Shoe size", type=AttributeType.text, purpose="To send fitting socks.",
             retention="P2Y",
         )  # fmt: skip

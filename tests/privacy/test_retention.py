@@ -14,7 +14,7 @@ import pytest
 from crm import above, consent, customers, mail
 from crm.businesses import Business
 from crm.consent import Method, monitor
-from crm.customers import AttributeType, Customer, NewAttribute
+from crm.customers import AttributeType, Customer, LawfulBasis, NewAttribute
 from crm.db import Database, Db, ReadDb
 from crm.doctor import retention_problems
 from crm.events import Actor
@@ -99,7 +99,8 @@ async def _held(db: ReadDb, customer_id: UUID) -> list[object]:
 
 
 async def _bound(db: Db, purpose_id: UUID | None) -> None:
-    new = NewAttribute(
+    new = NewAttribute(basis=LawfulBasis.legitimate_interests,
+            origin="From you.",
         label="Size", type=AttributeType.text, purpose="For socks.", retention="P2Y",
         purpose_id=purpose_id,
     )  # fmt: skip
@@ -111,9 +112,10 @@ async def test_a_detail_goes_with_its_purpose(
 ) -> None:
     """Of who stopped it, at the next round; of who never allowed it, a day later; else it stays."""
     async with clocked.write(business.id) as db:
-        await _bound(db, nora.notice.purpose_id)
+        await _bound(db, None)
         for each in (nora.customer.id, ada.id):
             await customers.set_attributes(db, make.SYSTEM, each, {"size": "42"})
+        await _bound(db, nora.notice.purpose_id)
 
     async def held(of: UUID) -> bool:
         await _retain(clocked, business, clock)
@@ -368,7 +370,14 @@ async def test_another_business_is_not_swept(
 
 async def test_an_attribute_ends_with_a_purpose_there_is(api: Browser) -> None:
     """One of nobody's is refused, with the field named."""
-    body = {"label": "Size", "type": "text", "purpose": "For socks.", "retention": "P2Y"}
+    body = {
+        "label": "Size",
+        "type": "text",
+        "purpose": "For socks.",
+        "basis": "contract",
+        "origin": "You told us.",
+        "retention": "P2Y",
+    }
     wrong = await api.put("/v1/attributes/size", json=body | {"purpose_id": str(uuid4())})
     right = await api.put("/v1/attributes/size", json=body)
 

@@ -18,7 +18,7 @@ import pytest
 from crm import campaigns, consent, customers, imports, privacy
 from crm.businesses import Business
 from crm.campaigns import images, jobs
-from crm.customers import AttributeType, NewAttribute, NewKind
+from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
 from crm.db import Database
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy import jobs as building
@@ -228,6 +228,8 @@ async def shop(database: Database, business: Business) -> Shop:
     """Declare what the examples speak of."""
     async with database.write(business.id) as db:
         attribute = NewAttribute(
+            basis=LawfulBasis.legitimate_interests,
+            origin="From you.",
             label="Usual shop",
             type=AttributeType.text,
             purpose="For opening hours.",

@@ -20,12 +20,14 @@ from crm.consent.papers import Fault
 from crm.customers import (
     Changes,
     Customer,
+    LawfulBasis,
     NewAttribute,
     NewCustomer,
     NewInteraction,
     NewKind,
     NewValue,
     Source,
+    ValueNotAllowed,
 )
 from crm.db import Db
 from crm.errors import Conflict, Invalid
@@ -38,6 +40,7 @@ from crm.privacy.copies.archive import RECEIPTS, BrokenArchive, Opened
 
 _KIND_PURPOSE = "So that you find here what you brought along."
 _KIND_RETENTION = "P3Y"
+_ORIGIN = "You brought it along from another business."
 
 
 class KeptOut(Conflict):
@@ -78,9 +81,10 @@ async def take_over(
     """
     profile = copy.one("profile", Profile)
     taking = _Taking(db, by, copy, await _her(db, by, profile))
-    await taking.attributes(declare=declare)
     await taking.interactions(declare=declare)
+    # First: a detail is taken over only while she allows what it is for.
     await taking.decide(profile, purposes or {})
+    await taking.attributes(declare=declare)
     await taking.history()
     her = taking.took.customer.id
     await events.record(db, by, Kind.customer_changed, customer_id=her, reason="copy taken over")
@@ -130,7 +134,12 @@ class _Taking:
                 continue
             if each.name not in known:
                 new = NewAttribute(
-                    label=each.label, type=each.type, purpose=each.purpose, retention=each.retention
+                    basis=LawfulBasis.legitimate_interests,
+                    origin=_ORIGIN,
+                    label=each.label,
+                    type=each.type,
+                    purpose=each.purpose,
+                    retention=each.retention,
                 )
                 known[each.name] = (
                     await customers.declare_attribute(db, self._by, each.name, new)
@@ -140,8 +149,11 @@ class _Taking:
             except Invalid as wrong:
                 took.said.append(f"The value of {each.name} was left out: {wrong.message}")
                 continue
-            filled = [NewValue(took.customer.id, each.name, text)]
-            took.attributes += await customers.fill_attributes(db, filled)
+            brought = NewValue(took.customer.id, each.name, text)
+            if not await customers.allowed_values(db, [brought]):
+                took.said.append(f"The value of {each.name} was left out: {ValueNotAllowed()}")
+                continue
+            took.attributes += await customers.fill_attributes(db, [brought])
 
     async def interactions(self, *, declare: bool) -> None:
         """Record what happened there and is not recorded here yet."""
@@ -177,7 +189,7 @@ class _Taking:
         )
         try:
             await customers.interact(self._db, self._by, self.took.customer.id, happened)
-        except Invalid as wrong:
+        except (Invalid, ValueNotAllowed) as wrong:
             said = f"An entry of {each.at:%Y-%m-%d} was left out: {wrong.message}"
             self.took.said.append(said)
             return

@@ -18,6 +18,7 @@ from crm.businesses import Business
 from crm.consent import Purpose, Version
 from crm.consent.terms import Party, Terms
 from crm.customers import Attribute, Tag, retention
+from crm.customers.basis import in_words
 from crm.db import ReadDb
 from crm.languages import gettext
 from crm.privacy.model import Controller
@@ -55,11 +56,13 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class Kept(Struct, frozen=True):
-    """One kind of data: what it is for, and when it is deleted."""
+    """One kind of data: what it is for, when it is deleted, by what right, and where it is from."""
 
     what: str
     why: str
     until: str
+    basis: str = ""
+    origin: str = ""
 
 
 class Processing(Struct, frozen=True, kw_only=True):
@@ -92,7 +95,13 @@ async def processing(db: ReadDb) -> Processing:
         controller=Controller.of(business),
         activities=activities,
         attributes=[
-            Kept(each.label, each.purpose, _until(each, purposes))
+            Kept(
+                each.label,
+                each.purpose,
+                _until(each, purposes),
+                basis=in_words(each.basis),
+                origin=each.origin,
+            )
             for each in await customers.attributes(db)
         ],
         tags=[
