@@ -80,7 +80,7 @@ async def test_a_detail_says_with_what_it_ends(
         await customers.declare_attribute(db, make.SYSTEM, "size", new)
         notice = await make.notice(db, purpose.id)
         word = await make.own_word(db, ada.id)
-        await consent.give(db, make.SYSTEM, ada.id, notice.question, word)
+        await consent.give(db, Actor.customer(ada.id), ada.id, notice.question, word)
         await customers.set_attributes(db, make.SYSTEM, ada.id, {"size": "42"})
     async with await site.her_browser(database, business, ada) as browser:
         text = (await browser.get("/me")).text
