@@ -30,7 +30,8 @@ check: $(READY) ## format, lint, types, import rules, tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
 browser: $(READY) ## every page in Chromium, in every combination: takes a while
-	CRM_TEST_BROWSER=all $(BIN)/pytest -n 2 --dist worksteal --timeout 3600 tests/chromium
+	CRM_TEST_BROWSER=all $(BIN)/pytest -n 2 --dist worksteal \
+		--timeout 3600 -o faulthandler_timeout=3600 tests/chromium
 
 faults: $(READY) ## kill and cut everything at random: make faults ARGS="--seed 4 --minutes 15"
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +21,7 @@ from tests import make
 from tests.browser import Browser
 from tests.routes import ROUTES
 
-_DECLARED = {
+_DECLARED: dict[str, Any] = {
     "type": AttributeType.text,
     "purpose": "To help.",
     "basis": LawfulBasis.contract,
@@ -186,14 +187,19 @@ async def test_a_key_of_several_says_which(
     assert set(itself.json()["purposes"]) == {str(shop.support), str(shop.other)}
 
 
-async def test_staff_bind_a_key(console: Browser, shop: Shop) -> None:
+async def test_staff_bind_a_key(
+    site: ASGIApp, database: Database, business: Business, shop: Shop
+) -> None:
     """By ticking what it is for; a purpose of nobody's is refused."""
-    said = {"name": "Desk", "reason": "to help", "scopes": ["customers:read"]}
-    wrong = await console.fill("/staff/keys", **said, purposes=[str(uuid4())])
-    right = await console.fill("/staff/keys", **said, purposes=[str(shop.support)])
+    said: dict[str, Any] = {"name": "Desk", "reason": "to help", "scopes": ["customers:read"]}
+    async with Browser(site, business.origin) as console:
+        await make.let_in_as_owner(database, business, console)
+        wrong = await console.fill("/staff/keys", **said, purposes=[str(uuid4())])
+        right = await console.fill("/staff/keys", **said, purposes=[str(shop.support)])
+        listed = (await console.get("/staff/keys")).text
 
     assert (wrong.status_code, right.status_code) == (422, 200)
-    assert "Only for: Support" in (await console.get("/staff/keys")).text
+    assert "Only for: Support" in listed
 
 
 async def test_what_she_does_not_allow_is_not_written(
