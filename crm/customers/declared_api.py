@@ -37,6 +37,15 @@ _BODY = 256 * 1024
 
 Values = dict[str, Given | None]
 
+_ATTRIBUTE = {
+    "label": "Usual shop",
+    "type": "text",
+    "purpose": "So that opening hours in mails are the right ones.",
+    "basis": "legitimate_interests",
+    "origin": "You told us when you ordered.",
+    "retention": "P24M",
+}
+
 
 @get(
     "/attributes",
@@ -54,6 +63,7 @@ async def get_attributes(db: NamedDependency[ReadDb]) -> list[Attribute]:
     "/attributes/{name:str}",
     guards=WRITE,
     request_max_body_size=_BODY,
+    opt={"example": _ATTRIBUTE},
     tags=["Attributes"],
     summary="Declare an attribute",
     description="No field on a customer without type, purpose, basis (Art. 6(1) GDPR), origin and "
