@@ -49,9 +49,8 @@ from crm.consent import portal as consent_portal
 from crm.consent import public as consent_public
 from crm.customers import api as customers_api
 from crm.customers import console as customers_console
-from crm.customers import declared_api
+from crm.customers import declared_api, tags_api, tags_console
 from crm.customers import portal as customers_portal
-from crm.customers import tags_api, tags_console
 from crm.db import Database, ReadDb, open_database
 from crm.events import api as events_api
 from crm.events import console as events_console
