@@ -119,9 +119,21 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
         "customer": {cookie_name(business, SESSION): session},
         "staff": {staff_auth.cookie_name(business): who},
     }
+    await _keep_fresh(cluster, life)
     ids = await _ids(cluster, life) | more
     places = _plain() | _named(life, ids) | _by_link(database, life, ids)
     return World(life=life, origin=origin, cookies=cookies, places=places | _console(life, ids))
+
+
+async def _keep_fresh(cluster: Cluster, life: Life) -> None:
+    """Let her sign-in count as of a moment ago for as long as all combinations take."""
+    root = await asyncpg.connect(cluster.superuser_url)
+    await root.execute(
+        "UPDATE crm.portal_session SET created_at = created_at + interval '6 hours'"
+        " WHERE business_id = $1",
+        life.business.id,
+    )
+    await root.close()
 
 
 async def _more(database: Database, life: Life) -> dict[str, Any]:
