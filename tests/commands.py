@@ -1,7 +1,7 @@
 """Commands as an operator runs them: each in a process of its own, with settings and no others.
 
-To import the program takes longer than most commands run. One process has done it, and each command
-runs in a fork of that.
+To import the program takes longer than most commands run: one process has done so, and each command
+is a fork of it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,22 @@ import multiprocessing
 import os
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from crm.cli import main
 from crm.terminal import out as terminal
+from tests.conftest import KEYS
 
 _FORKS = multiprocessing.get_context("forkserver")
 # The runner of the tests is a module of the fork as well.
 _FORKS.set_forkserver_preload(["__main__", __name__])
+# What an installation that has servers of its own needs beside their addresses.
+SECRETS = {
+    "CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}",
+    "CRM_STORAGE_KEYS": f"1:{KEYS.pepper.hex()}",
+    "CRM_PEPPER": KEYS.pepper.hex(),
+    "CRM_JOURNAL": str(Path(gettempdir()) / "fh-journal"),
+}
 
 
 async def crm(*arguments: str, **settings: str) -> tuple[int, str, str]:

@@ -17,19 +17,13 @@ from crm.db import Database
 from crm.keys import Keys
 from crm.mail import relays
 from tests import make
-from tests.commands import crm
+from tests.commands import SECRETS, crm
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import smtpd
 
 LETTER = "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.\n"
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 URLS = {"CRM_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "CRM_REDIS_URL": "redis://127.0.0.1:1"}
-SECRETS = {
-    "CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}",
-    "CRM_STORAGE_KEYS": f"1:{KEYS.pepper.hex()}",
-    "CRM_PEPPER": KEYS.pepper.hex(),
-    "CRM_JOURNAL": str(Path(tempfile.gettempdir()) / "fh-journal"),
-}
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from crm.customers import Customer
 from crm.db import Database
 from tests import make
 from tests.browser import Browser
-from tests.commands import crm
+from tests.commands import SECRETS, crm
 from tests.conftest import Cluster
 from tests.privacy.taken import inside, taken
-from tests.test_cli import SECRETS
 
 PAGE = "/staff/imports/copy"
 _KEPT = re.compile(r'name="copy" value="([^"]+)"')
