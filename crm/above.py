@@ -45,6 +45,13 @@ class DueDigest(Struct, frozen=True):
     purpose_id: UUID
 
 
+class DueEndpoint(Struct, frozen=True):
+    """Where events are to be told to."""
+
+    business_id: UUID
+    endpoint_id: UUID
+
+
 class LedgerHealth(Struct, frozen=True):
     """How the ledger of one business is."""
 
@@ -175,3 +182,13 @@ async def mailboxes_due(database: Database) -> list[UUID]:
 async def inbound_counts(database: Database) -> list[InboundCount]:
     """Count what came in, for every business, by way and kind."""
     return await database.above(sql.inbound_counts, InboundCount)
+
+
+async def feeds_due(database: Database) -> list[UUID]:
+    """List businesses with events that have no number yet."""
+    return await database.above(sql.feeds_due, UUID)
+
+
+async def endpoints_due(database: Database) -> list[DueEndpoint]:
+    """List where events are to be told to now."""
+    return await database.above(sql.endpoints_due, DueEndpoint)

@@ -101,6 +101,9 @@ from crm.web.metrics import metrics
 from crm.web.pages import Tab, redirect
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
+from crm.webhooks import api as webhooks_api
+from crm.webhooks import console as webhooks_console
+from crm.webhooks import portal as webhooks_portal
 
 _TABS = (
     Tab("/me", marked("What we hold")),
@@ -119,6 +122,7 @@ _ROOMS = (
     Tab("/staff/purposes", "Purposes"),
     Tab("/staff/members", "Staff"),
     Tab("/staff/keys", "API keys"),
+    Tab("/staff/webhooks", "Webhooks"),
     Tab("/staff/audit", "Audit"),
     Tab("/staff/retention", "Retention"),
     Tab("/staff/ledger", "Ledger"),
@@ -149,6 +153,7 @@ _API = [
     *copies_api.handlers,
     *brought_api.handlers,
     *events_api.handlers,
+    *webhooks_api.handlers,
     *staff_api.handlers,
 ]
 _PORTAL = [
@@ -159,6 +164,7 @@ _PORTAL = [
     *receipt_portal.handlers,
     *access_receipts.handlers,
     *rhythm_portal.handlers,
+    *webhooks_portal.handlers,
     *campaigns_portal.handlers,
     *customers_portal.handlers,
     *access_portal.handlers,
@@ -180,6 +186,7 @@ _CONSOLE = [
     *retention_console.handlers,
     *access_console.handlers,
     *events_console.handlers,
+    *webhooks_console.handlers,
     *inbound_console.handlers,
     *ledger_console.handlers,
     *domain_console.handlers,

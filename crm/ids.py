@@ -30,6 +30,11 @@ def instant_of(made: UUID) -> datetime:
     return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
 
 
+def earliest_at(instant: datetime) -> UUID:
+    """Return what no `time_ordered` id that is made at this instant or later comes before."""
+    return UUID(int=round(instant.timestamp() * 1000) << 80)
+
+
 def opaque() -> UUID:
     """Make a UUIDv4: customers and purposes, whose ids must not say when they came."""
     return uuid4()

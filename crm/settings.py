@@ -143,6 +143,13 @@ class Inbound(Struct, frozen=True):
     local_mailboxes: bool = False
 
 
+class Webhooks(Struct, frozen=True):
+    """Where the events of businesses may be told to."""
+
+    # May an endpoint be on this machine or in a private network, and without TLS?
+    local: bool = False
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything an operator can set; `deploy/env.example` names each with its meaning."""
 
@@ -167,6 +174,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ledger: Ledger = Ledger()
     lint: Lint = Lint()
     inbound: Inbound = Inbound()
+    webhooks: Webhooks = Webhooks()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:

@@ -37,6 +37,7 @@ from crm.trust import jobs as trust_jobs
 from crm.turns import Here, Job
 from crm.wakes import Waker, open_pool
 from crm.web import jobs as web_jobs
+from crm.webhooks import jobs as webhooks_jobs
 
 _log = logger(__name__)
 
@@ -53,11 +54,13 @@ JOBS: dict[str, tuple[Job, int]] = {
     "imports.work": (imports_jobs.work, 3600),
     "ledger.seal": (ledger_jobs.seal, 60),
     "privacy.build": (privacy_jobs.build, 3600),
+    "webhooks.tell": (webhooks_jobs.tell, 75),
 }
 
 # Each of these reads the rows, so that an emptied Redis loses nothing; seconds between two runs.
 SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.sweep": (ledger_jobs.sweep, 2),
+    "webhooks.sweep": (webhooks_jobs.sweep, 2),
     "journal.pay": (journal_jobs.pay, 5),
     "restore.sweep": (restore_jobs.sweep, 5),
     "journal.beat": (journal_jobs.beat, 10),

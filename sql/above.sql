@@ -68,3 +68,11 @@ SELECT business_id FROM crm.mailboxes_due(:now);
 -- name: inbound_counts
 -- How much came in for every business, by way and kind.
 SELECT business_id, via, kind, reports FROM crm.inbound_counts();
+
+-- name: feeds_due
+-- Businesses with events that have no number yet.
+SELECT business_id FROM crm.feeds_due();
+
+-- name: endpoints_due
+-- Where events are to be told to now.
+SELECT business_id, endpoint_id FROM crm.endpoints_due(:now);

@@ -1,11 +1,16 @@
--- Every statement of crm/events. Owns: event.
+-- Every statement of crm/events. Owns: event, event_unread, feed, feed_head.
 
 -- name: record_event
--- One thing that happened, in the transaction in which it happens.
-INSERT INTO crm.event (business_id, event_id, at, kind, actor_kind, actor_id, actor_name,
-                       customer_id, ref, reason)
-VALUES (:business_id, :event_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
-        :customer_id, :ref, :reason);
+-- One thing that happened, in the transaction in which it happens; it waits for its number.
+WITH happened AS (
+  INSERT INTO crm.event (business_id, event_id, at, kind, actor_kind, actor_id, actor_name,
+                         customer_id, ref, reason)
+  VALUES (:business_id, :event_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
+          :customer_id, :ref, :reason)
+  RETURNING business_id, event_id
+)
+INSERT INTO crm.event_unread (business_id, event_id)
+SELECT h.business_id, h.event_id FROM happened h;
 
 -- name: record_looks
 -- A look at each of these customers, by one actor for one reason; says which of them have asked to
@@ -28,6 +33,64 @@ SELECT event_id AS id, at, kind, actor_kind, actor_id, actor_name, customer_id, 
    AND event_id < :before
  ORDER BY event_id DESC
  LIMIT :limit;
+
+-- name: open_feed
+-- A business has a stream from its first event on.
+INSERT INTO crm.feed_head (business_id) VALUES (:business_id)
+ON CONFLICT (business_id) DO NOTHING;
+
+-- name: hold_feed
+-- How far the stream of the business is numbered; whoever holds this is alone with it.
+SELECT h.number FROM crm.feed_head h WHERE h.business_id = :business_id FOR UPDATE;
+
+-- name: number_events
+-- The next numbers for events that have none, in the order in which they were recorded; one that
+-- was forgotten meanwhile gets none. Says how many were looked at.
+WITH unread AS MATERIALIZED (
+  SELECT u.event_id, u.entered_at
+    FROM crm.event_unread u
+   WHERE u.business_id = :business_id
+   ORDER BY u.entered_at, u.event_id
+   LIMIT :limit
+), gone AS (
+  DELETE FROM crm.event_unread u
+   WHERE u.business_id = :business_id
+     AND u.event_id = ANY (ARRAY(SELECT r.event_id FROM unread r))
+  RETURNING u.event_id
+), numbered AS (
+  INSERT INTO crm.feed (business_id, number, event_id)
+  SELECT e.business_id,
+         :number::bigint + row_number() OVER (ORDER BY r.entered_at, r.event_id), e.event_id
+    FROM unread r
+    JOIN crm.event e ON e.business_id = :business_id AND e.event_id = r.event_id
+  RETURNING number
+), moved AS (
+  UPDATE crm.feed_head h
+     SET number = greatest(h.number, (SELECT max(n.number) FROM numbered n))
+   WHERE h.business_id = :business_id
+  RETURNING h.number
+)
+SELECT (SELECT count(*) FROM gone) FROM moved;
+
+-- name: events_after
+-- The stream of the business after a number, oldest first, by pages.
+SELECT f.number, e.event_id AS id, e.at, e.kind, e.actor_kind, e.actor_id, e.actor_name,
+       e.customer_id, e.ref, e.reason
+  FROM crm.feed f
+  JOIN crm.event e ON e.business_id = :business_id AND e.event_id = f.event_id
+ WHERE f.business_id = :business_id
+   AND f.number > :number
+ ORDER BY f.number
+ LIMIT :limit;
+
+-- name: place_in_feed
+-- The number of the first event whose id is this or later: ids begin with when they were made.
+SELECT f.number
+  FROM crm.feed f
+ WHERE f.business_id = :business_id
+   AND f.event_id >= :first
+ ORDER BY f.event_id
+ LIMIT 1;
 
 -- name: looks_at_customer
 -- Who looked at or exported one customer's record, newest first, as she is told: a member of staff

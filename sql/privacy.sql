@@ -25,6 +25,8 @@ WITH piece AS MATERIALIZED (
                    WHERE f.business_id = :business_id AND f.customer_id = c.customer_id)
        OR EXISTS (SELECT FROM crm.event e
                    WHERE e.business_id = :business_id AND e.customer_id = c.customer_id)
+       OR EXISTS (SELECT FROM crm.post t
+                   WHERE t.business_id = :business_id AND t.customer_id = c.customer_id)
        OR EXISTS (SELECT FROM crm.portal_session p
                    WHERE p.business_id = :business_id AND p.customer_id = c.customer_id)
        OR EXISTS (SELECT FROM crm.portal_link l

@@ -49,6 +49,15 @@ COLUMNS: dict[str, str] = {
         "next_at rate reason strikes"
     ),
     "domain_trouble": "business_id campaign_id customers domain kind reason",
+    "endpoint": (
+        "acknowledges business_id changed_at created_at endpoint_id epoch failures kinds "
+        "leased_until name next_at off_at off_why position rest_until state succeeded_at url "
+        "version"
+    ),
+    "endpoint_secret": "business_id endpoint_id ends_at made_at number sealed",
+    "event_unread": "business_id entered_at event_id",
+    "feed": "business_id event_id number",
+    "feed_head": "business_id number",
     "form_shown": "business_id locale sha256 shown_at text",
     "host": "business_id host",
     "idempotency_key": (
@@ -97,6 +106,7 @@ COLUMNS: dict[str, str] = {
     ),
     "poll_count": "answer business_id campaign_id given",
     "privacy_request_step": "actor_id actor_kind actor_name at business_id request_id step_id what",
+    "post_try": "at business_id endpoint_id millis number status trouble try_id",
     "purpose": (
         "basis business_id channel code created_at description double_opt_in name purpose_id "
         "retired_at slug special_category version"

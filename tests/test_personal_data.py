@@ -73,6 +73,13 @@ KNOWS: dict[str, Place] = {
     "evidence_file": Place(unsaid={"content": "encrypted; the copy has the file itself"}),
     "mailbox_proof": Place(unsaid={}),
     "event": Place(unsaid={}),
+    "post": Place(
+        unsaid={
+            "attempts": "how often the other system was asked",
+            "begun_at": "when it was asked first",
+            "next_at": "when it is asked again",
+        }
+    ),
     "look_reason": Place(unsaid={"member_id": "which of the staff stands beside the looks"}),
     "privacy_request": Place(
         unsaid={
@@ -168,6 +175,11 @@ NOT_HERS = {
     "consent_event": "stubs: a checksum that names nobody",
     "domain_pace": "domains with many mailboxes, and how fast mail goes there",
     "dkim_key": "the controller's keys",
+    "endpoint": "other systems of the business",
+    "endpoint_secret": "the controller's keys",
+    "event_unread": "ids of events, for seconds",
+    "feed": "the order of events, by id",
+    "feed_head": "a number",
     "form_shown": "what the business wrote",
     "host": "the controller",
     "idempotency_key": "answers to programs, encrypted with a key that only they have, for a day",
@@ -190,6 +202,7 @@ NOT_HERS = {
     "ledger_tile": "hashes of checksums that name nobody",
     "ledger_unsealed": "checksums that name nobody, for seconds",
     "ledger_watch": "how far the monitor has come",
+    "post_try": "when a post went out, and the number that was answered",
     "poll_count": "numbers, and nothing of who gave an answer",
     "digest": "which issues stand in it",
     "digest_plan": "what the business offers",

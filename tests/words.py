@@ -50,6 +50,10 @@ STAFF_TEMPLATES = {
     "web/pages/console.html",
     "web/pages/docs.html",
     "web/pages/problem.html",
+    "webhooks/letters/endpoint_off.html",
+    "webhooks/letters/endpoint_off.txt",
+    "webhooks/pages/fields.html",
+    "webhooks/pages/words.html",
 }
 # As CLDR and every other tool order the six Arabic forms; Babel swaps the last two.
 _ARABIC = (
@@ -74,6 +78,7 @@ STAFF_REFUSALS = (
     "staff/",
     "web/etag.py",
     "web/idempotency.py",
+    "webhooks/",
 )
 
 _KEYWORDS = {

@@ -1,11 +1,24 @@
 """What happened, once, in order; and who looked at whom.
 
-Owns `event`, to which rows are only ever added. A look is committed before the answer leaves
+Owns `event`, to which rows are only ever added, and their stream: `feed`, `feed_head` and
+`event_unread`. A look is committed before the answer leaves
 (promise 11), so it is recorded in a transaction of its own.
 """
 
-from crm.events.actions import KEPT, end, export, forget, look, looks_at, page, record
-from crm.events.model import Actor, ActorKind, Event, Kind, Look
+from crm.events.actions import (
+    KEPT,
+    end,
+    export,
+    following,
+    forget,
+    look,
+    looks_at,
+    number,
+    page,
+    place,
+    record,
+)
+from crm.events.model import Actor, ActorKind, Event, Kind, Look, Numbered
 
 __all__ = [
     "KEPT",
@@ -14,11 +27,15 @@ __all__ = [
     "Event",
     "Kind",
     "Look",
+    "Numbered",
     "end",
     "export",
+    "following",
     "forget",
     "look",
     "looks_at",
+    "number",
     "page",
+    "place",
     "record",
 ]

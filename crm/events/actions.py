@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from crm.db import Db, ReadDb, Statements
-from crm.events.model import Actor, Event, Kind, Look
-from crm.ids import time_ordered
+from crm.events.model import Actor, Event, Kind, Look, Numbered
+from crm.ids import earliest_at, time_ordered
 from crm.pieces import Piece
 
 sql = Statements("events")
@@ -17,6 +17,9 @@ sql = Statements("events")
 KEPT = timedelta(days=3 * 365)
 
 _FIRST_PAGE = UUID(int=2**128 - 1)
+_AT_ONCE = 500
+# An id says when it was made by the clock of its machine, and is numbered once it is committed.
+_SLACK = timedelta(minutes=1)
 
 
 async def record(
@@ -65,6 +68,35 @@ async def look(db: Db, by: Actor, customer_ids: Sequence[UUID], reason: str) -> 
 async def page(db: ReadDb, *, before: UUID | None = None, limit: int = 50) -> list[Event]:
     """Return the newest events of the business before `before`: the audit trail."""
     return await db.many(sql.events_before, Event, before=before or _FIRST_PAGE, limit=limit)
+
+
+async def following(db: ReadDb, *, after: int = 0, limit: int = 50) -> list[Numbered]:
+    """Return the stream of the business after a number, oldest first; looks are none of it.
+
+    An event comes into it within seconds, once: none is ever put before one that was read.
+    """
+    return await db.many(sql.events_after, Numbered, number=after, limit=limit)
+
+
+async def number(db: Db) -> bool:
+    """Give the next numbers to events that have none; say whether there may be more.
+
+    In the order in which they were recorded, so those of one customer as they came about. One
+    process at a time does it for a business.
+    """
+    await db.run(sql.open_feed)
+    last = await db.one(sql.hold_feed, int)
+    looked_at = await db.one(sql.number_events, int, number=last, limit=_AT_ONCE)
+    return looked_at == _AT_ONCE
+
+
+async def place(db: ReadDb, since: datetime) -> int | None:
+    """Return the number after which whatever was recorded since an instant stands; None: nothing.
+
+    A little of what came before may stand there too.
+    """
+    found = await db.maybe(sql.place_in_feed, int, first=earliest_at(since - _SLACK))
+    return None if found is None else found - 1
 
 
 async def looks_at(

@@ -1,9 +1,9 @@
-"""The feed: what happened, newest first, for programs."""
+"""What happened, for programs: the newest first, or as a stream that is followed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from msgspec import Struct
 from crm import events
 from crm.db import ReadDb
 from crm.events import ActorKind, Event
-from crm.events.model import DECISIONS, LOOKS
+from crm.events.model import DECISIONS, LOOKS, Numbered
 from crm.web.paging import Cursors, Slice, capped, link
 
 
@@ -23,6 +23,12 @@ class After(Struct, frozen=True):
     """The last event of a page."""
 
     id: UUID
+
+
+class Place(Struct, frozen=True):
+    """How far the stream was read."""
+
+    number: int
 
 
 class Asking(Protocol):
@@ -46,30 +52,55 @@ class Listing(Protocol):
     tags=["Events"],
     summary="Page through what happened",
     description="The newest first: who did what, when, and to whom. The Link header leads on. "
-    "Which customer it was is said to a key that has `customers:read` as well, and about what she "
-    "decided to one with `consents:read` besides; each customer who is named sees that she was.",
+    "With `order=oldest` it is the stream that webhooks tell, under the same ids and in the same "
+    "order, without looks: nothing is ever put in before what was read. There every answer has a "
+    "cursor, also an empty one: ask again with it for what came since. Which customer it was is "
+    "said to a key that has `customers:read` as well, and about what she decided to one with "
+    "`consents:read` besides; each customer who is named sees that she was.",
 )
 async def get_events(
     db: NamedDependency[ReadDb],
     caller: NamedDependency[Any],
     looks: NamedDependency[Any],
     *,
+    order: FromQuery[Literal["newest", "oldest"]] = "newest",
     limit: FromQuery[int | None] = None,
     after: FromQuery[str | None] = None,
 ) -> Response[Slice[Event]]:
-    """Answer with a page of events; the `Link` header leads to older ones."""
+    """Answer with a page of events; the `Link` header leads to older ones, or to newer."""
     shown = capped(limit)
-    cursors = Cursors(db.keys, db.business_id, "events")
-    begun = cursors.open(after, After)
-    found = await events.page(db, before=begun.id if begun else None, limit=shown + 1)
-    cut = cursors.cut(found, shown, lambda event: After(event.id))
+    cut = await (_stream if order == "oldest" else _trail)(db, after, shown)
     cut = msgspec.structs.replace(cut, rows=[_told(each, caller) for each in cut.rows])
     listing: Listing = looks
     # That somebody looked is no new look: else each page would fill the next.
     await listing.listed(
         [each.customer_id for each in cut.rows if each.customer_id and each.kind not in LOOKS]
     )
-    return Response(cut, headers=link("/v1/events", cut.after, limit=shown))
+    query: dict[str, str | int] = {"limit": shown}
+    if order == "oldest":
+        query["order"] = order
+    return Response(cut, headers=link("/v1/events", cut.after, **query))
+
+
+async def _trail(db: ReadDb, after: str | None, shown: int) -> Slice[Event]:
+    cursors = Cursors(db.keys, db.business_id, "events")
+    begun = cursors.open(after, After)
+    found = await events.page(db, before=begun.id if begun else None, limit=shown + 1)
+    return cursors.cut(found, shown, lambda event: After(event.id))
+
+
+async def _stream(db: ReadDb, after: str | None, shown: int) -> Slice[Event]:
+    """Read on; the cursor is there at the end too, for whoever asks again later."""
+    cursors = Cursors(db.keys, db.business_id, "events/oldest")
+    begun = cursors.open(after, Place) or Place(0)
+    found = await events.following(db, after=begun.number, limit=shown)
+    reached = Place(found[-1].number) if found else begun
+    return Slice([_plain(each) for each in found], cursors.seal(reached))
+
+
+def _plain(event: Numbered) -> Event:
+    """Leave out the number: the cursor has it, sealed."""
+    return Event(**{name: getattr(event, name) for name in Event.__struct_fields__})
 
 
 def _told(event: Event, caller: Asking) -> Event:

@@ -89,6 +89,14 @@ WORDS: dict[Kind, str] = {
     Kind.delivery_resolved: "resolved an uncertain delivery",
     Kind.rhythm_changed: "said how much mail may come",
     Kind.digest_switched: "switched the digest of a purpose",
+    Kind.webhook_added: "added an endpoint for events",
+    Kind.webhook_changed: "changed an endpoint for events",
+    Kind.webhook_removed: "removed an endpoint for events",
+    Kind.webhook_switched_on: "switched an endpoint for events on",
+    Kind.webhook_switched_off: "switched an endpoint for events off",
+    Kind.webhook_rotated: "made a new secret for an endpoint for events",
+    Kind.webhook_tested: "sent a test to an endpoint for events",
+    Kind.webhook_replayed: "had events told to an endpoint once more",
 }
 
 # What a customer does herself; of anybody else it is said that they recorded it.

@@ -118,6 +118,14 @@ class Kind(StrEnum):
     delivery_resolved = "delivery.resolved"
     rhythm_changed = "rhythm.changed"
     digest_switched = "digest.switched"
+    webhook_added = "webhook.added"
+    webhook_changed = "webhook.changed"
+    webhook_removed = "webhook.removed"
+    webhook_switched_on = "webhook.switched_on"
+    webhook_switched_off = "webhook.switched_off"
+    webhook_rotated = "webhook.rotated"
+    webhook_tested = "webhook.tested"
+    webhook_replayed = "webhook.replayed"
 
 
 LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
@@ -137,6 +145,12 @@ class Event(Struct, frozen=True, kw_only=True):
     customer_id: UUID | None
     ref: UUID | None
     reason: str
+
+
+class Numbered(Event, frozen=True, kw_only=True):
+    """An event with its place in the stream of its business."""
+
+    number: int
 
 
 class Look(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import imaplib
-import ipaddress
 import re
 import socket
 import ssl
@@ -16,6 +15,7 @@ from email.utils import getaddresses
 from imap_tools import AND, BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxLoginError
 
+from crm import names
 from crm.inbound.model import Mailbox, MailboxTrouble
 from crm.return_path import FEEDBACK, parted
 
@@ -148,7 +148,7 @@ def _check_reachable(mailbox: Mailbox, *, local: bool) -> None:
         found = socket.getaddrinfo(mailbox.host, mailbox.port, proto=socket.IPPROTO_TCP)
     except OSError:
         raise MailboxTrouble(f"There is no server named {mailbox.host}.") from None
-    if not all(ipaddress.ip_address(each[4][0]).is_global for each in found):
+    if not names.public([(each[0], each[1], each[2], each[4]) for each in found]):
         raise MailboxTrouble(
             "This server is in a private network. Whoever runs this installation can allow that "
             "(CRM_INBOUND__LOCAL_MAILBOXES)."

@@ -8,10 +8,11 @@ from typing import Protocol, cast
 import aiosmtplib
 from msgspec import Struct
 
-from crm.mail import names, outcome
-from crm.mail.names import NamePrivate, NameSilent, NameUnknown
+from crm import names
+from crm.mail import outcome
 from crm.mail.outcome import Outcome, Step, Whose
 from crm.mail.pipeline import Conversation, Offers, Parcel
+from crm.names import NamePrivate, NameSilent, NameUnknown
 
 _FOR_GOOD = 500
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -21,6 +21,7 @@ from crm import (
     mail,
     rhythm,
     staff,
+    webhooks,
 )
 from crm.access.model import Former
 from crm.consent import ConsentTold, Method
@@ -58,6 +59,8 @@ FORGET: tuple[Forget, ...] = (
     # With it goes the last that cites a proof of her mailbox.
     access.forget,
     consent.forget,
+    # Before the events that they tell.
+    webhooks.forget,
     events.forget,
     mail.forget,
     campaigns.forget,

@@ -142,6 +142,10 @@ class Scope(StrEnum):
     requests_read = "requests:read"
     requests_write = "requests:write"
     events_read = "events:read"
+    webhooks_read = "webhooks:read"
+    webhooks_write = "webhooks:write"
+    # For whoever is told of a withdrawal, to say that it was heeded.
+    webhooks_acknowledge = "webhooks:acknowledge"
 
 
 class SessionEnded(Unauthenticated):

@@ -190,6 +190,7 @@ async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:
     wanted = {
         "asks": "SELECT campaign_id FROM crm.campaign WHERE business_id = $1 AND question <> ''",
         "draft": "SELECT campaign_id FROM crm.campaign WHERE business_id = $1 AND state = 'draft'",
+        "endpoint": "SELECT endpoint_id FROM crm.endpoint WHERE business_id = $1",
         "event": "SELECT event_id FROM crm.consent_record"
         " WHERE business_id = $1 ORDER BY event_id LIMIT 1",
         "import": "SELECT import_id FROM crm.import WHERE business_id = $1",
@@ -318,6 +319,7 @@ def _console(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
         "/staff/requests/{id}": ids["request"],
     }
     plain = {
+        "endpoint_id": ids["endpoint"],
         "event_id": ids["event"],
         "import_id": ids["import"],
         "purpose_id": purpose,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from email import policy
 from email.parser import BytesParser
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -24,6 +24,7 @@ from crm import (
     privacy,
     rhythm,
     staff,
+    webhooks,
 )
 from crm.access import Choice, NewSignup, new_address
 from crm.businesses import Business, NewBusiness
@@ -41,6 +42,7 @@ from crm.customers import (
 )
 from crm.db import Database, Db
 from crm.events import Actor
+from crm.events import Kind as Told
 from crm.ids import opaque
 from crm.imports.working import work_waiting
 from crm.inbound.hearing import hear_arrival
@@ -60,6 +62,8 @@ from tests import make
 from tests.inbound.letters import dsn
 from tests.privacy.taken import built
 from tests.smtpd import smtpd
+from tests.webhooks.receiver import Reply, receiver
+from tests.webhooks.site import added, turn
 
 SYSTEM = Actor.system()
 # Where mail comes back.
@@ -114,6 +118,7 @@ async def lived(database: Database, business: Business, address: str, name: str)
         await campaigns.stop_digest(db, member.actor, purpose.id)
     await _asked_to_move(database, business, customer, f"later.{address}")
     await _imported(database, business, purpose.id, address)
+    await _passed_on(database, business, customer, purpose.id)
     async with database.write(business.id) as db:
         told = Brought("letters", db.now, "Old Bakery", {"subject": "Welcome", "kind": "notice"})
         await brought.bring(db, customer.id, told, "Welcome to the old bakery")
@@ -305,6 +310,28 @@ async def _imported(database: Database, business: Business, purpose_id: Any, add
             db, SYSTEM, purpose_id, "list.csv", "\n".join(lines).encode()
         )
     await work_waiting(database, business.id, received.id)
+
+
+async def _passed_on(
+    database: Database, business: Business, customer: Customer, purpose_id: UUID
+) -> None:
+    """A withdrawal of hers is told to another system, which acknowledges it; and one waits."""
+    async with receiver() as there:
+        endpoint, _ = await added(database, business, there, acknowledges=True)
+        async with database.write(business.id) as db:
+            await events.record(
+                db, SYSTEM, Told.consent_withdrawn, customer_id=customer.id, ref=purpose_id
+            )
+        there.answer = lambda heard: Reply(
+            200, body=msgspec.json.encode({"acknowledged": heard.id})
+        )
+        await turn(database, business, endpoint)
+    async with database.write(business.id) as db:
+        await webhooks.rotate(db, SYSTEM, endpoint.id)
+        await events.record(
+            db, SYSTEM, Told.consent_withdrawn, customer_id=customer.id, ref=purpose_id
+        )
+    await turn(database, business, endpoint)
 
 
 def sign_up(address: str, name: str, notice: Notice) -> NewSignup:

@@ -10,16 +10,17 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
 
-from crm import campaigns, consent, customers, imports, privacy
+from crm import campaigns, consent, customers, events, imports, privacy
 from crm.businesses import Business
 from crm.campaigns import images, jobs
 from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
 from crm.db import Database
+from crm.events import Kind
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy import jobs as building
 from crm.privacy.requests.model import Proof, Way
@@ -31,6 +32,8 @@ from tests.browser import Browser
 from tests.campaigns.test_images import PNG
 from tests.privacy.taken import taken
 from tests.routes import DOCUMENT, ROUTES
+from tests.webhooks.receiver import receiver
+from tests.webhooks.site import added, turn
 
 OPERATIONS = [
     pytest.param(path, operation, id=f"{method.upper()} {path}")
@@ -194,6 +197,15 @@ class Shop:
         copy_id: str = asked.json()["id"]
         return copy_id
 
+    async def told(self) -> dict[str, str]:
+        """Have a withdrawal told to an endpoint, which has yet to acknowledge it."""
+        async with receiver() as there:
+            endpoint, _ = await added(self._database, self._business, there, acknowledges=True)
+            async with self._database.write(self._business.id) as db:
+                await events.record(db, make.SYSTEM, Kind.consent_withdrawn, customer_id=uuid4())
+            await turn(self._database, self._business, endpoint)
+        return {"ENDPOINT_ID": str(endpoint.id), "EVENT_ID": there.heard[-1].id}
+
     async def _ready(self, line: str, campaign_id: UUID) -> None:
         """Bring a campaign into the state that an operation asks for."""
         business_id = self._business.id
@@ -285,6 +297,8 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
         words = await shop.words(line)
         if "COPY_ID" in line:
             words["COPY_ID"] = await shop.copied(api, words["CUSTOMER_ID"])
+        if "ENDPOINT_ID" in line:
+            words |= await shop.told()
         for word, value in words.items():
             filled = filled.replace(word, value)
         answer = await _run(filled, api, packed)

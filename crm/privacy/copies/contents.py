@@ -25,6 +25,7 @@ from crm import (
     mail,
     rhythm,
     staff,
+    webhooks,
 )
 from crm.access.model import FormerAddress, WaitingAddress
 from crm.campaigns import DigestChoice, HeldDelivery
@@ -57,6 +58,7 @@ from crm.privacy.requests.model import HeldRequest
 from crm.privacy.restriction.actions import FreezeEnds
 from crm.rhythm import Rhythm
 from crm.staff import Said
+from crm.webhooks import HeldPost
 
 _LOOKS_AT_ONCE = 1000
 
@@ -149,6 +151,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             *_of_mail(db, customer_id),
             *await _of_rhythm(db, customer_id),
             *_of_looks(db, customer_id),
+            Listed("passed_on", _PASSED_ON, HeldPost, lambda: webhooks.export(db, customer_id)),
             _few("networks", _NETWORKS, KeptNetwork, said.networks),
             _few("proofs", marked("when your mailbox spoke for you"), MailboxProof, said.proofs),
             _few("kept_proofs", _KEPT_PROOFS, KeptProof, said.kept_proofs),
@@ -173,6 +176,7 @@ _FREEZE = marked("that your freeze is to end, and who said so")
 _REQUESTS = marked("what you asked of us, and each step of it")
 _LETTERS = marked("mails that answered something you did")
 _NETWORKS = marked("from where you decided, as far as it is kept")
+_PASSED_ON = marked("to which other systems it was told that something of yours changed")
 _BROUGHT = marked("what you brought along from another business, as it was told there")
 
 

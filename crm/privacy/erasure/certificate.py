@@ -61,6 +61,7 @@ STORES: dict[str, str] = {
     "copy": marked("That a copy of everything was asked for"),
     "copy_part": marked("Copies of everything, in parts"),
     "look_reason": marked("Reasons that staff gave for looking"),
+    "post": marked("What was told to other systems, or was to be"),
     "event": marked("What was done with your record, and who looked"),
 }
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from crm.languages import marked
 from crm.privacy.retention.declared import By, Declared
+from crm.staff.sessions import ATTEMPTS_KEPT
 
 BESIDES: tuple[Declared, ...] = (
+    Declared(
+        name="attempts",
+        tables=("attempt",),
+        what=marked("Tries at passwords and codes, counted under fingerprints"),
+        why=marked("Against guessing"),
+        until=marked("%(number)s hours"),
+        number=round(ATTEMPTS_KEPT.total_seconds() / 3600),
+        by=By.job,
+        job="staff.sweep",
+    ),
     Declared(
         name="stubs",
         tables=("consent_event", "consent_erased"),
@@ -91,6 +102,9 @@ BESIDES: tuple[Declared, ...] = (
             "digest_plan",
             "dkim_key",
             "domain_pace",
+            "endpoint",
+            "endpoint_secret",
+            "feed_head",
             "form_shown",
             "host",
             "import",

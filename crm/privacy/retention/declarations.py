@@ -6,7 +6,7 @@ declarations, and tests/privacy/test_retention.py finds the table that has none.
 
 from __future__ import annotations
 
-from crm import consent, events, imports, mail
+from crm import consent, events, imports, mail, webhooks
 from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, UNDO_LASTS
 from crm.inbound.model import LETTERS_REST, REMEMBERED
 from crm.languages import marked
@@ -17,7 +17,6 @@ from crm.privacy.erasure.certificate import CERTIFICATE_LASTS
 from crm.privacy.requests.model import KEPT_YEARS
 from crm.privacy.retention.besides import BESIDES
 from crm.privacy.retention.declared import By, Declared
-from crm.staff.sessions import ATTEMPTS_KEPT
 
 _SWEPT = "privacy.retain"
 
@@ -280,11 +279,21 @@ DECLARED: tuple[Declared, ...] = (
     ),
     Declared(
         name="events",
-        tables=("event",),
+        tables=("event", "event_unread", "feed"),
         what=marked("Events"),
         why=marked("To say who did what with a record, and who looked"),
         until=marked("%(number)s years, or erasure"),
         number=events.KEPT.days // 365,
+        by=By.sweep,
+        job=_SWEPT,
+    ),
+    Declared(
+        name="posts",
+        tables=("post", "post_try"),
+        what=marked("What was told to other systems: that something happened, and to which number"),
+        why=marked("So that a system that was away hears of it, and to show that it did"),
+        until=marked("%(number)s days; of a withdrawal, as long as the event; or erasure"),
+        number=webhooks.KEPT.days,
         by=By.sweep,
         job=_SWEPT,
     ),
@@ -375,16 +384,6 @@ DECLARED: tuple[Declared, ...] = (
         what=marked("Reasons that staff gave for looking, a moment ago"),
         why=marked("To stand beside the look"),
         until=marked("a quarter of an hour"),
-        by=By.job,
-        job="staff.sweep",
-    ),
-    Declared(
-        name="attempts",
-        tables=("attempt",),
-        what=marked("Tries at passwords and codes, counted under fingerprints"),
-        why=marked("Against guessing"),
-        until=marked("%(number)s hours"),
-        number=round(ATTEMPTS_KEPT.total_seconds() / 3600),
         by=By.job,
         job="staff.sweep",
     ),

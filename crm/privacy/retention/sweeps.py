@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from crm import consent, customers, events, imports, mail
+from crm import consent, customers, events, imports, mail, webhooks
 from crm.pieces import Sweep
 from crm.privacy import brought, copies, requests
 from crm.privacy.erasure.certifying import lapse_certificates
@@ -20,6 +20,7 @@ SWEEPS: Mapping[str, Sweep] = {
     "mailbox_proofs": consent.end_proofs,
     "evidence_files": consent.end_files,
     "letters": mail.lapse_letters,
+    "posts": webhooks.lapse,
     "events": events.end,
     "requests": requests.end,
     "certificates": lapse_certificates,

@@ -1,4 +1,4 @@
-"""Finds where the name of a relay leads, whatever a name server does not say.
+"""Finds where the name of a relay or an endpoint leads, whatever a name server does not say.
 
 The system's own look-up knows `/etc/hosts` and whatever else a machine is told, but cannot be
 called off, and asyncio makes it in the threads that are there for everything else: a few silent
@@ -54,17 +54,23 @@ async def places(host: str, port: int, seconds: float) -> list[Place]:
         raise NameUnknown from None
 
 
-async def connected(host: str, port: int, seconds: float, *, local: bool = True) -> socket.socket:
-    """Connect to the first place that answers, each with its share of the time.
+async def allowed(host: str, port: int, seconds: float, *, local: bool) -> list[Place]:
+    """Return the same, and where it is not to be `local` only if all are public: NamePrivate.
 
-    Not `local`, nothing is tried where any of them is not a public one: NamePrivate. What was
-    looked at is what is connected to, so that no name server can answer otherwise in between.
+    Whoever connects does so to what is returned, and asks nobody again: a name server that answers
+    otherwise the next time leads nowhere else.
     """
+    found = await places(host, port, seconds)
+    if not local and not public(found):
+        raise NamePrivate
+    return found
+
+
+async def connected(host: str, port: int, seconds: float, *, local: bool = True) -> socket.socket:
+    """Connect to the first place that answers and is `allowed`, each with its share of the time."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    found = await places(host, port, seconds)
-    if not local and not _public(found):
-        raise NamePrivate
+    found = await allowed(host, port, seconds, local=local)
     trouble: OSError = NameUnknown()
     for number, (family, kind, protocol, address) in enumerate(found):
         sock = socket.socket(family, kind, protocol)
@@ -83,7 +89,7 @@ async def connected(host: str, port: int, seconds: float, *, local: bool = True)
     raise trouble
 
 
-def _public(found: Sequence[Place]) -> bool:
+def public(found: Sequence[Place]) -> bool:
     """Say whether all of these are public; IPv4 written as IPv6 is what it stands for."""
     # A zone behind an address says that it is of this link alone.
     addresses = [ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
@@ -101,7 +107,7 @@ def _asked(host: str, port: int) -> Future[list[Place]]:
             # Whoever stops waiting for it must not call it off for the others.
             future.set_running_or_notify_cancel()
             # A daemon: the process does not wait for it to end.
-            thread = Thread(target=_ask, args=(host, port, future), daemon=True, name="relay name")
+            thread = Thread(target=_ask, args=(host, port, future), daemon=True, name="host name")
             try:
                 thread.start()
             except RuntimeError:

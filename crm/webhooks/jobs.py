@@ -1,0 +1,81 @@
+"""Entry points of the worker: events are numbered, and told to whoever wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import datetime
+from time import monotonic
+from typing import TypedDict
+from uuid import UUID
+
+from crm import above, events
+from crm.db import Database, Db, Statements
+from crm.rounds import apart
+from crm.settings import Settings
+from crm.webhooks import signature, telling
+from crm.webhooks.model import DuePost, payload
+from crm.webhooks.telling import AT_ONCE, Batch, Went
+from crm.webhooks.transport import Way, way
+
+sql = Statements("webhooks")
+
+# A job hands over to the next well before its timeout.
+_WORKS_FOR = 30.0
+
+
+class Ctx(TypedDict):
+    """What the worker puts into every job."""
+
+    database: Database
+    settings: Settings
+
+
+async def sweep(ctx: Ctx) -> None:
+    """Number what happened, and have it told: also what a worker left that was killed."""
+    database = ctx["database"]
+    for business_id in await above.feeds_due(database):
+        with apart("webhooks.sweep", business_id):
+            while await database.attempt(business_id, _numbered):
+                continue
+    for due in await above.endpoints_due(database):
+        slot = str(due.endpoint_id)
+        await database.wake("webhooks.tell", (str(due.business_id), slot), slot)
+
+
+async def _numbered(db: Db) -> bool:
+    more = await events.number(db)
+    await db.run(sql.wake_endpoints)
+    return more
+
+
+async def tell(ctx: Ctx, business_id: str, endpoint_id: str) -> None:
+    """Tell one endpoint what is due, round after round."""
+    database, business = ctx["database"], UUID(business_id)
+    async with database.write(business) as db:
+        held = await telling.take(db, UUID(endpoint_id))
+    if held is None:
+        return
+    until = monotonic() + _WORKS_FOR
+    tls = await asyncio.to_thread(ssl.create_default_context)
+    went: list[Went] = []
+    async with way(local=ctx["settings"].webhooks.local, connections=AT_ONCE, tls=tls) as out:
+        while True:
+            async with database.write(business) as db:
+                batch = await telling.go_on(db, held, went)
+            if batch is None:
+                return
+            if monotonic() > until:
+                break
+            went = list(await asyncio.gather(*(_tell(out, batch, each, database.clock())
+                                               for each in batch.posts)))  # fmt: skip
+    # The next turn goes on: everything that went is recorded.
+    async with database.write(business) as db:
+        await telling.let_go(db, held)
+
+
+async def _tell(out: Way, batch: Batch, post: DuePost, now: datetime) -> Went:
+    body = payload(post)
+    at = int(now.timestamp())
+    signed = signature.headers(batch.secrets, str(post.event_id), at, body)
+    return Went(post, await out.post(batch.url, signed, body))

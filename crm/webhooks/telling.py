@@ -1,0 +1,186 @@
+"""The transactions between which posts go out: taken under a lease, recorded, and the next taken.
+
+Whoever works on an endpoint holds it alone. A worker that dies leaves posts that nobody recorded:
+the next one sends them again, under the same ids, so each arrives at least once. One that was only
+slow is told by the epoch that it has lost the endpoint, and records nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from crm.db import Db, Statements
+from crm.ids import time_ordered
+from crm.webhooks.actions import give_up, live_secrets
+from crm.webhooks.model import (
+    GONE,
+    PROOFS,
+    Answer,
+    DuePost,
+    OffWhy,
+    acknowledged,
+    has_failed_long,
+    is_tried_out,
+    next_try,
+    rest_until,
+)
+from crm.webhooks.staff_letters import tell_staff
+
+sql = Statements("webhooks")
+
+# So many posts are out at once for one endpoint.
+AT_ONCE = 16
+# Longer than the posts of one round may take.
+LEASE = timedelta(seconds=60)
+_PIECE = 500
+
+
+class Held(Struct, frozen=True):
+    """An endpoint that this worker has, by number."""
+
+    endpoint_id: UUID
+    epoch: int
+
+
+class Batch(Struct, frozen=True):
+    """Posts that are to go now, to where, and what they are signed with."""
+
+    url: str
+    secrets: list[bytes]
+    posts: list[DuePost]
+
+
+class Went(Struct, frozen=True):
+    """A post that went out, and what came back."""
+
+    post: DuePost
+    answer: Answer
+
+
+class _Endpoint(Struct, frozen=True):
+    name: str
+    url: str
+    failures: int
+    succeeded_at: datetime | None
+    rest_until: datetime | None
+
+
+async def take(db: Db, endpoint_id: UUID) -> Held | None:
+    """Take an endpoint that has something to do and that no worker has."""
+    epoch = await db.maybe(
+        sql.lease_endpoint, int, endpoint_id=endpoint_id, leased_until=db.now + LEASE
+    )
+    return None if epoch is None else Held(endpoint_id, epoch)
+
+
+async def go_on(db: Db, held: Held, went: Sequence[Went]) -> Batch | None:
+    """Record what came of some posts and take the next; None: there are none, or it is lost."""
+    endpoint = await db.maybe(
+        sql.hold_endpoint,
+        _Endpoint,
+        endpoint_id=held.endpoint_id,
+        epoch=held.epoch,
+        leased_until=db.now + LEASE,
+    )
+    if endpoint is None:
+        return None
+    why, rests = await _record(db, held, endpoint, went)
+    if why is not None:
+        await give_up(db, held.endpoint_id, why)
+        await tell_staff(db, endpoint.name, why)
+        return None
+    posts = [] if rests else await _due(db, held, 1 if is_tried_out(endpoint.failures) else AT_ONCE)
+    if not posts:
+        await let_go(db, held)
+        return None
+    return Batch(endpoint.url, await live_secrets(db, held.endpoint_id), posts)
+
+
+async def let_go(db: Db, held: Held) -> None:
+    """Leave an endpoint until there is something to do for it again."""
+    await db.run(sql.settle_endpoint, endpoint_id=held.endpoint_id, epoch=held.epoch)
+    await db.run(sql.drop_secrets, endpoint_id=held.endpoint_id)
+
+
+async def _due(db: Db, held: Held, limit: int) -> list[DuePost]:
+    """Find what can go now, and make posts of the next events while that is less than there could.
+
+    What waits behind a failing one of the same customer keeps nothing of others from being made.
+    """
+    while True:
+        found = await db.many(
+            sql.due_posts, DuePost, endpoint_id=held.endpoint_id, limit=limit
+        )  # fmt: skip
+        if len(found) == limit:
+            return found
+        made = await db.one(
+            sql.fan_out, int, endpoint_id=held.endpoint_id, limit=_PIECE, proofs=list(PROOFS)
+        )
+        if not made:
+            return found
+
+
+async def _record(
+    db: Db, held: Held, endpoint: _Endpoint, went: Sequence[Went]
+) -> tuple[OffWhy | None, bool]:
+    """Write what came back; return why the endpoint is given up, if it is, and whether it rests."""
+    if not went:
+        return None, endpoint.rest_until is not None and endpoint.rest_until > db.now
+    arrived = any(each.answer.arrived for each in went)
+    succeeded_at = db.now if arrived else endpoint.succeeded_at
+    failures = 0 if arrived else endpoint.failures + 1
+    fates = [_fate(each, db.now, succeeded_at) for each in went]
+    await db.run(
+        sql.record_posts,
+        endpoint_id=held.endpoint_id,
+        numbers=[each.post.number for each in went],
+        states=[each.state for each in fates],
+        next_ats=[each.next_at for each in fates],
+        acknowledged=[acknowledged(each.answer, each.post.event_id) for each in went],
+    )
+    await db.run(
+        sql.record_tries,
+        endpoint_id=held.endpoint_id,
+        try_ids=[time_ordered() for _ in went],
+        numbers=[each.post.number for each in went],
+        statuses=[each.answer.status for each in went],
+        troubles=[each.answer.trouble for each in went],
+        millis=[each.answer.millis for each in went],
+    )
+    rest = rest_until(failures, [each.answer for each in went], db.now)
+    await db.run(
+        sql.note_endpoint,
+        endpoint_id=held.endpoint_id,
+        failures=failures,
+        rest_until=rest,
+        succeeded_at=succeeded_at,
+    )
+    return next((each.off for each in fates if each.off), None), rest is not None
+
+
+class _Fate(Struct, frozen=True):
+    state: str
+    next_at: datetime | None = None
+    off: OffWhy | None = None
+
+
+def _fate(went: Went, now: datetime, succeeded_at: datetime | None) -> _Fate:
+    """Decide what becomes of a post; one for which the endpoint is given up waits."""
+    answer, post = went.answer, went.post
+    if answer.arrived:
+        return _Fate("told")
+    if answer.status == GONE:
+        return _Fate("waiting", now, OffWhy.gone)
+    # Not a secret: only that what failed together does not come together.
+    chance = random.random()  # noqa: S311
+    again = next_try(post.attempts + 1, now, chance, answer.retry_after)
+    if again is not None:
+        return _Fate("waiting", again)
+    if has_failed_long(post.begun_at or now, succeeded_at):
+        return _Fate("waiting", now, OffWhy.failing)
+    return _Fate("failed")

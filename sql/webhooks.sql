@@ -1,0 +1,419 @@
+-- Every statement of crm/webhooks. Owns: endpoint, endpoint_secret, post, post_try.
+
+-- name: add_endpoint
+-- Somewhere to tell events to, from the next one on.
+INSERT INTO crm.endpoint (business_id, endpoint_id, name, url, kinds, acknowledges, state, position,
+                          created_at, changed_at)
+SELECT h.business_id, :endpoint_id, :name, :url, :kinds::text[], :acknowledges, 'on', h.number,
+       :now::timestamptz, :now
+  FROM crm.feed_head h
+ WHERE h.business_id = :business_id
+RETURNING endpoint_id;
+
+-- name: add_secret
+-- The next secret of an endpoint: what it signs with from now on.
+INSERT INTO crm.endpoint_secret (business_id, endpoint_id, number, sealed, made_at)
+SELECT e.business_id, e.endpoint_id,
+       coalesce((SELECT max(s.number) FROM crm.endpoint_secret s
+                  WHERE s.business_id = :business_id AND s.endpoint_id = :endpoint_id), 0) + 1,
+       :sealed, :now
+  FROM crm.endpoint e
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed'
+RETURNING number;
+
+-- name: end_secret
+-- The present secret of an endpoint is good for a while yet.
+UPDATE crm.endpoint_secret s
+   SET ends_at = :ends_at
+ WHERE s.business_id = :business_id
+   AND s.endpoint_id = :endpoint_id
+   AND s.ends_at IS NULL;
+
+-- name: drop_secrets
+-- Secrets of an endpoint whose time is over; all of one that is removed.
+DELETE FROM crm.endpoint_secret s
+ WHERE s.business_id = :business_id
+   AND s.endpoint_id = :endpoint_id
+   AND (s.ends_at <= :now
+        OR EXISTS (SELECT FROM crm.endpoint e
+                    WHERE e.business_id = :business_id
+                      AND e.endpoint_id = :endpoint_id
+                      AND e.state = 'removed'));
+
+-- name: live_secrets
+-- What an endpoint's posts are signed with, the present secret first.
+SELECT s.sealed
+  FROM crm.endpoint_secret s
+ WHERE s.business_id = :business_id
+   AND s.endpoint_id = :endpoint_id
+   AND (s.ends_at IS NULL OR s.ends_at > :now)
+ ORDER BY s.number DESC;
+
+-- name: endpoints
+-- Where events are told to, with how it goes there; what was removed is left out.
+SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.off_why, e.off_at,
+       e.failures, e.rest_until, e.succeeded_at, e.version, e.created_at, e.changed_at,
+       (SELECT count(*) FROM crm.post p
+         WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
+           AND p.state = 'waiting') AS waiting,
+       (SELECT count(*) FROM crm.post p
+         WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
+           AND p.asks AND p.acknowledged_at IS NULL AND p.told_at <= :late) AS unacknowledged,
+       (SELECT s.ends_at FROM crm.endpoint_secret s
+         WHERE s.business_id = :business_id AND s.endpoint_id = e.endpoint_id AND s.ends_at > :now
+         ORDER BY s.number DESC LIMIT 1) AS former_secret_ends_at
+  FROM crm.endpoint e
+ WHERE e.business_id = :business_id
+   AND e.state <> 'removed'
+   AND (:endpoint_id::uuid IS NULL OR e.endpoint_id = :endpoint_id)
+ ORDER BY e.endpoint_id;
+
+-- name: change_endpoint
+-- What an owner or a program says of it anew; only where it is the version that was looked at.
+UPDATE crm.endpoint e
+   SET name = :name, url = :url, kinds = :kinds::text[], acknowledges = :acknowledges,
+       version = e.version + 1, changed_at = :now,
+       -- Somewhere else it may go better.
+       failures = CASE WHEN e.url = :url THEN e.failures ELSE 0 END,
+       rest_until = CASE WHEN e.url = :url THEN e.rest_until END
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed'
+   AND (:expected::integer IS NULL OR e.version = :expected)
+RETURNING endpoint_id;
+
+-- name: switch_endpoint_off
+-- Nothing goes there from now on; which worker was at it has lost it.
+UPDATE crm.endpoint e
+   SET state = 'off', off_why = :off_why, off_at = :now, next_at = NULL, leased_until = NULL,
+       epoch = e.epoch + 1, version = e.version + 1, changed_at = :now
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state = 'on'
+RETURNING name;
+
+-- name: switch_endpoint_on
+-- It begins anew with what has waited.
+UPDATE crm.endpoint e
+   SET state = 'on', off_why = NULL, off_at = NULL, next_at = :now, failures = 0,
+       rest_until = NULL, version = e.version + 1, changed_at = :now
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state = 'off'
+RETURNING name;
+
+-- name: begin_posts_anew
+-- What waits for an endpoint has its whole schedule before it again.
+UPDATE crm.post p
+   SET attempts = 0, begun_at = NULL, next_at = :now
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.state = 'waiting';
+
+-- name: remove_endpoint
+-- What is left is the name of whom withdrawals were told to.
+UPDATE crm.endpoint e
+   SET state = 'removed', off_why = NULL, off_at = NULL, url = '', next_at = NULL,
+       leased_until = NULL, epoch = e.epoch + 1, version = e.version + 1, changed_at = :now
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed'
+RETURNING name;
+
+-- name: drop_posts
+-- What goes nowhere any more; that something was told stays, where it is a proof.
+WITH gone AS (
+  DELETE FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.endpoint_id = :endpoint_id
+     AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
+  RETURNING p.business_id, p.endpoint_id, p.number
+)
+DELETE FROM crm.post_try t USING gone g
+ WHERE t.business_id = :business_id
+   AND t.endpoint_id = g.endpoint_id
+   AND t.number = g.number;
+
+-- name: wake_endpoints
+-- There is something new in the stream, for each that is not resting.
+UPDATE crm.endpoint e
+   SET next_at = greatest(:now::timestamptz, e.rest_until)
+ WHERE e.business_id = :business_id
+   AND e.state = 'on'
+   AND (e.next_at IS NULL OR e.next_at > greatest(:now::timestamptz, e.rest_until))
+   AND e.position < (SELECT h.number FROM crm.feed_head h WHERE h.business_id = :business_id);
+
+-- name: lease_endpoint
+-- Takes an endpoint that nobody works on and that has something to do.
+UPDATE crm.endpoint e
+   SET epoch = e.epoch + 1, leased_until = :leased_until
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.next_at <= :now
+   AND (e.leased_until IS NULL OR e.leased_until <= :now)
+RETURNING epoch;
+
+-- name: hold_endpoint
+-- Goes on with an endpoint, if it is still this worker's: nothing of it changes meanwhile.
+UPDATE crm.endpoint e
+   SET leased_until = :leased_until
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.epoch = :epoch
+   AND e.state = 'on'
+RETURNING name, url, failures, succeeded_at, rest_until;
+
+-- name: fan_out
+-- Posts for the next events of the stream, of the kinds that the endpoint wants; a test is for the
+-- one that is tested. Where the stream is gone through once more they are told once more.
+WITH piece AS MATERIALIZED (
+  SELECT f.number, v.event_id, v.customer_id, v.kind, v.ref
+    FROM crm.feed f
+    JOIN crm.event v ON v.business_id = :business_id AND v.event_id = f.event_id
+   WHERE f.business_id = :business_id
+     AND f.number > (SELECT e.position FROM crm.endpoint e
+                      WHERE e.business_id = :business_id AND e.endpoint_id = :endpoint_id)
+   ORDER BY f.number
+   LIMIT :limit
+), made AS (
+  INSERT INTO crm.post (business_id, endpoint_id, number, event_id, customer_id, kind, state,
+                        next_at, asks)
+  SELECT e.business_id, e.endpoint_id, p.number, p.event_id, p.customer_id, p.kind, 'waiting',
+         :now::timestamptz, e.acknowledges AND p.kind = ANY (:proofs::text[])
+    FROM piece p
+    JOIN crm.endpoint e
+      ON e.business_id = :business_id AND e.endpoint_id = :endpoint_id
+     AND CASE WHEN p.kind = 'webhook.tested' THEN p.ref = e.endpoint_id
+              ELSE e.kinds = '{}' OR p.kind = ANY (e.kinds) END
+  ON CONFLICT (business_id, endpoint_id, number) DO UPDATE
+    SET state = 'waiting', attempts = 0, begun_at = NULL, next_at = excluded.next_at,
+        asks = excluded.asks
+  RETURNING 1
+)
+UPDATE crm.endpoint e
+   SET position = coalesce(
+         (SELECT max(p.number) FROM piece p),
+         (SELECT h.number FROM crm.feed_head h WHERE h.business_id = :business_id), e.position)
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+RETURNING (SELECT count(*) FROM piece);
+
+-- name: due_posts
+-- What can go now: of each customer the first that waits, and whatever is about none.
+SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks, p.attempts, p.begun_at
+  FROM crm.post p
+  JOIN crm.event v ON v.business_id = :business_id AND v.event_id = p.event_id
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.state = 'waiting'
+   AND p.next_at <= :now
+   AND NOT EXISTS (SELECT FROM crm.post q
+                    WHERE q.business_id = :business_id
+                      AND q.endpoint_id = :endpoint_id
+                      AND q.customer_id = p.customer_id
+                      AND q.state = 'waiting'
+                      AND q.number < p.number)
+ ORDER BY p.number
+ LIMIT :limit;
+
+-- name: record_posts
+-- What became of some posts.
+UPDATE crm.post p
+   SET state = r.state,
+       attempts = p.attempts + 1,
+       begun_at = coalesce(p.begun_at, :now::timestamptz),
+       next_at = r.next_at,
+       told_at = CASE WHEN r.state = 'told' THEN coalesce(p.told_at, :now::timestamptz)
+                      ELSE p.told_at END,
+       done_at = CASE WHEN r.state <> 'waiting' THEN :now::timestamptz END,
+       acknowledged_at = CASE WHEN r.acknowledged AND p.asks
+                              THEN coalesce(p.acknowledged_at, :now::timestamptz)
+                              ELSE p.acknowledged_at END,
+       acknowledged_by = CASE WHEN r.acknowledged AND p.asks
+                              THEN coalesce(p.acknowledged_by, 'answer')
+                              ELSE p.acknowledged_by END
+  FROM unnest(:numbers::bigint[], :states::text[], :next_ats::timestamptz[],
+              :acknowledged::boolean[]) AS r (number, state, next_at, acknowledged)
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.number = r.number
+   AND p.state = 'waiting';
+
+-- name: record_tries
+-- That some posts went out, and what came back; of one that was forgotten meanwhile nothing.
+INSERT INTO crm.post_try (business_id, endpoint_id, try_id, number, at, status, trouble, millis)
+SELECT p.business_id, p.endpoint_id, r.try_id, p.number, :now, r.status, r.trouble, r.millis
+  FROM unnest(:try_ids::uuid[], :numbers::bigint[], :statuses::integer[], :troubles::text[],
+              :millis::integer[]) AS r (try_id, number, status, trouble, millis)
+  JOIN crm.post p
+    ON p.business_id = :business_id AND p.endpoint_id = :endpoint_id AND p.number = r.number
+ON CONFLICT (business_id, endpoint_id, try_id) DO NOTHING;
+
+-- name: note_endpoint
+-- How an endpoint answers of late.
+UPDATE crm.endpoint e
+   SET failures = :failures, rest_until = :rest_until, succeeded_at = :succeeded_at
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id;
+
+-- name: settle_endpoint
+-- Lets go of an endpoint until there is something to do for it again.
+UPDATE crm.endpoint e
+   SET leased_until = NULL,
+       next_at = CASE
+         WHEN e.position < (SELECT h.number FROM crm.feed_head h
+                             WHERE h.business_id = :business_id)
+           THEN greatest(:now::timestamptz, e.rest_until)
+         ELSE (SELECT greatest(min(f.next_at), e.rest_until)
+                 FROM (SELECT DISTINCT ON (coalesce(p.customer_id, p.event_id)) p.next_at
+                         FROM crm.post p
+                        WHERE p.business_id = :business_id
+                          AND p.endpoint_id = :endpoint_id
+                          AND p.state = 'waiting'
+                        ORDER BY coalesce(p.customer_id, p.event_id), p.number) f
+               HAVING count(*) > 0)
+       END
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.epoch = :epoch
+   AND e.state = 'on';
+
+-- name: replay_since
+-- Goes back in the stream; what is there is told once more.
+UPDATE crm.endpoint e
+   SET position = least(e.position, :position),
+       next_at = CASE WHEN e.state = 'on' THEN greatest(:now::timestamptz, e.rest_until) END
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed'
+RETURNING endpoint_id;
+
+-- name: replay_one
+-- One event once more, also where what became of it is long forgotten.
+INSERT INTO crm.post (business_id, endpoint_id, number, event_id, customer_id, kind, state, next_at,
+                      asks)
+SELECT e.business_id, e.endpoint_id, f.number, v.event_id, v.customer_id, v.kind, 'waiting',
+       :now::timestamptz, e.acknowledges AND v.kind = ANY (:proofs::text[])
+  FROM crm.endpoint e
+  JOIN crm.feed f ON f.business_id = :business_id AND f.event_id = :event_id
+  JOIN crm.event v ON v.business_id = :business_id AND v.event_id = f.event_id
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed'
+   AND (e.kinds = '{}' OR v.kind = ANY (e.kinds))
+   AND v.kind <> 'webhook.tested'
+ON CONFLICT (business_id, endpoint_id, number) DO UPDATE
+  SET state = 'waiting', attempts = 0, begun_at = NULL, next_at = excluded.next_at
+RETURNING number;
+
+-- name: wake_endpoint
+-- There is something to do now.
+UPDATE crm.endpoint e
+   SET next_at = greatest(:now::timestamptz, e.rest_until)
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state = 'on';
+
+-- name: acknowledge
+-- Whoever was told says that it was heeded; once is enough.
+UPDATE crm.post p
+   SET acknowledged_at = coalesce(p.acknowledged_at, :now::timestamptz),
+       acknowledged_by = coalesce(p.acknowledged_by, 'key')
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.event_id = :event_id
+   AND p.told_at IS NOT NULL
+   AND p.asks
+RETURNING p.acknowledged_at;
+
+-- name: posts
+-- What was told to an endpoint or waits for it, the newest first, by pages.
+SELECT p.number, p.event_id, p.kind, p.state, p.attempts, p.next_at, p.told_at, p.done_at, p.asks,
+       p.acknowledged_at, p.acknowledged_by
+  FROM crm.post p
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.number < :before_number
+   AND (:state::text = '' OR p.state = :state)
+ ORDER BY p.number DESC
+ LIMIT :limit;
+
+-- name: tries
+-- What went out to an endpoint and what came back, the newest first, by pages.
+SELECT t.try_id AS id, p.event_id, p.kind, t.at, t.status, t.trouble, t.millis
+  FROM crm.post_try t
+  JOIN crm.post p
+    ON p.business_id = :business_id AND p.endpoint_id = t.endpoint_id AND p.number = t.number
+ WHERE t.business_id = :business_id
+   AND t.endpoint_id = :endpoint_id
+   AND t.try_id < :before
+ ORDER BY t.try_id DESC
+ LIMIT :limit;
+
+-- name: told_of_customer
+-- Whom a customer's withdrawals were told to, and when, the newest first.
+SELECT p.event_id, p.kind, v.at, v.ref, e.name AS recipient, p.told_at, p.asks, p.acknowledged_at,
+       p.acknowledged_by
+  FROM crm.post p
+  JOIN crm.endpoint e ON e.business_id = :business_id AND e.endpoint_id = p.endpoint_id
+  JOIN crm.event v ON v.business_id = :business_id AND v.event_id = p.event_id
+ WHERE p.business_id = :business_id
+   AND p.customer_id = :customer_id
+   AND p.kind = ANY (:proofs::text[])
+ ORDER BY p.number DESC, p.endpoint_id
+ LIMIT :limit;
+
+-- name: posts_of_customer
+-- Everything about a customer that was told to somebody or is to be, oldest first, for her copy.
+SELECT p.event_id, p.kind, e.name AS recipient, p.endpoint_id, p.number, p.state, p.asks, p.told_at,
+       p.done_at, p.acknowledged_at, p.acknowledged_by
+  FROM crm.post p
+  JOIN crm.endpoint e ON e.business_id = :business_id AND e.endpoint_id = p.endpoint_id
+ WHERE p.business_id = :business_id
+   AND p.customer_id = :customer_id
+ ORDER BY p.number, p.endpoint_id;
+
+-- name: forget_posts
+-- Of an erased customer nothing goes any more; that she was erased is told without this.
+WITH gone AS (
+  DELETE FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.customer_id = :customer_id
+  RETURNING p.endpoint_id, p.number
+), tries AS (
+  DELETE FROM crm.post_try t USING gone g
+   WHERE t.business_id = :business_id
+     AND t.endpoint_id = g.endpoint_id
+     AND t.number = g.number
+)
+SELECT count(*) FROM gone;
+
+-- name: lapse_posts
+-- Deletes what was told or given up long ago, among some; a withdrawal that was told is a proof, and
+-- goes with its event.
+WITH piece AS MATERIALIZED (
+  SELECT p.endpoint_id, p.number, p.event_id, p.kind, p.done_at, p.told_at
+    FROM crm.post p
+   WHERE p.business_id = :business_id AND p.event_id > :after
+   ORDER BY p.event_id FETCH FIRST (:limit) ROWS WITH TIES
+), gone AS (
+  DELETE FROM crm.post p USING piece o
+   WHERE p.business_id = :business_id
+     AND p.event_id = ANY (ARRAY(SELECT o.event_id FROM piece o))
+     AND p.endpoint_id = o.endpoint_id
+     AND p.event_id = o.event_id
+     AND p.state <> 'waiting'
+     AND o.done_at < :over_before
+     AND (o.told_at IS NULL OR NOT o.kind = ANY (:proofs::text[]))
+  RETURNING p.endpoint_id, p.number
+), tries AS (
+  DELETE FROM crm.post_try t USING gone g
+   WHERE t.business_id = :business_id
+     AND t.endpoint_id = g.endpoint_id
+     AND t.number = g.number
+)
+SELECT (SELECT count(*) FROM gone) AS deleted,
+       CASE WHEN (SELECT count(*) FROM piece) >= :limit
+            THEN (SELECT o.event_id FROM piece o ORDER BY o.event_id DESC LIMIT 1) END AS upto;

@@ -1,0 +1,148 @@
+"""Whoever was told of a withdrawal says so, it is kept, and the customer reads it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from crm import consent, events, privacy, webhooks
+from crm.businesses import Business
+from crm.consent import Method
+from crm.customers import Customer
+from crm.db import Database
+from crm.events import Actor, Kind
+from tests import make
+from tests.browser import Browser
+from tests.webhooks.conftest import Clock
+from tests.webhooks.receiver import Heard, Receiver, Reply
+from tests.webhooks.site import SYSTEM, added, happened, reload, turn
+
+
+def _heeds(heard: Heard) -> Reply:
+    return Reply(200, body=msgspec.json.encode({"acknowledged": heard.id}))
+
+
+async def _withdrawn(database: Database, business: Business, customer: Customer) -> None:
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db, name="The Corner Letter")
+        notice = await make.notice(db, purpose.id)
+        word = await make.own_word(db, customer.id)
+        me = Actor.customer(customer.id)
+        await consent.give(db, me, customer.id, notice.question, word)
+        await consent.withdraw(db, me, customer.id, purpose.id, method=Method.portal)
+
+
+async def test_a_withdrawal_is_told_acknowledged_and_on_her_page(
+    database: Database, business: Business, customer: Customer, portal: Browser, there: Receiver
+) -> None:
+    endpoint, _ = await added(
+        database, business, there, Kind.consent_given, Kind.consent_withdrawn, acknowledges=True
+    )
+    assert "Nothing to tell so far" in (await portal.get("/me/told")).text
+    await _withdrawn(database, business, customer)
+    await turn(database, business, endpoint)
+    # Taken, and not acknowledged: another id, or no body, is none.
+    assert there.kinds == ["consent.given", "consent.withdrawn"]
+    assert [each.told["data"].get("acknowledge") for each in there.heard] == [None, True]
+    page = (await portal.get("/me/told")).text
+    assert "The Corner Letter" in page
+    assert "Shop" in page
+    assert "It has not yet said that it keeps to it" in page
+    there.answer = _heeds
+    async with database.write(business.id) as db:
+        await webhooks.replay(db, SYSTEM, endpoint.id, UUID(there.heard[-1].id))
+    await turn(database, business, endpoint)
+    assert "that it keeps to it" in (await portal.get("/me/told")).text
+    assert "not yet said" not in (await portal.get("/me/told")).text
+    async with database.read(business.id) as db:
+        (told,) = await webhooks.told(db, customer.id)
+    assert told.told_at is not None
+    assert told.acknowledged_at is not None
+    assert told.told_at <= told.acknowledged_at
+    assert told.acknowledged_by == "answer"
+
+
+async def test_a_program_acknowledges_afterwards_and_once(
+    database: Database, business: Business, api: Browser, stranger_api: Browser, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there, acknowledges=True)
+    async with database.write(business.id) as db:
+        her = await make.customer(db)
+        await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her.id)
+    async with database.read(business.id) as db:
+        assert await webhooks.told(db, her.id) == []
+    await turn(database, business, endpoint)
+    event_id = next(each.id for each in there.heard if each.kind == "consent.withdrawn")
+    path = f"/v1/webhooks/{endpoint.id}/deliveries/{event_id}/acknowledgement"
+    assert (await stranger_api.post(path)).status_code == 404
+    first = await api.post(path)
+    assert first.status_code == 200, first.text
+    assert (await api.post(path)).json() == first.json()
+    # What asks for none takes none.
+    other = next(each.id for each in there.heard if each.kind != "consent.withdrawn")
+    assert (await api.post(path.replace(event_id, other))).status_code == 404
+
+
+async def test_what_is_not_acknowledged_for_days_is_shown_to_staff(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, Kind.customer_erased, acknowledges=True)
+    async with clocked.write(business.id) as db:
+        her = await make.customer(db)
+        await privacy.erase(db, SYSTEM, her.id)
+    await turn(clocked, business, endpoint)
+    assert (await reload(clocked, business, endpoint)).unacknowledged == 0
+    clock.move(timedelta(days=3, seconds=1))
+    assert (await reload(clocked, business, endpoint)).unacknowledged == 1
+    # Of whom it was: her number, which is empty now.
+    assert there.heard[-1].told["data"]["customer_id"] == str(her.id)
+
+
+async def test_a_backlog_of_an_erased_customer_says_nothing_of_her(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, acknowledges=True)
+    there.answer = lambda _: Reply(500)
+    async with clocked.write(business.id) as db:
+        nora, zoe = await make.customer(db), await make.customer(db)
+        await happened(db, nora.id, "Rang about the course", "Rang again")
+        await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=nora.id)
+        await happened(db, zoe.id, "Rang too")
+    await turn(clocked, business, endpoint)
+    tried = len(there.heard)
+    async with clocked.write(business.id) as db:
+        await privacy.erase(db, Actor.customer(nora.id), nora.id)
+        waiting = await webhooks.posts(db, endpoint.id, limit=200)
+        assert [each async for each in webhooks.export(db, nora.id)] == []
+    assert waiting
+    there.answer = lambda _: Reply(200)
+    clock.move(timedelta(minutes=10))
+    await turn(clocked, business, endpoint)
+    after = [each for each in there.heard[tried:] if str(nora.id) in each.body.decode()]
+    assert [each.kind for each in after] == ["customer.erased"]
+    assert any(str(zoe.id) in each.body.decode() for each in there.heard[tried:])
+    # Told once more from the beginning it is no more than that.
+    async with clocked.write(business.id) as db:
+        await webhooks.replay_since(db, SYSTEM, endpoint.id, clock.now - timedelta(days=1))
+    again = len(there.heard)
+    await turn(clocked, business, endpoint)
+    after = [each for each in there.heard[again:] if str(nora.id) in each.body.decode()]
+    assert [each.kind for each in after] == ["customer.erased"]
+
+
+async def test_a_post_made_while_she_is_erased_is_found_and_forgotten(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    """The next minute's sweep finds whoever has something left."""
+    await added(database, business, there)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db)
+        await events.record(db, SYSTEM, Kind.customer_changed, customer_id=nora.id)
+        await privacy.erase(db, SYSTEM, nora.id)
+        assert nora.id not in await privacy.traces(db)
+        await events.record(db, SYSTEM, Kind.customer_changed, customer_id=nora.id)
+        assert nora.id in await privacy.traces(db)
+        await privacy.erase_again(db, nora.id)
+        assert nora.id not in await privacy.traces(db)

@@ -1,0 +1,376 @@
+"""Events are told signed, at least once, in order for each customer, until they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from crm import events, webhooks
+from crm.businesses import Business
+from crm.db import Database
+from crm.events import Kind
+from crm.statements import parse
+from crm.webhooks import jobs, signature, telling
+from crm.webhooks.model import (
+    Answer,
+    NewEndpoint,
+    NotAnEndpoint,
+    UnknownPost,
+    checked,
+    next_try,
+)
+from tests import make
+from tests.webhooks.conftest import Clock
+from tests.webhooks.receiver import Heard, Receiver, Reply
+from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
+
+NORA, ZOE = uuid4(), uuid4()
+RECORDED = Kind.interaction_recorded
+(_LETTERS,) = parse("""-- name: letters
+-- Whom letters wait for.
+SELECT m.address FROM crm.service_message m WHERE m.business_id = :business_id;""")
+
+
+async def _tell(database: Database, business: Business, customer: UUID | None, *whats: str) -> None:
+    async with database.write(business.id) as db:
+        await happened(db, customer, *whats)
+
+
+def _of(there: Receiver, customer: UUID) -> list[str]:
+    return [each.id for each in there.heard if each.told["data"]["customer_id"] == str(customer)]
+
+
+async def _ids(database: Database, business: Business, customer: UUID) -> list[str]:
+    """The events of a customer in the order in which they happened."""
+    async with database.read(business.id) as db:
+        found = await events.following(db, limit=200)
+    return [str(each.id) for each in found if each.customer_id == customer]
+
+
+async def test_it_works(database: Database, business: Business, there: Receiver) -> None:
+    endpoint, secret = await added(database, business, there, RECORDED)
+    await _tell(database, business, NORA, "Rang about the course")
+    await turn(database, business, endpoint)
+
+    (heard,) = there.heard
+    signature.check(
+        signature.read(secret), heard.headers, heard.body, int(database.clock().timestamp())
+    )
+    assert heard.headers["content-type"] == "application/json"
+    (event_id,) = await _ids(database, business, NORA)
+    assert heard.id == event_id
+    # Thin: a kind, when, and ids.
+    assert heard.told["type"] == "interaction.recorded"
+    assert heard.told["data"] == {"id": event_id, "customer_id": str(NORA), "ref": None}
+    assert set(heard.told) == {"type", "timestamp", "data"}
+    await turn(database, business, endpoint)
+    assert len(there.heard) == 1
+
+
+async def test_kinds_that_are_not_wanted_stay_here(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there, Kind.customer_changed)
+    async with database.write(business.id) as db:
+        await happened(db, NORA, "not wanted")
+        await events.record(db, SYSTEM, Kind.customer_changed, customer_id=NORA)
+        await events.look(db, SYSTEM, [NORA], "a look is never told")
+    await turn(database, business, endpoint)
+    assert there.kinds == ["customer.changed"]
+
+
+async def test_a_look_is_told_to_nobody(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there)
+    async with database.write(business.id) as db:
+        await events.look(db, SYSTEM, [NORA], "else reading because of an event would make one")
+        await happened(db, NORA, "told")
+    await turn(database, business, endpoint)
+    assert _of(there, NORA) == await _ids(database, business, NORA)
+    assert "customer.looked" not in there.kinds
+
+
+async def test_a_failing_event_holds_back_hers_and_nobody_elses(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    for what in ("first", "second", "third"):
+        await _tell(clocked, business, NORA, what)
+        await _tell(clocked, business, ZOE, what)
+    hers, zoes = [await _ids_numbered(clocked, business, each) for each in (NORA, ZOE)]
+    there.answer = lambda heard: Reply(500 if heard.id == hers[0] else 200)
+    await turn(clocked, business, endpoint)
+    assert _of(there, ZOE) == zoes
+    assert _of(there, NORA) == hers[:1]
+    # Not before its time, and then again in her order.
+    await turn(clocked, business, endpoint)
+    assert _of(there, NORA) == hers[:1]
+    there.answer = lambda _: Reply(204)
+    clock.move(timedelta(seconds=10))
+    await turn(clocked, business, endpoint)
+    assert _of(there, NORA) == [hers[0], *hers]
+    assert _of(there, ZOE) == zoes
+
+
+async def _ids_numbered(database: Database, business: Business, customer: UUID) -> list[str]:
+    async with database.write(business.id) as db:
+        await events.number(db)
+    return await _ids(database, business, customer)
+
+
+async def test_a_worker_killed_before_it_records_tells_it_again_under_the_same_id(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    await _tell(clocked, business, NORA, "once")
+    holds = asyncio.Event()
+    there.answer = lambda _: Reply(200, holds=holds)
+    worker = asyncio.create_task(turn(clocked, business, endpoint))
+    await there.came.wait()
+    worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+    holds.set()
+    there.answer = lambda _: Reply(200)
+    # Whoever comes meanwhile finds it taken.
+    await turn(clocked, business, endpoint)
+    assert len(there.heard) == 1
+    clock.move(telling.LEASE)
+    await turn(clocked, business, endpoint)
+    assert there.heard[0].id == there.heard[1].id
+    async with clocked.read(business.id) as db:
+        (post,) = await webhooks.posts(db, endpoint.id)
+    assert (post.state, post.attempts) == ("told", 1)
+
+
+async def test_a_worker_that_was_only_slow_records_nothing(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    await _tell(clocked, business, NORA, "once")
+    await _ids_numbered(clocked, business, NORA)
+    async with clocked.write(business.id) as db:
+        await db.run(jobs.sql.wake_endpoints)
+        slow = await telling.take(db, endpoint.id)
+        assert slow is not None
+        batch = await telling.go_on(db, slow, [])
+    assert batch is not None
+    clock.move(telling.LEASE)
+    await jobs.tell(ctx(clocked), str(business.id), str(endpoint.id))
+    went = [telling.Went(batch.posts[0], Answer(status=500))]
+    async with clocked.write(business.id) as db:
+        assert await telling.go_on(db, slow, went) is None
+        (post,) = await webhooks.posts(db, endpoint.id)
+    assert (post.state, len(there.heard)) == ("told", 1)
+
+
+async def test_nothing_is_lost_when_redis_and_wakes_are(
+    own_database: Database, there: Receiver
+) -> None:
+    """Numbers come by the sweep, whatever the order of commits; a late one comes after."""
+    business = await make.business(own_database)
+    endpoint, _ = await added(own_database, business, there, RECORDED)
+    async with own_database.write(business.id) as slow:
+        await happened(slow, NORA, "began first")
+        await _tell(own_database, business, ZOE, "committed first")
+        await jobs.sweep(ctx(own_database))
+        await jobs.tell(ctx(own_database), str(business.id), str(endpoint.id))
+        assert [len(_of(there, each)) for each in (NORA, ZOE)] == [0, 1]
+    await jobs.sweep(ctx(own_database))
+    await jobs.tell(ctx(own_database), str(business.id), str(endpoint.id))
+    assert [len(_of(there, each)) for each in (NORA, ZOE)] == [1, 1]
+
+
+async def test_410_switches_it_off_and_owners_are_told(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there, RECORDED)
+    async with database.write(business.id) as db:
+        await make.employ(db, "olga@bakery.example")
+        await happened(db, NORA, "first", "second")
+    there.answer = lambda _: Reply(410)
+    await turn(database, business, endpoint)
+    found = await reload(database, business, endpoint)
+    assert (found.state, found.off_why, found.waiting) == ("off", "gone", 2)
+    # What happens meanwhile waits; switched on, all of it goes in its order.
+    there.answer = lambda _: Reply(200)
+    await _tell(database, business, NORA, "third")
+    await turn(database, business, endpoint)
+    assert len(there.heard) == 1
+    async with database.write(business.id) as db:
+        await webhooks.switch(db, SYSTEM, endpoint.id, on=True)
+    await turn(database, business, endpoint)
+    assert _of(there, NORA)[1:] == await _ids(database, business, NORA)
+    async with database.read(business.id) as db:
+        letters = await db.many(_LETTERS, str)
+    assert letters == ["olga@bakery.example"]
+
+
+async def test_long_failure_switches_it_off_and_one_poisonous_event_does_not(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    await _tell(clocked, business, NORA, "poison")
+    poison = (await _ids_numbered(clocked, business, NORA))[0]
+    there.answer = lambda heard: Reply(500 if heard.id == poison else 200)
+    await turn(clocked, business, endpoint)
+    await _tell(clocked, business, ZOE, "taken")
+    for _ in range(9):
+        clock.move(timedelta(hours=27))
+        await turn(clocked, business, endpoint)
+    assert len([each for each in there.heard if each.id == poison]) == 10
+    async with clocked.read(business.id) as db:
+        states = {str(each.event_id): each.state for each in await webhooks.posts(db, endpoint.id)}
+    assert states[poison] == "failed"
+    assert (await reload(clocked, business, endpoint)).is_on
+
+    clock.move(timedelta(hours=1))
+    there.answer = lambda _: Reply(503)
+    await _tell(clocked, business, NORA, "nothing is taken")
+    await turn(clocked, business, endpoint)
+    for _ in range(9):
+        clock.move(timedelta(hours=27))
+        await turn(clocked, business, endpoint)
+    found = await reload(clocked, business, endpoint)
+    assert (found.state, found.off_why, found.waiting) == ("off", "failing", 1)
+
+
+async def test_whoever_asks_for_a_rest_has_it(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    await _tell(clocked, business, NORA, "first")
+    there.answer = lambda _: Reply(429, {"retry-after": "600"})
+    await turn(clocked, business, endpoint)
+    await _tell(clocked, business, ZOE, "meanwhile")
+    clock.move(timedelta(seconds=590))
+    await turn(clocked, business, endpoint)
+    assert len(there.heard) == 1
+    there.answer = lambda _: Reply(200)
+    clock.move(timedelta(seconds=10))
+    await turn(clocked, business, endpoint)
+    assert len(there.heard) == 3
+
+
+async def test_a_redirect_is_not_followed_and_little_is_heard(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there, RECORDED)
+    await _tell(database, business, NORA, "redirected")
+    there.answer = lambda _: Reply(307, {"location": there.url}, b"x" * 5_000_000)
+    await turn(database, business, endpoint)
+    assert len(there.heard) == 1
+    async with database.read(business.id) as db:
+        (tried,) = await webhooks.tries(db, endpoint.id)
+    assert (tried.status, tried.trouble, tried.arrived) == (307, "redirect", False)
+
+
+async def test_a_replaced_secret_signs_beside_the_new_one_for_a_while(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, former = await added(clocked, business, there, RECORDED)
+    async with clocked.write(business.id) as db:
+        found, new = await webhooks.rotate(db, SYSTEM, endpoint.id, timedelta(days=1))
+    assert found.former_secret_ends_at == clock.now + timedelta(days=1)
+    await _tell(clocked, business, NORA, "both")
+    await turn(clocked, business, endpoint)
+    _check(there.heard[-1], clock, former, new)
+    clock.move(timedelta(days=1))
+    await _tell(clocked, business, NORA, "the new one alone")
+    await turn(clocked, business, endpoint)
+    _check(there.heard[-1], clock, new)
+    with pytest.raises(signature.BadSignature):
+        _check(there.heard[-1], clock, former)
+
+
+def _check(heard: Heard, clock: Clock, *secrets: str) -> None:
+    now = int(clock.now.timestamp())
+    for each in secrets:
+        signature.check(signature.read(each), heard.headers, heard.body, now)
+
+
+async def test_told_once_more_it_is_the_same(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    begun = database.clock()
+    endpoint, _ = await added(database, business, there, RECORDED)
+    await _tell(database, business, NORA, "first", "second")
+    await turn(database, business, endpoint)
+    first, second = (each.id for each in there.heard)
+    async with database.write(business.id) as db:
+        await webhooks.replay(db, SYSTEM, endpoint.id, UUID(second))
+    await turn(database, business, endpoint)
+    assert [each.id for each in there.heard] == [first, second, second]
+    async with database.write(business.id) as db:
+        await webhooks.replay_since(db, SYSTEM, endpoint.id, begun)
+    await turn(database, business, endpoint)
+    assert [each.id for each in there.heard] == [first, second, second, first, second]
+    async with database.write(business.id) as db:
+        with pytest.raises(UnknownPost):
+            await webhooks.replay(db, SYSTEM, endpoint.id, uuid4())
+
+
+async def test_a_test_goes_to_the_one_that_is_tested(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there, RECORDED)
+    other, _ = await added(database, business, there)
+    async with database.write(business.id) as db:
+        await webhooks.try_out(db, SYSTEM, endpoint.id)
+    await turn(database, business, endpoint)
+    assert there.kinds == ["webhook.tested"]
+    await turn(database, business, other)
+    assert there.kinds.count("webhook.tested") == 1
+
+
+async def test_a_name_that_leads_into_a_private_network_is_not_asked(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    """Also where a name was public when it was entered: each connection is looked at."""
+    endpoint, _ = await added(database, business, there, RECORDED)
+    await _tell(database, business, NORA, "nowhere")
+    await _ids_numbered(database, business, NORA)
+    async with database.write(business.id) as db:
+        await db.run(jobs.sql.wake_endpoints)
+    await jobs.tell(ctx(database, local=False), str(business.id), str(endpoint.id))
+    assert there.heard == []
+    async with database.read(business.id) as db:
+        (tried,) = await webhooks.tries(db, endpoint.id)
+    assert (tried.status, tried.trouble) == (None, "name_private")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://shop.example/events",
+        "https://localhost/events",
+        "https://127.0.0.1/events",
+        "https://[::1]/events",
+        "https://[::ffff:10.0.0.1]/events",
+        "https://10.1.2.3/events",
+        "https://169.254.169.254/latest/meta-data",
+        "https://user:secret@shop.example/",
+        "https://shop.example/#part",
+        "https://shop.example:0/",
+        "https://shop.example:99999/",
+        "https://shop.example\\@10.0.0.1/",
+        "https://shop.exa mple/",
+        "https://bäckerei.example/",
+        "ftp://shop.example/",
+        "https:///events",
+    ],
+)
+def test_what_is_no_endpoint_is_refused(url: str) -> None:
+    with pytest.raises(NotAnEndpoint):
+        checked(NewEndpoint(name="Shop", url=url), local=False)
+
+
+def test_the_schedule_is_that_of_the_specification(clock: Clock) -> None:
+    seconds = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
+    waits = [next_try(attempts, clock.now, 0) for attempts in range(1, 11)]
+    assert waits == [*(clock.now + timedelta(seconds=each) for each in seconds), None]
+    assert next_try(2, clock.now, 1) == clock.now + timedelta(seconds=330)
