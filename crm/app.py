@@ -104,6 +104,7 @@ from crm.web.transaction import in_one_transaction, transaction
 from crm.webhooks import api as webhooks_api
 from crm.webhooks import console as webhooks_console
 from crm.webhooks import portal as webhooks_portal
+from crm.webhooks.described import TOLD
 
 _TABS = (
     Tab("/me", marked("What we hold")),
@@ -320,7 +321,7 @@ def application(settings: Settings, state: State, *more: ControllerRouterHandler
         before_send=[secured(https=True)],
         state=state,
         request_max_body_size=settings.web.max_body,
-        openapi_config=documentation(),
+        openapi_config=documentation(TOLD),
         logging_config=None,
     )
     return lean(put_together)

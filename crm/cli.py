@@ -28,6 +28,7 @@ from crm import (
     ropa_command,
     staff,
     verify_command,
+    webhook_commands,
     worker,
 )
 from crm.bench import run as bench_run
@@ -326,6 +327,7 @@ cli.add_command(ropa_command.command)
 cli.add_command(retention_command.group)
 cli.add_command(ledger_commands.group)
 cli.add_command(relay_commands.group)
+cli.add_command(webhook_commands.group)
 cli.add_command(restore_command.command)
 cli.add_command(verify_command.command)
 cli.add_command(demo_run.command)

@@ -43,6 +43,10 @@ ON CONFLICT (business_id) DO NOTHING;
 -- How far the stream of the business is numbered; whoever holds this is alone with it.
 SELECT h.number FROM crm.feed_head h WHERE h.business_id = :business_id FOR UPDATE;
 
+-- name: leap
+-- In a database that was put back numbers go on above all that the lost time can have given.
+UPDATE crm.feed_head h SET number = h.number + :leap::bigint WHERE h.business_id = :business_id;
+
 -- name: number_events
 -- The next numbers for events that have none, in the order in which they were recorded; one that
 -- was forgotten meanwhile gets none. Says how many were looked at.

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from crm import webhooks
 from crm.businesses import Business
 from crm.db import Database
 from crm.keys import Keys
 from crm.mail import relays
+from crm.webhooks import NewEndpoint
 from tests import make
 from tests.commands import SECRETS, crm
 from tests.conftest import KEYS, Cluster
@@ -96,6 +98,30 @@ async def test_a_campaign_from_the_terminal(
     assert status == 2
     assert err == "crm: This campaign is started already, so it cannot be started now.\n"
     assert kept in (await campaign("list"))[1]
+
+
+async def test_webhooks_from_the_terminal(
+    database: Database, business: Business, shared_cluster: Cluster, redis_url: str
+) -> None:
+    """Listed, switched, tried, and told everything once more."""
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+
+    async def webhook(*arguments: str) -> tuple[int, str, str]:
+        return await crm("webhook", *arguments, f"--business={business.id}", **urls | SECRETS)
+
+    assert "told to nobody" in (await webhook("list"))[1]
+    async with database.write(business.id) as db:
+        new = NewEndpoint(name="Shop", url="https://shop.example/events")
+        added, _ = await webhooks.add(db, make.SYSTEM, new, local=False)
+    assert "Shop is off" in (await webhook("off", "Shop"))[1]
+    status, _, err = await webhook("test", "Shop")
+    assert (status, "Switch it on first" in err) == (2, True)
+    assert str(added.id)[:13] in (await webhook("list"))[1]
+    assert "is on" in (await webhook("on", str(added.id)))[1]
+    assert "On its way" in (await webhook("test", "Shop"))[1]
+    assert "once more" in (await webhook("replay", "Shop", "--since=2026-01-01"))[1]
+    status, _, err = await webhook("off", "Till")
+    assert (status, "There is no endpoint called Till" in err) == (2, True)
 
 
 async def test_relays_from_the_terminal(

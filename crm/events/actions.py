@@ -18,6 +18,7 @@ KEPT = timedelta(days=3 * 365)
 
 _FIRST_PAGE = UUID(int=2**128 - 1)
 _AT_ONCE = 500
+_LEAP = 2**32
 # An id says when it was made by the clock of its machine, and is numbered once it is committed.
 _SLACK = timedelta(minutes=1)
 
@@ -88,6 +89,15 @@ async def number(db: Db) -> bool:
     last = await db.one(sql.hold_feed, int)
     looked_at = await db.one(sql.number_events, int, number=last, limit=_AT_ONCE)
     return looked_at == _AT_ONCE
+
+
+async def leap(db: Db) -> None:
+    """Go on with higher numbers than were ever given, in a database that was put back.
+
+    Whoever followed the stream further than the backup goes on with what happens now, and misses
+    nothing because a number came twice.
+    """
+    await db.run(sql.leap, leap=_LEAP)
 
 
 async def place(db: ReadDb, since: datetime) -> int | None:

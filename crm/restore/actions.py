@@ -111,6 +111,7 @@ async def restore(
 
 async def _stop(db: Db) -> Stopped:
     """Sign everybody out, because sessions that were ended are back, and let nothing go on."""
+    await events.leap(db)
     await access.end_sessions(db)
     await staff.end_sessions(db)
     return Stopped(

@@ -14,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.spec import PathItem
 from litestar.params import FromPath
 from markupsafe import Markup, escape
 from msgspec import Struct
@@ -127,14 +128,15 @@ async def _only_documents(
         raise NotFound
 
 
-def documentation() -> OpenAPIConfig:
-    """Serve /docs and /docs/openapi.json."""
+def documentation(told: dict[str, PathItem]) -> OpenAPIConfig:
+    """Serve /docs and /docs/openapi.json; `told` is what we post to others."""
     document = Document()
     return OpenAPIConfig(
         title="Firsthand",
         version="1",
         description="Customers, what they allow, and newsletters to exactly those who agreed.",
         components=openapi.SECURITY,
+        webhooks=dict(told),
         operation_id_creator=openapi.operation_id,
         render_plugins=[Page(document), document],
         openapi_router=Router(

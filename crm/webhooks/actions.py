@@ -18,6 +18,7 @@ from crm.webhooks import signature
 from crm.webhooks.model import (
     KEPT,
     LATE,
+    MOST,
     OVERLAP,
     PROOFS,
     Endpoint,
@@ -27,6 +28,7 @@ from crm.webhooks.model import (
     OffWhy,
     Post,
     Told,
+    TooManyEndpoints,
     Try,
     UnknownEndpoint,
     UnknownPost,
@@ -49,6 +51,8 @@ class EndpointStale(Conflict):
 async def add(db: Db, by: Actor, new: NewEndpoint, *, local: bool) -> tuple[Endpoint, str]:
     """Tell events to an endpoint from now on; returns its secret, which is shown this once."""
     new = checked(new, local=local)
+    if len(await endpoints(db)) >= MOST:
+        raise TooManyEndpoints
     endpoint_id = time_ordered()
     # A business that has recorded nothing yet has no stream.
     await events.number(db)

@@ -19,6 +19,8 @@ from crm.events import Kind
 
 # What an endpoint may be asked to acknowledge: whoever was given her data is told (Art. 19 GDPR).
 PROOFS = (Kind.consent_withdrawn.value, Kind.customer_erased.value)
+# Each event is a post for each of them.
+MOST = 50
 # How long what became of a post is kept; of those, as long as the event.
 KEPT = timedelta(days=30)
 # A former secret signs beside the new one for so long, unless somebody saw it.
@@ -64,6 +66,10 @@ class UnknownPost(NotFound):
 
 class EndpointOff(Conflict):
     """This endpoint is switched off. Switch it on first; what has waited goes then."""
+
+
+class TooManyEndpoints(Conflict):
+    """A business has fifty endpoints at most. Remove one that is not needed first."""
 
 
 class NotAnEndpoint(Invalid):

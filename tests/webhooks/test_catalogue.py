@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from crm.events import Kind
 from crm.events.console import WORDS
 from crm.webhooks import signature
+from crm.webhooks.model import DuePost, payload
+from tests.routes import DOCUMENT
 
 _DOCS = (Path(__file__).resolve().parents[2] / "docs" / "webhooks.md").read_text()
 
@@ -33,3 +38,26 @@ def test_its_sample_checks_what_is_sent(secrets: list[bytes]) -> None:
     assert not is_ours(signature.written(bytes(32)), headers, b"[]")
     old = signature.headers(secrets, "an-id", now - 400, b"{}")
     assert not is_ours(signature.written(bytes(32)), old, b"{}")
+
+
+def test_the_openapi_document_says_what_is_posted() -> None:
+    """A generated receiver knows every kind, and each field of a post."""
+    told = DOCUMENT["webhooks"]["event"]["post"]
+    event = told["requestBody"]["content"]["application/json"]["schema"]
+    assert set(event["properties"]["type"]["enum"]) == set(Kind) - {Kind.customer_looked}
+    post = DuePost(
+        number=1,
+        event_id=UUID(int=1),
+        kind=Kind.consent_withdrawn,
+        at=datetime(2026, 5, 1, tzinfo=UTC),
+        customer_id=UUID(int=2),
+        ref=UUID(int=3),
+        asks=True,
+        attempts=0,
+        begun_at=None,
+    )
+    sent = msgspec.json.decode(payload(post))
+    assert set(sent) == set(event["properties"])
+    assert set(sent["data"]) == set(event["properties"]["data"]["properties"])
+    headers = signature.headers([bytes(32)], "an-id", 0, b"")
+    assert {each["name"] for each in told["parameters"]} == set(headers)

@@ -15,9 +15,11 @@ from crm.events import Kind
 from crm.statements import parse
 from crm.webhooks import jobs, signature, telling
 from crm.webhooks.model import (
+    MOST,
     Answer,
     NewEndpoint,
     NotAnEndpoint,
+    TooManyEndpoints,
     UnknownPost,
     checked,
     next_try,
@@ -374,3 +376,29 @@ def test_the_schedule_is_that_of_the_specification(clock: Clock) -> None:
     waits = [next_try(attempts, clock.now, 0) for attempts in range(1, 11)]
     assert waits == [*(clock.now + timedelta(seconds=each) for each in seconds), None]
     assert next_try(2, clock.now, 1) == clock.now + timedelta(seconds=330)
+
+
+async def test_numbers_go_on_above_those_that_a_lost_time_has_given(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    """Whoever had followed further than the backup goes misses nothing after a restore."""
+    endpoint, _ = await added(database, business, there, RECORDED)
+    async with database.write(business.id) as db:
+        await events.number(db)
+        lost = (await events.following(db, limit=200))[-1].number + 1000
+        await events.leap(db)
+        await happened(db, NORA, "after the restore")
+    await turn(database, business, endpoint)
+    async with database.read(business.id) as db:
+        (found,) = await events.following(db, after=lost)
+    assert there.heard[-1].id == str(found.id)
+
+
+async def test_a_business_has_so_many_endpoints(database: Database, business: Business) -> None:
+    """Each event is a post for each of them."""
+    new = NewEndpoint(name="Shop", url="https://shop.example/events")
+    async with database.write(business.id) as db:
+        for _ in range(MOST):
+            await webhooks.add(db, SYSTEM, new, local=False)
+        with pytest.raises(TooManyEndpoints):
+            await webhooks.add(db, SYSTEM, new, local=False)
