@@ -127,8 +127,8 @@ SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r
  LIMIT :limit;
 
 -- name: requests_of_customer
--- What one customer asked, the newest first; whoever works on it by name only where that is
--- allowed.
+-- What one customer asked, the newest first, or before one of hers; whoever works on it by name only
+-- where that is allowed.
 SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
        r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
        crm.told_name(:business_id, 'member', coalesce(m.name, '')) AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
@@ -136,7 +136,9 @@ SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r
   LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
  WHERE r.business_id = :business_id
    AND r.customer_id = :customer_id
- ORDER BY r.request_id DESC;
+   AND (:before::uuid IS NULL OR r.request_id < :before)
+ ORDER BY r.request_id DESC
+ LIMIT :limit;
 
 -- name: steps_of_requests
 -- What was done with these requests, in order.

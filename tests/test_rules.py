@@ -61,6 +61,10 @@ OPEN = {
     "/sign-in",
     "/sign-up",
     "/leave",  # mails the owner of an address
+    "/sign-up/mailed",  # says so, to the browser that asked
+    "/sign-in/mailed",
+    "/leave/mailed",
+    "/sign-up/again",  # the same form once more, as the browser kept it
     "/sign-in/code",
     "/confirm",
     "/staff/sign-in",

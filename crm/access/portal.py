@@ -1,17 +1,15 @@
-"""Pages of whoever is not signed in: sign up, confirm, sign in, leave; and the way out again."""
+"""Pages of whoever is not signed in: confirm, sign in, leave; and the way out again."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 
 from crm import access, consent, customers, mail
-from crm.access import sessions
+from crm.access import mailed, sessions
 from crm.access.auth import (
     BROWSER,
     SESSION,
@@ -20,18 +18,17 @@ from crm.access.auth import (
     cookie_of,
     session_cookie,
 )
+from crm.access.mailed import LEAVE, SIGN_IN, Typed, on_its_way, typed_before
 from crm.access.model import LONGEST_TYPED, Entered, LinkOver, OtherBrowser, WrongCode
-from crm.access.signup_form import Asked, as_shown, asked, offered
 from crm.businesses import Business
 from crm.consent.asking import network_of
 from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.ids import secret
-from crm.languages import ENGLISH, chosen, gettext, marked, speaking, spoken_of
+from crm.languages import gettext, marked
 from crm.mail import Why
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
-from crm.web.headers import PUBLIC
 from crm.web.pages import page, redirect
 from crm.web.ratelimit import Limit, by_address
 from crm.web.reader import prefer_hers
@@ -39,8 +36,6 @@ from crm.web.wanted import forgotten, remembered, wanted
 
 # The most that any of these forms can need.
 _BODY = 20_000
-_SIGN_IN = "/sign-in"
-_LEAVE = "/leave"
 # Nothing of the portal may be read from the cache afterwards; cookies are taken away by name,
 # because the console may be open in the same browser.
 _CLEARED = '"cache", "storage"'
@@ -50,48 +45,6 @@ _CAME_BACK = marked(
 )
 _MANY = 60
 _QUARTER = 900
-
-
-@get("/sign-up")
-async def get_sign_up(
-    db: NamedDependency[ReadDb], business: NamedDependency[Business], purposes: FromQuery[str] = ""
-) -> Response[Any]:
-    """Show the form; `?purposes=letter,offers` shows these only."""
-    slugs = [slug for slug in purposes.split(",") if slug]
-    locale = spoken_of(business.locale)
-    shown = await access.offers(db, locale, slugs)
-    return offered(db, Asked(Form(), shown, locale), headers=PUBLIC)
-
-
-# No guard against foreign sites: the form may stand on the business's own, and uses no cookie.
-@post(
-    "/sign-up",
-    guards=[Limit("sign-up", quota=_MANY, seconds=_QUARTER)],
-    status_code=200,
-    request_max_body_size=_BODY,
-)
-async def post_sign_up(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    business: NamedDependency[Business],
-) -> Response[Any]:
-    """Take a sign-up. Whoever is known, suppressed or waiting already gets the same answer."""
-    form = await read_form(request)
-    try:
-        wish = await asked(db, form)
-    except (access.NotOurForm, consent.UnknownNotice):
-        return page("access/pages/foreign_form.html", status=422)
-    new = wish.from_page(_page_of(request, business), network_of(request))
-    if new is None:
-        return offered(db, wish, status=422)
-    if not wish.trapped:
-        # As it was shown, wherever it stood and whatever the browser asks for by now.
-        with speaking(chosen(wish.locale) or ENGLISH):
-            kept = as_shown(wish.offers)
-        form_sha256 = await consent.keep_form(db, wish.locale, kept)
-        new = msgspec.structs.replace(new, form_sha256=form_sha256)
-        await access.start(db, new, asker=by_address(request))
-    return page("access/pages/sent.html", form=Form.of(address=new.address.display))
 
 
 @get("/confirm")
@@ -151,16 +104,16 @@ async def post_confirmation(
     return page("access/pages/confirmed.html", done=done)
 
 
-@get(_SIGN_IN, sync_to_thread=False)
+@get(SIGN_IN, sync_to_thread=False)
 def get_sign_in() -> Response[Any]:
     """Ask for an address to mail a way in to."""
     return page("access/pages/sign_in.html", form=Form())
 
 
 @post(
-    _SIGN_IN,
+    SIGN_IN,
     guards=[same_site, Limit("portal-sign-in", quota=_MANY, seconds=_QUARTER)],
-    status_code=200,
+    status_code=303,
     request_max_body_size=_BODY,
 )
 async def post_sign_in(
@@ -173,7 +126,8 @@ async def post_sign_in(
     address = form.parsed("address", customers.parse, max=LONGEST_TYPED)
     if address is None:
         return page("access/pages/sign_in.html", status=422, form=form)
-    return await _mailed(request, db, business, address)
+    again = bool(form.typed("again"))
+    return await _mailed(request, db, business, address, again=again)
 
 
 @get("/sign-in/code", sync_to_thread=False)
@@ -273,22 +227,22 @@ async def post_sign_out(
         if back := remembered(request, afresh):
             answer.cookies.append(back)
     else:
-        answer = redirect(_SIGN_IN, say=gettext("You are signed out."))
+        answer = redirect(SIGN_IN, say=gettext("You are signed out."))
     answer.cookies.append(session_cookie(business, ""))
     answer.headers["clear-site-data"] = _CLEARED
     return answer
 
 
-@get(_LEAVE, sync_to_thread=False)
+@get(LEAVE, sync_to_thread=False)
 def get_leave() -> Response[Any]:
     """Ask for the address that wants no more mails."""
     return page("access/pages/leave.html", form=Form())
 
 
 @post(
-    _LEAVE,
+    LEAVE,
     guards=[same_site, Limit("portal-leave", quota=_MANY, seconds=_QUARTER)],
-    status_code=200,
+    status_code=303,
     request_max_body_size=_BODY,
 )
 async def post_leave(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
@@ -298,7 +252,8 @@ async def post_leave(request: Request[Any, Any, Any], db: NamedDependency[Db]) -
     if address is None:
         return page("access/pages/leave.html", status=422, form=form)
     await access.send_way_out(db, address, asker=by_address(request))
-    return page("access/pages/leave_mailed.html", form=Form.of(address=address.display))
+    again = bool(form.typed("again"))
+    return on_its_way(request, Typed(LEAVE, address.display), again=again)
 
 
 async def _confirmed_before(db: ReadDb, token: str) -> Response[Any]:
@@ -310,21 +265,28 @@ async def _confirmed_before(db: ReadDb, token: str) -> Response[Any]:
 
 
 async def _mailed(
-    request: Request[Any, Any, Any], db: Db, business: Business, address: Address
+    request: Request[Any, Any, Any],
+    db: Db,
+    business: Business,
+    address: Address,
+    *,
+    again: bool = False,
 ) -> Response[Any]:
     """Mail a way in. A browser keeps its mark: the links it asked for before are still its own."""
     browser = cookie_of(request, business, BROWSER) or secret().hex()
     await access.send_link(db, address, browser, asker=by_address(request))
-    answer = page("access/pages/mailed.html", form=Form.of(address=address.display))
+    answer = on_its_way(request, Typed(SIGN_IN, address.display), again=again)
     answer.cookies.append(browser_cookie(business, browser))
     return answer
 
 
 async def _over(request: Request[Any, Any, Any], db: ReadDb, business: Business) -> Response[Any]:
-    """Lead on whoever is in already; ask the others for the address right here."""
+    """Lead on whoever is in already; ask the others right here, for the address they typed."""
     if await sessions.session(db, cookie_of(request, business, SESSION)):
         return redirect(wanted(request, "/me"))
-    return page("access/pages/sign_in_over.html", status=404, form=Form())
+    typed = typed_before(request)
+    form = Form.of(address=typed.address) if typed else Form()
+    return page("access/pages/sign_in_over.html", status=404, form=form)
 
 
 async def _came_back(db: ReadDb, entered: Entered) -> str:
@@ -339,24 +301,13 @@ def _entered(
     """Lead her where she wanted to go. The mark stays for its ten minutes: she may press twice."""
     answer = redirect(wanted(request, "/me"), say=say, tone="wait")
     answer.cookies += [session_cookie(business, token), forgotten(request)]
+    answer.cookies.append(mailed.forgotten(request))
     return answer
-
-
-def _page_of(request: Request[Any, Any, Any], business: Business) -> str:
-    """Say where the form stood, without query; our own pages send no referrer."""
-    said = request.headers.get("referer") or request.headers.get("origin") or ""
-    parts = urlsplit(said)
-    here = f"{parts.scheme}://{parts.netloc}{parts.path}"
-    if parts.scheme not in {"http", "https"} or here.startswith(f"{business.origin}/"):
-        return ""
-    return "" if here == business.origin else here[:500]
 
 
 handlers = [post_sign_out]
 
 by_link = [
-    get_sign_up,
-    post_sign_up,
     get_confirm,
     post_confirm,
     get_confirmation,

@@ -75,7 +75,9 @@ async def asked(db: ReadDb, form: Form) -> Asked:
     shown = access.unseal_form(db, sealed)
     now = {offer.notice.id: offer for offer in await access.offers(db, shown.locale)}
     if any(notice_id not in now for notice_id in shown.notice_ids):
-        return await _anew(db, form, shown)
+        offers, changed = await _anew(db, form, shown, shown.locale)
+        form.wrong("purpose", _changed(changed))
+        return Asked(form, offers, shown.locale)
     offers = [now[notice_id] for notice_id in shown.notice_ids]
     address = form.parsed("email", customers.parse, max=1000)
     name = form.text("name", required=False, max=_LONGEST_NAME)
@@ -132,16 +134,29 @@ def _age(form: Form, ticked: list[Offer]) -> tuple[str, int | None]:
     return ("" if country in {None, ELSEWHERE} else str(country)), needed
 
 
-async def _anew(db: ReadDb, form: Form, shown: Shown) -> Asked:
-    """Offer the present texts of the same purposes."""
+async def in_another_language(db: ReadDb, form: Form, locale: str) -> Asked:
+    """Offer the same purposes in another language, with what was typed; NotOurForm as above."""
+    shown = access.unseal_form(db, form.typed("form"))
+    ticked = set(form.values.get("purpose", ()))
+    offers, _ = await _anew(db, form, shown, locale)
+    if ticked - set(form.values.get("purpose", ())):
+        words = gettext("In this language the words are these. Read them and tick anew.")
+        form.wrong("purpose", words)
+    return Asked(form, offers, locale)
+
+
+async def _anew(db: ReadDb, form: Form, shown: Shown, locale: str) -> tuple[list[Offer], list[str]]:
+    """Find the present texts of the same purposes, and the names of those that have changed.
+
+    Beside these nothing stays ticked.
+    """
     before = [await consent.notice(db, notice_id) for notice_id in shown.notice_ids]
     purposes = {notice.purpose_id for notice in before}
-    offers = [each for each in await access.offers(db, shown.locale) if each.purpose.id in purposes]
+    offers = [each for each in await access.offers(db, locale) if each.purpose.id in purposes]
     changed = [each for each in offers if each.notice.id not in shown.notice_ids]
     slugs = {each.purpose.slug for each in changed}
     form.values["purpose"] = [each for each in form.values.get("purpose", []) if each not in slugs]
-    form.wrong("purpose", _changed([each.purpose.name for each in changed]))
-    return Asked(form, offers, shown.locale)
+    return offers, [each.purpose.name for each in changed]
 
 
 def _changed(names: list[str]) -> str:

@@ -276,7 +276,14 @@ class SignUp:
     ) -> httpx2.Response:
         form = await self.form()
         form |= {"email": address, "name": "Nora", "purpose": list(purposes or ("letter",))}
-        return await self.web.post("/sign-up", data=form | changes)
+        headers = changes.pop("headers", {})
+        return await self.web.post("/sign-up", data=form | changes, headers=headers)
+
+    async def told(self, *args: str, **changes: Any) -> httpx2.Response:
+        """Send it, and read what is said of its mail."""
+        answer = await self.post(*args, **changes)
+        assert answer.status_code == 303, answer.text
+        return await self.web.get(answer.headers["location"])
 
 
 @pytest.fixture

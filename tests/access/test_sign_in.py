@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ NOTHING = access.Export(
 
 async def _asked(web: httpx2.AsyncClient, inbox: Inbox) -> Any:
     answer = await web.post("/sign-in", data={"address": "nora@example.com"})
-    assert answer.status_code == 200
+    assert answer.status_code == 303
     return await inbox.newest()
 
 
@@ -74,7 +75,8 @@ async def test_by_tls_the_cookie_insists_on_its_host(app: Any, database: Databas
         answer = await client.post("/sign-in", data={"address": "nora@example.com"})
 
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("__Host-way=")
+    assert "__Host-way=" in cookie
+    assert "__Host-typed=" in cookie
     assert "Secure" in cookie
     assert "Domain" not in cookie
 
@@ -95,15 +97,51 @@ async def test_looking_changes_nothing(
 async def test_the_answer_is_the_same_whoever_it_is(
     web: httpx2.AsyncClient, nora: Customer, inbox: Inbox
 ) -> None:
-    known = await web.post("/sign-in", data={"address": "nora@example.com"})
-    unknown = await web.post("/sign-in", data={"address": "moss@example.com"})
-    flood = [await web.post("/sign-in", data={"address": "nora@example.com"}) for _ in range(9)]
+    known, page = await _told(web, "nora")
+    unknown, other = await _told(web, "moss")
+    flood = [await _told(web, "nora") for _ in range(9)]
 
-    assert known.text == unknown.text.replace("moss@", "nora@") == flood[-1].text
-    assert known.status_code == unknown.status_code == flood[-1].status_code
-    assert list(known.headers) == list(unknown.headers) == list(flood[-1].headers)
+    assert page.text == other.text.replace("moss@", "nora@") == flood[-1][1].text
+    assert page.status_code == other.status_code == flood[-1][1].status_code == 200
+    for answer in (unknown, flood[-1][0]):
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in/mailed")
+        assert list(answer.headers) == list(known.headers)
     # Three in a quarter of an hour, and none to whom we do not know.
     assert [each.to for each in await inbox.mails()] == ["nora@example.com"] * 3
+
+
+async def _told(web: httpx2.AsyncClient, name: str) -> tuple[httpx2.Response, httpx2.Response]:
+    """Ask for a way in, and read what is said of it."""
+    answer = await web.post("/sign-in", data={"address": f"{name}@example.com"})
+    return answer, await web.get(answer.headers["location"])
+
+
+async def test_a_mail_is_sent_once_more_and_nothing_is_typed_again(
+    web: httpx2.AsyncClient, elsewhere: httpx2.AsyncClient, nora: Customer, inbox: Inbox
+) -> None:
+    """By one press; reloading sends nothing, and another browser knows no address."""
+    _, page = await _told(web, "nora")
+    assert (await web.get("/sign-in/mailed")).text == page.text
+    assert len(await inbox.mails()) == 1
+    typed = dict(re.findall(r'name="(address)" value="([^"]+)"', page.text))
+    again = await web.post("/sign-in", data=typed | {"again": "yes"})
+    said = await web.get(again.headers["location"])
+
+    assert [each.to for each in await inbox.mails()] == ["nora@example.com"] * 2
+    assert "Asked for once more" in said.text
+    assert "nora@" not in (await elsewhere.get("/sign-in/mailed")).text
+    assert "nora@" not in web.cookies["typed"]
+
+
+async def test_a_link_that_is_over_has_the_address_that_was_typed(
+    web: httpx2.AsyncClient, nora: Customer, inbox: Inbox, clocked: Clock
+) -> None:
+    sent = await _asked(web, inbox)
+    clocked.ahead += timedelta(minutes=11)
+    over = await web.get(sent.link)
+
+    assert over.status_code == 404
+    assert 'value="nora@example.com"' in over.text
 
 
 async def test_it_costs_the_same_statements_whoever_it_is(
@@ -371,8 +409,8 @@ async def test_a_new_sign_in_is_one_press(
         "/me/sign-out", data={"csrf": csrf_token(secret), "afresh": "/me/address"}
     )
 
-    assert asked.status_code == 200
-    assert "Look into your mailbox" in asked.text
+    assert asked.status_code == 303
+    assert "Look into your mailbox" in (await web.get(asked.headers["location"])).text
     assert await rows.count("portal_session") == 0
     entered = await web.post((await inbox.newest()).link)
     assert entered.headers["location"] == "/me/address"

@@ -23,12 +23,14 @@ from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, SignUp
 from tests.conftest import KEYS
 
+SAME_SITE = {"sec-fetch-site": "same-origin"}
+
 
 async def test_it_works(sign_up: SignUp, inbox: Inbox, rows: Rows) -> None:
     answer = await sign_up.post()
 
-    assert answer.status_code == 200
-    assert "Look into your mailbox" in answer.text
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-up/mailed")
+    assert "Look into your mailbox" in (await sign_up.web.get("/sign-up/mailed")).text
     sent = await inbox.newest()
     assert (sent.kind, sent.to) == ("confirmation", "nora@example.com")
     assert sent.link.startswith("/confirm/")
@@ -184,12 +186,12 @@ async def test_new_words_are_shown_before_anything_counts(
     # The form shown instead is good.
     sealed = re.search(r'name="form" value="([^"]+)"', answer.text)
     assert sealed is not None
-    assert (await sign_up.post(form=sealed[1])).status_code == 200
+    assert (await sign_up.post(form=sealed[1])).status_code == 303
 
 
 async def test_who_fills_in_everything_is_no_person(sign_up: SignUp, rows: Rows) -> None:
-    person = await sign_up.post("one@example.com")
-    program = await sign_up.post("two@example.com", extra="https://spam.example")
+    person = await sign_up.told("one@example.com")
+    program = await sign_up.told("two@example.com", extra="https://spam.example")
 
     assert program.text.replace("two@", "one@") == person.text
     assert await rows.count("signup") == 1
@@ -208,7 +210,41 @@ async def test_who_posts_at_once_is_shown_the_form_again_and_can_press_again(
     assert await rows.count("signup") == 0
 
     clocked.ahead += timedelta(seconds=2)
-    assert (await sign_up.web.post("/sign-up", data=form)).status_code == 200
+    assert (await sign_up.web.post("/sign-up", data=form)).status_code == 303
+
+
+async def test_its_mail_is_sent_once_more_and_nothing_is_typed_again(
+    sign_up: SignUp, elsewhere: httpx2.AsyncClient, inbox: Inbox, rows: Rows
+) -> None:
+    """Reloading sends nothing; one press sends the form of this browser again, and only there."""
+    page = await sign_up.told(headers={"referer": "https://bakery.example/about"})
+    assert (await sign_up.web.get("/sign-up/mailed")).text == page.text
+    assert 'action="/sign-up/again"' in page.text
+    again = await sign_up.web.post("/sign-up/again", headers=SAME_SITE)
+    nothing = await elsewhere.post("/sign-up/again", headers=SAME_SITE)
+
+    assert (again.status_code, again.headers["location"]) == (303, "/sign-up/mailed")
+    assert "Asked for once more" in (await sign_up.web.get("/sign-up/mailed")).text
+    assert [each.to for each in await inbox.mails()] == ["nora@example.com"] * 2
+    assert all("https://bakery.example/about" in each for each in (await rows.all())["signup"])
+    assert nothing.headers["location"] == "/sign-up"
+    assert 'name="address" type="email"' in (await elsewhere.get("/sign-up/mailed")).text
+
+
+async def test_a_form_with_errors_is_shown_in_another_language(
+    sign_up: SignUp, rows: Rows, web: httpx2.AsyncClient
+) -> None:
+    """What was typed stays, and nothing is taken; the browser goes on in that language."""
+    wrong = await sign_up.post("no address")
+    assert wrong.status_code == 422
+    assert 'form="sign-up" name="language" value="de"' in wrong.text
+    german = await sign_up.post("nora@example.com", language="de")
+
+    assert 'lang="de"' in german.text
+    assert 'value="nora@example.com"' in german.text
+    assert 'value="letter" checked' in german.text
+    assert await rows.count("signup") == 0
+    assert 'lang="de"' in (await web.get("/sign-up")).text
 
 
 async def test_it_can_be_posted_from_another_site(
@@ -226,7 +262,7 @@ async def test_it_can_be_posted_from_another_site(
         },
     )
 
-    assert answer.status_code == 200
+    assert answer.status_code == 303
     async with database.read(business.id) as db:
         page = await db.many(_PAGES, str)
     assert page == ["https://bakery.example/about"]
@@ -266,8 +302,8 @@ async def test_the_answer_is_the_same_whoever_it_is(
     await sign_up.post("waiting@example.com")
     names = ("new", "nora", "known", "gone", "bounced", "waiting")
 
-    answers = {name: await sign_up.post(f"{name}@example.com") for name in names}
-    again = [await sign_up.post("nora@example.com") for _ in range(8)]
+    answers = {name: await sign_up.told(f"{name}@example.com") for name in names}
+    again = [await sign_up.told("nora@example.com") for _ in range(8)]
 
     said = {a.text.replace(f"{name}@", "x@") for name, a in answers.items()}
     said |= {a.text.replace("nora@", "x@") for a in again}
@@ -342,7 +378,7 @@ async def test_a_flood_stops_and_leaves_the_mail_that_came_good(
     sign_up: SignUp, inbox: Inbox, web: httpx2.AsyncClient
 ) -> None:
     for _ in range(12):
-        assert (await sign_up.post()).status_code == 200
+        assert (await sign_up.post()).status_code == 303
 
     mails = await inbox.mails()
     assert len(mails) == 3
@@ -485,5 +521,5 @@ async def test_who_is_asked_for_no_age_gives_none(
     of_age: None, sign_up: SignUp, rows: Rows
 ) -> None:
     """Only the letter asks."""
-    assert (await sign_up.post("nora@example.com", "offers")).status_code == 200
+    assert (await sign_up.post("nora@example.com", "offers")).status_code == 303
     assert await rows.count("signup") == 1

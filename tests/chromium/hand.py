@@ -26,7 +26,7 @@ _AWAY = """(selector) => {
   return Math.max(0, stops.indexOf(wanted) - stops.indexOf(document.activeElement) - 1);
 }"""
 # Each button of each form that posts: where to, and what it says.
-_HELD = """() => [...document.querySelectorAll("form[method=post] button")]
+_HELD = """() => [...document.querySelectorAll("button")].filter((el) => el.form?.method === "post")
   .map((el) => [el.form.getAttribute("action"), el.name, el.value])"""
 _PRESSED = """() => { const el = document.activeElement; return el.form?.method === "post"
   ? [el.form.getAttribute("action"), el.name, el.value] : null; }"""

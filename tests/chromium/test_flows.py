@@ -71,8 +71,13 @@ async def signs_up(journey: Journey) -> None:
     await hand.to('[role=alert] a[href="#email"]')
     await hand.opened.page.keyboard.press("Enter")
     await hand.type("#email", HER)
+    # In another language, and what was typed stays.
+    for other in ("fr", journey.seat.language):
+        await hand.press(f'button[form="sign-up"][value="{other}"]')
+        assert await hand.opened.page.get_attribute("html", "lang") == other
     await hand.tick(f'input[name="purpose"][value="{first.slug}"]')
     await _sent(hand, send)
+    await hand.press('form[action="/sign-up/again"] button')
     await hand.open(await journey.way("/confirm/"))
     await hand.press('form[action^="/confirm/"] button')
     assert journey.notices[0].text in await hand.says("main")
@@ -103,6 +108,7 @@ async def signs_in(journey: Journey) -> None:
     await _by_link(journey)
     await hand.press('form[action="/me/sign-out"] button')
     await hand.type("#address", HER)
+    await hand.press('form[action="/sign-in"] button')
     await hand.press('form[action="/sign-in"] button')
     letter = await journey.mailed()
     await hand.type("#code", "WRONG234")
@@ -225,6 +231,7 @@ async def goes_by_links(journey: Journey) -> None:
         assert await hand.opened.page.get_attribute("html", "lang") == other
     await hand.type("#address", HER)
     await hand.press('form[action="/leave"] button')
+    await hand.press('form[action="/leave"] button[name="again"]')
 
 
 async def asks(journey: Journey) -> None:

@@ -526,3 +526,30 @@ async def test_no_program_reads_who_waits_for_her_deletion(
         str(ada.id): "",
         None: "What do you know of me?",
     }
+
+
+async def test_every_request_of_hers_is_there_word_for_word(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """However many and long they are: page by page, the newest first, and back to the newest."""
+    asked = [f"Question {number}: " + "why? " * 790 for number in range(5)]
+    async with database.write(business.id) as db:
+        for words in asked:
+            new = NewRequest(kind=RequestKind.access, customer_id=ada.id, words=words.strip())
+            way = {"way": Way.portal, "proof": Proof.session}
+            await requests.receive(db, Actor.customer(ada.id), new, **way)
+    older = re.compile(r'href="(/me/requests\?after=[^"#]+)#asked" rel="next"')
+    pages = []
+    async with await site.her_browser(database, business, ada) as her:
+        path = "/me/requests"
+        while path:
+            pages.append((await her.get(path)).text)
+            found = older.search(pages[-1])
+            path = found[1] if found else ""
+        foreign = await her.get("/me/requests?after=x")
+
+    assert len(pages) == 2
+    shown = [words.strip() for page in pages for words in reversed(asked) if words.strip() in page]
+    assert shown == [words.strip() for words in reversed(asked)]
+    assert 'href="/me/requests#asked" rel="first"' in pages[1]
+    assert foreign.status_code == 422

@@ -278,9 +278,13 @@ async def steps(db: ReadDb, request_id: UUID) -> list[Step]:
     return await db.many(sql.steps_of_requests, Step, request_ids=[request_id])
 
 
-async def of_customer(db: ReadDb, customer_id: UUID) -> list[Request]:
-    """Return what a customer asked, the newest first."""
-    return await db.many(sql.requests_of_customer, Request, customer_id=customer_id)
+async def of_customer(
+    db: ReadDb, customer_id: UUID, *, before: UUID | None = None, limit: int | None = None
+) -> list[Request]:
+    """Return what a customer asked, the newest first; all of it, or some before one of hers."""
+    return await db.many(
+        sql.requests_of_customer, Request, customer_id=customer_id, before=before, limit=limit
+    )
 
 
 async def export(db: ReadDb, customer_id: UUID) -> list[HeldRequest]:

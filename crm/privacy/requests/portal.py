@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import accumulate, islice
 from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
+from msgspec import Struct
 
 from crm import customers, privacy
 from crm.customers import Customer
@@ -22,14 +24,23 @@ from crm.privacy.requests.model import LONGEST, Proof, Way
 from crm.privacy.requests.model import Request as Asked
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.paging import Cursors
 from crm.web.reader import prefer_hers
 
 PATH = "/me/requests"
 _BODY = 32 * 1024
 # A form that is older was left open; what comes of it is a request of its own.
 _FORM_LASTS = timedelta(days=1)
-# So many stand there word for word: a page of hers is at most 30 kB.
-_WHOLE = 3
+# So many requests stand on a page, and so many characters of them: each is there word for word, and
+# a page of hers is at most 30 kB.
+_MOST = 20
+_CHARACTERS = 12_000
+
+
+class _After(Struct, frozen=True):
+    """The last request of a page."""
+
+    id: UUID
 
 
 @get("/requests")
@@ -38,14 +49,17 @@ async def get_requests(
     me: NamedDependency[Customer],
     about: FromQuery[str] = "",
     detail: FromQuery[str] = "",
+    after: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Show what she can ask, what she has asked, and whom she can complain to.
 
     A link beside a detail says `about` what, and which: then the form begins with that.
     """
+    begun = _cursors(db).open(after, _After)
     kind = about if about in set(RequestKind) else ""
     words = gettext("“%(detail)s” is wrong. Right would be:", detail=detail[:200])
-    return await _shown(db, me, Form.of(kind=kind, words=words if kind and detail else ""))
+    form = Form.of(kind=kind, words=words if kind and detail else "")
+    return await _shown(db, me, form, before=begun.id if begun else None)
 
 
 @post("/requests", request_max_body_size=_BODY, status_code=303)
@@ -105,7 +119,12 @@ async def _in_her_language(request: Request[Any, Any, Any], db: ReadDb, asked: A
         prefer_hers(request, (await customers.get(db, asked.customer_id)).locale)
 
 
-async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
+async def _shown(
+    db: ReadDb, me: Customer, form: Form, *, before: UUID | None = None
+) -> Response[Any]:
+    found = await requests.of_customer(db, me.id, before=before, limit=_MOST + 1)
+    fit = _fitting(found)
+    shown = _cursors(db).cut(found, fit, lambda each: _After(each.id))
     return page(
         "privacy/pages/requests.html",
         status=422 if form.problems else 200,
@@ -113,11 +132,22 @@ async def _shown(db: ReadDb, me: Customer, form: Form) -> Response[Any]:
         request_path=PATH,
         form=form,
         once=form.typed("once") or time_ordered(),
-        asked=await requests.of_customer(db, me.id),
+        asked=shown.rows,
+        older=f"{PATH}?after={shown.after}#asked" if shown.after else "",
+        newest=f"{PATH}#asked" if before else "",
         names=wording.NAMES,
-        whole=_WHOLE,
         objected_at=await privacy.objected_at(db, me),
     )
+
+
+def _fitting(found: list[Asked]) -> int:
+    """Count the requests that go on one page, of which there is one at least."""
+    lengths = accumulate(len(each.words + each.answer + each.extended_why) for each in found)
+    return max(1, sum(length <= _CHARACTERS for length in islice(lengths, _MOST)))
+
+
+def _cursors(db: ReadDb) -> Cursors:
+    return Cursors(db.keys, db.business_id, "me/requests")
 
 
 def _once(form: Form, now: datetime) -> UUID | None:
