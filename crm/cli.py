@@ -45,6 +45,7 @@ from crm.doctor import (
     put_back_problems,
     redis_problems,
     retention_problems,
+    unnamed_authorities,
 )
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
@@ -234,7 +235,8 @@ async def _doctor() -> None:
             rounds = await above.retention_rounds(database, SWEEPS)
             now = database.clock()
             domains = await domain_commands.problems(database)
-    for line in domains:
+            unnamed = await unnamed_authorities(database)
+    for line in domains + unnamed:
         out.print(line, highlight=False, soft_wrap=True, markup=False)
     problems = put_back_problems(known) + lost_problems(known) + away
     problems += ledger_problems(found, now, here.settings.ledger.watch_hours)

@@ -12,8 +12,10 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from crm import above, businesses
 from crm.above import LedgerHealth, RetentionRound
 from crm.campaigns.tracker import BadLists, load
+from crm.db import Database
 from crm.journal import Found, Journal
 from crm.migrate import MigrationRefused, missing
 from crm.settings import Settings
@@ -171,6 +173,20 @@ def retention_problems(rounds: Sequence[RetentionRound], now: datetime) -> list[
         "worker running? Its log says `round_failed` where a round broke; `crm retention status`."
         for business, whats in late.items()
     ]
+
+
+async def unnamed_authorities(database: Database) -> list[str]:
+    """Say which businesses name no authority to complain to; it stops nothing from being served."""
+    found = []
+    for business_id in await above.businesses(database):
+        async with database.read(business_id) as db:
+            business = await businesses.get(db)
+        if not (business.authority or business.authority_url):
+            found.append(
+                f"{business.name} names no authority that its customers can complain to: choose "
+                f"one under Settings in its console ({business.origin}/staff/settings)."
+            )
+    return found
 
 
 def address_problems(redis_url: str) -> list[str]:

@@ -205,7 +205,8 @@ SELECT c.purpose_id, c.filled_to, c.filled_by, g.issues,
        -- Whoever chose the digest gets no single issue where there is one.
        g.campaign_id IS NULL AND EXISTS (
          SELECT FROM crm.digest_plan p
-          WHERE p.business_id = :business_id AND p.purpose_id = c.purpose_id) AS offers_digest
+          WHERE p.business_id = :business_id AND p.purpose_id = c.purpose_id
+            AND p.offered) AS offers_digest
   FROM crm.campaign c
   LEFT JOIN crm.digest g ON g.business_id = :business_id AND g.campaign_id = c.campaign_id
  WHERE c.business_id = :business_id
@@ -1074,7 +1075,7 @@ SELECT c.campaign_id AS issue, g.campaign_id AS digest, d.state,
   LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = g.campaign_id
    AND d.customer_id = :customer_id
   LEFT JOIN crm.digest_plan p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
-   AND g.campaign_id IS NULL
+   AND p.offered AND g.campaign_id IS NULL
  WHERE c.business_id = :business_id
    AND c.campaign_id = ANY (:issues::uuid[]);
 
@@ -1562,6 +1563,7 @@ SELECT p.purpose_id, v.name AS purpose, p.weekday, p.hour, p.subject, p.intro, p
   FROM crm.digest_plan p
   JOIN crm.purpose v ON v.business_id = :business_id AND v.purpose_id = p.purpose_id
  WHERE p.business_id = :business_id
+   AND p.offered
  ORDER BY v.name, p.purpose_id;
 
 -- name: hold_digest_plan
@@ -1572,6 +1574,7 @@ SELECT p.purpose_id, v.name AS purpose, p.weekday, p.hour, p.subject, p.intro, p
   JOIN crm.purpose v ON v.business_id = :business_id AND v.purpose_id = p.purpose_id
  WHERE p.business_id = :business_id
    AND p.purpose_id = :purpose_id
+   AND p.offered
    FOR UPDATE OF p;
 
 -- name: put_digest_plan
@@ -1582,13 +1585,30 @@ VALUES (:business_id, :purpose_id, :weekday, :hour, :subject, :intro, :switched_
 ON CONFLICT (business_id, purpose_id) DO UPDATE
    SET weekday = excluded.weekday, hour = excluded.hour, subject = excluded.subject,
        intro = excluded.intro, switched_by = excluded.switched_by, switched_at = :now,
-       due_at = excluded.due_at;
+       due_at = excluded.due_at, offered = true;
 
--- name: drop_digest_plan
--- From the next issue on everybody gets it singly.
-DELETE FROM crm.digest_plan
+-- name: offer_first_digest
+-- The first issue of a purpose goes, and with it a digest is offered; where one is or was, nothing.
+INSERT INTO crm.digest_plan (business_id, purpose_id, weekday, hour, subject, switched_by,
+                             switched_at, due_at)
+VALUES (:business_id, :purpose_id, :weekday, :hour, :subject, :switched_by, :now, :due_at)
+ON CONFLICT (business_id, purpose_id) DO NOTHING;
+
+-- name: switch_digest_off
+-- From the next issue on everybody gets it singly, and no issue offers a digest anew.
+INSERT INTO crm.digest_plan (business_id, purpose_id, weekday, hour, subject, switched_by,
+                             switched_at, due_at, offered)
+VALUES (:business_id, :purpose_id, :weekday, :hour, :subject, :switched_by, :now, 'infinity', false)
+ON CONFLICT (business_id, purpose_id) DO UPDATE
+   SET switched_by = excluded.switched_by, switched_at = :now, due_at = 'infinity',
+       offered = false;
+
+-- name: digests_off
+-- Of which purposes staff switched the digest off.
+SELECT purpose_id
+  FROM crm.digest_plan
  WHERE business_id = :business_id
-   AND purpose_id = :purpose_id;
+   AND NOT offered;
 
 -- name: next_digest
 -- The next week has begun.
@@ -1679,6 +1699,7 @@ SELECT p.purpose_id, v.name AS purpose, p.due_at,
   JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = p.purpose_id
    AND s.customer_id = :customer_id
  WHERE p.business_id = :business_id
+   AND p.offered
    AND crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL
  ORDER BY v.name, p.purpose_id;
 
@@ -1697,7 +1718,8 @@ SELECT 'digest' AS reason, count(*) AS customers,
    AND k.purpose_id = :purpose_id
    AND k.left_at IS NULL
    AND EXISTS (SELECT FROM crm.digest_plan p
-                WHERE p.business_id = :business_id AND p.purpose_id = k.purpose_id)
+                WHERE p.business_id = :business_id AND p.purpose_id = k.purpose_id
+                  AND p.offered)
    AND crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) IS NULL;
 
 -- name: digest_by_reason

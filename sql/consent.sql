@@ -2,6 +2,20 @@
 -- Owns: purpose, purpose_version, notice, form_shown, consent_event, consent_record, consent,
 -- mailbox_proof, consent_network, evidence_file, consent_erased, kept_proof.
 
+-- name: silence
+-- Why nothing is sent to a customer's address, and since when: where mail came back, and where she
+-- allows something all the same.
+SELECT u.reason, u.at
+  FROM crm.customer c
+  JOIN crm.silenced u ON u.business_id = :business_id AND u.address_hash = c.address_hash
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND (u.reason = 'bounced' OR EXISTS (
+         SELECT FROM crm.consent_now s
+          WHERE s.business_id = :business_id
+            AND s.customer_id = :customer_id
+            AND crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL));
+
 -- name: hold_numbers
 -- Whoever numbers purposes of this business next waits until this transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended('crm.purpose.code ' || :business_id::uuid::text, 0));

@@ -199,6 +199,14 @@ DELETE FROM crm.suppression
    AND address_hash = :address_hash
    AND (:until::timestamptz IS NULL OR at <= :until);
 
+-- name: lift_bounce
+-- What came back from a mailbox before it proved itself: it works again.
+DELETE FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND reason = 'bounced'
+   AND at < :proved_at;
+
 -- name: relays
 -- The relays of a business, the largest share first.
 SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hello, weight,

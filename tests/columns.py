@@ -38,7 +38,7 @@ COLUMNS: dict[str, str] = {
     "consent_event": "business_id commitment event_id warrants",
     "digest": "business_id campaign_id issues made_at purpose_id week",
     "digest_plan": (
-        "business_id due_at hour intro purpose_id subject switched_at switched_by weekday"
+        "business_id due_at hour intro offered purpose_id subject switched_at switched_by weekday"
     ),
     "dkim_key": (
         "algorithm business_id domain made_at private published retired_at retiring_at "

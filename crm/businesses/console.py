@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 
 from crm import businesses, time_zones
 from crm.businesses import Business, NewBusiness
+from crm.businesses.authorities import AUTHORITIES, likely
 from crm.db import Db
 from crm.errors import Refused
 from crm.events import Actor
@@ -41,7 +42,7 @@ def get_settings(business: NamedDependency[Business]) -> Response[Any]:
     known |= {name: "on" if known[name] else "" for name in _SWITCHES}
     known |= {name: str(known[name]) for name in _NUMBERS}
     known["image_hosts"] = business.image_hosts.replace(" ", "\n")
-    return page("businesses/pages/settings.html", form=Form.of(**known))
+    return _shown(Form.of(**known), business)
 
 
 @post("/settings", opt={"right": "change_business"}, status_code=303)
@@ -61,7 +62,37 @@ async def post_settings(
             _take(form, refusal)
         else:
             return redirect(_PATH, say=_said(business, changed))
-    return page("businesses/pages/settings.html", status=422, form=form)
+    return _shown(form, business, status=422)
+
+
+@post("/settings/authority", opt={"right": "change_business"}, status_code=303)
+async def post_authority(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    by: NamedDependency[Actor],
+    business: NamedDependency[Business],
+) -> Response[Any]:
+    """Name one of the authorities that we know, with its page; all else stays as it is."""
+    form = await read_form(request)
+    code = form.choice("code", [each.code for each in AUTHORITIES])
+    form.refuse()
+    found = next(each for each in AUTHORITIES if each.code == code)
+    known = {name: getattr(business, name) for name in _FIELDS}
+    # The postal address was that of another one.
+    known |= {"authority": found.name, "authority_url": found.url, "authority_address": ""}
+    await businesses.change(db, by, NewBusiness(**known))
+    return redirect(_PATH, say=f"Whoever wants to complain is led to: {found.name}.")
+
+
+def _shown(form: Form, business: Business, *, status: int = 200) -> Response[Any]:
+    return page(
+        "businesses/pages/settings.html",
+        status=status,
+        form=form,
+        named=business.authority or business.authority_url,
+        authorities=AUTHORITIES,
+        choice=Form.of(code=likely(business.country)),
+    )
 
 
 def _read(form: Form) -> NewBusiness | None:
@@ -137,4 +168,4 @@ def _said(before: Business, after: Business) -> str:
     return f"Saved. Your pages answer at {after.origin} from now on, and no longer here."
 
 
-handlers = [get_settings, post_settings]
+handlers = [get_settings, post_settings, post_authority]

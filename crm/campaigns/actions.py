@@ -37,6 +37,7 @@ from crm.campaigns.model import (
     counted,
     wrong_state,
 )
+from crm.campaigns.offering import offer_with
 from crm.campaigns.verdict import fix
 from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
@@ -229,6 +230,7 @@ async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = Fa
     db.note(journal.Campaign(campaign_id, "started"))
     await events.record(db, by, Kind.campaign_started, ref=campaign_id)
     await release(db, campaign)
+    await offer_with(db, by, campaign)
     db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
     return campaign
 

@@ -1,4 +1,4 @@
-"""Weekly digests for staff: offered purpose by purpose, with a name, and stopped again."""
+"""Weekly digests for staff: offered with the first issue, in a name; worded, moved and stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from crm import campaigns, consent, staff
+from crm.businesses import Business
 from crm.campaigns import NewPlan, Plan
+from crm.campaigns.offering import HOUR, WEEKDAY, subject_of
 from crm.consent import Purpose
 from crm.db import Db, ReadDb
 from crm.staff import Member, Right
@@ -23,8 +25,6 @@ SEND = [may(Right.send_campaigns)]
 
 _PATH = "/staff/digests"
 _BODY = 64 * 1024
-# Friday at nine, unless somebody says otherwise.
-_DAY, _HOUR = "5", "9"
 _INTRO = 10_000
 DAYS = {
     "1": "Monday",
@@ -40,13 +40,14 @@ HOURS = {str(hour): f"{hour}:00" for hour in range(24)}
 
 @get("/digests", guards=SEE)
 async def get_digests(db: NamedDependency[ReadDb], who: NamedDependency[Member]) -> Response[Any]:
-    """Show which purposes offer a digest, since when and in whose name."""
+    """Show which purposes offer a digest, since when and in whose name, and where it is off."""
     plans = {plan.purpose_id: plan for plan in await campaigns.digest_plans(db)}
     by = {plan.switched_by for plan in plans.values()}
     return page(
         "campaigns/pages/digests.html",
         purposes=[each for each in await consent.purposes(db) if each.channel == "email"],
         plans=plans,
+        off=await campaigns.digests_off(db),
         names={each: (await staff.member(db, each)).name for each in by},
         days=DAYS,
         may_send=who.may(Right.send_campaigns),
@@ -54,16 +55,19 @@ async def get_digests(db: NamedDependency[ReadDb], who: NamedDependency[Member])
 
 
 @get("/digests/{purpose_id:uuid}", guards=SEND)
-async def get_digest(db: NamedDependency[ReadDb], purpose_id: FromPath[UUID]) -> Response[Any]:
+async def get_digest(
+    db: NamedDependency[ReadDb], business: NamedDependency[Business], purpose_id: FromPath[UUID]
+) -> Response[Any]:
     """Show the form of one."""
     purpose = await consent.purpose(db, purpose_id)
     plan = await _plan(db, purpose_id)
-    form = Form.of(weekday=_DAY, hour=_HOUR, subject=f"{purpose.name}: the week in one mail")
+    subject = subject_of(purpose, business)
+    form = Form.of(weekday=str(WEEKDAY), hour=str(HOUR), subject=subject)
     if plan is not None:
         form = Form.of(
             weekday=str(plan.weekday), hour=str(plan.hour), subject=plan.subject, intro=plan.intro
         )
-    return _form(purpose, plan, form)
+    return _form(purpose, plan, form, off=purpose_id in await campaigns.digests_off(db))
 
 
 @post("/digests/{purpose_id:uuid}", guards=SEND, request_max_body_size=_BODY)
@@ -80,7 +84,8 @@ async def post_digest(
     intro = form.text("intro", required=False, max=_INTRO, lines=True)
     if not weekday or not hour or form.problems:
         purpose = await consent.purpose(db, purpose_id)
-        return _form(purpose, await _plan(db, purpose_id), form, status=422)
+        off = purpose_id in await campaigns.digests_off(db)
+        return _form(purpose, await _plan(db, purpose_id), form, off=off, status=422)
     plan = NewPlan(int(weekday), int(hour), subject, intro)
     await campaigns.offer_digest(db, who.actor, purpose_id, plan)
     return redirect(_PATH, say="Kept. Customers can choose it on their page from now on.")
@@ -103,12 +108,15 @@ async def _plan(db: ReadDb, purpose_id: UUID) -> Plan | None:
     return next((each for each in plans if each.purpose_id == purpose_id), None)
 
 
-def _form(purpose: Purpose, plan: Plan | None, form: Form, *, status: int = 200) -> Response[Any]:
+def _form(
+    purpose: Purpose, plan: Plan | None, form: Form, *, off: bool, status: int = 200
+) -> Response[Any]:
     return page(
         "campaigns/pages/digest.html",
         status=status,
         purpose=purpose,
         plan=plan,
+        off=off,
         form=form,
         days=list(DAYS.items()),
         hours=list(HOURS.items()),

@@ -1,4 +1,4 @@
-"""The weekly digest: staff offer it, customers choose it, and one campaign a week carries it."""
+"""The weekly digest: offered, chosen by customers, and one campaign a week carries it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from crm import businesses, consent, events
 from crm.campaigns.actions import draft, sql
 from crm.campaigns.digest import Issue, composed, monday_of, week_ends
 from crm.campaigns.model import Campaign, NewCampaign, State
+from crm.campaigns.offering import HOUR, WEEKDAY, subject_of
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Forbidden, Invalid, Problem
 from crm.events import Actor, ActorKind, Kind
@@ -81,6 +82,11 @@ async def digest_plans(db: ReadDb) -> list[Plan]:
     return await db.many(sql.digest_plans, Plan)
 
 
+async def digests_off(db: ReadDb) -> frozenset[UUID]:
+    """Return of which purposes staff switched the digest off, so that no issue offers one."""
+    return frozenset(await db.many(sql.digests_off, UUID))
+
+
 async def offer_digest(db: Db, by: Actor, purpose_id: UUID, new: NewPlan) -> None:
     """Offer a digest of a purpose, or offer it otherwise; its digests start in this member's name.
 
@@ -105,18 +111,25 @@ async def offer_digest(db: Db, by: Actor, purpose_id: UUID, new: NewPlan) -> Non
 
 
 async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> UUID | None:
-    """Offer it no longer: everybody gets the next issue singly.
+    """Offer it no longer, and not with the next issue either: everybody gets that singly.
 
     What was kept for the digest of this week is left as a draft, for staff to send or not; returns
-    which. A stopped digest starts nothing by itself.
+    which. A stopped digest starts nothing by itself, and is offered again only by `offer_digest`.
     """
-    await consent.purpose(db, purpose_id)
+    purpose = await consent.purpose(db, purpose_id)
+    if by.kind is not ActorKind.member or by.id is None:
+        raise NotAPerson
     plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
-    if plan is None:
-        return None
-    left = await _made(db, plan, until=db.now)
-    await db.run(sql.drop_digest_plan, purpose_id=purpose_id)
-    reason = f"off: {plan.purpose}"
+    left = await _made(db, plan, until=db.now) if plan else None
+    await db.run(
+        sql.switch_digest_off,
+        purpose_id=purpose_id,
+        weekday=WEEKDAY,
+        hour=HOUR,
+        subject=subject_of(purpose, await businesses.get(db)),
+        switched_by=by.id,
+    )
+    reason = f"off: {purpose.name}"
     await events.record(db, by, Kind.digest_switched, ref=purpose_id, reason=reason)
     return left.id if left else None
 

@@ -23,6 +23,7 @@ from crm.consent.model import (
     MailboxProof,
     NewEvent,
     Question,
+    Silence,
     UnknownEvent,
     UnknownPurpose,
 )
@@ -215,6 +216,11 @@ async def append_many(
         ]
         await network.keep(db, kept, days=network_days)
     return moved
+
+
+async def silence(db: ReadDb, customer_id: UUID) -> Silence | None:
+    """Return why nothing is sent to a customer whatever is on; None: it is, or nothing is on."""
+    return await db.maybe(sql.silence, Silence, customer_id=customer_id)
 
 
 async def state(db: ReadDb, customer_id: UUID, purpose_id: UUID) -> Consent | None:

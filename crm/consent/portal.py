@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from crm import consent, customers
 from crm.businesses import Business
-from crm.consent import EMAIL, Circumstances, Method, Notice
+from crm.consent import EMAIL, Circumstances, Method, Notice, OptIn
 from crm.consent import Form as FormShown
 from crm.consent.asking import network_of
 from crm.customers import Customer
@@ -34,10 +34,13 @@ _CHANGED = marked(
 
 @get("/consent")
 async def get_consent(
-    db: NamedDependency[ReadDb], me: NamedDependency[Customer], business: NamedDependency[Business]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[ReadDb],
+    me: NamedDependency[Customer],
+    business: NamedDependency[Business],
 ) -> Response[Any]:
     """Show every purpose with its state, its words, its control and its history."""
-    return await _shown(db, me, business)
+    return await _shown(request, db, me, business)
 
 
 @post("/consent/{purpose_id:uuid}/grant", request_max_body_size=_BODY)
@@ -52,10 +55,12 @@ async def post_grant(
     purpose = await consent.purpose(db, purpose_id)
     notice = await consent.current_notice(db, purpose_id, _locale(me, business))
     if not _was_shown(await read_form(request), notice):
-        return await _shown(db, me, business, status=409, flash=Flash(gettext(_CHANGED), "wait"))
+        flash = Flash(gettext(_CHANGED), "wait")
+        return await _shown(request, db, me, business, status=409, flash=flash)
     state = await consent.state(db, me.id, purpose_id)
     stands = state is not None and state.authorises(db.now) and state.notice_id == notice.id
-    if state is None or not stands or state.asked_again(db.now):
+    silenced = await consent.silence(db, me.id) is not None
+    if state is None or not stands or state.asked_again(db.now) or silenced:
         how = Circumstances(
             Method.portal,
             form=FormShown("portal", HERE),
@@ -106,6 +111,7 @@ def _locale(me: Customer, business: Business) -> str:
 
 
 async def _shown(
+    request: Request[Any, Any, Any],
     db: ReadDb,
     me: Customer,
     business: Business,
@@ -114,12 +120,16 @@ async def _shown(
     flash: Flash | None = None,
 ) -> Response[Any]:
     standings = await consent.standings(db, me.id, _locale(me, business))
+    silence = await consent.silence(db, me.id)
+    proof: OptIn | None = request.scope["state"].get("mailbox")
     values: dict[str, Any] = {"flash": flash} if flash else {}
     return page(
         "consent/pages/preferences.html",
         status=status,
         standings=standings,
         newest=_NEWEST,
+        silence=silence,
+        proved=silence is not None and silence.answered(proof),
         goes=await customers.ending_with(db, me.id),
         **values,
     )

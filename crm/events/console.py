@@ -67,6 +67,7 @@ WORDS: dict[Kind, str] = {
     Kind.relay_confirmed: "confirmed that the relay signs",
     Kind.relay_revoked: "took back that the relay signs",
     Kind.address_suppressed: "suppressed an address",
+    Kind.address_works_again: "mails an address again that mail had come back from",
     Kind.import_started: "started an import",
     Kind.import_done: "finished an import",
     Kind.import_failed: "broke off an import",
@@ -112,6 +113,7 @@ _OWN: dict[Kind, str] = {
     Kind.erasure_called_off: "called an erasure off",
     Kind.address_changed: "took another address",
     Kind.address_change_undone: "took the earlier address back",
+    Kind.address_works_again: "had her address mailed again",
 }
 
 _KINDS: dict[ActorKind, str] = {

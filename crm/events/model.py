@@ -97,6 +97,7 @@ class Kind(StrEnum):
     relay_confirmed = "domain.relay_confirmed"
     relay_revoked = "domain.relay_revoked"
     address_suppressed = "address.suppressed"
+    address_works_again = "address.works_again"
     import_started = "import.started"
     import_done = "import.done"
     import_failed = "import.failed"

@@ -213,6 +213,18 @@ async def lift(db: Db, address_hash: bytes, *, until: datetime | None = None) ->
     return lifted
 
 
+async def works_again(db: Db, by: Actor, address_hash: bytes, proved_at: datetime) -> bool:
+    """Mail an address again from which mail came back before its mailbox proved itself.
+
+    Only that: what somebody asked for is lifted by her own yes alone. Says whether it was so.
+    """
+    lifted = await db.run(sql.lift_bounce, address_hash=address_hash, proved_at=proved_at)
+    if lifted:
+        db.note(Lifted(address_hash.hex()))
+        await events.record(db, by, Kind.address_works_again, customer_id=by.id)
+    return bool(lifted)
+
+
 async def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldLetter]:
     """Yield the service messages to a customer without their texts, newest first.
 

@@ -198,6 +198,7 @@ async def home(db: ReadDb, me: Customer) -> Home:
         looks=seen[:_SHOWN],
         more_looks=len(seen) > _SHOWN,
         deletion=await wishes.wish(db, me.id),
+        silence=await consent.silence(db, me.id),
         recipients=await _recipients(db, said),
     )
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from crm import events
 from crm.businesses import Business
 from crm.campaigns import Grounded
-from crm.consent import ConsentEvent, ConsentTold, Notice
+from crm.consent import ConsentEvent, ConsentTold, Notice, Silence
 from crm.consent.terms import Party
 from crm.customers import Held
 from crm.errors import Forbidden
@@ -162,6 +162,8 @@ class Home(Struct, frozen=True, kw_only=True):
     more_looks: bool
     # A deletion that she can still call off.
     deletion: Wish | None
+    # Why nothing is sent to her, though something is on or could be.
+    silence: Silence | None
     # Who else receives her data, for what is on.
     recipients: list[Party]
 

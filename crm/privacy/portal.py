@@ -18,6 +18,7 @@ from crm.access import SignedOut
 from crm.access.auth import session_cookie
 from crm.businesses import Business
 from crm.campaigns.render import neutral
+from crm.consent import OptIn
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Db, ReadDb
 from crm.events import Look
@@ -48,9 +49,14 @@ class After(Struct, frozen=True):
 
 
 @get("/")
-async def get_home(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Response[Any]:
+async def get_home(
+    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], me: NamedDependency[Customer]
+) -> Response[Any]:
     """Show what we hold, what we sent, and who looked."""
-    return page("privacy/pages/home.html", home=await privacy.home(db, me), neutral=neutral)
+    home = await privacy.home(db, me)
+    proof: OptIn | None = request.scope["state"].get("mailbox")
+    proved = home.silence is not None and home.silence.answered(proof)
+    return page("privacy/pages/home.html", home=home, proved=proved, neutral=neutral)
 
 
 @get("/looks")

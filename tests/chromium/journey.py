@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from crm import campaigns, consent, customers
+from crm import campaigns, consent, customers, mail
 from crm.access.auth import SESSION, cookie_name
 from crm.businesses import Business
 from crm.consent import Notice, Purpose
@@ -104,12 +104,19 @@ class Journey(Struct):
         async with _earlier(self.database, _BEFORE).write(self.business.id) as db:
             await consent.give(db, shop, me.id, self.notices[-1].question, make.ELSEWHERE)
 
+    async def bounced(self) -> None:
+        """Have a mail to her come back."""
+        async with self.database.write(self.business.id) as db:
+            hashed = db.keys.address_hash(db.business_id, customers.fold(self.address))
+            await mail.suppress(db, make.SYSTEM, hashed, mail.Scope.all, mail.Why.bounced)
+
     async def issue(self) -> bytes:
         """Send her an issue that asks something; it arrives."""
         async with self.database.write(self.business.id) as db:
             changes: dict[str, Any] = {"question": "Which next?", "answers": ["Rye", "Spelt"]}
             campaign = await make.campaign(db, self.notices[-1].purpose_id, **changes)
-            await campaigns.start(db, make.SYSTEM, campaign.id)
+            who = await make.owner(db)
+            await campaigns.start(db, who.actor, campaign.id, despite_gaps=True)
         async with smtpd() as relay:
             await sent_through(self.database, self.business, campaign.id, relay)
             (message,) = relay.messages

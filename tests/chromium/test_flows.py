@@ -12,16 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crm import campaigns, customers
+from crm import customers
 from crm.db import Database
 from crm.languages import LANGUAGES
 from crm.letterbox.letter import parse
 from crm.privacy.copies.building import build_next
-from tests import make
 from tests.chromium.desk import Desk, Seat
 from tests.chromium.hand import Hand, hers
 from tests.chromium.journey import HER, Journey, begun, code_in
-from tests.rhythm.test_digest import PLAN
 
 NEXT = "ines@moreau.example"
 SEATS = [
@@ -46,11 +44,12 @@ async def test_from_signing_up_to_being_deleted(journey: Journey) -> None:
     await signs_in(journey)
     await sees_and_corrects(journey)
     await decides(journey)
-    await sets_her_rhythm(journey)
     await reads_her_mails(journey)
+    await sets_her_rhythm(journey)
     await goes_by_links(journey)
     await asks(journey)
     await moves(journey)
+    await is_mailed_again(journey)
     await looks_after_her_browsers(journey)
     await stops_all(journey)
     await plans_and_calls_off(journey)
@@ -164,10 +163,10 @@ async def decides(journey: Journey) -> None:
 
 async def sets_her_rhythm(journey: Journey) -> None:
     """At most two a week, one digest, her language; a pause until a day, and its end."""
-    hand, (purpose, _, _) = journey.hand, journey.purposes
-    digest, spoken = f"digest-{purpose.id}", journey.seat.language
-    async with journey.database.write(journey.business.id) as db:
-        await campaigns.offer_digest(db, (await make.owner(db)).actor, purpose.id, PLAN)
+    hand, spoken = journey.hand, journey.seat.language
+    # Of what has an issue.
+    digest = f"digest-{journey.purposes[-1].id}"
+    await hand.open("/me")
     await hand.press('nav a[href="/me/rhythm"]')
     await hand.pick("budget", "2")
     await hand.pick(digest, "weekly")
@@ -285,6 +284,18 @@ async def _starts(journey: Journey) -> None:
 async def _asks_there(journey: Journey, address: str = NEXT, *, status: int = 200) -> None:
     await journey.hand.type("#address", address)
     await journey.hand.press('form[action="/me/address"] button', status=status)
+
+
+async def is_mailed_again(journey: Journey) -> None:
+    """A mail to her came back; she has come in since, and says that her mailbox works."""
+    hand = journey.hand
+    await journey.bounced()
+    await hand.open("/me/consent")
+    await hand.press('main form[action="/me/sign-out"] button')
+    await hand.open(await journey.way("/sign-in/"))
+    await hand.press('form[action^="/sign-in/"] button')
+    assert hand.opened.page.url.endswith("/me/consent")
+    await hand.press('form[action="/me/mailbox"] button')
 
 
 async def looks_after_her_browsers(journey: Journey) -> None:

@@ -335,3 +335,40 @@ async def test_the_pages_of_both_sides(
     async with database.read(business.id) as db:
         assert await campaigns.digest_plans(db) == []
         assert len(await campaigns.digest_choices(db, nora)) == 1
+
+
+async def test_an_issue_that_goes_offers_a_digest(database: Database) -> None:
+    """In the name of whoever lets it go, once; what staff switch off, no later issue offers."""
+    now = at(database, TUESDAY)
+    shop = await opened(now)
+    purpose, (reader,) = shop.purposes[0], shop.readers
+    async with now.write(shop.business.id) as db:
+        olga, other = await make.owner(db), await make.owner(db)
+
+    async def goes(by: Actor) -> list[campaigns.Offer]:
+        async with now.write(shop.business.id) as db:
+            campaign = await make.campaign(db, purpose)
+            await campaigns.start(db, by, campaign.id, despite_gaps=True)
+            return await campaigns.digests_offered(db, reader)
+
+    # A program can let an issue go, and no digest.
+    assert await goes(make.SYSTEM) == []
+    (offer,) = await goes(olga.actor)
+    assert (offer.purpose_id, offer.due_at, offer.chosen) == (purpose, FRIDAY, False)
+    await goes(other.actor)
+    async with now.write(shop.business.id) as db:
+        (plan,) = await campaigns.digest_plans(db)
+        assert (plan.switched_by, plan.subject) == (
+            olga.id,
+            "The Corner Letter: the week in one mail",
+        )
+        await rhythm.choose_digest(db, reader, purpose, weekly=True)
+        await campaigns.stop_digest(db, other.actor, purpose)
+        with pytest.raises(NotAPerson):
+            await campaigns.stop_digest(db, make.SYSTEM, purpose)
+    assert await goes(olga.actor) == []
+    async with now.write(shop.business.id) as db:
+        assert await campaigns.digests_off(db) == {purpose}
+        assert await campaigns.make_digest(db, purpose) is None
+        await campaigns.offer_digest(db, olga.actor, purpose, PLAN)
+    assert len(await goes(olga.actor)) == 1
