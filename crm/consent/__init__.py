@@ -95,7 +95,6 @@ from crm.consent.model import (
     Purpose,
     PurposeRetired,
     Question,
-    Silence,
     Silenced,
     SlugTaken,
     SoftOptInOff,
@@ -140,7 +139,7 @@ from crm.consent.receipts import (
     receipts,
     signed_paper,
 )
-from crm.consent.standing import Standing, Told
+from crm.consent.standing import Silence, Standing, Told
 from crm.consent.states import (
     AUTHORISES,
     CONSENTS,

@@ -23,7 +23,6 @@ from crm.consent.model import (
     MailboxProof,
     NewEvent,
     Question,
-    Silence,
     UnknownEvent,
     UnknownPurpose,
 )
@@ -31,7 +30,7 @@ from crm.consent.network import KeptNetwork
 from crm.consent.purposes import current_notices, notices_shown_to, purposes_for
 from crm.consent.receipts import receipts_if_signed
 from crm.consent.record import Place, canonical, commitment, read
-from crm.consent.standing import Standing, arranged
+from crm.consent.standing import Silence, Standing, arranged
 from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor

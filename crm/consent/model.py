@@ -239,22 +239,6 @@ class Network(Struct, frozen=True, omit_defaults=True):
     asked_from: str = ""
 
 
-class Silence(Struct, frozen=True):
-    """That nothing is sent to her address, whatever is on: since when, and the reason's name."""
-
-    reason: str
-    at: datetime
-
-    @property
-    def by_itself(self) -> bool:
-        """Say that nobody asked for it: a mail came back."""
-        return self.reason == "bounced"
-
-    def answered(self, proof: OptIn | None) -> bool:
-        """Say whether her mailbox has proved itself since."""
-        return proof is not None and proof.confirmed_at > self.at
-
-
 class OptIn(Struct, frozen=True):
     """The two instants of a mailbox's own word, and the mail between them."""
 

@@ -13,6 +13,7 @@ from crm.consent.model import (
     ConsentEvent,
     ConsentTold,
     Notice,
+    OptIn,
     Purpose,
 )
 from crm.consent.states import OPTED_OUT, Basis
@@ -53,6 +54,22 @@ class Standing(Struct, frozen=True):
     def accepts(self, kind: EvidenceKind) -> bool:
         """Say whether the text in use now accepts such evidence from elsewhere."""
         return self.current is not None and kind in self.current.accepts
+
+
+class Silence(Struct, frozen=True):
+    """That nothing is sent to her address, whatever is on: since when, and the reason's name."""
+
+    reason: str
+    at: datetime
+
+    @property
+    def by_itself(self) -> bool:
+        """Say that nobody asked for it: a mail came back."""
+        return self.reason == "bounced"
+
+    def answered(self, proof: OptIn | None) -> bool:
+        """Say whether her mailbox has proved itself since."""
+        return proof is not None and proof.confirmed_at > self.at
 
 
 def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> list[Standing]:

@@ -21,6 +21,7 @@ from crm.mail.actions import (
     suppressed,
     suppressed_among,
     texts,
+    works_again,
 )
 from crm.mail.files import Attachment, Inline
 from crm.mail.model import (
@@ -61,4 +62,5 @@ __all__ = [
     "suppressed",
     "suppressed_among",
     "texts",
+    "works_again",
 ]

@@ -536,8 +536,8 @@ async def test_every_request_of_hers_is_there_word_for_word(
     async with database.write(business.id) as db:
         for words in asked:
             new = NewRequest(kind=RequestKind.access, customer_id=ada.id, words=words.strip())
-            way = {"way": Way.portal, "proof": Proof.session}
-            await requests.receive(db, Actor.customer(ada.id), new, **way)
+            by = Actor.customer(ada.id)
+            await requests.receive(db, by, new, way=Way.portal, proof=Proof.session)
     older = re.compile(r'href="(/me/requests\?after=[^"#]+)#asked" rel="next"')
     pages = []
     async with await site.her_browser(database, business, ada) as her:

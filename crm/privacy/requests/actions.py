@@ -282,16 +282,14 @@ async def of_customer(
     db: ReadDb, customer_id: UUID, *, before: UUID | None = None, limit: int | None = None
 ) -> list[Request]:
     """Return what a customer asked, the newest first; all of it, or some before one of hers."""
-    return await db.many(
-        sql.requests_of_customer, Request, customer_id=customer_id, before=before, limit=limit
-    )
+    some = {"before": before, "limit": limit}
+    return await db.many(sql.requests_of_customer, Request, customer_id=customer_id, **some)
 
 
 async def export(db: ReadDb, customer_id: UUID) -> list[HeldRequest]:
     """Return what a customer asked, with every step."""
     found = await of_customer(db, customer_id)
-    ids = [each.id for each in found]
-    taken = await db.many(sql.steps_told, Step, request_ids=ids)
+    taken = await db.many(sql.steps_told, Step, request_ids=[each.id for each in found])
     return [
         HeldRequest(request=each, steps=[step for step in taken if step.request_id == each.id])
         for each in found
