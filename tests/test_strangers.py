@@ -279,7 +279,9 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
                         due_at)
            SELECT business_id, purpose_id, 5, 9, 'The week', (
                     SELECT m.member_id FROM crm.member m WHERE m.business_id = $1 LIMIT 1), $2, $2
-             FROM crm.purpose WHERE business_id = $1""",
+             FROM crm.purpose WHERE business_id = $1
+           ON CONFLICT (business_id, purpose_id) DO UPDATE
+              SET offered = true, due_at = excluded.due_at""",
         """digest (business_id, purpose_id, week, campaign_id, issues, made_at)
            SELECT business_id, purpose_id, '2030-12-30', campaign_id, ARRAY[campaign_id], $2
              FROM crm.campaign WHERE business_id = $1 LIMIT 1""",

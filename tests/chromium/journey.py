@@ -53,7 +53,7 @@ class Journey(Struct):
             claimed = await claim_letters(db, 10)
             for each in claimed:
                 await record_letter(db, each, Outcome(Kind.sent, "accepted", code=250))
-        letters = [parse(each.content) for each in claimed]
+        letters = [parse(each.content) for each in sorted(claimed, key=lambda it: it.created_at)]
         found = [each for each in letters if any(path in link for link in each.links)]
         assert found, "no such letter waits"
         return found[-1]
