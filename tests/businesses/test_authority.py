@@ -47,6 +47,8 @@ async def test_one_press_names_it(
 
     assert (wrong.status_code, named.status_code) == (422, 303)
     assert all("No authority is named" in each.text for each in missed)
+    # A country that is not said begins with no choice: nobody names another's by a press.
+    assert '<option value="" selected>Please choose' in missed[0].text
     assert not any("No authority is named" in each.text for each in after)
     assert '<a href="https://www.dataprotection.ie/"><bdi>Data Protection Commission' in told.text
     async with database.read(business.id) as db:
