@@ -19,13 +19,7 @@ from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
 from crm.access import console as access_console
-from crm.access import (
-    mailbox_portal,
-    mailed,
-    new_address_portal,
-    sessions_portal,
-    sign_up_portal,
-)
+from crm.access import new_address_portal, sessions_portal
 from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
 from crm.access.staff_letters import tell_member
@@ -170,7 +164,6 @@ _PORTAL = [
     *consent_portal.handlers,
     *receipt_portal.handlers,
     *access_receipts.handlers,
-    *mailbox_portal.handlers,
     *rhythm_portal.handlers,
     *webhooks_portal.handlers,
     *campaigns_portal.handlers,
@@ -208,8 +201,6 @@ _CONSOLE = [
 # A signed link or an open form; no session.
 _BY_LINK = [
     *access_portal.by_link,
-    *sign_up_portal.by_link,
-    *mailed.by_link,
     *new_address_portal.by_link,
     *campaigns_portal.by_link,
     *requests_portal.by_link,

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from crm import access, consent, customers, mail
-from crm.access import mailed, sessions
+from crm.access import mailbox_portal, mailed, sessions, sign_up_portal
 from crm.access.auth import (
     BROWSER,
     SESSION,
@@ -305,9 +305,11 @@ def _entered(
     return answer
 
 
-handlers = [post_sign_out]
+handlers = [post_sign_out, *mailbox_portal.handlers]
 
 by_link = [
+    *sign_up_portal.by_link,
+    *mailed.by_link,
     get_confirm,
     post_confirm,
     get_confirmation,

@@ -20,7 +20,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from crm import consent
-from crm.access import auth, mailed, portal, sign_up_portal
+from crm.access import auth, portal
 from crm.access.by_link import by_token
 from crm.businesses import Business
 from crm.businesses.host import of_host
@@ -72,12 +72,7 @@ def _application(*added: Router) -> Litestar:
     """Put the domain's routes together as crm/app.py does."""
     return Litestar(
         [
-            Router(
-                "/",
-                route_handlers=[*portal.by_link, *sign_up_portal.by_link, *mailed.by_link],
-                guards=[of_host],
-                exception_handlers=PAGES,
-            ),
+            Router("/", route_handlers=portal.by_link, guards=[of_host], exception_handlers=PAGES),
             Router("/", route_handlers=by_token, exception_handlers=PAGES),
             Router(
                 "/me",
