@@ -239,23 +239,29 @@ DELETE FROM crm.look_reason
 
 -- name: add_key
 -- A new API key; of its text only a hash is kept.
-INSERT INTO crm.api_key (business_id, key_id, name, secret_hash, scopes, reason, purposes, created_by,
+INSERT INTO crm.api_key (business_id, key_id, name, secret_hash, scopes, reason, purposes,
+                         expires_at, created_by,
                          created_at)
-VALUES (:business_id, :key_id, :name, :secret_hash, :scopes, :reason, :purposes, :created_by, :now)
-RETURNING key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at;
+VALUES (:business_id, :key_id, :name, :secret_hash, :scopes, :reason, :purposes,
+        :expires_at, :created_by, :now)
+RETURNING key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
+       last_used_at, revoked_at;
 
 -- name: keys
 -- The keys of the business, those that work first.
-SELECT key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at
+SELECT key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
+       last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id
- ORDER BY revoked_at IS NOT NULL, name, key_id;
+ ORDER BY revoked_at IS NOT NULL, expires_at <= :now IS TRUE, name, key_id;
 
 -- name: key_in_use
--- A key that is not revoked, with the hash its text must have.
-SELECT key_id AS id, name, scopes, reason, purposes, secret_hash, last_used_at
+-- A key that works, with the hash its text must have, and that of the text before for a while.
+SELECT key_id AS id, name, scopes, reason, purposes, secret_hash,
+       CASE WHEN previous_until > :now THEN previous_hash END AS previous_hash, last_used_at
   FROM crm.api_key
- WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL;
+ WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > :now);
 
 -- name: use_key
 -- The key was used; a request that finds the row locked leaves it to whoever holds it.
@@ -266,11 +272,21 @@ UPDATE crm.api_key SET last_used_at = :now
                     AND (last_used_at IS NULL OR last_used_at <= :stale)
                     FOR UPDATE SKIP LOCKED);
 
+-- name: rotate_key
+-- A new text for a key that works; the one before works on until then.
+UPDATE crm.api_key
+   SET secret_hash = :secret_hash, previous_hash = secret_hash, previous_until = :previous_until
+ WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > :now)
+RETURNING key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
+       last_used_at, revoked_at;
+
 -- name: revoke_key
 -- The key works no more; the first instant stays.
 UPDATE crm.api_key SET revoked_at = :now
  WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
-RETURNING key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at;
+RETURNING key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
+       last_used_at, revoked_at;
 
 -- name: purposes_to_bind
 -- Purposes in use, for whoever binds a key to some.
@@ -282,7 +298,8 @@ SELECT p.purpose_id AS id, p.name
 
 -- name: key
 -- One key by id.
-SELECT key_id AS id, name, scopes, reason, purposes, created_at, last_used_at, revoked_at
+SELECT key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
+       last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id AND key_id = :key_id;
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 COLUMNS: dict[str, str] = {
     "api_key": (
-        "business_id created_at created_by key_id last_used_at name purposes reason revoked_at "
-        "scopes secret_hash"
+        "business_id created_at created_by expires_at key_id last_used_at name previous_hash "
+        "previous_until purposes reason revoked_at scopes secret_hash"
     ),
     "attempt": "business_id count kind subject window_start",
     "attribute": (

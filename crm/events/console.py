@@ -28,6 +28,7 @@ WORDS: dict[Kind, str] = {
     Kind.member_refused: "refused a sign-in",
     Kind.key_added: "made a key",
     Kind.key_revoked: "revoked a key",
+    Kind.key_rotated: "gave a key a new text",
     Kind.customer_added: "added a customer",
     Kind.customer_changed: "changed a customer",
     Kind.customer_looked: "looked at a customer",

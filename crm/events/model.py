@@ -57,6 +57,7 @@ class Kind(StrEnum):
     member_refused = "member.refused"
     key_added = "key.added"
     key_revoked = "key.revoked"
+    key_rotated = "key.rotated"
     customer_added = "customer.added"
     customer_changed = "customer.changed"
     customer_looked = "customer.looked"

@@ -18,7 +18,7 @@ from crm.staff.auth import may, session_cookie
 from crm.staff.credentials import fingerprint
 from crm.staff.entering import known_cookie, replace_password, sign_in
 from crm.staff.factor import FactorNeeded
-from crm.staff.keys import purposes_to_bind
+from crm.staff.keys import purposes_to_bind, rotate_key
 from crm.staff.model import LONGEST_REASON, PasswordToReplace
 from crm.staff.passwords import SHORTEST
 from crm.staff.second_factor import factor_of, insisting
@@ -169,14 +169,24 @@ async def post_key(
     scopes = form.choices("scopes", Scope, required=True)
     known = {str(each.id): each.id for each in await purposes_to_bind(db)}
     purposes = [known[each] for each in form.choices("purposes", list(known))]
+    days = form.integer("days", required=False, min=1, max=3650)
     if form.problems:
         return await _keys(db, form, status=422)
     try:
-        new = NewKey(name=name, scopes=scopes, reason=reason, purposes=purposes)
+        new = NewKey(name=name, scopes=scopes, reason=reason, purposes=purposes, days=days)
         key, text = await staff.add_key(db, who.actor, new)
     except Refused as refusal:
         form.take(refusal)
         return await _keys(db, form, status=422)
+    return page("staff/pages/key.html", key=key, text=text)
+
+
+@post("/keys/{key_id:uuid}/rotation", guards=[may(Right.manage_keys)], status_code=200)
+async def post_rotation(
+    db: NamedDependency[Db], who: NamedDependency[Member], key_id: FromPath[UUID]
+) -> Response[Any]:
+    """Give a key a new text; the answer shows it, this once."""
+    key, text = await rotate_key(db, who.actor, key_id)
     return page("staff/pages/key.html", key=key, text=text)
 
 
@@ -232,6 +242,7 @@ async def _keys(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
         keys=await staff.api_keys(db),
         scopes=list(Scope),
         purposes=await purposes_to_bind(db),
+        now=db.now,
     )
 
 
@@ -266,5 +277,6 @@ handlers = [
     post_sessions,
     get_keys,
     post_key,
+    post_rotation,
     post_revocation,
 ]

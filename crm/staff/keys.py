@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -14,7 +14,16 @@ from crm.events import Actor, Kind
 from crm.ids import opaque, secret
 from crm.staff import credentials as texts
 from crm.staff.actions import sql
-from crm.staff.model import SEEN_EVERY, Caller, Key, NewKey, Scope, checked_reason
+from crm.staff.model import (
+    OVERLAP,
+    SEEN_EVERY,
+    Caller,
+    Key,
+    KeyEnded,
+    NewKey,
+    Scope,
+    checked_reason,
+)
 
 
 class KeyInUse(Struct, frozen=True, kw_only=True):
@@ -26,6 +35,8 @@ class KeyInUse(Struct, frozen=True, kw_only=True):
     reason: str
     purposes: frozenset[UUID]
     secret_hash: bytes
+    # That of the text before the last rotation, while it works on.
+    previous_hash: bytes | None
     last_used_at: datetime | None
 
     def caller(self) -> Caller:
@@ -51,6 +62,11 @@ async def api_keys(db: ReadDb) -> list[Key]:
     return await db.many(sql.keys, Key)
 
 
+async def api_key(db: ReadDb, key_id: UUID) -> Key:
+    """Return one key of the business, or raise NotFound."""
+    return await db.one(sql.key, Key, key_id=key_id)
+
+
 async def add_key(db: Db, by: Actor, new: NewKey) -> tuple[Key, str]:
     """Make a key; its text is returned this once and kept by nobody."""
     key_id = opaque()
@@ -64,9 +80,34 @@ async def add_key(db: Db, by: Actor, new: NewKey) -> tuple[Key, str]:
         scopes=[scope for scope in Scope if scope in new.scopes],
         reason=checked_reason(new.reason),
         purposes=await _known(db, new.purposes),
+        expires_at=db.now + timedelta(days=new.days) if new.days else None,
         created_by=by.id,
     )
     await events.record(db, by, Kind.key_added, ref=key.id, reason=key.name)
+    return key, text
+
+
+async def rotate_key(
+    db: Db, by: Actor, key_id: UUID, *, overlap: timedelta = OVERLAP
+) -> tuple[Key, str]:
+    """Give a key a new text, returned this once; the one before works on for `overlap`.
+
+    KeyEnded for one that works no more. A database put back from before revokes it: nobody knows
+    then which of its texts was seen by whom.
+    """
+    text = texts.key_text(db.business_id, key_id, secret(texts.SECRET_SIZE))
+    key = await db.maybe(
+        sql.rotate_key,
+        Key,
+        key_id=key_id,
+        secret_hash=texts.fingerprint(text),
+        previous_until=db.now + overlap,
+    )
+    if key is None:
+        await api_key(db, key_id)
+        raise KeyEnded
+    db.note(journal.Revoked("key", key_id))
+    await events.record(db, by, Kind.key_rotated, ref=key_id, reason=key.name)
     return key, text
 
 
@@ -74,7 +115,7 @@ async def revoke_key(db: Db, by: Actor, key_id: UUID) -> Key:
     """End a key from its next request on; a second time changes nothing."""
     revoked = await db.maybe(sql.revoke_key, Key, key_id=key_id)
     if revoked is None:
-        return await db.one(sql.key, Key, key_id=key_id)
+        return await api_key(db, key_id)
     db.note(journal.Revoked("key", key_id))
     await events.record(db, by, Kind.key_revoked, ref=key_id, reason=revoked.name)
     return revoked
@@ -83,9 +124,12 @@ async def revoke_key(db: Db, by: Actor, key_id: UUID) -> Key:
 async def key_of(db: ReadDb, text: texts.KeyText) -> KeyInUse | None:
     """Return the key if it is in use and the text is exactly its own."""
     found = await db.maybe(sql.key_in_use, KeyInUse, key_id=text.key_id)
-    if found is None or not texts.same(found.secret_hash, text.hash):
+    if found is None:
         return None
-    return found
+    # Both are compared, whichever fits.
+    current = texts.same(found.secret_hash, text.hash)
+    previous = texts.same(found.previous_hash or b"", text.hash)
+    return found if current or previous else None
 
 
 async def use(db: Db, key_id: UUID) -> None:

@@ -40,6 +40,10 @@ CODES_A_DAY = 50
 # A browser in which a member has signed in is known again for so long.
 KNOWN_LASTS = timedelta(days=180)
 
+# The text of a key before it was rotated works on for so long, unless told otherwise.
+OVERLAP = timedelta(hours=24)
+LONGEST_OVERLAP = timedelta(days=30)
+
 # What a look at each customer of a list gives as its reason.
 LISTED = "list"
 
@@ -146,6 +150,8 @@ class Scope(StrEnum):
     webhooks_write = "webhooks:write"
     # For whoever is told of a withdrawal, to say that it was heeded.
     webhooks_acknowledge = "webhooks:acknowledge"
+    keys_read = "keys:read"
+    keys_write = "keys:write"
 
 
 class SessionEnded(Unauthenticated):
@@ -194,6 +200,14 @@ class KeyBound(Forbidden):
 
 class OtherPurpose(Forbidden):
     """This key is bound to other purposes and reads nothing for this one."""
+
+
+class KeyEnded(Conflict):
+    """This key is revoked or its time is over. Make another."""
+
+
+class MoreThanOwn(Forbidden):
+    """A key gives no other more than it has itself: neither scopes nor purposes."""
 
 
 class BeingErased(Conflict):
@@ -301,6 +315,10 @@ class Key(Struct, frozen=True, kw_only=True):
     # All that it reads is bound to these; empty: to none.
     purposes: list[UUID]
     created_at: datetime
+    # No end where there is none.
+    expires_at: datetime | None
+    # Until when the text before the last rotation works; nothing where there was none.
+    previous_until: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
 
@@ -312,6 +330,8 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
     scopes: Annotated[list[Scope], Meta(min_length=1)]
     reason: Reason
     purposes: list[UUID] = field(default_factory=list)
+    # How many days it works; without, until it is revoked.
+    days: Annotated[int, Meta(ge=1, le=3650)] | None = None
 
 
 def folded(address: str) -> str:

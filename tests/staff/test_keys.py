@@ -63,6 +63,9 @@ async def test_it_works(
         "name": "Till",
         "scopes": ["customers:read", "consents:read"],
         "reason": WHY,
+        "purposes": [],
+        "expires_at": None,
+        "previous_until": None,
     }
     assert ("key.added", "Till") in await site.kinds(clocked, business.id)
 
