@@ -55,6 +55,17 @@ def _business(request: Request[Any, Any, Any]) -> Business:
     return business
 
 
+def program(app: Litestar) -> httpx2.AsyncClient:
+    """A program that calls, without a key as yet."""
+    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    return httpx2.AsyncClient(transport=transport, base_url="http://api.example")
+
+
+def bearing(text: str) -> dict[str, str]:
+    """The header that shows a key."""
+    return {"authorization": f"Bearer {text}"}
+
+
 def application(
     database: Database,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,7 +18,6 @@ from crm.events import Actor
 from crm.staff import Key, NewKey, Scope
 from tests.staff import site
 from tests.staff.conftest import Clock
-from tests.staff.test_keys import _bearing, _caller
 
 SYSTEM = Actor.system()
 DAY = timedelta(days=1)
@@ -37,8 +37,8 @@ async def _key(
 
 
 async def _works(app: Litestar, *texts: str) -> list[bool]:
-    async with _caller(app) as program:
-        answers = [await program.get("/v1/key", headers=_bearing(text)) for text in texts]
+    async with site.program(app) as program:
+        answers = [await program.get("/v1/key", headers=site.bearing(text)) for text in texts]
     return [answer.status_code == 200 for answer in answers]
 
 
@@ -48,8 +48,8 @@ async def test_it_works(clocked: Database, business: Business, app: Litestar, cl
     clock.move(30 * DAY - timedelta(seconds=1))
     before = await _works(app, text)
     clock.move(timedelta(seconds=1))
-    async with _caller(app) as program:
-        late = await program.post("/v1/key/rotation", json={}, headers=_bearing(text))
+    async with site.program(app) as program:
+        late = await program.post("/v1/key/rotation", json={}, headers=site.bearing(text))
 
     assert (before, await _works(app, text), late.status_code) == ([True], [False], 401)
 
@@ -59,18 +59,18 @@ async def test_both_texts_work_for_a_while(
 ) -> None:
     """A program is told in peace; the second rotation ends the first text at once."""
     key, first = await _key(clocked, business)
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         made = await program.post(
-            "/v1/key/rotation", json={"overlap_hours": 2}, headers=_bearing(first)
+            "/v1/key/rotation", json={"overlap_hours": 2}, headers=site.bearing(first)
         )
         second = made.json()["text"]
         both = await _works(app, first, second)
         clock.move(timedelta(hours=2))
         over = await _works(app, first, second)
-        again = await program.post("/v1/key/rotation", json={}, headers=_bearing(second))
+        again = await program.post("/v1/key/rotation", json={}, headers=site.bearing(second))
         third = again.json()["text"]
         last = await program.post(
-            "/v1/key/rotation", json={"overlap_hours": 0}, headers=_bearing(third)
+            "/v1/key/rotation", json={"overlap_hours": 0}, headers=site.bearing(third)
         )
     async with clocked.read(business.id) as db:
         (kept,) = await staff.api_keys(db)
@@ -85,11 +85,11 @@ async def test_both_texts_work_for_a_while(
 async def test_revoking_ends_both(clocked: Database, business: Business, app: Litestar) -> None:
     key, first = await _key(clocked, business)
     _, boss = await _key(clocked, business)
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         where = f"/v1/keys/{key.id}"
-        second = await program.post(f"{where}/rotation", json={}, headers=_bearing(boss))
-        revoked = await program.post(f"{where}/revocation", headers=_bearing(boss))
-        late = await program.post(f"{where}/rotation", json={}, headers=_bearing(boss))
+        second = await program.post(f"{where}/rotation", json={}, headers=site.bearing(boss))
+        revoked = await program.post(f"{where}/revocation", headers=site.bearing(boss))
+        late = await program.post(f"{where}/rotation", json={}, headers=site.bearing(boss))
 
     assert revoked.json()["revoked_at"] is not None
     assert await _works(app, first, second.json()["text"]) == [False, False]
@@ -115,33 +115,27 @@ async def test_staff_give_a_new_text(
 
 
 @pytest.mark.parametrize(
-    ("own", "own_days", "wanted", "days"),
+    ("own_days", "more"),
     [
-        ([Scope.keys_write], None, [Scope.customers_read], None),
-        ([Scope.keys_write], 10, [Scope.keys_write], None),
-        ([Scope.keys_write], 10, [Scope.keys_write], 11),
+        (None, {"scopes": ["customers:read"]}),
+        (10, {"days": None}),
+        (10, {"days": 11}),
     ],
 )
 async def test_no_key_gives_more_than_it_has(
     clocked: Database,
     business: Business,
     app: Litestar,
-    own: list[Scope],
     own_days: int | None,
-    wanted: list[Scope],
-    days: int | None,
+    more: dict[str, Any],
 ) -> None:
-    """Neither a scope nor time; else whoever stole a small key for a day had a large one for ever."""
-    _, text = await _key(clocked, business, days=own_days, scopes=own)
-    body = {"name": "More", "scopes": wanted, "reason": "to have more", "days": days}
-    headers = _bearing(text) | {"idempotency-key": uuid4().hex}
-    async with _caller(app) as program:
-        refused = await program.post("/v1/keys", json=body, headers=headers)
-        fine = await program.post(
-            "/v1/keys",
-            json=body | {"scopes": ["keys:write"], "days": own_days},
-            headers=headers | {"idempotency-key": uuid4().hex},
-        )
+    """Neither a scope nor time: a small key of one day is no way to a large one for ever."""
+    _, text = await _key(clocked, business, days=own_days, scopes=[Scope.keys_write])
+    body = {"name": "Own", "scopes": ["keys:write"], "reason": "to have as much", "days": own_days}
+    headers = site.bearing(text) | {"idempotency-key": uuid4().hex}
+    async with site.program(app) as program:
+        refused = await program.post("/v1/keys", json=body | more, headers=headers)
+        fine = await program.post("/v1/keys", json=body, headers=headers)
 
     assert (refused.status_code, refused.json()["code"]) == (403, "more_than_own")
     assert await _works(app, fine.json()["text"]) == [True]
@@ -153,12 +147,12 @@ async def test_a_larger_key_is_not_rotated(
     """Its text would be a way to what the smaller may not."""
     large, _ = await _key(clocked, business)
     _, small = await _key(clocked, business, scopes=[Scope.keys_write])
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         refused = await program.post(
-            f"/v1/keys/{large.id}/rotation", json={}, headers=_bearing(small)
+            f"/v1/keys/{large.id}/rotation", json={}, headers=site.bearing(small)
         )
         unnamed = await program.post(
-            f"/v1/keys/{uuid4()}/rotation", json={}, headers=_bearing(small)
+            f"/v1/keys/{uuid4()}/rotation", json={}, headers=site.bearing(small)
         )
 
     assert refused.json()["code"] == "more_than_own"

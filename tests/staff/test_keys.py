@@ -37,15 +37,6 @@ async def _key(database: Database, business: Business, *scopes: Scope) -> tuple[
         return await staff.add_key(db, SYSTEM, new)
 
 
-def _caller(app: Litestar) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
-    return httpx2.AsyncClient(transport=transport, base_url="http://api.example")
-
-
-def _bearing(text: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {text}"}
-
-
 async def test_it_works(
     clocked: Database, business: Business, app: Litestar, owner: site.Browser
 ) -> None:
@@ -55,8 +46,8 @@ async def test_it_works(
     found = _SHOWN.search(answer.text)
     assert found is not None
     assert found[1] not in (await owner.get("/staff/keys")).text
-    async with _caller(app) as program:
-        said = await program.get("/v1/key", headers=_bearing(found[1]))
+    async with site.program(app) as program:
+        said = await program.get("/v1/key", headers=site.bearing(found[1]))
     assert said.status_code == 200
     assert said.json() == {
         "id": said.json()["id"],
@@ -86,11 +77,11 @@ async def test_a_revoked_key_is_refused_at_once(
     clocked: Database, business: Business, app: Litestar, owner: site.Browser
 ) -> None:
     key, text = await _key(clocked, business)
-    async with _caller(app) as program:
-        assert (await program.get("/v1/key", headers=_bearing(text))).status_code == 200
+    async with site.program(app) as program:
+        assert (await program.get("/v1/key", headers=site.bearing(text))).status_code == 200
         action = f"/staff/keys/{key.id}/revocation"
         assert (await owner.fill("/staff/keys", action)).status_code == 303
-        assert (await program.get("/v1/key", headers=_bearing(text))).status_code == 401
+        assert (await program.get("/v1/key", headers=site.bearing(text))).status_code == 401
     async with clocked.write(business.id) as db:
         again = await staff.revoke_key(db, SYSTEM, key.id)
     assert again.revoked_at is not None
@@ -113,19 +104,19 @@ async def test_every_bad_key_reads_the_same(
         {"authorization": ""},
         {"authorization": text},
         {"authorization": f"Basic {text}"},
-        _bearing(""),
-        _bearing(text[:-1]),
-        _bearing(text[:40]),
-        _bearing(f"{head}_{secret[:-1]}{last}"),
-        _bearing(text.upper()),
-        _bearing(f"{text} {text}"),
-        _bearing("fh_" + "_".join([elsewhere.split("_")[1], *text.split("_")[2:]])),
-        _bearing("_".join([head, other.rsplit("_", 1)[1]])),
-        _bearing(credentials.key_text(uuid4(), uuid4(), b"s" * 32)),
+        site.bearing(""),
+        site.bearing(text[:-1]),
+        site.bearing(text[:40]),
+        site.bearing(f"{head}_{secret[:-1]}{last}"),
+        site.bearing(text.upper()),
+        site.bearing(f"{text} {text}"),
+        site.bearing("fh_" + "_".join([elsewhere.split("_")[1], *text.split("_")[2:]])),
+        site.bearing("_".join([head, other.rsplit("_", 1)[1]])),
+        site.bearing(credentials.key_text(uuid4(), uuid4(), b"s" * 32)),
     ]
     foreign = httpx2.Headers([(b"authorization", f"Bearer {text}é".encode())])
     seen = set()
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         for headers in [*map(httpx2.Headers, bad), foreign]:
             answer = await program.get("/v1/key", headers=headers)
             assert answer.status_code == 401, headers
@@ -139,7 +130,7 @@ async def test_the_word_bearer_may_be_written_small(
     clocked: Database, business: Business, app: Litestar
 ) -> None:
     _, text = await _key(clocked, business)
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         headers = {"authorization": f"bearer  {text} "}
         assert (await program.get("/v1/key", headers=headers)).status_code == 200
 
@@ -156,13 +147,13 @@ async def test_a_missing_scope_is_named(clocked: Database, business: Business) -
     _, poor = await _key(clocked, business, Scope.campaigns_write)
     _, rich = await _key(clocked, business, Scope.campaigns_send)
     app = site.application(clocked, api=[get_guarded, get_named])
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         for path in ("/v1/guarded", "/v1/named"):
-            refused = await program.get(path, headers=_bearing(poor))
+            refused = await program.get(path, headers=site.bearing(poor))
             assert refused.status_code == 403
             assert refused.json()["code"] == "scope_missing"
             assert "campaigns:send" in refused.json()["detail"]
-            assert (await program.get(path, headers=_bearing(rich))).status_code == 200
+            assert (await program.get(path, headers=site.bearing(rich))).status_code == 200
 
 
 def test_a_scope_that_is_none_cannot_be_asked_for() -> None:
@@ -175,10 +166,10 @@ async def test_use_is_written_once_a_minute(
 ) -> None:
     key, text = await _key(clocked, business)
     seen = []
-    async with _caller(app) as program:
+    async with site.program(app) as program:
         for step in (0, 30, 30):
             clock.move(timedelta(seconds=step))
-            await program.get("/v1/key", headers=_bearing(text))
+            await program.get("/v1/key", headers=site.bearing(text))
             async with clocked.read(business.id) as db:
                 seen.append((await staff.api_keys(db))[0].last_used_at)
     begun = clock.now - timedelta(seconds=60)
@@ -194,8 +185,8 @@ async def test_use_is_written_though_the_request_is_refused(
         return str(db.now)
 
     _, text = await _key(clocked, business)
-    async with _caller(site.application(clocked, api=[get_guarded])) as program:
-        refused = await program.get("/v1/guarded", headers=_bearing(text))
+    async with site.program(site.application(clocked, api=[get_guarded])) as program:
+        refused = await program.get("/v1/guarded", headers=site.bearing(text))
     assert refused.status_code == 403
     async with clocked.read(business.id) as db:
         assert (await staff.api_keys(db))[0].last_used_at is not None
@@ -218,11 +209,11 @@ async def test_a_key_is_looked_up_in_the_transaction_of_the_request(
     async with open_database(shared_cluster.app_url, KEYS, size=1) as single:
         app = site.application(single, api=[get_pid, post_pid])
         wrapped: Any = in_one_transaction(app)
-        async with _caller(wrapped) as program, asyncio.timeout(10):
+        async with site.program(wrapped) as program, asyncio.timeout(10):
             for method in ("GET", "POST", "GET", "POST"):
-                answer = await program.request(method, "/v1/pid", headers=_bearing(text))
+                answer = await program.request(method, "/v1/pid", headers=site.bearing(text))
                 assert answer.status_code == 200
-                bad = await program.request(method, "/v1/pid", headers=_bearing(f"{text}a"))
+                bad = await program.request(method, "/v1/pid", headers=site.bearing(f"{text}a"))
                 assert bad.status_code == 401
 
 
