@@ -114,7 +114,7 @@ async def get_keys(db: NamedDependency[ReadDb]) -> list[Key]:
     summary="Make a key",
     description="The text is in the answer, this once. No key gives another more than it has "
     "itself: no scope it lacks, and no longer time (403 `more_than_own`). Customers read the "
-    "reason. Needs an Idempotency-Key.",
+    "reason. The Idempotency-Key is required: a text that got lost is asked for again with it.",
     responses={201: ResponseSpec(MadeKey, generate_examples=False, description="Made")},
 )
 async def post_key(
