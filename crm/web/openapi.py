@@ -79,6 +79,7 @@ _ALWAYS = ("401", "403", "404", "409", "422", "429")
 _WITH_BODY = ("400", "413", "415")
 _PARAMETERS = {
     "limit": f"At most so many rows; {DEFAULT_LIMIT} if not given, never more than {MAX_LIMIT}.",
+    "purpose": "The short name of a purpose, or its id in a check: what it is asked for.",
     "after": "Where to go on: the cursor in the Link header of the page before.",
 }
 _NULL = {"type": "null"}
