@@ -66,8 +66,6 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "journal.beat": (journal_jobs.beat, 10),
     "journal.age": (journal_jobs.age, 21_600),
     "mail.sweep": (mail_jobs.sweep, 5),
-    "mail.drop_kept": (mail_jobs.drop_kept, 3600),
-    "campaigns.empty": (campaigns_jobs.empty, 3600),
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),

@@ -786,11 +786,6 @@ SELECT r.campaign_id, c.subject, c.purpose_id, r.waits_for, r.due_at
    AND r.waits_for IN ('budget', 'pause')
  ORDER BY r.campaign_id DESC;
 
--- name: prove_renewal
--- The link of this campaign came back from the mailbox it was sent to; null where it was not, or
--- too long ago.
-SELECT crm.prove_renewal(:business_id, :proof_id, :customer_id, :campaign_id, :since, :now);
-
 -- name: clocks_of
 -- By whose clocks some customers live.
 SELECT c.customer_id, c.time_zone
@@ -1132,47 +1127,62 @@ UPDATE crm.delivery SET reply = NULL, merged = NULL, asked = false
    AND customer_id = :customer_id
    AND (reply IS NOT NULL OR merged IS NOT NULL OR asked);
 
--- name: campaigns_to_empty
--- Campaigns whose merge values have been kept long enough, the oldest first; one that is over is
--- walked through once, one that was only paused again and again.
-SELECT campaign_id AS id, state IN ('done', 'cancelled') AS over
-  FROM crm.campaign
- WHERE business_id = :business_id
-   AND emptied_at IS NULL
-   AND started_at <= :started_before
- ORDER BY over DESC, started_at
- LIMIT 100;
-
 -- name: empty_deliveries
--- Takes merge values out of the next deliveries along the key; says how far it came and from how
--- many. Few at a time: a claim or an outcome may wait for these rows.
-WITH piece AS MATERIALIZED (
+-- Takes merge values out of the next deliveries along the key, in the first campaign that was begun
+-- long enough ago; one that is over is walked through once, one that was only paused in each round.
+-- It waits for nobody: a campaign that somebody holds is passed over, and where a claim or an
+-- outcome holds a delivery the next round goes on there.
+WITH next AS MATERIALIZED (
+  SELECT c.campaign_id, c.state IN ('done', 'cancelled') AS over, c.emptied_upto
+    FROM crm.campaign c
+   WHERE c.business_id = :business_id
+     AND c.emptied_at IS NULL
+     AND c.started_at <= :started_before
+     AND c.campaign_id > :after
+   ORDER BY c.campaign_id
+   LIMIT 1
+     FOR NO KEY UPDATE SKIP LOCKED
+), piece AS MATERIALIZED (
   SELECT d.customer_id, d.merged IS NOT NULL AS kept
     FROM crm.delivery d
    WHERE d.business_id = :business_id
-     AND d.campaign_id = :campaign_id
-     AND d.customer_id > :after
+     AND d.campaign_id = (SELECT n.campaign_id FROM next n)
+     AND d.customer_id > coalesce((SELECT n.emptied_upto FROM next n),
+                                  '00000000-0000-0000-0000-000000000000')
    ORDER BY d.customer_id
-   LIMIT :size
+   LIMIT :limit
+), free AS MATERIALIZED (
+  SELECT d.customer_id
+    FROM crm.delivery d
+   WHERE d.business_id = :business_id
+     AND d.campaign_id = (SELECT n.campaign_id FROM next n)
+     AND d.customer_id = ANY (ARRAY(SELECT p.customer_id FROM piece p WHERE p.kept))
+     FOR NO KEY UPDATE SKIP LOCKED
 ), emptied AS (
   UPDATE crm.delivery d
      SET merged = NULL
+   WHERE d.business_id = :business_id
+     AND d.campaign_id = (SELECT n.campaign_id FROM next n)
+     AND d.customer_id = ANY (ARRAY(SELECT f.customer_id FROM free f))
+  RETURNING 1
+), far AS MATERIALIZED (
+  SELECT (SELECT count(*) FROM free) = count(*) FILTER (WHERE p.kept) AS whole,
+         count(*) = :limit AS more,
+         (ARRAY(SELECT l.customer_id FROM piece l ORDER BY l.customer_id DESC LIMIT 1))[1] AS last
     FROM piece p
-   WHERE p.kept
-     AND d.business_id = :business_id
-     AND d.campaign_id = :campaign_id
-     AND d.customer_id = p.customer_id
-  RETURNING d.customer_id
+), moved AS (
+  UPDATE crm.campaign c
+     SET emptied_upto = CASE WHEN f.more THEN f.last END,
+         emptied_at = CASE WHEN n.over AND NOT f.more THEN :now::timestamptz END
+    FROM next n, far f
+   WHERE f.whole
+     AND c.business_id = :business_id
+     AND c.campaign_id = n.campaign_id
 )
-SELECT (SELECT p.customer_id FROM piece p ORDER BY p.customer_id DESC LIMIT 1) AS last,
-       (SELECT count(*) FROM emptied)::integer AS emptied;
-
--- name: emptied
--- A campaign that is over holds no merge values any more.
-UPDATE crm.campaign SET emptied_at = :now
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   AND state IN ('done', 'cancelled');
+SELECT (SELECT count(*) FROM emptied) AS deleted,
+       CASE WHEN f.whole AND f.more THEN :after::uuid
+            ELSE (SELECT n.campaign_id FROM next n) END AS upto
+  FROM far f;
 
 -- name: drop_retries_of
 -- Nothing is tried again for an erased customer.

@@ -258,12 +258,16 @@ SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, 
 
 -- name: consent_check
 -- What one customer allows for one purpose now, and why not; no row where there is no such purpose.
+-- Of one who waits for her erasure nothing is said but that.
 SELECT :customer_id::uuid AS customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason,
        p.basis, s.status, s.event_id, s.notice_id, s.at, s.ends_at
   FROM crm.purpose p
   LEFT JOIN crm.customer c
     ON c.business_id = :business_id
    AND c.customer_id = :customer_id
+  LEFT JOIN crm.erasure_wish w
+    ON w.business_id = :business_id
+   AND w.customer_id = c.customer_id
   LEFT JOIN crm.silenced u
     ON u.business_id = :business_id
    AND u.address_hash = c.address_hash
@@ -271,9 +275,11 @@ SELECT :customer_id::uuid AS customer_id, p.purpose_id, x.reason IS NULL AS auth
     ON s.business_id = :business_id
    AND s.purpose_id = p.purpose_id
    AND s.customer_id = c.customer_id
+   AND w.customer_id IS NULL
  CROSS JOIN LATERAL (
-   SELECT crm.exclusion(s.status, s.ends_at, encode(u.address_hash, 'hex'), c.restricted_at,
-                        c.erased_at, :now) AS reason) x
+   SELECT CASE WHEN w.customer_id IS NOT NULL THEN 'leaving'
+               ELSE crm.exclusion(s.status, s.ends_at, encode(u.address_hash, 'hex'),
+                                  c.restricted_at, c.erased_at, :now) END AS reason) x
  WHERE p.business_id = :business_id
    AND p.purpose_id = :purpose_id;
 
@@ -286,6 +292,9 @@ SELECT asked.customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason
   LEFT JOIN crm.customer c
     ON c.business_id = :business_id
    AND c.customer_id = asked.customer_id
+  LEFT JOIN crm.erasure_wish w
+    ON w.business_id = :business_id
+   AND w.customer_id = c.customer_id
   LEFT JOIN crm.silenced u
     ON u.business_id = :business_id
    AND u.address_hash = c.address_hash
@@ -293,9 +302,11 @@ SELECT asked.customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason
     ON s.business_id = :business_id
    AND s.purpose_id = p.purpose_id
    AND s.customer_id = c.customer_id
+   AND w.customer_id IS NULL
  CROSS JOIN LATERAL (
-   SELECT crm.exclusion(s.status, s.ends_at, encode(u.address_hash, 'hex'), c.restricted_at,
-                        c.erased_at, :now) AS reason) x
+   SELECT CASE WHEN w.customer_id IS NOT NULL THEN 'leaving'
+               ELSE crm.exclusion(s.status, s.ends_at, encode(u.address_hash, 'hex'),
+                                  c.restricted_at, c.erased_at, :now) END AS reason) x
  WHERE p.business_id = :business_id
    AND p.purpose_id = :purpose_id
  ORDER BY asked.place;
@@ -326,6 +337,30 @@ SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.
    AND c.customer_id = :customer_id
  ORDER BY c.purpose_id;
 
+-- name: allowed_of_customer
+-- The same with what each allows now, by the one rule of sending, and why not.
+SELECT s.customer_id, s.purpose_id, s.purpose_version, s.record_id, s.status, s.method,
+       s.event_id, s.notice_id, s.at, e.ends_at, v.stale_at, x.reason IS NULL AS authorises,
+       x.reason
+  FROM crm.customer c
+  JOIN crm.consent s
+    ON s.business_id = :business_id
+   AND s.customer_id = c.customer_id
+  JOIN crm.purpose_version v
+    ON v.business_id = :business_id
+   AND v.purpose_id = s.purpose_id
+   AND v.version = s.purpose_version
+  LEFT JOIN crm.silenced u
+    ON u.business_id = :business_id
+   AND u.address_hash = c.address_hash
+ CROSS JOIN LATERAL (SELECT least(s.valid_until, v.ends_at) AS ends_at) e
+ CROSS JOIN LATERAL (
+   SELECT crm.exclusion(s.status, e.ends_at, encode(u.address_hash, 'hex'), c.restricted_at,
+                        c.erased_at, :now) AS reason) x
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+ ORDER BY s.purpose_id;
+
 -- name: consents_for_purpose
 -- The states of some customers for one purpose, in one look.
 SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,
@@ -340,24 +375,41 @@ SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.
    AND c.customer_id = ANY (:customer_ids::uuid[]);
 
 -- name: hold_consents
--- All of a customer's states, held in the order of their key: before any range of a campaign.
+-- All of a customer's states, held in the order of their key, after her row: as an erasure does, and
+-- before any range of a campaign.
+WITH her AS MATERIALIZED (
+  SELECT k.customer_id
+    FROM crm.customer k
+   WHERE k.business_id = :business_id
+     AND k.customer_id = :customer_id
+     FOR KEY SHARE
+)
 SELECT c.purpose_id
-  FROM crm.consent c
- WHERE c.business_id = :business_id
-   AND c.customer_id = :customer_id
+  FROM her h
+  JOIN crm.consent c
+    ON c.business_id = :business_id
+   AND c.customer_id = h.customer_id
  ORDER BY c.purpose_id
-   FOR UPDATE;
+   FOR UPDATE OF c;
 
 -- name: asked
 -- All that a decision is judged by, in one look, with the state held until it is written: the
 -- customer, the purpose, the text if one was shown, and the version that the decision is about.
-WITH held AS MATERIALIZED (
+-- Her row is held before the state, as an erasure does: of the two, one waits for the other.
+WITH her AS MATERIALIZED (
+  SELECT k.customer_id, k.address_hash, k.erased_at
+    FROM crm.customer k
+   WHERE k.business_id = :business_id
+     AND k.customer_id = :customer_id
+     FOR KEY SHARE
+), held AS MATERIALIZED (
   SELECT c.record_id, c.status, c.method, c.event_id, c.notice_id, c.purpose_version
-    FROM crm.consent c
-   WHERE c.business_id = :business_id
-     AND c.customer_id = :customer_id
+    FROM her h
+    JOIN crm.consent c
+      ON c.business_id = :business_id
+     AND c.customer_id = h.customer_id
      AND c.purpose_id = :purpose_id
-     FOR UPDATE
+     FOR UPDATE OF c
 )
 SELECT k.customer_id IS NOT NULL AS known,
        EXISTS (SELECT FROM crm.silenced u
@@ -380,10 +432,7 @@ SELECT k.customer_id IS NOT NULL AS known,
     ON v.business_id = :business_id
    AND v.purpose_id = p.purpose_id
    AND v.version = coalesce(n.purpose_version, h.purpose_version, p.version)
-  LEFT JOIN crm.customer k
-    ON k.business_id = :business_id
-   AND k.customer_id = :customer_id
-   AND k.erased_at IS NULL
+  LEFT JOIN her k ON k.erased_at IS NULL
  WHERE p.business_id = :business_id
    AND p.purpose_id = :purpose_id;
 
@@ -501,7 +550,8 @@ SELECT canonical
  ORDER BY recorded_at DESC, at DESC, event_id DESC;
 
 -- name: ended
--- Standing yeses whose time is over, by their own or with their version; held until it is written.
+-- Standing yeses whose time is over, by their own or with their version; held until it is written,
+-- with the rows of their customers. Whoever is at work on one is passed over until the next time.
 WITH over AS (
   SELECT s.customer_id, s.purpose_id
     FROM crm.consent s
@@ -533,10 +583,21 @@ SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.reco
    AND v.purpose_id = s.purpose_id
    AND v.version = s.purpose_version
   JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = s.purpose_id
+  JOIN crm.customer k ON k.business_id = :business_id AND k.customer_id = s.customer_id
  WHERE s.status IN ('given', 'renewed', 'unobjected')
    AND least(s.valid_until, v.ends_at) <= :now
  ORDER BY s.customer_id, s.purpose_id
+   FOR KEY SHARE OF k SKIP LOCKED
    FOR UPDATE OF s SKIP LOCKED;
+
+-- name: hold_customers
+-- Customers about whom much is decided at once, held before their states and in one order.
+SELECT customer_id
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[])
+ ORDER BY customer_id
+   FOR KEY SHARE;
 
 -- name: ageing
 -- For each purpose in use, how many yeses stand, and how many of them end when.

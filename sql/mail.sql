@@ -59,23 +59,30 @@ UPDATE crm.service_message
    AND state = 'sending';
 
 -- name: drop_kept
--- The texts of letters that were kept long enough, some at a time; that they were sent stays.
-UPDATE crm.service_message m SET kept = NULL
- WHERE m.business_id = :business_id
-   AND m.message_id = ANY (ARRAY(
-     SELECT f.message_id
-       FROM crm.service_message f
-      WHERE f.business_id = :business_id
-        AND f.kept IS NOT NULL
-        AND f.created_at <= :sent_before
-        AND NOT EXISTS (SELECT FROM crm.frozen_address z
-                         WHERE z.business_id = :business_id AND z.address_hash = f.address_hash)
-        AND NOT EXISTS (SELECT FROM crm.customer c
-                         WHERE c.business_id = :business_id AND c.customer_id = f.customer_id
-                           AND c.restricted_at IS NOT NULL)
-      ORDER BY f.created_at
-      LIMIT :limit
-        FOR UPDATE SKIP LOCKED));
+-- The texts of letters that were kept long enough, some at a time; that they were sent stays, and
+-- so do those to one who has her record frozen.
+WITH over AS MATERIALIZED (
+  SELECT f.message_id
+    FROM crm.service_message f
+   WHERE f.business_id = :business_id
+     AND f.kept IS NOT NULL
+     AND f.created_at <= :sent_before
+     AND NOT EXISTS (SELECT FROM crm.frozen_address z
+                      WHERE z.business_id = :business_id AND z.address_hash = f.address_hash)
+     AND NOT EXISTS (SELECT FROM crm.customer c
+                      WHERE c.business_id = :business_id AND c.customer_id = f.customer_id
+                        AND c.restricted_at IS NOT NULL)
+   ORDER BY f.created_at
+   LIMIT :limit
+     FOR UPDATE OF f SKIP LOCKED
+), gone AS (
+  UPDATE crm.service_message m
+     SET kept = NULL
+   WHERE m.business_id = :business_id
+     AND m.message_id = ANY (ARRAY(SELECT o.message_id FROM over o))
+  RETURNING 1
+)
+SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
 
 -- name: letter_of_customer
 -- One service message to one customer, and the fingerprint of the address it went to.

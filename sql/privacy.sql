@@ -485,12 +485,17 @@ DELETE FROM crm.copy_part
    AND copy_id = :copy_id;
 
 -- name: end_copies
--- Copies whose time is over.
+-- Copies whose time is over; one whose customer is being erased goes with her.
 UPDATE crm.copy
    SET state = 'over'
  WHERE business_id = :business_id
-   AND state = 'ready'
-   AND ends_at <= :now;
+   AND copy_id = ANY (ARRAY(
+     SELECT y.copy_id
+       FROM crm.copy y
+      WHERE y.business_id = :business_id
+        AND y.state = 'ready'
+        AND y.ends_at <= :now
+        FOR UPDATE SKIP LOCKED));
 
 -- name: end_copies_of
 -- The same of one customer.
@@ -541,7 +546,8 @@ DELETE FROM crm.copy_part p
        JOIN crm.copy_part o ON o.business_id = :business_id AND o.copy_id = y.copy_id
       WHERE y.business_id = :business_id
         AND y.state IN ('over', 'failed')
-      LIMIT :limit);
+      LIMIT :limit
+        FOR UPDATE OF y SKIP LOCKED);
 
 -- name: lapse_copies
 -- Deletes that there were copies long ago, some at a time; one of which parts are left waits.
@@ -559,6 +565,15 @@ WITH over AS MATERIALIZED (
   RETURNING 1
 )
 SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS upto FROM gone;
+
+-- name: hold_copies_of
+-- The copies of a customer, held before their parts: as whoever builds or ends one does.
+SELECT copy_id
+  FROM crm.copy
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY copy_id
+   FOR UPDATE;
 
 -- name: forget_parts
 -- Nothing remains of the copies of an erased customer.

@@ -317,17 +317,28 @@ DELETE FROM crm.attempt
  WHERE business_id = :business_id AND kind = :kind AND subject = :subject;
 
 -- name: forgive_about
--- What was counted of some kinds for an address, whoever asked: its owner has answered.
+-- What was counted of some kinds for an address, whoever asked: its owner has answered. What is
+-- being counted at this moment stays: whoever counts may wait for her row, which is held here.
 DELETE FROM crm.attempt
- WHERE business_id = :business_id AND kind = ANY (:kinds::text[])
-   AND substr(subject, 1, 16) = :address_hash;
+ WHERE business_id = :business_id
+   AND (kind, subject) IN (
+     SELECT a.kind, a.subject
+       FROM crm.attempt a
+      WHERE a.business_id = :business_id AND a.kind = ANY (:kinds::text[])
+        AND substr(a.subject, 1, 16) = :address_hash
+        FOR UPDATE SKIP LOCKED);
 
 -- name: forget_attempts
 -- How often an erased address was tried or written to until then; a subject may say behind it from
--- where.
+-- where. What is being counted at this moment goes by itself, some hours later.
 DELETE FROM crm.attempt
- WHERE business_id = :business_id AND substr(subject, 1, 16) = :address_hash
-   AND (:until::timestamptz IS NULL OR window_start <= :until);
+ WHERE business_id = :business_id
+   AND (kind, subject) IN (
+     SELECT a.kind, a.subject
+       FROM crm.attempt a
+      WHERE a.business_id = :business_id AND substr(a.subject, 1, 16) = :address_hash
+        AND (:until::timestamptz IS NULL OR a.window_start <= :until)
+        FOR UPDATE SKIP LOCKED);
 
 -- name: drop_old_attempts
 -- Tries whose window is long over.

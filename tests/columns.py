@@ -25,8 +25,8 @@ COLUMNS: dict[str, str] = {
     ),
     "campaign": (
         "answers approved_by business_id campaign_id changed_at created_at created_by "
-        "emptied_at ended_at expires_hours filled_by filled_to format held_why local_at "
-        "passed_complaints passed_hard passed_sent paused_why preheader public purpose_id "
+        "emptied_at emptied_upto ended_at expires_hours filled_by filled_to format held_why "
+        "local_at passed_complaints passed_hard passed_sent paused_why preheader public purpose_id "
         "question scheduled_at source started_at state subject version"
     ),
     "campaign_image": "added_at business_id campaign_id content media_type name",

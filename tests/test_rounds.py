@@ -10,7 +10,6 @@ from uuid import UUID
 
 from crm.access import jobs as access_jobs
 from crm.businesses import Business
-from crm.campaigns import jobs as campaigns_jobs
 from crm.consent import jobs as consent_jobs
 from crm.db import Database, Db, ReadDb, Statement, Transaction
 from crm.inbound import jobs as inbound_jobs
@@ -25,11 +24,9 @@ T = TypeVar("T")
 
 _ALL: list[Callable[[Any], Awaitable[None]]] = [
     access_jobs.tidy,
-    campaigns_jobs.empty,
     consent_jobs.lapse,
     consent_jobs.watch,
     inbound_jobs.tidy,
-    mail_jobs.drop_kept,
     mail_jobs.check_domains,
     privacy_jobs.sweep,
     privacy_jobs.remind,

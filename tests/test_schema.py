@@ -206,7 +206,6 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "erase_consent": "crm_eraser",
         "close_undos": "crm_prover",
         "prove_new_address": "crm_prover",
-        "prove_renewal": "crm_prover",
         "prove_sign_in": "crm_prover",
         "prove_sign_up": "crm_prover",
         "undo_new_address": "crm_prover",

@@ -95,6 +95,7 @@ PLAIN: dict[str, Any] = {
     "last": NOW + timedelta(days=1),
     "kept_off": [""],
     "offers_digest": True,
+    "again": True,
     "until": NOW + timedelta(days=1),
     "over_before": NOW + timedelta(days=1),
     "sent_before": NOW + timedelta(days=1),

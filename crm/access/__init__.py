@@ -11,10 +11,6 @@ from crm.access.actions import (
     confirm_by_code,
     confirmed_before,
     export,
-    forget,
-    forget_address,
-    forget_signups,
-    former_addresses,
     offers,
     seal_form,
     start,
@@ -23,6 +19,7 @@ from crm.access.actions import (
     waiting,
 )
 from crm.access.asking_out import send_way_out
+from crm.access.forgetting import forget, forget_address, former_addresses
 from crm.access.form import NotOurForm, Shown
 from crm.access.leaving import holder, leave, leave_by_address, standings
 from crm.access.model import (
@@ -81,7 +78,6 @@ __all__ = [
     "export",
     "forget",
     "forget_address",
-    "forget_signups",
     "former_addresses",
     "fresh",
     "holder",

@@ -19,7 +19,6 @@ from crm.access.model import (
     Agreed,
     Confirmed,
     Export,
-    Former,
     FormerAddress,
     LinkOver,
     NewSignup,
@@ -54,6 +53,8 @@ from crm.mail import Letter, LetterKind, TooManyLetters
 sql = Statements("access")
 
 _NOBODY = bytes(HASH_SIZE)
+# How what was confirmed from a mailbox is recorded.
+_CONFIRMED = frozenset({Method.double_opt_in, Method.renewal})
 
 
 async def offers(db: ReadDb, locale: str, slugs: Collection[str] = ()) -> list[Offer]:
@@ -93,7 +94,7 @@ async def start(db: Db, new: NewSignup, *, asker: str = "") -> None:
     standing = await db.maybe(sql.standing, Standing, address_hash=fingerprint)
     link = ConfirmLink(db.business_id, opaque(), fingerprint)
     token, code = credentials.confirm_token(db.keys, link), credentials.new_code()
-    asks = wanted(new.choices, standing)
+    asks = new.again or wanted(new.choices, standing)
     business = await businesses.get(db)
     letter = await _letter(db, business, new, standing, token=token if asks else "", code=code)
     message_id = await posted(db, letter, send=not wait)
@@ -115,6 +116,7 @@ async def start(db: Db, new: NewSignup, *, asker: str = "") -> None:
         jurisdiction=new.jurisdiction,
         of_age=new.of_age,
         network=_kept_network(db, business, link.signup_id, new),
+        again=new.again,
         token_hash=credentials.fingerprint(token),
         code_hash=credentials.code_hash(db.keys, db.business_id, fingerprint, code),
         expires_at=db.now + SIGNUP_LASTS,
@@ -133,7 +135,8 @@ async def confirm(db: Db, token: str, network: Network | None = None) -> Confirm
     A second press records nothing and tells what the first did; a link that is over is refused
     with LinkOver, one that is none with BadLink.
     """
-    credentials.open_confirm(db.keys, db.business_id, token)
+    link = credentials.open_confirm(db.keys, db.business_id, token)
+    await db.maybe(sql.hold_owner, UUID, address_hash=link.address_hash)
     held = await db.maybe(sql.signup_held, Signup, token_hash=credentials.fingerprint(token))
     if held is None:
         return await confirmed_before(db, token)
@@ -149,6 +152,7 @@ async def confirm_by_code(
     """
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
     hashed = credentials.code_hash(db.keys, db.business_id, fingerprint, code)
+    await db.maybe(sql.hold_owner, UUID, address_hash=fingerprint)
     held = await db.maybe(sql.signup_held_by_code, Signup, folded=address.folded, code_hash=hashed)
     if held is None:
         raise WrongCode
@@ -164,7 +168,7 @@ async def confirmed_before(db: ReadDb, token: str) -> Confirmed:
     events = [
         event
         for event in await consent.history(db, customer.id)
-        if event.method is Method.double_opt_in and event.request == str(link.signup_id)
+        if event.method in _CONFIRMED and event.request == str(link.signup_id)
     ]
     if not events:
         raise LinkOver
@@ -211,35 +215,6 @@ async def export(db: ReadDb, customer_id: UUID) -> Export:
     )
 
 
-async def former_addresses(db: ReadDb, customer_id: UUID) -> list[Former]:
-    """Return the fingerprints of addresses that were hers, and until when."""
-    return await db.many(sql.formers_to_forget, Former, customer_id=customer_id)
-
-
-async def forget_signups(db: Db, customer_id: UUID) -> dict[str, int]:
-    """Delete what waits under her address, while that is known; before her row is held.
-
-    Whoever confirms a sign-up holds the two in this order.
-    """
-    return {"signup": await db.run(sql.forget_signups, customer_id=customer_id)}
-
-
-async def forget_address(db: Db, address_hash: bytes, until: datetime | None) -> dict[str, int]:
-    """Delete what waits under an erased address, or what did until then."""
-    gone = await db.run(sql.forget_signups_of, address_hash=address_hash, until=until)
-    return {"signup": gone}
-
-
-async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
-    """Delete all that hangs on her, and return how many rows of which table."""
-    return {
-        "portal_link": await db.run(sql.forget_link, customer_id=customer_id),
-        "portal_session": await db.run(sql.forget_sessions, customer_id=customer_id),
-        "address_change": await db.run(sql.forget_changes, customer_id=customer_id),
-        "former_address": await db.run(sql.forget_formers, customer_id=customer_id),
-    }
-
-
 async def tidy(db: Db) -> None:
     """Delete what has ended: sign-ups, ways in, sessions, changes of address, ways to undo them."""
     await db.run(sql.drop_old_changes)
@@ -268,6 +243,7 @@ async def _letter(
         asked=wording.moment(db.now, business),
         until=wording.day(db.now + SIGNUP_LASTS, business),
         link=f"{business.origin}/confirm/{token}" if token else f"{business.origin}/sign-in",
+        again=new.again,
         code=credentials.grouped(code),
         typed_at=wording.to_type(business, "/confirm"),
     )
@@ -292,6 +268,8 @@ class _Secret(Struct, frozen=True):
 
 async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | None) -> Confirmed:
     customer = await _customer(db, signup)
+    if signup.again:
+        await _check_stands(db, customer, signup)
     proof_id = await db.one(
         sql.prove_sign_up,
         UUID,
@@ -320,13 +298,21 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
     return await _told(db, customer, events, before=False)
 
 
+async def _check_stands(db: ReadDb, customer: Customer, signup: Signup) -> None:
+    """Refuse with LinkOver what has ended since it was to be said again: it lifts no later no."""
+    for choice in signup.choices:
+        if not await consent.authorised(db, choice.purpose_id, [customer.id]):
+            raise LinkOver
+
+
 def _steps(
     db: ReadDb, signup: Signup, opt_in: OptIn, network: Network | None
 ) -> tuple[Circumstances, Circumstances]:
     """Say how it was asked for, and how confirmed."""
     before = consent.unsealed_network(db, signup.id, signup.network) if signup.network else None
     evidence = {"of_age": signup.of_age} if signup.of_age else {}
-    form = ShownForm("sign_up", signup.page or "/sign-up", signup.form_sha256)
+    which = "renewal" if signup.again else "sign_up"
+    form = ShownForm(which, signup.page or "/sign-up", signup.form_sha256)
     asked = Circumstances(
         Method.web_form,
         at=signup.requested_at,
@@ -337,7 +323,11 @@ def _steps(
         network=before,
     )
     given = msgspec.structs.replace(
-        asked, method=Method.double_opt_in, at=db.now, opt_in=opt_in, network=network
+        asked,
+        method=Method.renewal if signup.again else Method.double_opt_in,
+        at=db.now,
+        opt_in=opt_in,
+        network=network,
     )
     return asked, given
 

@@ -28,6 +28,9 @@ async def leave(
     """
     holders = await owners(db, stop.address_hash)
     purpose = await purpose_of(db, stop)
+    for each in sorted(holders, key=lambda each: each.id):
+        # Before what waits under the address, as an erasure does.
+        await consent.hold(db, each.id)
     if stop.purpose_code is None:
         # Nothing begins there any more by a mail of before.
         await db.run(sql.drop_signups, address_hash=stop.address_hash)

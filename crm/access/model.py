@@ -112,6 +112,8 @@ class NewSignup(Struct, frozen=True, kw_only=True):
     jurisdiction: str = ""
     of_age: int | None = None
     network: Network | None = None
+    # What stands already is to be said again, because it ends soon.
+    again: bool = False
 
 
 class Signup(Struct, frozen=True, kw_only=True):
@@ -130,6 +132,8 @@ class Signup(Struct, frozen=True, kw_only=True):
     of_age: int | None
     # Encrypted, where the business keeps it.
     network: bytes | None
+    # What stands is said again; where it stands no more, nothing is.
+    again: bool
     requested_at: datetime
     expires_at: datetime
 

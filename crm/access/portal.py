@@ -67,8 +67,8 @@ async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db])
     if address is not None and code:
         try:
             done = await access.confirm_by_code(db, address, code, network_of(request))
-        except WrongCode as wrong:
-            form.take(wrong)
+        except (WrongCode, LinkOver):
+            form.take(WrongCode())
         else:
             return page("access/pages/confirmed.html", done=done)
     return page("access/pages/confirm_code.html", status=422, form=form)

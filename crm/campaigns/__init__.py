@@ -62,6 +62,7 @@ from crm.campaigns.digests import (
     offer_digest,
     stop_digest,
 )
+from crm.campaigns.emptying import empty
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
 from crm.campaigns.held import HeldDelivery, HeldText
@@ -93,7 +94,7 @@ from crm.campaigns.model import (
 )
 from crm.campaigns.preview import Checked, check, preview, try_out
 from crm.campaigns.render import Preview
-from crm.campaigns.renewing import RenewalOver, renew
+from crm.campaigns.renewing import RenewalOver, ask_again
 from crm.campaigns.resolving import resolve, resolve_all
 from crm.campaigns.restored import Held, hold_restored
 from crm.campaigns.returned import Origin, arrived, bounced, complained, origin
@@ -155,6 +156,7 @@ __all__ = [
     "Wait",
     "WrongState",
     "arrived",
+    "ask_again",
     "bounced",
     "by_state",
     "came_back",
@@ -180,6 +182,7 @@ __all__ = [
     "digests_off",
     "digests_offered",
     "draft",
+    "empty",
     "expire_after",
     "explain",
     "export",
@@ -209,7 +212,6 @@ __all__ = [
     "received",
     "received_one",
     "recount",
-    "renew",
     "resolve",
     "resolve_all",
     "resume",

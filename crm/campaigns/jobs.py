@@ -11,7 +11,7 @@ from uuid import UUID
 
 from crm import above, businesses, consent
 from crm.above import DueDigest, DueLeases
-from crm.campaigns import actions, cancelling, checking, digests, emptying, filling
+from crm.campaigns import actions, cancelling, checking, digests, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease, leave
 from crm.campaigns.composing import Envelope, compiled
@@ -30,7 +30,7 @@ from crm.mail.mime import stamp
 from crm.mail.relays import Relay
 from crm.mail.routes import Routes, open_routes
 from crm.mail.wire import Limits, Unreachable
-from crm.rounds import apart, each_business
+from crm.rounds import apart
 from crm.settings import Settings
 
 _log = logger(__name__)
@@ -184,28 +184,6 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
     while more:
         async with ctx["database"].write(UUID(business)) as db:
             more = await cancelling.clear_range(db, UUID(campaign))
-
-
-async def empty(ctx: Ctx) -> None:
-    """Take out merge values that were kept as long as each business says."""
-
-    async def emptied(business_id: UUID) -> None:
-        await empty_of(ctx["database"], business_id)
-
-    await each_business(ctx["database"], "campaigns.empty", emptied)
-
-
-async def empty_of(database: Database, business_id: UUID) -> None:
-    """Do so for one business, in short pieces: a sender may wait for these rows."""
-    async with database.read(business_id) as read:
-        found = await emptying.due(read)
-    for campaign in found:
-        after: UUID | None = None
-        more = True
-        while more:
-            async with database.write(business_id) as db:
-                after = await emptying.empty_piece(db, campaign, after)
-            more = after is not None
 
 
 async def send(ctx: Ctx, business: str, campaign: str) -> None:

@@ -9,7 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from crm import campaigns
+from crm import campaigns, customers
 from crm.campaigns import mails_portal
 from crm.campaigns.render import neutral
 from crm.consent.asking import network_of
@@ -19,6 +19,7 @@ from crm.tokens import open_why
 from crm.web.csrf import same_site
 from crm.web.forms import read_form
 from crm.web.pages import Flash, page, redirect
+from crm.web.ratelimit import by_address
 from crm.web.reader import prefer_hers
 
 _BODY = 4 * 1024
@@ -42,18 +43,24 @@ async def get_why(
 async def post_renewal(
     request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
 ) -> Response[Any]:
-    """Say a consent again that ends soon, with exactly the words that were shown."""
+    """Ask her mailbox whether a consent that ends soon goes on, in the words that were shown."""
     why = open_why(db.keys, token)
     form = await read_form(request)
     try:
         shown = UUID(form.typed("notice")), bytes.fromhex(form.typed("sha256"))
     except ValueError:
         shown = UUID(int=0), b""
-    renewed = await campaigns.renew(db, why, *shown, network_of(request))
+    asked = await campaigns.ask_again(
+        db, why, *shown, network_of(request), asker=by_address(request)
+    )
     told = await campaigns.explain(db, why)
     prefer_hers(request, told.locale)
-    if renewed:
-        return redirect(f"/why/{token}", say=gettext("It goes on. Thank you for saying so."))
+    if asked:
+        said = gettext(
+            "Look for our mail to %(address)s. It goes on once you confirm from there.",
+            address=customers.masked(told.address),
+        )
+        return redirect(f"/why/{token}", say=said)
     flash = Flash(gettext(_CHANGED), "wait")
     return page("campaigns/pages/why.html", status=409, neutral=neutral, told=told, flash=flash)
 

@@ -1,28 +1,27 @@
-"""A consent said again by the link of a mail that asked: the mailbox's own word, as at a sign-up.
+"""A consent that ends soon is asked about in a mail, and said again by her mailbox alone.
 
-Only while it still holds, only with the text in use now, only by whom that mail was sent to, and
-not long ago. Silence renews nothing, and nor does looking at the page.
+The link stands in every copy of that mail, and a mail is passed on: so its button has a mail of its
+own sent to her, and only what comes back from there counts, as at a sign-up. Only while the consent
+still holds, only with the text in use now, and not long after the mail that asked. Silence renews
+nothing, and nor does looking at the page.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from crm import businesses, consent, customers
+from crm import access, businesses, consent, customers
+from crm.access import Choice, NewSignup
 from crm.campaigns.actions import received_one
-from crm.campaigns.composing import message_id
 from crm.campaigns.model import DeliveryState, Received
-from crm.consent import ASKED_BEFORE, Circumstances, Form, Method, Network, Notice, OptIn
+from crm.consent import ASKED_BEFORE, Network, Notice
 from crm.customers import Customer
-from crm.db import Db, ReadDb, Statements
+from crm.db import Db, ReadDb
 from crm.errors import Conflict
-from crm.events import Actor
-from crm.ids import opaque
 from crm.tokens import BadLink, Why
 
-sql = Statements("campaigns")
-
 _HANDED_OVER = frozenset({DeliveryState.sent, DeliveryState.uncertain})
+_PAGE = "/why"
 
 
 class RenewalOver(Conflict):
@@ -40,15 +39,17 @@ async def asked(db: ReadDb, customer: Customer, delivery: Received) -> Notice | 
     state = await consent.state(db, customer.id, delivery.purpose_id)
     if state is None or not state.asked_again(db.now):
         return None
-    locale = customer.locale or (await businesses.get(db)).locale
-    return (await consent.current_notices(db, locale)).get(delivery.purpose_id)
+    return (await consent.current_notices(db, await _locale(db, customer))).get(delivery.purpose_id)
 
 
-async def renew(db: Db, why: Why, notice_id: UUID, sha256: bytes, network: Network) -> bool:
-    """Renew what this mail asked about, with exactly the text that was shown.
+async def ask_again(
+    db: Db, why: Why, notice_id: UUID, sha256: bytes, network: Network, *, asker: str
+) -> bool:
+    """Mail her what renews the consent that this mail asked about, with exactly the text shown.
 
-    False where other words are in use by now: she reads those first. RenewalOver where it cannot
-    be renewed by this mail; a second press is no mistake, and renews nothing twice.
+    Whoever holds the link can press, and decides nothing by it. False where other words are in use
+    by now: they are read first. RenewalOver where it cannot be renewed by this mail; where there is
+    no need any more, nothing is sent.
     """
     if why.business_id != db.business_id:
         raise BadLink
@@ -63,30 +64,18 @@ async def renew(db: Db, why: Why, notice_id: UUID, sha256: bytes, network: Netwo
         raise RenewalOver
     if (notice.id, notice.sha256) != (notice_id, sha256):
         return False
-    opt_in = await _proof(db, why, customer, delivery)
-    how = Circumstances(
-        Method.renewal,
-        form=Form("renewal", "/why"),
-        opt_in=opt_in,
-        request=str(why.campaign_id),
+    wish = NewSignup(
+        address=customers.parse(customer.address),
+        name="",
+        locale=await _locale(db, customer),
+        choices=(Choice(delivery.purpose_id, notice.id),),
+        page=_PAGE,
         network=network,
+        again=True,
     )
-    await consent.give(db, Actor.customer(customer.id), customer.id, notice.question, how)
+    await access.start(db, wish, asker=asker)
     return True
 
 
-async def _proof(db: Db, why: Why, customer: Customer, delivery: Received) -> OptIn:
-    """Make the proof of her mailbox, which PostgreSQL refuses for any other customer or mail."""
-    found = await db.maybe(
-        sql.prove_renewal,
-        UUID,
-        proof_id=opaque(),
-        customer_id=customer.id,
-        campaign_id=why.campaign_id,
-        since=db.now - ASKED_BEFORE,
-    )
-    if found is None or delivery.done_at is None:
-        raise RenewalOver
-    business = await businesses.get(db)
-    sent_as = message_id(why.campaign_id, why.address_hash, business)
-    return OptIn(found, "renewal_link", min(delivery.done_at, db.now), db.now, sent_as)
+async def _locale(db: ReadDb, customer: Customer) -> str:
+    return customer.locale or (await businesses.get(db)).locale

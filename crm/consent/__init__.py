@@ -11,8 +11,6 @@ from crm.consent.actions import (
     ConsentExport,
     append_many,
     authorised,
-    check,
-    check_many,
     defer,
     end_at_move,
     event,
@@ -38,6 +36,7 @@ from crm.consent.again import end_again
 from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
 from crm.consent.bundle import Bundle, packed
+from crm.consent.checks import Allowed, Check, allowed, check, check_many
 from crm.consent.deciding import Circumstances
 from crm.consent.ending import (
     PROOF_KEPT_YEARS,
@@ -79,7 +78,6 @@ from crm.consent.kept_proof import (
 from crm.consent.model import (
     ASKED_BEFORE,
     EMAIL,
-    Check,
     Consent,
     ConsentEvent,
     ConsentTold,
@@ -175,6 +173,7 @@ __all__ = [
     "PROOF_RESTS",
     "SALE",
     "Ageing",
+    "Allowed",
     "BadEvidence",
     "BadFile",
     "BadTerms",
@@ -238,6 +237,7 @@ __all__ = [
     "add_file",
     "add_purpose",
     "ages",
+    "allowed",
     "append_many",
     "authorised",
     "bundle",

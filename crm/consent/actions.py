@@ -16,7 +16,6 @@ from crm.consent.evidence import EvidenceFile
 from crm.consent.grounds import SALE
 from crm.consent.kept_proof import KeptProof
 from crm.consent.model import (
-    Check,
     Consent,
     ConsentEvent,
     ConsentTold,
@@ -24,7 +23,6 @@ from crm.consent.model import (
     NewEvent,
     Question,
     UnknownEvent,
-    UnknownPurpose,
 )
 from crm.consent.network import KeptNetwork
 from crm.consent.purposes import current_notices, notices_shown_to, purposes_for
@@ -194,6 +192,7 @@ async def append_many(
         for place, (event, _) in zip(places, new, strict=True)
     ]
     events = [event for event, _ in new]
+    await db.many(sql.hold_customers, UUID, customer_ids=[each.customer_id for each in events])
     moved = await db.one(
         sql.append_events,
         int,
@@ -208,13 +207,19 @@ async def append_many(
     )
     _note_ends(db, events)
     if network_days:
-        kept = [
-            (place.event_id, event.customer_id, event.network)
-            for place, event in zip(places, events, strict=True)
-            if event.network is not None
-        ]
-        await network.keep(db, kept, days=network_days)
+        await _keep_networks(db, places, events, network_days)
     return moved
+
+
+async def _keep_networks(
+    db: Db, places: Sequence[Place], events: Sequence[NewEvent], days: int
+) -> None:
+    kept = [
+        (place.event_id, event.customer_id, event.network)
+        for place, event in zip(places, events, strict=True)
+        if event.network is not None
+    ]
+    await network.keep(db, kept, days=days)
 
 
 async def silence(db: ReadDb, customer_id: UUID) -> Silence | None:
@@ -272,27 +277,6 @@ async def history(db: ReadDb, customer_id: UUID) -> list[ConsentEvent]:
     """Return every decision of a customer, newest first, as it was sealed."""
     found = await db.many(sql.records_of_customer, bytes, customer_id=customer_id)
     return [read(each) for each in found]
-
-
-async def check(db: ReadDb, customer_id: UUID | None, purpose_id: UUID) -> Check:
-    """Say whether a customer may be contacted now, in one statement; this is not a look.
-
-    Whoever is not known has allowed nothing; an unknown purpose is refused (UnknownPurpose).
-    """
-    found = await db.maybe(sql.consent_check, Check, customer_id=customer_id, purpose_id=purpose_id)
-    if found is None:
-        raise UnknownPurpose
-    return found
-
-
-async def check_many(db: ReadDb, purpose_id: UUID, customer_ids: Sequence[UUID]) -> list[Check]:
-    """Answer `check` for many customers, in the order asked, in one statement."""
-    found = await db.many(
-        sql.consent_checks, Check, purpose_id=purpose_id, customer_ids=list(customer_ids)
-    )
-    if not found and customer_ids:
-        raise UnknownPurpose
-    return found
 
 
 async def standings(db: ReadDb, customer_id: UUID, locale: str) -> list[Standing]:

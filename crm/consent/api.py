@@ -17,9 +17,9 @@ from msgspec import Meta, Struct, field
 
 from crm import consent, customers
 from crm.consent import (
+    Allowed,
     Check,
     Circumstances,
-    Consent,
     ConsentEvent,
     EvidenceKind,
     Form,
@@ -236,12 +236,14 @@ async def get_consent_events(
     guards=[needs("consents:read")],
     tags=["Consent"],
     summary="Read what a customer allows now",
-    description="The state of each purpose she was ever asked about. A bare check: no look.",
+    description="The state of each purpose she was ever asked about. `authorises` says whether she "
+    "may be contacted on it now, and `reason` why not: a yes of a frozen record stands, and allows "
+    "nothing. 409 `being_erased` while she waits for her deletion. A bare check: no look.",
 )
-async def get_consents(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[Consent]:
+async def get_consents(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[Allowed]:
     """Read what a customer allows now."""
     await customers.get(db, id)
-    return await consent.states(db, id)
+    return await consent.allowed(db, id)
 
 
 @get(
@@ -250,8 +252,9 @@ async def get_consents(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[
     opt={"bound": True},
     tags=["Consent"],
     summary="May I contact this customer for this purpose?",
-    description="`authorises` is the answer, now. Whoever is not known has allowed nothing. "
-    "A bare check: no look.",
+    description="`authorises` is the answer, now, by the rule that sending goes by; `reason` says "
+    "why not: `frozen` and `leaving` (she waits for her deletion) also where she said yes. Whoever "
+    "is not known has allowed nothing. A bare check: no look.",
 )
 async def get_check(
     db: NamedDependency[ReadDb],

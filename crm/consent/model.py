@@ -304,25 +304,6 @@ class ConsentEvent(Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any]
 
 
-class Check(Struct, frozen=True, kw_only=True):
-    """The answer to "may I contact this customer for this purpose?"."""
-
-    # Null where an address was asked about that no customer has.
-    customer_id: UUID | None
-    purpose_id: UUID
-    authorises: bool
-    # Why not: withdrawn, refused, expired, no_consent, frozen, suppressed, erased; null if she may.
-    reason: str | None
-    # On what it rests; soft_opt_in is not consent.
-    basis: Basis
-    # Null where the customer was never asked, or is not known.
-    status: Status | None
-    event_id: UUID | None
-    notice_id: UUID | None
-    at: datetime | None
-    ends_at: datetime | None
-
-
 class ConsentTold(Struct, frozen=True, kw_only=True):
     """What one customer decided: states, decisions, and the exact texts."""
 

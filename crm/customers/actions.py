@@ -131,6 +131,12 @@ async def hold(db: Db, customer_id: UUID) -> Customer | None:
     return await db.maybe(sql.customer_locked, Customer, customer_id=customer_id)
 
 
+async def check_stays(db: ReadDb, customer_id: UUID) -> None:
+    """Refuse with BeingErased while a customer waits for her erasure: no program reads her."""
+    if await db.one(sql.waits_for_erasure, bool, customer_id=customer_id):
+        raise BeingErased
+
+
 async def of_ids(db: ReadDb, customer_ids: Sequence[UUID]) -> dict[UUID, Customer]:
     """Return those of these customers that exist, erased ones as tombstones without address."""
     found = await db.many(sql.customers_by_ids, Customer, customer_ids=list(customer_ids))
@@ -215,8 +221,7 @@ async def unrestrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
     customer = await _locked(db, customer_id)
     if customer.restricted_at is None:
         return customer
-    if await db.one(sql.waits_for_erasure, bool, customer_id=customer_id):
-        raise BeingErased
+    await check_stays(db, customer_id)
     return await _restricted(db, by, customer_id, None)
 
 

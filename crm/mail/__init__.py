@@ -24,6 +24,7 @@ from crm.mail.actions import (
     works_again,
 )
 from crm.mail.files import Attachment, Inline
+from crm.mail.keeping import drop as drop_texts
 from crm.mail.model import (
     HeldLetter,
     Letter,
@@ -47,6 +48,7 @@ __all__ = [
     "Suppression",
     "TooManyLetters",
     "Why",
+    "drop_texts",
     "export",
     "forget",
     "forget_address",

@@ -15,7 +15,7 @@ from crm.businesses import Business
 from crm.db import Database, Db
 from crm.keys import Keys, KeyWrong
 from crm.log import logger
-from crm.mail import actions, checking, keeping, relays, sending_domains
+from crm.mail import actions, checking, relays, sending_domains
 from crm.mail.dkim import Signer
 from crm.mail.mime import needs_smtputf8
 from crm.mail.model import ClaimedLetter
@@ -51,16 +51,6 @@ async def sweep(ctx: Ctx) -> None:
 
     due = await above.businesses_with_letters(ctx["database"])
     await asyncio.gather(*(send(business_id) for business_id in due))
-
-
-async def drop_kept(ctx: Ctx) -> None:
-    """Take out the texts of letters that were kept as long as each business says."""
-
-    async def drop(business_id: UUID) -> None:
-        while await ctx["database"].attempt(business_id, keeping.drop):
-            pass
-
-    await each_business(ctx["database"], "mail.drop_kept", drop)
 
 
 async def check_domains(ctx: Ctx) -> None:

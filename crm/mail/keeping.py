@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from crm import businesses
 from crm.businesses import Business
 from crm.db import Db, Statements
 from crm.mail.model import Letter, LetterKind
+from crm.pieces import Piece
 
 sql = Statements("mail")
 
@@ -24,8 +26,6 @@ _OPENS = re.compile(
 )
 # A test goes to staff, and its links harm nobody.
 _SECRETIVE = frozenset(LetterKind) - {LetterKind.test}
-# At most so many in one transaction.
-_BATCH = 1000
 
 
 class Kept(Struct, frozen=True):
@@ -52,7 +52,7 @@ def kept(letter: Letter, business: Business) -> Kept | None:
     return Kept(blotted(letter.subject), blotted(letter.text), blotted(letter.html))
 
 
-async def drop(db: Db) -> int:
-    """Take out the texts of a batch of letters that have been kept long enough; says how many."""
-    days = (await businesses.get(db)).mail_days
-    return await db.run(sql.drop_kept, sent_before=db.now - timedelta(days=days), limit=_BATCH)
+async def drop(db: Db, after: UUID, limit: int) -> Piece:
+    """Take out the texts of letters that were kept long enough, a piece at a time."""
+    before = db.now - timedelta(days=(await businesses.get(db)).mail_days)
+    return await db.one(sql.drop_kept, Piece, after=after, limit=limit, sent_before=before)

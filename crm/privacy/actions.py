@@ -113,11 +113,10 @@ async def erase(
     """
     asked = before or Before(db.now, by.kind)
     check_fingerprint(by, fingerprint)
-    gone: Counter[str] = Counter(await access.forget_signups(db, customer_id))
     # Before the rest: her row is held before what hangs on it, the eraser of consent and events
     # insists on the tombstone, and the tombstone takes waiting deliveries out (promise 2).
     emptied = await customers.forget(db, customer_id, at=asked.at)
-    gone.update(emptied.gone)
+    gone: Counter[str] = Counter(emptied.gone)
     fingerprint = await _her_choice(db, by, customer_id, fingerprint)
     former = await access.former_addresses(db, customer_id)
     # What ends with her is said once, sealed, and then forgotten as the rest.

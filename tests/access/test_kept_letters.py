@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import httpx2
 
@@ -14,6 +15,8 @@ from crm.mail import keeping
 from crm.mail.keeping import BLOT
 from tests import make
 from tests.access.conftest import Clock, Inbox, SignUp
+
+_FIRST = UUID(int=0)
 
 
 async def test_secrets_are_blotted_out(  # noqa: PLR0917
@@ -88,10 +91,10 @@ async def test_after_its_time_the_text_goes(  # noqa: PLR0917
     """That there was a letter stays; sooner where the business says less, and with 0 at once."""
     await web.post("/sign-in", data={"address": "nora@example.com"})
     async with moved.write(business.id) as db:
-        assert await keeping.drop(db) == 0
+        assert (await keeping.drop(db, _FIRST, 10)).deleted == 0
     clocked.ahead += timedelta(days=91)
     async with moved.write(business.id) as db:
-        assert await keeping.drop(db) == 1
+        assert (await keeping.drop(db, _FIRST, 10)).deleted == 1
         known = {name: getattr(business, name) for name in NewBusiness.__struct_fields__}
         await businesses.change(db, make.SYSTEM, NewBusiness(**known | {"mail_days": 0}))
         await access.send_link(db, customers.parse("nora@example.com"), "a browser")

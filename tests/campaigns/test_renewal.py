@@ -1,4 +1,4 @@
-"""A consent that ends soon is asked about in an ordinary mail, and said again behind its link."""
+"""A consent that ends soon is asked about in an ordinary mail, and said again by her mailbox."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import httpx2
 import pytest
 from msgspec import Struct
 
-from crm import campaigns, consent, customers
+from crm import access, campaigns, consent, customers
+from crm.access import Confirmed
+from crm.access.model import LinkOver
 from crm.businesses import Business
 from crm.campaigns import Campaign
 from crm.campaigns.as_sent import as_sent, held_mail
 from crm.consent import ASKED_BEFORE, Method, Notice, Status
 from crm.db import Database
 from crm.events import Actor
+from crm.mail.actions import claim_letters
 from crm.tokens import Why, why_token
 from tests import make
 from tests.campaigns.site import client
@@ -29,6 +32,7 @@ from tests.smtpd import smtpd
 
 DAY = timedelta(days=1)
 _OWN = re.compile(r"https?://[\w.]+(/(?:u|p|why)/[\w-]+)")
+_CONFIRM = re.compile(r"/confirm/([\w-]+)")
 SAME_SITE = {"sec-fetch-site": "same-origin"}
 
 
@@ -102,6 +106,21 @@ async def press(asked: Asked, link: str, form: dict[str, str] | None = None) -> 
         return await browser.post(f"{link}/renewal", data=data, headers=SAME_SITE)
 
 
+async def mailed(asked: Asked) -> list[str]:
+    """Take the letters that wait, and from each the token of its link."""
+    async with asked.database.write(asked.business.id) as db:
+        letters = await claim_letters(db, 10)
+    texts = [message_from_bytes(each.content, policy=policy.default) for each in letters]
+    bodies = [parts(each)[0] for each in texts if isinstance(each, EmailMessage)]
+    return [token[1] for body in bodies if (token := _CONFIRM.search(body))]
+
+
+async def confirm(asked: Asked, token: str) -> Confirmed:
+    """Press in the mail that only she has."""
+    async with asked.database.write(asked.business.id) as db:
+        return await access.confirm(db, token)
+
+
 async def state(asked: Asked, customer: UUID) -> consent.Consent:
     async with asked.database.read(asked.business.id) as db:
         found = await consent.state(db, customer, asked.notice.purpose_id)
@@ -126,46 +145,79 @@ async def test_there_are_three_addresses_of_her_own_and_no_fourth(asked: Asked) 
         assert {each.split("/")[1] for each in own} == {"u", "p", "why"}
 
 
-async def test_one_press_says_it_again(asked: Asked) -> None:
+async def test_her_mailbox_says_it_again(asked: Asked) -> None:
+    """The mail may have been passed on: its button decides nothing, and has her own one sent."""
     before = await state(asked, asked.soon)
     link = asked.links[asked.soon]
     async with client(asked.database, asked.business) as browser:
         page = unescape((await browser.get(link)).text)
     assert "Do you still want them?" in page
     assert asked.notice.control_label in page
-    # Looking, also by a scanner that follows every link, changed nothing.
-    assert await state(asked, asked.soon) == before
 
     answer = await press(asked, link)
 
     assert (answer.status_code, answer.headers["location"]) == (303, link)
+    # Nor did looking, also by a scanner that follows every link.
+    assert await state(asked, asked.soon) == before
+    async with asked.database.read(asked.business.id) as db:
+        assert len(await consent.history(db, asked.soon)) == 1
+    (token,) = await mailed(asked)
+
+    assert not (await confirm(asked, token)).before
+    assert (await confirm(asked, token)).before
+
     now = await state(asked, asked.soon)
     assert (now.status, now.method) == (Status.renewed, Method.renewal)
     assert now.ends_at is not None
     assert now.ends_at > asked.ends_at + 300 * DAY
     async with asked.database.read(asked.business.id) as db:
-        event, given = await consent.history(db, asked.soon)
+        event, request, given = await consent.history(db, asked.soon)
     assert event.opt_in is not None
-    assert (event.opt_in.way, event.supersedes) == ("renewal_link", given.id)
-    assert event.opt_in.message_id == str(asked.mails["soon"]["message-id"]).strip("<>")
-    assert event.request == str(asked.campaign.id)
+    assert (event.opt_in.way, event.supersedes) == ("confirm_link", given.id)
+    assert (request.status, event.form, event.page) == (Status.requested, "renewal", "/why")
     assert (event.actor_kind, event.actor_id) == ("customer", asked.soon)
     async with client(asked.database, asked.business) as browser:
         assert "Do you still want them?" not in unescape((await browser.get(link)).text)
 
 
-async def test_a_second_press_renews_nothing_twice(asked: Asked) -> None:
+async def test_where_there_is_no_need_nothing_is_sent(asked: Asked) -> None:
     link = asked.links[asked.soon]
-    for _ in range(2):
-        assert (await press(asked, link)).status_code == 303
+    await press(asked, link)
+    (token,) = await mailed(asked)
+    await confirm(asked, token)
+    assert (await press(asked, link)).status_code == 303
+    assert await mailed(asked) == []
+
+
+@pytest.mark.parametrize("ends", ["withdrawn", "expired"])
+async def test_what_ended_meanwhile_stays_ended(asked: Asked, ends: str) -> None:
+    """It says again what stands, and lifts nothing."""
+    await press(asked, asked.links[asked.soon])
+    (token,) = await mailed(asked)
+    if ends == "expired":
+        asked.ends_at = asked.database.clock() + DAY
+        async with asked.database.write(asked.business.id) as db:
+            await db._conn.execute(  # noqa: SLF001
+                "UPDATE crm.consent SET valid_until = $1 WHERE customer_id = $2",
+                asked.ends_at,
+                asked.soon,
+            )
+        asked.database = at(asked.database, asked.ends_at)
+    else:
+        async with asked.database.write(asked.business.id) as db:
+            me, purpose_id = Actor.customer(asked.soon), asked.notice.purpose_id
+            await consent.withdraw(db, me, asked.soon, purpose_id, method=Method.one_click)
+    with pytest.raises(LinkOver):
+        await confirm(asked, token)
     async with asked.database.read(asked.business.id) as db:
-        assert len(await consent.history(db, asked.soon)) == 2
+        assert not (await consent.check(db, asked.soon, asked.notice.purpose_id)).authorises
 
 
 async def test_who_is_not_asked_cannot_renew(asked: Asked) -> None:
     """Her consent ends in a year; pressing writes nothing."""
     before = await state(asked, asked.later)
     assert (await press(asked, asked.links[asked.later])).status_code == 303
+    assert await mailed(asked) == []
     assert await state(asked, asked.later) == before
 
 
@@ -179,8 +231,10 @@ async def test_other_words_are_read_first(asked: Asked) -> None:
         assert answer.status_code == 409
         assert text in unescape(answer.text)
         assert "nothing was renewed" in unescape(answer.text)
-    assert (await state(asked, asked.soon)).status is Status.given
+    assert await mailed(asked) == []
     assert (await press(asked, link, shown(newer))).status_code == 303
+    (token,) = await mailed(asked)
+    await confirm(asked, token)
     assert (await state(asked, asked.soon)).notice_id == newer.id
 
 
@@ -203,7 +257,7 @@ async def test_silence_ended_it_and_the_link_does_not_undo_that(asked: Asked) ->
 
 
 async def test_a_mail_of_long_ago_asks_nothing(asked: Asked, database: Database) -> None:
-    """A link found in an old mailbox is no proof that it is still hers."""
+    """Who found it in an old mailbox has nobody written to."""
     async with asked.database.write(asked.business.id) as db:
         await db._conn.execute(  # noqa: SLF001
             "UPDATE crm.delivery SET done_at = $1 WHERE customer_id = $2",
@@ -211,7 +265,7 @@ async def test_a_mail_of_long_ago_asks_nothing(asked: Asked, database: Database)
             asked.soon,
         )
     assert (await press(asked, asked.links[asked.soon])).status_code == 303
-    assert (await state(asked, asked.soon)).status is Status.given
+    assert await mailed(asked) == []
 
 
 @pytest.mark.parametrize("mangle", ["cut", "flip", "other business"])

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from crm import consent, customers, events
+from crm import consent, customers, events, privacy
 from crm.businesses import Business
 from crm.consent import Notice, Purpose, Status
 from crm.consent.model import digest
@@ -332,3 +332,42 @@ async def test_the_documentation_knows_every_route(api: httpx2.AsyncClient) -> N
 def test_an_instant_of_a_clock_that_is_ahead_is_now() -> None:
     now = datetime(2026, 6, 1, tzinfo=UTC)
     assert consent.check_instant(datetime(2026, 6, 1, 0, 0, 3, tzinfo=UTC), now) == now
+
+
+@pytest.mark.parametrize(("leaves", "why"), [(False, "frozen"), (True, "leaving")])
+async def test_a_yes_of_a_frozen_record_allows_nothing(
+    api: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+    *,
+    leaves: bool,
+    why: str,
+) -> None:
+    """However it is asked the answer is no, as in sending; of one who leaves there is no more."""
+    async with database.write(business.id) as db:
+        await say_yes(db, customer, notice)
+        her = await customers.get(db, customer)
+        if leaves:
+            await privacy.plan(db, her, privacy.Fingerprint.keep)
+        else:
+            await privacy.freeze_herself(db, her)
+    purpose = str(notice.purpose_id)
+    query = {"customer": str(customer), "purpose": purpose}
+    check = (await api.get("/v1/consents/check", params=query)).json()
+    whom = {"customers": [str(customer)]}, {"address": her.address}
+    many = [
+        (await api.post("/v1/consent-checks", json={"purpose": purpose, **each})).json()
+        for each in whom
+    ]
+    states = await api.get(f"/v1/customers/{customer}/consents")
+
+    assert (check["authorises"], check["reason"]) == (False, why)
+    assert check["status"] == (None if leaves else Status.given)
+    assert many == [{"checks": [check]}] * 2
+    if leaves:
+        assert (states.status_code, states.json()["code"]) == (409, "being_erased")
+    else:
+        (state,) = states.json()
+        assert (state["status"], state["authorises"], state["reason"]) == ("given", False, why)

@@ -132,7 +132,6 @@ async def test_a_guessed_secret_proves_nothing(
     prove = (
         "SELECT crm.prove_sign_in($1, $2, $3, 'guessed', NULL, now())",
         "SELECT crm.prove_sign_up($1, $2, $3, $2, 'guessed', NULL, now())",
-        "SELECT crm.prove_renewal($1, $2, $3, $2, now() - interval '1 year', now())",
     )
     async with database.write(business.id) as db:
         for each in prove:

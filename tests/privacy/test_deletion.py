@@ -349,7 +349,7 @@ async def test_a_former_address_that_is_anothers_now(
     async with database.write(business.id) as db:
         open_still = await requests.get(db, asked.id)
         letters = [each for each in await claim_letters(db, 20) if each.address == address]
-        waiting = await access.forget_signups(db, bea.id)
+        waiting = await access.forget_address(db, hashed, None)
 
     assert await _kept(database, business, address) is not None
     assert await _kept(database, business, nora.customer.address) is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,7 +15,6 @@ from structlog.testing import capture_logs
 from crm import access, consent, customers, events, privacy, rhythm, staff
 from crm.access import jobs as access_jobs
 from crm.access import new_address
-from crm.campaigns import jobs as campaigns_jobs
 from crm.consent import Method
 from crm.consent import jobs as consent_jobs
 from crm.customers import Changes, NewInteraction, NewReply
@@ -27,6 +28,7 @@ from crm.privacy.brought.foreign import Brought
 from crm.privacy.requests.model import Proof, Way
 from crm.rhythm import Wanted
 from crm.staff import jobs as staff_jobs
+from crm.tokens import Stop
 from crm.trust import jobs as trust_jobs
 from tests import make
 from tests.campaigns.test_send import settings
@@ -91,6 +93,15 @@ WRITES: dict[str, Write] = {
     "no": lambda db, her: consent.withdraw(
         db, her.actor, her.customer.id, her.notice.purpose_id, method=Method.portal
     ),
+    "leaving": lambda db, her: access.leave(
+        db,
+        Stop(
+            db.business_id,
+            db.keys.address_hash(db.business_id, customers.fold(her.customer.address)),
+            None,
+        ),
+        method=Method.one_click,
+    ),
     "move": lambda db, her: new_address.ask(
         db, her.customer, customers.parse("new.nora@example.com")
     ),
@@ -109,14 +120,18 @@ WRITES: dict[str, Write] = {
 }
 
 
+# These are taken whatever else is under way.
+_LEAVE = {"no", "leaving"}
+
+# Of what is done about one customer at the same moment, in another order each time.
+_ROUNDS = 60
+
 # What runs by itself, and what a woken worker does for one business.
 _JOBS: list[Callable[[Any], Coroutine[Any, Any, None]]] = [
     access_jobs.tidy,
-    campaigns_jobs.empty,
     consent_jobs.lapse,
     consent_jobs.watch,
     inbound_jobs.tidy,
-    mail_jobs.drop_kept,
     mail_jobs.sweep,
     privacy_jobs.sweep,
     privacy_jobs.remind,
@@ -133,6 +148,11 @@ class Alone(Database):
         super().__init__(like.connections, like.keys, like.wake, like.clock)
         self.business_id = business_id
 
+    async def attempt(self, business_id: UUID, act: Callable[[Db], Awaitable[T]]) -> T:
+        """Try once: a deadlock that is tried again is one all the same."""
+        async with self.write(business_id) as db:
+            return await act(db)
+
     async def above(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
         """Leave out the others."""
         found = await super().above(statement, to, **params)
@@ -142,6 +162,17 @@ class Alone(Database):
 async def _write(database: Database, her: Life, write: Write) -> None:
     async with database.write(her.business.id) as db:
         await write(db, her)
+
+
+class _CalledOff(Exception):
+    """She is there for the next round."""
+
+
+async def _erase_for_a_moment(database: Database, her: Life) -> None:
+    with suppress(_CalledOff):
+        async with database.write(her.business.id) as db:
+            await privacy.erase(db, her.actor, her.customer.id)
+            raise _CalledOff
 
 
 async def _until_all_wait(conn: asyncpg.Connection, tasks: list[asyncio.Task[None]]) -> None:
@@ -221,3 +252,31 @@ async def test_no_job_meets_an_erasure_badly(
 
     assert [each for each in logs if each["event"] == "job_failed"] == []
     assert set(left) <= _STAY
+
+
+async def test_nobody_waits_for_one_who_waits_for_him(shared_cluster: Cluster, nora: Life) -> None:
+    """Whatever is done about a customer holds her row first, so that nothing ends in a deadlock.
+
+    Her withdrawal least of all: it is taken whatever else is under way.
+    """
+    failed: list[str] = []
+    async with open_database(shared_cluster.app_url, KEYS, size=12) as beside:
+        ctx: Any = {"database": Alone(beside, nora.business.id), "settings": settings(1)}
+        for number in range(_ROUNDS):
+            acts: list[tuple[str, Coroutine[Any, Any, None]]] = [
+                *((name, _write(beside, nora, each)) for name, each in WRITES.items()),
+                *(("no", _write(beside, nora, WRITES["no"])) for _ in range(3)),
+                *(("erasure", _erase_for_a_moment(beside, nora)) for _ in range(4)),
+                *((job.__module__, job(ctx)) for job in _JOBS),
+            ]
+            random.Random(number).shuffle(acts)
+            with capture_logs() as logs:
+                ended = await asyncio.gather(*(act for _, act in acts), return_exceptions=True)
+            failed += [f"{each}" for each in logs if each["event"] == "job_failed"]
+            failed += [
+                f"{name}: {error!r}"
+                for (name, _), error in zip(acts, ended, strict=True)
+                if error is not None and (name in _LEAVE or not isinstance(error, Refused))
+            ]
+
+    assert failed == []

@@ -18,7 +18,6 @@ from crm.customers import AttributeType, Customer, LawfulBasis, NewAttribute
 from crm.db import Database, Db, ReadDb
 from crm.doctor import retention_problems
 from crm.events import Actor
-from crm.mail import jobs as mail_jobs
 from crm.pieces import Piece, Sweep
 from crm.privacy import NewRequest, RequestKind, jobs, requests
 from crm.privacy.copies.contents import contents
@@ -27,7 +26,6 @@ from crm.privacy.retention import sweeping
 from crm.privacy.retention.declarations import DECLARED
 from crm.privacy.retention.declared import By
 from crm.privacy.retention.sweeps import SWEEPS
-from crm.settings import Settings
 from crm.web.idempotency import KEPT_FOR
 from crm.worker import SCHEDULE
 from tests import make
@@ -37,7 +35,6 @@ from tests.privacy.conftest import Clock
 from tests.privacy.life import Life
 
 _FIRST = UUID(int=0)
-_SETTINGS = Settings(link_keys="1:" + "31" * 32, storage_keys="1:" + "73" * 32, pepper="70" * 32)
 
 
 @pytest.fixture
@@ -150,7 +147,9 @@ async def test_a_frozen_record_loses_nothing(
     await _all_rounds(clocked, business, clock)
     async with clocked.read(business.id) as db:
         after = await _lists(db, her)
-    assert {name for name, rows in before.items() if rows != after[name]} == set()
+    # What was filled in for her in a newsletter ends all the same, as docs/retention.md says.
+    assert {name for name, rows in before.items() if rows != after[name]} == {"newsletters"}
+    assert len(after["newsletters"]) == len(before["newsletters"])
 
     async with clocked.write(business.id) as db:
         await customers.unrestrict(db, Actor.customer(her), her)
@@ -166,7 +165,6 @@ async def _all_rounds(database: Database, business: Business, clock: Clock) -> N
     await _retain(database, business, clock)
     async with database.write(business.id) as db:
         await consent.lapse_networks(db)
-    await mail_jobs.drop_kept({"database": database, "settings": _SETTINGS})
 
 
 async def _lists(db: ReadDb, customer_id: UUID) -> dict[str, list[Any]]:

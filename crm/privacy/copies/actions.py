@@ -232,6 +232,7 @@ async def lapse(db: Db, after: UUID, limit: int) -> Piece:
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Delete the copies of an erased customer; one that is being built stays gone."""
+    await db.many(sql.hold_copies_of, UUID, customer_id=customer_id)
     return {
         "copy_part": await db.run(sql.forget_parts, customer_id=customer_id),
         "copy": await db.run(sql.forget_copies, customer_id=customer_id),

@@ -259,11 +259,20 @@ DECLARED: tuple[Declared, ...] = (
     Declared(
         name="as_sent",
         tables=(),
-        what=marked("What was filled in for you in a mail, and letters without their secrets"),
+        what=marked("What was filled in for you in a newsletter"),
         why=marked("So that you can read what you were sent"),
         until=marked("the days set for the business after it was sent, 90 at most"),
-        by=By.job,
-        job="campaigns.empty",
+        by=By.sweep,
+        job=_SWEPT,
+    ),
+    Declared(
+        name="letter_texts",
+        tables=(),
+        what=marked("Letters without their secrets"),
+        why=marked("So that you can read what you were sent"),
+        until=marked("the days set for the business after it was sent, 90 at most"),
+        by=By.sweep,
+        job=_SWEPT,
     ),
     Declared(
         name="letters",

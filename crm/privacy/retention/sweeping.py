@@ -100,7 +100,7 @@ async def rehearse(database: Database, business_id: UUID, act: Sweep) -> int:
             await transaction.roll_back()
         if piece.upto == after:
             # It has no key to go on after, and what it took back is there again: all at once.
-            deleted, size = 0, _ALL
+            size = _ALL
             continue
         deleted += piece.deleted
         if piece.upto is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from crm import consent, customers, events, imports, mail, webhooks
+from crm import campaigns, consent, customers, events, imports, mail, webhooks
 from crm.pieces import Sweep
 from crm.privacy import brought, copies, requests
 from crm.privacy.erasure.certifying import lapse_certificates
@@ -19,6 +19,8 @@ SWEEPS: Mapping[str, Sweep] = {
     "kept_proofs": consent.end_kept_proofs,
     "mailbox_proofs": consent.end_proofs,
     "evidence_files": consent.end_files,
+    "as_sent": campaigns.empty,
+    "letter_texts": mail.drop_texts,
     "letters": mail.lapse_letters,
     "posts": webhooks.lapse,
     "events": events.end,
