@@ -9,15 +9,16 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import rich_click as click
 from msgspec import Struct
 from rich.progress import Progress
 from rich.table import Table
 
-from crm import above, consent, ledger
+from crm import above, consent, events, ledger
 from crm.db import Database
 from crm.doctor import check as check_installation
-from crm.events import Actor
+from crm.events import Actor, Kind
 from crm.installation import installation
 from crm.journal import CHECKPOINT, Journal, hold
 from crm.ledger import Halt, JournalKnown, KeyKind, NothingSealed, Round, Stopped
@@ -222,3 +223,52 @@ async def _settle(alarm_id: UUID, reason: str, which: str) -> None:
             message = "There is no such alarm that is open; `crm ledger check` lists them."
             raise click.ClickException(message)
     out.print("Settled; the reason is kept.")
+
+
+@group.command("lines")
+@of_business
+def lines(which: str) -> None:
+    """List the lines of the journal that nobody committed and no worker has carried out yet."""
+    run(_lines(which))
+
+
+async def _lines(which: str) -> None:
+    async with _here(which) as here:
+        found = here.journal.log(here.business_id).tail().open
+    for number, line in sorted(found.items()):
+        out.print(f"{number}  {line.at:%Y-%m-%d %H:%M:%S}", highlight=False)
+        for entry in line.entries:
+            said = msgspec.json.encode(entry).decode()
+            out.print(f"  {said}", highlight=False, markup=False, soft_wrap=True)
+    if not found:
+        out.print("Every line is committed, or has been carried out.")
+
+
+@group.command("set-aside")
+@click.argument("number", type=int)
+@_reason
+@of_business
+def set_aside(number: int, reason: str, which: str) -> None:
+    """Let a line of the journal rest that can never be carried out; it is kept as long as all."""
+    run(_set_aside(number, reason, which))
+
+
+async def _set_aside(number: int, reason: str, which: str) -> None:
+    async with _here(which) as here:
+        log = here.journal.log(here.business_id)
+        async with here.database.write(here.business_id) as db:
+            # With the mark held nothing is under way: what is open now was never committed.
+            mark = await hold(db)
+            line = log.tail().open.get(number)
+            if line is None or number == mark.number:
+                message = "There is no such line that is open; `crm ledger lines` lists them."
+                raise click.ClickException(message)
+            kinds = ", ".join(type(each).__name__.lower() for each in line.entries)
+            why = f"line {number} ({kinds}): {reason}"[:500]
+            await events.record(db, _SYSTEM, Kind.journal_line_set_aside, reason=why)
+        # Recorded first: killed in between, it is open still, and this is done again.
+        log.settle([number])
+    out.print(
+        "Set aside; the reason is in the audit trail. The line stays in the journal for its days, "
+        "and a restore tries it again. Do by hand what it says, if it still has to be done."
+    )

@@ -31,9 +31,9 @@ async def _status(which: str) -> None:
         reports, business = await sweeping.reports(db), await businesses.get(db)
     table = Table("", "until", "last round", "deleted", "in 30 days", "longest lock")
     for each in DECLARED:
-        if each.name not in SWEEPS:
-            continue
         last = reports.get(each.name)
+        if each.name not in SWEEPS and last is None:
+            continue
         if last is None:
             table.add_row(each.name, each.ends(business), "not yet", "", "", "")
             continue

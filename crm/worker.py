@@ -64,7 +64,6 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "journal.pay": (journal_jobs.pay, 5),
     "restore.sweep": (restore_jobs.sweep, 5),
     "journal.beat": (journal_jobs.beat, 10),
-    "journal.age": (journal_jobs.age, 21_600),
     "mail.sweep": (mail_jobs.sweep, 5),
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
@@ -84,6 +83,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "inbound.tidy": (inbound_jobs.tidy, 3600),
     "privacy.retire": (dormancy_jobs.retire, 3600),
     "privacy.retain": (privacy_jobs.retain, 3600),
+    "privacy.age_journal": (privacy_jobs.age_journal, 21_600),
     "trust.count": (trust_jobs.count, 3600),
 }
 

@@ -12,6 +12,20 @@ WITH happened AS (
 INSERT INTO crm.event_unread (business_id, event_id)
 SELECT h.business_id, h.event_id FROM happened h;
 
+-- name: record_events
+-- What happened to many customers at once, by one actor: each waits for a number of its own.
+WITH happened AS (
+  INSERT INTO crm.event (business_id, event_id, at, kind, actor_kind, actor_id, actor_name,
+                         customer_id, ref)
+  SELECT :business_id, told.event_id, :now, told.kind, :actor_kind, :actor_id, :actor_name,
+         told.customer_id, told.ref
+    FROM unnest(:event_ids::uuid[], :kinds::text[], :customer_ids::uuid[], :refs::uuid[])
+           AS told (event_id, kind, customer_id, ref)
+  RETURNING business_id, event_id
+)
+INSERT INTO crm.event_unread (business_id, event_id)
+SELECT h.business_id, h.event_id FROM happened h;
+
 -- name: record_looks
 -- A look at each of these customers, by one actor for one reason; says which of them have asked to
 -- be erased.

@@ -279,13 +279,24 @@ SELECT kind, number, name, public, endorsement, created_at, retired_at
 
 -- name: raise_alarm
 -- Something is not as it was sealed. Found again it is the same alarm, and one that was settled
--- stays settled unless it has changed.
+-- stays settled as long as each round finds it, and finds it unchanged.
 INSERT INTO crm.ledger_alarm AS a (business_id, alarm_id, kind, subject, detail, found_at, seen_at)
 VALUES (:business_id, :alarm_id, :kind, :subject, :detail, :now, :now)
 ON CONFLICT (business_id, kind, subject) DO UPDATE
-   SET seen_at = excluded.seen_at, detail = excluded.detail,
-       settled_at = CASE WHEN a.detail = excluded.detail THEN a.settled_at END,
-       settled_why = CASE WHEN a.detail = excluded.detail THEN a.settled_why ELSE '' END;
+   SET seen_at = excluded.seen_at, detail = excluded.detail, mended_at = NULL,
+       settled_at = CASE WHEN a.detail = excluded.detail AND a.mended_at IS NULL
+                         THEN a.settled_at END,
+       settled_why = CASE WHEN a.detail = excluded.detail AND a.mended_at IS NULL
+                          THEN a.settled_why ELSE '' END;
+
+-- name: note_mended
+-- Settled alarms that a whole round has not found: what comes up there later is something new.
+UPDATE crm.ledger_alarm
+   SET mended_at = :now
+ WHERE business_id = :business_id
+   AND settled_at IS NOT NULL
+   AND mended_at IS NULL
+   AND seen_at < :started_at;
 
 -- name: alarms
 -- What was found and is not settled, and what was, the newest first.

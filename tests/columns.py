@@ -82,7 +82,7 @@ COLUMNS: dict[str, str] = {
         "waits_for"
     ),
     "ledger_alarm": (
-        "alarm_id business_id detail found_at kind seen_at settled_at settled_why subject"
+        "alarm_id business_id detail found_at kind mended_at seen_at settled_at settled_why subject"
     ),
     "ledger_checkpoint": "business_id key_number note origin_number root signed_at size",
     "ledger_head": (

@@ -18,6 +18,7 @@ from crm.events.actions import (
     page,
     place,
     record,
+    record_each,
 )
 from crm.events.model import Actor, ActorKind, Event, Kind, Look, Numbered
 
@@ -40,4 +41,5 @@ __all__ = [
     "page",
     "place",
     "record",
+    "record_each",
 ]

@@ -46,6 +46,20 @@ async def record(
     )
 
 
+async def record_each(db: Db, by: Actor, told: Sequence[tuple[Kind, UUID, UUID]]) -> None:
+    """Record what happened to many customers: for each the kind, the customer and to what."""
+    await db.run(
+        sql.record_events,
+        event_ids=[time_ordered() for _ in told],
+        kinds=[kind.value for kind, _, _ in told],
+        customer_ids=[customer_id for _, customer_id, _ in told],
+        refs=[ref for _, _, ref in told],
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_name=by.name,
+    )
+
+
 async def look(db: Db, by: Actor, customer_ids: Sequence[UUID], reason: str) -> bool:
     """Record that each of these customers was looked at, and why (promise 11).
 

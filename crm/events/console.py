@@ -58,6 +58,7 @@ WORDS: dict[Kind, str] = {
     Kind.database_restored: "brought a database that was put back up to date",
     Kind.ledger_reopened: "opened a new origin for the ledger",
     Kind.ledger_alarm_settled: "settled an alarm of the ledger",
+    Kind.journal_line_set_aside: "set aside a line of the journal that could not be carried out",
     Kind.relay_added: "added a relay",
     Kind.relay_changed: "changed a relay",
     Kind.domain_limited: "set how fast mail goes to a domain",

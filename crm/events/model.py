@@ -87,6 +87,7 @@ class Kind(StrEnum):
     database_restored = "database.restored"
     ledger_reopened = "ledger.reopened"
     ledger_alarm_settled = "ledger.alarm_settled"
+    journal_line_set_aside = "journal.line_set_aside"
     relay_added = "relay.added"
     relay_changed = "relay.changed"
     domain_limited = "domain.limited"

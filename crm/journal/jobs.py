@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from itertools import groupby
 from typing import TypedDict
 from uuid import UUID
@@ -40,15 +39,6 @@ async def pay(ctx: Watched) -> None:
         with apart("journal.pay", each.business_id), away:
             while each.owed and await _paid(database, keeper, each.business_id):
                 pass
-
-
-async def age(ctx: Watched) -> None:
-    """Drop what has been kept for long enough, also of a business in which nothing happens."""
-    keeper, journal = ctx["watch"].keeper, ctx["watch"].keeper.journal
-    now = ctx["database"].clock()
-    for business_id in await keeper.walk(journal.businesses):
-        with apart("journal.age", business_id):
-            await keeper.walk(partial(journal.log(business_id).age, now))
 
 
 async def beat(ctx: Ctx) -> None:

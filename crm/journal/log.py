@@ -147,14 +147,18 @@ class Log:
             head = written_down(Begins(number + 1, number, at))
             self._append(_named(number + 1), head, synced=True)
 
-    def age(self, at: datetime) -> None:
-        """Begin a file where the last is old, and delete what has been kept for long enough."""
+    def age(self, at: datetime) -> int:
+        """Begin a file where the last is old, and delete what has been kept for long enough.
+
+        Returns how many files went.
+        """
         with self._store.locked(self._folder):
-            tail = self.tail()
+            before, tail = self._names(), self.tail()
             name, head = self._file(tail, at)
             if tail.name and head:
                 self._append(name, head, synced=True)
             self._drop_old(at)
+            return len(set(before) - set(self._names()))
 
     def since(self, number: int, *, despite_gap: bool = False) -> Iterator[Written]:
         """Walk what was written after a number.

@@ -70,8 +70,13 @@ async def go_on(
     after: UUID | None = None,
     ended: bool = False,
 ) -> None:
-    """Note how far the round has come, and raise an alarm for each finding."""
+    """Note how far the round has come, and raise an alarm for each finding.
+
+    At its end what was settled and is found no more counts as mended: found again, it is new.
+    """
     await report(db, found)
+    if ended:
+        await db.run(sql.note_mended, started_at=current.started_at)
     await db.run(
         sql.go_on_watch,
         position=current.position + current.leaves_left,

@@ -8,7 +8,10 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypedDict
 from uuid import UUID
 
+from crm import above
 from crm.db import Database, Db, ReadDb
+from crm.journal import Keeper, Watch
+from crm.pieces import Piece
 from crm.privacy import actions, copies, fulfilling, restriction
 from crm.privacy.copies.building import build_next
 from crm.privacy.erasure import grace
@@ -16,7 +19,8 @@ from crm.privacy.retention import sweeping
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.rounds import apart, each_business
 
-# In the reports of rounds, beside the names of what is declared.
+# In the reports of rounds: as it is declared, and beside the names of what is.
+_JOURNAL = "journal"
 _TRACES = "traces"
 
 
@@ -34,6 +38,12 @@ class Ctx(TypedDict):
     """What of the worker's context is used here."""
 
     database: Database
+
+
+class WatchCtx(Ctx):
+    """The same, and what looks at the journal."""
+
+    watch: Watch
 
 
 class BuildCtx(TypedDict):
@@ -90,6 +100,28 @@ async def retain_of(database: Database, business_id: UUID) -> None:
     for name, act in (*SWEEPS.items(), (_TRACES, actions.erase_old_traces)):
         with apart("privacy.retain", business_id, name):
             await sweeping.sweep(database, business_id, name, act)
+
+
+async def age_journal(ctx: WatchCtx) -> None:
+    """Drop of the journal what has been kept for long enough, and report it as a round.
+
+    Also of a business in which nothing happens, or which is gone: of that nobody is told.
+    """
+    database, keeper = ctx["database"], ctx["watch"].keeper
+    here = set(await above.businesses(database))
+    for business_id in await keeper.walk(keeper.journal.businesses):
+        with apart("privacy.age_journal", business_id):
+            log = keeper.journal.log(business_id)
+            if business_id not in here:
+                await keeper.walk(partial(log.age, database.clock()))
+                continue
+            await sweeping.sweep(database, business_id, _JOURNAL, partial(_aged, keeper))
+
+
+async def _aged(keeper: Keeper, db: Db, after: UUID, limit: int) -> Piece:  # noqa: ARG001
+    """Look at all of it in one piece: it has a file for each month or so."""
+    log = keeper.journal.log(db.business_id)
+    return Piece(await keeper.walk(partial(log.age, db.now)), None)
 
 
 async def _tidy(db: Db) -> None:

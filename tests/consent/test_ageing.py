@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from crm import consent, customers
+from crm import consent, customers, events
 from crm.businesses import Business
 from crm.consent import ASKED_BEFORE, Method, Notice, Status, jobs
 from crm.consent.ageing import lapse
 from crm.db import Database, Db, parse
-from crm.events import Actor
+from crm.events import Actor, Kind
 from tests import make
 from tests.conftest import KEYS
 from tests.consent.conftest import add_customer, imported, say_no, say_yes
@@ -78,6 +78,9 @@ async def test_it_ends_at_its_instant_and_not_before(
         assert (event.actor_kind, event.type) == ("system", "implied")
         assert (event.supersedes, event.record_id) == (given.id, given.record_id)
         assert await lapse(db) == 0
+        told = [each async for each in events.export(db, customer)]
+    (ended,) = [each for each in told if each.kind is Kind.consent_expired]
+    assert (ended.actor_kind, ended.ref) == ("system", notice.purpose_id)
 
 
 async def test_two_years_are_those_of_the_calendar(

@@ -8,16 +8,19 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from crm import consent, ledger
+from crm import consent, events, ledger
 from crm.businesses import Business
 from crm.db import Database
-from crm.journal import CHECKPOINT, Journal
+from crm.events import Kind
+from crm.journal import CHECKPOINT, Journal, Left
 from crm.ledger import KeyKind, note
 from tests import make
 from tests.commands import crm
 from tests.conftest import KEYS, Cluster
 from tests.consent.conftest import add_customer, say_yes
 from tests.ledger.conftest import entered
+
+_SET_ASIDE = Kind.journal_line_set_aside
 
 
 @pytest.fixture
@@ -150,3 +153,27 @@ async def test_keys_are_rotated_and_encrypted_anew(
     async with database.read(business.id) as db:
         with pytest.raises(ledger.Halt):
             await ledger.signer(db, KeyKind.receipt)
+
+
+async def test_a_line_that_can_never_be_carried_out_rests(
+    database: Database, business: Business, journal: Journal, settings: dict[str, str]
+) -> None:
+    """It is shown first, and recorded; it stays in the journal, and holds up no file any more."""
+    which = f"--business={business.id}"
+    log = journal.log(business.id)
+    number = log.write(None, database.clock(), [Left("00", 7, "no such way")])
+    status, out, err = await crm("ledger", "lines", which, **settings)
+    assert (status, err) == (0, "")
+    assert "no such way" in out
+
+    aside = ("ledger", "set-aside", str(number), "--reason=Nobody knows this way.", which)
+    status, out, err = await crm(*aside, **settings)
+    assert (status, err) == (0, "")
+    status, out, err = await crm(*aside, **settings)
+    assert (status, "no such line" in err) == (2, True)
+
+    async with database.read(business.id) as db:
+        told = [each.reason for each in await events.page(db) if each.kind == _SET_ASIDE]
+    assert told == [f"line {number} (left): Nobody knows this way."]
+    assert log.tail().open == {}
+    assert number in [line.n for line in log.since(0)]

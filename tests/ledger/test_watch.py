@@ -173,6 +173,32 @@ async def test_an_alarm_is_one_until_somebody_settles_it(
         assert [each.subject for each in await ledger.alarms(db)] == ["leaf 1"]
 
 
+async def test_what_was_mended_and_comes_back_is_a_new_case(
+    database: Database, business: Business, entries: list[UUID], root: asyncpg.Connection
+) -> None:
+    """Settled is what was looked into, not the place where it was found."""
+    kept = await root.fetch("SELECT * FROM crm.ledger_tile WHERE business_id = $1", business.id)
+    flip = f"{FLIP} WHERE business_id = $1 AND level = $2 AND number = 0"
+    await root.execute(flip, business.id, 0, 33)
+    await watched(database, business, entries)
+    async with database.write(business.id) as db:
+        (alarm,) = await ledger.alarms(db)
+        assert await ledger.settle(db, make.SYSTEM, alarm.id, why="A disk, now another.")
+    for each in kept:
+        await root.execute(
+            "UPDATE crm.ledger_tile SET hashes = $4 "
+            "WHERE business_id = $1 AND level = $2 AND number = $3",
+            business.id, each["level"], each["number"], each["hashes"],
+        )  # fmt: skip
+    assert await watched(database, business, entries) == []
+    await root.execute(flip, business.id, 0, 33)
+    await watched(database, business, entries)
+    async with database.read(business.id) as db:
+        (again,) = await ledger.alarms(db)
+    assert (again.id, again.detail) == (alarm.id, alarm.detail)
+    assert (again.settled_at, again.settled_why) == (None, "")
+
+
 async def test_a_round_is_held_by_one(
     database: Database, business: Business, entries: list[UUID]
 ) -> None:

@@ -13,6 +13,8 @@ from crm import consent, mail
 from crm.db import Database
 from crm.journal import Decision, Journal, Left, Withdrawn
 from crm.mail import Scope, Why
+from crm.privacy.jobs import age_journal
+from crm.privacy.retention import sweeping
 from crm.restore import jobs, settling
 from crm.web.health import of_journal
 from tests import make
@@ -125,6 +127,18 @@ async def test_a_press_is_carried_out_beside_it(two: Two, journal: Journal) -> N
             assert state.status == "withdrawn"
         (left,) = anew(journal).log(two.other).tail().open.values()
         assert left.entries == [Left("00", 7, "no such way")]
+
+
+async def test_its_age_is_looked_at_and_reported(two: Two, journal: Journal) -> None:
+    """As a round like any other; that of the damaged one is begun and does not end."""
+    async with put_back(two.cluster, anew(journal)) as (database, watch):
+        _damage(journal, two.damaged)
+        await age_journal({"database": database, "watch": watch})
+        ended = {}
+        for each in (two.damaged, two.other):
+            async with database.read(each) as db:
+                ended[each] = (await sweeping.reports(db))["journal"].ended_at is not None
+    assert ended == {two.damaged: False, two.other: True}
 
 
 async def test_a_long_line_is_carried_out_in_pieces(

@@ -51,7 +51,8 @@ BESIDES: tuple[Declared, ...] = (
         why=marked("So that a restored backup brings nothing back"),
         until=marked("it is written there, where each entry stays for %(number)s days"),
         setting="journal_days",
-        by=By.use,
+        by=By.job,
+        job="privacy.age_journal",
     ),
     Declared(
         name="backups",
