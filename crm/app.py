@@ -82,6 +82,8 @@ from crm.privacy.retention import console as retention_console
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
+from crm.segments import api as segments_api
+from crm.segments import console as segments_console
 from crm.settings import Settings
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
@@ -117,6 +119,7 @@ _TABS = (
 _ROOMS = (
     Tab("/staff/campaigns", "Campaigns"),
     Tab("/staff/customers", "Customers"),
+    Tab("/staff/segments", "Segments"),
     Tab("/staff/requests", "Privacy requests"),
     Tab("/staff/inbound", "Coming back"),
     Tab("/staff/imports", "Imports"),
@@ -145,6 +148,7 @@ _API = [
     *access_api.handlers,
     *receipt_api.handlers,
     *campaigns_api.handlers,
+    *segments_api.handlers,
     *course_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
@@ -174,6 +178,7 @@ _PORTAL = [
 ]
 _CONSOLE = [
     *campaigns_console.handlers,
+    *segments_console.handlers,
     *customers_console.handlers,
     *tags_console.handlers,
     *consent_console.handlers,

@@ -10,7 +10,7 @@ from uuid import UUID
 import rich_click as click
 from rich.table import Column, Table
 
-from crm import campaigns, consent
+from crm import campaigns, consent, segments
 from crm.campaigns import NewCampaign
 from crm.errors import Invalid
 from crm.events import Actor
@@ -51,16 +51,20 @@ async def _list(which: str) -> None:
 @click.argument("file", type=_FILE)
 @click.option("--purpose", required=True, help="The short name of the purpose it is for.")
 @click.option("--subject", default="", help="Else what the file says.")
+@click.option("--segment", default="", help="The name of a segment; else to everybody who agreed.")
 @of_business
-def draft(file: Path, purpose: str, subject: str, which: str) -> None:
+def draft(file: Path, purpose: str, subject: str, segment: str, which: str) -> None:
     """Keep a Markdown or HTML file as a draft, and say what is wrong with it."""
     read = campaigns.read_newsletter(file.read_bytes(), file.name)
-    run(_draft(read, purpose, subject, which))
+    run(_draft(read, purpose, subject, segment, which))
 
 
-async def _draft(read: campaigns.Newsletter, slug: str, subject: str, which: str) -> None:
+async def _draft(
+    read: campaigns.Newsletter, slug: str, subject: str, segment: str, which: str
+) -> None:
     async with joined() as database, database.write(await one_business(database, which)) as db:
         purpose = await consent.purpose_by_slug(db, slug)
+        to = (await segments.by_name(db, segment)).id if segment else None
         kept = await campaigns.draft(
             db,
             Actor.system(),
@@ -70,6 +74,7 @@ async def _draft(read: campaigns.Newsletter, slug: str, subject: str, which: str
                 preheader=read.preheader,
                 source=read.source,
                 format=read.kind,
+                segment_id=to,
             ),
         )
         checked = await campaigns.check(db, kept)
@@ -112,6 +117,10 @@ async def _review(campaign_id: UUID, which: str) -> None:
         table.add_row(f"left out: {reason}", f"{customers:,}")
     table.columns[0].footer, table.columns[1].footer = "audience", f"{counted.audience:,}"
     out.print(table)
+    if counted.outside:
+        out.print(
+            f"{counted.outside:,} who were asked are outside of its segment.", highlight=False
+        )
     if counted.missed:
         missed = f"{counted.missed:,} of them would not get it"
         out.print(f"{missed}: it expires before their mailing hours open.", highlight=False)

@@ -4,18 +4,18 @@
 -- name: add_campaign
 -- A new draft.
 INSERT INTO crm.campaign (business_id, campaign_id, purpose_id, subject, preheader, source, format,
-                          question, answers, public, created_by, created_at, changed_at)
+                          question, answers, public, segment_id, created_by, created_at, changed_at)
 VALUES (:business_id, :campaign_id, :purpose_id, :subject, :preheader, :source, :format,
-        :question, :answers, :public, :created_by, :now, :now)
+        :question, :answers, :public, :segment_id, :created_by, :now, :now)
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
-          state, version,
+          segment_id, segment_kept, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
 -- name: campaign
 -- One campaign.
 SELECT campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
-          state, version,
+          segment_id, segment_kept, state, version,
        created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
        ended_at
   FROM crm.campaign
@@ -58,18 +58,20 @@ SELECT state, count(*) AS campaigns
 -- The text of a draft, if it is still the version that was read.
 UPDATE crm.campaign
    SET purpose_id = :purpose_id, subject = :subject, preheader = :preheader, source = :source,
-       format = :format, question = :question, answers = :answers, public = :public, version = version + 1, changed_at = :now
+       format = :format, question = :question, answers = :answers, public = :public,
+       segment_id = :segment_id, version = version + 1, changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND version = :version
    AND state = 'draft'
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
-          state, version,
+          segment_id, segment_kept, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
 -- name: move_campaign
--- From one state to another; no row if another was first. A draft again is approved by nobody.
+-- From one state to another; no row if another was first. A draft again is approved by nobody. At
+-- its start it keeps its segment as that is now.
 UPDATE crm.campaign
    SET state = :state, changed_at = :now,
        approved_by = CASE WHEN :state::text <> 'draft' THEN coalesce(:approved_by, approved_by) END,
@@ -77,13 +79,19 @@ UPDATE crm.campaign
                            THEN coalesce(:scheduled_at, scheduled_at) END,
        local_at = CASE WHEN :state::text <> 'draft' THEN coalesce(:local_at, local_at) END,
        started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
+       segment_kept = CASE WHEN :state::text = 'starting' THEN (
+         SELECT jsonb_build_object('id', g.segment_id, 'name', g.name, 'rule', g.rule)
+           FROM crm.segment g
+          WHERE g.business_id = :business_id AND g.segment_id = campaign.segment_id)
+         ELSE segment_kept END,
+       segment_id = CASE WHEN :state::text NOT IN ('starting', 'cancelled') THEN segment_id END,
        held_why = CASE WHEN :state::text = 'held' THEN 'overdue' END,
        ended_at = CASE WHEN :state::text IN ('done', 'cancelled') THEN :now ELSE ended_at END
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = ANY (:from_states::text[])
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
-          state, version,
+          segment_id, segment_kept, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
@@ -201,7 +209,7 @@ HAVING sum(t.customers) > 0
 -- name: campaign_to_fill
 -- A campaign whose deliveries are being written, held against a second writer; none if one is
 -- at it already, or it has been cancelled.
-SELECT c.purpose_id, c.filled_to, c.filled_by, g.issues,
+SELECT c.purpose_id, c.filled_to, c.filled_by, c.segment_kept, c.started_at, g.issues,
        -- Whoever chose the digest gets no single issue where there is one.
        g.campaign_id IS NULL AND EXISTS (
          SELECT FROM crm.digest_plan p
@@ -214,9 +222,20 @@ SELECT c.purpose_id, c.filled_to, c.filled_by, g.issues,
    AND c.state = 'starting'
    FOR UPDATE OF c SKIP LOCKED;
 
+-- name: customers_to_fill
+-- Whom the next piece of a campaign looks at: of those its segment chooses.
+SELECT s.customer_id
+  FROM crm.consent_now s
+ WHERE s.business_id = :business_id
+   AND s.purpose_id = :purpose_id
+   AND s.customer_id > :after
+ ORDER BY s.customer_id
+ LIMIT :size;
+
 -- name: write_deliveries
 -- The next piece of the audience, in the order of the key: each customer waits or is excluded
--- with the reason. Says how many, and the last customer looked at.
+-- with the reason; whoever is not among those whom a segment chose is not of the audience. Says how
+-- many, and the last customer looked at.
 WITH piece AS MATERIALIZED (
   SELECT s.customer_id, s.status, s.ends_at, s.event_id, s.notice_id
     FROM crm.consent_now s
@@ -237,6 +256,7 @@ WITH piece AS MATERIALIZED (
     LEFT JOIN crm.digest_choice k
       ON :offers_digest::boolean AND k.business_id = :business_id
      AND k.purpose_id = :purpose_id AND k.customer_id = p.customer_id AND k.left_at IS NULL
+   WHERE :among::uuid[] IS NULL OR p.customer_id = ANY (:among::uuid[])
 ), written AS (
   INSERT INTO crm.delivery (business_id, campaign_id, customer_id, state, reason, event_id,
                             notice_id)
@@ -1401,7 +1421,7 @@ UPDATE crm.campaign SET public = :public
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
 RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, question, answers, public,
-          state, version,
+          segment_id, segment_kept, state, version,
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why,
           started_at, ended_at;
 

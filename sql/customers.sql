@@ -299,14 +299,22 @@ SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.basis, a.origin, a.re
  ORDER BY v.name;
 
 -- name: values_ending_with
--- What of one customer's attributes goes when a purpose ends for her: by purpose, as it is called.
+-- Which details and tags of one customer go when a purpose ends for her: by purpose, as they are
+-- called.
 SELECT a.purpose_id, a.label
   FROM crm.attribute_value v
   JOIN crm.attribute a ON a.business_id = v.business_id AND a.name = v.name
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
    AND a.purpose_id IS NOT NULL
- ORDER BY v.name;
+UNION ALL
+SELECT t.purpose_id, t.label
+  FROM crm.customer_tag v
+  JOIN crm.tag t ON t.business_id = v.business_id AND t.name = v.name
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+   AND t.purpose_id IS NOT NULL
+ ORDER BY 2;
 
 -- name: values_held
 -- Which of these attributes these customers have a value of.
@@ -413,13 +421,25 @@ SELECT name, label, purpose, retention, purpose_id, declared_at
  WHERE business_id = :business_id
  ORDER BY name;
 
--- name: put_tag
--- A tag on a customer, whose row is held; no row where no such tag is declared.
-INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
-SELECT t.business_id, :customer_id, t.name, :source, :now
+-- name: tag_allowed
+-- Whether a customer allows what a tag is for; one for no purpose always.
+SELECT t.purpose_id IS NULL
+       OR EXISTS (SELECT FROM crm.consent_now s
+                    JOIN crm.purpose p
+                      ON p.business_id = :business_id AND p.purpose_id = s.purpose_id
+                   WHERE s.business_id = :business_id
+                     AND s.customer_id = :customer_id
+                     AND s.purpose_id = t.purpose_id
+                     AND (p.retired_at IS NULL OR p.retired_at > :now)
+                     AND crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL)
   FROM crm.tag t
  WHERE t.business_id = :business_id
-   AND t.name = :name
+   AND t.name = :name;
+
+-- name: put_tag
+-- A tag on a customer, whose row is held.
+INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
+VALUES (:business_id, :customer_id, :name, :source, :now)
 ON CONFLICT (business_id, customer_id, name) DO UPDATE
    SET source = excluded.source, set_at = excluded.set_at;
 
@@ -431,7 +451,7 @@ DELETE FROM crm.customer_tag
    AND name = :name;
 
 -- name: tags_of_customer
--- The tags of one customer, with what for and how long.
+-- The tags of one customer, with what for and how long; for a purpose, those that are for it.
 SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
        coalesce(p.name, '') AS ends_with
   FROM crm.customer_tag v
@@ -439,6 +459,7 @@ SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
   LEFT JOIN crm.purpose p ON p.business_id = t.business_id AND p.purpose_id = t.purpose_id
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
+   AND (:purpose_id::uuid IS NULL OR t.purpose_id = :purpose_id)
  ORDER BY v.name;
 
 -- name: lapse_tags

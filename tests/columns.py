@@ -27,7 +27,7 @@ COLUMNS: dict[str, str] = {
         "answers approved_by business_id campaign_id changed_at created_at created_by "
         "emptied_at emptied_upto ended_at expires_hours filled_by filled_to format held_why "
         "local_at passed_complaints passed_hard passed_sent paused_why preheader public purpose_id "
-        "question scheduled_at source started_at state subject version"
+        "question scheduled_at segment_id segment_kept source started_at state subject version"
     ),
     "campaign_image": "added_at business_id campaign_id content media_type name",
     "campaign_return": "business_id campaign_id kind reports",
@@ -124,6 +124,7 @@ COLUMNS: dict[str, str] = {
     "retention_sweep": "begun_at business_id deleted ended_at longest_ms pieces upto what",
     "second_factor": "begun_at business_id confirmed_at member_id recovery secret used_step",
     "second_factor_rule": "business_id since",
+    "segment": "business_id changed_at created_at name rule segment_id version",
     "sending_domain": (
         "added_at business_id checked_at domain findings relay_signs_at relay_signs_by"
     ),

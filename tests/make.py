@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -194,26 +195,30 @@ async def received(db: Db, slug: str, text: str) -> imports.Import:
     return await imports.receive(db, SYSTEM, purpose.id, "list.csv", text.encode())
 
 
-async def let_in_by_key(database: Database, business: Business, program: Browser) -> None:
-    """Give a program a key with every scope."""
-    new = NewKey(name="Shop", scopes=list(Scope), reason="to answer what was asked")
+async def let_in_by_key(
+    database: Database, business: Business, program: Browser, scopes: Sequence[Scope] = tuple(Scope)
+) -> None:
+    """Give a program a key with these scopes; else with every one."""
+    new = NewKey(name="Shop", scopes=list(scopes), reason="to answer what was asked")
     async with database.write(business.id) as db:
         _, text = await staff.add_key(db, SYSTEM, new)
     program.headers["authorization"] = f"Bearer {text}"
 
 
-async def owner(db: Db) -> Member:
-    """Add a member of staff who may do everything."""
+async def owner(db: Db, role: Role = Role.owner) -> Member:
+    """Add a member of staff who may do everything, or what another role may."""
     address = f"owner-{uuid4().hex[:8]}@bakery.example"
     kept = await staff.hashed(PASSWORD, cost=CHEAP)
-    new = NewMember(name="Olga Owner", address=address, role=Role.owner)
+    new = NewMember(name="Olga Owner", address=address, role=role)
     return await staff.invite(db, SYSTEM, new, kept)
 
 
-async def let_in_as_owner(database: Database, business: Business, browser: Browser) -> Member:
-    """Sign an owner in by the form."""
+async def let_in_as_owner(
+    database: Database, business: Business, browser: Browser, role: Role = Role.owner
+) -> Member:
+    """Sign an owner in by the form, or somebody of another role."""
     async with database.write(business.id) as db:
-        who = await owner(db)
+        who = await owner(db, role)
     form = {"address": who.address, "password": PASSWORD}
     answer = await browser.post("/staff/sign-in", data=form)
     assert answer.status_code == 303, answer.text

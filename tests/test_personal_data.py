@@ -219,6 +219,7 @@ NOT_HERS = {
     "retention_sweep": "how much was deleted, as counts",
     "relay": "how the mail of the business goes",
     "relay_use": "counts",
+    "segment": "rules over what is declared",
     "sending_domain": "the controller",
     "second_factor": "staff",
     "second_factor_rule": "whether a business insists",

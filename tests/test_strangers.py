@@ -30,7 +30,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import businesses, campaigns, customers, ledger, mail, privacy, trust
+from crm import businesses, campaigns, customers, ledger, mail, privacy, segments, trust
 from crm.access import credentials
 from crm.businesses import Business
 from crm.businesses.theme import Theme
@@ -44,6 +44,7 @@ from crm.mail import relays
 from crm.mail.relays import NewRelay
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy.requests.model import Way
+from crm.segments import NewSegment
 from crm.staff import second_factor
 from crm.staff import sessions as staff_sessions
 from crm.staff.model import Credentials
@@ -78,6 +79,7 @@ _TELLING = re.compile("@|[0-9a-f]{6}")
 _OWN = re.compile(r'name="(csrf|back)" value="[^"]+"')
 # Parameters that are no column of any table, or must not be what A's rows say.
 PLAIN: dict[str, Any] = {
+    "among": None,
     "zone": "Europe/Berlin",
     "limit": 50,
     "size": 50,
@@ -176,7 +178,9 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     async with database.write(business_id) as db:
         fingerprint = db.keys.address_hash(db.business_id, customers.fold("gone@example.com"))
         await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.left)
-        await make.campaign(db, life.notice.purpose_id)
+        rule = {"test": "tag", "name": "bakes_at_home"}
+        bakers = await segments.add(db, make.SYSTEM, NewSegment(name="Bakers", rule=rule))
+        await make.campaign(db, life.notice.purpose_id, segment_id=bakers.id)
         await businesses.change_theme(db, make.SYSTEM, Theme(foot="Open on Sundays"))
         checked = Credentials(life.member.id, life.member.address, "not a hash")
         await staff_sessions.open_session(db, checked)

@@ -24,6 +24,7 @@ from crm.bench import (
     receipts,
     requests,
     retention,
+    segments,
     sending,
     service,
     signing,
@@ -35,6 +36,7 @@ from crm.bench.stage import Stage, staged
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
     "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "whole", "service",
+    "segment",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -121,6 +123,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "erasure": lambda: erasure.erasure(stage, min(wishes.messages, 1_000), wishes.rounds, say),
         "portal": lambda: portal.portal(stage, wishes.crowd, wishes.requests, wishes.rounds, say),
         "retention": lambda: retention.retention(stage, wishes.crowd, wishes.rounds, say),
+        "segment": lambda: segments.segment(stage, wishes.crowd, wishes.rounds, say),
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "service": lambda: service.service(stage, wishes.crowd, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),

@@ -11,6 +11,7 @@ import msgspec
 from crm import businesses, consent, events, journal
 from crm.businesses.model import sent_from
 from crm.campaigns import checking, poll
+from crm.campaigns.aim import known_segment, outside
 from crm.campaigns.by_clock import first_and_last, insist_open, missed
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
@@ -56,6 +57,7 @@ _TEXTS = 10
 async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
     """Keep a new draft; what is wrong with its text is said by `check` and before it starts."""
     await consent.purpose(db, new.purpose_id)
+    await known_segment(db, new.segment_id)
     question, answers = poll.checked(new.question, new.answers)
     campaign = await db.one(
         sql.add_campaign,
@@ -69,6 +71,7 @@ async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
         question=question,
         answers=answers,
         public=new.public,
+        segment_id=new.segment_id,
         created_by=by.id if by.kind is ActorKind.member else None,
     )
     await events.record(db, by, Kind.campaign_drafted, ref=campaign.id)
@@ -108,6 +111,7 @@ async def change(
 ) -> Campaign:
     """Save a draft over the version that was read, or refuse with DraftChanged or WrongState."""
     await consent.purpose(db, new.purpose_id)
+    await known_segment(db, new.segment_id)
     question, answers = poll.checked(new.question, new.answers)
     campaign = await db.maybe(
         sql.change_campaign,
@@ -122,6 +126,7 @@ async def change(
         question=question,
         answers=answers,
         public=new.public,
+        segment_id=new.segment_id,
     )
     if campaign is None:
         present = await get(db, campaign_id)
@@ -162,6 +167,7 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
         left_out,
         sum(row.asked for row in get_it),
         await missed(db, campaign, will_get),
+        await outside(db, campaign, sum(row.customers for row in rows)),
     )
 
 

@@ -15,6 +15,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm import segments
+from crm.campaigns.aim import would_select
 from crm.campaigns.composing import MergeValue, compiled, values_of
 from crm.campaigns.merge import Field
 from crm.campaigns.model import Campaign
@@ -88,7 +90,13 @@ async def begin(db: Db, campaign_id: UUID) -> None:
 async def newest(db: ReadDb, campaign: Campaign) -> ValueCheck | None:
     """Return the walk for the present version, over or not; None where there is none."""
     found = await db.maybe(sql.value_check, ValueCheck, campaign_id=campaign.id)
-    return found if found and found.version == campaign.version else None
+    if found is None or found.version != campaign.version:
+        return None
+    if campaign.segment_id is not None:
+        # Whom it goes to may have changed since.
+        changed_at = (await segments.get(db, campaign.segment_id)).changed_at
+        return found if changed_at <= found.began_at else None
+    return found
 
 
 async def insist(
@@ -122,7 +130,8 @@ async def walk_piece(db: Db, campaign: Campaign, size: int = PIECE) -> bool:
         audience = audience or await db.one(sql.asked_about, int, purpose_id=held.purpose_id)
         keys = {"purpose_id": held.purpose_id, "after": held.walked_to, "size": size}
         found = await db.many(sql.customers_to_check, _Looked, **keys)
-    getting = [each for each in found if each.gets]
+    aimed = await would_select(db, campaign, [each.customer_id for each in found])
+    getting = [each for each in found if each.gets and each.customer_id in aimed]
     walk = _Walk(message, held.findings)
     await walk.look(db, getting)
     await db.run(

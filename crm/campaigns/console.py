@@ -11,7 +11,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from crm import campaigns, consent
+from crm import campaigns, consent, segments
 from crm.businesses import Business, NoPostalAddress
 from crm.campaigns import (
     Campaign,
@@ -228,6 +228,7 @@ async def _review(
         hours=by_clock.hours_of(business),
         by_clock=await _by_clock(db, campaign),
         review=await campaigns.review(db, id),
+        segment=await segments.get(db, campaign.segment_id) if campaign.segment_id else None,
         checked=checked,
         shown=await campaigns.preview(db, id) if checked.readable else None,
         course=await campaigns.course(db, id),

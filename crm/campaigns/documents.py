@@ -51,6 +51,8 @@ class Forecast(Struct, frozen=True, kw_only=True):
     asked: int
     # Of those who get it, for whom it expires before their mailing hours open.
     missed: int
+    # Asked about the purpose and not of its segment, so no part of the audience.
+    outside: int
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
     # What the linter found in the final mail, with the line of the source.
@@ -80,6 +82,7 @@ def forecast_of(review: Review, checked: Checked) -> Forecast:
         left_out=review.left_out,
         asked=review.asked,
         missed=review.missed,
+        outside=review.outside,
         problems=checked.problems,
         warnings=checked.warnings,
         found=checked.found,

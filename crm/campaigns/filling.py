@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
+from crm.campaigns.aim import of_segment
+from crm.campaigns.model import KeptSegment
 from crm.db import Db, Statements
 
 sql = Statements("campaigns")
@@ -19,6 +22,9 @@ class Filling(Struct, frozen=True):
     purpose_id: UUID
     filled_to: UUID | None
     filled_by: int | None
+    # The segment as it was at the start, where it goes to one.
+    segment_kept: KeptSegment | None
+    started_at: datetime
     # The issues in it, where it is a digest; else whether its purpose offers one.
     issues: list[UUID] | None
     offers_digest: bool
@@ -46,15 +52,17 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
     if piece.last is None:
         await db.run(sql.filled, campaign_id=campaign_id)
         return False
-    await db.run(
-        sql.add_lease,
-        campaign_id=campaign_id,
-        low=after,
-        high=piece.last,
-        waiting=piece.waiting,
-        excluded=piece.excluded,
-        reasons=piece.reasons,
-    )
+    # Where a segment has nobody there is nothing to lease.
+    if piece.waiting or piece.excluded:
+        await db.run(
+            sql.add_lease,
+            campaign_id=campaign_id,
+            low=after,
+            high=piece.last,
+            waiting=piece.waiting,
+            excluded=piece.excluded,
+            reasons=piece.reasons,
+        )
     await db.run(sql.filled_to, campaign_id=campaign_id, filled_to=piece.last)
     return True
 
@@ -66,8 +74,23 @@ async def _write(db: Db, campaign_id: UUID, filling: Filling, after: UUID, size:
             sql.write_digest_deliveries, Piece, **keys, issues=filling.issues, size=size
         )
     return await db.one(
-        sql.write_deliveries, Piece, **keys, offers_digest=filling.offers_digest, size=size
+        sql.write_deliveries,
+        Piece,
+        **keys,
+        offers_digest=filling.offers_digest,
+        size=size,
+        among=await _among(db, filling, after, size),
     )
+
+
+async def _among(db: Db, filling: Filling, after: UUID, size: int) -> list[UUID] | None:
+    """Return who of the next customers is of the segment; None where everybody is."""
+    if filling.segment_kept is None:
+        return None
+    ids = await db.many(
+        sql.customers_to_fill, UUID, purpose_id=filling.purpose_id, after=after, size=size
+    )
+    return await of_segment(db, filling.segment_kept, filling.started_at, ids)
 
 
 async def begin_sending(db: Db, campaign_id: UUID) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct, field
@@ -120,6 +120,16 @@ class NewCampaign(Struct, kw_only=True, forbid_unknown_fields=True):
     answers: Annotated[list[str], Meta(max_length=5)] = []
     # Whether everybody may read it in the archive once it has started.
     public: bool = False
+    # Only to whom this segment selects at the start; none: to everybody who agreed.
+    segment_id: UUID | None = None
+
+
+class KeptSegment(Struct, frozen=True):
+    """A segment as it was when a campaign to it started; its audience was decided by that."""
+
+    id: UUID
+    name: str
+    rule: dict[str, Any]
 
 
 class Campaign(Struct, frozen=True, kw_only=True):
@@ -134,6 +144,9 @@ class Campaign(Struct, frozen=True, kw_only=True):
     question: str
     answers: list[str]
     public: bool
+    # The segment that it goes to, until it starts; from then on, the segment as it was.
+    segment_id: UUID | None
+    segment_kept: KeptSegment | None
     state: State
     version: int
     created_by: UUID | None
@@ -230,10 +243,12 @@ class Review(Struct, frozen=True):
     asked: int = 0
     # Of those who get it, for whom it expires before their mailing hours open.
     missed: int = 0
+    # Asked about the purpose, but not of the segment: no part of the audience.
+    outside: int = 0
 
     @property
     def audience(self) -> int:
-        """Everybody who was ever asked about the purpose."""
+        """Everybody who was ever asked about the purpose, and is of the segment if there is one."""
         return self.will_get + sum(self.left_out.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from crm import campaigns, consent
+from crm import campaigns, consent, segments
 from crm.campaigns import Campaign, NewCampaign, Newsletter, poll
 from crm.campaigns.model import LONGEST_HOURS, Course
 from crm.db import ReadDb
@@ -37,6 +37,8 @@ async def read(db: ReadDb, form: Form) -> NewCampaign | None:
     """Read a draft, or None where the form has problems."""
     known = [str(each.id) for each in await consent.purposes(db)]
     form.choice("purpose_id", known)
+    known = [str(each.id) for each in await segments.segments(db)]
+    form.choice("segment_id", known, required=False)
     form.choice("format", _FORMATS)
     form.text("subject", required=False, max=300)
     form.text("preheader", required=False, max=300)
@@ -61,6 +63,7 @@ def typed(form: Form) -> NewCampaign:
         question=question,
         answers=answers,
         public=form.boolean("public"),
+        segment_id=UUID(form.typed("segment_id")) if form.typed("segment_id") else None,
     )
 
 
@@ -85,6 +88,7 @@ def filled(campaign: Campaign, course: Course) -> Form:
         question=campaign.question,
         answers="\n".join(campaign.answers),
         public="on" if campaign.public else "",
+        segment_id=str(campaign.segment_id or ""),
         version=str(campaign.version),
         expires_hours=str(course.expires_hours or ""),
     )

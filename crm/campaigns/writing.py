@@ -9,7 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from crm import campaigns, consent
+from crm import campaigns, consent, segments
 from crm.businesses.image import ALL_TOGETHER, LARGEST, Image, named, sniffed
 from crm.campaigns import Campaign, DraftChanged, Newsletter, State, images, sheet
 from crm.db import Db, ReadDb
@@ -143,6 +143,7 @@ async def _sheet(
         pictures=await images.held(db, campaign.id) if campaign else [],
         limits=(LARGEST // 1000, ALL_TOGETHER // 1_000_000),
         purposes=[(str(each.id), each.name) for each in purposes if each.retired_at is None],
+        segments=[(str(each.id), each.name) for each in await segments.segments(db)],
     )
 
 

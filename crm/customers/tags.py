@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crm import events
 from crm.customers.attributes import check_purpose
-from crm.customers.model import Customer, UnknownCustomer
+from crm.customers.model import Customer, UnknownCustomer, ValueNotAllowed
 from crm.customers.retention import retention
 from crm.customers.tag import HeldTag, NewTag, Tag, TagRow, UnknownTag
 from crm.customers.text import checked_name, filled
@@ -43,12 +43,18 @@ async def tags(db: ReadDb) -> list[Tag]:
 
 
 async def put_tag(db: Db, by: Actor, customer_id: UUID, name: str) -> list[HeldTag]:
-    """Put a declared tag on a customer (UnknownTag); again, its time begins anew."""
+    """Put a declared tag on a customer (UnknownTag); again, its time begins anew.
+
+    Refuses one that is for a purpose which she does not allow (ValueNotAllowed).
+    """
     await _hold(db, customer_id)
-    if not await db.run(
-        sql.put_tag, customer_id=customer_id, name=name, source=_SOURCES.get(by.kind, "")
-    ):
+    allowed = await db.maybe(sql.tag_allowed, bool, customer_id=customer_id, name=name)
+    if allowed is None:
         raise UnknownTag
+    if not allowed:
+        raise ValueNotAllowed
+    source = _SOURCES.get(by.kind, "")
+    await db.run(sql.put_tag, customer_id=customer_id, name=name, source=source)
     await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason="tags")
     return await tags_of(db, customer_id)
 
@@ -60,9 +66,16 @@ async def drop_tag(db: Db, by: Actor, customer_id: UUID, name: str) -> None:
         await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason="tags")
 
 
-async def tags_of(db: ReadDb, customer_id: UUID) -> list[HeldTag]:
-    """Return the tags of one customer, each with what for and until when."""
-    rows = await db.many(sql.tags_of_customer, TagRow, customer_id=customer_id)
+async def tags_of(
+    db: ReadDb, customer_id: UUID, *, purpose_id: UUID | None = None
+) -> list[HeldTag]:
+    """Return the tags of one customer, each with what for and until when.
+
+    With a purpose: only those that are for it. Whether she allows it is asked elsewhere.
+    """
+    rows = await db.many(
+        sql.tags_of_customer, TagRow, customer_id=customer_id, purpose_id=purpose_id
+    )
     return [row.held() for row in rows]
 
 

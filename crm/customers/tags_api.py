@@ -6,10 +6,11 @@ from uuid import UUID
 
 from litestar import Response, delete, get, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from crm import customers
 from crm.customers import HeldTag, NewTag, Tag
+from crm.customers.bound import BOUND, REFUSED, bound_to, check_allowed
 from crm.db import Db, ReadDb
 from crm.staff import Caller, Scope
 from crm.staff.auth import Looks, needs
@@ -30,8 +31,9 @@ async def get_tags(db: NamedDependency[ReadDb]) -> list[Tag]:
     tags=["Tags"],
     summary="Declare a tag",
     description="A word to put on customers, what it is for and how long it stays on each, counted "
-    "from when it was last put on. The customer reads label and purpose. With `purpose_id` it goes "
-    "with that purpose too, within a day of its end for the customer or for everybody.",
+    "from when it was last put on. The customer reads label and purpose. With `purpose_id` it is "
+    "put on only while the customer allows that purpose, and goes within a day of its end for her "
+    "or for everybody.",
 )
 async def put_tag(
     db: NamedDependency[Db],
@@ -46,16 +48,24 @@ async def put_tag(
 @get(
     "/customers/{id:uuid}/tags",
     guards=READ,
+    opt={"bound": True},
     tags=["Tags"],
     summary="Read a customer's tags",
-    description="Each with what it is for and until when it is kept.",
+    description="Each with what it is for and until when it is kept. "
+    f"{BOUND} Only the tags declared for it are in the answer. {REFUSED}",
 )
 async def get_customer_tags(
-    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
+    db: NamedDependency[ReadDb],
+    caller: NamedDependency[Caller],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
+    purpose: FromQuery[str | None] = None,
 ) -> list[HeldTag]:
     """Read a customer's tags."""
     await customers.get(db, id)
-    held = await customers.tags_of(db, id)
+    read_for = await bound_to(db, caller, purpose)
+    await check_allowed(db, read_for, id)
+    held = await customers.tags_of(db, id, purpose_id=read_for)
     await looks.record([id])
     return held
 
@@ -65,7 +75,8 @@ async def get_customer_tags(
     guards=WRITE,
     tags=["Tags"],
     summary="Put a tag on a customer",
-    description="Again, its time begins anew. Answered with all tags of the customer; without the "
+    description="Again, its time begins anew. 409 `value_not_allowed` for one that is for a "
+    "purpose which the customer does not allow. Answered with all tags of hers; without the "
     "scope customers:read with 204.",
 )
 async def put_customer_tag(

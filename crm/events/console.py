@@ -74,6 +74,7 @@ WORDS: dict[Kind, str] = {
     Kind.import_done: "finished an import",
     Kind.import_failed: "broke off an import",
     Kind.inbound_changed: "changed where mail comes back",
+    Kind.segment_changed: "changed a segment",
     Kind.campaign_drafted: "drafted a campaign",
     Kind.campaign_changed: "changed a campaign",
     Kind.campaign_checked: "had the values of a campaign checked",

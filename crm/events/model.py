@@ -103,6 +103,7 @@ class Kind(StrEnum):
     import_started = "import.started"
     import_done = "import.done"
     import_failed = "import.failed"
+    segment_changed = "segment.changed"
     campaign_drafted = "campaign.drafted"
     campaign_changed = "campaign.changed"
     campaign_checked = "campaign.checked"

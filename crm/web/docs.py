@@ -42,6 +42,7 @@ _ORDER = (
     "Interactions",
     "Purposes",
     "Consent",
+    "Segments",
     "Campaigns",
 )
 _NOBODY: dict[str, Any] = {

@@ -17,6 +17,7 @@ from crm.bench.stage import peak_rss_mb
 _PARTS = (
     "send", "fast", "tls", "dkim", "whole", "import", "consent", "check", "bulk", "seal", "prove",
     "receipt", "audience", "copy", "erasure", "retention", "portal", "service",
+    "segment",
 )  # fmt: skip
 _BESIDE = {
     "send": {"smtp-source", "naive Python sender"},
@@ -42,6 +43,7 @@ _BESIDE = {
     "seal": {"the first 700", "PostgreSQL alone", "the goal"},
     "receipt": {"Ed25519 alone", "the goal"},
     "erasure": {"PostgreSQL deleting the same", "the goal"},
+    "segment, count": {"PostgreSQL alone", "the goal"},
     "inclusion proof": {"one indexed query", "among 1,400", "the goal"},
     "consistency proof": {"one indexed query", "among 1,400", "the goal"},
 }

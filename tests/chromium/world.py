@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from msgspec import Struct
 
-from crm import businesses, campaigns, consent, customers, ledger, privacy, trust
+from crm import businesses, campaigns, consent, customers, ledger, privacy, segments, trust
 from crm.access.auth import BROWSER, SESSION, cookie_name
 from crm.businesses import Theme, logo
 from crm.consent import Method
@@ -24,6 +24,7 @@ from crm.mail import relays
 from crm.mail.relays import NewRelay
 from crm.privacy import Fingerprint, NewRequest, RequestKind, requests
 from crm.privacy.requests.model import Way
+from crm.segments import NewSegment
 from crm.staff import auth as staff_auth
 from crm.staff import sessions as staff_sessions
 from crm.staff.model import Credentials
@@ -157,7 +158,9 @@ async def _more(database: Database, life: Life) -> dict[str, Any]:
             public=True,
         )
         await campaigns.start(db, make.SYSTEM, asks.id)
-        await make.campaign(db, life.notice.purpose_id)
+        rule = {"test": "tag", "name": "bakes_at_home"}
+        bakers = await segments.add(db, make.SYSTEM, NewSegment(name="Bakers", rule=rule))
+        await make.campaign(db, life.notice.purpose_id, segment_id=bakers.id)
         doubted = NewRequest(
             kind=RequestKind.access, address=STRANGER, words="What is known of me?"
         )
@@ -166,7 +169,7 @@ async def _more(database: Database, life: Life) -> dict[str, Any]:
         await privacy.plan(db, await make.customer(db), Fingerprint.keep)
         gone = await make.customer(db)
         await privacy.erase(db, make.SYSTEM, gone.id)
-    return {"relay": relay, "erased": gone.id}
+    return {"relay": relay, "erased": gone.id, "segment": bakers.id}
 
 
 async def _long_history(database: Database, life: Life) -> None:
@@ -317,6 +320,7 @@ def _console(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
         "/staff/customers/{id}/erasure": ids["erased"],
         "/staff/relays/{id}": ids["relay"],
         "/staff/requests/{id}": ids["request"],
+        "/staff/segments/{id}": ids["segment"],
     }
     plain = {
         "endpoint_id": ids["endpoint"],

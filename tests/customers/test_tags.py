@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 
 import httpx2
 import msgspec
+import pytest
 
 from crm import consent, customers
 from crm.businesses import Business
 from crm.consent import Method
-from crm.customers import Customer, NewTag, ends
+from crm.customers import Customer, NewTag, ValueNotAllowed, ends
 from crm.db import Database, open_database
 from crm.events import Actor
 from crm.pieces import Piece
@@ -93,14 +94,21 @@ async def test_it_goes_with_its_purpose(
     me = Actor.customer(nora.id)
     async with database.write(business.id) as db:
         purpose = await make.purpose(db)
+        other = await make.purpose(db, name="Offers")
         notice = await make.notice(db, purpose.id)
         await customers.declare_tag(
             db, make.SYSTEM, "bakes", msgspec.structs.replace(NEW, purpose_id=purpose.id)
         )
+        with pytest.raises(ValueNotAllowed):
+            await customers.put_tag(db, make.SYSTEM, nora.id, "bakes")
         word = await make.own_word(db, nora.id)
         await consent.give(db, me, nora.id, notice.question, word)
         await customers.put_tag(db, make.SYSTEM, nora.id, "bakes")
         assert await customers.lapse_tags(db, _FIRST, 10) == Piece(0, None)
+        assert await customers.ending_with(db, nora.id) == {purpose.id: ["Bakes at home"]}
+        for_it = await customers.tags_of(db, nora.id, purpose_id=purpose.id)
+        assert [each.name for each in for_it] == ["bakes"]
+        assert await customers.tags_of(db, nora.id, purpose_id=other.id) == []
         await consent.withdraw(db, me, nora.id, purpose.id, method=Method.portal)
         assert await customers.lapse_tags(db, _FIRST, 10) == Piece(1, None)
 

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from crm import campaigns, consent, customers, events, imports, privacy, staff
+from crm import campaigns, consent, customers, events, imports, privacy, segments, staff
 from crm.businesses import Business
 from crm.campaigns import images, jobs
 from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
@@ -24,6 +24,7 @@ from crm.events import Kind
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy import jobs as building
 from crm.privacy.requests.model import Proof, Way
+from crm.segments import NewSegment
 from crm.settings import Settings
 from crm.web.docs import problems
 from crm.web.openapi import operations, resolved
@@ -159,6 +160,8 @@ class Shop:
             asked = consent.Circumstances(consent.Method.web_form)
             decided = await consent.request(db, make.SYSTEM, customer.id, notice.question, asked)
             campaign = await make.campaign(db, purpose.id)
+            rule = NewSegment(name=customer.id.hex, rule={"test": "mailed"})
+            segment = await segments.add(db, make.SYSTEM, rule)
             received = await imports.receive(
                 db, make.SYSTEM, purpose.id, "list.csv", b"Email Address\na@example.com\n"
             )
@@ -181,6 +184,7 @@ class Shop:
             "CAMPAIGN_ID": str(campaign.id),
             "IMPORT_ID": str(received.id),
             "/KEY_ID": f"/{key.id}",
+            "SEGMENT_ID": str(segment.id),
             "A_NAME_OF_YOUR_CHOICE": customer.id.hex,
             "/images/NAME": "/images/bread.png",
             "/NAME": "/usual_shop",

@@ -122,6 +122,7 @@ BESIDES: tuple[Declared, ...] = (
             "relay",
             "second_factor",
             "second_factor_rule",
+            "segment",
             "sending_domain",
             "session",
             "signing_key",
