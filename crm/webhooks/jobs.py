@@ -15,7 +15,7 @@ from crm.rounds import apart
 from crm.settings import Settings
 from crm.webhooks import signature, telling
 from crm.webhooks.model import DuePost, payload
-from crm.webhooks.telling import AT_ONCE, Batch, Went
+from crm.webhooks.telling import AT_ONCE, Batch, Held, Went
 from crm.webhooks.transport import Way, way
 
 sql = Statements("webhooks")
@@ -56,21 +56,33 @@ async def tell(ctx: Ctx, business_id: str, endpoint_id: str) -> None:
         held = await telling.take(db, UUID(endpoint_id))
     if held is None:
         return
-    until = monotonic() + _WORKS_FOR
+    try:
+        await _round_by_round(ctx, business, held)
+    except asyncio.CancelledError:
+        # What was out is sent again; nobody has to wait for the end of a lease.
+        async with database.write(business) as db:
+            await telling.let_go(db, held)
+        raise
+
+
+async def _round_by_round(ctx: Ctx, business_id: UUID, held: Held) -> None:
+    database, until = ctx["database"], monotonic() + _WORKS_FOR
     tls = await asyncio.to_thread(ssl.create_default_context)
     went: list[Went] = []
     async with way(local=ctx["settings"].webhooks.local, connections=AT_ONCE, tls=tls) as out:
         while True:
-            async with database.write(business) as db:
+            async with database.write(business_id) as db:
                 batch = await telling.go_on(db, held, went)
             if batch is None:
                 return
             if monotonic() > until:
                 break
-            went = list(await asyncio.gather(*(_tell(out, batch, each, database.clock())
-                                               for each in batch.posts)))  # fmt: skip
+            now = database.clock()
+            went = list(
+                await asyncio.gather(*(_tell(out, batch, each, now) for each in batch.posts))
+            )
     # The next turn goes on: everything that went is recorded.
-    async with database.write(business) as db:
+    async with database.write(business_id) as db:
         await telling.let_go(db, held)
 
 

@@ -37,7 +37,7 @@ sql = Statements("webhooks")
 AT_ONCE = 16
 # Longer than the posts of one round may take.
 LEASE = timedelta(seconds=60)
-_PIECE = 500
+_PIECE, _PIECES = 500, 10
 
 
 class Held(Struct, frozen=True):
@@ -111,18 +111,20 @@ async def _due(db: Db, held: Held, limit: int) -> list[DuePost]:
     """Find what can go now, and make posts of the next events while that is less than there could.
 
     What waits behind a failing one of the same customer keeps nothing of others from being made.
+    Of a long stream in which little is wanted some pieces are gone through at a time.
     """
-    while True:
+    found: list[DuePost] = []
+    for _ in range(_PIECES):
         found = await db.many(
             sql.due_posts, DuePost, endpoint_id=held.endpoint_id, limit=limit
         )  # fmt: skip
         if len(found) == limit:
-            return found
-        made = await db.one(
+            break
+        if not await db.one(
             sql.fan_out, int, endpoint_id=held.endpoint_id, limit=_PIECE, proofs=list(PROOFS)
-        )
-        if not made:
-            return found
+        ):
+            break
+    return found
 
 
 async def _record(

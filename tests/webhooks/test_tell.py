@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,10 +27,12 @@ from crm.webhooks.model import (
     next_try,
 )
 from tests import make
+from tests.conftest import Cluster
 from tests.webhooks.conftest import Clock
 from tests.webhooks.receiver import Heard, Receiver, Reply
 from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
 
+_ROOT = Path(__file__).resolve().parents[2]
 NORA, ZOE = uuid4(), uuid4()
 RECORDED = Kind.interaction_recorded
 (_LETTERS,) = parse("""-- name: letters
@@ -125,7 +129,41 @@ async def _ids_numbered(database: Database, business: Business, customer: UUID) 
 
 
 async def test_a_worker_killed_before_it_records_tells_it_again_under_the_same_id(
-    clocked: Database, business: Business, there: Receiver, clock: Clock
+    clocked: Database,
+    business: Business,
+    there: Receiver,
+    clock: Clock,
+    shared_cluster: Cluster,
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    await _tell(clocked, business, NORA, "once")
+    await _ids_numbered(clocked, business, NORA)
+    async with clocked.write(business.id) as db:
+        await db.run(jobs.sql.wake_endpoints)
+    holds = asyncio.Event()
+    there.answer = lambda _: Reply(200, holds=holds)
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.webhooks.stopped", shared_cluster.app_url,
+        str(business.id), str(endpoint.id), cwd=_ROOT,
+    )  # fmt: skip
+    await there.came.wait()
+    worker.kill()
+    await worker.wait()
+    holds.set()
+    there.answer = lambda _: Reply(200)
+    # Whoever comes meanwhile finds it taken.
+    await turn(clocked, business, endpoint)
+    assert len(there.heard) == 1
+    clock.move(telling.LEASE + timedelta(minutes=1))
+    await turn(clocked, business, endpoint)
+    assert there.heard[0].id == there.heard[1].id
+    async with clocked.read(business.id) as db:
+        (post,) = await webhooks.posts(db, endpoint.id)
+    assert (post.state, post.attempts) == ("told", 1)
+
+
+async def test_a_worker_that_is_stopped_leaves_it_to_the_next_one_at_once(
+    clocked: Database, business: Business, there: Receiver
 ) -> None:
     endpoint, _ = await added(clocked, business, there, RECORDED)
     await _tell(clocked, business, NORA, "once")
@@ -138,15 +176,8 @@ async def test_a_worker_killed_before_it_records_tells_it_again_under_the_same_i
         await worker
     holds.set()
     there.answer = lambda _: Reply(200)
-    # Whoever comes meanwhile finds it taken.
-    await turn(clocked, business, endpoint)
-    assert len(there.heard) == 1
-    clock.move(telling.LEASE)
     await turn(clocked, business, endpoint)
     assert there.heard[0].id == there.heard[1].id
-    async with clocked.read(business.id) as db:
-        (post,) = await webhooks.posts(db, endpoint.id)
-    assert (post.state, post.attempts) == ("told", 1)
 
 
 async def test_a_worker_that_was_only_slow_records_nothing(
