@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from crm.db import Db, ReadDb, Statements
 from crm.errors import Conflict, NotFound
 from crm.events import Actor, Kind
 from crm.ids import secret, time_ordered
+from crm.keys import KeyWrong
 from crm.pieces import Piece
 from crm.webhooks import signature
 from crm.webhooks.model import (
@@ -147,9 +149,17 @@ async def rotate(
 
 
 async def live_secrets(db: ReadDb, endpoint_id: UUID) -> list[bytes]:
-    """Return what posts are signed with now, the present secret first."""
-    sealed = await db.many(sql.live_secrets, bytes, endpoint_id=endpoint_id)
-    return [db.keys.decrypt(db.business_id, _SECRET, each) for each in sealed]
+    """Return what posts are signed with now, the present secret first; KeyWrong where none can be.
+
+    One that cannot be read any more keeps none of the others from being used.
+    """
+    found = []
+    for each in await db.many(sql.live_secrets, bytes, endpoint_id=endpoint_id):
+        with suppress(KeyWrong):
+            found.append(db.keys.decrypt(db.business_id, _SECRET, each))
+    if not found:
+        raise KeyWrong(KeyWrong.__doc__)
+    return found
 
 
 async def try_out(db: Db, by: Actor, endpoint_id: UUID) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec import structs
 
 from crm import events, webhooks
 from crm.businesses import Business
-from crm.db import Database
+from crm.db import Database, open_database
 from crm.events import Kind
+from crm.keys import KeyWrong
 from crm.statements import parse
 from crm.webhooks import jobs, signature, telling
 from crm.webhooks.model import (
@@ -27,7 +29,7 @@ from crm.webhooks.model import (
     next_try,
 )
 from tests import make
-from tests.conftest import Cluster
+from tests.conftest import KEYS, Cluster
 from tests.webhooks.conftest import Clock
 from tests.webhooks.receiver import Heard, Receiver, Reply
 from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
@@ -35,9 +37,14 @@ from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
 _ROOT = Path(__file__).resolve().parents[2]
 NORA, ZOE = uuid4(), uuid4()
 RECORDED = Kind.interaction_recorded
-(_LETTERS,) = parse("""-- name: letters
+_LETTERS, _FREED = parse("""-- name: letters
 -- Whom letters wait for.
-SELECT m.address FROM crm.service_message m WHERE m.business_id = :business_id;""")
+SELECT m.address FROM crm.service_message m WHERE m.business_id = :business_id;
+
+-- name: freed
+-- As when the lease of a worker that failed is over.
+UPDATE crm.endpoint e SET leased_until = NULL
+ WHERE e.business_id = :business_id AND e.endpoint_id = :endpoint_id;""")
 
 
 async def _tell(database: Database, business: Business, customer: UUID | None, *whats: str) -> None:
@@ -318,6 +325,26 @@ async def test_a_replaced_secret_signs_beside_the_new_one_for_a_while(
     _check(there.heard[-1], clock, new)
     with pytest.raises(signature.BadSignature):
         _check(there.heard[-1], clock, former)
+
+
+async def test_where_no_secret_can_be_read_nothing_goes_until_there_is_a_new_one(
+    database: Database, shared_cluster: Cluster, business: Business, there: Receiver
+) -> None:
+    """Never unsigned: what happens waits."""
+    endpoint, _ = await added(database, business, there, RECORDED)
+    await _tell(database, business, NORA, "waits")
+    others = structs.replace(KEYS, storage_keys=((2, b"t" * 32),))
+    async with open_database(shared_cluster.app_url, others) as rotated:
+        with pytest.raises(KeyWrong):
+            await turn(rotated, business, endpoint)
+        assert there.heard == []
+        async with rotated.write(business.id) as db:
+            _, new = await webhooks.rotate(db, SYSTEM, endpoint.id)
+            await db.run(_FREED, endpoint_id=endpoint.id)
+        await turn(rotated, business, endpoint)
+    now = int(database.clock().timestamp())
+    (heard,) = there.heard
+    signature.check(signature.read(new), heard.headers, heard.body, now)
 
 
 def _check(heard: Heard, clock: Clock, *secrets: str) -> None:
