@@ -40,8 +40,9 @@ fix: $(READY) ## format, and correct what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-words: $(READY) ## gather the texts that customers read into the catalogs of translations
+words: $(READY) ## gather the texts that customers read into the catalogs, and the kinds of events into docs/
 	@$(BIN)/python -m tests.words
+	@$(BIN)/python -m tests.webhooks.catalogue
 
 bench: $(READY) ## the benchmarks, each beside its ceiling: make bench ARGS="--json"
 	@$(BIN)/crm bench $(ARGS)
