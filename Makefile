@@ -1,7 +1,7 @@
 # The whole loop. Needs make and Python 3.11 to 3.14, nothing else: PostgreSQL and Valkey come along.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check browser faults fix words bench lock
+.PHONY: help demo dev test check browser faults fix words calls bench lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -43,6 +43,9 @@ fix: $(READY) ## format, and correct what ruff can
 words: $(READY) ## gather the texts that customers read into the catalogs, and the kinds of events into docs/
 	@$(BIN)/python -m tests.words
 	@$(BIN)/python -m tests.webhooks.catalogue
+
+calls: $(READY) ## write the calls of crm.client from the OpenAPI document
+	@$(BIN)/python -m tests.calls
 
 bench: $(READY) ## the benchmarks, each beside its ceiling: make bench ARGS="--json"
 	@$(BIN)/crm bench $(ARGS)

@@ -113,6 +113,11 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
                 yield path, method, item[method]
 
 
+def resource(operation: dict[str, Any]) -> str:
+    """Name the part of `crm.client` that has an operation: its tag, as Python writes names."""
+    return str(operation["tags"][0]).lower().replace(" ", "_").replace("-", "_")
+
+
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """Follow a reference into the components; of `T or null` take T."""
     while "$ref" in schema:
@@ -271,5 +276,7 @@ def _close(schemas: dict[str, Any]) -> None:
 
 def _structs(parent: type[Struct]) -> Iterator[type[Struct]]:
     for child in parent.__subclasses__():
-        yield child
-        yield from _structs(child)
+        # What our client reads is made from this document, and says nothing for it.
+        if not child.__module__.startswith("crm.client."):
+            yield child
+            yield from _structs(child)

@@ -1,0 +1,49 @@
+"""What the service answers: imports. Written by `make calls`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class ImportShown(Struct, frozen=True, kw_only=True):
+    """An import; `rows` is the sum of the four outcomes once it is done."""
+
+    id: UUID
+    purpose_id: UUID
+    notice_id: UUID
+    file_name: str
+    sha256: str
+    format: str
+    state: str
+    problem: str
+    created_at: datetime
+    done_at: datetime | None
+    rows_read: int
+    rows: int
+    added: int
+    changed: int
+    unchanged: int
+    rejected: int
+    given: int
+    withdrawn: int
+    unproven: int
+    suppressed: int
+
+
+class TakenOver(Struct, frozen=True, kw_only=True):
+    """What came of a copy; `customer_id` is null where it was only tried and she is not
+    here yet.
+    """
+
+    customer_id: UUID | None
+    added: bool
+    origin: str
+    attributes: int
+    interactions: int
+    decisions: int
+    mails: int
+    states: dict[str, str]
+    said: list[str]

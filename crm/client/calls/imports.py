@@ -1,0 +1,54 @@
+"""The calls: imports. Written by `make calls`."""
+
+from __future__ import annotations
+
+from crm.client.answers.imports import ImportShown, TakenOver
+from crm.client.exchange import Id, Resource, ask, part
+
+
+class ImportsCalls(Resource):
+    """Each is named as its operation in /docs."""
+
+    async def post_import(
+        self, body: bytes, /, *, purpose: str, file_name: str | None = None
+    ) -> ImportShown:
+        """Import a list of customers."""
+        return await self._answer(
+            ask(
+                "POST",
+                "/v1/imports",
+                query={"purpose": purpose, "file_name": file_name},
+                media="text/csv",
+                body=body,
+            ),
+            ImportShown,
+        )
+
+    async def get_import(self, import_id: Id, /) -> ImportShown:
+        """Look how far an import is."""
+        return await self._answer(ask("GET", f"/v1/imports/{part(import_id)}"), ImportShown)
+
+    async def get_import_report(self, import_id: Id, /) -> bytes:
+        """Read the report of an import."""
+        return await self._file(ask("GET", f"/v1/imports/{part(import_id)}/report"))
+
+    async def post_copy_from_elsewhere(
+        self,
+        body: bytes,
+        /,
+        *,
+        only_try: bool | None = None,
+        declare: bool | None = None,
+        purpose: list[str] | None = None,
+    ) -> TakenOver:
+        """Take over a customer's copy from another installation."""
+        return await self._answer(
+            ask(
+                "POST",
+                "/v1/copies",
+                query={"only_try": only_try, "declare": declare, "purpose": purpose},
+                media="application/zip",
+                body=body,
+            ),
+            TakenOver,
+        )

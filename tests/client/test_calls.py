@@ -1,0 +1,60 @@
+"""The client says what the document says, and runs from a purpose to a withdrawal."""
+
+from __future__ import annotations
+
+import pytest
+
+from crm import events
+from crm.businesses import Business
+from crm.client import Client, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from crm.db import Database
+from tests.calls import CLIENT, written
+from tests.client.conftest import Way
+from tests.client.scenario import twenty_calls
+
+
+def test_the_calls_are_those_of_the_document() -> None:
+    """After a change of a route, `make calls` writes them anew."""
+    kept = {
+        str(path.relative_to(CLIENT)): path.read_text()
+        for folder in ("answers", "bodies", "calls")
+        for path in (CLIENT / folder).glob("*.py")
+    }
+
+    assert kept == written()
+
+
+async def test_twenty_calls(
+    client: Client, way: Way, database: Database, business: Business
+) -> None:
+    """Typed all the way; and the last event is the withdrawal."""
+
+    async def told() -> None:
+        async with database.write(business.id) as db:
+            while await events.number(db):
+                continue
+
+    happened = await twenty_calls(client, told)
+
+    assert happened[-1].kind == "consent.withdrawn"
+    assert len(way.sent) >= 20
+
+
+async def test_a_refusal_is_an_exception_with_its_code(client: Client, business: Business) -> None:
+    """With every wrong value named, and of the class of its status."""
+    nora = await client.customers.post_customer(address="nora@example.com")
+    with pytest.raises(Conflict) as taken:
+        await client.customers.post_customer(address="nora@example.com")
+    with pytest.raises(Invalid) as wrong:
+        await client.customers.post_customer(address="nora", time_zone="Nowhere/Land")
+    with pytest.raises(NotFound):
+        await client.customers.get_customer("00000000-0000-0000-0000-000000000000")
+    with pytest.raises(NotFound):
+        await client.campaigns.get_image(nora.id, "../../customers")
+
+    assert taken.value.code == "address_taken"
+    assert wrong.value.errors
+    assert wrong.value.errors[0].pointer
+    async with Client(business.origin, "nobody", transport=client._http._transport) as stranger:  # noqa: SLF001
+        with pytest.raises((Unauthenticated, Forbidden)):
+            await stranger.keys.get_key()
