@@ -356,8 +356,10 @@ def _docstring(words: str, indent: int = 4) -> str:
     text = f'Answer "{words}".' if words.endswith("?") else words.removesuffix(".") + "."
     if len(text) <= 94 - indent:
         return f'{margin}"""{text}"""'
-    first, *rest = textwrap.wrap(text, 88 - indent)
-    return "\n".join([f'{margin}"""{first}', *(margin + each for each in rest), f'{margin}"""'])
+    first, _, rest = text.partition("; ")
+    lines = [first + ".", "", *textwrap.wrap(rest[:1].upper() + rest[1:], 96 - indent)]
+    told = "\n".join(margin + line if line else "" for line in lines)
+    return f'{margin}"""{told.lstrip()}\n{margin}"""'
 
 
 def _formatted(texts: list[str]) -> list[str]:

@@ -32,13 +32,13 @@ async def test_what_a_worker_posts_is_read(database: Database, business: Busines
     assert told.data.customer_id == nora.id
     other = signature.written(b"x" * signature.SECRET_SIZE)
     late = time.time() + signature.TOLERANCE + 60
-    for wrong in (
-        lambda: verify(secret, post.headers, post.body + b" "),
-        lambda: verify(other, post.headers, post.body),
-        lambda: verify(secret, post.headers, post.body, now=late),
-        lambda: verify(secret, {}, post.body),
-    ):
-        with pytest.raises(BadSignature):
-            wrong()
+    with pytest.raises(BadSignature):
+        verify(secret, post.headers, post.body + b" ")
+    with pytest.raises(BadSignature):
+        verify(other, post.headers, post.body)
+    with pytest.raises(BadSignature):
+        verify(secret, post.headers, post.body, now=late)
+    with pytest.raises(BadSignature):
+        verify(secret, {}, post.body)
     with pytest.raises(ValueError, match="whsec_"):
         verify("no secret", post.headers, post.body)

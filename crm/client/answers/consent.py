@@ -70,8 +70,9 @@ class Consent(Struct, frozen=True, kw_only=True):
 
 
 class ConsentEvent(Struct, frozen=True, kw_only=True):
-    """One decision, as its sealed record says; `at` is when it was made, `recorded_at`
-    when kept.
+    """One decision, as its sealed record says.
+
+    `at` is when it was made, `recorded_at` when kept.
     """
 
     id: UUID

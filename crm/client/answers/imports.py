@@ -34,8 +34,9 @@ class ImportShown(Struct, frozen=True, kw_only=True):
 
 
 class TakenOver(Struct, frozen=True, kw_only=True):
-    """What came of a copy; `customer_id` is null where it was only tried and she is not
-    here yet.
+    """What came of a copy.
+
+    `customer_id` is null where it was only tried and she is not here yet.
     """
 
     customer_id: UUID | None
