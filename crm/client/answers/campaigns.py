@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -27,6 +28,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
     question: str
     answers: list[str]
     public: bool
+    segment_id: UUID | None
+    segment_kept: KeptSegment | None
     state: str
     version: int
     created_by: UUID | None
@@ -76,6 +79,8 @@ class CampaignWithCounts(Struct, frozen=True, kw_only=True):
     question: str
     answers: list[str]
     public: bool
+    segment_id: UUID | None
+    segment_kept: KeptSegment | None
     state: str
     version: int
     created_by: UUID | None
@@ -138,6 +143,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]
     asked: int
     missed: int
+    outside: int
     problems: list[Problem]
     warnings: list[str]
     found: list[Found]
@@ -165,6 +171,14 @@ class ImageSize(Struct, frozen=True, kw_only=True):
     name: str
     media_type: str
     bytes: int
+
+
+class KeptSegment(Struct, frozen=True, kw_only=True):
+    """A segment as it was when a campaign to it started; its audience was decided by that."""
+
+    id: UUID
+    name: str
+    rule: dict[str, Any]
 
 
 class Leavers(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,24 @@ from uuid import UUID
 from msgspec import Struct
 
 
+class Allowed(Struct, frozen=True, kw_only=True):
+    """The state of one customer for one purpose, and whether she may be contacted on it now."""
+
+    customer_id: UUID
+    purpose_id: UUID
+    purpose_version: int
+    record_id: UUID
+    status: str
+    method: str
+    event_id: UUID
+    notice_id: UUID | None
+    at: datetime
+    ends_at: datetime | None
+    stale_at: datetime | None
+    authorises: bool
+    reason: str | None
+
+
 class Bundle(Struct, frozen=True, kw_only=True):
     """Receipts with the keys, signed head, origins and paths they are checked with."""
 
@@ -51,22 +69,6 @@ class Checks(Struct, frozen=True, kw_only=True):
     """One answer for each customer asked about, in the order asked."""
 
     checks: list[Check]
-
-
-class Consent(Struct, frozen=True, kw_only=True):
-    """The current state of one customer for one purpose: a fold of the events."""
-
-    customer_id: UUID
-    purpose_id: UUID
-    purpose_version: int
-    record_id: UUID
-    status: str
-    method: str
-    event_id: UUID
-    notice_id: UUID | None
-    at: datetime
-    ends_at: datetime | None
-    stale_at: datetime | None
 
 
 class ConsentEvent(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class NewCampaign(TypedDict):
     question: NotRequired[str]
     answers: NotRequired[list[str]]
     public: NotRequired[bool]
+    segment_id: NotRequired[Id | None]
 
 
 class Start(TypedDict):

@@ -8,14 +8,6 @@ from typing import Literal, NotRequired, TypedDict
 from crm.client.exchange import Id
 
 
-class Asked(TypedDict):
-    """Whom to check: up to 1,000 customers by id, or one address."""
-
-    purpose: Id
-    customers: NotRequired[list[Id] | None]
-    address: NotRequired[str | None]
-
-
 class NewConsentEvent(TypedDict):
     """A decision of a customer, as the caller can prove it."""
 
@@ -37,3 +29,11 @@ class NewWithdrawal(TypedDict):
     address: str
     purpose: NotRequired[Id | None]
     complaint: NotRequired[bool]
+
+
+class Asked(TypedDict):
+    """Whom to check: up to 1,000 customers by id, or one address."""
+
+    purpose: Id
+    customers: NotRequired[list[Id] | None]
+    address: NotRequired[str | None]

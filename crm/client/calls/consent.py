@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from crm.client.answers.consent import Bundle, Check, Checks, Consent, ConsentEvent, Withdrawal
+from crm.client.answers.consent import Allowed, Bundle, Check, Checks, ConsentEvent, Withdrawal
 from crm.client.bodies.consent import Asked, NewConsentEvent, NewWithdrawal
 from crm.client.exchange import Id, Resource, ask, part
 
@@ -33,9 +33,9 @@ class ConsentCalls(Resource):
             ConsentEvent,
         )
 
-    async def get_consents(self, id: Id, /) -> list[Consent]:
+    async def get_consents(self, id: Id, /) -> list[Allowed]:
         """Read what a customer allows now."""
-        return await self._answer(ask("GET", f"/v1/customers/{part(id)}/consents"), list[Consent])
+        return await self._answer(ask("GET", f"/v1/customers/{part(id)}/consents"), list[Allowed])
 
     async def get_check(self, *, customer: Id, purpose: Id) -> Check:
         """Answer "May I contact this customer for this purpose?"."""

@@ -20,9 +20,11 @@ class TagsCalls(Resource):
         """Declare a tag."""
         return await self._answer(ask("PUT", f"/v1/tags/{part(name)}", body=body), Tag)
 
-    async def get_customer_tags(self, id: Id, /) -> list[HeldTag]:
+    async def get_customer_tags(self, id: Id, /, *, purpose: str | None = None) -> list[HeldTag]:
         """Read a customer's tags."""
-        return await self._answer(ask("GET", f"/v1/customers/{part(id)}/tags"), list[HeldTag])
+        return await self._answer(
+            ask("GET", f"/v1/customers/{part(id)}/tags", query={"purpose": purpose}), list[HeldTag]
+        )
 
     async def put_customer_tag(self, id: Id, name: Id, /) -> list[HeldTag] | None:
         """Put a tag on a customer."""
