@@ -101,6 +101,7 @@ from crm.web.health import health, of_journal, stores
 from crm.web.lean import lean
 from crm.web.metrics import metrics
 from crm.web.pages import Tab, redirect
+from crm.web.parameters import only_known
 from crm.web.refusals import EITHER, PAGES, PROBLEMS, pages_behind
 from crm.web.transaction import in_one_transaction, transaction
 from crm.webhooks import api as webhooks_api
@@ -249,7 +250,7 @@ def routers() -> Sequence[ControllerRouterHandler]:
         Router(
             "/v1",
             route_handlers=_API,
-            guards=[staff_auth.with_key],
+            guards=[staff_auth.with_key, only_known],
             exception_handlers=PROBLEMS,
             security=[{"key": []}],
         ),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
-from litestar import Request
 from msgspec import Struct
 
 from crm.errors import Invalid, Problem
@@ -86,11 +85,3 @@ def link(path: str, after: str | None, **query: str | int) -> dict[str, str]:
     if after is None:
         return {}
     return {"link": f'<{path}?{urlencode({**query, "after": after})}>; rel="next"'}
-
-
-def only(request: Request[Any, Any, Any], *known: str) -> None:
-    """Refuse query parameters that nobody reads: a misspelt filter must not look like one."""
-    unknown = sorted(set(request.query_params) - set(known))
-    if unknown:
-        sentence = f"This takes only the parameters {', '.join(known)}."
-        raise Invalid(sentence, [Problem("", sentence)])

@@ -108,10 +108,8 @@ async def test_pages_show_each_customer_once(
     assert sorted(seen) == sorted(str(person.id) for person in people)
 
 
-@pytest.mark.parametrize(
-    "query", ["page=2", "limit=0", "limit=x", "after=x", "after=AAAA", "limit=2&name=Nora"]
-)
-async def test_a_query_that_nobody_reads_is_refused(api: httpx2.AsyncClient, query: str) -> None:
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "after=x", "after=AAAA"])
+async def test_a_query_that_makes_no_sense_is_refused(api: httpx2.AsyncClient, query: str) -> None:
     assert (await api.get(f"/v1/customers?{query}")).status_code == 422
 
 
