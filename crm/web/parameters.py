@@ -33,7 +33,7 @@ def parameters(handler: BaseRouteHandler) -> frozenset[str]:
     """Name the query parameters that a handler reads."""
     found = handler.parsed_fn_signature.parameters.items()
     return frozenset(
-        field.kwarg_definition.query or name
+        field.kwarg_definition.query or field.kwarg_definition.name or name
         for name, field in found
         if isinstance(field.kwarg_definition, QueryParameter)
     )
