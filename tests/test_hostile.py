@@ -19,6 +19,7 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Database
 from crm.web import openapi
+from crm.web.parameters import parameters
 from tests import make
 from tests.browser import Browser
 from tests.routes import DOCUMENT, ROUTES, Route
@@ -237,9 +238,8 @@ async def test_a_body_too_large_is_refused(
     path = route.path.format(**{name: _known(route, name, known) for name in route.types})
     media, _ = openapi.body_sample(DOCUMENT, route.operation)
     headers = {"content-type": media, "content-length": "99999999999", "if-match": "*"}
-    query = {
-        "purpose": (await api.get("/v1/purposes")).json()[0]["slug"],
-    }
+    purposes = (await api.get("/v1/purposes")).json()
+    query = {"purpose": purposes[0]["slug"]} if "purpose" in parameters(route.handler) else {}
     answer = await api.request(route.method, path, headers=headers, params=query, content=b"{}")
 
     assert answer.status_code == 413
