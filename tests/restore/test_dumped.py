@@ -14,23 +14,32 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from crm.db import Database
 from crm.embedded.programs import POSTGRES_FOLDER, _site
 from crm.privacy import Fingerprint
 from tests.commands import crm
 from tests.conftest import Cluster
-from tests.privacy.search import search
-from tests.privacy.test_search import (
+from tests.privacy.installation import (
     Running,
-    _erase,
-    _process,
-    _seeded,
-    _web,
+    erase,
+    installed,
     only_what_stays,
-    running,
+    process,
+    seeded,
+    served,
+    traffic,
 )
+from tests.privacy.search import search
 from tests.restore.conftest import execute, name_of
 
-__all__ = ["running"]
+
+@pytest.fixture
+async def running(
+    own_cluster: Cluster, own_database: Database, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Running]:
+    """Nora has lived; the processes can be started."""
+    async with installed(own_cluster, own_database, redis_url, tmp_path) as started:
+        yield started
 
 
 async def _program(name: str, *args: str) -> list[str]:
@@ -64,12 +73,13 @@ async def _put_back(cluster: Cluster, dump: Path) -> AsyncIterator[Cluster]:
 async def test_nothing_of_hers_is_found_in_a_dump_put_back(
     running: Running, fingerprint: Fingerprint, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    marks = await _seeded(running)
+    await traffic(running)
+    marks = await seeded(running)
     dump = tmp_path_factory.mktemp("dump") / "before"
     assert not await _program(
         "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={running.cluster.superuser_url}"
     )
-    await _erase(running, fingerprint)
+    await erase(running, fingerprint)
     async with _put_back(running.cluster, dump) as there:
         environ = running.environ | {"CRM_DATABASE_URL": there.app_url}
         places = replace(running.places, superuser_url=there.superuser_url)
@@ -78,6 +88,6 @@ async def test_nothing_of_hers_is_found_in_a_dump_put_back(
         status, said, err = await crm("restore", **environ)
         assert (status, err) == (0, ""), said
         started = replace(running, cluster=there, environ=environ)
-        async with _process(started, "worker"), _web(started) as web:
-            assert (await web.get("/health")).json()["checks"]["restored"] == "ok"
+        async with process(started, "worker"), served(started) as browser:
+            assert (await browser.get("/health")).json()["checks"]["restored"] == "ok"
         only_what_stays(await search(places, marks), fingerprint)
