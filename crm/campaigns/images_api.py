@@ -39,6 +39,7 @@ async def get_images(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[Im
 @get(
     "/campaigns/{id:uuid}/images/{name:str}",
     guards=READ,
+    media_type="image/*",
     tags=["Campaigns"],
     summary="Read a picture of a campaign",
     description="Its bytes, as they were attached.",

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from litestar.response import Response
 from msgspec import Struct
@@ -40,6 +41,7 @@ class NewSuppression(Struct, forbid_unknown_fields=True):
     status_code=201,
     request_max_body_size=_BODY,
     opt={"example": {"address": "nora@example.com", "scope": "marketing"}},
+    responses={201: ResponseSpec(Suppression, generate_examples=False, description="Suppressed")},
 )
 async def post_suppression(
     request: Request[Any, Any, Any],

@@ -72,7 +72,6 @@ async def get_erasure(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Respon
     summary="Have the restriction of a customer's data end",
     description="She is told by mail, and it ends three days later unless she keeps it (Art. 18(3) "
     "GDPR). Again changes nothing; null where nothing is restricted.",
-    responses={202: ResponseSpec(FreezeEnds, generate_examples=False, description="Announced")},
 )
 async def delete_restriction(
     db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]

@@ -1,10 +1,7 @@
-"""What programmers read: /docs, its OpenAPI document, and /problems, what each refusal means."""
+"""What programmers read: /docs, the same for programs, and /problems, what each refusal means."""
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,35 +13,18 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import PathItem
 from litestar.params import FromPath
-from markupsafe import Markup, escape
-from msgspec import Struct
 
 from crm.errors import NotFound, Refused
-from crm.web import openapi
+from crm.web import openapi, plain_docs
+from crm.web.calls import EXAMPLES, RULES, groups, marked
 from crm.web.pages import fragment, page
 from crm.web.refusals import PAGES, answer_to, plain_problems
 
-_TYPED = re.compile("`([^`]+)`")
 _PATH = "/docs"
 _DOCUMENT = "/openapi.json"
-# Bodies that come from a file.
-_FILES = {
-    "text/csv": "@list.csv",
-    "application/octet-stream": "@bread.png",
-    "application/zip": "@your-data.zip",
-}
-# The order in which somebody new meets them.
-_ORDER = (
-    "Keys",
-    "Customers",
-    "Attributes",
-    "Tags",
-    "Interactions",
-    "Purposes",
-    "Consent",
-    "Segments",
-    "Campaigns",
-)
+_MARKDOWN = plain_docs.MARKDOWN.removeprefix(_PATH)
+# What is longer is no search.
+_LONGEST_SEARCH = 200
 _NOBODY: dict[str, Any] = {
     "business": None,
     "me": None,
@@ -54,31 +34,6 @@ _NOBODY: dict[str, Any] = {
     "rooms": (),
     "flash": None,
 }
-
-
-class Line(Struct, frozen=True):
-    """A parameter, a field or an answer, as a row of a list."""
-
-    name: str
-    kind: str
-    words: str
-    required: bool = False
-
-
-class Call(Struct, frozen=True):
-    """One operation as the page shows it."""
-
-    id: str
-    method: str
-    path: str
-    summary: str
-    words: Markup
-    scope: str
-    parameters: list[Line]
-    body: list[Line]
-    answers: list[Line]
-    refusals: list[Line]
-    curl: str
 
 
 class Document(OpenAPIRenderPlugin):
@@ -112,20 +67,43 @@ class Page(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], _schema: dict[str, Any]) -> bytes:
         """Write the page, with curl lines for the host that was asked."""
         origin = _origin(request)
+        asked = " ".join(request.query_params.get("q", "")[:_LONGEST_SEARCH].split())
         values = {
             **_NOBODY,
             "request_path": _PATH,
-            "origin": origin,
-            "groups": _groups(self._document.of(request), origin),
+            "rules": [(*each, EXAMPLES.get(each[0], "").format(origin=origin)) for each in RULES],
+            "groups": groups(self._document.of(request), origin, asked),
+            "asked": asked,
+            "marked": marked,
         }
         return fragment("web/pages/docs.html", values).encode()
+
+
+class Markdown(OpenAPIRenderPlugin):
+    """Answers with the same as plain text, at an address that stays."""
+
+    def __init__(self, document: Document) -> None:
+        """Write this document."""
+        super().__init__(path=_MARKDOWN, media_type=MediaType.TEXT)
+        self._document = document
+
+    def render(self, request: Request[Any, Any, Any], _schema: dict[str, Any]) -> bytes:
+        """Write it, with lines for the host that was asked."""
+        origin = _origin(request)
+        found = groups(self._document.of(request), origin)
+        return plain_docs.markdown(found, origin).encode()
 
 
 async def _only_documents(
     connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
 ) -> None:
     # Litestar answers every other path below with a page of its own; ours is the refusal.
-    if connection.scope["path"] not in (_PATH, f"{_PATH}/", f"{_PATH}{_DOCUMENT}"):
+    if connection.scope["path"] not in (
+        _PATH,
+        f"{_PATH}/",
+        f"{_PATH}{_DOCUMENT}",
+        plain_docs.MARKDOWN,
+    ):
         raise NotFound
 
 
@@ -139,7 +117,7 @@ def documentation(told: dict[str, PathItem]) -> OpenAPIConfig:
         components=openapi.SECURITY,
         webhooks=dict(told),
         operation_id_creator=openapi.operation_id,
-        render_plugins=[Page(document), document],
+        render_plugins=[Page(document), document, Markdown(document)],
         openapi_router=Router(
             _PATH,
             route_handlers=[],
@@ -148,6 +126,16 @@ def documentation(told: dict[str, PathItem]) -> OpenAPIConfig:
             include_in_schema=False,
         ),
     )
+
+
+@get("/llms.txt", include_in_schema=False, media_type=MediaType.TEXT, sync_to_thread=False)
+def get_llms(request: Request[Any, Any, Any]) -> str:
+    """Say to programs that read on their own what there is, and where."""
+    told = request.app.openapi_config
+    plugins = told.render_plugins if told else ()
+    document = next(each for each in plugins if isinstance(each, Document))
+    origin = _origin(request)
+    return plain_docs.llms(groups(document.of(request), origin), origin)
 
 
 @get("/problems/{code:str}", include_in_schema=False, exception_handlers=PAGES)
@@ -187,123 +175,4 @@ def _origin(request: Request[Any, Any, Any]) -> str:
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
-def _groups(document: dict[str, Any], origin: str) -> dict[str, list[Call]]:
-    found: dict[str, list[Call]] = {}
-    for path, method, operation in openapi.operations(document):
-        call = _call(document, origin, path, method, operation)
-        found.setdefault(operation["tags"][0], []).append(call)
-    known = [tag for tag in _ORDER if tag in found]
-    return {tag: found[tag] for tag in [*known, *sorted(set(found) - set(known))]}
-
-
-def _call(
-    document: dict[str, Any], origin: str, path: str, method: str, operation: dict[str, Any]
-) -> Call:
-    scopes = operation["security"][0]["key"]
-    media, schema = _body(operation)
-    answers = [_answer(document, *each) for each in operation["responses"].items()]
-    return Call(
-        id=operation["operationId"],
-        method=method.upper(),
-        path=path,
-        summary=operation["summary"],
-        words=_marked(operation.get("description", "")),
-        scope=scopes[0] if scopes else "",
-        parameters=[_parameter(document, each) for each in operation.get("parameters", ())],
-        body=_fields(document, schema) or ([Line("", media, "the file itself")] if media else []),
-        answers=[each for each in answers if each.name[0] == "2"],
-        refusals=[each for each in answers if each.name[0] != "2"],
-        curl=_curl(document, origin, path, method, operation),
-    )
-
-
-def _marked(words: str) -> Markup:
-    """Set what stands in backticks in the face of what can be typed."""
-    return Markup(_TYPED.sub(r'<span class="proof">\1</span>', str(escape(words))))  # noqa: S704
-
-
-def _body(operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    content = operation.get("requestBody", {}).get("content", {})
-    return next(((media, each["schema"]) for media, each in content.items()), ("", {}))
-
-
-def _parameter(document: dict[str, Any], each: dict[str, Any]) -> Line:
-    where = {"header": "header, ", "query": "query, ", "path": "in the path, "}[each["in"]]
-    kind = where + _kind(document, each["schema"])
-    words = _marked(each.get("description", ""))
-    return Line(each["name"], kind, words, each.get("required", False))
-
-
-def _fields(document: dict[str, Any], schema: dict[str, Any]) -> list[Line]:
-    whole = openapi.resolved(document, schema)
-    wanted = whole.get("required", ())
-    return [
-        Line(name, _kind(document, each), _marked(each.get("description", "")), name in wanted)
-        for name, each in whole.get("properties", {}).items()
-    ]
-
-
-def _answer(document: dict[str, Any], status: str, answer: dict[str, Any]) -> Line:
-    if "$ref" in answer:
-        answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
-    schema = next((each["schema"] for each in answer.get("content", {}).values()), None)
-    kind = _kind(document, schema) if schema and status[0] == "2" else ""
-    return Line(status, kind, _marked(answer["description"]))
-
-
-def _kind(document: dict[str, Any], schema: dict[str, Any]) -> str:
-    """Say in a few words what a value is."""
-    name = schema.get("$ref", "").rpartition("/")[2]
-    whole = openapi.resolved(document, schema)
-    if whole.get("enum"):
-        return "one of " + ", ".join(str(each) for each in whole["enum"])
-    if "oneOf" in whole:
-        return " or ".join(_kind(document, each) for each in whole["oneOf"])
-    kind = whole.get("type", "anything")
-    if isinstance(kind, list):
-        return " or ".join(kind)
-    if kind == "array":
-        return f"list of {_kind(document, whole.get('items', {}))}"
-    if kind == "object":
-        fields = ", ".join(whole.get("properties", {}))
-        return f"{name.rpartition('_')[2] or 'object'} ({fields})" if fields else "object"
-    return str(whole.get("format", kind))
-
-
-def _curl(
-    document: dict[str, Any], origin: str, path: str, method: str, operation: dict[str, Any]
-) -> str:
-    """Write a line that works once the words in capitals are replaced."""
-    for each in operation.get("parameters", ()):
-        if each["in"] == "path":
-            path = path.replace(f"{{{each['name']}}}", _placeholder(path, each["name"]))
-    queries = [
-        f"{each['name']}={openapi.sample(document, each['schema'], each['name'])}"
-        for each in operation.get("parameters", ())
-        if each["in"] == "query" and each["required"]
-    ]
-    url = f"{origin}{path}" + (f"?{'&'.join(queries)}" if queries else "")
-    parts = ["curl"]
-    media, said = openapi.body_sample(document, operation)
-    if method.upper() != ("POST" if media else "GET"):
-        parts += ["-X", method.upper()]
-    parts += [shlex.quote(url), "-H", "'Authorization: Bearer YOUR_KEY'"]
-    for each in operation.get("parameters", ()):
-        if each["in"] == "header" and each["required"]:
-            value = "*" if each["name"] == "If-Match" else '"A_NAME_OF_YOUR_CHOICE"'
-            parts += ["-H", f"'{each['name']}: {value}'"]
-    if media:
-        parts += ["-H", f"'Content-Type: {media}'"]
-        text = shlex.quote(json.dumps(said, ensure_ascii=False))
-        parts += ["--data-binary", _FILES.get(media, text)]
-    return " ".join(parts)
-
-
-def _placeholder(path: str, name: str) -> str:
-    if name != "id":
-        return name.upper()
-    thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2]
-    return f"{thing.removesuffix('s').replace('-', '_').upper()}_ID"
-
-
-handlers = [get_problem]
+handlers = [get_llms, get_problem]

@@ -8,16 +8,19 @@ import re
 import shlex
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx2
+import msgspec
 import pytest
 
 from crm import campaigns, consent, customers, events, imports, privacy, segments, staff
 from crm.businesses import Business
 from crm.campaigns import images, jobs
+from crm.client import Client, Problem
 from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
 from crm.db import Database
 from crm.events import Kind
@@ -41,6 +44,9 @@ OPERATIONS = [
     for path, method, operation in operations(DOCUMENT)
 ]
 _CURL = re.compile(r'<p class="proof">(curl [^<]*)</p>')
+_LINES = re.compile(
+    r'<p class="proof">(curl [^<]*)</p>\s*<p class="proof" data-language="python">([^<]*)</p>'
+)
 
 
 def test_it_is_openapi() -> None:
@@ -291,6 +297,16 @@ async def _run(line: str, api: Browser, packed: bytes) -> httpx2.Response:
     )
 
 
+async def _words(line: str, api: Browser, shop: Shop) -> dict[str, str]:
+    """Make what a line names."""
+    words = await shop.words(line)
+    if "COPY_ID" in line:
+        words["COPY_ID"] = await shop.copied(api, words["CUSTOMER_ID"])
+    if "ENDPOINT_ID" in line:
+        words |= await shop.told()
+    return words
+
+
 async def test_every_curl_line_works(api: Browser, shop: Shop, business: Business) -> None:
     """Once the words in capitals are replaced, as the page says."""
     async with shop._database.write(business.id) as db:  # noqa: SLF001
@@ -301,12 +317,7 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
     wrong = []
     for line in lines:
         filled = line
-        words = await shop.words(line)
-        if "COPY_ID" in line:
-            words["COPY_ID"] = await shop.copied(api, words["CUSTOMER_ID"])
-        if "ENDPOINT_ID" in line:
-            words |= await shop.told()
-        for word, value in words.items():
+        for word, value in (await _words(line, api, shop)).items():
             filled = filled.replace(word, value)
         answer = await _run(filled, api, packed)
         if not answer.is_success:
@@ -314,6 +325,80 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
 
     assert len(lines) == len(OPERATIONS) + 1
     assert not wrong
+
+
+async def test_every_line_of_python_works(
+    api: Browser, shop: Shop, business: Business, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same calls by the client, with the same words replaced."""
+    async with shop._database.write(business.id) as db:  # noqa: SLF001
+        await make.employ(db, "owner@bakery.example")
+        her = await make.customer(db)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text("Email Address\nreader@example.com\n")
+    (tmp_path / "bread.png").write_bytes(PNG)
+    (tmp_path / "your-data.zip").write_bytes(await taken(shop._database, business.id, her.id))  # noqa: SLF001
+    pairs = _LINES.findall((await api.get("/docs")).text)
+    key = api.headers["authorization"].removeprefix("Bearer ")
+    wrong = []
+    async with Client(business.origin, key, transport=api._transport) as client:  # noqa: SLF001
+        for curl, python in pairs:
+            line = html.unescape(python)
+            words = await _words(html.unescape(curl), api, shop)
+            if "/images/" in curl:
+                words["/NAME"] = "/bread.png"
+            for word, value in words.items():
+                line = line.replace(*_in_python(word, value))
+            known: dict[str, Any] = {"client": client, "Path": Path}
+            exec(f"async def call():\n    return {line}", known)  # noqa: S102  (what the page shows)
+            try:
+                await known["call"]()
+            except (Problem, TypeError, msgspec.MsgspecError) as failed:
+                wrong.append((line, str(failed)))
+
+    assert len(pairs) == len(OPERATIONS)
+    assert not wrong
+
+
+def _in_python(word: str, value: str) -> tuple[str, str]:
+    if word in {"/KEY_ID", "/NAME"}:
+        return repr(word[1:]), repr(value[1:])
+    if word == "purpose=purpose":
+        return "purpose='purpose'", f"purpose={value.partition('=')[2]!r}"
+    return word, value
+
+
+async def test_a_search_finds_calls(web: Browser) -> None:
+    """By each of its words, wherever they stand; on the server, so that no script is needed."""
+    found = (await web.get("/docs?q=RECEIPT++customer")).text
+    one = _CURL.findall((await web.get("/docs?q=post_customer_search")).text)
+    none = (await web.get("/docs?q=%3Cscript%3E+nothing")).text
+
+    assert 'id="get_receipt"' in found
+    assert 'id="get_tags"' not in found
+    assert len(one) == 1
+    assert "/v1/customers/search" in one[0]
+    assert "No call has each of these words" in none
+    assert "<script" not in none
+    assert not _CURL.findall(none)
+
+
+async def test_all_of_it_is_plain_text_too(web: Browser, business: Business) -> None:
+    """Every call with its lines; and for programs a list of links that lead somewhere."""
+    told = await web.get("/docs/api.md")
+    listed = (await web.get("/llms.txt")).text
+    pairs = _LINES.findall((await web.get("/docs")).text)
+
+    assert told.headers["content-type"].startswith("text/plain")
+    for curl, python in pairs:
+        assert html.unescape(curl) in told.text
+        assert html.unescape(python) in told.text
+    assert listed.startswith("# ")
+    links = re.findall(r"\]\(([^)]+)\)", listed)
+    assert len(links) == len(OPERATIONS) + 2
+    for each in {link.partition("#")[0] for link in links}:
+        assert each.startswith(business.origin)
+        assert (await web.get(each)).status_code == 200
 
 
 @pytest.mark.parametrize("code", sorted(problems()))

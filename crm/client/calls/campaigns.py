@@ -120,9 +120,9 @@ class CampaignsCalls(Resource):
         """List the pictures of a campaign."""
         return await self._answer(ask("GET", f"/v1/campaigns/{part(id)}/images"), list[ImageSize])
 
-    async def get_image(self, id: Id, name: Id, /) -> str:
+    async def get_image(self, id: Id, name: Id, /) -> bytes:
         """Read a picture of a campaign."""
-        return await self._answer(ask("GET", f"/v1/campaigns/{part(id)}/images/{part(name)}"), str)
+        return await self._file(ask("GET", f"/v1/campaigns/{part(id)}/images/{part(name)}"))
 
     async def put_image(self, id: Id, name: Id, body: bytes, /) -> ImageSize:
         """Attach a picture to a draft."""

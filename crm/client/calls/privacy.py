@@ -21,9 +21,9 @@ from crm.client.rows import Rows
 class PrivacyCalls(Resource):
     """Each is named as its operation in /docs."""
 
-    async def delete_restriction(self, id: Id, /) -> FreezeEnds:
+    async def delete_restriction(self, id: Id, /) -> FreezeEnds | None:
         """Have the restriction of a customer's data end."""
-        return await self._answer(
+        return await self._answer_or_none(
             ask("DELETE", f"/v1/customers/{part(id)}/restriction"), FreezeEnds
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from crm.client.answers.suppressions import Suppression
 from crm.client.bodies.suppressions import NewSuppression
 from crm.client.exchange import Resource, ask
 
@@ -13,9 +14,9 @@ class SuppressionsCalls(Resource):
 
     async def post_suppression(
         self, *, idempotency_key: str | None = None, **body: Unpack[NewSuppression]
-    ) -> str:
+    ) -> Suppression:
         """Suppress an address."""
         return await self._answer(
             ask("POST", "/v1/suppressions", body=body, keyed=True, idempotency_key=idempotency_key),
-            str,
+            Suppression,
         )
