@@ -52,6 +52,7 @@ OPEN = {
     "/health",  # for whoever watches the service
     "/docs",
     "/docs/openapi.json",  # what the API offers
+    "/docs/api.md",  # the same, as plain text
     "/llms.txt",  # the same, as a list of links
     "/docs/{path}",
     "/problems/{code}",  # what a refusal means
