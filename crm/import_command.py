@@ -31,27 +31,41 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="The short name of the purpose a list is for; of a copy THEIRS=OURS, where they differ.",
 )
 @click.option("--declare", is_flag=True, help="Of a copy: declare what is not declared here yet.")
+@click.option(
+    "--try", "only_try", is_flag=True, help="Of a list: say what would come of it, keep nothing."
+)
 @of_business
-def command(file: Path, purposes: tuple[str, ...], which: str, *, declare: bool) -> None:
-    """Import customers and their evidence from a CSV file, or a copy (ZIP); mails nobody.
+def command(
+    file: Path, purposes: tuple[str, ...], which: str, *, declare: bool, only_try: bool
+) -> None:
+    """Import customers and their evidence from a CSV file, a ZIP of them, or a copy; mails nobody.
 
-    A copy is one customer's `your-data.zip` of another installation; docs/copy.md says what of it
-    is taken over.
+    Exports of Mailchimp, listmonk, Keila, Ghost, Substack and beehiiv are recognised. A copy is
+    one customer's `your-data.zip` of another installation; docs/copy.md says what of it is taken
+    over.
     """
-    if zipfile.is_zipfile(file):
+    if _is_copy(file):
         run(_copy(file, purposes, which, declare=declare))
     elif len(purposes) != 1:
         message = "Say which purpose the list is for: --purpose SHORT-NAME."
         raise click.UsageError(message)
     else:
-        run(_list(file, purposes[0], which))
+        run(_list(file, purposes[0], which, only_try=only_try))
 
 
-async def _list(file: Path, slug: str, which: str) -> None:
+def _is_copy(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive_of:
+        return archive.MANIFEST in archive_of.namelist()
+
+
+async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
     async with joined() as database:
         business_id = await one_business(database, which)
         with Progress(console=Console(stderr=True)) as bar:
-            task = bar.add_task(f"Importing {file.name}", total=1.0)
+            doing = "Trying" if only_try else "Importing"
+            task = bar.add_task(f"{doing} {file.name}", total=1.0)
             done = await imports.work_file(
                 database,
                 business_id,
@@ -59,15 +73,23 @@ async def _list(file: Path, slug: str, which: str) -> None:
                 slug,
                 file,
                 watch=lambda seen: bar.update(task, completed=seen.share),
+                only_try=only_try,
             )
         async with database.read(business_id) as db:
             lines = await imports.report(db, done.id)
+            reasons = await imports.reasons(db, done.id)
     table = Table("Rows of the file", "")
     for word in ("added", "changed", "unchanged", "rejected"):
         table.add_row(word, str(getattr(done, word)))
+    out.print(f"Read as {imports.TITLES[imports.Tool(done.format)]}.", highlight=False)
     out.print(table)
+    if only_try:
+        out.print("Nothing of it was kept: it was only tried.")
+    for each in reasons:
+        out.print(f"{each.count} × {each.outcome}: {each.reason}", highlight=False, markup=False)
     for line in lines:
-        out.print(f"line {line.line}: {line.outcome}: {line.reason}", highlight=False)
+        where = f"{line.part}, line {line.line}" if line.part else f"line {line.line}"
+        out.print(f"{where}: {line.outcome}: {line.reason}", highlight=False, markup=False)
 
 
 async def _copy(file: Path, purposes: Sequence[str], which: str, *, declare: bool) -> None:

@@ -15,9 +15,9 @@ SELECT business_id
 -- name: add_import
 -- A file of customers, received or (from the terminal) about to be worked through at once.
 INSERT INTO crm.import (business_id, import_id, purpose_id, notice_id, file_name, file_sha256,
-                        format, state, actor_kind, actor_id, created_at, beat_at)
+                        format, state, only_try, actor_kind, actor_id, created_at, beat_at)
 VALUES (:business_id, :import_id, :purpose_id, :notice_id, :file_name, :file_sha256, :format,
-        :state, :actor_kind, :actor_id, :now,
+        :state, :only_try, :actor_kind, :actor_id, :now,
         CASE WHEN :state::text = 'running' THEN :now::timestamptz END);
 
 -- name: keep_file
@@ -46,20 +46,20 @@ DELETE FROM crm.import_file
    AND import_id = :import_id;
 
 -- name: gave_up
--- Whether an import has waited for so long that its list may not be kept any more; one that is
+-- What an import is that has waited for so long that its list may not be kept any more; one that is
 -- worked on goes on.
-SELECT true
+SELECT state
   FROM crm.import
  WHERE business_id = :business_id
    AND import_id = :import_id
-   AND state IN ('waiting', 'running')
+   AND state IN ('waiting', 'running', 'tried')
    AND created_at <= :received_before
-   AND (beat_at IS NULL OR beat_at < :quiet_since);
+   AND (state = 'tried' OR beat_at IS NULL OR beat_at < :quiet_since);
 
 -- name: get_import
 -- One import.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-       format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
        added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
@@ -68,7 +68,7 @@ SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'h
 -- name: imports_before
 -- Imports, newest first, by pages.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-       format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
        added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
@@ -104,8 +104,26 @@ UPDATE crm.import
    AND import_id = :import_id
    AND (state = 'waiting' OR state = 'running' AND beat_at < :quiet_since)
 RETURNING import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-          format, state, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+          format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
           added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed;
+
+-- name: start_tried
+-- What was only tried waits again, for good this time; no row where its list is gone.
+UPDATE crm.import i
+   SET state = 'waiting', only_try = false, notice_id = :notice_id, done_at = NULL, beat_at = NULL, rows_read = 0,
+       added = 0, changed = 0, unchanged = 0, rejected = 0, given = 0, withdrawn = 0,
+       unproven = 0, suppressed = 0, actor_kind = :actor_kind, actor_id = :actor_id
+ WHERE i.business_id = :business_id
+   AND i.import_id = :import_id
+   AND i.state = 'tried'
+   AND EXISTS (SELECT FROM crm.import_file f
+                WHERE f.business_id = :business_id AND f.import_id = :import_id);
+
+-- name: drop_rows
+-- What was said when it was only tried goes before it is said for good.
+DELETE FROM crm.import_row
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
 
 -- name: beat
 -- A sign of life with how far the work is, committed apart from the work.
@@ -118,7 +136,7 @@ UPDATE crm.import
 -- name: finish_import
 -- The end of the work, in the transaction of the work.
 UPDATE crm.import
-   SET state = 'done', done_at = :now, rows_read = :rows_read, added = :added,
+   SET state = CASE WHEN only_try THEN 'tried' ELSE 'done' END, done_at = :now, rows_read = :rows_read, added = :added,
        changed = :changed, unchanged = :unchanged, rejected = :rejected, given = :given,
        withdrawn = :withdrawn, unproven = :unproven, suppressed = :suppressed
  WHERE business_id = :business_id
@@ -135,14 +153,14 @@ UPDATE crm.import
    SET state = 'failed', done_at = :now, problem = :problem
  WHERE business_id = :business_id
    AND import_id = :import_id
-   AND state IN ('waiting', 'running');
+   AND state IN ('waiting', 'running', 'tried');
 
 -- name: open_imports
 -- Imports of which nobody can say yet what came of them.
 SELECT import_id
   FROM crm.import
  WHERE business_id = :business_id
-   AND state IN ('waiting', 'running')
+   AND state IN ('waiting', 'running', 'tried')
  ORDER BY import_id;
 
 -- name: abandoned_imports
@@ -156,43 +174,56 @@ SELECT i.import_id
 
 -- name: add_rows
 -- What the report says about some lines.
-INSERT INTO crm.import_row (business_id, import_id, line, number, outcome, reason)
-SELECT :business_id, :import_id, said.line, said.number, said.outcome, said.reason
-  FROM unnest(:lines::integer[], :numbers::integer[], :outcomes::text[], :reasons::text[])
-       AS said (line, number, outcome, reason)
-ON CONFLICT (business_id, import_id, line, number) DO NOTHING;
+INSERT INTO crm.import_row (business_id, import_id, part, line, number, outcome, reason)
+SELECT :business_id, :import_id, said.part, said.line, said.number, said.outcome, said.reason
+  FROM unnest(:parts::text[], :lines::integer[], :numbers::integer[], :outcomes::text[],
+              :reasons::text[])
+       AS said (part, line, number, outcome, reason)
+ON CONFLICT (business_id, import_id, part, line, number) DO NOTHING;
 
 -- name: rows_after
 -- Lines of a report in the order of the file, by pages.
-SELECT line, number, outcome, reason
+SELECT part, line, number, outcome, reason
   FROM crm.import_row
  WHERE business_id = :business_id
    AND import_id = :import_id
-   AND (line, number) > (:line::integer, :number::integer)
- ORDER BY line, number
+   AND (part, line, number) > (:part::text, :line::integer, :number::integer)
+ ORDER BY part, line, number
+ LIMIT :limit;
+
+-- name: reasons_of_import
+-- What is said in a report, and of how many lines; where an address stood before is one reason.
+SELECT outcome, said.reason, count(*)::integer AS count
+  FROM crm.import_row r
+ CROSS JOIN LATERAL (SELECT regexp_replace(r.reason, '^The same address as in line .*; ',
+                            'The same address as in an earlier line; ') AS reason) said
+ WHERE r.business_id = :business_id
+   AND r.import_id = :import_id
+ GROUP BY outcome, said.reason
+ ORDER BY count DESC, said.reason
  LIMIT :limit;
 
 -- name: rows_of_import
 -- The whole report in the order of the file, for a stream.
-SELECT line, number, outcome, reason
+SELECT part, line, number, outcome, reason
   FROM crm.import_row
  WHERE business_id = :business_id
    AND import_id = :import_id
- ORDER BY line, number;
+ ORDER BY part, line, number;
 
 -- name: lapse_rows
 -- Deletes the remarks about rows of imports that ended long ago, some at a time, and then the names
 -- of their files: one may name whom the list is of.
 WITH over AS MATERIALIZED (
-  SELECT r.import_id, r.line, r.number
+  SELECT r.import_id, r.part, r.line, r.number
     FROM crm.import i
     JOIN crm.import_row r ON r.business_id = :business_id AND r.import_id = i.import_id
    WHERE i.business_id = :business_id AND i.done_at <= :over_before
    LIMIT :limit
 ), gone AS (
   DELETE FROM crm.import_row r USING over o
-   WHERE r.business_id = :business_id AND r.import_id = o.import_id AND r.line = o.line
-     AND r.number = o.number
+   WHERE r.business_id = :business_id AND r.import_id = o.import_id AND r.part = o.part
+     AND r.line = o.line AND r.number = o.number
   RETURNING 1
 ), unnamed AS (
   UPDATE crm.import i SET file_name = :nameless

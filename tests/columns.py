@@ -65,11 +65,11 @@ COLUMNS: dict[str, str] = {
     ),
     "import": (
         "actor_id actor_kind added beat_at business_id changed created_at done_at file_name "
-        "file_sha256 format given import_id notice_id problem purpose_id rejected rows_read "
-        "state suppressed unchanged unproven withdrawn"
+        "file_sha256 format given import_id notice_id only_try problem purpose_id rejected "
+        "rows_read state suppressed unchanged unproven withdrawn"
     ),
     "import_file": "business_id content import_id lines",
-    "import_row": "business_id import_id line number outcome reason",
+    "import_row": "business_id import_id line number outcome part reason",
     "import_turn": "business_id",
     "inbound_count": "business_id day kind last_at reports via",
     "inbound_report": "at business_id code digest kind via",

@@ -71,6 +71,7 @@ WORDS: dict[Kind, str] = {
     Kind.address_suppressed: "suppressed an address",
     Kind.address_works_again: "mails an address again that mail had come back from",
     Kind.import_started: "started an import",
+    Kind.import_tried: "tried an import",
     Kind.import_done: "finished an import",
     Kind.import_failed: "broke off an import",
     Kind.inbound_changed: "changed where mail comes back",

@@ -101,6 +101,7 @@ class Kind(StrEnum):
     address_suppressed = "address.suppressed"
     address_works_again = "address.works_again"
     import_started = "import.started"
+    import_tried = "import.tried"
     import_done = "import.done"
     import_failed = "import.failed"
     segment_changed = "segment.changed"

@@ -15,17 +15,21 @@ from crm.consent import Notice, Purpose
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
+from crm.imports.lists import Lists
+from crm.imports.lists import opened as open_lists
 from crm.imports.model import (
     QUIET,
     Given,
     Import,
+    NotTried,
     PurposeOutOfUse,
+    Reason,
     RowReport,
     SameFile,
     State,
     UnknownImport,
 )
-from crm.imports.table import SIZE_LIMIT, Table, read
+from crm.imports.table import SIZE_LIMIT
 from crm.pieces import Piece
 
 sql = Statements("imports")
@@ -38,8 +42,10 @@ REMARKS_KEPT = timedelta(days=180)
 _WAITED = (
     "It waited for seven days and nothing worked on it. Nothing of it was kept; start it again."
 )
+_ONLY_TRIED = "It was only tried, seven days ago. Its list was deleted; start it again."
 _FIRST_PAGE = UUID(int=2**128 - 1)
 _LONGEST_NAME = 255
+_REASONS = 50
 # What a file is called that has no name, or not any more.
 _NAMELESS = "list.csv"
 
@@ -47,6 +53,7 @@ _NAMELESS = "list.csv"
 class Place(Struct, frozen=True):
     """A line of a report to go on after."""
 
+    part: str
     line: int
     number: int
 
@@ -58,23 +65,34 @@ class KeptFile(Struct, frozen=True):
     sealed: bool
 
 
-async def receive(db: Db, by: Actor, purpose_id: UUID, file_name: str, content: bytes) -> Import:
+async def receive(
+    db: Db,
+    by: Actor,
+    purpose_id: UUID,
+    file_name: str,
+    content: bytes,
+    *,
+    only_try: bool = False,
+) -> Import:
     """Take a file in for a worker; refused at once if it cannot be read or nobody may be asked.
 
-    The file is kept, encrypted, until it has been worked through, and for WAITS at most.
+    To `only_try` nothing of it is kept but the report of what would have come of it. The file is
+    kept, encrypted, until it has been worked through, and for WAITS at most.
     """
     notice = await asked_by(db, await consent.purpose(db, purpose_id))
-    table = await opened(content, now=db.now)
+    lists = await opened(content, now=db.now)
     begun = await db.maybe(
         sql.same_file,
         datetime,
         purpose_id=purpose_id,
-        file_sha256=bytes.fromhex(table.sha256),
+        file_sha256=bytes.fromhex(lists.sha256),
         quiet_since=db.now - QUIET,
     )
     if begun is not None:
         raise SameFile
-    received = await add(db, by, notice, table.given, file_name=file_name, state=State.waiting)
+    received = await add(
+        db, by, notice, lists.given, file_name=file_name, state=State.waiting, only_try=only_try
+    )
     sealed = await asyncio.to_thread(db.keys.encrypt, db.business_id, _label(received.id), content)
     await db.run(sql.keep_file, import_id=received.id, content=sealed, lines=content.count(b"\n"))
     db.wake("imports.work", str(db.business_id), str(received.id))
@@ -95,13 +113,25 @@ async def opened(
     now: datetime,
     encoding: str | None = None,
     size_limit: int = SIZE_LIMIT,
-) -> Table:
-    """Open a list beside the event loop, for it is read through once; Unreadable if it is none."""
-    return await asyncio.to_thread(read, source, now=now, encoding=encoding, size_limit=size_limit)
+) -> Lists:
+    """Open a list, or a ZIP of them, beside the event loop; Unreadable if it is none.
+
+    It is read through once for that.
+    """
+    return await asyncio.to_thread(
+        open_lists, source, now=now, encoding=encoding, size_limit=size_limit
+    )
 
 
 async def add(
-    db: Db, by: Actor, notice: Notice, given: Given, *, file_name: str, state: State
+    db: Db,
+    by: Actor,
+    notice: Notice,
+    given: Given,
+    *,
+    file_name: str,
+    state: State,
+    only_try: bool = False,
 ) -> Import:
     """Write down that an import was received or begun."""
     import_id = time_ordered()
@@ -114,10 +144,34 @@ async def add(
         file_sha256=bytes.fromhex(given.sha256),
         format=given.tool,
         state=state,
+        only_try=only_try,
         actor_kind=by.kind,
         actor_id=by.id,
     )
+    if not only_try:
+        await events.record(db, by, Kind.import_started, ref=import_id)
+    return await get(db, import_id)
+
+
+async def start(db: Db, by: Actor, import_id: UUID) -> Import:
+    """Import for good what was only tried, from the list that waits; NotTried without one.
+
+    It is judged again, by the text of now: somebody may have left in between.
+    """
+    found = await get(db, import_id)
+    notice = await asked_by(db, await consent.purpose(db, found.purpose_id))
+    moved = await db.run(
+        sql.start_tried,
+        import_id=import_id,
+        notice_id=notice.id,
+        actor_kind=by.kind,
+        actor_id=by.id,
+    )
+    if not moved:
+        raise NotTried
+    await db.run(sql.drop_rows, import_id=import_id)
     await events.record(db, by, Kind.import_started, ref=import_id)
+    db.wake("imports.work", str(db.business_id), str(import_id))
     return await get(db, import_id)
 
 
@@ -142,6 +196,7 @@ async def report(
         sql.rows_after,
         RowReport,
         import_id=import_id,
+        part=after.part if after else "",
         line=after.line if after else 0,
         number=after.number if after else 0,
         limit=limit,
@@ -167,6 +222,11 @@ async def expected(db: ReadDb, import_id: UUID) -> int | None:
     return None if lines is None else max(1, lines)
 
 
+async def reasons(db: ReadDb, import_id: UUID) -> list[Reason]:
+    """Return what is said in the report, with of how many lines; the most frequent first."""
+    return await db.many(sql.reasons_of_import, Reason, import_id=import_id, limit=_REASONS)
+
+
 def whole_report(db: ReadDb, import_id: UUID) -> AsyncIterator[RowReport]:
     """Yield every line of a report in constant memory."""
     return db.stream(sql.rows_of_import, RowReport, import_id=import_id)
@@ -183,14 +243,15 @@ async def give_up(db: Db, import_id: UUID) -> bool:
     """End an import that nobody has worked on for WAITS, and delete its list; say if it was so."""
     over = await db.maybe(
         sql.gave_up,
-        bool,
+        State,
         import_id=import_id,
         received_before=db.now - WAITS,
         quiet_since=db.now - QUIET,
     )
-    if over:
-        await fail(db, import_id, _WAITED)
-    return bool(over)
+    if over is None:
+        return False
+    await fail(db, import_id, _ONLY_TRIED if over == State.tried else _WAITED)
+    return True
 
 
 def _label(import_id: UUID) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from crm import consent, imports
 from crm.db import Database, Db, ReadDb
-from crm.imports import Import, RowReport, State
+from crm.imports import Import, Reason, RowReport, State
 from crm.settings import Settings
 from crm.staff import Caller
 from crm.staff.auth import needs
@@ -32,7 +32,10 @@ _NDJSON = "application/x-ndjson"
 
 
 class ImportShown(Struct, frozen=True, kw_only=True):
-    """An import; `rows` is the sum of the four outcomes once it is done."""
+    """An import; `rows` is the sum of the four outcomes once it is done.
+
+    `reasons` says what the report says, with of how many lines: the fifty most frequent.
+    """
 
     id: UUID
     purpose_id: UUID
@@ -41,6 +44,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     sha256: str
     format: str
     state: State
+    only_try: bool
     problem: str
     created_at: datetime
     done_at: datetime | None
@@ -54,6 +58,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     withdrawn: int
     unproven: int
     suppressed: int
+    reasons: list[Reason] = []
 
 
 async def received(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -74,10 +79,13 @@ async def received(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteH
     opt={"body": "text/csv"},
     tags=["Imports"],
     summary="Import a list of customers",
-    description="The body is the file: CSV as Mailchimp, listmonk and others export it. It is read "
-    "at once and refused if it cannot be, and then worked through by a worker; `Location` says "
-    "where to look. An import mails nobody and never undoes an opt-out; the same file a second "
-    "time changes nothing.",
+    description="The body is the file: CSV as Mailchimp, listmonk, Keila, Ghost, Substack, beehiiv "
+    "and others export it, or the ZIP with all files of one export. `format` names the tool whose "
+    "columns were recognised, or `table`. It is read at once and refused if it cannot be, and then "
+    "worked through by a worker; `Location` says where to look. With `only_try=true` it is worked "
+    "through in the same way and then undone: it ends as `tried`, with the counts and the report "
+    "of what would have come of it, and nothing else remains. An import mails nobody and never "
+    "undoes an opt-out; the same file a second time changes nothing.",
     responses={202: ResponseSpec(ImportShown, generate_examples=False, description="Received")},
 )
 async def post_import(
@@ -86,17 +94,33 @@ async def post_import(
     caller: NamedDependency[Caller],
     purpose: Annotated[str, QueryParameter(description="The short name of the purpose.")],
     file_name: FromQuery[str] = "list.csv",
+    *,
+    only_try: FromQuery[bool] = False,
 ) -> Response[bytes]:
     """Receive a list of customers."""
     wanted = await consent.purpose_by_slug(db, purpose)
     content: bytes = request.scope["state"]["content"]
-    taken = await imports.receive(db, caller.actor, wanted.id, file_name, content)
-    return Response(
-        msgspec.json.encode(shown(taken)),
-        status_code=202,
-        headers={"location": f"/v1/imports/{taken.id}"},
-        media_type="application/json",
+    taken = await imports.receive(
+        db, caller.actor, wanted.id, file_name, content, only_try=only_try
     )
+    return _accepted(taken)
+
+
+@post(
+    "/imports/{import_id:uuid}/start",
+    guards=[needs("imports:write")],
+    status_code=202,
+    tags=["Imports"],
+    summary="Import what was tried",
+    description="For an import that was sent with `only_try=true` and is `tried`: its list is "
+    "worked through once more, for good. It is kept for that for seven days.",
+    responses={202: ResponseSpec(ImportShown, generate_examples=False, description="Received")},
+)
+async def post_import_start(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], import_id: FromPath[UUID]
+) -> Response[bytes]:
+    """Import for good what was only tried."""
+    return _accepted(await imports.start(db, caller.actor, import_id))
 
 
 @get(
@@ -104,12 +128,13 @@ async def post_import(
     guards=[needs("imports:write")],
     tags=["Imports"],
     summary="Look how far an import is",
-    description="`waiting`, `running`, `done`, or `failed` with the problem in words; of a failed "
-    "one nothing was kept.",
+    description="`waiting`, `running`, `done`, `tried` where it was only to be tried, or `failed` "
+    "with the problem in words; of a failed one nothing was kept.",
 )
 async def get_import(db: NamedDependency[ReadDb], import_id: FromPath[UUID]) -> ImportShown:
     """Show one import."""
-    return shown(await imports.get(db, import_id))
+    found = await imports.get(db, import_id)
+    return shown(found, await imports.reasons(db, import_id))
 
 
 @get(
@@ -131,11 +156,20 @@ async def get_import_report(
     return Stream(_lines(request.app.state.database, db.business_id, found.id), media_type=_NDJSON)
 
 
-def shown(found: Import) -> ImportShown:
+def shown(found: Import, reasons: Sequence[Reason] = ()) -> ImportShown:
     """Put an import into the shape that programs read."""
     values = {name: getattr(found, name) for name in found.__struct_fields__}
     values["rows"] = found.added + found.changed + found.unchanged + found.rejected
-    return msgspec.convert(values, ImportShown)
+    return msgspec.convert(values | {"reasons": list(reasons)}, ImportShown)
+
+
+def _accepted(taken: Import) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(shown(taken)),
+        status_code=202,
+        headers={"location": f"/v1/imports/{taken.id}"},
+        media_type="application/json",
+    )
 
 
 async def _lines(database: Database, business_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:
@@ -146,7 +180,7 @@ async def _lines(database: Database, business_id: UUID, import_id: UUID) -> Asyn
 
 
 def _line(line: RowReport) -> dict[str, Any]:
-    return {"line": line.line, "outcome": line.outcome, "reason": line.reason}
+    return {"file": line.part, "line": line.line, "outcome": line.outcome, "reason": line.reason}
 
 
 async def _body(request: Request[Any, Any, Any], most: int) -> bytes:
@@ -161,4 +195,4 @@ async def _body(request: Request[Any, Any, Any], most: int) -> bytes:
     return bytes(content)
 
 
-handlers = [post_import, get_import, get_import_report]
+handlers = [post_import, post_import_start, get_import, get_import_report]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from itertools import islice
@@ -31,12 +31,14 @@ from crm.imports.model import (
     Bad,
     Row,
     Seen,
+    Spot,
     Tally,
     Told,
     Tool,
     address_of,
     evidence,
     merge,
+    spot,
 )
 from crm.mail import Scope, Why
 
@@ -98,7 +100,7 @@ def gather(rows: Iterator[Row | Bad], size: int, wanted: Callable[[Row | Bad], b
         try:
             address = customers.parse(row.address)
         except NotAnAddress as wrong:
-            bad.append(Bad(row.line, wrong.message))
+            bad.append(Bad(row.line, wrong.message, row.part))
             continue
         good.setdefault(address.folded, []).append(row)
         addresses.setdefault(address.folded, address)
@@ -135,14 +137,15 @@ class Books:
         report = Report()
         for bad in batch.bad:
             self.tally.rejected += 1
-            report.say(bad.line, Told.rejected, bad.reason)
+            report.say(spot(bad), Told.rejected, bad.reason)
         await self._settle(batch.groups, report)
         await report.write(self._db, self._task.import_id)
 
-    async def tell(self, line: int, sentence: str) -> None:
-        """Put a sentence into the report that is about no row."""
+    async def tell(self, remarks: Iterable[Bad]) -> None:
+        """Put sentences into the report that are about no row."""
         report = Report()
-        report.say(line, Told.noted, sentence)
+        for remark in remarks:
+            report.say(spot(remark), Told.noted, remark.reason)
         await report.write(self._db, self._task.import_id)
 
     async def _settle(self, groups: Mapping[str, Group], report: Report) -> None:
@@ -280,73 +283,79 @@ class Books:
     def _count(self, judged: Judged, report: Report) -> None:
         """Count every row of the group once, and say what is worth a word."""
         tally, group, decision = self.tally, judged.group, judged.decision
-        line = group.row.line
-        first = self._seen.earlier(group.address.folded, line)
+        here = spot(group.row)
+        first = self._seen.earlier(group.address.folded, here)
         for row in group.rows:
             report.note(row)
-            before = line if first is None and row.line != line else first
+            before = here if first is None and spot(row) != here else first
             if before is not None:
                 tally.unchanged += 1
-                said = repeated(row.line, before)
-                report.say(row.line, Told.noted, said.reason)
+                report.say(spot(row), Told.noted, repeated(before))
         if first is None:
             self._count_first(judged, report)
         ended = group.address.folded in self._ended
         if ended:
-            report.say(line, Told.noted, _TOO_OLD)
+            report.say(here, Told.noted, _TOO_OLD)
         tally.given += decision.event is Status.given and not ended
         tally.withdrawn += decision.event is Status.withdrawn
         tally.unproven += decision.outcome is Outcome.unproven or ended
         tally.suppressed += decision.suppress is not None
 
     def _count_first(self, judged: Judged, report: Report) -> None:
-        tally, decision, line = self.tally, judged.decision, judged.group.row.line
+        tally, decision, here = self.tally, judged.decision, spot(judged.group.row)
         if decision.outcome is Outcome.kept_out and judged.id is None:
             tally.rejected += 1
-            report.say(line, Told.rejected, decision.reason)
+            report.say(here, Told.rejected, decision.reason)
             return
         tally.added += decision.add
         tally.changed += decision.changes and not decision.add
         tally.unchanged += not decision.changes
         if decision.outcome not in _AS_SAID or decision is CAME_BACK:
-            report.say(line, Told.noted, decision.reason)
+            report.say(here, Told.noted, decision.reason)
 
 
 class Report:
     """Lines for the report, gathered and written with one statement."""
 
     def __init__(self) -> None:
-        self._said: dict[int, list[tuple[Told, str]]] = {}
+        self._said: dict[Spot, list[tuple[Told, str]]] = {}
 
-    def say(self, line: int, outcome: Told, reason: str) -> None:
+    def say(self, where: Spot, outcome: Told, reason: str) -> None:
         """Add a sentence about a line; the same one twice is said once."""
-        said = self._said.setdefault(line, [])
+        said = self._said.setdefault(where, [])
         if (outcome, reason) not in said:
             said.append((outcome, reason))
 
     def note(self, row: Row) -> None:
         """Add what was noticed while a row was read."""
         for sentence in row.notes:
-            self.say(row.line, Told.noted, sentence)
+            self.say(spot(row), Told.noted, sentence)
 
     async def write(self, db: Db, import_id: UUID) -> None:
         """Write what was said; nothing where there is nothing to say."""
         rows = [
-            (line, number, outcome.value, reason[:_LONGEST_REASON])
-            for line, said in self._said.items()
+            (*_apart(where), number, outcome.value, reason[:_LONGEST_REASON])
+            for where, said in self._said.items()
             for number, (outcome, reason) in enumerate(said)
         ]
         if not rows:
             return
-        lines, numbers, outcomes, reasons = (list(column) for column in zip(*rows, strict=True))
+        parts, lines, numbers, outcomes, reasons = (
+            list(column) for column in zip(*rows, strict=True)
+        )
         await db.run(
             sql.add_rows,
             import_id=import_id,
+            parts=parts,
             lines=lines,
             numbers=numbers,
             outcomes=outcomes,
             reasons=reasons,
         )
+
+
+def _apart(where: Spot) -> tuple[str, int]:
+    return ("", where) if isinstance(where, int) else where
 
 
 def _holding(
@@ -383,6 +392,6 @@ def _named(row: Row, report: Report) -> Row:
     if _CONTROL.search(name):
         name = ""
         report.say(
-            row.line, Told.noted, "The name was left out: it has a character that cannot be kept."
+            spot(row), Told.noted, "The name was left out: it has a character that cannot be kept."
         )
     return row if name == row.name else msgspec.structs.replace(row, name=name)

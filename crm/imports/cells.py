@@ -12,6 +12,8 @@ from crm.imports.columns import Columns, Says, speaks
 from crm.imports.model import Bad, Row, RowStatus
 
 NAME_LIMIT = 200
+# A reason for leaving is one of a few words there; what is longer was typed and is no such word.
+REASON_LIMIT = 200
 # Before 1990 nobody signed up for a newsletter on the web: such times are defaults of a database.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 # A day and a clock time; a day alone is not accepted as proof (AG Düsseldorf, 23 C 3876/13).
@@ -90,6 +92,8 @@ class Cells:
         confirmed = self._time(cells, columns.confirmed_at, "confirmation", notes)
         if confirmed.at is not None and (asked.at is None or confirmed.at < asked.at):
             notes.append("The confirmation does not follow a sign-up, so it proves nothing.")
+        listed = self._time(cells, columns.listed_at, "entry", notes)
+        because = cells[columns.left_because].strip() if columns.left_because >= 0 else ""
         return Row(
             line,
             address,
@@ -101,10 +105,12 @@ class Cells:
             confirmed.at,
             cells[columns.confirmed_ip].strip() if columns.confirmed_ip >= 0 else "",
             left.at,
-            asked.zone_assumed or confirmed.zone_assumed or left.zone_assumed,
+            any(each.zone_assumed for each in (asked, confirmed, left, listed)),
             _tags(cells[columns.tags]) if columns.tags >= 0 and cells[columns.tags] else (),
             _other(cells, columns, notes),
             tuple(notes),
+            listed.at,
+            because if len(because) <= REASON_LIMIT and because.isprintable() else "",
         )
 
     def _status(self, cells: list[str]) -> tuple[RowStatus, bool, Instant]:
@@ -115,7 +121,7 @@ class Cells:
         for at, how in self._columns.says:
             if not (cell := cells[at].strip()):
                 continue
-            said = speaks(how, cell)
+            said = speaks(how, cell, self._columns.words)
             if said is RowStatus.unsubscribed:
                 out = True
                 if how is Says.left_at:

@@ -7,13 +7,11 @@ from enum import IntEnum
 from msgspec import Struct
 
 from crm.errors import Invalid
+from crm.imports import presets
 from crm.imports.model import RowStatus, Tool
+from crm.imports.presets import words as _words
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 # Header words are compared in small letters without blanks and signs: "E-mail" is "email".
@@ -32,12 +30,6 @@ _YES_IS_OUT = _words(
     "unsubscribed emaildisabled emailblacklisted blacklisted optedout optout disabled"
 )
 _LEFT_AT = _words("unsubtime unsubscribedat unsubscribeddate unsubscribedon optoutdate optouttime")
-# Counters, positions guessed from an IP address, inner numbers: data nobody gave for this purpose.
-_LEFT_BEHIND = _words(
-    "memberrating optinip confirmip ip ipaddress latitude longitude gmtoff dstoff timezone cc "
-    "region lastchanged leid euid unsubcampaigntitle unsubcampaignid unsubreason unsubreasonother "
-    "cleancampaigntitle cleancampaignid uuid createdat updatedat clicks opens useragent"
-)
 
 _IN = RowStatus.subscribed
 _OUT = RowStatus.unsubscribed
@@ -76,11 +68,14 @@ class Says(IntEnum):
 class Columns(Struct, frozen=True):
     """Where to find what in a row; -1 where the file has no such column.
 
-    `otherwise` is the status of a row of which no cell says another. A row shorter than `decisive`
-    lacks a cell that tells whether the person left.
+    `words` are those of its tool about the status. `dropped` names the columns that are left
+    behind. `otherwise` is the status of a row of which no cell says another. A row shorter than
+    `decisive` lacks a cell that tells whether the person left.
     """
 
     tool: Tool
+    words: Mapping[str, RowStatus]
+    dropped: tuple[str, ...]
     width: int
     address: int
     name: tuple[int, ...]
@@ -88,6 +83,8 @@ class Columns(Struct, frozen=True):
     opted_in_ip: int
     confirmed_at: int
     confirmed_ip: int
+    listed_at: int
+    left_because: int
     tags: int
     attributes: int
     says: tuple[tuple[int, Says], ...]
@@ -112,7 +109,7 @@ def recognise(header: Sequence[str]) -> Columns:
     words = [word(cell) for cell in header]
     address = _address(header, words)
     has = frozenset(words)
-    tool = _tool(has)
+    preset = presets.preset(has)
     says = _says(words)
     full = _first(words, _FULL_NAME)
     given, family = _first(words, _FIRST_NAME), _first(words, _LAST_NAME)
@@ -123,13 +120,17 @@ def recognise(header: Sequence[str]) -> Columns:
         "opted_in_ip": _at(words, "optinip"),
         "confirmed_at": _at(words, "confirmtime"),
         "confirmed_ip": _at(words, "confirmip"),
+        "listed_at": _at(words, preset.listed_at),
+        "left_because": _at(words, "unsubreason"),
         "tags": _at(words, "tags"),
-        "attributes": _at(words, "attributes") if tool is Tool.listmonk else -1,
+        "attributes": _at(words, preset.attributes),
     }
     taken = {address, *name, *named.values(), *(at for at, _ in says)}
-    otherwise = _otherwise(tool, says)
+    otherwise = _otherwise(preset.tool, says)
     return Columns(
-        tool=tool,
+        tool=preset.tool,
+        words=preset.says,
+        dropped=_dropped(header, words, taken),
         width=len(header),
         address=address,
         name=name,
@@ -142,15 +143,18 @@ def recognise(header: Sequence[str]) -> Columns:
     )
 
 
-def speaks(how: Says, cell: str) -> RowStatus | None:
-    """What a cell that is not empty says about the subscription; None if nothing."""
+def speaks(how: Says, cell: str, words: Mapping[str, RowStatus] = {}) -> RowStatus | None:
+    """What a cell that is not empty says about the subscription; None if nothing.
+
+    `words` are those of the tool itself, and go before what they mean elsewhere.
+    """
     if how is Says.left_at:
         return _OUT
     if how is Says.cleaned_at:
         return RowStatus.cleaned
     said = word(cell)
     if how is Says.status:
-        return _WORDS.get(said, RowStatus.unknown)
+        return words.get(said) or _WORDS.get(said, RowStatus.unknown)
     out = said in (_NO if how is Says.yes_is_in else _YES)
     if out:
         return _OUT
@@ -176,19 +180,6 @@ def _address(header: Sequence[str], words: list[str]) -> int:
     raise Unreadable(
         "No column is called “Email” or “Email Address”. Name the column of the addresses so."
     )
-
-
-def _tool(has: frozenset[str]) -> Tool:
-    if has & {"emailaddress", "email"} and has & {
-        "optintime",
-        "confirmtime",
-        "memberrating",
-        "leid",
-    }:
-        return Tool.mailchimp
-    if {"email", "name", "attributes"} <= has:
-        return Tool.listmonk
-    return Tool.table
 
 
 _SAYS = (
@@ -223,7 +214,7 @@ def _otherwise(tool: Tool, says: tuple[tuple[int, Says], ...]) -> RowStatus:
 def _other(header: Sequence[str], words: list[str], taken: set[int]) -> tuple[tuple[int, str], ...]:
     kept: dict[str, int] = {}
     for at, cell in enumerate(header):
-        if at in taken or words[at] in _LEFT_BEHIND or not words[at]:
+        if at in taken or not words[at] or presets.left_behind(words[at]):
             continue
         title = " ".join(cell.split())
         number = 2
@@ -234,12 +225,22 @@ def _other(header: Sequence[str], words: list[str], taken: set[int]) -> tuple[tu
     return tuple((at, title) for title, at in kept.items())
 
 
+def _dropped(header: Sequence[str], words: list[str], taken: set[int]) -> tuple[str, ...]:
+    return tuple(
+        " ".join(cell.split())
+        for at, cell in enumerate(header)
+        if at not in taken and presets.left_behind(words[at])
+    )
+
+
 def _first(words: list[str], known: frozenset[str]) -> int:
     return next((at for at, cell in enumerate(words) if cell in known), -1)
 
 
 def _at(words: list[str], name: str) -> int:
     """The one column of this name. Twice the same evidence column would be a choice of proof."""
+    if not name:
+        return -1
     if words.count(name) > 1:
         raise Unreadable(f"Two columns are called “{name.upper()}”. Keep one of them.")
     return words.index(name) if name in words else -1

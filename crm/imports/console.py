@@ -20,7 +20,7 @@ from crm.businesses import Business
 from crm.consent import EvidenceKind, NoNotice, Notice
 from crm.db import Database, Db, ReadDb
 from crm.errors import Refused
-from crm.imports import Import, Place, PurposeOutOfUse, State
+from crm.imports import TITLES, Import, Place, PurposeOutOfUse, State, Tool
 from crm.settings import Settings
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -40,10 +40,11 @@ _ACCEPTS: dict[EvidenceKind, str] = {
 _STATES: dict[State, tuple[str, str]] = {
     State.waiting: ("waiting", "wait"),
     State.running: ("being worked through", "live"),
+    State.tried: ("only tried", ""),
     State.done: ("imported", "yes"),
     State.failed: ("nothing kept", "stop"),
 }
-_STEP = {State.waiting: 2, State.running: 2, State.done: 4, State.failed: 2}
+_STEP = {State.waiting: 2, State.running: 2, State.tried: 3, State.done: 4, State.failed: 2}
 
 
 class Offer(Struct, frozen=True):
@@ -104,7 +105,14 @@ async def post_import(
     if not form.problems and file and slug:
         try:
             purpose = await consent.purpose_by_slug(db, slug)
-            received = await imports.receive(db, who.actor, purpose.id, file.filename, content)
+            received = await imports.receive(
+                db,
+                who.actor,
+                purpose.id,
+                file.filename,
+                content,
+                only_try=form.typed("only_try") == "yes",
+            )
             return redirect(f"{_PATH}/{received.id}")
         except (NoNotice, PurposeOutOfUse) as refusal:
             form.wrong("purpose", refusal.message)
@@ -125,11 +133,12 @@ async def get_import(
     cursors = Cursors(db.keys, db.business_id, f"import/{found.id}")
     begun = cursors.open(after, Place)
     lines = await imports.report(db, found.id, after=begun, limit=DEFAULT_LIMIT + 1)
-    cut = cursors.cut(lines, DEFAULT_LIMIT, lambda line: Place(line.line, line.number))
+    cut = cursors.cut(lines, DEFAULT_LIMIT, lambda line: Place(line.part, line.line, line.number))
     expected = await imports.expected(db, found.id) if found.open else None
     return page(
         "imports/pages/import.html",
         found=found,
+        read_as=TITLES[Tool(found.format)],
         purpose=await consent.purpose(db, found.purpose_id),
         accepts=_accepts(await consent.notice(db, found.notice_id)),
         step=_STEP[found.state],
@@ -137,10 +146,20 @@ async def get_import(
         progress=_progress(found, expected),
         expected=max(expected or 0, found.rows_read),
         lines=cut.rows,
+        reasons=[] if begun else await imports.reasons(db, found.id),
         older=f"{path}?after={cut.after}#report" if cut.after else "",
         first=f"{path}#report" if begun else "",
         download=f"{path}/report.csv",
     )
+
+
+@post("/imports/{import_id:uuid}/start", guards=[may(Right.import_customers)], status_code=303)
+async def post_import_start(
+    db: NamedDependency[Db], who: NamedDependency[Member], import_id: FromPath[UUID]
+) -> Response[Any]:
+    """Import for good what was tried."""
+    started = await imports.start(db, who.actor, import_id)
+    return redirect(f"{_PATH}/{started.id}")
 
 
 @get("/imports/{import_id:uuid}/report.csv", guards=[may(Right.import_customers)])
@@ -223,10 +242,10 @@ def _progress(found: Import, expected: int | None) -> list[Line]:
 
 async def _csv(database: Database, business_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:
     # The transaction of the request has ended when its answer leaves, so this is one of its own.
-    yield _csv_line("line", "outcome", "reason")
+    yield _csv_line("file", "line", "outcome", "reason")
     async with database.read(business_id) as db:
         async for each in imports.whole_report(db, import_id):
-            yield _csv_line(each.line, each.outcome.value, each.reason)
+            yield _csv_line(each.part, each.line, each.outcome.value, each.reason)
 
 
 def _csv_line(*cells: object) -> bytes:
@@ -235,4 +254,4 @@ def _csv_line(*cells: object) -> bytes:
     return text.getvalue().encode()
 
 
-handlers = [get_imports, post_import, get_import, get_import_report]
+handlers = [get_imports, post_import, post_import_start, get_import, get_import_report]

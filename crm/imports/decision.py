@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from crm.consent import AUTHORISES, OPTED_OUT, EvidenceKind, Status
-from crm.imports.model import Row, RowStatus, evidence_kind
+from crm.imports.model import Row, RowStatus, Spot, evidence_kind
 
 
 class KnownCustomer(Struct, frozen=True):
@@ -34,7 +34,6 @@ class Outcome(StrEnum):
     filled = "filled"
     unchanged = "unchanged"
     kept_out = "kept_out"
-    repeated = "repeated"
     rejected = "rejected"
 
 
@@ -59,14 +58,6 @@ class Decision(Struct, frozen=True):
     def changes(self) -> bool:
         """Whether anything has to be written."""
         return self.add or bool(self.fill) or self.event is not None or self.suppress is not None
-
-
-class ReportLine(Struct, frozen=True):
-    """What the report says about one line of the file."""
-
-    line: int
-    outcome: Outcome
-    reason: str
 
 
 BOUNCED = Suppress()
@@ -186,6 +177,11 @@ _ACCEPTED = {
 def _why_not(row: Row, kind: EvidenceKind | None) -> str:
     if row.status is not RowStatus.subscribed:
         return "Kept, but not mailable: the file does not say that this address is subscribed."
+    if kind is None and row.listed_at is not None:
+        return (
+            "Kept, but not mailable: the file says since when the address was on the list, but not "
+            "that its owner signed up."
+        )
     if kind is None:
         return "Kept, but not mailable: the file has no time of a sign-up."
     if kind is EvidenceKind.former_single_opt_in:
@@ -193,10 +189,7 @@ def _why_not(row: Row, kind: EvidenceKind | None) -> str:
     return "Kept, but not mailable: the notice accepts no consent from a former tool."
 
 
-def repeated(line: int, first: int) -> ReportLine:
-    """The report of a row whose address stood in an earlier line too."""
-    return ReportLine(
-        line,
-        Outcome.repeated,
-        f"The same address as in line {first}; taken together, and an opt-out wins.",
-    )
+def repeated(first: Spot) -> str:
+    """The sentence about a row whose address stood in an earlier line too."""
+    where = f"line {first}" if isinstance(first, int) else f"line {first[1]} of {first[0]}"
+    return f"The same address as in {where}; taken together, and an opt-out wins."

@@ -67,5 +67,6 @@ async def done(db: Db, begun: Import, books: Books) -> Import:
         f"{tally.rows} rows: {tally.added} added, {tally.changed} changed, "
         f"{tally.unchanged} unchanged, {tally.rejected} rejected"
     )
-    await events.record(db, Actor.system(), Kind.import_done, ref=begun.id, reason=summed)
+    kind = Kind.import_tried if begun.only_try else Kind.import_done
+    await events.record(db, Actor.system(), kind, ref=begun.id, reason=summed)
     return await actions.get(db, begun.id)

@@ -19,7 +19,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _PACKED = (
-    (b"PK\x03\x04", "This is a ZIP archive or an Excel workbook. "),
     (b"\x1f\x8b", "This is a gzip archive. "),
     (b"%PDF", "This is a PDF. "),
     (b"\xd0\xcf\x11\xe0", "This is an Excel workbook. "),

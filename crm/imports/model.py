@@ -30,6 +30,10 @@ class SameFile(Conflict):
     """This very file is being imported for this purpose already. Look at that import instead."""
 
 
+class NotTried(Conflict):
+    """This import was not tried just now, or its list is not here any more. Import it again."""
+
+
 class PurposeOutOfUse(Conflict):
     """This purpose is retired; nobody is asked for it any more, and nothing is imported for it."""
 
@@ -39,6 +43,7 @@ class State(StrEnum):
 
     waiting = "waiting"
     running = "running"
+    tried = "tried"
     done = "done"
     failed = "failed"
 
@@ -46,7 +51,8 @@ class State(StrEnum):
 # running -> running is the next worker after one that was killed; failed -> running is a retry.
 MOVES: Mapping[State, frozenset[State]] = {
     State.waiting: frozenset({State.running, State.failed}),
-    State.running: frozenset({State.running, State.done, State.failed}),
+    State.running: frozenset({State.running, State.tried, State.done, State.failed}),
+    State.tried: frozenset({State.waiting, State.failed}),
     State.failed: frozenset({State.running}),
     State.done: frozenset(),
 }
@@ -67,6 +73,7 @@ class Import(Struct, frozen=True, kw_only=True):
     sha256: str
     format: str
     state: State
+    only_try: bool
     problem: str
     actor_kind: ActorKind
     actor_id: UUID | None
@@ -120,12 +127,24 @@ class Told(StrEnum):
 
 
 class RowReport(Struct, frozen=True):
-    """What the report says about one line of the file; `number` counts within the line."""
+    """What the report says about one line of the file; `number` counts within the line.
 
+    `part` names the list where the file is an archive of several.
+    """
+
+    part: str
     line: int
     number: int
     outcome: Told
     reason: str
+
+
+class Reason(Struct, frozen=True):
+    """What is said of how many lines."""
+
+    outcome: Told
+    reason: str
+    count: int
 
 
 class Tool(StrEnum):
@@ -136,6 +155,10 @@ class Tool(StrEnum):
 
     mailchimp = "mailchimp"
     listmonk = "listmonk"
+    keila = "keila"
+    ghost = "ghost"
+    substack = "substack"
+    beehiiv = "beehiiv"
     table = "table"
     firsthand = "firsthand"
 
@@ -157,7 +180,11 @@ class RowStatus(StrEnum):
 
 
 class Row(Struct, frozen=True):
-    """One line of a list, as the file has it; `line` is the physical line where it begins."""
+    """One line of a list, as the file has it; `line` is the physical line where it begins.
+
+    `listed_at` is since when the address was on the list, which proves nothing by itself. `part` is
+    the list within an archive.
+    """
 
     line: int
     address: str
@@ -173,6 +200,9 @@ class Row(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     other: dict[str, str] = {}
     notes: tuple[str, ...] = ()
+    listed_at: datetime | None = None
+    left_because: str = ""
+    part: str = ""
 
 
 class Bad(Struct, frozen=True):
@@ -180,6 +210,16 @@ class Bad(Struct, frozen=True):
 
     line: int
     reason: str
+    part: str = ""
+
+
+# A line of the one list, or of a list in an archive: most imports need not keep more than the line.
+Spot = int | tuple[str, int]
+
+
+def spot(row: Row | Bad) -> Spot:
+    """Where a row stands."""
+    return (row.part, row.line) if row.part else row.line
 
 
 def evidence_kind(row: Row) -> EvidenceKind | None:
@@ -212,6 +252,9 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     unsubscribed_at: datetime | None = None
     zone_assumed: bool = False
     same_second: bool = False
+    listed_at: datetime | None = None
+    left_because: str = ""
+    part: str = ""
 
 
 def evidence(row: Row, tool: Tool, file_sha256: str) -> Evidence:
@@ -227,6 +270,9 @@ def evidence(row: Row, tool: Tool, file_sha256: str) -> Evidence:
         zone_assumed=row.zone_assumed,
         # Nobody reads a mail and confirms within a second: whoever reviews the proof should know.
         same_second=row.opted_in_at is not None and row.opted_in_at == row.confirmed_at,
+        listed_at=row.listed_at,
+        left_because=row.left_because,
+        part=row.part,
     )
 
 
@@ -306,9 +352,9 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str, int] = {}
+        self._first: dict[str, Spot] = {}
 
-    def earlier(self, folded: str, line: int) -> int | None:
-        """The line where this address stood first, or None and it is remembered."""
-        first = self._lines.setdefault(folded, line)
-        return None if first == line else first
+    def earlier(self, folded: str, spot: Spot) -> Spot | None:
+        """Where this address stood first, or None and it is remembered."""
+        first = self._first.setdefault(folded, spot)
+        return None if first == spot else first

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 
 from crm import consent
-from crm.consent import EvidenceKind
+from crm.consent import Notice
 from crm.db import RETRIABLE, Database, Db, Statements
 from crm.errors import Refused
 from crm.events import Actor
 from crm.imports import actions, elsewhere
 from crm.imports.batch import Batch, Books, gather
-from crm.imports.model import (
-    QUIET,
-    AnotherRuns,
-    Bad,
-    Import,
-    Row,
-    State,
-    opts_out,
-    proves,
-)
-from crm.imports.table import SIZE_LIMIT, Table
+from crm.imports.lists import Lists
+from crm.imports.model import QUIET, AnotherRuns, Bad, Import, Row, State
+from crm.imports.table import SIZE_LIMIT
 from crm.keys import KeyWrong
 
 sql = Statements("imports")
 
 # Larger batches were no faster, and smaller ones show progress sooner and keep memory flat.
 BATCH = 2000
+# So many remarks of an import that is only tried are kept: they pass through memory.
+TRIED_LINES = 10_000
 _BEAT_SECONDS = 0.5
 
 _ENDED = "The command was ended before it was done. Nothing of it was kept; run it again."
@@ -46,7 +38,6 @@ _UNREADABLE = (
     "The key it was encrypted with is gone. Nothing of it was kept; upload the list again."
 )
 _OURS = "Something failed on our side. Nothing of it was kept; start the import again."
-_GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 _CUT_OFF = (
     *RETRIABLE,
     OSError,
@@ -77,33 +68,49 @@ async def work_file(
     watch: Watch | None = None,
     encoding: str | None = None,
     size_limit: int = SIZE_LIMIT,
+    only_try: bool = False,
 ) -> Import:
     """Import a file in this process, for the purpose of this short name; return the books.
 
-    Refuses an unknown purpose, one without notice, an unreadable file, and while another import
-    works (AnotherRuns). Whatever ends it early, nothing of it is kept.
+    To `only_try` nothing is kept but these books and their report. Refuses an unknown purpose, one
+    without notice, an unreadable file, and while another import works (AnotherRuns). Whatever ends
+    it early, nothing of it is kept.
     """
     with path.open("rb") as file:
         async with database.read(business_id) as db:
             notice = await actions.asked_by(db, await consent.purpose_by_slug(db, purpose))
-        table = await actions.opened(
+        lists = await actions.opened(
             file, now=database.clock(), encoding=encoding, size_limit=size_limit
         )
+        begin = partial(
+            _begun, database, business_id, notice, by, lists, name=path.name, only_try=only_try
+        )
 
-        async def begin() -> Import:
-            async with database.write(business_id) as db:
-                return await actions.add(
-                    db, by, notice, table.given, file_name=path.name, state=State.running
-                )
-
-        async def given(_: Import) -> Opened:
-            return Opened(file, table)
+        async def given(_: Import) -> Lists:
+            return lists
 
         work = Work(database, business_id, watch=watch)
         done = await work.through(begin, given)
     if done is None:
         raise AnotherRuns
     return done
+
+
+async def _begun(
+    database: Database,
+    business_id: UUID,
+    notice: Notice,
+    by: Actor,
+    lists: Lists,
+    *,
+    name: str,
+    only_try: bool,
+) -> Import:
+    state = State.running
+    async with database.write(business_id) as db:
+        return await actions.add(
+            db, by, notice, lists.given, file_name=name, state=state, only_try=only_try
+        )
 
 
 async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -> Import | None:
@@ -115,7 +122,7 @@ async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -
                 sql.begin_import, Import, import_id=import_id, quiet_since=db.now - QUIET
             )
 
-    async def kept(begun: Import) -> Opened:
+    async def kept(begun: Import) -> Lists:
         async with database.read(business_id) as db:
             try:
                 content = await actions.kept_file(db, begun.id)
@@ -123,21 +130,13 @@ async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -
                 raise Refused(_UNREADABLE) from None
         if content is None:
             raise Refused(_ENDED)
-        source = io.BytesIO(content)
-        return Opened(source, await actions.opened(source, now=begun.created_at))
+        return await actions.opened(content, now=begun.created_at)
 
     try:
         return await Work(database, business_id, resumable=True).through(begin, kept)
     except AnotherRuns:
         # It stays as it is; the sweep comes by again.
         return None
-
-
-class Opened(Struct, frozen=True):
-    """A file and the table in it."""
-
-    source: BinaryIO
-    table: Table
 
 
 class Work:
@@ -159,7 +158,7 @@ class Work:
         self._begun: Import | None = None
 
     async def through(
-        self, begin: Begin, opened: Callable[[Import], Awaitable[Opened]]
+        self, begin: Begin, opened: Callable[[Import], Awaitable[Lists]]
     ) -> Import | None:
         """Do all of it while holding the turn, or keep nothing and write down why."""
         try:
@@ -180,7 +179,7 @@ class Work:
             raise
 
     async def _once(
-        self, begin: Begin, opened: Callable[[Import], Awaitable[Opened]]
+        self, begin: Begin, opened: Callable[[Import], Awaitable[Lists]]
     ) -> Import | None:
         async with _turn(self._database, self._business_id) as db:
             if self._begun is None:
@@ -189,11 +188,29 @@ class Work:
             begun = self._begun
             if begun is None:
                 return None
-            source, table = msgspec.structs.astuple(await opened(begun))
-            books = await self._merge(db, begun, source, table)
+            lists = await opened(begun)
+            if begun.only_try:
+                return await elsewhere.done(db, begun, await self._tried(db, begun, lists))
+            books = await self._merge(db, begun, lists)
             await db.run(sql.drop_file, import_id=begun.id)
             await db.run(sql.analyze_customers)
             return await elsewhere.done(db, begun, books)
+
+    async def _tried(self, db: Db, begun: Import, lists: Lists) -> Books:
+        """Do all of it, keep what is said of its lines (of a long report the first), undo it."""
+        async with db.together(only_try=True):
+            books = await self._merge(db, begun, lists)
+            said = await actions.report(db, begun.id, limit=TRIED_LINES)
+        await db.run(
+            sql.add_rows,
+            import_id=begun.id,
+            parts=[each.part for each in said],
+            lines=[each.line for each in said],
+            numbers=[each.number for each in said],
+            outcomes=[each.outcome.value for each in said],
+            reasons=[each.reason for each in said],
+        )
+        return books
 
     async def _clear_abandoned(self, db: Db) -> None:
         """Whoever holds the turn knows that no other import works, whatever their rows say."""
@@ -201,17 +218,16 @@ class Work:
             async with self._database.write(self._business_id) as beside:
                 await actions.fail(beside, import_id, _ENDED)
 
-    async def _merge(self, db: Db, begun: Import, source: BinaryIO, table: Table) -> Books:
-        task = await elsewhere.task(db, begun, table.tool, table.sha256)
+    async def _merge(self, db: Db, begun: Import, lists: Lists) -> Books:
+        task = await elsewhere.task(db, begun, lists.tool, lists.sha256)
         books = Books(db, task)
-        if table.encoding_guessed:
-            await books.tell(1, _GUESSED.format(table.encoding))
-        passes = _passes(table, task.notice.accepts)
+        await books.tell(lists.remarks())
+        passes = lists.passes(task.notice.accepts)
         for number, wanted in enumerate(passes):
-            async with aclosing(_batches(table.rows(), wanted)) as batches:
+            async with aclosing(_batches(lists.rows(), wanted)) as batches:
                 async for batch in batches:
                     await books.take(batch)
-                    share = (number + source.tell() / max(table.size, 1)) / len(passes)
+                    share = (number + lists.position / max(lists.size, 1)) / len(passes)
                     await self._beat(Progress(books.tally.rows, min(share, 1.0)))
         return books
 
@@ -243,27 +259,6 @@ async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
             when = f" since {since:%H:%M:%S} UTC" if since else ""
             raise AnotherRuns(f"Another import is running{when}. Wait for it to end, then start.")
         yield db
-
-
-def _passes(table: Table, accepts: frozenset[EvidenceKind]) -> list[Callable[[Row | Bad], bool]]:
-    """Who leaves comes first, then who is proven, then the rest: wherever a row stands in the file.
-
-    So rows of one address that are far apart come to the same as if they stood together.
-    """
-
-    def leaves(row: Row | Bad) -> bool:
-        return isinstance(row, Bad) or opts_out(row)
-
-    def proven(row: Row | Bad) -> bool:
-        return not leaves(row) and isinstance(row, Row) and proves(row, accepts)
-
-    def other(row: Row | Bad) -> bool:
-        return not leaves(row) and not proven(row)
-
-    dated = table.columns.opted_in_at >= 0
-    if dated:
-        return [leaves, proven, other]
-    return [leaves, other] if table.mixed else [lambda _: True]
 
 
 async def _batches(

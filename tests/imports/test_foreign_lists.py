@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crm.imports.columns import Unreadable
-from crm.imports.model import Bad, Row
+from crm.imports.model import Bad, Row, Tool, evidence_kind
 from crm.imports.table import Table, read
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -88,3 +88,70 @@ def test_statuses_of_shared_lists() -> None:
     first = good(opened(SHARED / "keila-excel-bom-semicolon-crlf.csv"))[1]
     assert first.name == "Eliška Þorláksson"
     assert first == good(opened(SHARED / "derived-utf16le-tab.csv"))[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("mailchimp-subscribed.csv", Tool.mailchimp),
+        ("mailchimp-unsubscribed.csv", Tool.mailchimp),
+        ("mailchimp-cleaned.csv", Tool.mailchimp),
+        ("listmonk-import.csv", Tool.listmonk),
+        ("keila-import-template.csv", Tool.keila),
+        ("keila-status.csv", Tool.keila),
+        ("ghost-valid-members-import.csv", Tool.ghost),
+        ("ghost-members-newsletters-step1.csv", Tool.ghost),
+        ("substack-email-list.csv", Tool.substack),
+        ("substack-subscribers.csv", Tool.substack),
+        ("beehiiv-members.csv", Tool.beehiiv),
+        ("substack-invalid.csv", Tool.table),
+        ("tinynews-v1.csv", Tool.table),
+        ("tinynews-v2.csv", Tool.table),
+        ("curated-subscribers.csv", Tool.table),
+        ("mautic-10contacts-padded.csv", Tool.table),
+    ],
+)
+def test_whose_export_a_shared_list_is(name: str, tool: Tool) -> None:
+    assert opened(SHARED / name).tool is tool
+
+
+def test_headers_of_other_products_are_recognised_or_left_to_be_mapped() -> None:
+    known = {tool.value for tool in Tool}
+    lines = (SHARED / "headers.tsv").read_text().splitlines()[1:]
+    assert len(lines) > 30
+    for line in lines:
+        product, kind, header, _ = line.split("\t")
+        try:
+            tool = opened_text(header.replace("first line `sep=;`, then ", "")).tool
+        except Unreadable:
+            # No address, or nobody can tell which of two.
+            assert product not in {"Mailchimp", "Substack", "Ghost", "beehiiv", "Keila", "listmonk"}
+            continue
+        mine = product.casefold() if product.casefold() in known else "table"
+        assert tool.value == mine, (product, kind)
+
+
+def opened_text(header: str) -> Table:
+    return read(f"{header}\n".encode(), now=NOW)
+
+
+def test_nobody_becomes_a_yes_by_being_on_a_list() -> None:
+    for name in ("beehiiv-members", "substack-email-list", "ghost-valid-members-import"):
+        rows = good(opened(SHARED / f"{name}.csv"))
+        assert {evidence_kind(row) for row in rows} == {None}
+        assert any(row.listed_at for row in rows)
+    beehiiv = statuses(opened(SHARED / "beehiiv-members.csv"))
+    assert beehiiv["amett@example.com"] == "unknown", "pending is no consent"
+    assert beehiiv["dolor@example.com"] == "unsubscribed"
+    assert beehiiv["unsublit@example.com"] == "unsubscribed"
+    substack = statuses(opened(SHARED / "substack-email-list.csv"))
+    assert substack["maguirec086@comm.ca"] == "unsubscribed"
+
+
+def test_what_others_watched_is_left_behind() -> None:
+    assert set(opened(SHARED / "tinynews-v2.csv").columns.dropped) == {"clicks", "opens"}
+    dropped = opened(SHARED / "mailchimp-subscribed.csv").columns.dropped
+    assert {"MEMBER_RATING", "LATITUDE", "LONGITUDE", "TIMEZONE"} <= set(dropped)
+    assert "OPTIN_TIME" not in dropped
+    curated = opened(SHARED / "curated-subscribers.csv").columns
+    assert {title for _, title in curated.other} == {"Subscribed at"}

@@ -18,6 +18,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     sha256: str
     format: str
     state: str
+    only_try: bool
     problem: str
     created_at: datetime
     done_at: datetime | None
@@ -31,6 +32,15 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     withdrawn: int
     unproven: int
     suppressed: int
+    reasons: list[Reason] | None = None
+
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """What is said of how many lines."""
+
+    outcome: str
+    reason: str
+    count: int
 
 
 class TakenOver(Struct, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ Kind = Literal[
     "address.suppressed",
     "address.works_again",
     "import.started",
+    "import.tried",
     "import.done",
     "import.failed",
     "segment.changed",

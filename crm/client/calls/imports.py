@@ -10,19 +10,29 @@ class ImportsCalls(Resource):
     """Each is named as its operation in /docs."""
 
     async def post_import(
-        self, body: bytes, /, *, purpose: str, file_name: str | None = None
+        self,
+        body: bytes,
+        /,
+        *,
+        purpose: str,
+        file_name: str | None = None,
+        only_try: bool | None = None,
     ) -> ImportShown:
         """Import a list of customers."""
         return await self._answer(
             ask(
                 "POST",
                 "/v1/imports",
-                query={"purpose": purpose, "file_name": file_name},
+                query={"purpose": purpose, "file_name": file_name, "only_try": only_try},
                 media="text/csv",
                 body=body,
             ),
             ImportShown,
         )
+
+    async def post_import_start(self, import_id: Id, /) -> ImportShown:
+        """Import what was tried."""
+        return await self._answer(ask("POST", f"/v1/imports/{part(import_id)}/start"), ImportShown)
 
     async def get_import(self, import_id: Id, /) -> ImportShown:
         """Look how far an import is."""

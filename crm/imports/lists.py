@@ -1,0 +1,156 @@
+"""A file as it was given: one list, or a ZIP with all that a tool exported."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from crm.consent import EvidenceKind
+from crm.imports import presets
+from crm.imports.columns import Unreadable
+from crm.imports.model import Bad, Given, Row, Tool, opts_out, proves
+from crm.imports.table import SIZE_LIMIT, Table, read
+from crm.imports.unpacking import is_archive, unpack
+
+_GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
+_POSTS = b"post_id,"
+_LONGEST_NAME = 255
+_CHUNK = 1 << 16
+
+Wanted = Callable[[Row | Bad], bool]
+
+
+class Part(Struct, frozen=True):
+    """One list; `name` is there where it lay in an archive."""
+
+    name: str
+    source: BinaryIO
+    table: Table
+
+
+class Lists:
+    """The lists of a file, and their rows in one stream."""
+
+    def __init__(self, parts: list[Part], sha256: str, others: list[str]) -> None:
+        """Take lists of one tool; `others` are files of the archive that are none."""
+        tools = {part.table.tool for part in parts}
+        if len(tools) > 1:
+            titles = " and ".join(sorted(presets.TITLES[tool] for tool in tools))
+            raise Unreadable(
+                f"The ZIP archive has lists of {titles}. Import those of each tool by themselves."
+            )
+        self._parts = parts
+        self._others = others
+        self._before = 0
+        self._source = parts[0].source
+        self.sha256 = sha256
+        self.tool: Tool = parts[0].table.tool
+
+    @property
+    def given(self) -> Given:
+        """What is written down of where its rows come from."""
+        return Given(self.tool, self.sha256)
+
+    @property
+    def size(self) -> int:
+        """The length of all lists in bytes."""
+        return sum(part.table.size for part in self._parts)
+
+    @property
+    def position(self) -> int:
+        """How many of those bytes the present pass has read."""
+        return self._before + self._source.tell()
+
+    def rows(self) -> Iterator[Row | Bad]:
+        """Every row of every list, each time it is called; one pass at a time."""
+        before = 0
+        for part in self._parts:
+            self._before, self._source = before, part.source
+            if part.name:
+                yield from (replace(row, part=part.name) for row in part.table.rows())
+            else:
+                yield from part.table.rows()
+            before += part.table.size
+
+    def remarks(self) -> Iterator[Bad]:
+        """What is to be said of each list as a whole."""
+        for part in self._parts:
+            if part.table.encoding_guessed:
+                yield Bad(1, _GUESSED.format(part.table.encoding), part.name)
+            if said := presets.told(self.tool, part.table.columns.dropped):
+                yield Bad(1, said, part.name)
+        for name in self._others:
+            yield Bad(1, "This file was passed over: it is no list of customers.", name)
+
+    def passes(self, accepts: frozenset[EvidenceKind]) -> list[Wanted]:
+        """Who leaves comes first, then who is proven, then the rest: wherever a row stands.
+
+        So rows of one address that are far apart, or in different lists of an archive, come to the
+        same as if they stood together.
+        """
+
+        def leaves(row: Row | Bad) -> bool:
+            return isinstance(row, Bad) or opts_out(row)
+
+        def proven(row: Row | Bad) -> bool:
+            return not leaves(row) and isinstance(row, Row) and proves(row, accepts)
+
+        def other(row: Row | Bad) -> bool:
+            return not leaves(row) and not proven(row)
+
+        tables = [part.table for part in self._parts]
+        if any(table.columns.opted_in_at >= 0 for table in tables):
+            return [leaves, proven, other]
+        mixed = len(tables) > 1 or any(table.mixed for table in tables)
+        return [leaves, other] if mixed else [lambda _: True]
+
+
+def opened(
+    source: BinaryIO | bytes,
+    *,
+    now: datetime,
+    encoding: str | None = None,
+    size_limit: int = SIZE_LIMIT,
+) -> Lists:
+    """Open a list, or every list of a ZIP; Unreadable says what to do about it."""
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    if not is_archive(stream):
+        table = read(stream, now=now, encoding=encoding, size_limit=size_limit)
+        return Lists([Part("", stream, table)], table.sha256, [])
+    unpacked = unpack(stream)
+    parts, others = [], list(unpacked.others)
+    for name, content in unpacked.lists.items():
+        if content.removeprefix(b"\xef\xbb\xbf").startswith(_POSTS):
+            # Substack packs the list of its issues beside that of the readers.
+            others.append(name)
+            continue
+        parts.append(_part(name, content, now, encoding))
+    if not parts:
+        raise Unreadable("There is no list of customers in this ZIP archive.")
+    return Lists(parts, _sha256(stream), _plain(others))
+
+
+def _part(name: str, content: bytes, now: datetime, encoding: str | None) -> Part:
+    source = io.BytesIO(content)
+    [plain] = _plain([name])
+    try:
+        return Part(plain, source, read(source, now=now, encoding=encoding))
+    except Unreadable as no:
+        # Were it passed over, those who left might be in it.
+        raise Unreadable(f"“{plain}” in the ZIP archive: {no.message}") from None
+
+
+def _sha256(stream: BinaryIO) -> str:
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while piece := stream.read(_CHUNK):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _plain(names: list[str]) -> list[str]:
+    return ["".join(filter(str.isprintable, name))[:_LONGEST_NAME] or "?" for name in names]
