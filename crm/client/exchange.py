@@ -141,8 +141,11 @@ def ask(
 
 
 def part(value: Id) -> str:
-    """Write a value as one part of a path."""
-    return quote(str(value), safe="")
+    """Write a value as one part of a path; ValueError for what would make it another path."""
+    text = str(value)
+    if text in {"", ".", ".."}:
+        raise ValueError("An id or a name is needed here: without one this would be another call.")
+    return quote(text, safe="")
 
 
 def _query(values: Values) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from crm import events
@@ -27,7 +30,7 @@ def test_the_calls_are_those_of_the_document() -> None:
 async def test_twenty_calls(
     client: Client, way: Way, database: Database, business: Business
 ) -> None:
-    """Typed all the way; and the last event is the withdrawal."""
+    """Typed all the way; the last event is the withdrawal, and a generated client does the same."""
 
     async def told() -> None:
         async with database.write(business.id) as db:
@@ -37,7 +40,13 @@ async def test_twenty_calls(
     happened = await twenty_calls(client, told)
 
     assert happened[-1].kind == "consent.withdrawn"
-    assert len(way.sent) >= 20
+    typescript = (Path(__file__).parent / "scenario.ts").read_text()
+    there = re.findall(r'client\.([A-Z]+)\("([^"]+)"', typescript)
+    here = [(request.method, request.url.path) for request in way.sent[:20]]
+    assert len(there) == 20
+    for (method, path), call in zip(there, here, strict=True):
+        assert method == call[0]
+        assert re.fullmatch(re.sub(r"{\w+}", r"[\\w-]+", path), call[1])
 
 
 async def test_a_refusal_is_an_exception_with_its_code(client: Client, business: Business) -> None:
@@ -51,6 +60,8 @@ async def test_a_refusal_is_an_exception_with_its_code(client: Client, business:
         await client.customers.get_customer("00000000-0000-0000-0000-000000000000")
     with pytest.raises(NotFound):
         await client.campaigns.get_image(nora.id, "../../customers")
+    with pytest.raises(ValueError, match="another call"):
+        await client.customers.get_customer("")
 
     assert taken.value.code == "address_taken"
     assert wrong.value.errors
