@@ -46,6 +46,7 @@ NO_PAGES = {
     "/archive/feed.xml": "a feed",
     "/archive/logo": "a picture",
     "/archive/{id}/images/{name}": "a picture",
+    "/docs/api.md": "for programs",
     "/docs/openapi.json": "for programs",
     "/erased/{token}/certificate.json": "a file",
     "/favicon.ico": "a picture",
@@ -67,6 +68,7 @@ NO_PAGES = {
     "/me/receipts/{event_id}/receipt.jws": "a file",
     "/staff/campaigns/{id}/account": "a part of a page, asked for anew",
     "/staff/campaigns/{id}/values": "a part of a page, asked for anew",
+    "/llms.txt": "for programs",
     "/look/{name}": "what pages bring with them",
     "/static/{name}": "what pages bring with them",
     "/staff/campaigns/{id}/images/{name}": "a picture",
@@ -238,6 +240,7 @@ def _named(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
     got, event = life.got.id, ids["event"]
     return {
         "/archive/{id}": [Place(f"/archive/{got}"), Place(f"/archive/{uuid4()}", status=404)],
+        "/docs": [Place("/docs"), Place("/docs?q=withdrawal")],
         "/docs/{path}": [Place("/docs/nothing-there", status=404)],
         "/me/mails/{id}": [Place(f"/me/mails/{got}", "customer")],
         "/mail-check/{campaign}": [Place(f"/mail-check/{got}")],
