@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 import rich_click as click
 from rich.console import Console
@@ -16,6 +17,7 @@ from crm.db import Database
 from crm.events import Actor
 from crm.privacy.brought.taking_over import Took, take_over
 from crm.privacy.copies import archive
+from crm.privacy.undoing.carrying_out import undo
 from crm.terminal import joined, of_business, one_business, out, run
 
 _SYSTEM = Actor.system()
@@ -60,6 +62,23 @@ def _is_copy(file: Path) -> bool:
         return archive.MANIFEST in archive_of.namelist()
 
 
+@click.command("undo-import")
+@click.argument("import_id", type=click.UUID)
+@of_business
+def undo_command(import_id: UUID, which: str) -> None:
+    """Undo a whole import: whom it added and nobody touched since is removed."""
+    run(_undo(import_id, which))
+
+
+async def _undo(import_id: UUID, which: str) -> None:
+    async with joined() as database:
+        business_id = await one_business(database, which)
+        async with database.write(business_id) as db:
+            found = await imports.undo(db, _SYSTEM, import_id)
+        done = await undo(database, business_id, found)
+    out.print(f"Undone: {done.removed} of {done.added} customers removed.", highlight=False)
+
+
 async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
     async with joined() as database:
         business_id = await one_business(database, which)
@@ -83,7 +102,9 @@ async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
         table.add_row(word, str(getattr(done, word)))
     out.print(f"Read as {imports.TITLES[imports.Tool(done.format)]}.", highlight=False)
     out.print(table)
-    if only_try:
+    if not only_try:
+        out.print(f"To undo it: crm undo-import {done.id}", highlight=False, soft_wrap=True)
+    else:
         out.print("Nothing of it was kept: it was only tried.")
     for each in reasons:
         out.print(f"{each.count} × {each.outcome}: {each.reason}", highlight=False, markup=False)

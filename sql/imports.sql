@@ -60,7 +60,7 @@ SELECT state
 -- One import.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
        format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
-       added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
+       undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
    AND import_id = :import_id;
@@ -69,7 +69,7 @@ SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'h
 -- Imports, newest first, by pages.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
        format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
-       added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
+       undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
    AND import_id < :before
@@ -105,7 +105,7 @@ UPDATE crm.import
    AND (state = 'waiting' OR state = 'running' AND beat_at < :quiet_since)
 RETURNING import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
           format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
-          added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed;
+          undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed;
 
 -- name: start_tried
 -- What was only tried waits again, for good this time; no row where its list is gone.
@@ -124,6 +124,40 @@ UPDATE crm.import i
 DELETE FROM crm.import_row
  WHERE business_id = :business_id
    AND import_id = :import_id;
+
+-- name: undo_import
+-- Has an import undone that is done; no row for any other.
+UPDATE crm.import
+   SET state = 'undoing', removed = 0
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state = 'done';
+
+-- name: undoing_imports
+-- What somebody wants undone, the first first.
+SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
+       format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND state = 'undoing'
+ ORDER BY import_id;
+
+-- name: count_removed
+-- How many of those an import added are not here any more, as it is being undone.
+UPDATE crm.import
+   SET removed = removed + :removed
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state = 'undoing';
+
+-- name: finish_undo
+-- The end of an undo.
+UPDATE crm.import
+   SET state = 'undone', undone_at = :now
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state = 'undoing';
 
 -- name: beat
 -- A sign of life with how far the work is, committed apart from the work.

@@ -840,3 +840,56 @@ DELETE FROM crm.dormancy
 -- The business keeps records for ever now: whoever was told is not erased.
 DELETE FROM crm.dormancy
  WHERE business_id = :business_id;
+
+-- name: untouched_arrivals
+-- The next whom an import added and of whom nothing is known but what it wrote, at its one instant:
+-- nobody decided, wrote, mailed or asked since, no opt-out stands, and the row is held.
+SELECT c.customer_id
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id > :after
+   AND c.import_id = :import_id
+   AND c.erased_at IS NULL
+   AND c.restricted_at IS NULL
+   AND c.changed_at = :done_at
+   AND NOT EXISTS (SELECT FROM crm.consent_record r
+                    WHERE r.business_id = :business_id AND r.customer_id = c.customer_id
+                      AND (r.recorded_at <> :done_at OR r.status NOT IN ('given', 'unknown')))
+   AND NOT EXISTS (SELECT FROM crm.suppression s
+                    WHERE s.business_id = :business_id AND s.address_hash = c.address_hash)
+   AND NOT EXISTS (SELECT FROM crm.signup u
+                    WHERE u.business_id = :business_id AND u.folded = c.folded)
+   AND NOT EXISTS (SELECT FROM crm.interaction i
+                    WHERE i.business_id = :business_id AND i.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.customer_tag t
+                    WHERE t.business_id = :business_id AND t.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.delivery d
+                    WHERE d.business_id = :business_id AND d.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.service_message m
+                    WHERE m.business_id = :business_id AND m.address_hash = c.address_hash)
+   AND NOT EXISTS (SELECT FROM crm.mailbox_proof p
+                    WHERE p.business_id = :business_id AND p.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.privacy_request q
+                    WHERE q.business_id = :business_id AND q.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.erasure_wish w
+                    WHERE w.business_id = :business_id AND w.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.event e
+                    WHERE e.business_id = :business_id AND e.customer_id = c.customer_id
+                      AND e.kind NOT IN ('customer.looked', 'customer.exported'))
+ ORDER BY c.customer_id
+ LIMIT :limit
+   FOR UPDATE OF c;
+
+-- name: yeses_of_import
+-- Some of the consents that stand on what an import recorded, at its one instant.
+SELECT s.customer_id, s.purpose_id
+  FROM crm.consent s
+  JOIN crm.consent_record r
+    ON r.business_id = :business_id AND r.event_id = s.event_id
+ WHERE s.business_id = :business_id
+   AND s.purpose_id = :purpose_id
+   AND s.status = 'given'
+   AND s.method = 'import'
+   AND r.recorded_at = :done_at
+ ORDER BY s.customer_id
+ LIMIT :limit;

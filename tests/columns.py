@@ -66,7 +66,7 @@ COLUMNS: dict[str, str] = {
     "import": (
         "actor_id actor_kind added beat_at business_id changed created_at done_at file_name "
         "file_sha256 format given import_id notice_id only_try problem purpose_id rejected "
-        "rows_read state suppressed unchanged unproven withdrawn"
+        "removed rows_read state suppressed unchanged undone_at unproven withdrawn"
     ),
     "import_file": "business_id content import_id lines",
     "import_row": "business_id import_id line number outcome part reason",

@@ -188,7 +188,9 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         code = pyotp.TOTP(begun.letters.replace(" ", "")).at(db.now)
         await second_factor.confirm(db, life.member, code)
         await second_factor.insist(db, make.SYSTEM, on=True)
-        await make.received(db, (await _slug(conn, life)), "Email Address\nx@example.com\n")
+        slug = await _slug(conn, life)
+        for address in ("x@example.com", "y@example.com", "z@example.com"):
+            await make.received(db, slug, f"Email Address\n{address}\n")
         await relays.limit_domain(db, make.SYSTEM, "slow.example", 5, 2)
         relay = NewRelay(
             name="Main", host="localhost", password="of a relay", warm_up=[200], rate=9
@@ -225,6 +227,11 @@ async def _write(conn: asyncpg.Connection, life: Life, relay_id: UUID) -> None:
         SET question = 'Which?', answers = '{Rye,Oats}', source = source || ' ![Bread](bread.png)'
         WHERE business_id = $1"""
     await conn.execute(asks, business_id)
+    for state in ("tried", "undoing"):
+        moved = """UPDATE crm.import SET state = $2, only_try = $2 = 'tried', done_at = $3
+            WHERE business_id = $1 AND import_id = (SELECT min(import_id::text)::uuid
+             FROM crm.import WHERE business_id = $1 AND state = 'waiting')"""
+        await conn.execute(moved, business_id, state, NOW)
     await _come_back(conn, business_id)
     bound = "UPDATE crm.attribute SET purpose_id = $2 WHERE business_id = $1"
     await conn.execute(bound, business_id, life.notice.purpose_id)

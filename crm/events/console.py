@@ -73,6 +73,8 @@ WORDS: dict[Kind, str] = {
     Kind.import_started: "started an import",
     Kind.import_tried: "tried an import",
     Kind.import_done: "finished an import",
+    Kind.import_undo_asked: "had an import undone",
+    Kind.import_undone: "finished the undo of an import",
     Kind.import_failed: "broke off an import",
     Kind.inbound_changed: "changed where mail comes back",
     Kind.segment_changed: "changed a segment",

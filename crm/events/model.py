@@ -103,6 +103,8 @@ class Kind(StrEnum):
     import_started = "import.started"
     import_tried = "import.tried"
     import_done = "import.done"
+    import_undo_asked = "import.undo_asked"
+    import_undone = "import.undone"
     import_failed = "import.failed"
     segment_changed = "segment.changed"
     campaign_drafted = "campaign.drafted"

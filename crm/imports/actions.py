@@ -21,6 +21,7 @@ from crm.imports.model import (
     QUIET,
     Given,
     Import,
+    NotDone,
     NotTried,
     PurposeOutOfUse,
     Reason,
@@ -172,6 +173,34 @@ async def start(db: Db, by: Actor, import_id: UUID) -> Import:
     await db.run(sql.drop_rows, import_id=import_id)
     await events.record(db, by, Kind.import_started, ref=import_id)
     db.wake("imports.work", str(db.business_id), str(import_id))
+    return await get(db, import_id)
+
+
+async def undo(db: Db, by: Actor, import_id: UUID) -> Import:
+    """Have a whole import undone by a worker (`crm.privacy.undoing`); NotDone for any other."""
+    await get(db, import_id)
+    if not await db.run(sql.undo_import, import_id=import_id):
+        raise NotDone
+    await events.record(db, by, Kind.import_undo_asked, ref=import_id)
+    return await get(db, import_id)
+
+
+async def undoing(db: ReadDb) -> list[Import]:
+    """Return what somebody wants undone, the first first."""
+    return await db.many(sql.undoing_imports, Import)
+
+
+async def removed(db: Db, import_id: UUID, count: int) -> None:
+    """Count who is not here any more, in the transaction that removes them."""
+    await db.run(sql.count_removed, import_id=import_id, removed=count)
+
+
+async def undone(db: Db, import_id: UUID) -> Import:
+    """Write down that an undo is through; again changes nothing."""
+    if await db.run(sql.finish_undo, import_id=import_id):
+        done = await get(db, import_id)
+        summed = f"{done.removed} of {done.added} removed"
+        await events.record(db, Actor.system(), Kind.import_undone, ref=import_id, reason=summed)
     return await get(db, import_id)
 
 

@@ -48,6 +48,8 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     problem: str
     created_at: datetime
     done_at: datetime | None
+    undone_at: datetime | None
+    removed: int
     rows_read: int
     rows: int
     added: int
@@ -123,13 +125,32 @@ async def post_import_start(
     return _accepted(await imports.start(db, caller.actor, import_id))
 
 
+@post(
+    "/imports/{import_id:uuid}/undo",
+    guards=[needs("imports:write")],
+    status_code=202,
+    tags=["Imports"],
+    summary="Undo a whole import",
+    description="For an import that is `done`: it is `undoing`, and `undone` when a worker is "
+    "through. Whom it added and nobody touched since is removed, and counted. Who was decided "
+    "about, written to or changed since stays, and so does every withdrawal and suppression. A "
+    "consent that nothing but this import speaks for ends; only the customer can give it again.",
+    responses={202: ResponseSpec(ImportShown, generate_examples=False, description="Received")},
+)
+async def post_import_undo(
+    db: NamedDependency[Db], caller: NamedDependency[Caller], import_id: FromPath[UUID]
+) -> Response[bytes]:
+    """Have a whole import undone."""
+    return _accepted(await imports.undo(db, caller.actor, import_id))
+
+
 @get(
     "/imports/{import_id:uuid}",
     guards=[needs("imports:write")],
     tags=["Imports"],
     summary="Look how far an import is",
-    description="`waiting`, `running`, `done`, `tried` where it was only to be tried, or `failed` "
-    "with the problem in words; of a failed one nothing was kept.",
+    description="`waiting`, `running`, `done`, `tried` where it was only to be tried, `undoing`, "
+    "`undone`, or `failed` with the problem in words; of a failed one nothing was kept.",
 )
 async def get_import(db: NamedDependency[ReadDb], import_id: FromPath[UUID]) -> ImportShown:
     """Show one import."""
@@ -195,4 +216,4 @@ async def _body(request: Request[Any, Any, Any], most: int) -> bytes:
     return bytes(content)
 
 
-handlers = [post_import, post_import_start, get_import, get_import_report]
+handlers = [post_import, post_import_start, post_import_undo, get_import, get_import_report]

@@ -42,9 +42,19 @@ _STATES: dict[State, tuple[str, str]] = {
     State.running: ("being worked through", "live"),
     State.tried: ("only tried", ""),
     State.done: ("imported", "yes"),
+    State.undoing: ("being undone", "live"),
+    State.undone: ("undone", ""),
     State.failed: ("nothing kept", "stop"),
 }
-_STEP = {State.waiting: 2, State.running: 2, State.tried: 3, State.done: 4, State.failed: 2}
+_STEP = {
+    State.waiting: 2,
+    State.running: 2,
+    State.tried: 3,
+    State.done: 4,
+    State.undoing: 4,
+    State.undone: 4,
+    State.failed: 2,
+}
 
 
 class Offer(Struct, frozen=True):
@@ -162,6 +172,15 @@ async def post_import_start(
     return redirect(f"{_PATH}/{started.id}")
 
 
+@post("/imports/{import_id:uuid}/undo", guards=[may(Right.import_customers)], status_code=303)
+async def post_import_undo(
+    db: NamedDependency[Db], who: NamedDependency[Member], import_id: FromPath[UUID]
+) -> Response[Any]:
+    """Have a whole import undone."""
+    undoing = await imports.undo(db, who.actor, import_id)
+    return redirect(f"{_PATH}/{undoing.id}")
+
+
 @get("/imports/{import_id:uuid}/report.csv", guards=[may(Right.import_customers)])
 async def get_import_report(
     request: Request[Any, Any, Any], db: NamedDependency[ReadDb], import_id: FromPath[UUID]
@@ -254,4 +273,11 @@ def _csv_line(*cells: object) -> bytes:
     return text.getvalue().encode()
 
 
-handlers = [get_imports, post_import, post_import_start, get_import, get_import_report]
+handlers = [
+    get_imports,
+    post_import,
+    post_import_start,
+    post_import_undo,
+    get_import,
+    get_import_report,
+]

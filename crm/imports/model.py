@@ -34,6 +34,10 @@ class NotTried(Conflict):
     """This import was not tried just now, or its list is not here any more. Import it again."""
 
 
+class NotDone(Conflict):
+    """Only an import that is done can be undone."""
+
+
 class PurposeOutOfUse(Conflict):
     """This purpose is retired; nobody is asked for it any more, and nothing is imported for it."""
 
@@ -45,6 +49,8 @@ class State(StrEnum):
     running = "running"
     tried = "tried"
     done = "done"
+    undoing = "undoing"
+    undone = "undone"
     failed = "failed"
 
 
@@ -54,7 +60,9 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.running: frozenset({State.running, State.tried, State.done, State.failed}),
     State.tried: frozenset({State.waiting, State.failed}),
     State.failed: frozenset({State.running}),
-    State.done: frozenset(),
+    State.done: frozenset({State.undoing}),
+    State.undoing: frozenset({State.undone}),
+    State.undone: frozenset(),
 }
 
 
@@ -81,6 +89,8 @@ class Import(Struct, frozen=True, kw_only=True):
     rows_read: int
     beat_at: datetime | None
     done_at: datetime | None
+    undone_at: datetime | None
+    removed: int
     added: int
     changed: int
     unchanged: int

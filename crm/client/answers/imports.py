@@ -22,6 +22,8 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     problem: str
     created_at: datetime
     done_at: datetime | None
+    undone_at: datetime | None
+    removed: int
     rows_read: int
     rows: int
     added: int

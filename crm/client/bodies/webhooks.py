@@ -60,6 +60,8 @@ Kind = Literal[
     "import.started",
     "import.tried",
     "import.done",
+    "import.undo_asked",
+    "import.undone",
     "import.failed",
     "segment.changed",
     "campaign.drafted",

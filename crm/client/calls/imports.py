@@ -34,6 +34,10 @@ class ImportsCalls(Resource):
         """Import what was tried."""
         return await self._answer(ask("POST", f"/v1/imports/{part(import_id)}/start"), ImportShown)
 
+    async def post_import_undo(self, import_id: Id, /) -> ImportShown:
+        """Undo a whole import."""
+        return await self._answer(ask("POST", f"/v1/imports/{part(import_id)}/undo"), ImportShown)
+
     async def get_import(self, import_id: Id, /) -> ImportShown:
         """Look how far an import is."""
         return await self._answer(ask("GET", f"/v1/imports/{part(import_id)}"), ImportShown)

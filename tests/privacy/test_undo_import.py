@@ -1,0 +1,125 @@
+"""A whole import is undone: what nobody touched goes, what somebody decided since stays."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from crm import consent, customers, imports
+from crm.businesses import Business
+from crm.consent import Method, Notice, Status
+from crm.db import Database
+from crm.events import Actor
+from crm.imports import Import, NotDone, State
+from crm.privacy.undoing import jobs
+from tests.imports.lists import HEADER, LEFT, held, letter, many, row, rows, take
+from tests.staff.site import kinds
+
+_BY = Actor.system()
+
+
+async def _undone(database: Database, business: Business, import_id: UUID) -> Import:
+    async with database.write(business.id) as db:
+        asked = await imports.undo(db, _BY, import_id)
+    assert asked.state is State.undoing
+    await jobs.sweep({"database": database})
+    async with database.read(business.id) as db:
+        return await imports.get(db, import_id)
+
+
+async def _id(database: Database, business: Business, address: str) -> UUID:
+    async with database.read(business.id) as db:
+        found = await customers.by_address(db, address)
+    assert found
+    return found.id
+
+
+async def test_it_works(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    done = await take(database, business.id, many(205))
+
+    undone = await _undone(database, business, done.id)
+
+    assert (undone.state, undone.removed) == (State.undone, 205)
+    assert undone.undone_at is not None
+    for number in (0, 100, 204):
+        gone = await held(database, notice, business.id, f"reader{number}@example.com")
+        assert (gone.known, gone.suppressed) == (False, False)
+    assert await rows(database, business.id, "consent") == 0
+    assert await rows(database, business.id, "consent_record") == 0
+    said = [kind for kind, _ in await kinds(database, business.id)]
+    assert {"import.undo_asked", "import.undone"} <= set(said)
+
+    again = await take(database, business.id, many(205))
+
+    assert again.added == 205, "a right list may bring them again"
+    assert (await held(database, notice, business.id, "reader0@example.com")).mailable
+
+
+async def test_what_somebody_decided_stays(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    await take(database, business.id, HEADER + row("old@example.com", asked="", confirmed=""))
+    done = await take(
+        database,
+        business.id,
+        HEADER
+        + row("left@example.com", left=LEFT)
+        + row("gone@example.com", gone=LEFT)
+        + row("leaves@example.com")
+        + row("called@example.com")
+        + row("plain@example.com")
+        + row("old@example.com"),
+    )
+    leaves = await _id(database, business, "leaves@example.com")
+    called = await _id(database, business, "called@example.com")
+    async with database.write(business.id) as db:
+        await consent.withdraw(
+            db, Actor.customer(leaves), leaves, notice.purpose_id, method=Method.portal
+        )
+        await customers.change(db, _BY, called, customers.Changes(name="Carla"))
+
+    undone = await _undone(database, business, done.id)
+
+    assert undone.removed == 1
+
+    async def now(address: str) -> Any:
+        return await held(database, notice, business.id, address)
+
+    assert not (await now("plain@example.com")).known
+    assert (await now("left@example.com")).status is Status.withdrawn
+    assert (await now("gone@example.com")).suppressed
+    assert (await now("leaves@example.com")).status is Status.withdrawn
+    assert (await now("called@example.com")).name == "Carla"
+    for address in ("called@example.com", "old@example.com"):
+        stays = await now(address)
+        assert (stays.status, stays.mailable) == (Status.invalidated, False)
+    await take(database, business.id, HEADER + row("leaves@example.com"))
+    assert not (await now("leaves@example.com")).mailable
+
+
+async def test_another_import_and_another_business_are_left_alone(
+    database: Database, business: Business, other_business: Business
+) -> None:
+    notice = await letter(database, business.id)
+    theirs: Notice = await letter(database, other_business.id)
+    await take(database, other_business.id, many(2))
+    await take(database, business.id, many(2, "earlier"))
+    done = await take(database, business.id, many(2))
+
+    undone = await _undone(database, business, done.id)
+
+    assert undone.removed == 2
+    assert (await held(database, notice, business.id, "earlier0@example.com")).mailable
+    assert (await held(database, theirs, other_business.id, "reader0@example.com")).mailable
+
+
+async def test_only_what_is_done_is_undone_and_once(database: Database, business: Business) -> None:
+    await letter(database, business.id)
+    done = await take(database, business.id, many(1))
+    await _undone(database, business, done.id)
+
+    async with database.write(business.id) as db:
+        with pytest.raises(NotDone):
+            await imports.undo(db, _BY, done.id)
