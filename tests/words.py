@@ -64,6 +64,7 @@ _ARABIC = (
 STAFF_REFUSALS = (
     "campaigns/checking.py",
     "campaigns/images.py",
+    "client/",
     "consent/evidence.py",
     "consent/grounds.py",
     "consent/kept_proof.py",

@@ -95,7 +95,7 @@ EXAMPLES = {
 }
 
 
-def marked(words: str) -> Markup:
+def typeset(words: str) -> Markup:
     """Set what stands in backticks in the face of what can be typed."""
     return Markup(_TYPED.sub(r'<span class="proof">\1</span>', str(escape(words))))  # noqa: S704
 

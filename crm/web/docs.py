@@ -16,7 +16,7 @@ from litestar.params import FromPath
 
 from crm.errors import NotFound, Refused
 from crm.web import openapi, plain_docs
-from crm.web.calls import EXAMPLES, RULES, groups, marked
+from crm.web.calls import EXAMPLES, RULES, groups, typeset
 from crm.web.pages import fragment, page
 from crm.web.refusals import PAGES, answer_to, plain_problems
 
@@ -74,7 +74,7 @@ class Page(OpenAPIRenderPlugin):
             "rules": [(*each, EXAMPLES.get(each[0], "").format(origin=origin)) for each in RULES],
             "groups": groups(self._document.of(request), origin, asked),
             "asked": asked,
-            "marked": marked,
+            "typeset": typeset,
         }
         return fragment("web/pages/docs.html", values).encode()
 
