@@ -234,16 +234,18 @@ SELECT s.customer_id
 
 -- name: write_deliveries
 -- The next piece of the audience, in the order of the key: each customer waits or is excluded
--- with the reason; whoever is not among those whom a segment chose is not of the audience. Says how
--- many, and the last customer looked at.
+-- with the reason; whoever is not among those whom a segment chose is not of the audience. Where one
+-- was asked, the piece ends with the last customer it was asked about, who may be gone by now. Says
+-- how many, and the last customer looked at.
 WITH piece AS MATERIALIZED (
   SELECT s.customer_id, s.status, s.ends_at, s.event_id, s.notice_id
     FROM crm.consent_now s
    WHERE s.business_id = :business_id
      AND s.purpose_id = :purpose_id
      AND s.customer_id > :after
+     AND (:upto::uuid IS NULL OR s.customer_id <= :upto::uuid)
    ORDER BY s.customer_id
-   LIMIT :size
+   LIMIT CASE WHEN :upto::uuid IS NULL THEN :size::bigint END
 ), judged AS MATERIALIZED (
   SELECT p.customer_id, p.event_id, p.notice_id,
          coalesce(
@@ -271,7 +273,8 @@ WITH piece AS MATERIALIZED (
 SELECT count(*) FILTER (WHERE w.state = 'waiting')::integer AS waiting,
        count(*) FILTER (WHERE w.state = 'excluded')::integer AS excluded,
        coalesce(array_agg(w.reason) FILTER (WHERE w.reason IS NOT NULL), '{}') AS reasons,
-       (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p) AS last
+       coalesce(:upto::uuid,
+                (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p)) AS last
   FROM written w;
 
 -- name: write_digest_deliveries

@@ -611,9 +611,9 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
 
 -- name: lapse_interactions
 -- Deletes interactions whose retention is over (promise 13), among some, and those for a purpose
--- that has ended for the customer or for everybody; not of one who has her record frozen.
+-- that has ended for the customer or for everybody, or that she never allowed; not of one who has her record frozen.
 WITH piece AS MATERIALIZED (
-  SELECT i.interaction_id, i.customer_id, i.kind, i.at
+  SELECT i.interaction_id, i.customer_id, i.kind, i.at, i.recorded_at
     FROM crm.interaction i
    WHERE i.business_id = :business_id AND i.interaction_id > :after
    ORDER BY i.interaction_id LIMIT :limit
@@ -629,7 +629,10 @@ WITH piece AS MATERIALIZED (
    WHERE (p.at + k.retention::interval <= :now::timestamptz
           OR u.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
-          OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated'))
+          OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+          OR k.purpose_id IS NOT NULL
+             AND coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
+             AND p.recorded_at <= :now::timestamptz - interval '1 day')
      AND NOT EXISTS (SELECT FROM crm.customer c
                       WHERE c.business_id = :business_id AND c.customer_id = p.customer_id
                         AND c.restricted_at IS NOT NULL)

@@ -39,6 +39,9 @@ class Piece(Struct, frozen=True):
     last: UUID | None
 
 
+_NOBODY = Piece(waiting=0, excluded=0, reasons=[], last=None)
+
+
 async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
     """Write the next range of deliveries with its lease, in one transaction; False at the end.
 
@@ -73,24 +76,25 @@ async def _write(db: Db, campaign_id: UUID, filling: Filling, after: UUID, size:
         return await db.one(
             sql.write_digest_deliveries, Piece, **keys, issues=filling.issues, size=size
         )
+    among, upto = None, None
+    if filling.segment_kept is not None:
+        asked = await db.many(
+            sql.customers_to_fill, UUID, purpose_id=filling.purpose_id, after=after, size=size
+        )
+        if not asked:
+            return _NOBODY
+        # Whoever goes or comes before the next statement moves nobody into or out of this piece.
+        upto = asked[-1]
+        among = await of_segment(db, filling.segment_kept, filling.started_at, asked)
     return await db.one(
         sql.write_deliveries,
         Piece,
         **keys,
         offers_digest=filling.offers_digest,
         size=size,
-        among=await _among(db, filling, after, size),
+        among=among,
+        upto=upto,
     )
-
-
-async def _among(db: Db, filling: Filling, after: UUID, size: int) -> list[UUID] | None:
-    """Return who of the next customers is of the segment; None where everybody is."""
-    if filling.segment_kept is None:
-        return None
-    ids = await db.many(
-        sql.customers_to_fill, UUID, purpose_id=filling.purpose_id, after=after, size=size
-    )
-    return await of_segment(db, filling.segment_kept, filling.started_at, ids)
 
 
 async def begin_sending(db: Db, campaign_id: UUID) -> bool:

@@ -154,7 +154,8 @@ def reasoning(rule: Rule, vocabulary: Vocabulary, at: Instant, purpose_id: UUID)
                                {writing.now}),
                  CASE WHEN k.customer_id IS NOT NULL AND EXISTS (
                    SELECT FROM crm.digest_plan p
-                    WHERE p.business_id = $1 AND p.purpose_id = {purpose}) THEN 'digest' END)
+                    WHERE p.business_id = $1 AND p.purpose_id = {purpose}
+                      AND p.offered) THEN 'digest' END)
                  AS reason
           FROM crm.consent_now s
           JOIN crm.customer c ON c.business_id = $1 AND c.customer_id = s.customer_id

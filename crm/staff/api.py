@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -126,11 +127,8 @@ async def post_key(
     """Make a key."""
 
     async def act() -> MadeKey:
-        own = await api_key(db, caller.id)
         ends = db.now + timedelta(days=data.days) if data.days else None
-        longer = own.expires_at is not None and (ends is None or ends > own.expires_at)
-        if longer or not caller.scopes.issuperset(data.scopes):
-            raise MoreThanOwn
+        await _check_own(db, caller, data.scopes, ends)
         key, text = await staff.add_key(db, caller.actor, data)
         return MadeKey(key=key, text=text)
 
@@ -144,8 +142,8 @@ async def post_key(
     tags=["Keys"],
     summary="Give a key a new text",
     description="The text is in the answer, this once; the one before works on for "
-    "`overlap_hours`. Not of a key that may do what this one may not (403 `more_than_own`), nor of "
-    "one that has ended (409 `key_ended`).",
+    "`overlap_hours`. Not of a key that may do what this one may not, or works longer (403 "
+    "`more_than_own`), nor of one that has ended (409 `key_ended`).",
 )
 async def post_rotation(
     db: NamedDependency[Db],
@@ -154,8 +152,8 @@ async def post_rotation(
     data: JSONBody[Rotation],
 ) -> MadeKey:
     """Give a key a new text."""
-    if not caller.scopes.issuperset((await api_key(db, key_id)).scopes):
-        raise MoreThanOwn
+    key = await api_key(db, key_id)
+    await _check_own(db, caller, key.scopes, key.expires_at)
     overlap = data.overlap_hours * _HOUR
     key, text = await rotate_key(db, caller.actor, key_id, overlap=overlap)
     return MadeKey(key=key, text=text)
@@ -175,6 +173,16 @@ async def post_revocation(
 ) -> Key:
     """Revoke a key."""
     return await staff.revoke_key(db, caller.actor, key_id)
+
+
+async def _check_own(
+    db: ReadDb, caller: Caller, scopes: Sequence[Scope], ends: datetime | None
+) -> None:
+    """Refuse to hand out what the key of the request has not itself: a scope, or longer time."""
+    own = await api_key(db, caller.id)
+    longer = own.expires_at is not None and (ends is None or ends > own.expires_at)
+    if longer or not caller.scopes.issuperset(scopes):
+        raise MoreThanOwn
 
 
 handlers = [get_key, post_key_rotation, get_keys, post_key, post_rotation, post_revocation]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx2
+import msgspec
 import pytest
 
+from crm import customers
+from crm.businesses import Business
 from crm.clock import utc_now
-from crm.customers import Customer
+from crm.customers import Customer, NewInteraction, NewKind
+from crm.db import open_database
+from crm.pieces import Piece
+from tests import make
+from tests.conftest import KEYS, Cluster
 from tests.customers import site
+
+_FIRST = UUID(int=0)
 
 KIND = {"label": "Bought", "purpose": "Because tax law says so.", "retention": "P6Y"}
 CAKE = {
@@ -128,3 +138,30 @@ async def test_staff_add_a_note(console: httpx2.AsyncClient, nora: Customer) -> 
     empty = await console.post(f"{base}/notes", data=site.form(title="", detail="kept"))
     assert empty.status_code == 422
     assert "kept</textarea>" in empty.text
+
+
+async def test_what_came_to_be_for_a_purpose_goes_where_that_was_never_allowed(
+    shared_cluster: Cluster, business: Business
+) -> None:
+    """A kind is declared anew, for a purpose; a day later only who allows it has one left."""
+    now = utc_now()
+    async with open_database(shared_cluster.app_url, KEYS, clock=lambda: now) as clocked:
+        async with clocked.write(business.id) as db:
+            purpose = await make.purpose(db)
+            allows = (await make.audience(db, await make.notice(db, purpose.id), 1))[0]
+            never = (await make.customer(db)).id
+            kind = NewKind(label="Advice", purpose="To advise you.", retention="P6Y")
+            await customers.declare_kind(db, make.SYSTEM, "advice", kind)
+            for each in (allows, never):
+                talk = NewInteraction(kind="advice", title="Allergies")
+                await customers.interact(db, make.SYSTEM, each, talk)
+            bound = msgspec.structs.replace(kind, purpose_id=purpose.id)
+            await customers.declare_kind(db, make.SYSTEM, "advice", bound)
+            at_once = await customers.lapse_interactions(db, _FIRST, 10)
+        now += timedelta(days=1)
+        async with clocked.write(business.id) as db:
+            later = await customers.lapse_interactions(db, _FIRST, 10)
+            left = [await customers.happenings(db, each) for each in (allows, never)]
+
+    assert (at_once, later) == (Piece(0, None), Piece(1, None))
+    assert left == [{"advice": 1}, {}]

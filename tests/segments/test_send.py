@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
 
-from crm import campaigns, consent, customers, segments
-from crm.campaigns import checking, filling
+from crm import campaigns, consent, customers, privacy, rhythm, segments
+from crm.campaigns import NewPlan, aim, checking, filling
+from crm.campaigns.model import KeptSegment
 from crm.consent import Method
-from crm.db import Database
+from crm.db import Database, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
 from crm.segments import NewSegment
@@ -72,6 +74,50 @@ async def test_it_goes_to_whom_the_rule_selected_at_the_start(
     assert campaign.segment_kept.rule == BAKERS.rule
     assert [each.customer_id for each in waiting] == shop.tagged[2:]
     assert (counts.audience, counts.reasons) == (3, {"withdrawn": 1})
+
+
+async def test_an_erasure_between_asking_and_writing_leaves_out_nobody_else(
+    database: Database, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The piece ends where it was asked to, not a customer further on (promise 3)."""
+    async with database.write(shop.business.id) as db:
+        everybody = NewSegment(name="Everybody", rule={"test": "all", "of": []})
+        segment = await segments.add(db, make.SYSTEM, everybody)
+        purpose_id = shop.notice.purpose_id
+        campaign = await make.campaign(db, purpose_id, segment_id=segment.id)
+        await campaigns.start(db, make.SYSTEM, campaign.id)
+    gone, *others = sorted(shop.ids, key=str)
+
+    async def slowly(db: ReadDb, kept: KeptSegment, at: datetime, ids: list[UUID]) -> list[UUID]:
+        if gone in ids:
+            async with database.write(shop.business.id) as other:
+                await privacy.erase(other, make.SYSTEM, gone)
+        return await aim.of_segment(db, kept, at, ids)
+
+    monkeypatch.setattr(filling, "of_segment", slowly)
+    await _filled(database, shop, campaign.id)
+    async with database.read(shop.business.id) as read:
+        found = await campaigns.deliveries(read, campaign.id, campaigns.DeliveryState.waiting)
+
+    assert [each.customer_id for each in found] == others
+
+
+async def test_what_is_forecast_of_a_digest_that_was_stopped(
+    database: Database, shop: Shop
+) -> None:
+    """Whoever chose it gets each issue again; the review of a segment knows it too."""
+    campaign_id = await _draft(database, shop)
+    purpose_id = shop.notice.purpose_id
+    async with database.write(shop.business.id) as db:
+        olga = (await make.owner(db)).actor
+        await campaigns.offer_digest(db, olga, purpose_id, NewPlan(5, 9, "The week", ""))
+        await rhythm.choose_digest(db, shop.tagged[0], purpose_id, weekly=True)
+        offered = await campaigns.review(db, campaign_id)
+        await campaigns.stop_digest(db, olga, purpose_id)
+        stopped = await campaigns.review(db, campaign_id)
+
+    assert (offered.will_get, offered.left_out) == (3, {"digest": 1})
+    assert (stopped.will_get, stopped.left_out) == (4, {})
 
 
 async def test_a_segment_of_nobody_ends_at_once(database: Database, shop: Shop) -> None:

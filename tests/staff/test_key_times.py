@@ -157,3 +157,26 @@ async def test_a_larger_key_is_not_rotated(
 
     assert refused.json()["code"] == "more_than_own"
     assert unnamed.status_code == 404
+
+
+@pytest.mark.parametrize("days", [None, 11])
+async def test_a_key_that_works_longer_is_not_rotated(
+    clocked: Database, business: Business, app: Litestar, days: int | None
+) -> None:
+    """Its text would outlast the key that asked for it; one that ends no later is rotated."""
+    longer, kept = await _key(clocked, business, days=days, scopes=[Scope.keys_write])
+    shorter, _ = await _key(clocked, business, days=9, scopes=[Scope.keys_write])
+    _, text = await _key(clocked, business, days=10, scopes=[Scope.keys_write])
+    async with site.program(app) as program:
+        refused, rotated = [
+            await program.post(
+                f"/v1/keys/{each.id}/rotation",
+                json={"overlap_hours": 0},
+                headers=site.bearing(text),
+            )
+            for each in (longer, shorter)
+        ]
+
+    assert refused.json()["code"] == "more_than_own"
+    assert rotated.status_code == 201
+    assert await _works(app, kept) == [True]
