@@ -79,11 +79,19 @@ SELECT p.purpose_id AS id, p.name AS label
  WHERE p.business_id = :business_id;
 
 -- name: campaigns_among
--- Those of these campaigns that are of this business.
-SELECT c.campaign_id
+-- Those of these campaigns that are of this business, each with its purpose.
+SELECT c.campaign_id AS id, c.purpose_id
   FROM crm.campaign c
  WHERE c.business_id = :business_id
    AND c.campaign_id = ANY (:campaign_ids::uuid[]);
+
+-- name: special_among
+-- Whether one of these purposes, in use or not, is about health, belief, politics or sexual life
+-- (Art. 9 GDPR).
+SELECT EXISTS (SELECT FROM crm.purpose p
+                WHERE p.business_id = :business_id
+                  AND p.purpose_id = ANY (:purpose_ids::uuid[])
+                  AND p.special_category);
 
 -- name: campaigns_to_ask_about
 -- The newest campaigns that have started, for whoever writes a rule.

@@ -11,8 +11,12 @@ from crm.campaigns.model import Campaign, KeptSegment, Reason
 from crm.db import ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.segments import Instant, UnknownSegment, Written
+from crm.staff import Caller, Member, Right, Scope
 
 sql = Statements("campaigns")
+
+# Of fewer customers a figure by reason may name somebody.
+FEWEST = 10
 
 
 async def known_segment(db: ReadDb, segment_id: UUID | None) -> None:
@@ -56,6 +60,34 @@ async def outside(db: ReadDb, campaign: Campaign, inside: int) -> int:
         return 0
     asked = await db.one(sql.asked_about, int, purpose_id=campaign.purpose_id)
     return max(asked - inside, 0)
+
+
+def check_may_count(caller: Caller, campaign: Campaign) -> None:
+    """Refuse to tell of whom a segment selects to a key that may not count by it (ScopeMissing)."""
+    if campaign.segment_id is not None or campaign.segment_kept is not None:
+        check_may_aim(caller)
+
+
+def check_may_aim(caller: Caller) -> None:
+    """Refuse to put a segment on a campaign to a key that may not count by it (ScopeMissing)."""
+    caller.check_scope(Scope.customers_read)
+    caller.check_scope(Scope.consents_read)
+
+
+async def may_be_told(db: ReadDb, who: Member, campaign: Campaign, audience: int) -> bool:
+    """Say whether a member may see how those of its segment stand to it.
+
+    One who sees no customers may not where these are few: a figure of one names her. One who may
+    not see decisions about special purposes may not where the campaign or its rule is of one.
+    """
+    rule = await _rule(db, campaign)
+    if rule is None:
+        return True
+    if audience < FEWEST and not who.may(Right.see_customers):
+        return False
+    return who.may(Right.see_special) or not await segments.asks_special(
+        db, rule, of=campaign.purpose_id
+    )
 
 
 async def _rule(db: ReadDb, campaign: Campaign) -> Written | None:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from crm import campaigns
 from crm.campaigns import Campaign, CampaignLine, DeliveryState, DraftChanged, NewCampaign, Preview
+from crm.campaigns.aim import check_may_aim, check_may_count
 from crm.campaigns.documents import (
     CampaignWithCounts,
     DeliveryLine,
@@ -87,6 +88,8 @@ async def post_campaign(
     data: JSONBody[NewCampaign],
 ) -> Response[bytes]:
     """Write a draft."""
+    if data.segment_id is not None:
+        check_may_aim(caller)
 
     async def act() -> Campaign:
         return await campaigns.draft(db, caller.actor, data)
@@ -154,8 +157,11 @@ async def put_campaign(
 ) -> Response[Campaign]:
     """Change a draft."""
     version = expected(request)
+    present = await campaigns.get(db, id)
     if version is None:
-        version = (await campaigns.get(db, id)).version
+        version = present.version
+    if data.segment_id not in {None, present.segment_id}:
+        check_may_aim(caller)
     try:
         changed = await campaigns.change(db, caller.actor, id, data, version=version)
     except DraftChanged:
@@ -190,11 +196,16 @@ async def get_preview(
     tags=["Campaigns"],
     summary="Ask who would get a campaign now",
     description="How many would get it, how many not and for which reason, and everything that "
-    "keeps it from being sent. Each customer is looked at once more at the moment of sending.",
+    "keeps it from being sent. Each customer is looked at once more at the moment of sending. Of a "
+    "campaign to a segment this takes the scopes that counting takes.",
 )
-async def get_review(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Forecast:
+async def get_review(
+    db: NamedDependency[ReadDb], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Forecast:
     """Ask who would get a campaign now."""
-    checked = await campaigns.check(db, await campaigns.get(db, id))
+    campaign = await campaigns.get(db, id)
+    check_may_count(caller, campaign)
+    checked = await campaigns.check(db, campaign)
     return forecast_of(await campaigns.review(db, id), checked)
 
 
@@ -335,6 +346,7 @@ async def get_deliveries(
     db: NamedDependency[ReadDb],
     looks: NamedDependency[Looks],
     *,
+    caller: NamedDependency[Caller],
     id: FromPath[UUID],
     wanted: Annotated[DeliveryState, QueryParameter(name="state")],
     limit: FromQuery[int | None] = None,
@@ -342,7 +354,7 @@ async def get_deliveries(
 ) -> Response[list[DeliveryLine]]:
     """Page through a campaign's deliveries in one state."""
     size = capped(limit)
-    await campaigns.get(db, id)
+    check_may_count(caller, await campaigns.get(db, id))
     cursors = Cursors(db.keys, db.business_id, f"deliveries/{id}/{wanted}")
     last = cursors.open(after, Last)
     rows = await campaigns.deliveries(

@@ -27,6 +27,7 @@ from crm.campaigns import (
     watching,
     writing,
 )
+from crm.campaigns.aim import may_be_told
 from crm.campaigns.model import WAITS
 from crm.campaigns.render import neutral
 from crm.customers import NotAnAddress
@@ -218,6 +219,7 @@ async def _review(
     if campaign.state not in WAITS:
         return redirect(f"{LIST}/{id}/progress")
     checked = await campaigns.check(db, campaign)
+    counted = await campaigns.review(db, id)
     late = campaign.scheduled_at is not None and campaign.scheduled_at <= db.now
     return page(
         "campaigns/pages/review.html",
@@ -227,7 +229,8 @@ async def _review(
         clocks=await by_clock.clocks(db, campaign.purpose_id),
         hours=by_clock.hours_of(business),
         by_clock=await _by_clock(db, campaign),
-        review=await campaigns.review(db, id),
+        review=counted,
+        told=await may_be_told(db, who, campaign, counted.audience),
         segment=await segments.get(db, campaign.segment_id) if campaign.segment_id else None,
         checked=checked,
         shown=await campaigns.preview(db, id) if checked.readable else None,

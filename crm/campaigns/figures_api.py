@@ -10,8 +10,10 @@ from litestar.params import FromPath
 
 from crm import campaigns
 from crm.campaigns import Figures
+from crm.campaigns.aim import check_may_count
 from crm.campaigns.documents import Tally, tally_of
 from crm.db import ReadDb
+from crm.staff import Caller
 from crm.staff.auth import needs
 
 READ = [needs("campaigns:read")]
@@ -26,8 +28,11 @@ READ = [needs("campaigns:read")]
     "since the start: how many, how many of them after this mail, and what was on its way at that "
     "moment, with the longest time in seconds until it was over. Opens and clicks are not known.",
 )
-async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Figures:
+async def get_figures(
+    db: NamedDependency[ReadDb], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Figures:
     """Read what a campaign came to."""
+    check_may_count(caller, await campaigns.get(db, id))
     return await campaigns.figures(db, id)
 
 
@@ -39,9 +44,11 @@ async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Figure
     description="Each number is counted from the rows at this moment, and they add up. To watch a "
     "campaign often, read the campaign itself: its counts are as true and cost less.",
 )
-async def get_counts(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Tally:
+async def get_counts(
+    db: NamedDependency[ReadDb], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> Tally:
     """Count a campaign's deliveries."""
-    await campaigns.get(db, id)
+    check_may_count(caller, await campaigns.get(db, id))
     return tally_of(await campaigns.recount(db, id))
 
 

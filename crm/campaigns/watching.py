@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery
 from crm import campaigns, consent, customers, mail, staff
 from crm.businesses import Business
 from crm.campaigns import Campaign, DeliveryState, NoCanary, NothingUncertain, WrongState, breaker
+from crm.campaigns.aim import may_be_told
 from crm.campaigns.composing import message_id
 from crm.campaigns.model import WAITS, OtherNumber
 from crm.campaigns.progress import Glance, crossed, progress
@@ -56,6 +57,7 @@ async def get_progress(
         approved_by=await _name(db, campaign.approved_by),
         progress=shown,
         reasons=shown.counts.reasons,
+        told=await may_be_told(db, who, campaign, shown.counts.audience),
         waits=await campaigns.waits(db, id) if shown.running else [],
         away=away.sentence,
         course=await campaigns.course(db, id),
@@ -96,17 +98,21 @@ async def get_account(
 
 
 @get("/campaigns/{id:uuid}/figures", guards=SEE)
-async def get_figures(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
+async def get_figures(
+    db: NamedDependency[ReadDb], who: NamedDependency[Member], id: FromPath[UUID]
+) -> Response[Any]:
     """Show what the campaign came to so far."""
     campaign = await campaigns.get(db, id)
     if campaign.state in WAITS:
         return redirect(f"{LIST}/{id}/review")
+    figures = await campaigns.figures(db, id)
     return page(
         "campaigns/pages/figures.html",
         neutral=neutral,
         campaign=campaign,
         purpose=await consent.purpose(db, campaign.purpose_id),
-        figures=await campaigns.figures(db, id),
+        figures=figures,
+        told=await may_be_told(db, who, campaign, figures.counts.audience),
         at=db.now,
     )
 

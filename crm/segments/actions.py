@@ -27,13 +27,27 @@ from crm.segments.model import (
     Vocabulary,
     Written,
 )
-from crm.segments.reading import campaigns_named, read
-from crm.segments.rule import Rule
+from crm.segments.reading import campaigns_named, questions, read
+from crm.segments.rule import (
+    Anniversary,
+    Attribute,
+    Consent,
+    DateNear,
+    Delivery,
+    Interaction,
+    Rule,
+    Tag,
+)
 
 sql = Statements("segments")
 
 # So many of those whom a rule selects are shown.
 SAMPLE = 10
+
+
+class _Named(Struct, frozen=True):
+    id: UUID
+    purpose_id: UUID
 
 
 class Standing(Struct, frozen=True):
@@ -140,7 +154,7 @@ async def drop(db: Db, by: Actor, segment_id: UUID) -> None:
 
 async def count(db: ReadDb, given: Written, *, sample: int = SAMPLE) -> Counted:
     """Count whom a rule selects now and name some of them, or refuse with BadRule."""
-    (rule,), known = await _read(db, [given])
+    (rule,), known, _ = await _read(db, [given])
     at = await instant(db)
     asked = counting(rule, known, at)
     customers = await db.one(asked.statement, int, **asked.values)
@@ -153,16 +167,28 @@ async def chosen(
     db: ReadDb, given: Written, at: Instant, customer_ids: Sequence[UUID]
 ) -> list[UUID]:
     """Return those of some customers whom a rule selects."""
-    (rule,), known = await _read(db, [given])
+    (rule,), known, _ = await _read(db, [given])
     asked = choosing(rule, known, at, customer_ids)
     return await db.many(asked.statement, UUID, **asked.values)
 
 
 async def standing(db: ReadDb, given: Written, purpose_id: UUID) -> list[Standing]:
     """Count, by reason, how those whom a rule selects stand to a campaign of a purpose now."""
-    (rule,), known = await _read(db, [given])
+    (rule,), known, _ = await _read(db, [given])
     asked = reasoning(rule, known, await instant(db), purpose_id)
     return await db.many(asked.statement, Standing, **asked.values)
+
+
+async def asks_special(db: ReadDb, given: Written, *, of: UUID | None = None) -> bool:
+    """Say whether whom a rule selects tells of a decision about a special purpose (Art. 9 GDPR).
+
+    By its name, by what counts only for whoever allows it, or by a campaign that went to these;
+    or whether the purpose that they are counted for is one (`of`).
+    """
+    (rule,), known, campaigns = await _read(db, [given])
+    asked = {_purpose(each, known, campaigns) for each in questions(rule)} | {of}
+    asked.discard(None)
+    return await db.one(sql.special_among, bool, purpose_ids=list(asked))
 
 
 async def campaigns_to_ask_about(db: ReadDb) -> list[Choice]:
@@ -175,11 +201,31 @@ async def instant(db: ReadDb) -> Instant:
     return Instant(db.now, (await businesses.get(db)).time_zone)
 
 
-async def _read(db: ReadDb, given: Sequence[Written]) -> tuple[list[Rule], Vocabulary]:
+async def _read(
+    db: ReadDb, given: Sequence[Written]
+) -> tuple[list[Rule], Vocabulary, dict[UUID, UUID]]:
+    """Read rules; with what they may name, and the purposes of the campaigns they name."""
     known = await vocabulary(db)
     named = campaigns_named(given)
-    campaigns = await db.many(sql.campaigns_among, UUID, campaign_ids=list(named)) if named else []
-    return [read(each, known, frozenset(campaigns)) for each in given], known
+    found = await db.many(sql.campaigns_among, _Named, campaign_ids=list(named)) if named else []
+    campaigns = {each.id: each.purpose_id for each in found}
+    return [read(each, known, frozenset(campaigns)) for each in given], known, campaigns
+
+
+def _purpose(test: Rule, known: Vocabulary, campaigns: dict[UUID, UUID]) -> UUID | None:
+    match test:
+        case Consent():
+            return test.purpose_id
+        case Delivery():
+            return campaigns[test.campaign_id]
+        case Tag():
+            return known.tags[test.name].purpose_id
+        case Interaction():
+            return known.kinds[test.kind].purpose_id
+        case Attribute() | DateNear() | Anniversary():
+            return known.attributes[test.name].purpose_id
+        case _:
+            return None
 
 
 async def _held(db: Db, segment_id: UUID) -> Segment:

@@ -79,14 +79,15 @@ async def get_segment(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Respon
 
 @put(
     "/segments/{id:uuid}",
-    guards=WRITE,
+    guards=[*WRITE, *COUNT],
     request_max_body_size=LONGEST,
     opt={"example": {**_EXAMPLE, "name": "Not mailed lately"}},
     tags=["Segments"],
     summary="Replace a segment",
     description="If-Match with the ETag you read is required (428), and a version no longer "
     "current is refused (412). 409 `segment_in_use` while an approved campaign waits to go to it. "
-    "A campaign that has started has kept the rule as it was.",
+    "A campaign that has started has kept the rule as it was. Since a draft may name it, this "
+    "takes the scopes that counting takes.",
 )
 async def put_segment(
     request: Request[Any, Any, Any],

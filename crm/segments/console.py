@@ -11,14 +11,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
-from crm import consent, customers, segments
+from crm import customers, segments
 from crm.customers import AttributeType, Customer
 from crm.db import Db, ReadDb
-from crm.errors import Conflict, Forbidden, Invalid, Problem
+from crm.errors import Conflict, Forbidden, Invalid, Problem, Refused
 from crm.segments.building import COMPARISONS, Names, Part, added, said
 from crm.segments.model import BadRule, NewSegment, Segment, Vocabulary, Written
-from crm.segments.reading import questions
-from crm.segments.rule import LONGEST, Allowing, Consent, Outcome
+from crm.segments.rule import LONGEST, Allowing, Outcome
 from crm.staff import LISTED, Member, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
@@ -70,7 +69,7 @@ async def post_segment(
 ) -> Response[Any]:
     """Count what is on the sheet, add a test to it, or save it as a new segment."""
     form = await read_form(request)
-    new = await _taken(db, form)
+    new = await _taken(db, who, form)
     if new is not None:
         try:
             segment = await segments.add(db, who.actor, new)
@@ -108,7 +107,7 @@ async def post_segment_again(
     segment = await segments.get(db, id)
     form = await read_form(request)
     version = form.integer("version", max=2**31 - 1)
-    new = await _taken(db, form)
+    new = await _taken(db, who, form)
     if new is not None:
         try:
             await segments.change(db, who.actor, id, new, expected=version)
@@ -128,7 +127,7 @@ async def post_end(
     return redirect(LIST, say="Deleted. Campaigns that have started keep whom they went to.")
 
 
-async def _taken(db: ReadDb, form: Form) -> NewSegment | None:
+async def _taken(db: ReadDb, who: Member, form: Form) -> NewSegment | None:
     """Read the sheet: a segment to save, or None where it is to be shown again."""
     then = form.choice("then", ("count", "add", "save"))
     rule = _rule(form)
@@ -139,6 +138,11 @@ async def _taken(db: ReadDb, form: Form) -> NewSegment | None:
     name = form.text("name")
     if rule == {}:
         form.wrong("rule", "Add a test first.")
+    elif rule:
+        try:
+            await _check_seen(db, who, rule)
+        except (Invalid, Forbidden) as refusal:
+            _refused(form, refusal)
     return NewSegment(name=name, rule=rule) if rule and not form.problems else None
 
 
@@ -188,7 +192,7 @@ async def _sheet(
         try:
             found = await _counted(db, who, rule)
         except (Invalid, Forbidden) as refusal:
-            form.wrong("rule", " ".join(_placed(refusal.problems) or [refusal.message]))
+            _refused(form, refusal)
     if found is not None:
         await looks.record([each.id for each in found.sample], reason=LISTED)
     return page(
@@ -203,17 +207,23 @@ async def _sheet(
     )
 
 
+async def _check_seen(db: ReadDb, who: Member, rule: Written) -> None:
+    """Refuse a rule that tells of decisions which are not for this member (NotForYou)."""
+    if not who.may(Right.see_special) and await segments.asks_special(db, rule):
+        raise NotForYou
+
+
+def _refused(form: Form, refusal: Refused) -> None:
+    form.wrong("rule", " ".join(_placed(refusal.problems) or [refusal.message]))
+
+
 def _placed(problems: tuple[Problem, ...]) -> list[str]:
     return [f"{each.field}: {each.message}" for each in problems]
 
 
 async def _counted(db: ReadDb, who: Member, given: Written) -> _Found:
     rule = await segments.checked(db, given)
-    if not who.may(Right.see_special):
-        special = {each.id for each in await consent.purposes(db) if each.special_category}
-        asked = {each.purpose_id for each in questions(rule) if isinstance(each, Consent)}
-        if asked & special:
-            raise NotForYou
+    await _check_seen(db, who, given)
     counted = await segments.count(db, given)
     known = await customers.of_ids(db, counted.sample)
     sample = [known[each] for each in counted.sample]

@@ -36,7 +36,6 @@ from crm.staff.model import (
     ReasonMissing,
     Right,
     Scope,
-    ScopeMissing,
     SessionEnded,
     UnknownKey,
 )
@@ -203,8 +202,7 @@ def session_cookie(business: Business, token: str) -> Cookie:
 
 def _check_scope(connection: Connection, scope: Scope) -> None:
     caller: Caller = connection.scope["state"]["caller"]
-    if not caller.allows(scope):
-        raise ScopeMissing(f"This needs the scope {scope}, which the key {caller.name!r} lacks.")
+    caller.check_scope(scope)
 
 
 def _check_right(connection: Connection, right: Right) -> None:

@@ -299,6 +299,11 @@ class Caller(Struct, frozen=True, kw_only=True):
         """Say whether the key has this scope."""
         return scope in self.scopes
 
+    def check_scope(self, scope: Scope) -> None:
+        """Refuse what needs a scope that the key lacks, naming it (ScopeMissing)."""
+        if not self.allows(scope):
+            raise ScopeMissing(f"This needs the scope {scope}, which the key {self.name!r} lacks.")
+
     def check_purpose(self, purpose_id: UUID) -> None:
         """Refuse to read for a purpose that the key is not made for (OtherPurpose)."""
         if self.purposes and purpose_id not in self.purposes:

@@ -7,9 +7,12 @@ import re
 
 import pytest
 
-from crm import segments
-from crm.consent import Basis
+from crm import campaigns, consent, customers, segments
+from crm.campaigns import filling
+from crm.consent import Basis, Method, Purpose
+from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind, NewTag
 from crm.db import Database
+from crm.events import Actor
 from crm.segments.building import Part, added
 from crm.segments.model import NewSegment, Vocabulary
 from crm.staff import Role
@@ -81,18 +84,99 @@ async def test_what_is_wrong_is_said_and_stays_typed(
     assert said in html.unescape(await _send(console, "/staff/segments", **fields))
 
 
-async def test_who_may_not_see_special_decisions_cannot_count_by_them(
-    console: Browser, web: Browser, shop: Shop, database: Database
-) -> None:
+async def _special(database: Database, shop: Shop) -> Purpose:
+    """Make a purpose about health with all that a rule can ask of it; nobody uses it any more."""
     async with database.write(shop.business.id) as db:
         special = await make.purpose(db, special_category=True, basis=Basis.explicit_consent)
-    rule = f'{{"test": "consent", "purpose_id": "{special.id}"}}'
-    await make.let_in_as_owner(database, shop.business, web, Role.editor)
-    theirs = await _send(web, "/staff/segments", then="count", rule=rule)
-    owners = await _send(console, "/staff/segments", then="count", rule=rule)
+        tag = NewTag(label="Diet", purpose="Advice.", retention="P1Y", purpose_id=special.id)
+        await customers.declare_tag(db, make.SYSTEM, "diet", tag)
+        kind = NewKind(label="Diet", purpose="Advice.", retention="P1Y", purpose_id=special.id)
+        await customers.declare_kind(db, make.SYSTEM, "diet", kind)
+        since = NewAttribute(
+            label="Diet", purpose="Advice.", retention="P1Y", purpose_id=special.id,
+            type=AttributeType.date, basis=LawfulBasis.consent, origin="From you.",
+        )  # fmt: skip
+        await customers.declare_attribute(db, make.SYSTEM, "diet", since)
+        return special
 
-    assert "health, belief, politics or sexual life" in theirs
-    assert "health, belief" not in owners
+
+_SPECIAL = [
+    '{"test": "consent", "purpose_id": "SPECIAL"}',
+    '{"test": "delivery", "campaign_id": "CAMPAIGN"}',
+    '{"test": "tag", "name": "diet"}',
+    '{"test": "interaction", "kind": "diet"}',
+    '{"test": "attribute", "name": "diet", "is": "known"}',
+    '{"test": "not", "of": {"test": "date_near", "name": "diet", "from_days": 0, "to_days": 9}}',
+    '{"test": "any", "of": [{"test": "anniversary", "name": "diet"}]}',
+]
+_NOT_YOURS = "health, belief, politics or sexual life"
+
+
+async def test_who_may_not_see_special_decisions_cannot_ask_by_them(
+    console: Browser, web: Browser, shop: Shop, database: Database
+) -> None:
+    """Neither count nor save, whatever it is by that the rule asks; also of a purpose retired."""
+    special = await _special(database, shop)
+    async with database.write(shop.business.id) as db:
+        campaign = await make.campaign(db, special.id)
+        await consent.retire(db, make.SYSTEM, special.id)
+    await make.let_in_as_owner(database, shop.business, web, Role.editor)
+    for each in _SPECIAL:
+        rule = each.replace("SPECIAL", str(special.id)).replace("CAMPAIGN", str(campaign.id))
+        counted = await _send(web, "/staff/segments", then="count", rule=rule)
+        saved = await _send(web, "/staff/segments", then="save", name="Theirs", rule=rule)
+        owners = await _send(console, "/staff/segments", then="count", rule=rule)
+        assert (_NOT_YOURS in counted, _NOT_YOURS in saved, _NOT_YOURS in owners) == (
+            True, True, False,
+        ), rule  # fmt: skip
+    async with database.read(shop.business.id) as read:
+        assert await segments.segments(read) == []
+
+
+_UNTOLD = "Not shown to your role"
+
+
+async def test_a_review_tells_no_decision_to_whom_it_is_not_for(
+    console: Browser, web: Browser, shop: Shop, database: Database
+) -> None:
+    """Of a special rule to an editor, before the start as after it."""
+    await _special(database, shop)
+    async with database.write(shop.business.id) as db:
+        rule = {"test": "not", "of": {"test": "tag", "name": "diet"}}
+        segment = await segments.add(db, make.SYSTEM, NewSegment(name="Others", rule=rule))
+        draft = await make.campaign(db, shop.notice.purpose_id, segment_id=segment.id)
+        gone = await make.campaign(db, shop.notice.purpose_id, segment_id=segment.id)
+        await campaigns.start(db, make.SYSTEM, gone.id)
+        await customers.restrict(db, make.SYSTEM, shop.ids[0])
+        left = Actor.customer(shop.ids[1])
+        purpose_id = shop.notice.purpose_id
+        await consent.withdraw(db, left, shop.ids[1], purpose_id, method=Method.portal)
+        await filling.fill_piece(db, gone.id, 100)
+    await make.let_in_as_owner(database, shop.business, web, Role.editor)
+    pages = [f"{draft.id}/review", f"{gone.id}/progress", f"{gone.id}/figures"]
+    for each in pages:
+        theirs = (await web.get(f"/staff/campaigns/{each}")).text
+        owners = (await console.get(f"/staff/campaigns/{each}")).text
+        assert (_UNTOLD in theirs, _UNTOLD in owners) == (True, False), each
+    review = (await web.get(f"/staff/campaigns/{draft.id}/review")).text
+    assert "Will get it" not in review
+    assert "Approve and send</button>" in review
+
+
+async def test_a_viewer_reads_no_reasons_of_a_few(
+    web: Browser, shop: Shop, database: Database
+) -> None:
+    """Who sees no customers sees figures: but not of four."""
+    async with database.write(shop.business.id) as db:
+        rule = {"test": "tag", "name": "bakes"}
+        segment = await segments.add(db, make.SYSTEM, NewSegment(name="Bakers", rule=rule))
+        few = await make.campaign(db, shop.notice.purpose_id, segment_id=segment.id)
+        everybody = await make.campaign(db, shop.notice.purpose_id)
+    await make.let_in_as_owner(database, shop.business, web, Role.viewer)
+    shown = [
+        (await web.get(f"/staff/campaigns/{each.id}/review")).text for each in (few, everybody)
+    ]
+    assert [_UNTOLD in each for each in shown] == [True, False]
 
 
 async def test_who_may_only_look_is_shown_whom_it_selects(

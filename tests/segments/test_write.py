@@ -80,6 +80,40 @@ async def test_counting_takes_two_scopes(
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize("more", [[], [Scope.customers_read], [Scope.consents_read]])
+async def test_a_campaign_is_no_way_round_that(
+    database: Database, shop: Shop, api: Browser, web: Browser, more: list[Scope]
+) -> None:
+    """Whoever may not count by a rule reads nothing of whom it selects through a campaign."""
+    segment = f"/v1/segments/{(await api.post('/v1/segments', json=NEW)).json()['id']}"
+    draft = {"purpose_id": str(shop.notice.purpose_id), "subject": "Rye", "source": "# Rye"}
+    aimed = {**draft, "segment_id": segment.rpartition("/")[2]}
+    theirs, whole = [
+        (await api.post("/v1/campaigns", json=each)).headers["location"] for each in (aimed, draft)
+    ]
+    scopes = [Scope.campaigns_read, Scope.campaigns_write, *more]
+    await make.let_in_by_key(database, shop.business, web, scopes=scopes)
+    headers = {"if-match": "*"}
+    refused = [
+        await web.post("/v1/campaigns", json=aimed),
+        await web.put(whole, json=aimed, headers=headers),
+        await web.put(segment, json=NEW, headers=headers),
+        *[
+            await web.get(f"{theirs}/{part}")
+            for part in ("review", "counts", "figures", "deliveries?state=excluded")
+        ],
+    ]
+    fine = [
+        await web.get(f"{whole}/review"),
+        await web.get(f"{whole}/counts"),
+        await web.put(theirs, json=aimed, headers=headers),
+        await web.put(theirs, json=draft, headers=headers),
+    ]
+
+    assert [each.json()["code"] for each in refused] == ["scope_missing"] * 7
+    assert [each.status_code for each in fine] == [200] * 4
+
+
 async def test_all_that_is_wrong_is_said_at_once(api: Browser, shop: Shop) -> None:
     rule = {
         "test": "all",
