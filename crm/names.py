@@ -12,14 +12,19 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from threading import Lock, Thread
 from typing import Any
 
 # Nobody asks for longer than this, even where a session may take a minute to open.
 SECONDS = 10.0
-# So many names may be silent at once; more are not asked for.
+# So many names may be silent at once; more are not asked for. Of those that may lead to public
+# places only, which any business enters as it likes, half as many: relays are found all the same.
 _MOST = 256
+# What a gateway or an old kernel takes for the IPv4 address in the last 32 bits (RFC 6052, 4291).
+_WRAPPINGS = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+# Where inside such an address IPv4 lies is a matter of that network alone (RFC 8215).
+_OF_ONE_NETWORK = IPv6Network("64:ff9b:1::/48")
 
 Place = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
 
@@ -42,9 +47,13 @@ _lock = Lock()
 
 async def places(host: str, port: int, seconds: float) -> list[Place]:
     """Return where to connect to, in the order of preference; raises NameSilent, NameUnknown."""
+    return await _places(host, port, seconds, _MOST)
+
+
+async def _places(host: str, port: int, seconds: float, most: int) -> list[Place]:
     try:
         async with asyncio.timeout(min(seconds, SECONDS)):
-            return await asyncio.wrap_future(_asked(host, port))
+            return await asyncio.wrap_future(_asked(host, port, most))
     except TimeoutError:
         raise NameSilent from None
     except socket.gaierror as no:
@@ -60,7 +69,7 @@ async def allowed(host: str, port: int, seconds: float, *, local: bool) -> list[
     Whoever connects does so to what is returned, and asks nobody again: a name server that answers
     otherwise the next time leads nowhere else.
     """
-    found = await places(host, port, seconds)
+    found = await _places(host, port, seconds, _MOST if local else _MOST // 2)
     if not local and not public(found):
         raise NamePrivate
     return found
@@ -90,18 +99,35 @@ async def connected(host: str, port: int, seconds: float, *, local: bool = True)
 
 
 def public(found: Sequence[Place]) -> bool:
-    """Say whether all of these are public; IPv4 written as IPv6 is what it stands for."""
+    """Say whether all of these are public."""
     # A zone behind an address says that it is of this link alone.
-    addresses = [ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
-    mapped = (getattr(each, "ipv4_mapped", None) or each for each in addresses)
-    return all(each.is_global for each in mapped)
+    return all(is_public(str(address[0]).partition("%")[0]) for *_, address in found)
 
 
-def _asked(host: str, port: int) -> Future[list[Place]]:
+def is_public(address: str) -> bool:
+    """Say whether one machine anywhere has this address; raises ValueError where it is none.
+
+    IPv4 written inside IPv6 is what it stands for: there a gateway or a tunnel leads.
+    """
+    found = ip_address(address)
+    if isinstance(found, IPv6Address):
+        if found.is_site_local or found in _OF_ONE_NETWORK:
+            return False
+        found = _inside(found) or found
+    return found.is_global and not found.is_multicast
+
+
+def _inside(address: IPv6Address) -> IPv4Address | None:
+    if any(address in each for each in _WRAPPINGS):
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
+
+
+def _asked(host: str, port: int, most: int) -> Future[list[Place]]:
     with _lock:
         future = _asking.get((host, port))
         if future is None:
-            if len(_asking) >= _MOST:
+            if len(_asking) >= most:
                 raise NameSilent
             future = _asking[host, port] = Future()
             # Whoever stops waiting for it must not call it off for the others.

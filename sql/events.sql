@@ -102,13 +102,13 @@ SELECT f.number, e.event_id AS id, e.at, e.kind, e.actor_kind, e.actor_id, e.act
  LIMIT :limit;
 
 -- name: place_in_feed
--- The number of the first event whose id is this or later: ids begin with when they were made.
-SELECT f.number
+-- The lowest number of the events whose id is this or later. Ids begin with when they were made, and
+-- numbers are given once they are committed: the first by its id may be far from the first here.
+SELECT min(f.number)
   FROM crm.feed f
  WHERE f.business_id = :business_id
    AND f.event_id >= :first
- ORDER BY f.event_id
- LIMIT 1;
+HAVING count(*) > 0;
 
 -- name: looks_at_customer
 -- Who looked at or exported one customer's record, newest first, as she is told: a member of staff

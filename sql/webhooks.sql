@@ -124,17 +124,35 @@ RETURNING name;
 
 -- name: drop_posts
 -- What goes nowhere any more; that something was told stays, where it is a proof.
-WITH gone AS (
-  DELETE FROM crm.post p
+DELETE FROM crm.post p
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]));
+
+-- name: drop_unwanted
+-- What waits of kinds that an endpoint wants no more; what was told, and is to be once more, stays
+-- as it was. A test is wanted always.
+WITH unwanted AS MATERIALIZED (
+  SELECT p.number, p.told_at
+    FROM crm.endpoint e
+    JOIN crm.post p
+      ON p.business_id = :business_id AND p.endpoint_id = :endpoint_id AND p.state = 'waiting'
+   WHERE e.business_id = :business_id
+     AND e.endpoint_id = :endpoint_id
+     AND e.kinds <> '{}'
+     AND NOT p.kind = ANY (e.kinds)
+     AND p.kind <> 'webhook.tested'
+), kept AS (
+  UPDATE crm.post p
+     SET state = 'told', next_at = NULL
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
-  RETURNING p.business_id, p.endpoint_id, p.number
+     AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NOT NULL))
 )
-DELETE FROM crm.post_try t USING gone g
- WHERE t.business_id = :business_id
-   AND t.endpoint_id = g.endpoint_id
-   AND t.number = g.number;
+DELETE FROM crm.post p
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NULL));
 
 -- name: wake_endpoints
 -- There is something new in the stream, for each that is not resting.
@@ -381,12 +399,7 @@ WITH gone AS (
   DELETE FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.customer_id = :customer_id
-  RETURNING p.endpoint_id, p.number
-), tries AS (
-  DELETE FROM crm.post_try t USING gone g
-   WHERE t.business_id = :business_id
-     AND t.endpoint_id = g.endpoint_id
-     AND t.number = g.number
+  RETURNING p.number
 )
 SELECT count(*) FROM gone;
 
@@ -407,12 +420,7 @@ WITH piece AS MATERIALIZED (
      AND p.state <> 'waiting'
      AND o.done_at < :over_before
      AND (o.told_at IS NULL OR NOT o.kind = ANY (:proofs::text[]))
-  RETURNING p.endpoint_id, p.number
-), tries AS (
-  DELETE FROM crm.post_try t USING gone g
-   WHERE t.business_id = :business_id
-     AND t.endpoint_id = g.endpoint_id
-     AND t.number = g.number
+  RETURNING p.number
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,
        CASE WHEN (SELECT count(*) FROM piece) >= :limit

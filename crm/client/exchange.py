@@ -108,7 +108,8 @@ class Resource:
 
     async def _answer_or_none(self, asked: Asked, to: type[T]) -> T | None:
         answer = await self._exchange.send(asked)
-        return msgspec.json.decode(answer.content, type=to | None)
+        # A key that may write and not read is answered 204.
+        return msgspec.json.decode(answer.content, type=to) if answer.content else None
 
     async def _file(self, asked: Asked) -> bytes:
         return (await self._exchange.send(asked)).content

@@ -88,7 +88,10 @@ async def change(
     local: bool,
     expected: int | None = None,
 ) -> Endpoint:
-    """Replace what is known of an endpoint; what waits goes to the new address."""
+    """Replace what is known of an endpoint.
+
+    What waits goes to the new address, but for the kinds that are wanted no more.
+    """
     new = checked(new, local=local)
     changed = await db.maybe(
         sql.change_endpoint, UUID, endpoint_id=endpoint_id, expected=expected, **_fields(new)
@@ -96,6 +99,7 @@ async def change(
     if changed is None:
         await endpoint(db, endpoint_id)
         raise EndpointStale
+    await db.run(sql.drop_unwanted, endpoint_id=endpoint_id)
     await events.record(db, by, Kind.webhook_changed, ref=endpoint_id, reason=new.name)
     return await endpoint(db, endpoint_id)
 

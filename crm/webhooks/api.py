@@ -99,7 +99,8 @@ async def get_webhooks(db: NamedDependency[ReadDb]) -> list[Endpoint]:
     summary="Have events told to an endpoint",
     description="From the next event on, after the Standard Webhooks specification: "
     "docs/webhooks.md shows how to check a signature. `kinds` empty stands for all. The secret is "
-    "in this answer and in no other. A key can have told only what it may read: `events:read` "
+    "in this answer and in no other. With `consent.withdrawn` goes `customer.erased`, which ends "
+    "every consent. A key can have told only what it may read: `events:read` "
     "and `customers:read`, and `consents:read` for what customers decided (403 `scope_missing`). "
     "With `acknowledges` whoever receives a withdrawal or an erasure says that it was heeded.",
     responses={201: ResponseSpec(WithSecret, generate_examples=False, description="Added")},
@@ -136,8 +137,10 @@ async def get_webhook(
     opt={"example": _EXAMPLE},
     tags=_TAGS,
     summary="Change an endpoint",
-    description="Replaces name, address, kinds and whether it acknowledges; secrets and what waits "
-    "stay. If-Match with the ETag you read is required (428, 412).",
+    description="Replaces name, address, kinds and whether it acknowledges; secrets stay, and what "
+    "waits of the kinds that are still wanted. A key can change only what tells no more than it "
+    "may read, before and after (403 `scope_missing`). If-Match with the ETag you read is required "
+    "(428, 412).",
 )
 async def put_webhook(
     request: Request[Any, Any, State],
@@ -149,6 +152,8 @@ async def put_webhook(
 ) -> Response[Endpoint]:
     """Change an endpoint."""
     _check_may_tell(caller, data.kinds)
+    # What waits goes where this leads it.
+    _check_may_tell(caller, (await webhooks.endpoint(db, endpoint_id)).kinds)
     try:
         changed = await webhooks.change(
             db, caller.actor, endpoint_id, data, local=_local(request), expected=expected(request)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,6 +15,7 @@ from msgspec import Meta, Struct
 
 from crm.errors import Conflict, Invalid, NotFound, Problem
 from crm.events import Kind
+from crm.names import is_public
 
 # What an endpoint may be asked to acknowledge: whoever was given her data is told (Art. 19 GDPR).
 PROOFS = (Kind.consent_withdrawn.value, Kind.customer_erased.value)
@@ -89,7 +89,8 @@ class OffWhy(StrEnum):
 class NewEndpoint(Struct, kw_only=True, forbid_unknown_fields=True):
     """Where events are to be told to; no kinds stands for all of them.
 
-    `acknowledges`: whoever receives says of each withdrawal and erasure that it was heeded.
+    Whoever has withdrawals told has erasures told as well: of an erased customer that is all that
+    goes. `acknowledges`: whoever receives says of each of both that it was heeded.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -302,6 +303,9 @@ def has_failed_long(begun_at: datetime, succeeded_at: datetime | None) -> bool:
 def checked(new: NewEndpoint, *, local: bool) -> NewEndpoint:
     """Return an endpoint that may be, or refuse: by HTTPS, to a public name, without a password.
 
+    A withdrawal that waits goes no more once she is erased; her erasure, which is told instead,
+    ends every consent (Art. 19 GDPR), and so belongs to it.
+
     Where its name leads is looked at with each connection; `local`: anywhere, and by HTTP too.
     """
     try:
@@ -314,7 +318,10 @@ def checked(new: NewEndpoint, *, local: bool) -> NewEndpoint:
     if Kind.customer_looked in new.kinds:
         raise _wrong("kinds", "Looks at customers are not told: a look would follow each of them.")
     _check_url(new.url, local=local)
-    return msgspec.structs.replace(new, kinds=sorted(set(new.kinds)))
+    kinds = {*new.kinds}
+    if Kind.consent_withdrawn in kinds:
+        kinds.add(Kind.customer_erased)
+    return msgspec.structs.replace(new, kinds=sorted(kinds))
 
 
 def _check_url(url: str, *, local: bool) -> None:
@@ -340,7 +347,7 @@ def _is_private(host: str) -> bool:
     if host.lower() in _LOOPBACK:
         return True
     try:
-        return not ip_address(host).is_global
+        return not is_public(host)
     except ValueError:
         return False
 

@@ -89,12 +89,12 @@ async def go_on(db: Db, held: Held, went: Sequence[Went]) -> Batch | None:
     )
     if endpoint is None:
         return None
-    why, rests = await _record(db, held, endpoint, went)
+    why, rests, failures = await _record(db, held, endpoint, went)
     if why is not None:
         await give_up(db, held.endpoint_id, why)
         await tell_staff(db, endpoint.name, why)
         return None
-    posts = [] if rests else await _due(db, held, 1 if is_tried_out(endpoint.failures) else AT_ONCE)
+    posts = [] if rests else await _due(db, held, 1 if is_tried_out(failures) else AT_ONCE)
     if not posts:
         await let_go(db, held)
         return None
@@ -129,10 +129,11 @@ async def _due(db: Db, held: Held, limit: int) -> list[DuePost]:
 
 async def _record(
     db: Db, held: Held, endpoint: _Endpoint, went: Sequence[Went]
-) -> tuple[OffWhy | None, bool]:
-    """Write what came back; return why the endpoint is given up, if it is, and whether it rests."""
+) -> tuple[OffWhy | None, bool, int]:
+    """Write what came back; return why it is given up, if it is, whether it rests, its failures."""
     if not went:
-        return None, endpoint.rest_until is not None and endpoint.rest_until > db.now
+        rests = endpoint.rest_until is not None and endpoint.rest_until > db.now
+        return None, rests, endpoint.failures
     arrived = any(each.answer.arrived for each in went)
     succeeded_at = db.now if arrived else endpoint.succeeded_at
     failures = 0 if arrived else endpoint.failures + 1
@@ -162,7 +163,7 @@ async def _record(
         rest_until=rest,
         succeeded_at=succeeded_at,
     )
-    return next((each.off for each in fates if each.off), None), rest is not None
+    return next((each.off for each in fates if each.off), None), rest is not None, failures
 
 
 class _Fate(Struct, frozen=True):

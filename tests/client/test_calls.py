@@ -6,11 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+from litestar.types import ASGIApp
 
-from crm import events
+from crm import customers, events
 from crm.businesses import Business
 from crm.client import Client, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from crm.db import Database
+from crm.staff import Scope
+from tests import make
+from tests.browser import Browser
 from tests.calls import CLIENT, written
 from tests.client.conftest import Way
 from tests.client.scenario import twenty_calls
@@ -47,6 +51,24 @@ async def test_twenty_calls(
     for (method, path), call in zip(there, here, strict=True):
         assert method == call[0]
         assert re.fullmatch(re.sub(r"{\w+}", r"[\\w-]+", path), call[1])
+
+
+async def test_what_a_key_may_only_write_is_answered_with_nothing(
+    database: Database, site: ASGIApp, business: Business, way: Way
+) -> None:
+    async with database.write(business.id) as db:
+        nora = await make.customer(db)
+    async with Browser(site, business.origin) as program:
+        await make.let_in_by_key(database, business, program, [Scope.customers_write])
+        key = program.headers["authorization"].removeprefix("Bearer ")
+    async with Client(business.origin, key, transport=way) as writing:
+        answer = await writing.customers.patch_customer(
+            nora.id, if_match=nora.version, name="Nora Lind"
+        )
+
+    assert answer is None
+    async with database.read(business.id) as db:
+        assert (await customers.get(db, nora.id)).name == "Nora Lind"
 
 
 async def test_a_refusal_is_an_exception_with_its_code(client: Client, business: Business) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from crm import consent, events, privacy, webhooks
@@ -13,8 +15,11 @@ from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor, Kind
+from crm.webhooks import jobs, telling
+from crm.webhooks.model import Answer
 from tests import make
 from tests.browser import Browser
+from tests.conftest import Cluster
 from tests.webhooks.conftest import Clock
 from tests.webhooks.receiver import Heard, Receiver, Reply
 from tests.webhooks.site import SYSTEM, added, happened, reload, turn
@@ -98,6 +103,57 @@ async def test_what_is_not_acknowledged_for_days_is_shown_to_staff(
     assert (await reload(clocked, business, endpoint)).unacknowledged == 1
     # Of whom it was: her number, which is empty now.
     assert there.heard[-1].told["data"]["customer_id"] == str(her.id)
+
+
+async def test_whoever_hears_of_withdrawals_hears_of_one_who_was_erased_meanwhile(
+    clocked: Database, business: Business, customer: Customer, there: Receiver, clock: Clock
+) -> None:
+    """Of her withdrawal nothing goes any more; her erasure says the same of every consent."""
+    endpoint, _ = await added(clocked, business, there, Kind.consent_withdrawn)
+    await _withdrawn(clocked, business, customer)
+    there.answer = lambda _: Reply(503)
+    await turn(clocked, business, endpoint)
+    async with clocked.write(business.id) as db:
+        await privacy.erase(db, SYSTEM, customer.id)
+    there.answer = lambda _: Reply(200)
+    clock.move(timedelta(minutes=1))
+    await turn(clocked, business, endpoint)
+    assert there.kinds == ["consent.withdrawn", "customer.erased"]
+    assert there.heard[-1].told["data"]["customer_id"] == str(customer.id)
+
+
+async def test_an_erasure_takes_with_it_what_a_worker_records_at_that_moment(
+    database: Database, shared_cluster: Cluster, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there, Kind.interaction_recorded)
+    async with database.write(business.id) as db:
+        her = await make.customer(db)
+        await happened(db, her.id, "Rang about the course")
+        await events.number(db)
+        await db.run(jobs.sql.wake_endpoints)
+        held = await telling.take(db, endpoint.id)
+        assert held is not None
+        batch = await telling.go_on(db, held, [])
+    assert batch is not None
+
+    async def erased() -> None:
+        async with database.write(business.id) as db:
+            await privacy.erase(db, SYSTEM, her.id)
+
+    conn = await asyncpg.connect(shared_cluster.superuser_url)
+    try:
+        async with database.write(business.id) as db:
+            await telling.go_on(db, held, [telling.Went(batch.posts[0], Answer(status=500))])
+            erasure = asyncio.create_task(erased())
+            while not erasure.done() and not await conn.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            ):
+                continue
+        await erasure
+    finally:
+        await conn.close()
+    async with database.read(business.id) as reading:
+        assert await webhooks.tries(reading, endpoint.id) == []
 
 
 async def test_a_backlog_of_an_erased_customer_says_nothing_of_her(

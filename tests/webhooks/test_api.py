@@ -106,6 +106,24 @@ async def test_a_key_has_told_what_it_may_read(
     assert answer.status_code == status
 
 
+async def test_a_key_leads_nothing_elsewhere_that_it_may_not_read(
+    site: ASGIApp, database: Database, business: Business, there: Receiver, api: Browser
+) -> None:
+    """What waits would go to the new address: her decisions to whoever may not read them."""
+    endpoint, _ = await added(database, business, there, Kind.consent_withdrawn)
+    scopes = [Scope.webhooks_write, Scope.events_read, Scope.customers_read]
+    async with database.write(business.id) as db:
+        new = NewKey(name="Till", scopes=scopes, reason="to hear of customers")
+        _, text = await staff.add_key(db, SYSTEM, new)
+    path, headers = f"/v1/webhooks/{endpoint.id}", {"if-match": f'"v{endpoint.version}"'}
+    changed = NEW | {"url": "https://mine.example/events", "kinds": ["customer.added"]}
+    async with Browser(site, business.origin) as program:
+        program.headers["authorization"] = f"Bearer {text}"
+        refused = await program.put(path, json=changed, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert (await api.put(path, json=changed, headers=headers)).status_code == 200
+
+
 async def test_deliveries_and_attempts_come_by_pages(
     database: Database, business: Business, api: Browser, there: Receiver
 ) -> None:

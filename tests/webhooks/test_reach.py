@@ -52,6 +52,15 @@ async def _posted(url: str, *, local: bool, tls: ssl.SSLContext | None = None) -
         ["fe80::1%1"],
         ["::ffff:192.168.0.1"],
         ["100.64.0.1"],
+        # Those that a gateway, a tunnel or an old kernel takes for the address inside.
+        ["64:ff9b::a9fe:a9fe"],
+        ["64:ff9b:1::a00:1"],
+        ["2002:7f00:1::"],
+        ["2001:0:5db8:d70e::"],
+        ["::7f00:1"],
+        ["fec0::1"],
+        ["224.0.0.1"],
+        ["ff0e::1"],
         [PUBLIC, "192.168.0.1"],
     ],
 )

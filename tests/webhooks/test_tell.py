@@ -15,6 +15,7 @@ from crm import events, webhooks
 from crm.businesses import Business
 from crm.db import Database, open_database
 from crm.events import Kind
+from crm.ids import instant_of
 from crm.keys import KeyWrong
 from crm.statements import parse
 from crm.webhooks import jobs, signature, telling
@@ -93,6 +94,27 @@ async def test_kinds_that_are_not_wanted_stay_here(
         await events.look(db, SYSTEM, [NORA], "a look is never told")
     await turn(database, business, endpoint)
     assert there.kinds == ["customer.changed"]
+
+
+async def test_what_waits_of_a_kind_that_is_wanted_no_more_is_not_told(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    """What was told before, and was asked for once more, stays told."""
+    endpoint, _ = await added(database, business, there, RECORDED, Kind.customer_changed)
+    await _tell(database, business, NORA, "told")
+    await turn(database, business, endpoint)
+    there.answer = lambda _: Reply(500)
+    async with database.write(business.id) as db:
+        await webhooks.replay(db, SYSTEM, endpoint.id, UUID(there.heard[0].id))
+        await happened(db, ZOE, "waits")
+        await events.record(db, SYSTEM, Kind.customer_changed, customer_id=ZOE)
+    await turn(database, business, endpoint)
+    async with database.write(business.id) as db:
+        new = NewEndpoint(name="Shop", url=there.url, kinds=[Kind.customer_changed])
+        changed = await webhooks.change(db, SYSTEM, endpoint.id, new, local=True)
+        states = [(each.kind.value, each.state) for each in await webhooks.posts(db, endpoint.id)]
+    assert states == [("customer.changed", "waiting"), ("interaction.recorded", "told")]
+    assert changed.waiting == 1
 
 
 async def test_a_look_is_told_to_nobody(
@@ -296,6 +318,27 @@ async def test_whoever_asks_for_a_rest_has_it(
     assert len(there.heard) == 3
 
 
+async def test_what_failed_often_is_asked_with_one_post_until_it_takes_one(
+    clocked: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    for _ in range(30):
+        await _tell(clocked, business, uuid4(), "waits")
+    async with clocked.write(business.id) as db:
+        await events.number(db)
+        await db.run(jobs.sql.wake_endpoints)
+        held = await telling.take(db, endpoint.id)
+        assert held is not None
+        batch = await telling.go_on(db, held, [])
+        sizes = []
+        for status in (500, 500, 500, 500, 500, 200):
+            assert batch is not None
+            went = [telling.Went(batch.posts[0], Answer(status=status))]
+            batch = await telling.go_on(db, held, went)
+            sizes.append(len(batch.posts) if batch else 0)
+    assert sizes == [16, 16, 16, 16, 1, 16]
+
+
 async def test_a_redirect_is_not_followed_and_little_is_heard(
     database: Database, business: Business, there: Receiver
 ) -> None:
@@ -374,6 +417,25 @@ async def test_told_once_more_it_is_the_same(
             await webhooks.replay(db, SYSTEM, endpoint.id, uuid4())
 
 
+async def test_since_an_instant_is_all_since_then_whatever_was_committed_late(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    """A long transaction is numbered last, though its events have the earlier ids."""
+    endpoint, _ = await added(database, business, there, RECORDED)
+    async with database.write(business.id) as slow:
+        await happened(slow, NORA, "began first")
+        await _tell(database, business, ZOE, "committed first")
+        await turn(database, business, endpoint)
+    await turn(database, business, endpoint)
+    first = [each.id for each in there.heard]
+    # A minute is allowed for clocks that differ.
+    since = instant_of(UUID(first[1])) + timedelta(minutes=1)
+    async with database.write(business.id) as db:
+        await webhooks.replay_since(db, SYSTEM, endpoint.id, since)
+    await turn(database, business, endpoint)
+    assert [each.id for each in there.heard] == first * 2
+
+
 async def test_a_test_goes_to_the_one_that_is_tested(
     database: Database, business: Business, there: Receiver
 ) -> None:
@@ -413,6 +475,8 @@ async def test_a_name_that_leads_into_a_private_network_is_not_asked(
         "https://[::ffff:10.0.0.1]/events",
         "https://10.1.2.3/events",
         "https://169.254.169.254/latest/meta-data",
+        "https://[64:ff9b::a9fe:a9fe]/latest/meta-data",
+        "https://224.0.0.1/events",
         "https://user:secret@shop.example/",
         "https://shop.example/#part",
         "https://shop.example:0/",
