@@ -124,10 +124,17 @@ RETURNING name;
 
 -- name: drop_posts
 -- What goes nowhere any more; that something was told stays, where it is a proof.
-DELETE FROM crm.post p
- WHERE p.business_id = :business_id
-   AND p.endpoint_id = :endpoint_id
-   AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]));
+WITH gone AS (
+  DELETE FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.endpoint_id = :endpoint_id
+     AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
+  RETURNING p.business_id, p.endpoint_id, p.number
+)
+DELETE FROM crm.post_try t USING gone g
+ WHERE t.business_id = :business_id
+   AND t.endpoint_id = g.endpoint_id
+   AND t.number = g.number;
 
 -- name: drop_unwanted
 -- What waits of kinds that an endpoint wants no more; what was told, and is to be once more, stays
@@ -148,11 +155,17 @@ WITH unwanted AS MATERIALIZED (
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
      AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NOT NULL))
+), gone AS (
+  DELETE FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.endpoint_id = :endpoint_id
+     AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NULL))
+  RETURNING p.endpoint_id, p.number
 )
-DELETE FROM crm.post p
- WHERE p.business_id = :business_id
-   AND p.endpoint_id = :endpoint_id
-   AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NULL));
+DELETE FROM crm.post_try t USING gone g
+ WHERE t.business_id = :business_id
+   AND t.endpoint_id = g.endpoint_id
+   AND t.number = g.number;
 
 -- name: wake_endpoints
 -- There is something new in the stream, for each that is not resting.
@@ -393,13 +406,28 @@ SELECT p.event_id, p.kind, e.name AS recipient, p.endpoint_id, p.number, p.state
    AND p.customer_id = :customer_id
  ORDER BY p.number, p.endpoint_id;
 
+-- name: hold_posts_of
+-- Holds everything about a customer that was told or is to be: a worker that records some of it is
+-- waited for, so that what is deleted next finds its tries.
+SELECT p.number
+  FROM crm.post p
+ WHERE p.business_id = :business_id
+   AND p.customer_id = :customer_id
+ ORDER BY p.endpoint_id, p.number
+   FOR UPDATE;
+
 -- name: forget_posts
 -- Of an erased customer nothing goes any more; that she was erased is told without this.
 WITH gone AS (
   DELETE FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.customer_id = :customer_id
-  RETURNING p.number
+  RETURNING p.endpoint_id, p.number
+), tries AS (
+  DELETE FROM crm.post_try t USING gone g
+   WHERE t.business_id = :business_id
+     AND t.endpoint_id = g.endpoint_id
+     AND t.number = g.number
 )
 SELECT count(*) FROM gone;
 
@@ -420,7 +448,12 @@ WITH piece AS MATERIALIZED (
      AND p.state <> 'waiting'
      AND o.done_at < :over_before
      AND (o.told_at IS NULL OR NOT o.kind = ANY (:proofs::text[]))
-  RETURNING p.number
+  RETURNING p.endpoint_id, p.number
+), tries AS (
+  DELETE FROM crm.post_try t USING gone g
+   WHERE t.business_id = :business_id
+     AND t.endpoint_id = g.endpoint_id
+     AND t.number = g.number
 )
 SELECT (SELECT count(*) FROM gone) AS deleted,
        CASE WHEN (SELECT count(*) FROM piece) >= :limit

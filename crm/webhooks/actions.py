@@ -248,6 +248,7 @@ def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldPost]:
 
 async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """Have nothing told of an erased customer any more but that she was."""
+    await db.run(sql.hold_posts_of, customer_id=customer_id)
     return {"post": await db.one(sql.forget_posts, int, customer_id=customer_id)}
 
 
