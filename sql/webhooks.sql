@@ -55,12 +55,15 @@ SELECT s.sealed
 -- Where events are told to, with how it goes there; what was removed is left out.
 SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.off_why, e.off_at,
        e.failures, e.rest_until, e.succeeded_at, e.version, e.created_at, e.changed_at,
-       (SELECT count(*) FROM crm.post p
-         WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
-           AND p.state = 'waiting') AS waiting,
-       (SELECT count(*) FROM crm.post p
-         WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
-           AND p.asks AND p.acknowledged_at IS NULL AND p.told_at <= :late) AS unacknowledged,
+       (SELECT count(*) FROM (
+          SELECT FROM crm.post p
+           WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
+             AND p.state = 'waiting' LIMIT :most) w) AS waiting,
+       (SELECT count(*) FROM (
+          SELECT FROM crm.post p
+           WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
+             AND p.asks AND p.acknowledged_at IS NULL AND p.told_at <= :late
+           LIMIT :most) u) AS unacknowledged,
        (SELECT s.ends_at FROM crm.endpoint_secret s
          WHERE s.business_id = :business_id AND s.endpoint_id = e.endpoint_id AND s.ends_at > :now
          ORDER BY s.number DESC LIMIT 1) AS former_secret_ends_at
@@ -69,6 +72,18 @@ SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.o
    AND e.state <> 'removed'
    AND (:endpoint_id::uuid IS NULL OR e.endpoint_id = :endpoint_id)
  ORDER BY e.endpoint_id;
+
+-- name: known_endpoint
+-- That an endpoint is there, and what it is called: without counting what waits for it.
+SELECT e.name, e.state
+  FROM crm.endpoint e
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed';
+
+-- name: count_endpoints
+-- To how many events are told.
+SELECT count(*) FROM crm.endpoint e WHERE e.business_id = :business_id AND e.state <> 'removed';
 
 -- name: change_endpoint
 -- What an owner or a program says of it anew; only where it is the version that was looked at.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from crm import events
 from crm.db import Db, ReadDb, Statements
@@ -18,6 +19,7 @@ from crm.keys import KeyWrong
 from crm.pieces import Piece
 from crm.webhooks import signature
 from crm.webhooks.model import (
+    COUNTED,
     KEPT,
     LATE,
     MOST,
@@ -50,10 +52,23 @@ class EndpointStale(Conflict):
     """Somebody changed this endpoint since you read it."""
 
 
+class _Known(Struct, frozen=True):
+    name: str
+    state: str
+
+    @property
+    def is_on(self) -> bool:
+        return self.state == "on"
+
+
 async def add(db: Db, by: Actor, new: NewEndpoint, *, local: bool) -> tuple[Endpoint, str]:
-    """Tell events to an endpoint from now on; returns its secret, which is shown this once."""
+    """Tell events to an endpoint from now on; returns its secret, which is shown this once.
+
+    What happened in the last seconds, and more while an import runs, may be told too: it has no
+    place in the stream yet.
+    """
     new = checked(new, local=local)
-    if len(await endpoints(db)) >= MOST:
+    if await db.one(sql.count_endpoints, int) >= MOST:
         raise TooManyEndpoints
     endpoint_id = time_ordered()
     # A business that has recorded nothing yet has no stream.
@@ -66,14 +81,23 @@ async def add(db: Db, by: Actor, new: NewEndpoint, *, local: bool) -> tuple[Endp
 
 async def endpoints(db: ReadDb) -> list[Endpoint]:
     """Return where events are told to, and how it goes there."""
-    return await db.many(sql.endpoints, Endpoint, endpoint_id=None, late=db.now - LATE)
+    return await db.many(
+        sql.endpoints, Endpoint, endpoint_id=None, late=db.now - LATE, most=COUNTED + 1
+    )
 
 
 async def endpoint(db: ReadDb, endpoint_id: UUID) -> Endpoint:
     """Return one endpoint, or refuse with UnknownEndpoint."""
     found = await db.maybe(
-        sql.endpoints, Endpoint, endpoint_id=endpoint_id, late=db.now - LATE
-    )  # fmt: skip
+        sql.endpoints, Endpoint, endpoint_id=endpoint_id, late=db.now - LATE, most=COUNTED + 1
+    )
+    if found is None:
+        raise UnknownEndpoint
+    return found
+
+
+async def _known(db: ReadDb, endpoint_id: UUID) -> _Known:
+    found = await db.maybe(sql.known_endpoint, _Known, endpoint_id=endpoint_id)
     if found is None:
         raise UnknownEndpoint
     return found
@@ -97,7 +121,7 @@ async def change(
         sql.change_endpoint, UUID, endpoint_id=endpoint_id, expected=expected, **_fields(new)
     )
     if changed is None:
-        await endpoint(db, endpoint_id)
+        await _known(db, endpoint_id)
         raise EndpointStale
     await db.run(sql.drop_unwanted, endpoint_id=endpoint_id)
     await events.record(db, by, Kind.webhook_changed, ref=endpoint_id, reason=new.name)
@@ -106,13 +130,13 @@ async def change(
 
 async def switch(db: Db, by: Actor, endpoint_id: UUID, *, on: bool) -> Endpoint:
     """Let events go there or keep them; what happens meanwhile waits, and nothing is lost."""
-    found = await endpoint(db, endpoint_id)
+    found = await _known(db, endpoint_id)
     if on and not found.is_on:
         await db.one(sql.switch_endpoint_on, str, endpoint_id=endpoint_id)
         await db.run(sql.begin_posts_anew, endpoint_id=endpoint_id)
         await events.record(db, by, Kind.webhook_switched_on, ref=endpoint_id, reason=found.name)
     elif found.is_on and not on:
-        await _switch_off(db, by, found.id, OffWhy.staff)
+        await _switch_off(db, by, endpoint_id, OffWhy.staff)
     return await endpoint(db, endpoint_id)
 
 
@@ -144,7 +168,7 @@ async def rotate(
     db: Db, by: Actor, endpoint_id: UUID, overlap: timedelta = OVERLAP
 ) -> tuple[Endpoint, str]:
     """Make a new secret, shown this once; the former one signs beside it for the overlap."""
-    found = await endpoint(db, endpoint_id)
+    found = await _known(db, endpoint_id)
     await db.run(sql.end_secret, endpoint_id=endpoint_id, ends_at=db.now + overlap)
     text = await _new_secret(db, endpoint_id)
     await db.run(sql.drop_secrets, endpoint_id=endpoint_id)
@@ -168,7 +192,7 @@ async def live_secrets(db: ReadDb, endpoint_id: UUID) -> list[bytes]:
 
 async def try_out(db: Db, by: Actor, endpoint_id: UUID) -> None:
     """Have an event told to this endpoint alone, by the way of all others."""
-    found = await endpoint(db, endpoint_id)
+    found = await _known(db, endpoint_id)
     if not found.is_on:
         raise EndpointOff
     await events.record(db, by, Kind.webhook_tested, ref=endpoint_id, reason=found.name)
@@ -176,7 +200,7 @@ async def try_out(db: Db, by: Actor, endpoint_id: UUID) -> None:
 
 async def replay(db: Db, by: Actor, endpoint_id: UUID, event_id: UUID) -> None:
     """Have one event told once more, under the same id, whatever became of it."""
-    found = await endpoint(db, endpoint_id)
+    found = await _known(db, endpoint_id)
     again = await db.maybe(
         sql.replay_one, int, endpoint_id=endpoint_id, event_id=event_id, proofs=list(PROOFS)
     )
@@ -191,7 +215,7 @@ async def replay_since(db: Db, by: Actor, endpoint_id: UUID, since: datetime) ->
 
     A little of what came before may be told too.
     """
-    found = await endpoint(db, endpoint_id)
+    found = await _known(db, endpoint_id)
     position = await events.place(db, since)
     if position is not None:
         await db.one(sql.replay_since, UUID, endpoint_id=endpoint_id, position=position)
@@ -213,7 +237,7 @@ async def posts(
     db: ReadDb, endpoint_id: UUID, *, state: str = "", before: int | None = None, limit: int = 50
 ) -> list[Post]:
     """Return what was told to an endpoint or waits for it, newest first."""
-    await endpoint(db, endpoint_id)
+    await _known(db, endpoint_id)
     return await db.many(
         sql.posts,
         Post,
@@ -228,7 +252,7 @@ async def tries(
     db: ReadDb, endpoint_id: UUID, *, before: UUID | None = None, limit: int = 50
 ) -> list[Try]:
     """Return what went out to an endpoint and what came back, newest first."""
-    await endpoint(db, endpoint_id)
+    await _known(db, endpoint_id)
     return await db.many(
         sql.tries, Try, endpoint_id=endpoint_id, before=before or _NEWEST, limit=limit
     )

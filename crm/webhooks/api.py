@@ -97,10 +97,11 @@ async def get_webhooks(db: NamedDependency[ReadDb]) -> list[Endpoint]:
     opt={"example": _EXAMPLE},
     tags=_TAGS,
     summary="Have events told to an endpoint",
-    description="From the next event on, after the Standard Webhooks specification: "
-    "docs/webhooks.md shows how to check a signature. `kinds` empty stands for all. The secret is "
-    "in this answer and in no other. With `consent.withdrawn` goes `customer.erased`, which ends "
-    "every consent. A key can have told only what it may read: `events:read` "
+    description="From now on, after the Standard Webhooks specification; what happened in the last "
+    "seconds, and while an import runs more, may be told too. docs/webhooks.md shows how to check "
+    "a signature. `kinds` empty stands for all. The secret is in this answer and in no other. "
+    "With `consent.withdrawn` goes `customer.erased`, which ends every consent. A key can have "
+    "told only what it may read: `events:read` "
     "and `customers:read`, and `consents:read` for what customers decided (403 `scope_missing`). "
     "With `acknowledges` whoever receives a withdrawal or an erasure says that it was heeded.",
     responses={201: ResponseSpec(WithSecret, generate_examples=False, description="Added")},

@@ -24,7 +24,7 @@ from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import Cursors
 from crm.webhooks import Endpoint, NewEndpoint
-from crm.webhooks.model import OVERLAP
+from crm.webhooks.model import COUNTED, OVERLAP
 
 _PATH = "/staff/webhooks"
 _OWNERS = [may(Right.manage_keys)]
@@ -190,6 +190,7 @@ async def _list(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:
         "webhooks/pages/webhooks.html",
         status=status,
         endpoints=await webhooks.endpoints(db),
+        counted=COUNTED,
         form=form,
         kinds=_kinds(),
     )

@@ -21,6 +21,8 @@ from crm.names import is_public
 PROOFS = (Kind.consent_withdrawn.value, Kind.customer_erased.value)
 # Each event is a post for each of them.
 MOST = 50
+# So many that wait are counted; more are only more.
+COUNTED = 10_000
 # How long what became of a post is kept; of those, as long as the event.
 KEPT = timedelta(days=30)
 # A former secret signs beside the new one for so long, unless somebody saw it.
@@ -116,7 +118,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     version: int
     created_at: datetime
     changed_at: datetime
-    # How many events wait for it, and how many it should have acknowledged by now.
+    # How many events wait for it, and how many it should have acknowledged by now: 10,001 are more.
     waiting: int
     unacknowledged: int
     former_secret_ends_at: datetime | None

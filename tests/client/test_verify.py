@@ -31,7 +31,7 @@ async def test_what_a_worker_posts_is_read(database: Database, business: Busines
     assert told.type == "interaction.recorded"
     assert told.data.customer_id == nora.id
     other = signature.written(b"x" * signature.SECRET_SIZE)
-    late = time.time() + signature.TOLERANCE + 60
+    late = time.time() + 360
     with pytest.raises(BadSignature):
         verify(secret, post.headers, post.body + b" ")
     with pytest.raises(BadSignature):

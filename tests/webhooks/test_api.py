@@ -13,11 +13,10 @@ from crm.businesses import Business
 from crm.db import Database
 from crm.events import Kind
 from crm.staff import NewKey, Scope
-from crm.webhooks import signature
 from tests import make
 from tests.browser import Browser
-from tests.webhooks.receiver import Receiver
-from tests.webhooks.site import SYSTEM, added, happened, turn
+from tests.webhooks.receiver import Receiver, Reply
+from tests.webhooks.site import SYSTEM, added, happened, reload, turn
 
 NEW = {"name": "Shop", "url": "https://shop.example/events", "kinds": ["consent.withdrawn"]}
 
@@ -31,7 +30,7 @@ async def _made(api: Browser) -> tuple[str, dict[str, Any]]:
 
 async def test_a_program_keeps_an_endpoint(api: Browser) -> None:
     path, made = await _made(api)
-    assert len(signature.read(made["secret"])) == 32
+    assert re.fullmatch(r"whsec_[\w+/]{43}=", made["secret"])
     read = await api.get(path)
     assert read.json() == made["endpoint"]
     assert made["secret"] not in read.text
@@ -221,6 +220,25 @@ async def test_staff_do_the_same(
         data={"csrf": token, "overlap": "1"},
     )
     assert "whsec_" in secret.text
+
+
+async def test_of_a_long_backlog_so_much_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+    database: Database,
+    business: Business,
+    console: Browser,
+    there: Receiver,
+) -> None:
+    """Whoever looks at an endpoint that is away for days does not read all that waits for it."""
+    monkeypatch.setattr("crm.webhooks.actions.COUNTED", 2)
+    monkeypatch.setattr("crm.webhooks.console.COUNTED", 2)
+    there.answer = lambda _: Reply(503)
+    endpoint, _ = await added(database, business, there, Kind.interaction_recorded)
+    async with database.write(business.id) as db:
+        await happened(db, None, "first", "second", "third", "fourth")
+    await turn(database, business, endpoint)
+    assert (await reload(database, business, endpoint)).waiting == 3
+    assert "more than 2" in (await console.get("/staff/webhooks")).text
 
 
 async def _only(database: Database, business: Business) -> str:

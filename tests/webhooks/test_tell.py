@@ -13,12 +13,13 @@ from msgspec import structs
 
 from crm import events, webhooks
 from crm.businesses import Business
+from crm.client import BadSignature, verify
 from crm.db import Database, open_database
 from crm.events import Kind
 from crm.ids import instant_of
 from crm.keys import KeyWrong
 from crm.statements import parse
-from crm.webhooks import jobs, signature, telling
+from crm.webhooks import jobs, telling
 from crm.webhooks.model import (
     MOST,
     Answer,
@@ -70,9 +71,7 @@ async def test_it_works(database: Database, business: Business, there: Receiver)
     await turn(database, business, endpoint)
 
     (heard,) = there.heard
-    signature.check(
-        signature.read(secret), heard.headers, heard.body, int(database.clock().timestamp())
-    )
+    verify(secret, heard.headers, heard.body, now=database.clock().timestamp())
     assert heard.headers["content-type"] == "application/json"
     (event_id,) = await _ids(database, business, NORA)
     assert heard.id == event_id
@@ -366,7 +365,7 @@ async def test_a_replaced_secret_signs_beside_the_new_one_for_a_while(
     await _tell(clocked, business, NORA, "the new one alone")
     await turn(clocked, business, endpoint)
     _check(there.heard[-1], clock, new)
-    with pytest.raises(signature.BadSignature):
+    with pytest.raises(BadSignature):
         _check(there.heard[-1], clock, former)
 
 
@@ -385,15 +384,13 @@ async def test_where_no_secret_can_be_read_nothing_goes_until_there_is_a_new_one
             _, new = await webhooks.rotate(db, SYSTEM, endpoint.id)
             await db.run(_FREED, endpoint_id=endpoint.id)
         await turn(rotated, business, endpoint)
-    now = int(database.clock().timestamp())
     (heard,) = there.heard
-    signature.check(signature.read(new), heard.headers, heard.body, now)
+    verify(new, heard.headers, heard.body, now=database.clock().timestamp())
 
 
 def _check(heard: Heard, clock: Clock, *secrets: str) -> None:
-    now = int(clock.now.timestamp())
     for each in secrets:
-        signature.check(signature.read(each), heard.headers, heard.body, now)
+        verify(each, heard.headers, heard.body, now=clock.now.timestamp())
 
 
 async def test_told_once_more_it_is_the_same(
