@@ -1405,7 +1405,7 @@ SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.prehea
 -- name: public_campaign
 -- One of them.
 SELECT c.campaign_id AS id, c.purpose_id, c.subject, c.preheader, c.source, c.format, c.question,
-       c.answers, c.public,
+       c.answers, c.public, c.segment_id, c.segment_kept,
        c.state, c.version, c.created_by, c.approved_by, c.created_at, c.changed_at,
        c.scheduled_at, c.local_at, c.held_why, c.started_at, c.ended_at
   FROM crm.campaign c

@@ -39,8 +39,9 @@ async def sweep(ctx: Ctx) -> None:
             while await database.attempt(business_id, _numbered):
                 continue
     for due in await above.endpoints_due(database):
-        slot = str(due.endpoint_id)
-        await database.wake("webhooks.tell", (str(due.business_id), slot), slot)
+        with apart("webhooks.sweep", due.business_id):
+            slot = str(due.endpoint_id)
+            await database.wake("webhooks.tell", (str(due.business_id), slot), slot)
 
 
 async def _numbered(db: Db) -> bool:

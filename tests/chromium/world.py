@@ -129,13 +129,14 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
 
 
 async def _keep_fresh(cluster: Cluster, life: Life) -> None:
-    """Let her sign-in count as of a moment ago for as long as all combinations take."""
+    """Let her sign-in, and the link to another, be new for as long as all combinations take."""
     root = await asyncpg.connect(cluster.superuser_url)
-    await root.execute(
-        "UPDATE crm.portal_session SET created_at = created_at + interval '6 hours'"
-        " WHERE business_id = $1",
-        life.business.id,
-    )
+    for table, column in (("portal_session", "created_at"), ("portal_link", "expires_at")):
+        await root.execute(
+            f"UPDATE crm.{table} SET {column} = {column} + interval '6 hours'"  # noqa: S608
+            " WHERE business_id = $1",
+            life.business.id,
+        )
     await root.close()
 
 

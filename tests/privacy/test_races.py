@@ -124,7 +124,7 @@ WRITES: dict[str, Write] = {
 _LEAVE = {"no", "leaving"}
 
 # Of what is done about one customer at the same moment, in another order each time.
-_ROUNDS = 60
+_ROUNDS = 5
 
 # What runs by itself, and what a woken worker does for one business.
 _JOBS: list[Callable[[Any], Coroutine[Any, Any, None]]] = [

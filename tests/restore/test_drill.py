@@ -83,7 +83,7 @@ async def test_the_drill(own_cluster: Cluster, settings: dict[str, str], tmp_pat
     place, journal = tmp_path / "backups", Journal(tmp_path / "journal")
     place.mkdir()
     async with opened(own_cluster, journal) as database:
-        business = await make.business(database)
+        business = await make.business(database, authority="The Authority")
         async with database.write(business.id) as db:
             notice = await make.notice(db, (await make.purpose(db)).id)
             reader, stays = await make.audience(db, notice, 2)
