@@ -38,6 +38,14 @@ SELECT segment_id AS id, name, rule, version, created_at, changed_at
    AND segment_id = :segment_id
    FOR UPDATE;
 
+-- name: segment_kept_as_it_is
+-- One segment, held against a change of it beside other campaigns that are approved to it.
+SELECT segment_id
+  FROM crm.segment
+ WHERE business_id = :business_id
+   AND segment_id = :segment_id
+   FOR KEY SHARE;
+
 -- name: segment_is_approved
 -- Whether somebody has approved a campaign to it that has not started.
 SELECT EXISTS (SELECT FROM crm.campaign c

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from crm import businesses, consent, events, journal
+from crm import businesses, consent, events, journal, segments
 from crm.businesses.model import sent_from
 from crm.campaigns import checking, poll
 from crm.campaigns.aim import known_segment, outside
@@ -355,6 +355,8 @@ async def _sendable(
     db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool, publish: bool
 ) -> None:
     campaign = await get(db, campaign_id)
+    if campaign.segment_id is not None:
+        await segments.hold(db, campaign.segment_id)
     business = await businesses.get(db)
     sent_from(business)
     await sending_domains.refuse_unready(db, business)

@@ -143,6 +143,11 @@ async def change(
     return changed
 
 
+async def hold(db: Db, segment_id: UUID) -> None:
+    """Let nobody change a segment until a campaign to it is approved with this transaction."""
+    await db.maybe(sql.segment_kept_as_it_is, UUID, segment_id=segment_id)
+
+
 async def drop(db: Db, by: Actor, segment_id: UUID) -> None:
     """Delete a segment that no campaign waits to go to, or refuse with SegmentInUse."""
     await _held(db, segment_id)

@@ -18,7 +18,7 @@ from crm.db import Db, ReadDb
 from crm.staff import Caller, Key, NewKey, Scope
 from crm.staff.auth import needs
 from crm.staff.keys import api_key, rotate_key
-from crm.staff.model import LONGEST_OVERLAP, OVERLAP, MoreThanOwn
+from crm.staff.model import LONGEST_OVERLAP, OVERLAP, MoreThanOwn, TextReplaced
 from crm.web.idempotency import once
 
 _HOUR = timedelta(hours=1)
@@ -83,15 +83,26 @@ async def get_key(db: NamedDependency[ReadDb], caller: NamedDependency[Caller]) 
     summary="Give this key a new text",
     description="The text is in the answer, this once. The one the request was made with works on "
     "for `overlap_hours`, so that a program can be told in peace; a second rotation ends it at "
-    "once. Needs no scope: a key may always be made safe.",
+    "once. That takes the new text (409 `text_replaced`), so keep an Idempotency-Key: with it, an "
+    "answer that got lost is asked for again. Needs no scope: a key may always be made safe.",
+    responses={201: ResponseSpec(MadeKey, generate_examples=False, description="Made")},
 )
 async def post_key_rotation(
-    db: NamedDependency[Db], caller: NamedDependency[Caller], data: JSONBody[Rotation]
-) -> MadeKey:
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    data: JSONBody[Rotation],
+) -> Response[bytes]:
     """Give this key a new text."""
-    overlap = data.overlap_hours * _HOUR
-    key, text = await rotate_key(db, caller.actor, caller.id, overlap=overlap)
-    return MadeKey(key=key, text=text)
+
+    async def act() -> MadeKey:
+        if caller.by_previous:
+            raise TextReplaced
+        overlap = data.overlap_hours * _HOUR
+        key, text = await rotate_key(db, caller.actor, caller.id, overlap=overlap)
+        return MadeKey(key=key, text=text)
+
+    return await once(request, db, str(caller.id), act, status=201)
 
 
 @get(
@@ -143,20 +154,29 @@ async def post_key(
     summary="Give a key a new text",
     description="The text is in the answer, this once; the one before works on for "
     "`overlap_hours`. Not of a key that may do what this one may not, or works longer (403 "
-    "`more_than_own`), nor of one that has ended (409 `key_ended`).",
+    "`more_than_own`), nor of one that has ended (409 `key_ended`). With an "
+    "Idempotency-Key an answer that got lost is asked for again.",
+    responses={201: ResponseSpec(MadeKey, generate_examples=False, description="Made")},
 )
 async def post_rotation(
+    request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
     key_id: FromPath[UUID],
     data: JSONBody[Rotation],
-) -> MadeKey:
+) -> Response[bytes]:
     """Give a key a new text."""
-    key = await api_key(db, key_id)
-    await _check_own(db, caller, key.scopes, key.expires_at)
-    overlap = data.overlap_hours * _HOUR
-    key, text = await rotate_key(db, caller.actor, key_id, overlap=overlap)
-    return MadeKey(key=key, text=text)
+
+    async def act() -> MadeKey:
+        present = await api_key(db, key_id)
+        await _check_own(db, caller, present.scopes, present.expires_at)
+        if key_id == caller.id and caller.by_previous:
+            raise TextReplaced
+        overlap = data.overlap_hours * _HOUR
+        key, text = await rotate_key(db, caller.actor, key_id, overlap=overlap)
+        return MadeKey(key=key, text=text)
+
+    return await once(request, db, str(caller.id), act, status=201)
 
 
 @post(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from crm import events, journal
@@ -38,6 +39,7 @@ class KeyInUse(Struct, frozen=True, kw_only=True):
     # That of the text before the last rotation, while it works on.
     previous_hash: bytes | None
     last_used_at: datetime | None
+    by_previous: bool = False
 
     def caller(self) -> Caller:
         """The program that calls with it."""
@@ -47,6 +49,7 @@ class KeyInUse(Struct, frozen=True, kw_only=True):
             scopes=self.scopes,
             reason=self.reason,
             purposes=self.purposes,
+            by_previous=self.by_previous,
         )
 
 
@@ -129,7 +132,9 @@ async def key_of(db: ReadDb, text: texts.KeyText) -> KeyInUse | None:
     # Both are compared, whichever fits.
     current = texts.same(found.secret_hash, text.hash)
     previous = texts.same(found.previous_hash or b"", text.hash)
-    return found if current or previous else None
+    if not current and not previous:
+        return None
+    return msgspec.structs.replace(found, by_previous=not current)
 
 
 async def use(db: Db, key_id: UUID) -> None:

@@ -202,6 +202,10 @@ class OtherPurpose(Forbidden):
     """This key is bound to other purposes and reads nothing for this one."""
 
 
+class TextReplaced(Conflict):
+    """This key has a newer text already, and only with that is it given another."""
+
+
 class KeyEnded(Conflict):
     """This key is revoked or its time is over. Make another."""
 
@@ -289,6 +293,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope]
     reason: str
     purposes: frozenset[UUID] = frozenset()
+    # It called with the text before the last rotation.
+    by_previous: bool = False
 
     @property
     def actor(self) -> Actor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from crm import campaigns, consent, customers, privacy, rhythm, segments
@@ -14,11 +16,12 @@ from crm.consent import Method
 from crm.db import Database, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
-from crm.segments import NewSegment
+from crm.segments import NewSegment, SegmentInUse
 from tests import make
 from tests.browser import Browser
 from tests.segments.conftest import Shop
 
+_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 BAKERS = NewSegment(name="Bakers", rule={"test": "tag", "name": "bakes"})
 
 
@@ -161,3 +164,24 @@ async def test_a_changed_segment_has_its_values_checked_anew(
 
     assert before is not None
     assert after is None
+
+
+async def test_a_segment_is_not_changed_beside_an_approval(
+    database: Database, shop: Shop, root: asyncpg.Connection
+) -> None:
+    """Who gets it was looked at; a change at the same moment waits, and is refused."""
+    campaign_id = await _draft(database, shop)
+
+    async def change() -> None:
+        async with database.write(shop.business.id) as db:
+            segment = await segments.by_name(db, "Bakers")
+            wider = NewSegment(name="Bakers", rule={"test": "all", "of": []})
+            await segments.change(db, make.SYSTEM, segment.id, wider)
+
+    async with database.write(shop.business.id) as db:
+        await campaigns.schedule(db, make.SYSTEM, campaign_id, db.now + timedelta(days=1))
+        changing = asyncio.create_task(change())
+        while not changing.done() and not await root.fetchval(_WAITS):
+            pass
+    with pytest.raises(SegmentInUse):
+        await changing

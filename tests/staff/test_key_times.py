@@ -82,6 +82,28 @@ async def test_both_texts_work_for_a_while(
     assert ("key.rotated", "Till") in await site.kinds(clocked, business.id)
 
 
+async def test_only_the_newest_text_is_replaced(
+    clocked: Database, business: Business, app: Litestar
+) -> None:
+    """Whoever has the one before gets no other by it; an answer that got lost is given again."""
+    key, first = await _key(clocked, business)
+    named = {"idempotency-key": uuid4().hex}
+    async with site.program(app) as program:
+        made, repeated, again, other = [
+            await program.post(path, json={}, headers=site.bearing(first) | more)
+            for path, more in (
+                ("/v1/key/rotation", named),
+                ("/v1/key/rotation", named),
+                ("/v1/key/rotation", {}),
+                (f"/v1/keys/{key.id}/rotation", {}),
+            )
+        ]
+
+    assert (made.status_code, repeated.json()) == (201, made.json())
+    assert [each.json()["code"] for each in (again, other)] == ["text_replaced"] * 2
+    assert await _works(app, first, made.json()["text"]) == [True, True]
+
+
 async def test_revoking_ends_both(clocked: Database, business: Business, app: Litestar) -> None:
     key, first = await _key(clocked, business)
     _, boss = await _key(clocked, business)

@@ -16,9 +16,14 @@ class KeysCalls(Resource):
         """Read which key this is."""
         return await self._answer(ask("GET", "/v1/key"), ThisKey)
 
-    async def post_key_rotation(self, **body: Unpack[Rotation]) -> MadeKey:
+    async def post_key_rotation(
+        self, *, idempotency_key: str | None = None, **body: Unpack[Rotation]
+    ) -> MadeKey:
         """Give this key a new text."""
-        return await self._answer(ask("POST", "/v1/key/rotation", body=body), MadeKey)
+        return await self._answer(
+            ask("POST", "/v1/key/rotation", body=body, keyed=True, idempotency_key=idempotency_key),
+            MadeKey,
+        )
 
     async def get_keys(self) -> list[Key]:
         """List the keys."""
@@ -32,10 +37,19 @@ class KeysCalls(Resource):
             ask("POST", "/v1/keys", body=body, keyed=True, idempotency_key=idempotency_key), MadeKey
         )
 
-    async def post_rotation(self, key_id: Id, /, **body: Unpack[Rotation]) -> MadeKey:
+    async def post_rotation(
+        self, key_id: Id, /, *, idempotency_key: str | None = None, **body: Unpack[Rotation]
+    ) -> MadeKey:
         """Give a key a new text."""
         return await self._answer(
-            ask("POST", f"/v1/keys/{part(key_id)}/rotation", body=body), MadeKey
+            ask(
+                "POST",
+                f"/v1/keys/{part(key_id)}/rotation",
+                body=body,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            MadeKey,
         )
 
     async def post_revocation(self, key_id: Id, /) -> Key:
