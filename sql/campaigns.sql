@@ -712,9 +712,19 @@ WITH kept_off AS MATERIALIZED (
              'address', CASE WHEN 'address' = ANY (:own::text[]) THEN c.address END))
            || coalesce((SELECT jsonb_object_agg('attribute.' || v.name, v.text_value)
                           FROM crm.attribute_value v
+                          JOIN crm.attribute a
+                            ON a.business_id = :business_id AND a.name = v.name
+                          LEFT JOIN crm.consent_now k
+                            ON k.business_id = :business_id
+                           AND k.customer_id = v.customer_id
+                           AND k.purpose_id = a.purpose_id
                          WHERE v.business_id = :business_id
                            AND v.customer_id = c.customer_id
-                           AND v.name = ANY (:attributes::text[])), '{}') END,
+                           AND v.name = ANY (:attributes::text[])
+                           -- One for a purpose, only while she allows that.
+                           AND (a.purpose_id IS NULL
+                                OR crm.exclusion(k.status, k.ends_at, NULL, NULL, NULL, :now)
+                                   IS NULL)), '{}') END,
          -- Her consent ends soon: this mail asks whether it goes on.
          asked = coalesce(x.reason IS NULL AND s.status IN ('given', 'renewed')
                           AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false)
@@ -833,12 +843,20 @@ SELECT c.time_zone, count(*) AS customers
  ORDER BY 2 DESC, 1;
 
 -- name: merge_values
--- The declared attributes of some customers, for merge fields.
+-- The declared attributes of some customers, for merge fields; one for a purpose only of whoever
+-- allows that now.
 SELECT v.customer_id, v.name, v.text_value AS value
   FROM crm.attribute_value v
+  JOIN crm.attribute a ON a.business_id = :business_id AND a.name = v.name
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.customer_id = v.customer_id
+   AND s.purpose_id = a.purpose_id
  WHERE v.business_id = :business_id
    AND v.customer_id = ANY (:customer_ids::uuid[])
-   AND v.name = ANY (:names::text[]);
+   AND v.name = ANY (:names::text[])
+   AND (a.purpose_id IS NULL
+        OR crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL);
 
 -- name: declared_attributes
 -- The names that merge fields may use.

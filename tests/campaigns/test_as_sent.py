@@ -9,12 +9,13 @@ from uuid import UUID
 
 import msgspec
 
-from crm import businesses, campaigns, customers, mail
+from crm import businesses, campaigns, consent, customers, mail
 from crm.businesses import Business, NewBusiness
 from crm.businesses.theme import Theme
 from crm.campaigns.as_sent import as_sent, held_mail
 from crm.campaigns.mails import eml
 from crm.campaigns.reader import read
+from crm.consent import Method
 from crm.customers import AttributeType, Changes, LawfulBasis, NewAttribute
 from crm.db import Database, Db
 from crm.events import Actor
@@ -144,6 +145,37 @@ async def test_only_what_the_text_asks_for_is_kept(database: Database, business:
     assert await _kept(database, business, plain) == [None] * 3
     assert await _kept(database, business, short) == [{"first_name": "Reader"}] * 3
     assert len(ids) == 3
+
+
+async def test_no_mail_is_written_with_what_she_does_not_allow(
+    database: Database, business: Business
+) -> None:
+    """A value is for advice: whoever took that back gets her newsletter without it, at once."""
+    async with database.write(business.id) as db:
+        letter, advice = await make.purpose(db), await make.purpose(db, name="Advice")
+        question = (await make.notice(db, advice.id)).question
+        ids = await make.audience(db, await make.notice(db, letter.id), 2)
+        shop = NewAttribute(
+            basis=LawfulBasis.consent, origin="From you.", label="Shop", type=AttributeType.text,
+            purpose="To advise.", retention="P1Y", purpose_id=advice.id,
+        )  # fmt: skip
+        await customers.declare_attribute(db, SYSTEM, "shop", shop)
+        for each in ids:
+            word = await make.own_word(db, each)
+            await consent.give(db, Actor.customer(each), each, question, word)
+            await customers.set_attributes(db, SYSTEM, each, {"shop": "Kaï"})
+        her = Actor.customer(ids[0])
+        await consent.withdraw(db, her, ids[0], advice.id, method=Method.portal)
+        campaign = await make.campaign(db, letter.id, subject="Rye", source=SOURCE)
+        seen = [(await campaigns.preview(db, campaign.id, each)).text for each in ids]
+        await campaigns.start(db, SYSTEM, campaign.id)
+    async with smtpd() as relay:
+        await sent_through(database, business, campaign.id, relay)
+    async with database.read(business.id) as db:
+        kept = [(await held_mail(db, each, campaign.id)) for each in ids]
+
+    assert ["near you" in each for each in seen] == [True, False]
+    assert ["attribute.shop" in (each.merged or {}) for each in kept if each] == [False, True]
 
 
 async def _plain(
