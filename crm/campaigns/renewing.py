@@ -21,6 +21,7 @@ from crm.errors import Conflict
 from crm.tokens import BadLink, Why
 
 _HANDED_OVER = frozenset({DeliveryState.sent, DeliveryState.uncertain})
+_AT_REST = frozenset({"frozen", "leaving"})
 _PAGE = "/why"
 
 
@@ -31,13 +32,16 @@ class RenewalOver(Conflict):
 async def asked(db: ReadDb, customer: Customer, delivery: Received) -> Notice | None:
     """Return the text with which a customer can say it again by this mail; None where she cannot.
 
-    None too where there is no need: her consent ends not soon.
+    None too where there is no need: her consent ends not soon. And of a frozen record, or one that
+    waits for its deletion: nothing is sent there, whoever has the mail.
     """
     since = db.now - ASKED_BEFORE
     if delivery.state not in _HANDED_OVER or not delivery.done_at or delivery.done_at <= since:
         return None
     state = await consent.state(db, customer.id, delivery.purpose_id)
     if state is None or not state.asked_again(db.now):
+        return None
+    if (await consent.check(db, customer.id, delivery.purpose_id)).reason in _AT_REST:
         return None
     return (await consent.current_notices(db, await _locale(db, customer))).get(delivery.purpose_id)
 

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from msgspec import Struct
 
-from crm import access, campaigns, consent, customers
+from crm import access, campaigns, consent, customers, privacy
 from crm.access import Confirmed
 from crm.access.model import LinkOver
 from crm.businesses import Business
@@ -23,6 +23,7 @@ from crm.consent import ASKED_BEFORE, Method, Notice, Status
 from crm.db import Database
 from crm.events import Actor
 from crm.mail.actions import claim_letters
+from crm.privacy import Fingerprint
 from crm.tokens import Why, why_token
 from tests import make
 from tests.campaigns.site import client
@@ -310,3 +311,21 @@ async def test_read_again_it_asks_as_it_did(asked: Asked) -> None:
             assert shown is not None
             text, html = parts(asked.mails[name])
             assert (shown.text.split(), shown.html.split()) == (text.split(), html.split())
+
+
+@pytest.mark.parametrize("rests", ["frozen", "leaving"])
+async def test_what_rests_is_not_mailed(asked: Asked, rests: str) -> None:
+    """Whoever holds the mail: of a frozen record, and of one that waits for its deletion."""
+    async with asked.database.write(asked.business.id) as db:
+        if rests == "frozen":
+            await customers.restrict(db, Actor.customer(asked.soon), asked.soon)
+        else:
+            await privacy.plan(db, await customers.get(db, asked.soon), Fingerprint.keep)
+    await mailed(asked)
+    link = asked.links[asked.soon]
+    async with client(asked.database, asked.business) as browser:
+        page = unescape((await browser.get(link)).text)
+
+    assert "Do you still want them?" not in page
+    assert (await press(asked, link)).status_code == 409
+    assert await mailed(asked) == []
