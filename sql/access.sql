@@ -387,6 +387,13 @@ DELETE FROM crm.signup
  WHERE business_id = :business_id
    AND address_hash = :address_hash;
 
+-- name: drop_renewals
+-- What would be said again from an address that its owner has left.
+DELETE FROM crm.signup
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND again;
+
 -- name: forget_changes
 -- What waits to become a customer's address goes with the customer.
 DELETE FROM crm.address_change

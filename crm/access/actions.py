@@ -267,9 +267,7 @@ class _Secret(Struct, frozen=True):
 
 
 async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | None) -> Confirmed:
-    customer = await _customer(db, signup)
-    if signup.again:
-        await _check_stands(db, customer, signup)
+    customer = await (_renewing if signup.again else _customer)(db, signup)
     proof_id = await db.one(
         sql.prove_sign_up,
         UUID,
@@ -298,11 +296,18 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
     return await _told(db, customer, events, before=False)
 
 
-async def _check_stands(db: ReadDb, customer: Customer, signup: Signup) -> None:
-    """Refuse with LinkOver what has ended since it was to be said again: it lifts no later no."""
+async def _renewing(db: ReadDb, signup: Signup) -> Customer:
+    """Find who says it again; LinkOver where it has ended since, so that it lifts no later no.
+
+    LinkOver too where she has left that address: saying something again makes nobody a customer.
+    """
+    customer = await customers.by_hash(db, signup.address_hash)
+    if customer is None:
+        raise LinkOver
     for choice in signup.choices:
         if not await consent.authorised(db, choice.purpose_id, [customer.id]):
             raise LinkOver
+    return customer
 
 
 def _steps(

@@ -13,7 +13,7 @@ import pytest
 from litestar import Router
 
 from crm import access, campaigns, consent, customers, imports, mail
-from crm.access import auth, leaving, new_address, new_address_portal, sessions
+from crm.access import Choice, NewSignup, auth, leaving, new_address, new_address_portal, sessions
 from crm.access.actions import tidy
 from crm.businesses import Business
 from crm.businesses.host import of_host
@@ -544,3 +544,56 @@ async def test_postgresql_refuses_any_other_way(
             )
     finally:
         await conn.close()
+
+
+async def _asked_again(
+    database: Database, business: Business, asking: Asking, address: str
+) -> None:
+    choices = (Choice(asking.letter.id, asking.letter_notice.id),)
+    wish = NewSignup(
+        address=customers.parse(address),
+        name="",
+        locale="en",
+        choices=choices,
+        page="/why",
+        again=True,
+    )
+    async with database.write(business.id) as db:
+        await access.start(db, wish)
+
+
+async def test_what_waits_to_be_said_again_ends_with_the_move(
+    *,
+    her: Her,
+    moved: Database,
+    business: Business,
+    asking: Asking,
+    inbox: Inbox,
+    rows: Rows,
+) -> None:
+    await _asked_again(moved, business, asking, "nora@example.com")
+    link = (await inbox.newest()).link
+    before = await rows.count("signup")
+    await her.post(f"{HERE}/code", code=(await her.ask()).code, again=str(asking.letter_notice.id))
+    left = await rows.count("signup")
+    answer = await her.web.post(link)
+
+    assert (before, left, answer.status_code) == (1, 0, 404)
+
+
+async def test_saying_it_again_makes_nobody_a_customer(
+    *,
+    elsewhere: httpx2.AsyncClient,
+    moved: Database,
+    business: Business,
+    asking: Asking,
+    inbox: Inbox,
+) -> None:
+    """Though the press is answered with a page, so that what it wrote would be kept."""
+    await _asked_again(moved, business, asking, NEW)
+    answer = await elsewhere.post((await inbox.newest()).link)
+    async with moved.read(business.id) as db:
+        known = await customers.by_hash(db, KEYS.address_hash(business.id, NEW))
+
+    assert answer.status_code == 404
+    assert known is None
