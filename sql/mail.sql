@@ -167,23 +167,24 @@ SELECT count(*)
    AND created_at > :since;
 
 -- name: suppress
--- An address that must not be mailed; a wider scope replaces a narrower one, never the reverse.
-INSERT INTO crm.suppression AS u (business_id, address_hash, scope, reason, at)
-VALUES (:business_id, :address_hash, :scope, :reason, :now)
-ON CONFLICT (business_id, address_hash) DO UPDATE
-   SET scope = excluded.scope, reason = excluded.reason, at = excluded.at
- WHERE u.scope = 'marketing' AND excluded.scope = 'all';
-
--- name: suppress_many
--- The same for many addresses at once, as imports do.
+-- Addresses that must not be mailed; a wider scope replaces a narrower one, never the reverse. What
+-- somebody decided is not forgotten by a bounce, whichever came first: it stands beneath.
 INSERT INTO crm.suppression AS u (business_id, address_hash, scope, reason, at)
 SELECT DISTINCT ON (s.address_hash) :business_id, s.address_hash, s.scope, s.reason, :now
   FROM unnest(:address_hashes::bytea[], :scopes::text[], :reasons::text[])
          AS s (address_hash, scope, reason)
  ORDER BY s.address_hash, s.scope
 ON CONFLICT (business_id, address_hash) DO UPDATE
-   SET scope = excluded.scope, reason = excluded.reason, at = excluded.at
- WHERE u.scope = 'marketing' AND excluded.scope = 'all';
+   SET scope = least(u.scope, excluded.scope),
+       reason = CASE excluded.scope WHEN 'all' THEN excluded.reason ELSE u.reason END,
+       at = CASE excluded.scope WHEN 'all' THEN excluded.at ELSE u.at END,
+       beneath = CASE WHEN excluded.scope = 'marketing' THEN excluded.reason
+                      WHEN excluded.reason = 'bounced' THEN u.reason END,
+       beneath_at = CASE WHEN excluded.scope = 'marketing' THEN excluded.at
+                         WHEN excluded.reason = 'bounced' THEN u.at END
+ WHERE u.scope = 'marketing' AND excluded.scope = 'all'
+    OR u.reason = 'bounced' AND excluded.reason <> 'bounced'
+   AND (excluded.scope = 'all' OR u.beneath IS NULL);
 
 -- name: suppression
 -- Whether and how an address is suppressed.
@@ -191,6 +192,15 @@ SELECT scope, reason, at
   FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = :address_hash;
+
+-- name: decided_against
+-- What somebody decided against mail to an address, also where a bounce stands above it.
+SELECT CASE WHEN beneath IS NULL THEN scope ELSE 'marketing' END AS scope,
+       coalesce(beneath, reason) AS reason, coalesce(beneath_at, at) AS at
+  FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND (reason <> 'bounced' OR beneath IS NOT NULL);
 
 -- name: suppressed_among
 -- Which of these addresses are suppressed.
@@ -207,12 +217,38 @@ DELETE FROM crm.suppression
    AND (:until::timestamptz IS NULL OR at <= :until);
 
 -- name: lift_bounce
--- What came back from a mailbox before it proved itself: it works again.
+-- What came back from a mailbox before it proved itself, and nobody decided: it works again.
 DELETE FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = :address_hash
    AND reason = 'bounced'
+   AND beneath IS NULL
    AND at < :proved_at;
+
+-- name: uncover
+-- The same where somebody decided too: that stands from now on, since it was decided.
+UPDATE crm.suppression
+   SET scope = 'marketing', reason = beneath, at = beneath_at, beneath = NULL, beneath_at = NULL
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND beneath IS NOT NULL
+   AND at < :proved_at
+RETURNING reason;
+
+-- name: lift_move
+-- An address is not left any more; why else it is suppressed stands.
+DELETE FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND reason = 'moved';
+
+-- name: lift_move_beneath
+-- The same where a mail came back from it.
+UPDATE crm.suppression
+   SET beneath = NULL, beneath_at = NULL
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND beneath = 'moved';
 
 -- name: relays
 -- The relays of a business, the largest share first.

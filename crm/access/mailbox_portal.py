@@ -27,9 +27,16 @@ async def post_mailbox(
     proof: OptIn = request.scope["state"]["mailbox"]
     address_hash = db.keys.address_hash(db.business_id, fold(me.address))
     by = Actor.customer(me.id)
-    if await mail.works_again(db, by, address_hash, proof.confirmed_at):
+    lifted = await mail.works_again(db, by, address_hash, proof.confirmed_at)
+    # Of two presses the second finds nothing, and is told what the first did.
+    if await mail.suppressed(db, address_hash) is None:
         return redirect(_HERE, say=gettext("Mail goes to your address again."))
-    said = gettext("Nothing has changed. First sign in once more, so that a mail has arrived.")
+    if lifted:
+        said = gettext(
+            "Your mailbox works again. What else keeps newsletters from it is said below."
+        )
+    else:
+        said = gettext("Nothing has changed. First sign in once more, so that a mail has arrived.")
     return redirect(_HERE, say=said, tone="wait")
 
 

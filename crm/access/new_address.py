@@ -163,6 +163,7 @@ async def confirm(
     if not again:
         await _carry_over(db, by, old, change.address_hash)
     await mail.suppress(db, by, old, Scope.marketing, Why.moved)
+    await db.run(sql.drop_renewals, address_hash=old)
     await sessions.close_others(db, me.id, session)
     hashed = credentials.fingerprint(session)
     await db.run(sql.rest_session, customer_id=me.id, token_hash=hashed, proof_id=proof_id)
@@ -199,7 +200,7 @@ async def undo(db: Db, token: str) -> Returned:
     by = Actor.customer(there.id)
     ended = await _end(db, there, {})
     left = _hash(db, customers.fold(there.address))
-    await _lift_moved(db, change.address_hash)
+    await mail.lift_move(db, change.address_hash)
     if left != change.address_hash:
         await mail.suppress(db, by, left, Scope.marketing, Why.moved)
     await db.run(sql.forget_changes, customer_id=there.id)
@@ -263,16 +264,9 @@ async def _end(db: Db, her: Customer, again: Mapping[UUID, Notice]) -> int:
 
 async def _carry_over(db: Db, by: Actor, old: bytes, new: bytes) -> None:
     """Keep to what she said against all advertising: that is hers, and not the mailbox's."""
-    found = await mail.suppressed(db, old)
+    found = await mail.decided_against(db, old)
     if found is not None and found.reason in _HERS:
         await mail.suppress(db, by, new, Scope.marketing, found.reason)
-
-
-async def _lift_moved(db: Db, address_hash: bytes) -> None:
-    """Forget that an address was left; why else it may be suppressed stands."""
-    found = await mail.suppressed(db, address_hash)
-    if found is not None and found.reason is Why.moved:
-        await mail.lift(db, address_hash)
 
 
 def _asking(

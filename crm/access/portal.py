@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from crm import access, consent, customers, mail
+from crm import access, consent, customers
 from crm.access import mailbox_portal, mailed, sessions, sign_up_portal
 from crm.access.auth import (
     BROWSER,
@@ -26,7 +26,6 @@ from crm.customers import Address, Customer
 from crm.db import Db, ReadDb
 from crm.ids import secret
 from crm.languages import gettext, marked
-from crm.mail import Why
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
@@ -40,9 +39,11 @@ _BODY = 20_000
 # because the console may be open in the same browser.
 _CLEARED = '"cache", "storage"'
 _CAME_BACK = marked(
-    "A mail to your address came back, so no newsletter is sent there. It works again? Then start "
-    "one once more under “What we may do”, or change your address."
+    "A mail to your address came back, so no newsletter is sent there. It works again? Then say so "
+    "under “What we may do”, or change your address."
 )
+_HERS = "/me"
+_WITH_THE_BUTTON = frozenset({_HERS, "/me/consent"})
 _MANY = 60
 _QUARTER = 900
 
@@ -159,7 +160,7 @@ async def post_sign_in_code(
         else:
             before = cookie_of(request, business, SESSION)
             token = await access.open_session(db, entered, instead_of=before)
-            return _entered(request, business, token, say=await _came_back(db, entered))
+            return _entered(request, business, token, say=await _came_back(request, db, entered))
     return page("access/pages/sign_in_code.html", status=422, form=form)
 
 
@@ -209,7 +210,7 @@ async def post_sign_in_link(
     before = cookie_of(request, business, SESSION)
     mark = "" if code else browser
     opened = await access.open_session(db, entered, instead_of=before, link=token, browser=mark)
-    return _entered(request, business, opened, say=await _came_back(db, entered))
+    return _entered(request, business, opened, say=await _came_back(request, db, entered))
 
 
 @post("/sign-out", status_code=303, request_max_body_size=_BODY)
@@ -283,23 +284,28 @@ async def _mailed(
 async def _over(request: Request[Any, Any, Any], db: ReadDb, business: Business) -> Response[Any]:
     """Lead on whoever is in already; ask the others right here, for the address they typed."""
     if await sessions.session(db, cookie_of(request, business, SESSION)):
-        return redirect(wanted(request, "/me"))
+        return redirect(wanted(request, _HERS))
     typed = typed_before(request)
     form = Form.of(address=typed.address) if typed else Form()
     return page("access/pages/sign_in_over.html", status=404, form=form)
 
 
-async def _came_back(db: ReadDb, entered: Entered) -> str:
-    """Say why newsletters do not come, where a mail to her has come back: this one has arrived."""
-    found = await mail.suppressed(db, entered.address_hash)
-    return gettext(_CAME_BACK) if found and found.reason is Why.bounced else ""
+async def _came_back(request: Request[Any, Any, Any], db: ReadDb, entered: Entered) -> str:
+    """Say why what is on does not come, where a mail to her has come back: this one has arrived.
+
+    The pages with the button that ends it say so themselves.
+    """
+    if wanted(request, _HERS) in _WITH_THE_BUTTON:
+        return ""
+    found = await consent.silence(db, entered.customer_id)
+    return gettext(_CAME_BACK) if found and found.by_itself else ""
 
 
 def _entered(
     request: Request[Any, Any, Any], business: Business, token: str, *, say: str = ""
 ) -> Response[Any]:
     """Lead her where she wanted to go. The mark stays for its ten minutes: she may press twice."""
-    answer = redirect(wanted(request, "/me"), say=say, tone="wait")
+    answer = redirect(wanted(request, _HERS), say=say, tone="wait")
     answer.cookies += [session_cookie(business, token), forgotten(request)]
     answer.cookies.append(mailed.forgotten(request))
     return answer

@@ -169,9 +169,8 @@ async def stop_letters(db: Db) -> int:
 
 async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Why) -> None:
     """Mail an address no more; waiting deliveries to it are taken out in this transaction."""
-    changed = await db.run(sql.suppress, address_hash=address_hash, scope=scope, reason=why)
+    changed = await suppress_many(db, [(address_hash, scope, why)])
     if changed:
-        db.note(Suppressed([(address_hash.hex(), scope, why)]))
         # What she did herself is hers, and goes with her.
         hers = by.id if by.kind is ActorKind.customer else None
         await events.record(
@@ -180,20 +179,26 @@ async def suppress(db: Db, by: Actor, address_hash: bytes, scope: Scope, why: Wh
 
 
 async def suppress_many(db: Db, new: Sequence[tuple[bytes, Scope, Why]]) -> int:
-    """Suppress many addresses in one statement; returns how many were new or widened."""
-    if new:
-        db.note(Suppressed([(fingerprint.hex(), scope, why) for fingerprint, scope, why in new]))
-    return await db.run(
-        sql.suppress_many,
+    """Suppress many addresses in one statement; returns of how many more is known than before."""
+    changed = await db.run(
+        sql.suppress,
         address_hashes=[each[0] for each in new],
         scopes=[each[1].value for each in new],
         reasons=[each[2].value for each in new],
     )
+    if changed:
+        db.note(Suppressed([(fingerprint.hex(), scope, why) for fingerprint, scope, why in new]))
+    return changed
 
 
 async def suppressed(db: ReadDb, address_hash: bytes) -> Suppression | None:
     """Return how and why an address is suppressed, or None."""
     return await db.maybe(sql.suppression, Suppression, address_hash=address_hash)
+
+
+async def decided_against(db: ReadDb, address_hash: bytes) -> Suppression | None:
+    """Return what somebody decided against mail to an address, also where a bounce hides it."""
+    return await db.maybe(sql.decided_against, Suppression, address_hash=address_hash)
 
 
 async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> frozenset[bytes]:
@@ -213,16 +218,30 @@ async def lift(db: Db, address_hash: bytes, *, until: datetime | None = None) ->
     return lifted
 
 
-async def works_again(db: Db, by: Actor, address_hash: bytes, proved_at: datetime) -> bool:
-    """Mail an address again from which mail came back before its mailbox proved itself.
+async def lift_move(db: Db, address_hash: bytes) -> None:
+    """Forget that an address was left; why else it may be suppressed stands."""
+    if await db.run(sql.lift_move, address_hash=address_hash):
+        db.note(Lifted(address_hash.hex()))
+    elif await db.run(sql.lift_move_beneath, address_hash=address_hash):
+        db.note(Lifted(address_hash.hex()))
+        db.note(Suppressed([(address_hash.hex(), Scope.all, Why.bounced)]))
 
-    Only that: what somebody asked for is lifted by her own yes alone. Says whether it was so.
+
+async def works_again(db: Db, by: Actor, address_hash: bytes, proved_at: datetime) -> bool:
+    """Forget that mail came back from an address before its mailbox proved itself.
+
+    Only that: what somebody asked for stands, and is lifted by her own yes alone. Says whether it
+    was so.
     """
     lifted = await db.run(sql.lift_bounce, address_hash=address_hash, proved_at=proved_at)
-    if lifted:
-        db.note(Lifted(address_hash.hex()))
-        await events.record(db, by, Kind.address_works_again, customer_id=by.id)
-    return bool(lifted)
+    stands = await db.maybe(sql.uncover, Why, address_hash=address_hash, proved_at=proved_at)
+    if not lifted and stands is None:
+        return False
+    db.note(Lifted(address_hash.hex()))
+    if stands is not None:
+        db.note(Suppressed([(address_hash.hex(), Scope.marketing, stands)]))
+    await events.record(db, by, Kind.address_works_again, customer_id=by.id)
+    return True
 
 
 async def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldLetter]:

@@ -138,10 +138,10 @@ async def object_herself(db: Db, me: Customer) -> None:
 async def objected_at(db: ReadDb, me: Customer) -> datetime | None:
     """Return since when she objects to all advertising, or None.
 
-    It lasts until she says yes again. Where her address was silenced before, for a bounce or a
-    complaint, her press stands in the log of requests alone.
+    It lasts until she says yes again, whatever comes back from her mailbox meanwhile. Where her
+    address was silenced before, for a complaint, her press stands in the log of requests alone.
     """
-    silence = await mail.suppressed(db, db.keys.address_hash(db.business_id, fold(me.address)))
+    silence = await mail.decided_against(db, db.keys.address_hash(db.business_id, fold(me.address)))
     if silence is None:
         return None
     if silence.reason is Why.objected:

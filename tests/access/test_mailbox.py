@@ -102,3 +102,67 @@ async def test_what_somebody_asked_for_ends_with_her_yes_alone(
     assert pressed.status_code == 303
     assert await _silence(database, business, customer) is None
     assert SILENT not in (await portal.get("/me/consent")).text
+
+
+@pytest.mark.parametrize("bounced_first", [True, False])
+@pytest.mark.parametrize("why", [why for why in Why if why is not Why.bounced])
+async def test_a_bounce_forgets_no_decision(
+    *,
+    database: Database,
+    business: Business,
+    portal: Browser,
+    customer: Customer,
+    allowed: Notice,
+    why: Why,
+    bounced_first: bool,
+) -> None:
+    """Whichever came first: the mailbox works again, and the decision stands (promise 7)."""
+    for each in (Why.bounced, why) if bounced_first else (why, Why.bounced):
+        await _suppressed(database, business, customer, each)
+    bounced = await _silence(database, business, customer)
+    await make.let_in_as_customer(database, business, customer, portal)
+    for _ in range(2):
+        await portal.fill("/me/consent", "/me/mailbox")
+    stands = await _silence(database, business, customer)
+    told = await portal.get("/me/consent")
+    grant = f"/me/consent/{allowed.purpose_id}/grant"
+    shown = {"notice": str(allowed.id), "sha256": allowed.sha256.hex()}
+    await portal.fill("/me/consent", grant, **shown)
+
+    assert bounced is not None
+    assert (bounced.scope, bounced.reason) == (Scope.all, Why.bounced)
+    assert stands is not None
+    assert (stands.scope, stands.reason) == (Scope.marketing, why)
+    assert SILENT in told.text
+    assert await _silence(database, business, customer) is None
+
+
+async def test_pressed_twice_it_works_again(
+    database: Database, business: Business, portal: Browser, customer: Customer, allowed: Notice
+) -> None:
+    """The second press finds nothing to lift, and is told what the first did."""
+    await _suppressed(database, business, customer, Why.bounced)
+    await make.let_in_as_customer(database, business, customer, portal)
+    seen = await portal.get("/me/consent")
+    for _ in range(2):
+        await portal.fill("/me/consent", "/me/mailbox")
+    told = await portal.get("/me/consent")
+
+    assert BOUNCED in seen.text
+    assert "Mail goes to your address again." in told.text
+
+
+async def test_nobody_lifts_by_a_bounce_what_reached_further(
+    database: Database, business: Business, portal: Browser, customer: Customer
+) -> None:
+    """A wish for no mail at all takes the place of a bounce."""
+    await _suppressed(database, business, customer, Why.bounced)
+    async with database.write(business.id) as db:
+        hashed = db.keys.address_hash(db.business_id, fold(customer.address))
+        await mail.suppress(db, make.SYSTEM, hashed, Scope.all, Why.staff)
+    await make.let_in_as_customer(database, business, customer, portal)
+    await portal.fill("/me", "/me/mailbox")
+    stands = await _silence(database, business, customer)
+
+    assert stands is not None
+    assert (stands.scope, stands.reason) == (Scope.all, Why.staff)

@@ -12,13 +12,16 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from crm import access, customers, mail
+from crm import access, consent, customers, mail
 from crm.access import actions
 from crm.access.credentials import session_secret
 from crm.access.model import ABSOLUTE, IDLE, Entered, LinkOver
 from crm.businesses import Business
+from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Database, ReadDb
+from crm.events import Actor
+from crm.mail import Scope, Why
 from crm.web.csrf import csrf_token
 from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, browser, consented
@@ -377,6 +380,37 @@ async def test_she_is_led_back_to_where_she_was(
     assert entered.headers["location"] == "/me?of=letter"
     web.cookies.delete("me")
     assert (await web.post((await _asked(web, inbox)).link)).headers["location"] == "/me"
+
+
+@pytest.mark.parametrize(
+    ("path", "on", "told"),
+    [("/me?of=letter", True, True), ("/me", True, False), ("/me?of=letter", False, False)],
+)
+async def test_that_a_mail_came_back_is_said_once_and_with_the_button(
+    *,
+    web: httpx2.AsyncClient,
+    inbox: Inbox,
+    database: Database,
+    business: Business,
+    nora: Customer,
+    path: str,
+    on: bool,
+    told: bool,
+) -> None:
+    """Where nothing is on, and where the page itself says so, there is nothing to say."""
+    async with database.write(business.id) as db:
+        hashed = db.keys.address_hash(business.id, nora.address)
+        if not on:
+            me = Actor.customer(nora.id)
+            await consent.withdraw_all(db, me, nora.id, method=Method.portal)
+        await mail.suppress(db, make.SYSTEM, hashed, Scope.all, Why.bounced)
+    await web.get(path)
+    sent = await _asked(web, inbox)
+    entered = await web.post(sent.link)
+    said = (await web.get("/leave")).text
+
+    assert entered.headers["location"] == path
+    assert ("Then say so under" in said) == told
 
 
 @pytest.mark.parametrize("path", ["https://evil.example", "//evil.example", "/staff", "/mean"])

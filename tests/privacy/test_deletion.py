@@ -473,12 +473,15 @@ async def test_an_objection_stands_whatever_silenced_her_before(
     async with database.write(business.id) as db:
         asked = await requests.of_customer(db, ada.id)
         since = await privacy.objected_at(db, ada)
+        works = await mail.works_again(db, Actor.customer(ada.id), hashed, db.now + timedelta(1))
+        still = await privacy.objected_at(db, ada)
         word = await make.own_word(db, ada.id)
         await consent.give(db, Actor.customer(ada.id), ada.id, notice.question, word)
         after = await privacy.objected_at(db, ada)
 
     assert [each.kind for each in asked] == [RequestKind.objection]
     assert (before, since) == (None, asked[0].closed_at)
+    assert (works, still) == (True, since)
     assert 'action="/me/objection"' not in page.text
     assert after is None
 

@@ -269,11 +269,13 @@ async def _of_access(db: ReadDb, her: UUID) -> list[Listed]:
 
 
 async def _of_mailbox(db: ReadDb, her: UUID, derived: Derived) -> list[Listed]:
-    kept = await mail.suppressed(db, derived.address_hash)
+    above = await mail.suppressed(db, derived.address_hash)
+    decided = await mail.decided_against(db, derived.address_hash)
+    kept = list(dict.fromkeys([*_one(above), *_one(decided)]))
     bounced = await inbound.export(db, her)
     said = await staff.export(db, her)
     return [
-        _few("suppressions", marked("why mails are kept from you"), Suppression, _one(kept)),
+        _few("suppressions", marked("why mails are kept from you"), Suppression, kept),
         _few(
             "soft_bounces", marked("mails that could not be delivered lately"), SoftBounce, bounced
         ),
