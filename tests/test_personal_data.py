@@ -159,7 +159,14 @@ KNOWS: dict[str, Place] = {
     "dormancy": Place(unsaid={}),
     "erasure_wish": Place(unsaid={"call_off_hash": "of a secret that only the mail holds"}),
     "erasure": Place(unsaid={}, stays="the certificate, which names nobody"),
-    "suppression": Place(unsaid={}, stays="the fingerprint", key="address_hash"),
+    "suppression": Place(
+        unsaid={
+            "beneath": "what was decided is told as an entry of its own",
+            "beneath_at": "with its time",
+        },
+        stays="the fingerprint",
+        key="address_hash",
+    ),
 }
 
 # Tables with a column that looks personal, and why it is not a customer's.
