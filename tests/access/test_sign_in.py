@@ -12,15 +12,13 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from crm import access, consent, customers, mail
+from crm import access, customers, mail
 from crm.access import actions
 from crm.access.credentials import session_secret
 from crm.access.model import ABSOLUTE, IDLE, Entered, LinkOver
 from crm.businesses import Business
-from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Database, ReadDb
-from crm.events import Actor
 from crm.mail import Scope, Why
 from crm.web.csrf import csrf_token
 from tests import make
@@ -382,10 +380,7 @@ async def test_she_is_led_back_to_where_she_was(
     assert (await web.post((await _asked(web, inbox)).link)).headers["location"] == "/me"
 
 
-@pytest.mark.parametrize(
-    ("path", "on", "told"),
-    [("/me?of=letter", True, True), ("/me", True, False), ("/me?of=letter", False, False)],
-)
+@pytest.mark.parametrize(("path", "told"), [("/me?of=letter", True), ("/me", False)])
 async def test_that_a_mail_came_back_is_said_once_and_with_the_button(
     *,
     web: httpx2.AsyncClient,
@@ -394,15 +389,11 @@ async def test_that_a_mail_came_back_is_said_once_and_with_the_button(
     business: Business,
     nora: Customer,
     path: str,
-    on: bool,
     told: bool,
 ) -> None:
-    """Where nothing is on, and where the page itself says so, there is nothing to say."""
+    """Where the page that she comes to has the button, it says so itself."""
     async with database.write(business.id) as db:
         hashed = db.keys.address_hash(business.id, nora.address)
-        if not on:
-            me = Actor.customer(nora.id)
-            await consent.withdraw_all(db, me, nora.id, method=Method.portal)
         await mail.suppress(db, make.SYSTEM, hashed, Scope.all, Why.bounced)
     await web.get(path)
     sent = await _asked(web, inbox)
