@@ -118,5 +118,6 @@ AUTHORITIES = (
 
 
 def likely(country: str) -> str:
-    """Return the code of the first authority of a country, to begin the choice with; or nothing."""
-    return next((each.code for each in AUTHORITIES if each.country == country), "")
+    """Return the code of the only authority of a country; nothing where there is a choice."""
+    found = [each.code for each in AUTHORITIES if each.country == country]
+    return found[0] if len(found) == 1 else ""

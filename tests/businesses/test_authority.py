@@ -28,6 +28,8 @@ def test_every_country_has_one() -> None:
     assert all(each.name and re.fullmatch(r"https://[\w.-]+/", each.url) for each in AUTHORITIES)
     assert likely("IE") == "IE"
     assert likely("") == likely("US") == ""
+    # One press would name an authority of another state of the federation.
+    assert likely("DE") == ""
 
 
 async def test_one_press_names_it(
