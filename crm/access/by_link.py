@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from crm import access, consent
+from crm.access import mailed
 from crm.access.auth import of_stop
 from crm.access.leaving import on
 from crm.access.model import Stopped
@@ -74,7 +75,9 @@ async def post_stop(request: Request[Any, Any, Any], token: FromPath[str]) -> Re
     done = await _leave(request, _meant(stop, pressed), Method.stop_page)
     _in_her_language(request, done)
     at = request.app.state.database.clock()
-    return page("access/pages/stopped.html", token=token, at=at, **_said(done))
+    answer = page("access/pages/stopped.html", token=token, at=at, **_said(done))
+    answer.cookies.append(mailed.forgotten(request))
+    return answer
 
 
 @get("/p/{token:str}", guards=[of_stop])

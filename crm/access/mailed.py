@@ -6,7 +6,6 @@ types it twice (WCAG 2.2, 3.3.7). Such a page says the same of every address.
 
 from __future__ import annotations
 
-import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 from uuid import UUID
@@ -55,16 +54,17 @@ def on_its_way(
     return answer
 
 
-def typed_before(request: Request[Any, Any, Any], where: str = "") -> Typed | None:
-    """Return what this browser typed last, there or anywhere; None where it is not known."""
+def typed_before(request: Request[Any, Any, Any], where: str) -> Typed | None:
+    """Return what this browser typed last, if it was there; None where it is not known."""
     keys, business_id = _keys(request)
     text = cookie_of(request, _NAME)
     try:
         kept = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         found = msgspec.msgpack.decode(keys.decrypt(business_id, _LABEL, kept), type=Typed)
-    except (binascii.Error, KeyWrong, msgspec.MsgspecError):
+    except (ValueError, KeyWrong, msgspec.MsgspecError):
+        # Whatever a browser was made to send instead, letters that are no base64 among it.
         return None
-    return found if where in {"", found.where} else None
+    return found if found.where == where else None
 
 
 def forgotten(request: Request[Any, Any, Any]) -> Cookie:
@@ -76,23 +76,24 @@ def forgotten(request: Request[Any, Any, Any]) -> Cookie:
 def get_confirmation_mailed(request: Request[Any, Any, Any]) -> Response[Any]:
     """Say that nothing starts before the mailbox answers, and take the code of the mail."""
     found = typed_before(request, SIGN_UP)
-    form = _filled(found)
+    form = filled(found)
     return page("access/pages/sent.html", form=form, again=bool(found and found.form))
 
 
 @get(f"{SIGN_IN}/mailed", sync_to_thread=False)
 def get_way_in_mailed(request: Request[Any, Any, Any]) -> Response[Any]:
     """Say that a way in is on its way, if it is, and take the code of the mail."""
-    return page("access/pages/mailed.html", form=_filled(typed_before(request, SIGN_IN)))
+    return page("access/pages/mailed.html", form=filled(typed_before(request, SIGN_IN)))
 
 
 @get(f"{LEAVE}/mailed", sync_to_thread=False)
 def get_way_out_mailed(request: Request[Any, Any, Any]) -> Response[Any]:
     """Say that a way out is on its way, if it is."""
-    return page("access/pages/leave_mailed.html", form=_filled(typed_before(request, LEAVE)))
+    return page("access/pages/leave_mailed.html", form=filled(typed_before(request, LEAVE)))
 
 
-def _filled(found: Typed | None) -> Form:
+def filled(found: Typed | None) -> Form:
+    """Fill the field for the address with what was typed, if that is known."""
     return Form.of(address=found.address) if found else Form()
 
 

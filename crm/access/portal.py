@@ -19,7 +19,7 @@ from crm.access.auth import (
     session_cookie,
 )
 from crm.access.mailed import LEAVE, SIGN_IN, Typed, on_its_way, typed_before
-from crm.access.model import LONGEST_TYPED, Entered, LinkOver, OtherBrowser, WrongCode
+from crm.access.model import LONGEST_TYPED, Confirmed, Entered, LinkOver, OtherBrowser, WrongCode
 from crm.businesses import Business
 from crm.consent.asking import network_of
 from crm.customers import Address, Customer
@@ -71,7 +71,7 @@ async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db])
         except (WrongCode, LinkOver):
             form.take(WrongCode())
         else:
-            return page("access/pages/confirmed.html", done=done)
+            return _done(request, done)
     return page("access/pages/confirm_code.html", status=422, form=form)
 
 
@@ -102,7 +102,7 @@ async def post_confirmation(
         done = await access.confirm(db, token, network_of(request))
     except LinkOver:
         return page("access/pages/confirm_over.html", status=404)
-    return page("access/pages/confirmed.html", done=done)
+    return _done(request, done)
 
 
 @get(SIGN_IN, sync_to_thread=False)
@@ -229,6 +229,7 @@ async def post_sign_out(
             answer.cookies.append(back)
     else:
         answer = redirect(SIGN_IN, say=gettext("You are signed out."))
+        answer.cookies.append(mailed.forgotten(request))
     answer.cookies.append(session_cookie(business, ""))
     answer.headers["clear-site-data"] = _CLEARED
     return answer
@@ -255,6 +256,13 @@ async def post_leave(request: Request[Any, Any, Any], db: NamedDependency[Db]) -
     await access.send_way_out(db, address, asker=by_address(request))
     again = bool(form.typed("again"))
     return on_its_way(request, Typed(LEAVE, address.display), again=again)
+
+
+def _done(request: Request[Any, Any, Any], done: Confirmed) -> Response[Any]:
+    """Say what was confirmed; what was typed for it is needed no more."""
+    answer = page("access/pages/confirmed.html", done=done)
+    answer.cookies.append(mailed.forgotten(request))
+    return answer
 
 
 async def _confirmed_before(db: ReadDb, token: str) -> Response[Any]:
@@ -285,8 +293,8 @@ async def _over(request: Request[Any, Any, Any], db: ReadDb, business: Business)
     """Lead on whoever is in already; ask the others right here, for the address they typed."""
     if await sessions.session(db, cookie_of(request, business, SESSION)):
         return redirect(wanted(request, _HERS))
-    typed = typed_before(request)
-    form = Form.of(address=typed.address) if typed else Form()
+    # No other: what a form of a foreign page typed here is not hers.
+    form = mailed.filled(typed_before(request, SIGN_IN))
     return page("access/pages/sign_in_over.html", status=404, form=form)
 
 

@@ -14,7 +14,7 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from crm import events, privacy
-from crm.access import SignedOut
+from crm.access import SignedOut, mailed
 from crm.access.auth import session_cookie
 from crm.businesses import Business
 from crm.campaigns.render import neutral
@@ -193,6 +193,7 @@ async def post_deletion_confirmation(
     token = privacy.certificate_token(db.keys, db.business_id, me.id)
     answer = redirect(f"{CERTIFICATE}/{token}", say=_gone())
     answer.cookies += [session_cookie(business, ""), language_cookie(request)]
+    answer.cookies.append(mailed.forgotten(request))
     return answer
 
 

@@ -22,7 +22,7 @@ from crm.db import Database, ReadDb
 from crm.mail import Scope, Why
 from crm.web.csrf import csrf_token
 from tests import make
-from tests.access.conftest import Asking, Clock, Inbox, Rows, browser, consented
+from tests.access.conftest import Asking, Clock, Inbox, Rows, SignUp, browser, consented
 from tests.access.test_sign_up import Counting
 
 NOTHING = access.Export(
@@ -143,6 +143,57 @@ async def test_a_link_that_is_over_has_the_address_that_was_typed(
 
     assert over.status_code == 404
     assert 'value="nora@example.com"' in over.text
+
+
+async def test_a_form_of_another_page_fills_in_no_address_here(
+    web: httpx2.AsyncClient, nora: Customer, sign_up: SignUp, inbox: Inbox, clocked: Clock
+) -> None:
+    """A sign-up may be sent from anywhere; the mail with her way in is to go to her alone."""
+    sent = await _asked(web, inbox)
+    await sign_up.post("evil@example.com")
+    assert "typed" in web.cookies
+    clocked.ahead += timedelta(minutes=11)
+
+    assert "evil@example.com" not in (await web.get(sent.link)).text
+
+
+@pytest.mark.parametrize("path", ["/sign-in/mailed", "/sign-up/mailed", "/leave/mailed"])
+async def test_a_cookie_that_is_none_of_ours_is_nothing(
+    web: httpx2.AsyncClient, asking: Asking, path: str
+) -> None:
+    for odd in ("é".encode(), b"x", b"====", b"Zm9v"):
+        answer = await web.get(path, headers=[(b"cookie", b"typed=" + odd)])
+        assert answer.status_code == 200
+
+
+async def test_signing_out_leaves_nothing_that_was_typed(
+    web: httpx2.AsyncClient, inbox: Inbox, nora: Customer
+) -> None:
+    """In a library the next one at this browser reads no address."""
+    await _signed_in(web, inbox)
+    await web.post("/leave", data={"address": "nora@example.com"})
+    assert "typed" in web.cookies
+    token = csrf_token(session_secret(web.cookies["me"]))
+    await web.post("/me/sign-out", data={"csrf": token})
+
+    assert "typed" not in web.cookies
+
+
+@pytest.mark.parametrize("by", ["link", "code"])
+async def test_confirming_leaves_nothing_that_was_typed(
+    sign_up: SignUp, inbox: Inbox, by: str
+) -> None:
+    await sign_up.post()
+    sent = await inbox.newest()
+    assert "typed" in sign_up.web.cookies
+    if by == "link":
+        done = await sign_up.web.post(sent.link)
+    else:
+        typed = {"address": "nora@example.com", "code": sent.code}
+        done = await sign_up.web.post("/confirm", data=typed)
+
+    assert done.status_code == 200
+    assert "typed" not in sign_up.web.cookies
 
 
 async def test_it_costs_the_same_statements_whoever_it_is(
