@@ -129,6 +129,12 @@ async def waiting(db: ReadDb, token: str) -> Signup | None:
     return await db.maybe(sql.signup, Signup, token_hash=credentials.fingerprint(token))
 
 
+async def goes_on(db: ReadDb, signup: Signup) -> bool:
+    """Say whether what waits can be confirmed: a renewal only while there is what to renew."""
+    customer = await customers.by_hash(db, signup.address_hash) if signup.again else None
+    return not signup.again or (customer is not None and await _stands(db, customer, signup))
+
+
 async def confirm(db: Db, token: str, network: Network | None = None) -> Confirmed:
     """Make a sign-up's wish count, once: customer, request, yes, and the mailbox free for mail.
 
@@ -302,12 +308,14 @@ async def _renewing(db: ReadDb, signup: Signup) -> Customer:
     LinkOver too where she has left that address: saying something again makes nobody a customer.
     """
     customer = await customers.by_hash(db, signup.address_hash)
-    if customer is None:
+    if customer is None or not await _stands(db, customer, signup):
         raise LinkOver
-    for choice in signup.choices:
-        if not await consent.authorised(db, choice.purpose_id, [customer.id]):
-            raise LinkOver
     return customer
+
+
+async def _stands(db: ReadDb, customer: Customer, signup: Signup) -> bool:
+    on = [await consent.authorised(db, c.purpose_id, [customer.id]) for c in signup.choices]
+    return all(on)
 
 
 def _steps(

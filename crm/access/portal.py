@@ -44,6 +44,7 @@ _CAME_BACK = marked(
 )
 _HERS = "/me"
 _WITH_THE_BUTTON = frozenset({_HERS, "/me/consent"})
+_RENEWAL_OVER = "access/pages/renewal_over.html"
 _MANY = 60
 _QUARTER = 900
 
@@ -84,6 +85,8 @@ async def get_confirmation(
     if signup is None:
         return await _confirmed_before(db, token)
     prefer_hers(request, signup.locale)
+    if not await access.goes_on(db, signup):
+        return page(_RENEWAL_OVER, status=404)
     asked_for = [await consent.notice(db, choice.notice_id) for choice in signup.choices]
     names = {each.id: each.name for each in await consent.purposes(db)}
     return page(
@@ -101,7 +104,8 @@ async def post_confirmation(
     try:
         done = await access.confirm(db, token, network_of(request))
     except LinkOver:
-        return page("access/pages/confirm_over.html", status=404)
+        over = _RENEWAL_OVER if signup and signup.again else "access/pages/confirm_over.html"
+        return page(over, status=404)
     return _done(request, done)
 
 

@@ -591,9 +591,14 @@ async def test_saying_it_again_makes_nobody_a_customer(
 ) -> None:
     """Though the press is answered with a page, so that what it wrote would be kept."""
     await _asked_again(moved, business, asking, NEW)
-    answer = await elsewhere.post((await inbox.newest()).link)
+    link = (await inbox.newest()).link
+    looked = await elsewhere.get(link)
+    answer = await elsewhere.post(link)
     async with moved.read(business.id) as db:
         known = await customers.by_hash(db, KEYS.address_hash(business.id, NEW))
 
-    assert answer.status_code == 404
+    for each in (looked, answer):
+        assert each.status_code == 404
+        assert "nothing to go on with" in each.text
+        assert "<form" not in each.text.partition("<main")[2].partition("</main")[0]
     assert known is None
