@@ -108,8 +108,10 @@ class Resource:
 
     async def _answer_or_none(self, asked: Asked, to: type[T]) -> T | None:
         answer = await self._exchange.send(asked)
-        # A key that may write and not read is answered 204.
-        return msgspec.json.decode(answer.content, type=to) if answer.content else None
+        # A key that may write and not read is answered 204; where there is nothing, with null.
+        if answer.content in {b"", b"null"}:
+            return None
+        return msgspec.json.decode(answer.content, type=to)
 
     async def _file(self, asked: Asked) -> bytes:
         return (await self._exchange.send(asked)).content

@@ -188,7 +188,7 @@ class Shop:
             key, _ = await staff.add_key(db, make.SYSTEM, new)
             if "/erasure" in line and "-X POST" not in line:
                 await privacy.erase(db, make.SYSTEM, customer.id)
-        if received.only_try:
+        if received.only_try or "undo" in line:
             ctx: importing.Ctx = {"database": self._database, "settings": SETTINGS}
             await importing.work(ctx, str(self._business.id), str(received.id))
         await self._ready(line, campaign.id)
