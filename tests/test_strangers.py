@@ -123,6 +123,7 @@ PLAIN: dict[str, Any] = {
     "months": 36,
     "most": 9,
     "received_before": NOW,
+    "proved_at": NOW + timedelta(days=1),
     "first": UUID(int=0),
     "number": 0,
     "leap": 1,
@@ -177,7 +178,12 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
     business_id = life.business.id
     async with database.write(business_id) as db:
         fingerprint = db.keys.address_hash(db.business_id, customers.fold("gone@example.com"))
-        await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.left)
+        await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.marketing, mail.Why.moved)
+        await mail.suppress(db, make.SYSTEM, fingerprint, mail.Scope.all, mail.Why.bounced)
+        back = db.keys.address_hash(db.business_id, customers.fold("back@example.com"))
+        await mail.suppress(db, make.SYSTEM, back, mail.Scope.all, mail.Why.bounced)
+        left = db.keys.address_hash(db.business_id, customers.fold("left@example.com"))
+        await mail.suppress(db, make.SYSTEM, left, mail.Scope.marketing, mail.Why.moved)
         rule = {"test": "tag", "name": "bakes_at_home"}
         bakers = await segments.add(db, make.SYSTEM, NewSegment(name="Bakers", rule=rule))
         await make.campaign(db, life.notice.purpose_id, segment_id=bakers.id)
