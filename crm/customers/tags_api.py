@@ -19,7 +19,13 @@ READ = [needs("customers:read")]
 WRITE = [needs("customers:write")]
 
 
-@get("/tags", guards=READ, tags=["Tags"], summary="List the declared tags")
+@get(
+    "/tags",
+    guards=READ,
+    opt={"bound": True},
+    tags=["Tags"],
+    summary="List the declared tags",
+)
 async def get_tags(db: NamedDependency[ReadDb]) -> list[Tag]:
     """List the declared tags."""
     return await customers.tags(db)
