@@ -17,6 +17,7 @@ from crm.db import Database, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
 from crm.segments import NewSegment, SegmentInUse
+from crm.tokens import Why, why_token
 from tests import make
 from tests.browser import Browser
 from tests.segments.conftest import Shop
@@ -77,6 +78,25 @@ async def test_it_goes_to_whom_the_rule_selected_at_the_start(
     assert campaign.segment_kept.rule == BAKERS.rule
     assert [each.customer_id for each in waiting] == shop.tagged[2:]
     assert (counts.audience, counts.reasons) == (3, {"withdrawn": 1})
+
+
+async def test_whoever_got_it_is_told_that_some_were_chosen(
+    database: Database, shop: Shop, web: Browser
+) -> None:
+    """Behind the link of the mail nobody reads that it went to everybody (promise 1)."""
+    campaign_id = await _draft(database, shop)
+    her = shop.tagged[0]
+    async with database.write(shop.business.id) as db:
+        await campaigns.start(db, make.SYSTEM, campaign_id)
+    await _filled(database, shop, campaign_id)
+    async with database.read(shop.business.id) as read:
+        address = (await customers.get(read, her)).address
+    fingerprint = database.keys.address_hash(shop.business.id, customers.fold(address))
+    why = why_token(database.keys, Why(shop.business.id, fingerprint, campaign_id))
+    text = (await web.get(f"/why/{why}")).text
+
+    assert "we chose whom it concerns by what we hold about them" in text
+    assert "You were not picked" not in text
 
 
 async def test_an_erasure_between_asking_and_writing_leaves_out_nobody_else(
