@@ -120,7 +120,7 @@ UPDATE crm.import i
                 WHERE f.business_id = :business_id AND f.import_id = :import_id);
 
 -- name: drop_rows
--- What was said when it was only tried goes before it is said for good.
+-- What was said when it was only tried goes before it is said for good, or if it fails.
 DELETE FROM crm.import_row
  WHERE business_id = :business_id
    AND import_id = :import_id;

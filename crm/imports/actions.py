@@ -265,6 +265,8 @@ async def fail(db: Db, import_id: UUID, problem: str) -> None:
     """Write down that nothing of an import was kept, and why; one that has ended stays as it is."""
     if await db.run(sql.fail_import, import_id=import_id, problem=problem):
         await db.run(sql.drop_file, import_id=import_id)
+        # One that was tried has said things about its lines already.
+        await db.run(sql.drop_rows, import_id=import_id)
         await events.record(db, Actor.system(), Kind.import_failed, ref=import_id)
 
 

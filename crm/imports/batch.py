@@ -12,11 +12,12 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm import consent, customers, mail
 from crm.consent import Consent, Method, Network, NewEvent, Notice, Status, Version
 from crm.customers import Address, Arrival, Fill, Known, NewValue, NotAnAddress
-from crm.db import Db, Statements
+from crm.db import Database, Db
 from crm.events import Actor
 from crm.imports.decision import (
     CAME_BACK,
@@ -31,7 +32,6 @@ from crm.imports.model import (
     Bad,
     Row,
     Seen,
-    Spot,
     Tally,
     Told,
     Tool,
@@ -40,14 +40,13 @@ from crm.imports.model import (
     merge,
     spot,
 )
+from crm.imports.remarks import Report
 from crm.mail import Scope, Why
 
-sql = Statements("imports")
-
-_LONGEST_REASON = 500
 _TOO_OLD = (
     "Kept, but not mailable: the consent is so old that it has ended by the purpose's validity."
 )
+_NOT_ALLOWED = "The value of {} was left out: it is for a purpose that is not allowed."
 # What Unicode calls Cc.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Outcomes that are what the row says need no word in the report.
@@ -124,9 +123,11 @@ class Judged(Struct, frozen=True):
 class Books:
     """Writes batches into the books, one transaction for all of them, and keeps the tally."""
 
-    def __init__(self, db: Db, task: Task) -> None:
+    def __init__(self, db: Db, task: Task, beside: Database | None = None) -> None:
+        """Keep what is said of lines `beside` the transaction, for one that is taken back."""
         self._db = db
         self._task = task
+        self._beside = beside
         self._seen = Seen()
         # By folded address: whose consent elsewhere had ended before it came here.
         self._ended: set[str] = set()
@@ -139,14 +140,21 @@ class Books:
             self.tally.rejected += 1
             report.say(spot(bad), Told.rejected, bad.reason)
         await self._settle(batch.groups, report)
-        await report.write(self._db, self._task.import_id)
+        await self._keep(report)
 
     async def tell(self, remarks: Iterable[Bad]) -> None:
         """Put sentences into the report that are about no row."""
         report = Report()
         for remark in remarks:
             report.say(spot(remark), Told.noted, remark.reason)
-        await report.write(self._db, self._task.import_id)
+        await self._keep(report)
+
+    async def _keep(self, report: Report) -> None:
+        if self._beside is None:
+            await report.write(self._db, self._task.import_id)
+            return
+        async with self._beside.write(self._db.business_id) as beside:
+            await report.write(beside, self._task.import_id)
 
     async def _settle(self, groups: Mapping[str, Group], report: Report) -> None:
         while groups:
@@ -160,9 +168,12 @@ class Books:
                     lost[each.group.address.folded] = each.group
                     continue
                 kept.append((customer_id, each))
-            await self._write([(each_id, each) for each_id, each in kept if each_id is not None])
-            for _, each in kept:
-                self._count(each, report)
+            taken = [(each_id, each) for each_id, each in kept if each_id is not None]
+            await self._decide(taken)
+            # What a value is for may have been allowed a moment ago, or not.
+            left_out = await self._fill(taken, report)
+            for customer_id, each in kept:
+                self._count(_less(each, left_out.get(customer_id)), report)
             # Somebody signed up with these addresses in this very moment: look again.
             groups = lost
 
@@ -222,41 +233,56 @@ class Books:
         )
         return {folded: each.id for folded, each in added.items()}
 
-    async def _write(self, kept: list[tuple[UUID, Judged]]) -> None:
+    async def _decide(self, taken: list[tuple[UUID, Judged]]) -> None:
+        """Write what is allowed from now on, and what is not."""
         db, task = self._db, self._task
         events = [
             (self._event(customer_id, each), each.state)
-            for customer_id, each in kept
+            for customer_id, each in taken
             if each.decision.event is not None
         ]
         if events:
             await consent.append_many(db, task.by, events, network_days=task.network_days)
-        fills = [
-            Fill(customer_id, name)
-            for customer_id, each in kept
-            if not each.decision.add and (name := each.decision.fill.get("name"))
-        ]
-        if fills:
-            await customers.fill_many(db, fills)
-        given = [
-            NewValue(customer_id, name, value)
-            for customer_id, each in kept
-            for name, value in each.decision.fill.items()
-            if name != "name"
-        ]
-        if given:
-            await customers.fill_attributes(db, given)
         silenced = [
             (
                 db.keys.address_hash(db.business_id, each.group.address.folded),
                 Scope(each.decision.suppress.scope),
                 Why(each.decision.suppress.reason),
             )
-            for _, each in kept
+            for _, each in taken
             if each.decision.suppress is not None
         ]
         if silenced:
             await mail.suppress_many(db, silenced)
+
+    async def _fill(
+        self, taken: list[tuple[UUID, Judged]], report: Report
+    ) -> dict[UUID | None, set[str]]:
+        """Write what was empty; return, and report, what is for a purpose that is not allowed."""
+        fills = [
+            Fill(customer_id, name)
+            for customer_id, each in taken
+            if not each.decision.add and (name := each.decision.fill.get("name"))
+        ]
+        if fills:
+            await customers.fill_many(self._db, fills)
+        given = [
+            (NewValue(customer_id, name, value), spot(each.group.row))
+            for customer_id, each in taken
+            for name, value in each.decision.fill.items()
+            if name != "name"
+        ]
+        if not given:
+            return {}
+        allowed = await customers.allowed_values(self._db, [value for value, _ in given])
+        await customers.fill_attributes(self._db, allowed)
+        kept = {(each.customer_id, each.name) for each in allowed}
+        left_out: dict[UUID | None, set[str]] = {}
+        for value, where in given:
+            if (value.customer_id, value.name) not in kept:
+                report.say(where, Told.noted, _NOT_ALLOWED.format(value.name))
+                left_out.setdefault(value.customer_id, set()).add(value.name)
+        return left_out
 
     def _event(self, customer_id: UUID, judged: Judged) -> NewEvent:
         task, row = self._task, judged.group.row
@@ -314,48 +340,12 @@ class Books:
             report.say(here, Told.noted, decision.reason)
 
 
-class Report:
-    """Lines for the report, gathered and written with one statement."""
-
-    def __init__(self) -> None:
-        self._said: dict[Spot, list[tuple[Told, str]]] = {}
-
-    def say(self, where: Spot, outcome: Told, reason: str) -> None:
-        """Add a sentence about a line; the same one twice is said once."""
-        said = self._said.setdefault(where, [])
-        if (outcome, reason) not in said:
-            said.append((outcome, reason))
-
-    def note(self, row: Row) -> None:
-        """Add what was noticed while a row was read."""
-        for sentence in row.notes:
-            self.say(spot(row), Told.noted, sentence)
-
-    async def write(self, db: Db, import_id: UUID) -> None:
-        """Write what was said; nothing where there is nothing to say."""
-        rows = [
-            (*_apart(where), number, outcome.value, reason[:_LONGEST_REASON])
-            for where, said in self._said.items()
-            for number, (outcome, reason) in enumerate(said)
-        ]
-        if not rows:
-            return
-        parts, lines, numbers, outcomes, reasons = (
-            list(column) for column in zip(*rows, strict=True)
-        )
-        await db.run(
-            sql.add_rows,
-            import_id=import_id,
-            parts=parts,
-            lines=lines,
-            numbers=numbers,
-            outcomes=outcomes,
-            reasons=reasons,
-        )
-
-
-def _apart(where: Spot) -> tuple[str, int]:
-    return ("", where) if isinstance(where, int) else where
+def _less(judged: Judged, left_out: AbstractSet[str] | None) -> Judged:
+    """What came of one address, without the values that were left out after all."""
+    if not left_out:
+        return judged
+    fill = {name: value for name, value in judged.decision.fill.items() if name not in left_out}
+    return replace(judged, decision=replace(judged.decision, fill=fill))
 
 
 def _holding(
@@ -394,4 +384,4 @@ def _named(row: Row, report: Report) -> Row:
         report.say(
             spot(row), Told.noted, "The name was left out: it has a character that cannot be kept."
         )
-    return row if name == row.name else msgspec.structs.replace(row, name=name)
+    return row if name == row.name else replace(row, name=name)

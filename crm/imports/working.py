@@ -29,8 +29,6 @@ sql = Statements("imports")
 
 # Larger batches were no faster, and smaller ones show progress sooner and keep memory flat.
 BATCH = 2000
-# So many remarks of an import that is only tried are kept: they pass through memory.
-TRIED_LINES = 10_000
 _BEAT_SECONDS = 0.5
 
 _ENDED = "The command was ended before it was done. Nothing of it was kept; run it again."
@@ -197,20 +195,12 @@ class Work:
             return await elsewhere.done(db, begun, books)
 
     async def _tried(self, db: Db, begun: Import, lists: Lists) -> Books:
-        """Do all of it, keep what is said of its lines (of a long report the first), undo it."""
+        """Do all of it and take it back; what is said of its lines is kept beside, as it goes."""
+        async with self._database.write(self._business_id) as beside:
+            # Of a worker that was killed over it.
+            await beside.run(sql.drop_rows, import_id=begun.id)
         async with db.together(only_try=True):
-            books = await self._merge(db, begun, lists)
-            said = await actions.report(db, begun.id, limit=TRIED_LINES)
-        await db.run(
-            sql.add_rows,
-            import_id=begun.id,
-            parts=[each.part for each in said],
-            lines=[each.line for each in said],
-            numbers=[each.number for each in said],
-            outcomes=[each.outcome.value for each in said],
-            reasons=[each.reason for each in said],
-        )
-        return books
+            return await self._merge(db, begun, lists, self._database)
 
     async def _clear_abandoned(self, db: Db) -> None:
         """Whoever holds the turn knows that no other import works, whatever their rows say."""
@@ -218,9 +208,11 @@ class Work:
             async with self._database.write(self._business_id) as beside:
                 await actions.fail(beside, import_id, _ENDED)
 
-    async def _merge(self, db: Db, begun: Import, lists: Lists) -> Books:
+    async def _merge(
+        self, db: Db, begun: Import, lists: Lists, beside: Database | None = None
+    ) -> Books:
         task = await elsewhere.task(db, begun, lists.tool, lists.sha256)
-        books = Books(db, task)
+        books = Books(db, task, beside)
         await books.tell(lists.remarks())
         passes = lists.passes(task.notice.accepts)
         for number, wanted in enumerate(passes):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from crm import consent, customers, events, imports, mail
 from crm.businesses import Business
@@ -199,6 +200,48 @@ async def test_only_empty_fields_are_filled(database: Database, business: Busine
     said = [line.reason for line in await report(database, business.id, done.id)]
     assert "The value of zip_code was left out: it is no number." in said
     assert tally(await take(database, business.id, text)) == (0, 0, 2, 0)
+
+
+async def test_a_value_for_what_is_not_allowed_is_left_out_and_counted(
+    database: Database, business: Business
+) -> None:
+    """By attribute among the reasons, by line in the report; what is allowed by the row is kept."""
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        new = customers.NewAttribute(
+            basis=customers.LawfulBasis.consent,
+            origin="From you.",
+            label="Town",
+            type=customers.AttributeType.text,
+            purpose="To name the next shop.",
+            retention="P2Y",
+            purpose_id=notice.purpose_id,
+            not_allowed=customers.WhenNotAllowed.drop,
+        )
+        await customers.declare_attribute(db, Actor.system(), "town", new)
+        town = replace(new, label="Home")
+        await customers.declare_attribute(db, Actor.system(), "home", town)
+    text = (
+        "Email Address,OPTIN_TIME,CONFIRM_TIME,Town,Home\n"
+        f"yes@example.com,{lists.ASKED},{lists.CONFIRMED},Oslo,Oslo\n"
+        "no@example.com,,,Bergen,\n"
+        "nor@example.com,,,Bergen,Voss\n"
+    )
+
+    done = await take(database, business.id, text)
+
+    async with database.read(business.id) as db:
+        [yes] = await customers.search(db, customers.Wanted(address="yes@example.com"))
+        [no] = await customers.search(db, customers.Wanted(address="no@example.com"))
+        assert {each.value for each in await customers.values(db, yes.id)} == {"Oslo"}
+        assert await customers.values(db, no.id) == []
+        reasons = {each.reason: each.count for each in await imports.reasons(db, done.id)}
+    sentence = "The value of {} was left out: it is for a purpose that is not allowed."
+    counted = [reasons[sentence.format(name)] for name in ("town", "home")]
+    assert counted == [2, 1]
+    said = await report(database, business.id, done.id)
+    assert [each.line for each in said if each.reason == sentence.format("town")] == [3, 4]
+    assert tally(await take(database, business.id, text)) == (0, 0, 3, 0)
 
 
 async def test_a_frozen_customer_is_not_filled(database: Database, business: Business) -> None:

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from crm import imports
 from crm.businesses import Business
 from crm.db import Database, no_wake
@@ -108,6 +110,29 @@ async def test_the_command_keeps_nothing(database: Database, business: Business)
 
     assert (tried.state, tally(tried)) == (State.tried, (3, 0, 1, 1))
     assert await rows(database, business.id, "customer") == before
+
+
+async def test_one_that_fails_half_way_says_nothing(database: Database, business: Business) -> None:
+    """What is said of its lines is kept as it goes, and goes with it."""
+    await letter(database, business.id)
+    seen: list[int] = []
+
+    def fails(progress: imports.Progress) -> None:
+        seen.append(progress.rows_read)
+        raise RuntimeError
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "list.csv"
+        path.write_text(f"{_LIST},No address,,,,,,\n")
+        with pytest.raises(RuntimeError):
+            await imports.work_file(
+                database, business.id, Actor.system(), SLUG, path, only_try=True, watch=fails
+            )
+
+    assert seen == [3], "those who leave, and what has no address"
+    [failed] = await _all(database, business)
+    assert failed.state is State.failed
+    assert await rows(database, business.id, "import_row") == 0
 
 
 async def test_after_a_week_its_list_goes(database: Database, business: Business) -> None:

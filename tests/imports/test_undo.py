@@ -1,10 +1,12 @@
-"""Undo is asked for by API and console; what it does is tested in tests/privacy."""
+"""Undo is asked for by API, console and command; what it does is tested in tests/privacy."""
 
 from __future__ import annotations
 
 from crm.businesses import Business
 from crm.db import Database
-from tests.imports.lists import letter, many, take
+from tests.commands import SECRETS, crm
+from tests.conftest import Cluster
+from tests.imports.lists import letter, many, rows, take
 from tests.staff.site import Browser
 
 
@@ -34,3 +36,20 @@ async def test_staff_have_it_undone(owner: Browser, database: Database, business
     page = (await owner.get(path)).text
     assert "It is being undone." in page
     assert "Undo all of it" not in page
+
+
+async def test_the_command_undoes_it_at_once(
+    database: Database, business: Business, shared_cluster: Cluster, redis_url: str
+) -> None:
+    await letter(database, business.id)
+    done = await take(database, business.id, many(3))
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    command = ("undo-import", str(done.id), f"--business={business.id}")
+
+    status, out, err = await crm(*command, **urls | SECRETS)
+
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == "Undone: 3 of 3 customers removed."
+    assert await rows(database, business.id, "consent") == 0
+    status, _, err = await crm(*command, **urls | SECRETS)
+    assert (status, err) == (2, "crm: Only an import that is done can be undone.\n")

@@ -1,0 +1,56 @@
+"""What the report says about lines of a list, gathered and written with few statements."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm.db import Db, Statements
+from crm.imports.model import Row, Spot, Told, spot
+
+sql = Statements("imports")
+
+_LONGEST_REASON = 500
+
+
+class Report:
+    """Lines for the report, gathered and written with one statement."""
+
+    def __init__(self) -> None:
+        self._said: dict[Spot, list[tuple[Told, str]]] = {}
+
+    def say(self, where: Spot, outcome: Told, reason: str) -> None:
+        """Add a sentence about a line; the same one twice is said once."""
+        said = self._said.setdefault(where, [])
+        if (outcome, reason) not in said:
+            said.append((outcome, reason))
+
+    def note(self, row: Row) -> None:
+        """Add what was noticed while a row was read."""
+        for sentence in row.notes:
+            self.say(spot(row), Told.noted, sentence)
+
+    async def write(self, db: Db, import_id: UUID) -> None:
+        """Write what was said; nothing where there is nothing to say."""
+        rows = [
+            (*_apart(where), number, outcome.value, reason[:_LONGEST_REASON])
+            for where, said in self._said.items()
+            for number, (outcome, reason) in enumerate(said)
+        ]
+        if not rows:
+            return
+        parts, lines, numbers, outcomes, reasons = (
+            list(column) for column in zip(*rows, strict=True)
+        )
+        await db.run(
+            sql.add_rows,
+            import_id=import_id,
+            parts=parts,
+            lines=lines,
+            numbers=numbers,
+            outcomes=outcomes,
+            reasons=reasons,
+        )
+
+
+def _apart(where: Spot) -> tuple[str, int]:
+    return ("", where) if isinstance(where, int) else where
