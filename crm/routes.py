@@ -14,7 +14,7 @@ from crm.access import api as access_api
 from crm.access import auth as access_auth
 from crm.access import by_link as access_by_link
 from crm.access import console as access_console
-from crm.access import new_address_portal, sessions_portal
+from crm.access import new_address_portal, sessions_portal, sign_ups_api
 from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
 from crm.businesses import Business
@@ -122,6 +122,7 @@ _API = [
     *consent_api.handlers,
     *purposes_api.handlers,
     *access_api.handlers,
+    *sign_ups_api.handlers,
     *receipt_api.handlers,
     *campaigns_api.handlers,
     *segments_api.handlers,

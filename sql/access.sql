@@ -18,10 +18,10 @@ SELECT c.customer_id,
 -- A sign-up that waits to be confirmed, beside those that the address has waiting already.
 INSERT INTO crm.signup (business_id, signup_id, address, folded, address_hash, name, locale,
                         choices, page, message_id, form_sha256, jurisdiction, of_age, network,
-                        again, token_hash, code_hash, requested_at, expires_at)
+                        again, elsewhere, token_hash, code_hash, requested_at, expires_at)
 VALUES (:business_id, :signup_id, :address, :folded, :address_hash, :name, :locale, :choices,
-        :page, :message_id, :form_sha256, :jurisdiction, :of_age, :network, :again, :token_hash,
-        :code_hash, :now, :expires_at);
+        :page, :message_id, :form_sha256, :jurisdiction, :of_age, :network, :again, :elsewhere,
+        :token_hash, :code_hash, :now, :expires_at);
 
 -- name: drop_expired_signup
 -- The sign-up of one address goes if it has expired; weighs as much as replacing it.
@@ -33,7 +33,7 @@ DELETE FROM crm.signup
 -- name: signup
 -- The sign-up that a link names, while it can be confirmed.
 SELECT signup_id AS id, address, address_hash, name, locale, choices, page, message_id,
-       form_sha256, jurisdiction, of_age, network, again, requested_at, expires_at
+       form_sha256, jurisdiction, of_age, network, again, elsewhere, requested_at, expires_at
   FROM crm.signup
  WHERE business_id = :business_id
    AND token_hash = :token_hash
@@ -50,7 +50,7 @@ SELECT customer_id
 -- name: signup_held
 -- What a link names, held: of two confirmations at once one gets it, and the other finds nothing.
 SELECT signup_id AS id, address, address_hash, name, locale, choices, page, message_id,
-       form_sha256, jurisdiction, of_age, network, again, requested_at, expires_at
+       form_sha256, jurisdiction, of_age, network, again, elsewhere, requested_at, expires_at
   FROM crm.signup
  WHERE business_id = :business_id
    AND token_hash = :token_hash
@@ -60,7 +60,7 @@ SELECT signup_id AS id, address, address_hash, name, locale, choices, page, mess
 -- name: signup_held_by_code
 -- The sign-up of an address, held, if this is its code.
 SELECT signup_id AS id, address, address_hash, name, locale, choices, page, message_id,
-       form_sha256, jurisdiction, of_age, network, again, requested_at, expires_at
+       form_sha256, jurisdiction, of_age, network, again, elsewhere, requested_at, expires_at
   FROM crm.signup
  WHERE business_id = :business_id
    AND folded = :folded
@@ -77,8 +77,8 @@ SELECT crm.prove_sign_up(:business_id, :proof_id, :customer_id, :signup_id, :tok
 -- name: signups_of_customer
 -- What waits to be confirmed under the address of a customer.
 SELECT s.signup_id AS id, s.address, s.address_hash, s.name, s.locale, s.choices, s.page,
-       s.message_id, s.form_sha256, s.jurisdiction, s.of_age, s.network, s.again, s.requested_at,
-       s.expires_at
+       s.message_id, s.form_sha256, s.jurisdiction, s.of_age, s.network, s.again, s.elsewhere,
+       s.requested_at, s.expires_at
   FROM crm.customer c
   JOIN crm.signup s ON s.business_id = c.business_id AND s.folded = c.folded
  WHERE c.business_id = :business_id

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from crm import businesses, consent, customers, mail
 from crm.access import bounds, credentials, form, wording
+from crm.access.circumstances import steps
 from crm.access.credentials import ConfirmLink
 from crm.access.form import Shown
 from crm.access.model import (
@@ -29,12 +30,11 @@ from crm.access.model import (
     Standing,
     WaitingAddress,
     WrongCode,
+    offered,
     wanted,
 )
 from crm.businesses import Business
 from crm.consent import (
-    Basis,
-    Circumstances,
     ConsentEvent,
     Method,
     Network,
@@ -42,7 +42,6 @@ from crm.consent import (
     PurposeRetired,
     Question,
 )
-from crm.consent import Form as ShownForm
 from crm.customers import Address, AddressTaken, Changes, Customer, NewCustomer, Source
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor
@@ -64,10 +63,7 @@ async def offers(db: ReadDb, locale: str, slugs: Collection[str] = ()) -> list[O
     return [
         Offer(purpose, notices[purpose.id], versions[purpose.id].entered.ages)
         for purpose in await consent.purposes(db)
-        if purpose.channel == "email"
-        and purpose.basis is not Basis.soft_opt_in
-        and purpose.id in notices
-        and (not slugs or purpose.slug in slugs)
+        if offered(purpose) and purpose.id in notices and (not slugs or purpose.slug in slugs)
     ]
 
 
@@ -117,6 +113,7 @@ async def start(db: Db, new: NewSignup, *, asker: str = "") -> None:
         of_age=new.of_age,
         network=_kept_network(db, business, link.signup_id, new),
         again=new.again,
+        elsewhere=new.elsewhere,
         token_hash=credentials.fingerprint(token),
         code_hash=credentials.code_hash(db.keys, db.business_id, fingerprint, code),
         expires_at=db.now + SIGNUP_LASTS,
@@ -285,8 +282,9 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
     )
     way = "confirm_link" if by.token else "confirm_code"
     opt_in = OptIn(proof_id, way, signup.requested_at, db.now, signup.message_id)
-    asked, given = _steps(db, signup, opt_in, network)
-    actor = Actor.customer(customer.id)
+    asked, given = steps(db, signup, opt_in, network)
+    actor, told = Actor.customer(customer.id), signup.elsewhere
+    asking = Actor.key(told.key_id, told.key_name) if told else actor
     events = []
     # In one order for everybody, so that two at once wait and do not deadlock. The text that was
     # shown counts, whatever is published by now.
@@ -296,7 +294,7 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
         raise PurposeRetired
     for choice in sorted(chosen, key=lambda choice: choice.purpose_id):
         question = Question(choice.purpose_id, choice.notice_id)
-        await consent.request(db, actor, customer.id, question, asked)
+        await consent.request(db, asking, customer.id, question, asked)
         events.append(await consent.give(db, actor, customer.id, question, given))
     await bounds.forgive_letters(db, bounds.SIGN_UP, signup.address_hash)
     return await _told(db, customer, events, before=False)
@@ -316,33 +314,6 @@ async def _renewing(db: ReadDb, signup: Signup) -> Customer:
 async def _stands(db: ReadDb, customer: Customer, signup: Signup) -> bool:
     on = [await consent.authorised(db, c.purpose_id, [customer.id]) for c in signup.choices]
     return all(on)
-
-
-def _steps(
-    db: ReadDb, signup: Signup, opt_in: OptIn, network: Network | None
-) -> tuple[Circumstances, Circumstances]:
-    """Say how it was asked for, and how confirmed."""
-    before = consent.unsealed_network(db, signup.id, signup.network) if signup.network else None
-    evidence = {"of_age": signup.of_age} if signup.of_age else {}
-    which = "renewal" if signup.again else "sign_up"
-    form = ShownForm(which, signup.page or "/sign-up", signup.form_sha256)
-    asked = Circumstances(
-        Method.web_form,
-        at=signup.requested_at,
-        evidence=evidence,
-        form=form,
-        jurisdiction=signup.jurisdiction,
-        request=str(signup.id),
-        network=before,
-    )
-    given = msgspec.structs.replace(
-        asked,
-        method=Method.renewal if signup.again else Method.double_opt_in,
-        at=db.now,
-        opt_in=opt_in,
-        network=network,
-    )
-    return asked, given
 
 
 def _kept_network(db: Db, business: Business, signup_id: UUID, new: NewSignup) -> bytes | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import customers
-from crm.consent import Network, Notice, OptIn, Purpose
+from crm.consent import EMAIL, Basis, Network, Notice, OptIn, Purpose
 from crm.customers import Address, Customer
 from crm.errors import Invalid, NotFound, Problem, TooMany, Unauthenticated
 
@@ -35,6 +35,8 @@ TRIES_PER_NETWORK = 100
 # Mails to one address that can be caused from one network in such a window, and in a day.
 MAILS_PER_ADDRESS = 3
 LETTERS_A_DAY = 6
+# Sign-ups from one network in such a window, whoever they are for.
+SIGNUPS_PER_NETWORK = 60
 # A browser that pressed its link twice at once is let in by the second press too.
 PRESSED_TWICE = timedelta(minutes=1)
 
@@ -77,6 +79,10 @@ class TooManyCodes(TooMany):
     """Too many codes were tried. The link in the mail still works; codes do so again later."""
 
 
+class TooManySignUps(TooMany):
+    """Too many sign-ups came from this network. Wait, then try again."""
+
+
 class SignedOut(Unauthenticated):
     """Please sign in: after an hour without use a session is over. Nothing was changed."""
 
@@ -97,6 +103,17 @@ class Choice(Struct, frozen=True):
     notice_id: UUID
 
 
+class Elsewhere(Struct, frozen=True, kw_only=True):
+    """What a program said of the sign-up that it handed in, and under which key it came."""
+
+    # Its own name for the form; empty where it has none.
+    form: str
+    # When she ticked.
+    asked_at: datetime
+    key_id: UUID
+    key_name: str
+
+
 class NewSignup(Struct, frozen=True, kw_only=True):
     """What somebody entered on a sign-up form; nothing of it is known to be true yet."""
 
@@ -114,6 +131,8 @@ class NewSignup(Struct, frozen=True, kw_only=True):
     network: Network | None = None
     # What stands already is to be said again, because it ends soon.
     again: bool = False
+    # Where the form was that of a program, and not one of ours.
+    elsewhere: Elsewhere | None = None
 
 
 class Signup(Struct, frozen=True, kw_only=True):
@@ -134,6 +153,7 @@ class Signup(Struct, frozen=True, kw_only=True):
     network: bytes | None
     # What stands is said again; where it stands no more, nothing is.
     again: bool
+    elsewhere: Elsewhere | None
     requested_at: datetime
     expires_at: datetime
 
@@ -277,6 +297,11 @@ class Stopped(Struct, frozen=True, kw_only=True):
     def masked(self) -> str:
         """Enough of her address to know it again, for whoever holds a link to it."""
         return customers.masked(self.customer.address) if self.customer and not self.moved else ""
+
+
+def offered(purpose: Purpose) -> bool:
+    """Say whether somebody can sign up for a purpose: it is by mail, and rests on her yes."""
+    return purpose.channel == EMAIL and purpose.basis is not Basis.soft_opt_in
 
 
 def fresh(signed_in_at: datetime, now: datetime) -> bool:

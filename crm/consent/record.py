@@ -98,7 +98,8 @@ def _shown(event: NewEvent) -> dict[str, Any]:
     if event.notice is not None:
         written["notice"] = _notice(event.notice)
         written["control"] = {"label": event.notice.control_label}
-        if event.method in OWN_WORD or event.method is Method.web_form:
+        ours = event.method in OWN_WORD or event.method is Method.web_form
+        if ours and "handed_in_by" not in event.evidence:
             # Nothing is chosen beforehand on any form of ours (Planet49, C-673/17); how others
             # were, we have not seen.
             written["control"]["default"] = False

@@ -136,6 +136,8 @@ class Scope(StrEnum):
     customers_export = "customers:export"
     consents_read = "consents:read"
     consents_write = "consents:write"
+    # To hand in a sign-up, which its mailbox has to confirm; it learns of nobody.
+    sign_ups_write = "sign_ups:write"
     campaigns_read = "campaigns:read"
     campaigns_write = "campaigns:write"
     campaigns_send = "campaigns:send"

@@ -67,7 +67,11 @@ class Unavailable(Refused):
 
 def by_address(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """Count per network address of the client, as the trusted proxy gives it."""
-    host = connection.client.host if connection.client else ""
+    return network(connection.client.host if connection.client else "")
+
+
+def network(host: str) -> str:
+    """Name what a host is counted as; the text itself where it is no address of a network."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

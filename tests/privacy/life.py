@@ -27,6 +27,7 @@ from crm import (
     webhooks,
 )
 from crm.access import Choice, NewSignup, new_address
+from crm.access.model import Elsewhere
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import NewPlan, jobs
 from crm.consent import Method, Network, Notice
@@ -295,7 +296,9 @@ async def _on_her_way_in(
     async with database.write(business.id) as db:
         await access.send_link(db, customers.parse(customer.address), "a browser")
     async with database.write(business.id) as db:
-        await access.start(db, sign_up(customer.address, customer.name, other))
+        told = Elsewhere(form="till", asked_at=db.now, key_id=uuid4(), key_name="The shop's till")
+        wish = sign_up(customer.address, customer.name, other)
+        await access.start(db, msgspec.structs.replace(wish, elsewhere=told))
 
 
 async def _imported(database: Database, business: Business, purpose_id: Any, address: str) -> None:

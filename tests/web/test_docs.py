@@ -197,6 +197,7 @@ class Shop:
             "CUSTOMER_ID": str(customer.id),
             "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),
+            "NOTICE_ID": str(notice.id),
             "CAMPAIGN_ID": str(campaign.id),
             "IMPORT_ID": str(received.id),
             "/KEY_ID": f"/{key.id}",

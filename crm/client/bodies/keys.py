@@ -29,6 +29,7 @@ Scope = Literal[
     "customers:export",
     "consents:read",
     "consents:write",
+    "sign_ups:write",
     "campaigns:read",
     "campaigns:write",
     "campaigns:send",

@@ -11,6 +11,7 @@ from crm.client.calls.keys import KeysCalls
 from crm.client.calls.privacy import PrivacyCalls
 from crm.client.calls.purposes import PurposesCalls
 from crm.client.calls.segments import SegmentsCalls
+from crm.client.calls.sign_ups import SignUpsCalls
 from crm.client.calls.suppressions import SuppressionsCalls
 from crm.client.calls.tags import TagsCalls
 from crm.client.calls.webhooks import WebhooksCalls
@@ -33,6 +34,7 @@ class Calls:
         self.privacy = PrivacyCalls(exchange)
         self.purposes = PurposesCalls(exchange)
         self.segments = SegmentsCalls(exchange)
+        self.sign_ups = SignUpsCalls(exchange)
         self.suppressions = SuppressionsCalls(exchange)
         self.tags = TagsCalls(exchange)
         self.webhooks = WebhooksCalls(exchange)
