@@ -47,6 +47,7 @@ from crm.customers import portal as customers_portal
 from crm.db import ReadDb
 from crm.events import api as events_api
 from crm.events import console as events_console
+from crm.exports import api as exports_api
 from crm.imports import api as imports_api
 from crm.imports import console as imports_console
 from crm.inbound import console as inbound_console
@@ -117,6 +118,7 @@ ROOMS = (
 
 _API = [
     *customers_api.handlers,
+    *exports_api.handlers,
     *tags_api.handlers,
     *declared_api.handlers,
     *consent_api.handlers,

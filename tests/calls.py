@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from crm.web.openapi import JSON, operations, resolved, resource
+from crm.web.openapi import JSON, line_of, operations, resolved, resource
 from tests.routes import DOCUMENT
 
 CLIENT = Path(__file__).resolve().parent.parent / "crm" / "client"
@@ -148,7 +148,7 @@ class Shapes:
         default = schema.get("default")
         if isinstance(default, str | int | float | bool):
             return f"{kind} = {default!r}"
-        return kind if kind.endswith("None") else f"{kind} | None = None"
+        return f"{kind.removesuffix(' | None')} | None = None"
 
 
 _WHAT = {"answers": "the service answers", "bodies": "a call takes"}
@@ -169,6 +169,7 @@ def _calls(answers: Shapes, bodies: Shapes) -> dict[str, str]:
         for module, names in sorted(used[tag].items()):
             text += _import(module, sorted(names))
         text += _import("crm.client.exchange", ["Id", "Resource", "ask", "part"])
+        text += _import("crm.client.lines", ["Lines"])
         text += _import("crm.client.rows", ["Rows"])
         said = '    """Each is named as its operation in /docs."""'
         text += f"class {_camel(tag)}(Resource):\n{said}\n\n" + "\n\n".join(texts)
@@ -198,6 +199,7 @@ class Call:
         self._headers = {p["name"] for p in self._parameters("header")}
         self._queries = [p for p in self._parameters("query") if p["name"] != "after"]
         self._paged = any(p["name"] == "after" for p in self._parameters("query"))
+        self._line = line_of(operation)
         self._positional = [f"{p['name']}: Id" for p in self._parameters("path")]
         self._named: list[str] = []
         self._given: list[str] = []
@@ -219,7 +221,7 @@ class Call:
             ["self", *self._positional, *slash, *star, *filter(None, [self._unpacked])]
         )
         summary = _docstring(self._operation["summary"], 8)
-        word = "def" if self._paged else "async def"
+        word = "def" if self._paged or self._line else "async def"
         name = self._operation["operationId"]
         return f"    {word} {name}({wanted}) -> {kind}:\n{summary}\n        {how}\n"
 
@@ -278,6 +280,9 @@ class Call:
         schema = said[0]
         for name in _references(schema):
             self._use(self._answers, name)
+        if self._line:
+            row = self._answers.kind(schema)
+            return f"Lines[{row}]", f"return Lines(self._exchange, {asked}, {row})"
         if self._paged:
             row, sliced = self._row(schema)
             return f"Rows[{row}]", f"return Rows(self._exchange, {asked}, {row}, sliced={sliced})"
@@ -322,6 +327,8 @@ def _said(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
         content = answer.get("content", {})
         if status[0] == "2" and JSON in content:
             yield content[JSON]["schema"]
+    if line := line_of(operation):
+        yield line
 
 
 def _references(found: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ import httpx2
 
 from crm.client.calls import Calls
 from crm.client.exchange import Exchange, Pause
+from crm.client.lines import Lines, Truncated
 from crm.client.refusals import (
     Changed,
     Conflict,
@@ -35,12 +36,14 @@ __all__ = [
     "Conflict",
     "Forbidden",
     "Invalid",
+    "Lines",
     "Malformed",
     "NotFound",
     "Problem",
     "Rows",
     "Told",
     "TooMany",
+    "Truncated",
     "Unauthenticated",
     "Unavailable",
     "Wrong",

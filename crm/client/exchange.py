@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -69,17 +70,32 @@ class Exchange:
 
     async def send(self, asked: Asked) -> httpx2.Response:
         """Answer with a success, or raise a Problem or what httpx2 raises (TransportError)."""
+        return await self._answered(asked)
+
+    @asynccontextmanager
+    async def opened(self, asked: Asked) -> AsyncIterator[httpx2.Response]:
+        """Answer with a success of which nothing is read yet; read it within the block."""
+        answer = await self._answered(asked, stream=True)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    async def _answered(self, asked: Asked, *, stream: bool = False) -> httpx2.Response:
         attempts = self._attempts if asked.repeatable else 1
         for number in range(1, attempts + 1):
             last = number == attempts
             try:
-                answer = await self._http.request(
+                request = self._http.build_request(
                     asked.method,
                     asked.path,
                     params=asked.query,
                     headers=asked.headers,
                     content=asked.content,
                 )
+                answer = await self._http.send(request, stream=stream)
+                if not answer.is_success:
+                    await answer.aread()
             except httpx2.TransportError:
                 if last:
                     raise

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from crm import events
 from crm.businesses import Business
-from crm.db import Database
+from crm.db import Database, Db, ReadDb
 from crm.events import Actor
 from crm.staff import credentials, keys, sessions
 from crm.staff.actions import reason_for
@@ -76,6 +76,14 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
         raise KeyBound
     if "scope" in handler.opt:
         _check_scope(connection, Scope(handler.opt["scope"]))
+
+
+async def check_key(db: ReadDb, request: Request[Any, Any, Any]) -> None:
+    """Refuse in the midst of a long answer when its key works no more (UnknownKey)."""
+    _, _, text = request.headers.get("authorization", "").partition(" ")
+    read = credentials.read_key(text.strip())
+    if read is None or await keys.key_of(db, read) is None:
+        raise UnknownKey
 
 
 class _Needs(Struct, frozen=True):
@@ -175,6 +183,15 @@ class Looks:
         reason = self._declared(by, LISTED) if isinstance(by, Caller) else LISTED
         async with self._database.write(self._business_id) as db:
             await events.look(db, by.actor, list(dict.fromkeys(customer_ids)), reason)
+
+    async def within(self, db: Db, customer_ids: Sequence[UUID], *, reason: str) -> bool:
+        """Record in this transaction that a program looks at these, and commits before they leave.
+
+        Returns whether any of them only waits for her erasure: then nothing may be shown or kept.
+        """
+        by = self._by
+        why = self._declared(by, reason) if isinstance(by, Caller) else reason
+        return await events.look(db, by.actor, customer_ids, why)
 
     def _declared(self, by: Caller, reason: str) -> str:
         if reason in {"", LISTED}:

@@ -72,8 +72,8 @@ def python(document: dict[str, Any], path: str, operation: dict[str, Any]) -> st
         given.append('idempotency_key="A_NAME_OF_YOUR_CHOICE"')
     name = f"client.{openapi.resource(operation)}.{operation['operationId']}"
     call = f"{name}({', '.join(given)})"
-    paged = any(each["name"] == "after" for each in parameters)
-    return f"[each async for each in {call}]" if paged else f"await {call}"
+    walked = any(each["name"] == "after" for each in parameters) or openapi.line_of(operation)
+    return f"[each async for each in {call}]" if walked else f"await {call}"
 
 
 def _body(document: dict[str, Any], operation: dict[str, Any]) -> list[str]:

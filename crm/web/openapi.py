@@ -24,6 +24,8 @@ from crm.web.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+# One object a line, each of the schema.
+LINES = "application/x-ndjson"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 SECURITY = Components(
@@ -127,6 +129,13 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
         rest = {key: value for key, value in schema.items() if key != "oneOf"}
         return {**rest, **resolved(document, choices[0])}
     return schema
+
+
+def line_of(operation: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the schema of each line where an operation answers line by line."""
+    content = operation["responses"].get("200", {}).get("content", {})
+    schema: dict[str, Any] = content.get(LINES, {}).get("schema", {})
+    return schema if "$ref" in schema else None
 
 
 def body_sample(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, Any]:

@@ -45,6 +45,7 @@ NAMES_HER_ONLY = {
 }
 PROGRAM = (
     "GET /v1/customers",
+    "GET /v1/customers.ndjson",
     "POST /v1/customers/search",
     "GET /v1/customers/{id}",
     "GET /v1/customers/{id}/attributes",

@@ -32,7 +32,7 @@ class AttributeValue(Struct, frozen=True, kw_only=True):
     type: str
     value: str | int | float | bool
     purpose: str
-    basis: str | None
+    basis: str | None = None
     origin: str = ""
     retention: str
     hers: bool

@@ -34,6 +34,39 @@ class Customer(Struct, frozen=True, kw_only=True):
     erased_at: datetime | None
 
 
+class CustomerLine(Struct, frozen=True, kw_only=True):
+    """A customer in the export, with attributes and tags by their names."""
+
+    id: UUID
+    address: str
+    name: str
+    locale: str
+    time_zone: str
+    external_id: str | None
+    source: str
+    version: int
+    created_at: datetime
+    changed_at: datetime
+    restricted_at: datetime | None
+    attributes: dict[str, str | int | float | bool]
+    tags: list[str]
+    suppressed: str | None = None
+    consents: dict[str, Decided] | None = None
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """Where a customer stands for one purpose, and since when."""
+
+    status: str
+    method: str
+    at: datetime
+    ends_at: datetime | None
+    authorises: bool
+    reason: str | None
+    opted_in_at: datetime | None
+    confirmed_at: datetime | None
+
+
 class Offer(Struct, frozen=True, kw_only=True):
     """A digest that a customer can choose, and whether she has."""
 
@@ -46,9 +79,9 @@ class Offer(Struct, frozen=True, kw_only=True):
 class Rhythm(Struct, frozen=True, kw_only=True):
     """What she said, and when; nothing where she never did."""
 
-    budget: int | None
-    paused_until: datetime | None
-    changed_at: datetime | None
+    budget: int | None = None
+    paused_until: datetime | None = None
+    changed_at: datetime | None = None
 
 
 class Week(Struct, frozen=True, kw_only=True):

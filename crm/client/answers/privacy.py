@@ -124,7 +124,7 @@ class Stays(Struct, frozen=True, kw_only=True):
     why: str
     until: str
     count: int
-    ends: date | None
+    ends: date | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True):

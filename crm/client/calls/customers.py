@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from crm.client.answers.customers import Attention, Customer
+from crm.client.answers.customers import Attention, Customer, CustomerLine
 from crm.client.bodies.customers import Changes, NewCustomer, Wanted
 from crm.client.exchange import Id, Resource, ask, part
+from crm.client.lines import Lines
 from crm.client.rows import Rows
 
 
@@ -66,6 +67,14 @@ class CustomersCalls(Resource):
     async def post_restriction(self, id: Id, /) -> None:
         """Freeze a customer's data."""
         await self._nothing(ask("POST", f"/v1/customers/{part(id)}/restriction"))
+
+    def get_every_customer(self, *, purpose: str | None = None) -> Lines[CustomerLine]:
+        """Read all customers as a stream."""
+        return Lines(
+            self._exchange,
+            ask("GET", "/v1/customers.ndjson", query={"purpose": purpose}),
+            CustomerLine,
+        )
 
     async def get_rhythm(self, id: Id, /) -> Attention:
         """Read how much mail a customer wants."""
