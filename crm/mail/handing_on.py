@@ -10,6 +10,7 @@ from crm.mail.sending_domain import About, Finding, Record, Severity
 from crm.mail.spf import MODIFIER, NETWORK, TERM, Spf, spf
 from crm.mail.spf_check import PASSES, UNKNOWN, spf_of
 from crm.mail.zone import Zone
+from crm.names import is_public
 
 _BLOCKS, _ADVICE = Severity.blocks, Severity.advice
 # More addresses of a relay than these are not looked at.
@@ -175,6 +176,6 @@ def _is_name(host: str) -> bool:
 
 def _is_public(host: str) -> bool:
     try:
-        return ip_address(host).is_global
+        return is_public(host)
     except ValueError:
         return False

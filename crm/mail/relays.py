@@ -19,6 +19,7 @@ from crm.events import Actor, Kind
 from crm.ids import time_ordered
 from crm.mail.pacing import RelayUse, cap_on
 from crm.mail.session import LOOPBACK, Door, Limits, Opened
+from crm.names import is_public
 from crm.settings import Settings
 
 sql = Statements("mail")
@@ -118,16 +119,16 @@ def checked(new: NewRelay) -> NewRelay:
 def public(addresses: Sequence[str]) -> list[str]:
     """Return addresses as DNS writes them; refuses what no receiver could see."""
     try:
-        found = [ip_address(each) for each in addresses]
+        found = [str(ip_address(each)) for each in addresses if is_public(each)]
     except ValueError:
         found = []
-    if len(found) < len(addresses) or not all(each.is_global for each in found):
+    if len(found) < len(addresses):
         sentence = (
             "These are the public addresses from which the relay reaches receivers, such as "
             "192.0.2.7, with commas between them."
         )
         raise _unusable("sends_from", sentence)
-    return [str(each) for each in dict.fromkeys(found)]
+    return list(dict.fromkeys(found))
 
 
 def _unusable(field: str, sentence: str) -> Invalid:

@@ -11,6 +11,7 @@ from crm import campaigns
 from crm.businesses import Business
 from crm.campaigns import jobs as campaign_jobs
 from crm.db import Database
+from crm.errors import Invalid
 from crm.events import Actor
 from crm.mail import domains, jobs, relays
 from crm.mail.actions import post_letter
@@ -77,6 +78,18 @@ async def test_what_is_wrong_is_said_at_its_field(console: Browser) -> None:
     assert answer.status_code == numbers.status_code == 422
     assert "inside TLS only" in answer.text
     assert "whole numbers with commas" in numbers.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "239.1.1.1", "fec0::1", "fe80::1%eth0", "x"],
+)
+def test_mail_comes_from_public_addresses(address: str) -> None:
+    """By the rule that says where a webhook may lead; IPv4 inside IPv6 is what it stands for."""
+    assert relays.public(["9.9.9.9", "2620:FE::9", "9.9.9.9"]) == ["9.9.9.9", "2620:fe::9"]
+    with pytest.raises(Invalid) as refused:
+        relays.public(["9.9.9.9", address])
+    assert [each.field for each in refused.value.problems] == ["sends_from"]
 
 
 async def test_a_domain_is_limited_and_let_go(
