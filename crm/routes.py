@@ -18,6 +18,7 @@ from crm.access import new_address_portal, sessions_portal, sign_ups_api
 from crm.access import portal as access_portal
 from crm.access import receipt_portal as access_receipts
 from crm.businesses import Business
+from crm.businesses import api as businesses_api
 from crm.businesses import console as businesses_console
 from crm.businesses import portal as businesses_portal
 from crm.businesses.host import of_host, of_host_if_any
@@ -138,6 +139,7 @@ _API = [
     *brought_api.handlers,
     *events_api.handlers,
     *webhooks_api.handlers,
+    *businesses_api.handlers,
     *staff_api.handlers,
 ]
 _PORTAL = [

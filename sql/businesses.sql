@@ -7,7 +7,7 @@ SELECT business_id AS id, name, legal_name, postal_address, sender_name, sender_
        representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
        network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, dormant_months, created_at,
+       mails_until, mail_days, names_staff, dormant_months, version, created_at,
        coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
                    FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
        coalesce((SELECT l.mark || substr(l.name, 5)
@@ -35,14 +35,14 @@ RETURNING business_id AS id, name, legal_name, postal_address, sender_name, send
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, dormant_months, created_at,
+       mails_until, mail_days, names_staff, dormant_months, version, created_at,
        coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
                    FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
        coalesce((SELECT l.mark || substr(l.name, 5)
                    FROM crm.logo l WHERE l.business_id = :business_id), '') AS logo;
 
 -- name: change_business
--- What is known of the business, replaced as a whole.
+-- What is known of the business, replaced as a whole; no row where somebody was faster.
 UPDATE crm.business
    SET name = :name, legal_name = :legal_name, postal_address = :postal_address,
        sender_name = :sender_name, sender_address = :sender_address,
@@ -55,15 +55,16 @@ UPDATE crm.business
        keeps_network = :keeps_network, network_days = :network_days,
        image_hosts = :image_hosts, canary = :canary, mails_from = :mails_from,
        mails_until = :mails_until, mail_days = :mail_days, names_staff = :names_staff,
-       dormant_months = :dormant_months,
+       dormant_months = :dormant_months, version = version + 1,
        changed_at = :now
  WHERE business_id = :business_id
+   AND (:expected::integer IS NULL OR version = :expected)
 RETURNING business_id AS id, name, legal_name, postal_address, sender_name, sender_address,
           privacy_contact, return_domain, locale, time_zone, origin, country, officer,
           representative, authority, authority_url, authority_address, privacy_url,
        soft_opt_in, keeps_network,
           network_days, image_hosts, canary, mails_from,
-       mails_until, mail_days, names_staff, dormant_months, created_at,
+       mails_until, mail_days, names_staff, dormant_months, version, created_at,
        coalesce((SELECT concat_ws(' ', t.band, t.band_dark, t.link, t.link_dark)
                    FROM crm.theme t WHERE t.business_id = :business_id), '') AS colours,
        coalesce((SELECT l.mark || substr(l.name, 5)
@@ -79,6 +80,10 @@ RETURNING business_id;
 -- name: own_host
 -- The host, if this business already answers on it.
 SELECT host FROM crm.host WHERE business_id = :business_id AND host = :host;
+
+-- name: hosts
+-- Where its pages and the links of its mails answer.
+SELECT host FROM crm.host WHERE business_id = :business_id ORDER BY host;
 
 -- name: theme
 -- How pages and newsletters of the business look, where staff chose.

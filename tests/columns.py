@@ -21,7 +21,7 @@ COLUMNS: dict[str, str] = {
         "created_at dormant_months image_hosts keeps_network legal_name locale mail_days "
         "mails_from mails_until name names_staff network_days officer origin postal_address "
         "privacy_contact privacy_url representative return_domain sender_address sender_name "
-        "soft_opt_in time_zone"
+        "soft_opt_in time_zone version"
     ),
     "campaign": (
         "answers approved_by business_id campaign_id changed_at created_at created_by "

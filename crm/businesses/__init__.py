@@ -4,12 +4,13 @@ Owns `business`, `host`, `theme` and `logo`. A business is always known by its i
 it is read.
 """
 
-from crm.businesses.actions import add, change, change_theme, get, theme_of
-from crm.businesses.model import Business, NewBusiness, NoPostalAddress, UnusableHost
+from crm.businesses.actions import add, change, change_theme, get, hosts, theme_of
+from crm.businesses.model import Business, BusinessStale, NewBusiness, NoPostalAddress, UnusableHost
 from crm.businesses.theme import Theme
 
 __all__ = [
     "Business",
+    "BusinessStale",
     "NewBusiness",
     "NoPostalAddress",
     "Theme",
@@ -18,5 +19,6 @@ __all__ = [
     "change",
     "change_theme",
     "get",
+    "hosts",
     "theme_of",
 ]

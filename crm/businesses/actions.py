@@ -7,7 +7,14 @@ from uuid import UUID
 import msgspec
 
 from crm import events
-from crm.businesses.model import Business, NewBusiness, UnusableHost, checked, checked_origin
+from crm.businesses.model import (
+    Business,
+    BusinessStale,
+    NewBusiness,
+    UnusableHost,
+    checked,
+    checked_origin,
+)
 from crm.businesses.theme import Theme
 from crm.businesses.theme import checked as checked_theme
 from crm.db import Db, ReadDb, Statements
@@ -30,7 +37,12 @@ async def get(db: ReadDb) -> Business:
     return await db.one(sql.business, Business)
 
 
-async def change(db: Db, by: Actor, new: NewBusiness) -> Business:
+async def hosts(db: ReadDb) -> list[str]:
+    """Return where the business answers: the host of its origin, and those it had before."""
+    return await db.many(sql.hosts, str)
+
+
+async def change(db: Db, by: Actor, new: NewBusiness, *, expected: int | None = None) -> Business:
     """Replace what is known of the business; a new origin answers at once.
 
     The old host goes on answering, because links in mails already sent lead there (promise 8).
@@ -39,7 +51,9 @@ async def change(db: Db, by: Actor, new: NewBusiness) -> Business:
     fields = msgspec.structs.asdict(checked(new)) | {"origin": origin}
     # First, because it refuses: a form is then shown again, and nothing of it may be kept.
     await _answer_on(db, host)
-    business = await db.one(sql.change_business, Business, **fields)
+    business = await db.maybe(sql.change_business, Business, expected=expected, **fields)
+    if business is None:
+        raise BusinessStale
     await events.record(db, by, Kind.business_changed)
     return business
 

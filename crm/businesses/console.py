@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from crm import businesses, time_zones
 from crm.businesses import Business, NewBusiness
 from crm.businesses.authorities import AUTHORITIES, likely
+from crm.businesses.model import TOO_SOON, too_soon
 from crm.db import Db
 from crm.errors import Refused
 from crm.events import Actor
@@ -28,8 +29,6 @@ _PATTERNS = {
     "image_hosts": "A host looks like pictures.example.com, without https:// and without a path.",
 }
 _SWITCHES = ("soft_opt_in", "keeps_network", "names_staff")
-# Whoever is heard of so seldom is no stranger yet.
-_FEWEST_MONTHS = 6
 _NUMBERS = ("network_days", "mails_from", "mails_until", "mail_days", "dormant_months")
 _FIELDS = NewBusiness.__struct_fields__
 
@@ -146,8 +145,8 @@ def _zone(form: Form) -> str:
 def _months(form: Form) -> int | None:
     """Read after how many quiet months a record ends: never, or half a year at the least."""
     months = form.integer("dormant_months", min=0, max=120)
-    if months is not None and 0 < months < _FEWEST_MONTHS:
-        form.wrong("dormant_months", "Six months at the least, or 0 for never.")
+    if months is not None and too_soon(months):
+        form.wrong("dormant_months", TOO_SOON)
     return months
 
 

@@ -43,7 +43,14 @@ Hosts = Annotated[
 ]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
+# Whoever is heard of so seldom is no stranger yet.
+FEWEST_MONTHS = 6
+TOO_SOON = "Six months at the least, or 0 for never."
 _IN_LINES = frozenset({"postal_address", "representative", "authority_address"})
+
+
+class BusinessStale(Conflict):
+    """Somebody changed the settings since you read them."""
 
 
 class NoPostalAddress(Conflict):
@@ -87,6 +94,7 @@ class Business(Struct, frozen=True, kw_only=True):
     names_staff: bool
     # After so many quiet months a record ends; 0: never.
     dormant_months: int
+    version: int
     created_at: datetime
     # The four colours of its theme, separated by blanks; empty where nobody chose.
     colours: str = ""
@@ -164,13 +172,21 @@ def checked(new: NewBusiness) -> NewBusiness:
         text = value if isinstance(value, str) else ""
         if any(category(char) == "Cc" and char not in allowed for char in text):
             raise _unusable(field)
+    found = []
     if new.mails_from >= new.mails_until:
-        sentence = "The hours for mail begin before they end, such as 8 and 20."
-        raise Invalid(sentence, [Problem("mails_until", sentence)])
+        words = "The hours for mail begin before they end, such as 8 and 20."
+        found.append(Problem("mails_until", words))
     if new.time_zone not in time_zones.named():
-        sentence = "There is no such time zone. One looks like Europe/Lisbon."
-        raise Invalid(sentence, [Problem("time_zone", sentence)])
+        words = "There is no such time zone. One looks like Europe/Lisbon."
+        found.append(Problem("time_zone", words))
+    if found:
+        raise Invalid(found[0].message, found)
     return new
+
+
+def too_soon(months: int) -> bool:
+    """Say whether a record would end while its customer is no stranger yet."""
+    return 0 < months < FEWEST_MONTHS
 
 
 def _unusable(field: str) -> Invalid:

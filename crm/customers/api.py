@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, patch, post
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import BodyKwarg, FromPath, FromQuery, JSONBody
 
@@ -28,13 +27,12 @@ from crm.staff import Caller, Scope
 from crm.staff.auth import Looks, needs
 from crm.web.etag import MatchFailed, etag, expected
 from crm.web.idempotency import once
+from crm.web.merge_patch import MERGE_PATCH, check_merge_patch
 from crm.web.paging import Cursors, capped, link
 
 READ = [needs("customers:read")]
 WRITE = [needs("customers:write")]
 
-
-MERGE_PATCH = "application/merge-patch+json"
 # A record with a value of every length in each of a few dozen attributes.
 _BODY = 256 * 1024
 
@@ -176,8 +174,7 @@ async def patch_customer(
     data: MergePatch,
 ) -> Response[Customer | None]:
     """Change a customer; a key that may only write is answered without her record."""
-    if request.content_type[0] != MERGE_PATCH:
-        raise HTTPException(status_code=415, headers={"accept-patch": MERGE_PATCH})
+    check_merge_patch(request)
     version = expected(request)
     try:
         customer = await customers.change(db, caller.actor, id, data, expected=version)

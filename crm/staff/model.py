@@ -152,6 +152,8 @@ class Scope(StrEnum):
     webhooks_write = "webhooks:write"
     # For whoever is told of a withdrawal, to say that it was heeded.
     webhooks_acknowledge = "webhooks:acknowledge"
+    business_read = "business:read"
+    business_write = "business:write"
     keys_read = "keys:read"
     keys_write = "keys:write"
 

@@ -48,6 +48,7 @@ async def test_it_works(clocked: Database, business: Business, owner: site.Brows
         time_zone="Europe/Lisbon",
         locale="pt-BR",
         return_domain="bounces.bakery.example",
+        version=2,
     )
     assert (await site.kinds(clocked, business.id))[-1] == ("business.changed", "")
 

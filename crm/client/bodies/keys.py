@@ -43,6 +43,8 @@ Scope = Literal[
     "webhooks:read",
     "webhooks:write",
     "webhooks:acknowledge",
+    "business:read",
+    "business:write",
     "keys:read",
     "keys:write",
 ]

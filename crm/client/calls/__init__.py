@@ -1,6 +1,7 @@
 """The calls, by subject. Written by `make calls`."""
 
 from crm.client.calls.attributes import AttributesCalls
+from crm.client.calls.business import BusinessCalls
 from crm.client.calls.campaigns import CampaignsCalls
 from crm.client.calls.consent import ConsentCalls
 from crm.client.calls.customers import CustomersCalls
@@ -24,6 +25,7 @@ class Calls:
     def __init__(self, exchange: Exchange) -> None:
         """Speak through this exchange."""
         self.attributes = AttributesCalls(exchange)
+        self.business = BusinessCalls(exchange)
         self.campaigns = CampaignsCalls(exchange)
         self.consent = ConsentCalls(exchange)
         self.customers = CustomersCalls(exchange)
