@@ -27,6 +27,7 @@ from crm.settings import Settings
 from crm.staff import auth as staff_auth
 from crm.wakes import Waker, open_pool
 from crm.web import reader
+from crm.web.bodies import read_strictly
 from crm.web.closed import closed_while_put_back
 from crm.web.docs import documentation
 from crm.web.head import answers_head
@@ -71,7 +72,7 @@ def application(settings: Settings, state: State, *more: ControllerRouterHandler
         openapi_config=documentation(TOLD),
         logging_config=None,
     )
-    return lean(put_together)
+    return lean(read_strictly(put_together))
 
 
 def served(application: Litestar) -> ASGIApp:

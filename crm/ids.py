@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 TIME_ORDERED = 7
@@ -30,9 +30,13 @@ def instant_of(made: UUID) -> datetime:
     return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
 
 
-def earliest_at(instant: datetime) -> UUID:
-    """Return what no `time_ordered` id that is made at this instant or later comes before."""
-    return UUID(int=round(instant.timestamp() * 1000) << 80)
+def earliest_at(instant: datetime, *, slack: timedelta = timedelta(0)) -> UUID:
+    """Return what no `time_ordered` id that is made at this instant or later comes before.
+
+    Nor one that is made before it by no more than `slack`. Before 1970 none was made.
+    """
+    millis = round((instant.timestamp() - slack.total_seconds()) * 1000)
+    return UUID(int=max(0, millis) << 80)
 
 
 def opaque() -> UUID:

@@ -119,7 +119,7 @@ async def place(db: ReadDb, since: datetime) -> int | None:
 
     A little of what came before may stand there too.
     """
-    found = await db.maybe(sql.place_in_feed, int, first=earliest_at(since - _SLACK))
+    found = await db.maybe(sql.place_in_feed, int, first=earliest_at(since, slack=_SLACK))
     return None if found is None else found - 1
 
 

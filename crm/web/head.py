@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+
+def allowed(methods: Iterable[str]) -> str:
+    """Write the methods of a path for the `Allow` header."""
+    named = set(methods)
+    return ", ".join(sorted(named | ({"HEAD"} if "GET" in named else set())))
 
 
 def answers_head(app: ASGIApp) -> ASGIApp:

@@ -10,9 +10,11 @@ import copy
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
@@ -220,6 +222,8 @@ def _describe_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -
             each.pop(noise, None)
         if each["name"] in _PARAMETERS:
             each["description"] = _PARAMETERS[each["name"]]
+        if each["name"] == "limit":
+            each["schema"] = {"type": ["integer", "null"], "minimum": 1}
     if _reads(handler, once):
         needed = "Idempotency-Key is required" in operation.get("description", "")
         words = "A name of your choice for this request; a repetition within 24 hours is answered."
@@ -279,8 +283,19 @@ def _close(schemas: dict[str, Any]) -> None:
             continue
         if all(each.__struct_config__.forbid_unknown_fields for each in meant):
             schema["additionalProperties"] = False
+            schema["properties"].update(_amounts(meant[0]))
         if len(meant) == 1 and meant[0].__doc__:
             schema.setdefault("description", meant[0].__doc__.strip().split("\n")[0])
+
+
+def _amounts(struct: type[Struct]) -> dict[str, Any]:
+    """Say of each amount in a body that a number of JSON is read as well as a text."""
+    fields = msgspec.structs.fields(struct)
+    return {
+        field.encode_name: {"type": ["string", "number", "null"]}
+        for field in fields
+        if Decimal in get_args(field.type)
+    }
 
 
 def _structs(parent: type[Struct]) -> Iterator[type[Struct]]:

@@ -26,6 +26,7 @@ from crm.journal import JournalAway, PutBack
 from crm.languages import gettext, marked
 from crm.web.etag import MatchFailed, MatchMissing
 from crm.web.forms import BadForm
+from crm.web.head import allowed
 from crm.web.idempotency import KeyMissing
 from crm.web.pages import page as show
 from crm.web.pages import redirect
@@ -264,7 +265,10 @@ def _litestar(exc: HTTPException | SerializationException) -> Answer:
     if isinstance(exc, ValidationException):
         return _validation(exc)
     if exc.status_code < _SERVER_ERROR:
-        return _plain(exc.status_code, exc.headers)
+        headers = {name.lower(): value for name, value in (exc.headers or {}).items()}
+        if "allow" in headers:
+            headers["allow"] = allowed(headers["allow"].split(", "))
+        return _plain(exc.status_code, headers)
     return _bug(exc)
 
 

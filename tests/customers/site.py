@@ -21,6 +21,7 @@ from crm.events import Actor
 from crm.staff import Caller, Member, NewMember, Role, Scope
 from crm.staff.auth import dependencies
 from crm.web import assets
+from crm.web.bodies import read_strictly
 from crm.web.csrf import FIELD, csrf_token, same_session
 from crm.web.headers import secured
 from crm.web.pages import Tab
@@ -104,7 +105,7 @@ def _application() -> Litestar:
             exception_handlers=PAGES,
         ),
     ]
-    return Litestar(
+    made = Litestar(
         [*routers, *assets.handlers],
         dependencies={
             **dependencies,
@@ -116,6 +117,7 @@ def _application() -> Litestar:
         before_send=[secured(https=False)],
         logging_config=None,
     )
+    return read_strictly(made)
 
 
 def form(**fields: Any) -> dict[str, Any]:

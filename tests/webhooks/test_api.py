@@ -245,3 +245,13 @@ async def _only(database: Database, business: Business) -> str:
     async with database.read(business.id) as db:
         (found,) = await webhooks.endpoints(db)
     return str(found.id)
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+async def test_everything_is_told_again_from_before_there_was_anything(
+    database: Database, business: Business, api: Browser, there: Receiver, since: str
+) -> None:
+    endpoint, _ = await added(database, business, there)
+    answer = await api.post(f"/v1/webhooks/{endpoint.id}/replay", json={"since": since})
+
+    assert answer.status_code == 202, answer.text

@@ -15,7 +15,7 @@ class NewInteraction(TypedDict):
     title: str
     at: NotRequired[datetime | None]
     detail: NotRequired[str]
-    amount: NotRequired[str | None]
+    amount: NotRequired[str | float | None]
     currency: NotRequired[str | None]
 
 
