@@ -110,8 +110,13 @@ async def businesses(database: Database) -> list[UUID]:
 
 
 async def businesses_with_letters(database: Database) -> list[UUID]:
-    """List businesses whose service messages are due."""
+    """List businesses whose own letters are due."""
     return await database.above(sql.businesses_with_letters, UUID)
+
+
+async def businesses_with_service_messages(database: Database) -> list[UUID]:
+    """List businesses whose programs' messages are due."""
+    return await database.above(sql.businesses_with_service_messages, UUID)
 
 
 async def imports_waiting(database: Database, quiet_since: datetime) -> list[DueImport]:

@@ -75,6 +75,7 @@ from crm.rhythm import api as rhythm_api
 from crm.rhythm import portal as rhythm_portal
 from crm.segments import api as segments_api
 from crm.segments import console as segments_console
+from crm.service import api as service_api
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
@@ -132,6 +133,7 @@ _API = [
     *course_api.handlers,
     *imports_api.handlers,
     *mail_api.handlers,
+    *service_api.handlers,
     *rhythm_api.handlers,
     *privacy_api.handlers,
     *requests_api.handlers,

@@ -48,6 +48,7 @@ _AWAY_SECONDS = 0.5
 # Names are the contract between processes. A campaign's job stops itself well before its timeout.
 JOBS: dict[str, tuple[Job, int]] = {
     "mail.deliver": (mail_jobs.deliver, 60),
+    "mail.carry": (mail_jobs.carry, 3600),
     "campaigns.check_values": (campaigns_jobs.check_values, 75),
     "campaigns.fill": (campaigns_jobs.fill, 300),
     "campaigns.clear": (campaigns_jobs.clear, 300),
@@ -66,6 +67,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "restore.sweep": (restore_jobs.sweep, 5),
     "journal.beat": (journal_jobs.beat, 10),
     "mail.sweep": (mail_jobs.sweep, 5),
+    "mail.sweep_programs": (mail_jobs.sweep_programs, 5),
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),
@@ -105,6 +107,7 @@ async def work(settings: Settings) -> None:
     ctx: dict[str, Any] = {
         "settings": settings,
         "sending": asyncio.Lock(),
+        "carrying": asyncio.Lock(),
         "building": asyncio.Lock(),
         "line": Line(),
         "rests": Rests(),

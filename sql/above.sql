@@ -9,8 +9,12 @@ SELECT business_id FROM crm.business_of_host(:host);
 SELECT business_id FROM crm.businesses(:after, :limit);
 
 -- name: businesses_with_letters
--- Whose service messages are due.
+-- Whose own letters are due.
 SELECT business_id FROM crm.businesses_with_letters(:now);
+
+-- name: businesses_with_service_messages
+-- Whose programs' messages are due.
+SELECT business_id FROM crm.businesses_with_service_messages(:now);
 
 -- name: imports_waiting
 -- Imports not begun, or begun by a process that has gone quiet.

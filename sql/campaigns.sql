@@ -1082,19 +1082,21 @@ SELECT d.campaign_id, c.subject, c.preheader, c.source, c.started_at, c.purpose_
 -- name: mails_of_customer
 -- Everything that was sent to one customer or left her out, campaigns and service messages, by
 -- pages, newest first: each with the instant it went, or where it did not, began.
-SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.reason, m.bounced_at
+SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.reason, m.bounced_at,
+       p.label, p.purpose, p.basis
   FROM (
     SELECT coalesce(d.done_at, d.claimed_at, c.started_at, c.changed_at) AS at,
            d.campaign_id AS id, NULL AS letter, c.subject, c.purpose_id, d.event_id, d.state,
-           d.reason, d.bounced_at
+           d.reason, d.bounced_at, NULL AS serves
       FROM crm.delivery d
       JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
      WHERE d.business_id = :business_id
        AND d.customer_id = :customer_id
     UNION ALL
     SELECT coalesce(l.done_at, l.created_at), l.message_id, l.kind,
-           coalesce(l.kept ->> 'subject', ''), NULL, NULL, l.state, NULL, NULL
+           coalesce(l.kept ->> 'subject', ''), NULL, NULL, l.state, NULL, NULL, l.purpose
       FROM crm.letters_of(:business_id, :customer_id) l) m
+  LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = m.serves
  WHERE (:before_at::timestamptz IS NULL OR (m.at, m.id) < (:before_at, :before_id::uuid))
    AND (NOT :only_sent::boolean OR m.state IN ('sending', 'sent', 'uncertain'))
  ORDER BY m.at DESC, m.id DESC
@@ -1126,7 +1128,7 @@ SELECT d.deliveries, d.went + l.went AS went
  CROSS JOIN (
    SELECT count(*) AS went
      FROM crm.letters_of(:business_id, :customer_id)
-    WHERE state IN ('sending', 'sent')) l;
+    WHERE state IN ('sending', 'sent', 'uncertain')) l;
 
 -- name: campaigns_held_of
 -- Every campaign to one customer with all that was recorded of it, newest first.

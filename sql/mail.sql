@@ -1,11 +1,12 @@
--- Every statement of crm/mail. Owns: service_message, suppression, relay, relay_use, domain_pace.
+-- Every statement of crm/mail. Owns: service_message, service_purpose, suppression, relay, relay_use,
+-- domain_pace.
 
 -- name: post_letter
 -- A service message to be sent as soon as possible.
 INSERT INTO crm.service_message (business_id, message_id, kind, passes, customer_id, address_hash,
-                                 address, content, kept, next_at, created_at)
+                                 address, content, kept, purpose, reference, next_at, created_at)
 VALUES (:business_id, :message_id, :kind, :passes, :customer_id, :address_hash, :address,
-        :content, :kept, :now, :now);
+        :content, :kept, :purpose, :reference, :now, :now);
 
 -- name: drop_rehearsed
 -- A message that was written only to do the same work for nobody goes before anybody sees it.
@@ -19,6 +20,7 @@ WITH due AS MATERIALIZED (
   SELECT m.message_id
     FROM crm.service_message m
    WHERE m.business_id = :business_id
+     AND m.kind <> 'business'
      AND m.done_at IS NULL
      AND m.next_at <= :now
      AND (m.state = 'waiting' OR m.lease_until < :now)
@@ -86,29 +88,35 @@ SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS
 
 -- name: letter_of_customer
 -- One service message to one customer, and the fingerprint of the address it went to.
-SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept
+SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept, p.label,
+       p.purpose, p.basis
   FROM crm.letters_of(:business_id, :customer_id) l
+  LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  WHERE l.message_id = :message_id;
 
 -- name: stop_letters
 -- What waited in a database that was put back: it may have gone since, and its links are old.
 UPDATE crm.service_message
-   SET state = 'failed', lease_until = NULL, reply = 'restored', done_at = :now, address = NULL,
-       content = NULL
+   SET state = CASE kind WHEN 'business' THEN 'uncertain' ELSE 'failed' END, lease_until = NULL,
+       reply = 'restored', done_at = :now, address = NULL, content = NULL
  WHERE business_id = :business_id
    AND done_at IS NULL;
 
 -- name: letters_of_customer
 -- Every service message to one customer without its texts, newest first.
 SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at,
-       coalesce(l.kept ->> 'subject', '') AS subject, l.kept IS NOT NULL AS texted
+       coalesce(l.kept ->> 'subject', '') AS subject, l.kept IS NOT NULL AS texted,
+       coalesce(l.reference, '') AS reference, p.label, p.purpose, p.basis
   FROM crm.letters_of(:business_id, :customer_id) l
+  LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  ORDER BY l.message_id DESC;
 
 -- name: letter_texts
 -- The texts of service messages to one customer as far as they are kept, newest first, by pages.
-SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept
+SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept, p.label,
+       p.purpose, p.basis
   FROM crm.letters_of(:business_id, :customer_id) l
+  LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  WHERE l.kept IS NOT NULL
    AND l.message_id < :before
  ORDER BY l.message_id DESC
@@ -165,6 +173,120 @@ SELECT count(*)
    AND address_hash = :address_hash
    AND kind = :kind
    AND created_at > :since;
+
+-- name: declare_service_purpose
+-- What a program's messages are for, new or in other words; the ground stays as it was first
+-- declared, so that what was sent on it keeps its own.
+INSERT INTO crm.service_purpose AS p (business_id, name, label, purpose, basis, declared_at)
+VALUES (:business_id, :name, :label, :purpose, :basis, :now)
+ON CONFLICT (business_id, name) DO UPDATE
+   SET label = excluded.label, purpose = excluded.purpose, declared_at = excluded.declared_at
+ WHERE p.basis = excluded.basis
+RETURNING name, label, purpose, basis, declared_at;
+
+-- name: service_purposes
+-- What a business declared that it writes to single customers for.
+SELECT name, label, purpose, basis, declared_at
+  FROM crm.service_purpose
+ WHERE business_id = :business_id
+ ORDER BY name;
+
+-- name: service_purpose
+-- One of these.
+SELECT name, label, purpose, basis, declared_at
+  FROM crm.service_purpose
+ WHERE business_id = :business_id
+   AND name = :name;
+
+-- name: service_message_at
+-- When a customer was sent the last but so many of the messages of programs, if that is lately.
+SELECT created_at
+  FROM crm.service_message
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND kind = 'business'
+   AND created_at > :since
+ ORDER BY created_at DESC
+OFFSET :others
+ LIMIT 1;
+
+-- name: service_message
+-- Where a message of a program stands.
+SELECT message_id AS id, customer_id, purpose, reference, state, attempt AS attempts, code, reply,
+       created_at, CASE WHEN state = 'waiting' THEN next_at END AS next_at, done_at
+  FROM crm.service_message
+ WHERE business_id = :business_id
+   AND message_id = :message_id
+   AND kind = 'business';
+
+-- name: claim_service_messages
+-- Messages of programs that are due, or whose sender has gone quiet. One that the relay may have
+-- ends here as uncertain, and one that may not go any more with the reason.
+WITH due AS MATERIALIZED (
+  SELECT m.message_id
+    FROM crm.service_message m
+   WHERE m.business_id = :business_id
+     AND m.kind = 'business'
+     AND m.done_at IS NULL
+     AND m.next_at <= :now
+     AND (m.state = 'waiting' OR m.lease_until < :now)
+   ORDER BY m.next_at
+   LIMIT :limit
+     FOR UPDATE SKIP LOCKED
+)
+UPDATE crm.service_message m
+   SET state = coalesce(ends.state, 'sending'),
+       lease_until = CASE WHEN ends.state IS NULL THEN :lease_until::timestamptz END,
+       done_at = CASE WHEN ends.state IS NOT NULL THEN :now::timestamptz END,
+       reply = coalesce(ends.reply, m.reply),
+       address = CASE WHEN ends.state IS NULL THEN m.address END,
+       content = CASE WHEN ends.state IS NULL THEN m.content END,
+       attempt = m.attempt + CASE WHEN ends.state IS NULL THEN 1 ELSE 0 END
+  FROM due
+  JOIN crm.service_message f ON f.business_id = :business_id AND f.message_id = due.message_id
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+  LEFT JOIN crm.suppression u
+    ON u.business_id = :business_id AND u.address_hash = f.address_hash
+  LEFT JOIN crm.erasure_wish w
+    ON w.business_id = :business_id AND w.customer_id = f.customer_id
+ CROSS JOIN LATERAL (
+   SELECT CASE WHEN f.handed_at IS NOT NULL THEN 'uncertain'
+               WHEN w.customer_id IS NOT NULL OR c.restricted_at IS NOT NULL OR u.scope = 'all'
+               THEN 'failed' END AS state,
+          CASE WHEN f.handed_at IS NOT NULL THEN 'interrupted'
+               WHEN w.customer_id IS NOT NULL THEN 'leaving'
+               WHEN c.restricted_at IS NOT NULL THEN 'frozen'
+               WHEN u.scope = 'all' THEN 'suppressed' END AS reply) ends
+ WHERE m.business_id = :business_id
+   AND m.message_id = due.message_id
+RETURNING m.message_id, m.customer_id, m.state, m.attempt, coalesce(m.address, '') AS address,
+          m.address_hash, coalesce(m.content, ''::bytea) AS content, m.created_at,
+          coalesce(m.reply, '') AS reply;
+
+-- name: hand_over
+-- The relay is there and gets a message next: nobody else does so from here on, whatever happens.
+UPDATE crm.service_message
+   SET handed_at = :now, lease_until = :lease_until
+ WHERE business_id = :business_id
+   AND message_id = :message_id
+   AND state = 'sending'
+   AND attempt = :attempt
+   AND lease_until > :now
+   AND handed_at IS NULL;
+
+-- name: record_service_message
+-- What became of a message of a program; where it waits on, the relay does not have it.
+UPDATE crm.service_message
+   SET state = :state, lease_until = NULL, code = :code, reply = :reply,
+       next_at = coalesce(:next_at, next_at),
+       handed_at = CASE WHEN :state::text <> 'waiting' THEN handed_at END,
+       done_at = CASE WHEN :state::text <> 'waiting' THEN :now::timestamptz END,
+       address = CASE WHEN :state::text = 'waiting' THEN address END,
+       content = CASE WHEN :state::text = 'waiting' THEN content END
+ WHERE business_id = :business_id
+   AND message_id = :message_id
+   AND state = 'sending'
+   AND attempt = :attempt;
 
 -- name: suppress
 -- Addresses that must not be mailed; a wider scope replaces a narrower one, never the reverse. What

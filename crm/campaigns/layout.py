@@ -14,10 +14,20 @@ from crm.campaigns.attached import Placed
 from crm.campaigns.text import WIDTH, as_text, wrapped
 from crm.campaigns.tree import Node, every, written
 from crm.campaigns.typesetting import direction, typeset
+from crm.customers.basis import LawfulBasis, in_words
 from crm.languages import ENGLISH, chosen, gettext, language, speaking
 
 _PAGE = Template((Path(__file__).parent / "letters" / "newsletter.html").read_text("utf-8"))
 _INLINER = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
+
+
+class Ground(Struct, frozen=True, kw_only=True):
+    """Why a mail that is no campaign goes to its reader, and the page with all that went to her."""
+
+    label: str
+    purpose: str
+    basis: LawfulBasis
+    mails: str
 
 
 class Frame(Struct, frozen=True, kw_only=True):
@@ -28,12 +38,14 @@ class Frame(Struct, frozen=True, kw_only=True):
     business: str
     legal_name: str
     postal_address: str
-    purpose: str
     language: str
     privacy_url: str
-    why: str
-    unsubscribe: str
-    preferences: str
+    purpose: str = ""
+    why: str = ""
+    unsubscribe: str = ""
+    preferences: str = ""
+    # Of a service message, in place of the purpose and of what leads out of it.
+    ground: Ground | None = None
     # Whether it asks if a consent that ends soon goes on; the page behind `why` takes the answer.
     asks: bool = False
     # Scheme and host of the pages of the business.
@@ -99,12 +111,7 @@ def _text(frame: Frame, root: Node) -> str:
         heading = wrapped(frame.subject)
         body = "\n".join([*heading, "=" * min(WIDTH, max(map(len, heading))), "", body])
     foot = [
-        *(_asking(frame) if frame.asks else []),
-        *wrapped(gettext("Why you get this: you asked for %(purpose)s.", purpose=frame.purpose)),
-        _led(gettext("The exact words, and the proof:"), frame.why),
-        "",
-        _led(gettext("Stop these mails (one press, no password):"), frame.unsubscribe),
-        _led(gettext("Choose what we may write to you:"), frame.preferences),
+        *(_grounded(frame.ground) if frame.ground else _ways(frame)),
         "",
         *wrapped(_tracking(root)),
         "",
@@ -113,6 +120,30 @@ def _text(frame: Frame, root: Node) -> str:
         *([_led(gettext("Privacy notice:"), frame.privacy_url)] if frame.privacy_url else []),
     ]
     return "\n".join([body, "", "-- ", *foot, ""])
+
+
+def _ways(frame: Frame) -> list[str]:
+    return [
+        *(_asking(frame) if frame.asks else []),
+        *wrapped(gettext("Why you get this: you asked for %(purpose)s.", purpose=frame.purpose)),
+        _led(gettext("The exact words, and the proof:"), frame.why),
+        "",
+        _led(gettext("Stop these mails (one press, no password):"), frame.unsubscribe),
+        _led(gettext("Choose what we may write to you:"), frame.preferences),
+    ]
+
+
+def _grounded(ground: Ground) -> list[str]:
+    said = gettext(
+        "Why you get this: %(label)s. %(purpose)s", label=ground.label, purpose=ground.purpose
+    )
+    return [
+        *wrapped(said),
+        *wrapped(gettext("It rests on: %(basis)s.", basis=in_words(ground.basis))),
+        "",
+        *wrapped(gettext("This is no advertising, so there is nothing to unsubscribe from.")),
+        _led(gettext("Every mail that we sent to you:"), ground.mails),
+    ]
 
 
 def _asking(frame: Frame) -> list[str]:
@@ -158,6 +189,17 @@ def _heading(frame: Frame) -> str:
 
 def _own(frame: Frame) -> str:
     """What the foot offers: in a mail the reader's own links, in the archive everybody's."""
+    if frame.ground:
+        return gettext(
+            "<p><b>Why you get this:</b> %(label)s. %(purpose)s<br>It rests on: %(basis)s.</p> "
+            "<p>This is no advertising, so there is nothing to unsubscribe from. "
+            '<a href="%(mails)s">Every mail that we sent to you</a>.</p>'
+        ) % {
+            "label": _isolated(frame.ground.label),
+            "purpose": _isolated(frame.ground.purpose),
+            "basis": escape(in_words(frame.ground.basis)),
+            "mails": escape(frame.ground.mails),
+        }
     purpose = _isolated(frame.purpose)
     if frame.archived:
         return gettext(

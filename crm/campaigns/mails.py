@@ -14,6 +14,7 @@ from crm.campaigns.as_sent import AsSent, as_sent, held_mail, is_hers_now
 from crm.campaigns.model import DeliveryState
 from crm.consent import ConsentEvent, Purpose
 from crm.customers import Customer
+from crm.customers.basis import LawfulBasis, in_words
 from crm.db import ReadDb, Statements
 from crm.errors import NotFound
 from crm.mail import LetterKind, SentLetter
@@ -42,6 +43,15 @@ class MailLine(Struct, frozen=True, kw_only=True):
     state: DeliveryState
     reason: str | None
     bounced_at: datetime | None
+    # Of a letter that a program of the business wrote: what it is for, and on which ground.
+    label: str | None = None
+    purpose: str | None = None
+    basis: LawfulBasis | None = None
+
+    @property
+    def ground(self) -> str:
+        """The ground of such a letter, in the language that is spoken."""
+        return in_words(self.basis)
 
 
 class InDigest(Struct, frozen=True, kw_only=True):
@@ -180,6 +190,9 @@ def _line(letter: SentLetter) -> MailLine:
         state=DeliveryState(letter.state),
         reason=None,
         bounced_at=None,
+        label=letter.label,
+        purpose=letter.purpose,
+        basis=letter.basis,
     )
 
 

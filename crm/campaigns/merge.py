@@ -69,6 +69,11 @@ class MergeProblem(Struct, frozen=True):
     message: str
 
 
+def unmarked(text: str) -> str:
+    """Return a text in which nothing is a field, braces included: for mails that merge nothing."""
+    return _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", _encodable(text))
+
+
 class Marks:
     """The fields of one message over subject, preheader and body: one mark for each."""
 
@@ -81,7 +86,7 @@ class Marks:
 
     def protect(self, text: str) -> str:
         r"""Put a mark for every field and every literal `\{{`; see `problems` for the rest."""
-        text = _ANY_MARK.sub("\N{REPLACEMENT CHARACTER}", _encodable(text))
+        text = unmarked(text)
         ends = [found.start() for found in re.finditer("\n", text)]
 
         def marked(found: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """One message to one address, on the wire; and the addresses that must not be mailed.
 
-Owns `service_message` and `suppression`. A service message goes at once and a way of its own; a
-suppression is a fingerprint, and only its owner's mailbox lifts it.
+Owns `service_message`, `service_purpose` and `suppression`. A service message goes at once and a
+way of its own, one that a program wrote for a declared purpose; a suppression is a fingerprint, and
+only its owner's mailbox lifts it.
 """
 
 from crm.mail.actions import (
@@ -24,6 +25,7 @@ from crm.mail.actions import (
     suppressed_among,
     texts,
     works_again,
+    write,
 )
 from crm.mail.files import Attachment, Inline
 from crm.mail.keeping import drop as drop_texts
@@ -36,6 +38,17 @@ from crm.mail.model import (
     Suppression,
     TooManyLetters,
     Why,
+    Written,
+)
+from crm.mail.service import ServiceMessage, check_room
+from crm.mail.service import get as service_message
+from crm.mail.service import post as post_service_message
+from crm.mail.service_purpose import (
+    NewServicePurpose,
+    ServicePurpose,
+    declare_service_purpose,
+    service_purpose,
+    service_purposes,
 )
 
 __all__ = [
@@ -45,12 +58,18 @@ __all__ = [
     "Inline",
     "Letter",
     "LetterKind",
+    "NewServicePurpose",
     "Scope",
     "SentLetter",
+    "ServiceMessage",
+    "ServicePurpose",
     "Suppression",
     "TooManyLetters",
     "Why",
+    "Written",
+    "check_room",
     "decided_against",
+    "declare_service_purpose",
     "drop_texts",
     "export",
     "forget",
@@ -60,8 +79,12 @@ __all__ = [
     "lift",
     "lift_move",
     "post_letter",
+    "post_service_message",
     "post_written",
     "rehearse_letter",
+    "service_message",
+    "service_purpose",
+    "service_purposes",
     "stop_letters",
     "suppress",
     "suppress_many",
@@ -69,4 +92,5 @@ __all__ = [
     "suppressed_among",
     "texts",
     "works_again",
+    "write",
 ]

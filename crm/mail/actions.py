@@ -24,6 +24,7 @@ from crm.mail.model import (
     Suppression,
     TooManyLetters,
     Why,
+    Written,
     next_letter_try,
 )
 from crm.mail.outcome import Kind as OutcomeKind
@@ -63,8 +64,7 @@ async def post_letter(db: Db, letter: Letter) -> str:
     )
     if letter.kind in _BOUNDED and recent >= _PER_DAY:
         raise TooManyLetters(retry_after=3600)
-    _, header = await _posted(db, letter)
-    return header
+    return (await _posted(db, letter)).header
 
 
 async def rehearse_letter(db: Db, letter: Letter) -> None:
@@ -73,29 +73,43 @@ async def rehearse_letter(db: Db, letter: Letter) -> None:
     For an address that nobody has: whoever watches the clock learns no more than from the answer.
     The same is composed and written, and the worker is woken.
     """
-    message_id, _ = await _posted(db, letter)
-    await db.run(sql.drop_rehearsed, message_id=message_id)
+    written = await _posted(db, letter)
+    await db.run(sql.drop_rehearsed, message_id=written.message_id)
 
 
-async def _posted(db: Db, letter: Letter) -> tuple[UUID, str]:
+async def _posted(db: Db, letter: Letter) -> Written:
+    written = await write(db, letter)
+    await put(db, letter, written)
+    db.wake("mail.deliver", str(db.business_id))
+    return written
+
+
+async def write(db: ReadDb, letter: Letter) -> Written:
+    """Write a letter as it goes out; nothing is sent by that."""
     message_id = time_ordered()
     business = await businesses.get(db)
     header = f"{message_id.hex}@{business.sender_address.rpartition('@')[2]}"
     # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
     address = customers.parse(letter.address).deliverable
+    content = _composed(business, letter, address, header, db.now)
+    return Written(message_id, header, address, content)
+
+
+async def put(db: Db, letter: Letter, written: Written) -> None:
+    """Put a letter where workers find it once this transaction has committed."""
     await db.run(
         sql.post_letter,
-        message_id=message_id,
+        message_id=written.message_id,
         kind=letter.kind,
         passes=PASSES[letter.kind],
         customer_id=letter.customer_id,
         address_hash=letter.address_hash,
-        address=address,
-        content=_composed(business, letter, address, header, db.now),
-        kept=keeping.kept(letter, business),
+        address=written.address,
+        content=written.content,
+        kept=keeping.kept(letter, await businesses.get(db)),
+        purpose=letter.purpose,
+        reference=letter.reference,
     )
-    db.wake("mail.deliver", str(db.business_id))
-    return message_id, header
 
 
 async def post_written(
@@ -112,6 +126,8 @@ async def post_written(
         address=address,
         content=content,
         kept=None,
+        purpose=None,
+        reference=None,
     )
     db.wake("mail.deliver", str(db.business_id))
 

@@ -24,6 +24,10 @@ _CODE = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{4} [0-9A-Z]{4}(?![0-9A-Z])")
 _OPENS = re.compile(
     r"(?<=[/=])(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-]))[A-Za-z0-9_-]{16,}"
 )
+# Links to anywhere, and in them what may open something elsewhere: the reset of a password in the
+# shop of a business. Words, and numbers such as that of a parcel, are none of it.
+_LINK = re.compile(r"""https?://[^\s"'<>/]+(/[^\s"'<>]*)""")
+_OPAQUE = re.compile(r"(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
 # A test goes to staff, and its links harm nobody.
 _SECRETIVE = frozenset(LetterKind) - {LetterKind.test}
 
@@ -47,9 +51,16 @@ def kept(letter: Letter, business: Business) -> Kept | None:
 
     def blotted(text: str) -> str:
         """Whatever confirms, opens or undoes something is a token in a link of ours, or a code."""
+        if letter.kind is LetterKind.business:
+            text = _LINK.sub(_closed, text)
         return _CODE.sub(BLOT, link.sub(lambda found: origin + _OPENS.sub(BLOT, found[1]), text))
 
     return Kept(blotted(letter.subject), blotted(letter.text), blotted(letter.html))
+
+
+def _closed(link: re.Match[str]) -> str:
+    whole, path = link[0], link[1]
+    return whole.removesuffix(path) + _OPAQUE.sub(BLOT, path)
 
 
 async def drop(db: Db, after: UUID, limit: int) -> Piece:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm.customers.basis import LawfulBasis
 from crm.errors import TooMany
 from crm.mail.files import Attachment, Inline
 
@@ -23,6 +24,8 @@ class LetterKind(StrEnum):
     canary = "canary"
     # What anybody can cause by typing an address on a public page, and is no way in.
     asked = "asked"
+    # What a program of the business wrote, for a purpose whose ground is a contract or a duty.
+    business = "business"
 
 
 class Scope(StrEnum):
@@ -58,6 +61,7 @@ PASSES: dict[LetterKind, str] = {
     LetterKind.test: "marketing",
     LetterKind.receipt: "marketing",
     LetterKind.canary: "marketing",
+    LetterKind.business: "marketing",
 }
 
 
@@ -80,6 +84,18 @@ class Letter(Struct, frozen=True, kw_only=True):
     images: tuple[Inline, ...] = ()
     # May its text be read again later? Not where its customer was erased a moment ago.
     kept: bool = True
+    # Of one that a program wrote: what it is for, as declared, and what it is called there.
+    purpose: str | None = None
+    reference: str | None = None
+
+
+class Written(Struct, frozen=True):
+    """A service message as it goes out, but for a signature; `header` is its Message-ID."""
+
+    message_id: UUID
+    header: str
+    address: str
+    content: bytes
 
 
 class Suppression(Struct, frozen=True):
@@ -112,6 +128,12 @@ class HeldLetter(Struct, frozen=True):
     done_at: datetime | None
     subject: str
     texted: bool
+    # What the business calls it; empty where it does not.
+    reference: str
+    # Of one that a program wrote: what it is for, and on which ground.
+    label: str | None
+    purpose: str | None
+    basis: LawfulBasis | None
 
 
 class SentLetter(Struct, frozen=True):
@@ -125,6 +147,9 @@ class SentLetter(Struct, frozen=True):
     address_hash: bytes
     # Subject, text and HTML without their secrets, as long as they are kept.
     kept: dict[str, str] | None
+    label: str | None
+    purpose: str | None
+    basis: LawfulBasis | None
 
 
 # Soon, since somebody waits for it; then slower; an expired link is not worth delivering.
@@ -132,7 +157,9 @@ _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 300, 900
 _STALE = timedelta(hours=4)
 
 
-def next_letter_try(attempt: int, now: datetime, created_at: datetime) -> datetime | None:
+def next_letter_try(
+    attempt: int, now: datetime, created_at: datetime, patience: timedelta = _STALE
+) -> datetime | None:
     """Say when a service message is tried again, or None when nobody waits for it any more."""
     due = now + _PAUSES[min(attempt, len(_PAUSES)) - 1]
-    return due if due < created_at + _STALE else None
+    return due if due < created_at + patience else None

@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -74,13 +74,20 @@ async def send_one(
 
 
 async def send_by(
-    relays: Sequence[tuple[Relay, str]], parcel: Parcel, *, limits: Limits | None = None
+    relays: Sequence[tuple[Relay, str]],
+    parcel: Parcel,
+    *,
+    limits: Limits | None = None,
+    begin: Callable[[], Awaitable[None]] | None = None,
 ) -> Outcome:
-    """One message by the first of these relays, each with its greeting, that can be reached."""
+    """One message by the first of these relays, each with its greeting, that can be reached.
+
+    `begin` is waited for once one is, before it hears of the message; what it raises ends all.
+    """
     trouble = outcome.unreachable("no_relay", Whose.ours)
     for relay, hello in relays:
         try:
-            return await _send(relay, parcel, limits=limits, hello=hello)
+            return await _send(relay, parcel, limits=limits, hello=hello, begin=begin)
         except Unreachable as no:
             trouble = no.trouble
     return trouble
@@ -93,11 +100,14 @@ async def _send(
     limits: Limits | None,
     hello: str,
     tls: ssl.SSLContext | None = None,
+    begin: Callable[[], Awaitable[None]] | None = None,
 ) -> Outcome:
     lanes = await open_lanes(relay, 1, limits=limits, hello=hello, tls=tls)
     one = _One(parcel)
-    lanes.deliver(one, one.outcome, one.given_back)
     try:
+        if begin is not None:
+            await begin()
+        lanes.deliver(one, one.outcome, one.given_back)
         return await one.result
     finally:
         await lanes.close(grace=0)

@@ -145,6 +145,8 @@ class Scope(StrEnum):
     purposes_read = "purposes:read"
     purposes_write = "purposes:write"
     suppressions_write = "suppressions:write"
+    # One mail to one customer, for a contract or a duty.
+    service_messages_send = "service_messages:send"
     requests_read = "requests:read"
     requests_write = "requests:write"
     events_read = "events:read"

@@ -39,7 +39,7 @@ from crm.consent import (
     Network,
     Purpose,
 )
-from crm.customers import AttributeValue, Customer, HeldTag, Interaction
+from crm.customers import AttributeValue, Customer, HeldTag, Interaction, LawfulBasis
 from crm.customers.model import Derived
 from crm.db import ReadDb
 from crm.events import Event
@@ -90,6 +90,11 @@ class Letter(Struct, frozen=True):
     created_at: datetime
     done_at: datetime | None
     subject: str
+    # What the business calls it, and of one that a program wrote, what for and on which ground.
+    reference: str
+    label: str | None
+    purpose: str | None
+    basis: LawfulBasis | None
     file: str
 
 
@@ -315,6 +320,10 @@ async def _letters(db: ReadDb, her: UUID) -> AsyncIterator[Letter]:
             each.created_at,
             each.done_at,
             each.subject,
+            each.reference,
+            each.label,
+            each.purpose,
+            each.basis,
             letter_file(each.message_id) if each.texted else "",
         )
 

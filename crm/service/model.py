@@ -1,0 +1,52 @@
+"""A service message as a program asks for it, and why it may not go."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from crm.errors import Conflict, Invalid, Problem
+
+# An order with a hundred lines has a tenth of it.
+_LONGEST = 50_000
+
+
+class NoOne(Invalid):
+    """Say to whom it goes: either by the id of a customer or by an address, not both."""
+
+
+class CustomerFrozen(Conflict):
+    """Her record is frozen: it is kept and used for nothing, so nothing is sent to her.
+
+    She can end that herself, or staff after she was told.
+    """
+
+
+class AddressSuppressed(Conflict):
+    """No mail goes to this address. Its owner lifts that by signing in on her pages.
+
+    Mail came back from it, it was left for another one, or somebody said that none may go there.
+    """
+
+
+class NewServiceMessage(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One mail to one customer; `text` is Markdown, in which nothing is filled in."""
+
+    # The name of a declared service purpose.
+    purpose: Annotated[str, Meta(min_length=1, max_length=63)]
+    subject: Annotated[str, Meta(min_length=1, max_length=200)]
+    text: Annotated[str, Meta(min_length=1, max_length=_LONGEST)]
+    # Either the id of a customer or her address.
+    customer: UUID | None = None
+    address: Annotated[str, Meta(min_length=3, max_length=1000)] | None = None
+    # What the business calls what it is about, such as the number of an order.
+    reference: Annotated[str, Meta(max_length=200)] = ""
+    # The language it is written in; without, that of the customer.
+    locale: Annotated[str, Meta(pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")] = ""
+
+    def check(self) -> None:
+        """Refuse one that goes to nobody, or does not say to whom (NoOne)."""
+        if (self.customer is None) == (self.address is None):
+            raise NoOne(problems=[Problem("customer", "Give either a customer or an address.")])
