@@ -67,7 +67,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "restore.sweep": (restore_jobs.sweep, 5),
     "journal.beat": (journal_jobs.beat, 10),
     "mail.sweep": (mail_jobs.sweep, 5),
-    "mail.sweep_programs": (mail_jobs.sweep_programs, 5),
+    "mail.sweep_programs": (mail_jobs.carry, 5),
     "mail.check": (mail_jobs.check_domains, 3600),
     "campaigns.sweep": (campaigns_jobs.sweep, 5),
     "campaigns.sweep_checks": (campaigns_jobs.sweep_checks, 5),
@@ -91,8 +91,13 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "trust.count": (trust_jobs.count, 3600),
 }
 
-# An hour where four turns are too short: one line may hold what a whole import decided.
-LONGER: dict[str, int] = {"restore.sweep": 3600, "journal.pay": 3600}
+# An hour where four turns are too short: one line may hold what a whole import decided, and a relay
+# may owe an answer for long.
+LONGER: dict[str, int] = {
+    "restore.sweep": 3600,
+    "journal.pay": 3600,
+    "mail.sweep_programs": 3600,
+}
 
 
 async def work(settings: Settings) -> None:

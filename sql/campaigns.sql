@@ -1094,8 +1094,13 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
        AND d.customer_id = :customer_id
     UNION ALL
     SELECT coalesce(l.done_at, l.created_at), l.message_id, l.kind,
-           coalesce(l.kept ->> 'subject', ''), NULL, NULL, l.state, NULL, NULL, l.purpose
-      FROM crm.letters_of(:business_id, :customer_id) l) m
+           coalesce(l.kept ->> 'subject', ''), NULL, NULL,
+           CASE WHEN kept_off.it THEN 'excluded' ELSE l.state END,
+           CASE WHEN kept_off.it THEN l.reply END, NULL, l.purpose
+      FROM crm.letters_of(:business_id, :customer_id) l
+     CROSS JOIN LATERAL (
+       SELECT l.state = 'failed' AND l.reply IN ('suppressed', 'frozen', 'leaving') AS it) kept_off
+    ) m
   LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = m.serves
  WHERE (:before_at::timestamptz IS NULL OR (m.at, m.id) < (:before_at, :before_id::uuid))
    AND (NOT :only_sent::boolean OR m.state IN ('sending', 'sent', 'uncertain'))

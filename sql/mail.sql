@@ -89,7 +89,9 @@ SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS
 -- name: letter_of_customer
 -- One service message to one customer, and the fingerprint of the address it went to.
 SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept, p.label,
-       p.purpose, p.basis
+       p.purpose, p.basis,
+       CASE WHEN l.state = 'failed' AND l.reply IN ('suppressed', 'frozen', 'leaving')
+            THEN l.reply END AS kept_off
   FROM crm.letters_of(:business_id, :customer_id) l
   LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  WHERE l.message_id = :message_id;
@@ -114,7 +116,9 @@ SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at,
 -- name: letter_texts
 -- The texts of service messages to one customer as far as they are kept, newest first, by pages.
 SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept, p.label,
-       p.purpose, p.basis
+       p.purpose, p.basis,
+       CASE WHEN l.state = 'failed' AND l.reply IN ('suppressed', 'frozen', 'leaving')
+            THEN l.reply END AS kept_off
   FROM crm.letters_of(:business_id, :customer_id) l
   LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  WHERE l.kept IS NOT NULL

@@ -128,6 +128,7 @@ COLUMNS: dict[str, str] = {
     "sending_domain": (
         "added_at business_id checked_at domain findings relay_signs_at relay_signs_by"
     ),
+    "service_purpose": "basis business_id declared_at label name purpose",
     "session": "business_id created_at expires_at member_id seen_at token_hash",
     "signing_key": "business_id created_at endorsement kind name number private public retired_at",
     "tag": "business_id declared_at label name purpose purpose_id retention",

@@ -122,6 +122,7 @@ PLAIN: dict[str, Any] = {
     "through": UUID(int=2**128 - 1),
     "months": 36,
     "most": 9,
+    "others": 0,
     "received_before": NOW,
     "proved_at": NOW + timedelta(days=1),
     "first": UUID(int=0),
@@ -360,6 +361,11 @@ async def _go_on(conn: asyncpg.Connection, life: Life) -> None:
                 FROM crm.customer WHERE customer_id = $2) WHERE business_id = $1""",
             life.customer.id,
             old,
+        ),
+        (
+            """service_message SET state = 'sending', lease_until = $2, code = 451, reply = 'busy'
+                WHERE business_id = $1 AND kind = 'business'""",
+            NOW + timedelta(days=1),
         ),
     ):
         await conn.execute(f"UPDATE crm.{change}", life.business.id, *values)
@@ -704,6 +710,9 @@ def _sample(two: Two, path: str, name: str) -> Any:
         told = (each for each in two.rows["post"] if each["acknowledged_at"])
         life["event"] = next(told)["event_id"]
     life["privacy-request"] = two.rows["privacy_request"][0]["request_id"]
+    life["service-message"] = next(
+        each["message_id"] for each in two.rows["service_message"] if each["kind"] == "business"
+    )
     # A session is known by the proof of the mailbox that it came of.
     life["proof"] = two.rows["portal_session"][0]["proof_id"]
     if thing in life:

@@ -40,14 +40,6 @@ async def sweep(ctx: Ctx) -> None:
     await asyncio.gather(*(send(business_id) for business_id in due))
 
 
-async def sweep_programs(ctx: Ctx) -> None:
-    """Have what programs wrote handed over where a wake was lost, or a worker killed."""
-    database = ctx["database"]
-    for business_id in (await above.businesses_with_service_messages(database))[:1]:
-        async with database.write(business_id) as db:
-            db.wake("mail.carry", slot=str(int(db.now.timestamp())))
-
-
 async def carry(ctx: Ctx) -> None:
     """Hand over what programs of all businesses wrote, until nothing is due; one job of a worker.
 

@@ -150,6 +150,8 @@ class SentLetter(Struct, frozen=True):
     label: str | None
     purpose: str | None
     basis: LawfulBasis | None
+    # Why it was not sent after all: suppressed, frozen or leaving.
+    kept_off: str | None
 
 
 # Soon, since somebody waits for it; then slower; an expired link is not worth delivering.

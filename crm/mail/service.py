@@ -45,7 +45,7 @@ class TooManyServiceMessages(TooMany):
 
 
 class UnknownServiceMessage(NotFound):
-    """There is no such service message here. Its customer may have been deleted, or its year."""
+    """There is no such service message here; it goes with its customer, and after a year."""
 
 
 class TakenElsewhere(Exception):

@@ -82,9 +82,9 @@ async def put_service_purpose(
     tags=["Service messages"],
     summary="Send one mail to one customer",
     description="An order, a password, a delivery: what a contract or a duty asks for, never "
-    "advertising. Needs an Idempotency-Key: a repeated request sends nothing twice. `text` is "
-    "Markdown in your letterhead; nothing is filled in. Answered once it waits; where it stands is "
-    "at its address, and told by `service_message.sent`, `service_message.failed` and "
+    "advertising. An Idempotency-Key is required: a repeated request sends nothing twice. `text` "
+    "is Markdown in your letterhead; nothing is filled in. Answered once it waits; where it stands "
+    "is at its address, and told by `service_message.sent`, `service_message.failed` and "
     "`service_message.uncertain`. 409 `purpose_needs_consent`, `address_suppressed`, "
     "`customer_frozen`, `being_erased`; 422 `message_refused` with what would watch its reader or "
     "cannot stand in a mail; 429 `too_many_service_messages` after 20 to her within a day.",

@@ -25,7 +25,7 @@ class CustomerFrozen(Conflict):
 
 
 class AddressSuppressed(Conflict):
-    """No mail goes to this address. Its owner lifts that by signing in on her pages.
+    """No mail goes to this address. Its owner alone lifts that, signed in or with a new yes.
 
     Mail came back from it, it was left for another one, or somebody said that none may go there.
     """

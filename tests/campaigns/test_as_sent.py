@@ -337,9 +337,14 @@ async def test_every_kind_of_letter_has_its_words(database: Database, business: 
     """Also the canary, whose mailbox may be a reader's."""
     async with database.write(business.id) as db:
         me = await make.customer(db)
+        declared = mail.NewServicePurpose(
+            label="Your order", purpose="You ordered something.", basis=LawfulBasis.contract
+        )
+        await mail.declare_service_purpose(db, make.SYSTEM, "order", declared)
         for kind in mail.LetterKind:
-            letter = msgspec.structs.replace(_letter(db, me, f"As {kind}"), kind=kind)
-            await mail.post_letter(db, letter)
+            purpose = "order" if kind is mail.LetterKind.business else None
+            letter = _letter(db, me, f"As {kind}")
+            await mail.post_letter(db, msgspec.structs.replace(letter, kind=kind, purpose=purpose))
     async with client(database, business, me=me) as portal:
         listed = await portal.get("/me/mails")
 

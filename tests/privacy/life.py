@@ -23,6 +23,7 @@ from crm import (
     mail,
     privacy,
     rhythm,
+    service,
     staff,
     webhooks,
 )
@@ -57,6 +58,7 @@ from crm.privacy.requests.model import Proof, Way
 from crm.return_path import Way as ReturnWay
 from crm.return_path import return_address
 from crm.rhythm import Wanted
+from crm.service import NewServiceMessage
 from crm.settings import Sending, Settings, Smtp
 from crm.staff import Member, NewKey, NewMember, Role, Scope
 from tests import make
@@ -103,6 +105,7 @@ async def lived(database: Database, business: Business, address: str, name: str)
     signed_up = await _signed_up(database, business, notice, f"earlier.{address}", name)
     customer = await moved(database, business, signed_up, notice, address)
     member = await _seen_by_staff(database, business, customer)
+    await _written_to(database, business, customer)
     await _described(database, business, customer, other)
     got = await _sent(database, business, purpose.id)
     async with database.write(business.id) as db:
@@ -239,6 +242,25 @@ async def _seen_by_staff(database: Database, business: Business, customer: Custo
         )
         await events.look(db, Actor.key(key.id, key.name), [customer.id], "list")
     return member
+
+
+async def _written_to(database: Database, business: Business, customer: Customer) -> None:
+    """A program has confirmed an order, and its mail waits."""
+    async with database.write(business.id) as db:
+        declared = mail.NewServicePurpose(
+            label="Order confirmation",
+            purpose="You ordered something, and we confirm it.",
+            basis=LawfulBasis.contract,
+        )
+        await mail.declare_service_purpose(db, SYSTEM, "order_confirmation", declared)
+        new = NewServiceMessage(
+            customer=customer.id,
+            purpose="order_confirmation",
+            subject="Your order",
+            text=f"Thank you, {customer.name}. We bake your birthday cake.",
+            reference="2026-0417",
+        )
+        await service.send(db, Actor.key(opaque(), "Shop till"), new)
 
 
 async def _described(

@@ -74,7 +74,7 @@ async def carried(database: Database, business: Business, relay: Smtpd) -> None:
 
 def read(content: bytes) -> EmailMessage:
     """Read a mail as a mail program does."""
-    return message_from_bytes(content, policy=default)  # type: ignore[arg-type,return-value]
+    return message_from_bytes(content, policy=default)
 
 
 def words(mail: EmailMessage, kind: str = "plain") -> str:

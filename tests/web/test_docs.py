@@ -17,18 +17,31 @@ import httpx2
 import msgspec
 import pytest
 
-from crm import campaigns, consent, customers, events, imports, privacy, segments, staff
+from crm import (
+    campaigns,
+    consent,
+    customers,
+    events,
+    imports,
+    mail,
+    privacy,
+    segments,
+    service,
+    staff,
+)
 from crm.businesses import Business
 from crm.campaigns import images, jobs
 from crm.client import Client, Problem
 from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
-from crm.db import Database
+from crm.db import Database, Db
 from crm.events import Kind
 from crm.imports import jobs as importing
+from crm.mail import ServiceMessage
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy import jobs as building
 from crm.privacy.requests.model import Proof, Way
 from crm.segments import NewSegment
+from crm.service import NewServiceMessage
 from crm.settings import Settings
 from crm.web.docs import problems
 from crm.web.openapi import operations, resolved
@@ -186,6 +199,7 @@ class Shop:
             )
             new = staff.NewKey(name="Till", scopes=[staff.Scope.customers_read], reason="to greet")
             key, _ = await staff.add_key(db, make.SYSTEM, new)
+            message = await self._written(db, customer.id)
             if "/erasure" in line and "-X POST" not in line:
                 await privacy.erase(db, make.SYSTEM, customer.id)
         if received.only_try or "undo" in line:
@@ -202,11 +216,22 @@ class Shop:
             "IMPORT_ID": str(received.id),
             "/KEY_ID": f"/{key.id}",
             "SEGMENT_ID": str(segment.id),
+            "SERVICE_MESSAGE_ID": str(message.id),
             "A_NAME_OF_YOUR_CHOICE": customer.id.hex,
             "/images/NAME": "/images/bread.png",
             "/NAME": "/usual_shop",
             "purpose=purpose": f"purpose={purpose.slug}",
         }
+
+    async def _written(self, db: Db, customer_id: UUID) -> ServiceMessage:
+        declared = mail.NewServicePurpose(
+            label="Your order", purpose="You ordered something.", basis=LawfulBasis.contract
+        )
+        await mail.declare_service_purpose(db, make.SYSTEM, "order_confirmation", declared)
+        new = NewServiceMessage(
+            customer=customer_id, purpose="order_confirmation", subject="Hello", text="Hello"
+        )
+        return await service.send(db, make.SYSTEM, new)
 
     async def copied(self, api: Browser, customer_id: str) -> str:
         """Have a copy ready that this program asked for."""

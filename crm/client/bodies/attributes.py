@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
+from crm.client.bodies.shared import LawfulBasis
 from crm.client.exchange import Id
 
 AttributeType = Literal["text", "number", "date", "boolean"]
-
-
-LawfulBasis = Literal[
-    "consent",
-    "contract",
-    "legal_obligation",
-    "vital_interests",
-    "public_task",
-    "legitimate_interests",
-]
 
 
 class NewAttribute(TypedDict):

@@ -37,6 +37,7 @@ Scope = Literal[
     "purposes:read",
     "purposes:write",
     "suppressions:write",
+    "service_messages:send",
     "requests:read",
     "requests:write",
     "events:read",

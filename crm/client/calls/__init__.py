@@ -12,6 +12,7 @@ from crm.client.calls.keys import KeysCalls
 from crm.client.calls.privacy import PrivacyCalls
 from crm.client.calls.purposes import PurposesCalls
 from crm.client.calls.segments import SegmentsCalls
+from crm.client.calls.service_messages import ServiceMessagesCalls
 from crm.client.calls.sign_ups import SignUpsCalls
 from crm.client.calls.suppressions import SuppressionsCalls
 from crm.client.calls.tags import TagsCalls
@@ -36,6 +37,7 @@ class Calls:
         self.privacy = PrivacyCalls(exchange)
         self.purposes = PurposesCalls(exchange)
         self.segments = SegmentsCalls(exchange)
+        self.service_messages = ServiceMessagesCalls(exchange)
         self.sign_ups = SignUpsCalls(exchange)
         self.suppressions = SuppressionsCalls(exchange)
         self.tags = TagsCalls(exchange)

@@ -124,6 +124,7 @@ BESIDES: tuple[Declared, ...] = (
             "second_factor_rule",
             "segment",
             "sending_domain",
+            "service_purpose",
             "session",
             "signing_key",
             "tag",

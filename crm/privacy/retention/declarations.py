@@ -277,7 +277,7 @@ DECLARED: tuple[Declared, ...] = (
     Declared(
         name="letters",
         tables=("service_message",),
-        what=marked("Mails that answer something you did"),
+        what=marked("Mails that answer something you did, or are about a contract with you"),
         why=marked("To deliver them, and to show you that they went"),
         until=marked(
             "handed over, their text and address; that one went, and when: %(number)s days"
