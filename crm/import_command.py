@@ -40,8 +40,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def command(
     file: Path, purposes: tuple[str, ...], which: str, *, declare: bool, only_try: bool
 ) -> None:
-    """Import customers and their evidence from a CSV file, a ZIP of them, or a copy; mails nobody.
+    """Import customers and their evidence; mails nobody.
 
+    FILE is CSV, a ZIP of that, JSON with one customer a line, or a copy.
     Exports of Mailchimp, listmonk, Keila, Ghost, Substack and beehiiv are recognised. A copy is
     one customer's `your-data.zip` of another installation; docs/copy.md says what of it is taken
     over.

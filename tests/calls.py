@@ -241,7 +241,9 @@ class Call:
             self._given.append(f"query={{{', '.join(pairs)}}}")
 
     def _take_body(self) -> None:
-        for media, content in self._operation.get("requestBody", {}).get("content", {}).items():
+        contents = self._operation.get("requestBody", {}).get("content", {})
+        # Of several for the same bytes the service tells itself which it is.
+        for media, content in list(contents.items())[:1]:
             schema = content["schema"]
             shape = resolved(DOCUMENT, schema)
             if media != JSON:

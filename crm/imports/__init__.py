@@ -45,6 +45,7 @@ from crm.imports.model import (
     Told,
     Tool,
     UnknownImport,
+    standing_there,
 )
 from crm.imports.presets import TITLES
 from crm.imports.working import Progress, work_file, work_waiting
@@ -82,6 +83,7 @@ __all__ = [
     "receive",
     "removed",
     "report",
+    "standing_there",
     "start",
     "take_row",
     "undo",

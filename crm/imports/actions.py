@@ -80,8 +80,9 @@ async def receive(
     To `only_try` nothing of it is kept but the report of what would have come of it. The file is
     kept, encrypted, until it has been worked through, and for WAITS at most.
     """
-    notice = await asked_by(db, await consent.purpose(db, purpose_id))
-    lists = await opened(content, now=db.now)
+    purpose = await consent.purpose(db, purpose_id)
+    notice = await asked_by(db, purpose)
+    lists = await opened(content, now=db.now, purpose=purpose.slug)
     begun = await db.maybe(
         sql.same_file,
         datetime,
@@ -112,15 +113,16 @@ async def opened(
     source: bytes | BinaryIO,
     *,
     now: datetime,
+    purpose: str,
     encoding: str | None = None,
     size_limit: int = SIZE_LIMIT,
 ) -> Lists:
     """Open a list, or a ZIP of them, beside the event loop; Unreadable if it is none.
 
-    It is read through once for that.
+    It is read through once for that. `purpose` is the short name of what it is for.
     """
     return await asyncio.to_thread(
-        open_lists, source, now=now, encoding=encoding, size_limit=size_limit
+        open_lists, source, now=now, purpose=purpose, encoding=encoding, size_limit=size_limit
     )
 
 

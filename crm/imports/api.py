@@ -78,11 +78,12 @@ async def received(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteH
     guards=[needs("imports:write"), received],
     request_max_body_size=_BODY,
     status_code=202,
-    opt={"body": "text/csv"},
+    opt={"body": ("text/csv", "application/x-ndjson")},
     tags=["Imports"],
     summary="Import a list of customers",
     description="The body is the file: CSV as Mailchimp, listmonk, Keila, Ghost, Substack, beehiiv "
-    "and others export it, or the ZIP with all files of one export. `format` names the tool whose "
+    "and others export it, the ZIP with all files of one export, or a JSON object a line as GET "
+    "/v1/customers.ndjson gives them. `format` names the tool whose "
     "columns were recognised, or `table`. It is read at once and refused if it cannot be, and then "
     "worked through by a worker; `Location` says where to look. With `only_try=true` it is worked "
     "through in the same way and then undone: it ends as `tried`, with the counts and the report "

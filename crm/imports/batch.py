@@ -222,7 +222,7 @@ class Books:
 
     async def _arrived(self, judged: list[Judged]) -> dict[str, UUID]:
         new = [
-            Arrival(each.group.address, each.decision.fill.get("name", ""))
+            Arrival(each.group.address, each.decision.fill.get("name", ""), each.group.row.locale)
             for each in judged
             if each.decision.add and each.id is None
         ]

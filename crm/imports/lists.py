@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from crm.consent import EvidenceKind
 from crm.imports import presets
 from crm.imports.columns import Unreadable
+from crm.imports.lines import Lines, is_lines
+from crm.imports.lines import read as read_lines
 from crm.imports.model import Bad, Given, Row, Tool, opts_out, proves
 from crm.imports.table import SIZE_LIMIT, Table, read
 from crm.imports.unpacking import is_archive, unpack
 
-_GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 _POSTS = b"post_id,"
 _LONGEST_NAME = 255
 _CHUNK = 1 << 16
@@ -29,7 +30,7 @@ class Part(Struct, frozen=True):
 
     name: str
     source: BinaryIO
-    table: Table
+    table: Table | Lines
 
 
 class Lists:
@@ -79,9 +80,7 @@ class Lists:
     def remarks(self) -> Iterator[Bad]:
         """What is to be said of each list as a whole."""
         for part in self._parts:
-            if part.table.encoding_guessed:
-                yield Bad(1, _GUESSED.format(part.table.encoding), part.name)
-            if said := presets.told(self.tool, part.table.columns.dropped):
+            for said in part.table.remarks():
                 yield Bad(1, said, part.name)
         for name in self._others:
             yield Bad(1, "This file was passed over: it is no list of customers.", name)
@@ -103,7 +102,7 @@ class Lists:
             return not leaves(row) and not proven(row)
 
         tables = [part.table for part in self._parts]
-        if any(table.columns.opted_in_at >= 0 for table in tables):
+        if any(table.proves for table in tables):
             return [leaves, proven, other]
         mixed = len(tables) > 1 or any(table.mixed for table in tables)
         return [leaves, other] if mixed else [lambda _: True]
@@ -113,11 +112,18 @@ def opened(
     source: BinaryIO | bytes,
     *,
     now: datetime,
+    purpose: str,
     encoding: str | None = None,
     size_limit: int = SIZE_LIMIT,
 ) -> Lists:
-    """Open a list, or every list of a ZIP; Unreadable says what to do about it."""
+    """Open a list, or every list of a ZIP; Unreadable says what to do about it.
+
+    Of a list that tells of many purposes, what it says of this one by its short name is taken.
+    """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    if is_lines(stream):
+        lines = read_lines(stream, purpose=purpose, now=now, size_limit=size_limit)
+        return Lists([Part("", stream, lines)], lines.sha256, [])
     if not is_archive(stream):
         table = read(stream, now=now, encoding=encoding, size_limit=size_limit)
         return Lists([Part("", stream, table)], table.sha256, [])

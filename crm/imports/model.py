@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from crm.consent import EvidenceKind
+from crm.consent import CONSENTS, EvidenceKind, Status
 from crm.errors import Conflict, NotFound
 from crm.events import Actor, ActorKind
 
@@ -160,7 +160,7 @@ class Reason(Struct, frozen=True):
 class Tool(StrEnum):
     """Whose export format a file has; `table` is any other file with a column of addresses.
 
-    `firsthand` is one customer's copy of another installation.
+    `ndjson` is any list of JSON objects, `firsthand` one customer's copy of another installation.
     """
 
     mailchimp = "mailchimp"
@@ -170,6 +170,7 @@ class Tool(StrEnum):
     substack = "substack"
     beehiiv = "beehiiv"
     table = "table"
+    ndjson = "ndjson"
     firsthand = "firsthand"
 
 
@@ -187,6 +188,17 @@ class RowStatus(StrEnum):
     unsubscribed = "unsubscribed"
     cleaned = "cleaned"
     unknown = "unknown"
+
+
+# Whoever did one of these at another installation has left, and stays out wherever she is taken.
+_LEFT_THERE = frozenset({Status.withdrawn, Status.refused, Status.revoked, Status.invalidated})
+
+
+def standing_there(status: str, *, ended: bool) -> RowStatus:
+    """What a decision comes to that another installation tells of; a yes that ended is none."""
+    if status in _LEFT_THERE:
+        return RowStatus.unsubscribed
+    return RowStatus.subscribed if status in CONSENTS and not ended else RowStatus.unknown
 
 
 class Row(Struct, frozen=True):
@@ -213,6 +225,7 @@ class Row(Struct, frozen=True):
     listed_at: datetime | None = None
     left_because: str = ""
     part: str = ""
+    locale: str = ""
 
 
 class Bad(Struct, frozen=True):
@@ -324,6 +337,7 @@ def merge(rows: Iterable[Row]) -> Row:
     return replace(
         best,
         name=next((row.name for row in ranked if row.name), ""),
+        locale=next((row.locale for row in ranked if row.locale), ""),
         bounced=any(row.bounced or row.status is RowStatus.cleaned for row in ranked),
         unsubscribed_at=_left_last(ranked),
         tags=tuple(dict.fromkeys(tag for row in ranked for tag in row.tags)),

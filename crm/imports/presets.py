@@ -16,6 +16,7 @@ TITLES: Mapping[Tool, str] = {
     Tool.substack: "Substack",
     Tool.beehiiv: "beehiiv",
     Tool.table: "a table",
+    Tool.ndjson: "a list of JSON lines",
     Tool.firsthand: "a copy from Firsthand",
 }
 

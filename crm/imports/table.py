@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import BinaryIO
 
+from crm.imports import presets
 from crm.imports.cells import Cells
 from crm.imports.columns import Columns, Unreadable, names_an_address, recognise
 from crm.imports.encoding import Measured, measure
@@ -21,6 +22,7 @@ LINE_LIMIT = 1 << 19
 _SECOND_LOOKS = 100
 _SAMPLE = 1 << 16
 _DELIMITERS = (",", ";", "\t", "|")
+_GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 
 
 class Table:
@@ -68,6 +70,18 @@ class Table:
     def mixed(self) -> bool:
         """Whether it may hold opt-outs beside others: then import those first, in two passes."""
         return self.columns.mixed
+
+    @property
+    def proves(self) -> bool:
+        """Whether it may hold evidence: then rows that are proven come before others."""
+        return self.columns.opted_in_at >= 0
+
+    def remarks(self) -> Iterator[str]:
+        """What is to be said of the list as a whole."""
+        if self.encoding_guessed:
+            yield _GUESSED.format(self.encoding)
+        if said := presets.told(self.tool, self.columns.dropped):
+            yield said
 
     def rows(self) -> Iterator[Row | Bad]:
         """Every row from the first on, each time it is called, in constant memory.

@@ -78,7 +78,11 @@ async def work_file(
         async with database.read(business_id) as db:
             notice = await actions.asked_by(db, await consent.purpose_by_slug(db, purpose))
         lists = await actions.opened(
-            file, now=database.clock(), encoding=encoding, size_limit=size_limit
+            file,
+            now=database.clock(),
+            purpose=purpose,
+            encoding=encoding,
+            size_limit=size_limit,
         )
         begin = partial(
             _begun, database, business_id, notice, by, lists, name=path.name, only_try=only_try
@@ -123,12 +127,13 @@ async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -
     async def kept(begun: Import) -> Lists:
         async with database.read(business_id) as db:
             try:
+                purpose = await consent.purpose(db, begun.purpose_id)
                 content = await actions.kept_file(db, begun.id)
             except KeyWrong:
                 raise Refused(_UNREADABLE) from None
         if content is None:
             raise Refused(_ENDED)
-        return await actions.opened(content, now=begun.created_at)
+        return await actions.opened(content, now=begun.created_at, purpose=purpose.slug)
 
     try:
         return await Work(database, business_id, resumable=True).through(begin, kept)

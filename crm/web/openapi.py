@@ -194,7 +194,11 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     operation.pop("deprecated", None)
     _describe_parameters(operation, handler)
     if "body" in handler.opt:
-        content = {handler.opt["body"]: {"schema": {"type": "string", "format": "binary"}}}
+        medias = handler.opt["body"]
+        schema = {"type": "string", "format": "binary"}
+        content = {
+            media: {"schema": schema} for media in ([medias] if isinstance(medias, str) else medias)
+        }
         operation["requestBody"] = {"required": True, "content": content}
     if "example" in handler.opt:
         for media in operation["requestBody"]["content"].values():

@@ -122,7 +122,7 @@ def _damaged() -> bytes:
 )
 def test_a_trap_is_refused_with_a_sentence(content: bytes, says: str) -> None:
     with pytest.raises(Unreadable, match=says):
-        opened(content, now=NOW)
+        opened(content, now=NOW, purpose="letter")
 
 
 def test_what_lies_beside_the_lists_is_passed_over() -> None:
@@ -137,6 +137,7 @@ def test_what_lies_beside_the_lists_is_passed_over() -> None:
             }
         ),
         now=NOW,
+        purpose="letter",
     )
     assert found.tool is Tool.substack
     assert len(list(found.rows())) == 1

@@ -14,13 +14,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, field
 
-from crm.consent import Status
 from crm.customers import AttributeType
-from crm.imports import Row, RowStatus
-
-# Whoever did one of these has left, and stays out wherever she is taken.
-_LEFT = frozenset({Status.withdrawn, Status.refused, Status.revoked, Status.invalidated})
-_AGREED = frozenset({Status.given, Status.renewed})
+from crm.imports import Row, RowStatus, standing_there
 
 
 class Profile(Struct, frozen=True):
@@ -152,16 +147,17 @@ def as_row(profile: Profile, event: Event, now: datetime, *, proven: bool) -> Ro
     A yes that her mailbox confirmed has both times, if that is `proven` by a receipt; one that
     ended is none any more. That she left needs no proof.
     """
-    if event.status in _LEFT:
-        return Row(1, profile.address, status=RowStatus.unsubscribed, unsubscribed_at=event.at)
     ended = event.valid_until is not None and event.valid_until <= now
-    if event.status not in _AGREED or ended:
+    status = standing_there(event.status, ended=ended)
+    if status is RowStatus.unsubscribed:
+        return Row(1, profile.address, status=status, unsubscribed_at=event.at)
+    if status is RowStatus.unknown:
         return Row(1, profile.address)
     opted_in, confirmed = _instants(event)
     return Row(
         1,
         profile.address,
-        status=RowStatus.subscribed,
+        status=status,
         opted_in_at=opted_in,
         confirmed_at=confirmed if proven else None,
     )
