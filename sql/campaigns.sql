@@ -1096,7 +1096,7 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
     SELECT coalesce(l.done_at, l.created_at), l.message_id, l.kind,
            coalesce(l.kept ->> 'subject', ''), NULL, NULL,
            CASE WHEN kept_off.it THEN 'excluded' ELSE l.state END,
-           CASE WHEN kept_off.it THEN l.reply END, NULL, l.purpose
+           CASE WHEN kept_off.it THEN l.reply END, l.bounced_at, l.purpose
       FROM crm.letters_of(:business_id, :customer_id) l
      CROSS JOIN LATERAL (
        SELECT l.state = 'failed' AND l.reply IN ('suppressed', 'frozen', 'leaving') AS it) kept_off

@@ -91,7 +91,7 @@ SELECT count(*) AS deleted, CASE WHEN count(*) = :limit THEN :after::uuid END AS
 SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept, p.label,
        p.purpose, p.basis,
        CASE WHEN l.state = 'failed' AND l.reply IN ('suppressed', 'frozen', 'leaving')
-            THEN l.reply END AS kept_off
+            THEN l.reply END AS kept_off, l.bounced_at
   FROM crm.letters_of(:business_id, :customer_id) l
   LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  WHERE l.message_id = :message_id;
@@ -108,7 +108,8 @@ UPDATE crm.service_message
 -- Every service message to one customer without its texts, newest first.
 SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at,
        coalesce(l.kept ->> 'subject', '') AS subject, l.kept IS NOT NULL AS texted,
-       coalesce(l.reference, '') AS reference, p.label, p.purpose, p.basis
+       coalesce(l.reference, '') AS reference, p.label, p.purpose, p.basis, l.bounced_at,
+       l.bounce_code
   FROM crm.letters_of(:business_id, :customer_id) l
   LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  ORDER BY l.message_id DESC;
@@ -118,7 +119,7 @@ SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at,
 SELECT l.message_id, l.kind, l.state, l.created_at, l.done_at, l.address_hash, l.kept, p.label,
        p.purpose, p.basis,
        CASE WHEN l.state = 'failed' AND l.reply IN ('suppressed', 'frozen', 'leaving')
-            THEN l.reply END AS kept_off
+            THEN l.reply END AS kept_off, l.bounced_at
   FROM crm.letters_of(:business_id, :customer_id) l
   LEFT JOIN crm.service_purpose p ON p.business_id = :business_id AND p.name = l.purpose
  WHERE l.kept IS NOT NULL
@@ -217,7 +218,8 @@ OFFSET :others
 -- name: service_message
 -- Where a message of a program stands.
 SELECT message_id AS id, customer_id, purpose, reference, state, attempt AS attempts, code, reply,
-       created_at, CASE WHEN state = 'waiting' THEN next_at END AS next_at, done_at
+       created_at, CASE WHEN state = 'waiting' THEN next_at END AS next_at, done_at, bounced_at,
+       bounce_code
   FROM crm.service_message
  WHERE business_id = :business_id
    AND message_id = :message_id
@@ -291,6 +293,19 @@ UPDATE crm.service_message
    AND message_id = :message_id
    AND state = 'sending'
    AND attempt = :attempt;
+
+-- name: service_message_came_back
+-- A message of a program that was handed over came back, by the beginning of its id: the first word
+-- of that is the last.
+UPDATE crm.service_message
+   SET bounced_at = :now, bounce_code = :bounce_code
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND message_id BETWEEN :low AND :high
+   AND kind = 'business'
+   AND state IN ('sending', 'sent', 'uncertain')
+   AND bounced_at IS NULL
+RETURNING message_id, customer_id;
 
 -- name: suppress
 -- Addresses that must not be mailed; a wider scope replaces a narrower one, never the reverse. What

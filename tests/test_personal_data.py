@@ -257,6 +257,7 @@ EMPTY: dict[str, set[str]] = {
         "ground",
     },
     "retry": {"waits_for"},
+    "service_message": {"bounced_at", "bounce_code"},
     "signup": {"form_sha256", "jurisdiction", "of_age"},
     "delivery": {"bounced_at", "bounce_class", "bounce_code", "complained_at"},
     "rhythm": {"paused_until"},

@@ -189,7 +189,7 @@ def _line(letter: SentLetter) -> MailLine:
         event_id=None,
         state=DeliveryState.excluded if letter.kept_off else DeliveryState(letter.state),
         reason=letter.kept_off,
-        bounced_at=None,
+        bounced_at=letter.bounced_at,
         label=letter.label,
         purpose=letter.purpose,
         basis=letter.basis,

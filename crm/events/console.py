@@ -72,6 +72,7 @@ WORDS: dict[Kind, str] = {
     Kind.service_message_sent: "sent a service message",
     Kind.service_message_failed: "could not send a service message",
     Kind.service_message_uncertain: "does not know whether a service message went",
+    Kind.service_message_bounced: "heard that a service message came back",
     Kind.address_suppressed: "suppressed an address",
     Kind.address_works_again: "mails an address again that mail had come back from",
     Kind.import_started: "started an import",

@@ -102,6 +102,7 @@ class Kind(StrEnum):
     service_message_sent = "service_message.sent"
     service_message_failed = "service_message.failed"
     service_message_uncertain = "service_message.uncertain"
+    service_message_bounced = "service_message.bounced"
     address_suppressed = "address.suppressed"
     address_works_again = "address.works_again"
     import_started = "import.started"

@@ -67,6 +67,9 @@ async def _bounced(db: Db, proof: Proof, failure: Failure, code: str) -> None:
     if failure.failed and origin is not None:
         new = await campaigns.bounced(db, origin.id, proof.address_hash, failure.verdict, code)
         await _count(db, origin, failure.verdict)
+    if failure.failed and proof.sent is not None and proof.sent.way is Way.service:
+        sent = proof.sent
+        await mail.service_message_came_back(db, sent.low, sent.high, sent.address_hash, code)
     if failure.verdict is Verdict.hard:
         await _give_up(db, proof.address_hash)
     elif failure.verdict is Verdict.soft and (new or origin is None):

@@ -41,6 +41,7 @@ from crm.mail.model import (
     Written,
 )
 from crm.mail.service import ServiceMessage, check_room
+from crm.mail.service import came_back as service_message_came_back
 from crm.mail.service import get as service_message
 from crm.mail.service import post as post_service_message
 from crm.mail.service_purpose import (
@@ -83,6 +84,7 @@ __all__ = [
     "post_written",
     "rehearse_letter",
     "service_message",
+    "service_message_came_back",
     "service_purpose",
     "service_purposes",
     "stop_letters",

@@ -134,6 +134,9 @@ class HeldLetter(Struct, frozen=True):
     label: str | None
     purpose: str | None
     basis: LawfulBasis | None
+    # When it came back after all, and the code that was given.
+    bounced_at: datetime | None
+    bounce_code: str | None
 
 
 class SentLetter(Struct, frozen=True):
@@ -152,6 +155,7 @@ class SentLetter(Struct, frozen=True):
     basis: LawfulBasis | None
     # Why it was not sent after all: suppressed, frozen or leaving.
     kept_off: str | None
+    bounced_at: datetime | None
 
 
 # Soon, since somebody waits for it; then slower; an expired link is not worth delivering.

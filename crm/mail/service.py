@@ -68,6 +68,9 @@ class ServiceMessage(Struct, frozen=True, kw_only=True):
     # When it is tried next, while it waits.
     next_at: datetime | None
     done_at: datetime | None
+    # When it came back after the relay had taken it, and the code that was given.
+    bounced_at: datetime | None
+    bounce_code: str | None
 
 
 class ClaimedMessage(ClaimedLetter, frozen=True, kw_only=True):
@@ -161,6 +164,32 @@ async def record(db: Db, message: ClaimedMessage, outcome: Outcome) -> None:
     )
     if written:
         await _tell(db, message, state, f"{outcome.code or ''} {reply}".strip())
+
+
+class _Returned(Struct, frozen=True):
+    message_id: UUID
+    customer_id: UUID
+
+
+async def came_back(db: Db, low: UUID, high: UUID, address_hash: bytes, code: str) -> None:
+    """Write that a message between these ids came back from this address; only the first counts."""
+    found = await db.many(
+        sql.service_message_came_back,
+        _Returned,
+        low=low,
+        high=high,
+        address_hash=address_hash,
+        bounce_code=code[:20],
+    )
+    for each in found:
+        await events.record(
+            db,
+            Actor.system(),
+            Kind.service_message_bounced,
+            customer_id=each.customer_id,
+            ref=each.message_id,
+            reason=code[:20],
+        )
 
 
 async def _tell(db: Db, message: ClaimedMessage, state: str, verdict: str) -> None:

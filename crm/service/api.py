@@ -115,7 +115,8 @@ async def post_service_message(
     summary="Read where a service message stands",
     description="`waiting` until `next_at`, `sending`, `sent` to the relay, `failed`, or "
     "`uncertain`: the relay may have it, and it is not sent again. `code` and `reply` are what was "
-    "said last. No look: nothing of her record is in it.",
+    "said last; `bounced_at` is when it came back after that. No look: nothing of her record is in "
+    "it.",
 )
 async def get_service_message(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> ServiceMessage:
     """Read where a service message stands."""

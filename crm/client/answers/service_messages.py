@@ -22,6 +22,8 @@ class ServiceMessage(Struct, frozen=True, kw_only=True):
     created_at: datetime
     next_at: datetime | None
     done_at: datetime | None
+    bounced_at: datetime | None
+    bounce_code: str | None
 
 
 class ServicePurpose(Struct, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ Kind = Literal[
     "service_message.sent",
     "service_message.failed",
     "service_message.uncertain",
+    "service_message.bounced",
     "address.suppressed",
     "address.works_again",
     "import.started",

@@ -95,6 +95,8 @@ class Letter(Struct, frozen=True):
     label: str | None
     purpose: str | None
     basis: LawfulBasis | None
+    bounced_at: datetime | None
+    bounce_code: str | None
     file: str
 
 
@@ -324,6 +326,8 @@ async def _letters(db: ReadDb, her: UUID) -> AsyncIterator[Letter]:
             each.label,
             each.purpose,
             each.basis,
+            each.bounced_at,
+            each.bounce_code,
             letter_file(each.message_id) if each.texted else "",
         )
 
