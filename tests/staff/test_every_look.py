@@ -42,6 +42,8 @@ NAMES_HER_ONLY = {
     "POST /v1/customers/{id}/consent-events": "the decision that the key itself sent",
     "POST /v1/customers/{id}/interactions": "what the key itself sent",
     "POST /v1/customers/{id}/erasure": "whom nobody knows any more",
+    "POST /v1/service-messages": "what the key itself sent, and to whom",
+    "GET /v1/service-messages/{id}": "where that stands, and none of its words",
 }
 PROGRAM = (
     "GET /v1/customers",
