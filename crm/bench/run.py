@@ -18,6 +18,7 @@ from crm.bench import (
     audience,
     copying,
     erasure,
+    exporting,
     importing,
     ledger,
     portal,
@@ -34,9 +35,9 @@ from crm.bench.figure import Figure, Missing, Say, written
 from crm.bench.stage import Stage, staged
 
 _PARTS = (
-    "send", "fast", "far", "tls", "dkim", "memory", "import", "consent", "check", "bulk", "seal",
-    "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "whole", "service",
-    "segment",
+    "send", "fast", "far", "tls", "dkim", "memory", "import", "export", "consent", "check", "bulk",
+    "seal", "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "whole",
+    "service", "segment",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -66,7 +67,7 @@ _QUICK = Wishes(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option("--only", "parts", multiple=True, type=click.Choice(_PARTS), help="Repeatable.")
 @click.option("--messages", type=click.IntRange(10, 1_000_000), help="Messages of a round.")
-@click.option("--customers", type=click.IntRange(10), help="Customers of import and memory.")
+@click.option("--customers", type=click.IntRange(10), help="Customers of imports and exports.")
 @click.option("--leaves", type=click.IntRange(10), help="Of the ledger: 10000000 takes minutes.")
 @click.option("--quick", is_flag=True, help="One round, and a fraction of everything.")
 def command(
@@ -127,6 +128,7 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "whole": lambda: whole.whole(stage, wishes.messages, say),
         "service": lambda: service.service(stage, wishes.crowd, say),
         "memory": lambda: sending.memory(stage, wishes.crowd, say),
+        "export": lambda: exporting.exporting(stage, wishes.rows, wishes.rounds, say),
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
         "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),

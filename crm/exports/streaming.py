@@ -16,7 +16,7 @@ from crm.ndjson import Last, Stopped, Tally
 sql = Statements("exports")
 
 # Larger batches are no faster, and hold more in memory and for longer.
-BATCH = 1000
+BATCH = 2000
 # A batch of records with very much in them is made smaller the next time.
 _BYTES = 2_000_000
 _BEFORE_ALL = UUID(int=0)

@@ -15,8 +15,8 @@ from crm.bench.figure import Beside, Figure, Goal, Series, interleaved
 from crm.bench.stage import peak_rss_mb
 
 _PARTS = (
-    "send", "fast", "tls", "dkim", "whole", "import", "consent", "check", "bulk", "seal", "prove",
-    "receipt", "audience", "copy", "erasure", "retention", "portal", "service",
+    "send", "fast", "tls", "dkim", "whole", "import", "export", "consent", "check", "bulk", "seal",
+    "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "service",
     "segment",
 )  # fmt: skip
 _BESIDE = {
@@ -35,6 +35,7 @@ _BESIDE = {
     "retention": {"one DELETE by PostgreSQL alone"},
     "retention, longest lock": {"one DELETE by PostgreSQL alone", "the goal"},
     "import": {"PostgreSQL alone"},
+    "export": {"COPY TO, as JSON"},
     "consent event": {"pgbench"},
     "consent check": {"empty handler"},
     "check of 1,000": {"asyncpg alone", "the limit"},

@@ -22,6 +22,7 @@ from crm.db import Database, Db
 from crm.events import Actor, Look
 from crm.exports import EveryCustomer, Reading
 from crm.exports.model import CustomerLine
+from crm.exports.streaming import BATCH
 from crm.privacy import Fingerprint
 from crm.staff import Caller, NewKey, Scope, credentials
 from crm.staff.auth import Looks
@@ -207,7 +208,7 @@ async def test_a_key_revoked_meanwhile_stops_it(
     site: ASGIApp, database: Database, business: Business
 ) -> None:
     """What had left is there; then comes why, and no closing record."""
-    await _crowd(database, business, 1001)
+    await _crowd(database, business, BATCH + 1)
     text = await _key(database, business, Scope.customers_read)
     key = credentials.read_key(text)
     assert key is not None
@@ -239,7 +240,7 @@ async def test_a_key_revoked_meanwhile_stops_it(
     await site(scope, asked.get, send)
 
     lines, last = read(b"".join(heard))
-    assert len(lines) == 1000
+    assert len(lines) == BATCH
     assert last["stopped"]["code"] == "unknown_key"
 
 
