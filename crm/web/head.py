@@ -8,6 +8,9 @@ from typing import cast
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+# In the state of a request of which nobody will read the body: who makes a long one makes none.
+BODILESS = "bodiless"
+
 
 def allowed(methods: Iterable[str]) -> str:
     """Write the methods of a path for the `Allow` header."""
@@ -28,6 +31,8 @@ def answers_head(app: ASGIApp) -> ASGIApp:
                 message["body"] = b""
             await send(message)
 
-        await app(cast("Scope", {**scope, "method": "GET"}), receive, without_body)
+        state = {**scope.get("state", {}), BODILESS: True}
+        as_get = {**scope, "method": "GET", "state": state}
+        await app(cast("Scope", as_get), receive, without_body)
 
     return answer

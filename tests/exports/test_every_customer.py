@@ -164,6 +164,17 @@ async def test_what_a_key_may_not_read_is_not_in_it(
     assert len(await _looks(database, business, customer.id)) == 1
 
 
+async def test_whoever_asks_for_no_body_looks_at_nobody(
+    api: Browser, database: Database, business: Business, customer: customers.Customer
+) -> None:
+    """HEAD says what GET would be, and nothing leaves."""
+    answer = await api.head(PATH)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    assert not await _looks(database, business, customer.id)
+
+
 @pytest.mark.parametrize("bound", ["by its key", "by the request"])
 async def test_bound_it_says_what_the_purpose_allows(
     program: Browser, database: Database, business: Business, bound: str
