@@ -1,7 +1,7 @@
 # The whole loop. Needs make and Python 3.11 to 3.14, nothing else: PostgreSQL and Valkey come along.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check browser faults fix words calls bench lock
+.PHONY: help demo dev test check browser faults fuzz fix words calls bench lock
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -35,6 +35,9 @@ browser: $(READY) ## every page in Chromium, in every combination: takes a while
 
 faults: $(READY) ## kill and cut everything at random: make faults ARGS="--seed 4 --minutes 15"
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(READY) ## the API with whatever its document allows or forbids: make fuzz ARGS="--seed 4 --examples 5000"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 fix: $(READY) ## format, and correct what ruff can
 	$(BIN)/ruff format .

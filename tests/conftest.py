@@ -216,22 +216,29 @@ async def db(database: Database, business: Business) -> AsyncIterator[Db]:
 
 @pytest.fixture(scope="session")
 async def site(shared_cluster: Cluster, redis_url: str) -> AsyncIterator[ASGIApp]:
-    """The whole web process, as it serves, around the stores of the tests.
+    """The whole web process, as it serves, around the stores of the tests."""
+    async with whole(shared_cluster.app_url, redis_url) as app:
+        yield app
+
+
+@asynccontextmanager
+async def whole(app_url: str, redis_url: str) -> AsyncIterator[ASGIApp]:
+    """Put the whole web process around these stores.
 
     With one connection for requests and one for looks: a request that took two of one pool, or
     kept one, would hang here, whatever the route.
     """
     redis = open_pool(redis_url)
     settings = Settings(
-        database_url=shared_cluster.app_url,
+        database_url=app_url,
         redis_url=redis_url,
         link_keys="1:" + "31" * 32,
         storage_keys="1:" + "73" * 32,
         pepper="70" * 32,
     )
     async with (
-        open_database(shared_cluster.app_url, KEYS, size=1) as requests,
-        open_database(shared_cluster.app_url, KEYS, size=1) as looks,
+        open_database(app_url, KEYS, size=1) as requests,
+        open_database(app_url, KEYS, size=1) as looks,
     ):
         state = state_of(settings, requests, looks, redis)
         state["password_cost"] = make.CHEAP

@@ -176,12 +176,13 @@ class Two(Struct):
 @pytest.fixture(scope="module")
 async def two(database: Database, shared_cluster: Cluster) -> AsyncIterator[Two]:
     """Let A live through everything, and B exist."""
-    async with _met(database, shared_cluster) as met:
-        yield met
+    async with met(database, shared_cluster) as both:
+        yield both
 
 
 @asynccontextmanager
-async def _met(database: Database, cluster: Cluster) -> AsyncIterator[Two]:
+async def met(database: Database, cluster: Cluster) -> AsyncIterator[Two]:
+    """Have A live through everything beside B, until the block ends."""
     a = await make.business(database)
     b = await make.business(database, name="Stranger & Sons")
     life = await lived(database, a, "nora.lindqvist@example.com", "Nora Lindqvist")
@@ -680,14 +681,15 @@ async def intruder(site: ASGIApp, database: Database, two: Two) -> AsyncIterator
     """Let B's program, owner and customer in, at B."""
     async with database.write(two.b.id) as db:
         theirs = await make.customer(db)
-    async with _let_in(site, database, two.b, theirs) as let_in:
-        yield let_in
+    async with let_in(site, database, two.b, theirs) as people:
+        yield people
 
 
 @asynccontextmanager
-async def _let_in(
+async def let_in(
     site: ASGIApp, database: Database, business: Business, customer: Customer
 ) -> AsyncIterator[Intruder]:
+    """Let a program, an owner and a customer of a business in."""
     async with (
         Browser(site, business.origin) as program,
         Browser(site, business.origin) as browser,
@@ -765,7 +767,7 @@ async def _call(
         plain["token"] = secret[:-8] + "AAAAAAAA" if nobody else secret
     path = route.path.format(**plain | given)
     who = intruder.at(route.path)
-    sent = _request(route, of)
+    sent = request_of(route, of)
     if who is not intruder.program and route.method == "POST":
         page = "/staff/account" if who is intruder.staff else "/me/consent"
         sent = {"data": {**FORM, "csrf": await who.token(page)}}
@@ -776,7 +778,7 @@ async def _call(
     return answer.status_code, text
 
 
-def _request(route: Route, of: Any) -> dict[str, Any]:
+def request_of(route: Route, of: Any) -> dict[str, Any]:
     """Make the body, the query and the headers that an operation of the API asks for."""
     operation = route.operation
     if not operation:
@@ -832,8 +834,8 @@ async def test_the_routes_would_find_something(
 ) -> None:
     """What the test above rests on: A's own people do reach A's things by the same calls."""
     async with (
-        _met(database, shared_cluster) as two,
-        _let_in(site, database, two.a.business, two.a.customer) as people,
+        met(database, shared_cluster) as two,
+        let_in(site, database, two.a.business, two.a.customer) as people,
     ):
         # A copy is given to the program that asked for it, and to no other of the same business.
         asked = """UPDATE crm.copy SET actor_id = (

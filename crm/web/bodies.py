@@ -86,9 +86,26 @@ class _Converted:
         if given is Empty:
             return
         try:
-            values[BODY] = msgspec.convert(given, self._wanted, str_keys=True)
+            values[BODY] = self._read(given)
         except msgspec.ValidationError as error:
             raise ValidationException(extra=[_wrong(str(error))]) from error
+
+    def _read(self, given: Any) -> Any:
+        try:
+            return msgspec.convert(given, self._wanted, str_keys=True)
+        except msgspec.ValidationError as error:
+            if "`float`" not in str(error):
+                raise
+        # Of a number without a fraction JSON Schema says that it is an integer: 170.0.
+        return msgspec.convert(_whole(given), self._wanted, str_keys=True)
+
+
+def _whole(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {name: _whole(each) for name, each in given.items()}
+    if isinstance(given, list):
+        return [_whole(each) for each in given]
+    return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
 def _wrong(said: str) -> dict[str, str]:

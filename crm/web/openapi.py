@@ -20,6 +20,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from msgspec import Struct
 
+from crm.web import following
 from crm.web.etag import expected
 from crm.web.idempotency import once
 from crm.web.paging import DEFAULT_LIMIT, MAX_LIMIT
@@ -87,6 +88,22 @@ _PARAMETERS = {
     "after": "Where to go on: the cursor in the Link header of the page before.",
 }
 _NULL = {"type": "null"}
+# What a schema may ask of a value besides its type.
+_LIMITS = (
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minItems",
+    "maxItems",
+    "propertyNames",
+)
+# As `idempotency.bare` and `etag.expected` read them.
+_KEY = r'^("[ !#-~]{1,200}"|[!#-~]([ !#-~]{0,198}[!#-~])?)$'
+_TAG = r'^(\*|"v[0-9]{1,9}")$'
 
 
 def operation_id(handler: HTTPRouteHandler, _method: Any, _path: Any) -> str:
@@ -106,6 +123,7 @@ def document(app: Litestar) -> dict[str, Any]:
     parts["responses"] = {
         f"Refused{status}": _refusal(words) for status, words in _REFUSALS.items()
     }
+    following.link(list(operations(found)), lambda schema: resolved(found, schema))
     return found
 
 
@@ -231,21 +249,21 @@ def _describe_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -
     if _reads(handler, once):
         needed = "Idempotency-Key is required" in operation.get("description", "")
         words = "A name of your choice for this request; a repetition within 24 hours is answered."
-        parameters.append(_header("Idempotency-Key", words, required=needed))
+        parameters.append(_header("Idempotency-Key", words, _KEY, required=needed))
     if _reads(handler, expected):
         words = "The ETag that you read, or * for any."
-        parameters.append(_header("If-Match", words, required=True))
+        parameters.append(_header("If-Match", words, _TAG, required=True))
     if not parameters:
         del operation["parameters"]
 
 
-def _header(name: str, words: str, *, required: bool) -> dict[str, Any]:
+def _header(name: str, words: str, pattern: str, *, required: bool) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": required,
         "description": words,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": pattern},
     }
 
 
@@ -287,19 +305,31 @@ def _close(schemas: dict[str, Any]) -> None:
             continue
         if all(each.__struct_config__.forbid_unknown_fields for each in meant):
             schema["additionalProperties"] = False
-            schema["properties"].update(_amounts(meant[0]))
+            _say_what_is_read(schema["properties"], meant[0])
         if len(meant) == 1 and meant[0].__doc__:
             schema.setdefault("description", meant[0].__doc__.strip().split("\n")[0])
 
 
-def _amounts(struct: type[Struct]) -> dict[str, Any]:
-    """Say of each amount in a body that a number of JSON is read as well as a text."""
-    fields = msgspec.structs.fields(struct)
-    return {
-        field.encode_name: {"type": ["string", "number", "null"]}
-        for field in fields
-        if Decimal in get_args(field.type)
-    }
+def _say_what_is_read(fields: dict[str, Any], struct: type[Struct]) -> None:
+    """Say of the fields of a body what Litestar leaves out: numbers for amounts, and limits."""
+    for field in msgspec.structs.fields(struct):
+        if Decimal in get_args(field.type):
+            fields[field.encode_name] = {"type": ["string", "number", "null"]}
+        else:
+            _limit(fields[field.encode_name], msgspec.json.schema(field.type))
+
+
+def _limit(said: dict[str, Any], read: dict[str, Any]) -> None:
+    """Add to what is said of a value what the decoder asks of it, and of what is in it."""
+    if said.get("type") == read.get("type"):
+        said |= {key: read[key] for key in _LIMITS if key in read}
+    for key in ("items", "additionalProperties"):
+        if isinstance(said.get(key), dict) and isinstance(read.get(key), dict):
+            _limit(said[key], read[key])
+    for one in said.get("oneOf", ()):
+        for other in read.get("anyOf", ()):
+            if "type" in one and one["type"] == other.get("type"):
+                _limit(one, other)
 
 
 def _structs(parent: type[Struct]) -> Iterator[type[Struct]]:

@@ -6,17 +6,13 @@ each language, with and without scripts.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-import uvicorn
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from playwright.async_api import Browser as Chromium
@@ -30,6 +26,7 @@ from tests import make
 from tests.chromium.desk import Desk
 from tests.chromium.world import World, built
 from tests.conftest import KEYS, Cluster
+from tests.listening import listening
 
 _PROGRAM = shutil.which("chromium")
 # Each request comes from a network of its own (RFC 2544): what is tested is not the limits.
@@ -53,23 +50,6 @@ def chromium_program() -> str:
     return _PROGRAM
 
 
-@asynccontextmanager
-async def _listening(app: ASGIApp) -> AsyncIterator[int]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield port
-        finally:
-            server.should_exit = True
-            await running
-
-
 @pytest.fixture(scope="session")
 async def web_port(
     chromium_program: str, shared_cluster: Cluster, redis_url: str
@@ -90,7 +70,7 @@ async def web_port(
         state = state_of(settings, requests, looks, redis)
         state["password_cost"] = make.CHEAP
         app = _from_everywhere(served(application(settings, state)))
-        async with _listening(app) as port:
+        async with listening(app) as port:
             yield port
     await redis.aclose()
 

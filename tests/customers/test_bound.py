@@ -17,9 +17,11 @@ from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewInteracti
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.staff import NewKey, Scope
+from crm.web import openapi
+from crm.web.parameters import parameters
 from tests import make
 from tests.browser import Browser
-from tests.routes import ROUTES
+from tests.routes import DOCUMENT, ROUTES
 
 _DECLARED: dict[str, Any] = {
     "type": AttributeType.text,
@@ -168,6 +170,37 @@ async def test_every_other_route_is_closed_to_a_bound_key(desk: Browser) -> None
         answer = await desk.request(route.method, route.path.format(**named), json={})
         if (answer.status_code, answer.json()["code"]) != (403, "key_bound"):
             wrong.append((str(route), answer.text))
+
+    assert not wrong
+
+
+# Open to a bound key, and about no customer: itself, and what is declared.
+_OF_NOBODY = {"/v1/key", "/v1/key/rotation", "/v1/tags", "/v1/attributes", "/v1/interaction-kinds"}
+# What names the purpose in its body, where each has a test of its own for it.
+_IN_THE_BODY = {"/v1/consent-checks", "/v1/sign-ups"}
+
+
+async def test_every_open_route_asks_for_the_purpose(desk: Browser, shop: Shop) -> None:
+    """That which the request names, or what the customer allows whom its path names."""
+    wrong = []
+    for route in _API:
+        if not route.handler.opt.get("bound") or route.path in _OF_NOBODY | _IN_THE_BODY:
+            continue
+        _, body = openapi.body_sample(DOCUMENT, route.operation)
+        codes = {}
+        if "{id}" in route.path:
+            path = route.path.format(id=shop.does_not, name="shop")
+            codes["purpose_not_allowed"] = await desk.request(route.method, path, json=body)
+        if "purpose" in parameters(route.handler):
+            path = route.path.format(id=shop.allows, name="shop")
+            by_id = route.handler.parsed_fn_signature.parameters["purpose"].annotation is UUID
+            query = {"purpose": str(shop.other) if by_id else "offers"}
+            if "customer" in parameters(route.handler):
+                query["customer"] = str(shop.allows)
+            codes["other_purpose"] = await desk.request(route.method, path, params=query, json=body)
+        said = {code: answer.json()["code"] for code, answer in codes.items()}
+        if not codes or any(code != told for code, told in said.items()):
+            wrong.append((str(route), said))
 
     assert not wrong
 

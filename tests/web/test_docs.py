@@ -116,6 +116,36 @@ def test_a_body_is_closed(path: str, operation: dict[str, Any]) -> None:
         assert "properties" not in schema or schema["additionalProperties"] is False, path
 
 
+def test_every_link_leads_on() -> None:
+    """To an operation that there is, with all that its path needs, and what its reader knows."""
+    named = {each["operationId"]: (path, each) for path, _, each in operations(DOCUMENT)}
+    led: dict[str, set[str]] = {}
+    for path, _, operation in operations(DOCUMENT):
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                target, linked = named[link["operationId"]]
+                known = {each["name"] for each in linked["parameters"]}
+                assert set(re.findall(r"{(\w+)}", target)) <= set(link["parameters"]) <= known
+                for value in link["parameters"].values():
+                    where, _, name = value.removeprefix("$request.path.").partition(".")
+                    assert value.startswith("$response.") or (not name and f"{{{where}}}" in path)
+                led.setdefault(operation["operationId"], set()).add(link["operationId"])
+
+    assert {"get_customer", "patch_customer", "post_interaction"} <= led["post_customer"]
+    assert {"put_webhook", "delete_webhook"} <= led["get_webhook"]
+    assert "get_receipt" in led["post_consent_event"]
+    assert "get_copy" in led["post_copy"]
+
+
+def test_limits_within_are_named() -> None:
+    """What is asked of the keys and the parts of a value, which a framework leaves out."""
+    terms = DOCUMENT["components"]["schemas"]["Terms"]["properties"]
+
+    assert "pattern" in terms["wording"]["propertyNames"]
+    assert "pattern" in terms["storage"]["items"]
+    assert terms["ages"]["additionalProperties"]["minimum"] == 1
+
+
 def test_scopes_are_named() -> None:
     """Without a scope are the first try, and what makes a key safe."""
     free = [
@@ -283,6 +313,11 @@ class Shop:
 
 @pytest.fixture
 async def shop(database: Database, business: Business) -> Shop:
+    """A business that has declared what the examples speak of."""
+    return await opened(database, business)
+
+
+async def opened(database: Database, business: Business) -> Shop:
     """Declare what the examples speak of."""
     async with database.write(business.id) as db:
         attribute = NewAttribute(
