@@ -27,6 +27,7 @@ _WORDS = {
     "lifted": "suppressions lifted",
     "left": "people who left by a link during the restore",
     "restricted": "restrictions, or ends of them",
+    "merged": "merges of two records",
     "planned": "deletions planned",
     "calledoff": "deletions called off",
     "revoked": "keys revoked, or members of staff disabled",

@@ -67,6 +67,8 @@ from crm.privacy.brought import console as brought_console
 from crm.privacy.copies import api as copies_api
 from crm.privacy.copies import portal as copies_portal
 from crm.privacy.erasure import public as erasure_public
+from crm.privacy.merging import api as merging_api
+from crm.privacy.merging import console as merging_console
 from crm.privacy.requests import api as requests_api
 from crm.privacy.requests import console as requests_console
 from crm.privacy.requests import portal as requests_portal
@@ -136,6 +138,7 @@ _API = [
     *service_api.handlers,
     *rhythm_api.handlers,
     *privacy_api.handlers,
+    *merging_api.handlers,
     *requests_api.handlers,
     *copies_api.handlers,
     *brought_api.handlers,
@@ -170,6 +173,7 @@ _CONSOLE = [
     *purpose_editor.handlers,
     *imports_console.handlers,
     *privacy_console.handlers,
+    *merging_console.handlers,
     *requests_console.handlers,
     *brought_console.handlers,
     *retention_console.handlers,

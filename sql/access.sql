@@ -314,7 +314,7 @@ SELECT address, address_hash, message_id, requested_at, expires_at
 SELECT address, folded, address_hash, changed_at, undo_until
   FROM crm.former_address
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY changed_at DESC;
 
 -- name: formers_to_forget
@@ -341,20 +341,21 @@ SELECT customer_id
    FOR KEY SHARE;
 
 -- name: owners
--- Whose address this is, and then whose it was; mostly one customer, rarely several.
+-- Whose address this is, and then whose it was; mostly one customer, rarely several. Of a record
+-- that was merged into another, hers.
 SELECT c.customer_id
   FROM crm.customer c
  WHERE c.business_id = :business_id
    AND c.address_hash = :address_hash
 UNION ALL
 SELECT customer_id
-  FROM (SELECT f.customer_id
+  FROM (SELECT coalesce(c.merged_into, c.customer_id) AS customer_id
           FROM crm.former_address f
           JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
          WHERE f.business_id = :business_id
            AND f.address_hash = :address_hash
-           AND c.address_hash <> f.address_hash
-           AND c.erased_at IS NULL
+           AND (c.merged_into IS NOT NULL
+                OR c.address_hash <> f.address_hash AND c.erased_at IS NULL)
          ORDER BY f.changed_at DESC) AS former;
 
 -- name: held_as
@@ -416,3 +417,7 @@ DELETE FROM crm.address_change
 -- Former addresses that cannot be put back any more: their fingerprints stay. The service may not
 -- write an address there, only have it taken out.
 SELECT crm.close_undos(:business_id, :now);
+
+-- name: leave_address
+-- The address of a record that is merged into another becomes one that was hers.
+SELECT crm.leave_address(:business_id, :customer_id, :now);

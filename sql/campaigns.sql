@@ -1039,14 +1039,17 @@ SELECT d.customer_id, d.state, d.reason, d.event_id, d.notice_id, d.attempt, d.c
  LIMIT :limit;
 
 -- name: delivery_of_customer
--- One campaign to one customer.
+-- One campaign to one customer; where both of two records that were merged were in its audience,
+-- the one that got it.
 SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.notice_id,
        d.claimed_at, d.done_at
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
  WHERE d.business_id = :business_id
    AND d.campaign_id = :campaign_id
-   AND d.customer_id = :customer_id;
+   AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
+ ORDER BY d.state IN ('sending', 'sent', 'uncertain') DESC, d.customer_id = :customer_id DESC
+ LIMIT 1;
 
 -- name: deliveries_of_customer
 -- Every campaign to one customer, newest first.
@@ -1055,12 +1058,13 @@ SELECT d.campaign_id, c.subject, c.purpose_id, d.state, d.reason, d.event_id, d.
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
  WHERE d.business_id = :business_id
-   AND d.customer_id = :customer_id
+   AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY d.campaign_id DESC;
 
 -- name: mail_of_customer
 -- One campaign to one customer, with what it was written with, and the skeleton by which it was
--- sent: the newest when it was claimed, else the first.
+-- sent: the newest when it was claimed, else the first. Of two records that were merged, of the one
+-- that got it.
 SELECT d.campaign_id, c.subject, c.preheader, c.source, c.started_at, c.purpose_id,
        p.code AS purpose_code, d.state, d.reason, d.event_id, d.claimed_at, d.done_at,
        d.bounced_at, d.merged, d.asked,
@@ -1077,7 +1081,9 @@ SELECT d.campaign_id, c.subject, c.preheader, c.source, c.started_at, c.purpose_
   JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
  WHERE d.business_id = :business_id
    AND d.campaign_id = :campaign_id
-   AND d.customer_id = :customer_id;
+   AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
+ ORDER BY d.state IN ('sending', 'sent', 'uncertain') DESC, d.customer_id = :customer_id DESC
+ LIMIT 1;
 
 -- name: mails_of_customer
 -- Everything that was sent to one customer or left her out, campaigns and service messages, by
@@ -1091,7 +1097,7 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
       FROM crm.delivery d
       JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
      WHERE d.business_id = :business_id
-       AND d.customer_id = :customer_id
+       AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
     UNION ALL
     SELECT coalesce(l.done_at, l.created_at), l.message_id, l.kind,
            coalesce(l.kept ->> 'subject', ''), NULL, NULL,
@@ -1129,7 +1135,7 @@ SELECT d.deliveries, d.went + l.went AS went
                count(*) FILTER (WHERE state IN ('sending', 'sent', 'uncertain')) AS went
           FROM crm.delivery
          WHERE business_id = :business_id
-           AND customer_id = :customer_id) d
+           AND customer_id = ANY (crm.records_of(:business_id, :customer_id))) d
  CROSS JOIN (
    SELECT count(*) AS went
      FROM crm.letters_of(:business_id, :customer_id)
@@ -1149,22 +1155,23 @@ SELECT d.campaign_id, c.subject, c.preheader, c.format, c.purpose_id, d.state, d
   LEFT JOIN crm.retry r ON r.business_id = :business_id AND r.campaign_id = d.campaign_id
    AND r.customer_id = d.customer_id
  WHERE d.business_id = :business_id
-   AND d.customer_id = :customer_id
+   AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY d.campaign_id DESC;
 
 -- name: texts_held_of
--- The texts of campaigns that were handed over to one customer, newest first, by pages.
-SELECT d.campaign_id, c.format, c.source,
+-- The texts of campaigns that were handed over to one customer, newest first, by pages; each once,
+-- though it went to both of two records that were merged.
+SELECT DISTINCT ON (d.campaign_id) d.campaign_id, c.format, c.source,
        d.merged IS NOT NULL AND EXISTS (
          SELECT FROM crm.verdict v
           WHERE v.business_id = :business_id AND v.campaign_id = d.campaign_id) AS as_sent
   FROM crm.delivery d
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
  WHERE d.business_id = :business_id
-   AND d.customer_id = :customer_id
+   AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND d.campaign_id < :before
    AND d.state IN ('sending', 'sent', 'uncertain')
- ORDER BY d.campaign_id DESC
+ ORDER BY d.campaign_id DESC, d.customer_id = :customer_id DESC
  LIMIT :limit;
 
 -- name: blank_deliveries
@@ -1739,6 +1746,22 @@ SELECT purpose_id, chosen_at, left_at
  WHERE business_id = :business_id
    AND customer_id = :customer_id
  ORDER BY purpose_id;
+
+-- name: exclude_merged
+-- What waits for a record and went to the one that is merged into it waits no more.
+SELECT crm.exclude_merged(:business_id, :merged_into, :customer_id);
+
+-- name: take_digest_choices
+-- Where either of two records that are merged takes one digest a week, so does the one that is kept.
+INSERT INTO crm.digest_choice AS k (business_id, purpose_id, customer_id, chosen_at)
+SELECT :business_id, o.purpose_id, :merged_into, o.chosen_at
+  FROM crm.digest_choice o
+ WHERE o.business_id = :business_id
+   AND o.customer_id = :customer_id
+   AND o.left_at IS NULL
+ON CONFLICT (business_id, purpose_id, customer_id) DO UPDATE
+   SET chosen_at = excluded.chosen_at, left_at = NULL
+ WHERE k.left_at IS NOT NULL;
 
 -- name: forget_digest_choices
 -- An erased customer wants nothing.

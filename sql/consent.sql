@@ -140,7 +140,7 @@ SELECT p.purpose_id AS id, p.code, p.slug, p.name, p.description, p.channel, p.d
    AND (p.retired_at IS NULL
         OR EXISTS (SELECT FROM crm.consent s
                     WHERE s.business_id = :business_id
-                      AND s.customer_id = :customer_id
+                      AND s.customer_id = ANY (crm.records_of(:business_id, :customer_id))
                       AND s.purpose_id = p.purpose_id))
  ORDER BY p.code;
 
@@ -253,7 +253,7 @@ SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, 
    AND n.notice_id IN (SELECT r.notice_id
                          FROM crm.consent_record r
                         WHERE r.business_id = :business_id
-                          AND r.customer_id = :customer_id)
+                          AND r.customer_id = ANY (crm.records_of(:business_id, :customer_id)))
  ORDER BY n.published_at, n.notice_id;
 
 -- name: consent_check
@@ -397,7 +397,7 @@ SELECT c.purpose_id
 -- customer, the purpose, the text if one was shown, and the version that the decision is about.
 -- Her row is held before the state, as an erasure does: of the two, one waits for the other.
 WITH her AS MATERIALIZED (
-  SELECT k.customer_id, k.address_hash, k.erased_at
+  SELECT k.customer_id, k.address_hash, k.erased_at, k.merged_into
     FROM crm.customer k
    WHERE k.business_id = :business_id
      AND k.customer_id = :customer_id
@@ -411,7 +411,7 @@ WITH her AS MATERIALIZED (
      AND c.purpose_id = :purpose_id
      FOR UPDATE OF c
 )
-SELECT k.customer_id IS NOT NULL AS known,
+SELECT k.customer_id IS NOT NULL AS known, (SELECT m.merged_into FROM her m) AS merged_into,
        EXISTS (SELECT FROM crm.silenced u
                 WHERE u.business_id = :business_id
                   AND u.address_hash = k.address_hash) AS silenced,
@@ -546,7 +546,7 @@ SELECT canonical
 SELECT canonical
   FROM crm.consent_record
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY recorded_at DESC, at DESC, event_id DESC;
 
 -- name: ended
@@ -592,7 +592,7 @@ SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.reco
 
 -- name: hold_customers
 -- Customers about whom much is decided at once, held before their states and in one order.
-SELECT customer_id
+SELECT customer_id, merged_into
   FROM crm.customer
  WHERE business_id = :business_id
    AND customer_id = ANY (:customer_ids::uuid[])
@@ -720,7 +720,7 @@ SELECT r.salt, r.canonical, e.commitment, f.text AS form
     ON f.business_id = :business_id
    AND f.sha256 = decode(convert_from(r.canonical, 'UTF8')::jsonb #>> '{form,sha256}', 'hex')
  WHERE r.business_id = :business_id
-   AND r.customer_id = :customer_id
+   AND r.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND r.event_id = :event_id;
 
 -- name: events_of_customer
@@ -728,7 +728,7 @@ SELECT r.salt, r.canonical, e.commitment, f.text AS form
 SELECT event_id
   FROM crm.consent_record
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY at, event_id;
 
 -- name: sealed_record
@@ -740,7 +740,7 @@ SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
    AND v.purpose_id = r.purpose_id
    AND v.version = r.purpose_version
  WHERE r.business_id = :business_id
-   AND r.customer_id = :customer_id
+   AND r.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND r.event_id = :event_id;
 
 -- name: sealed_records_of_customer
@@ -752,7 +752,7 @@ SELECT r.event_id, r.customer_id, r.salt, r.canonical, v.terms, r.notice_id
    AND v.purpose_id = r.purpose_id
    AND v.version = r.purpose_version
  WHERE r.business_id = :business_id
-   AND r.customer_id = :customer_id
+   AND r.customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY r.recorded_at DESC, r.at DESC, r.event_id DESC;
 
 -- name: erase_consent
@@ -779,7 +779,7 @@ SELECT count(*)::integer AS proofs,
             + coalesce(p.declared, :unless_declared::text::interval))::date) AS until
   FROM crm.consent_proof p
  WHERE p.business_id = :business_id
-   AND p.customer_id = :customer_id;
+   AND p.customer_id = ANY (crm.records_of(:business_id, :customer_id));
 
 -- name: keep_proof
 -- What a customer gave and how it ended, under the fingerprint of her address alone.
@@ -868,7 +868,7 @@ ON CONFLICT (business_id, event_id) DO NOTHING;
 SELECT event_id, expires_at, sealed
   FROM crm.consent_network
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY event_id;
 
 -- name: drop_old_networks
@@ -897,12 +897,12 @@ RETURNING file_id AS id, customer_id, name, size, sha256, added_by, added_at;
 SELECT file_id AS id, customer_id, name, size, sha256, added_by, added_at
   FROM crm.evidence_file
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY added_at, file_id;
 
 -- name: file_content
--- One file as it is kept.
-SELECT customer_id, name, content
+-- One file as it is kept, and of whom it is by now.
+SELECT crm.kept_as(:business_id, customer_id) AS customer_id, name, content
   FROM crm.evidence_file
  WHERE business_id = :business_id
    AND file_id = :file_id;
@@ -912,5 +912,5 @@ SELECT customer_id, name, content
 SELECT proof_id AS id, way, mailed_at, proved_at
   FROM crm.mailbox_proof
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY proved_at, proof_id;

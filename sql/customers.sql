@@ -172,6 +172,14 @@ RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, tim
        external_id, source,
        version, created_at, changed_at, restricted_at, erased_at;
 
+-- name: restrict_merged
+-- Freezes or frees with a customer the records that were merged into hers: nothing written down
+-- there ends by time while she is frozen.
+UPDATE crm.customer
+   SET restricted_at = :restricted_at
+ WHERE business_id = :business_id
+   AND merged_into = :customer_id;
+
 -- name: declare_attribute
 -- A declaration, new or in place of an earlier one of the same type; no row for another type.
 INSERT INTO crm.attribute AS a (business_id, name, label, type, purpose, basis, origin, retention,
@@ -662,11 +670,13 @@ SELECT folded, address_hash, import_id
    AND erased_at IS NULL;
 
 -- name: customer_to_erase
--- The fingerprint of a customer, living or erased already, held until the row is emptied.
+-- The fingerprint of a customer, living or erased already, held until the row is emptied. A record
+-- that was merged into another goes with that one.
 SELECT customer_id, address_hash
   FROM crm.customer
  WHERE business_id = :business_id
    AND customer_id = :customer_id
+   AND merged_into IS NULL
    FOR UPDATE;
 
 -- name: erase_customer
@@ -678,6 +688,92 @@ UPDATE crm.customer
  WHERE business_id = :business_id
    AND customer_id = :customer_id
    AND erased_at IS NULL;
+
+-- name: kept_as
+-- Under which number a customer is known: her own, or that of the record hers was merged into.
+SELECT coalesce(merged_into, customer_id)
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND (erased_at IS NULL OR merged_into IS NOT NULL);
+
+-- name: merged_records
+-- The records that were merged into one.
+SELECT customer_id
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND merged_into = :customer_id
+ ORDER BY customer_id;
+
+-- name: part_merged
+-- Of an erased customer no record points to another any more: each is a tombstone of its own.
+UPDATE crm.customer
+   SET merged_into = NULL, erased_at = :at, restricted_at = NULL, version = version + 1,
+       changed_at = :now
+ WHERE business_id = :business_id
+   AND merged_into = :customer_id;
+
+-- name: merge_customer
+-- Empties a record that is merged into another, and what was merged into it points there too.
+UPDATE crm.customer
+   SET address = NULL, folded = NULL, address_hash = NULL, name = '', locale = '',
+       time_zone = '', external_id = NULL, import_id = NULL, version = version + 1,
+       changed_at = :now, erased_at = coalesce(erased_at, :now), merged_into = :merged_into
+ WHERE business_id = :business_id
+   AND (customer_id = :customer_id OR merged_into = :customer_id);
+
+-- name: fill_merged
+-- What the kept record does not say of its own is taken over from the other.
+UPDATE crm.customer
+   SET name = coalesce(nullif(name, ''), :name), locale = coalesce(nullif(locale, ''), :locale),
+       time_zone = coalesce(nullif(time_zone, ''), :time_zone),
+       external_id = coalesce(external_id, :external_id),
+       version = version + 1, changed_at = :now
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL;
+
+-- name: take_values
+-- Values that the kept record does not have go over with the time they were set, but for those
+-- for a purpose that it does not allow.
+INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
+                                 boolean, source, set_at)
+SELECT :business_id, :merged_into, v.name, v.text_value, v.number, v.date, v.boolean, v.source,
+       v.set_at
+  FROM crm.attribute_value v
+  JOIN crm.attribute a ON a.business_id = :business_id AND a.name = v.name
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+   AND (a.purpose_id IS NULL OR a.purpose_id = ANY (:purpose_ids::uuid[]))
+ON CONFLICT (business_id, customer_id, name) DO NOTHING;
+
+-- name: take_tags
+-- The same of tags.
+INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
+SELECT :business_id, :merged_into, v.name, v.source, v.set_at
+  FROM crm.customer_tag v
+  JOIN crm.tag t ON t.business_id = :business_id AND t.name = v.name
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+   AND (t.purpose_id IS NULL OR t.purpose_id = ANY (:purpose_ids::uuid[]))
+ON CONFLICT (business_id, customer_id, name) DO NOTHING;
+
+-- name: take_interactions
+-- What happened goes over, but for kinds for a purpose that the kept record does not allow, and for
+-- a mail that is kept with it already.
+UPDATE crm.interaction i
+   SET customer_id = :merged_into
+  FROM crm.interaction_kind k
+ WHERE i.business_id = :business_id
+   AND i.customer_id = :customer_id
+   AND k.business_id = :business_id
+   AND k.name = i.kind
+   AND (k.purpose_id IS NULL OR k.purpose_id = ANY (:purpose_ids::uuid[]))
+   AND NOT EXISTS (SELECT FROM crm.interaction o
+                    WHERE o.business_id = :business_id
+                      AND o.customer_id = :merged_into
+                      AND o.message_id = i.message_id
+                      AND o.message_id <> '');
 
 -- name: bury_customer
 -- A tombstone for somebody of whom nothing else is known here.

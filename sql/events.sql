@@ -119,7 +119,7 @@ SELECT e.event_id AS id, e.at, e.kind, e.actor_kind, e.actor_id,
   FROM crm.event e
   LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = e.actor_id
  WHERE e.business_id = :business_id
-   AND e.customer_id = :customer_id
+   AND e.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND e.kind IN ('customer.looked', 'customer.exported')
    AND (e.actor_kind IN ('member', 'key')
         OR (e.actor_kind = 'system' AND e.kind = 'customer.exported'))
@@ -133,7 +133,7 @@ SELECT event_id AS id, at, kind, actor_kind, actor_id,
        crm.told_name(:business_id, actor_kind, actor_name) AS actor_name, customer_id, ref, reason
   FROM crm.event
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY event_id;
 
 -- name: erase_events

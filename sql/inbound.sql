@@ -96,7 +96,7 @@ SELECT s.address_hash, s.bounces, s.first_at, s.last_at
   FROM crm.former_address f
   JOIN crm.soft_bounce s ON s.business_id = :business_id AND s.address_hash = f.address_hash
  WHERE f.business_id = :business_id
-   AND f.customer_id = :customer_id;
+   AND f.customer_id = ANY (crm.records_of(:business_id, :customer_id));
 
 -- name: drop_old_soft_bounces
 -- Addresses of which nothing was heard for long.

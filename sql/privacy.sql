@@ -9,6 +9,8 @@ WITH piece AS MATERIALIZED (
     FROM crm.customer c
    WHERE c.business_id = :business_id
      AND c.erased_at >= :since
+     -- What stands under a record that was merged is hers who was kept.
+     AND c.merged_into IS NULL
      AND c.customer_id > :after
    ORDER BY c.customer_id
    LIMIT :limit
@@ -73,7 +75,8 @@ VALUES (:business_id, :request_id, :step_id, :now, :what, :actor_kind, :actor_id
 
 -- name: request
 -- One request.
-SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself,
+       crm.kept_as(:business_id, r.customer_id) AS customer_id, r.address, r.name,
        r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
        coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
   FROM crm.privacy_request r
@@ -100,7 +103,8 @@ SELECT request_id
 
 -- name: open_requests
 -- Requests that wait for an answer, the most urgent first, by pages.
-SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself,
+       crm.kept_as(:business_id, r.customer_id) AS customer_id, r.address, r.name,
        r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
        coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
   FROM crm.privacy_request r
@@ -114,7 +118,8 @@ SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r
 
 -- name: ended_requests
 -- Requests that were answered, the latest first, by pages; those that staff had no part in too.
-SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself,
+       crm.kept_as(:business_id, r.customer_id) AS customer_id, r.address, r.name,
        r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
        coalesce(m.name, '') AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
   FROM crm.privacy_request r
@@ -129,13 +134,14 @@ SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r
 -- name: requests_of_customer
 -- What one customer asked, the newest first, or before one of hers; whoever works on it by name only
 -- where that is allowed.
-SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself, r.customer_id, r.address, r.name,
+SELECT r.request_id AS id, r.kind, r.state, r.way, r.by_itself,
+       crm.kept_as(:business_id, r.customer_id) AS customer_id, r.address, r.name,
        r.words, r.received_on, r.due_on, r.extended_on, r.extended_why, r.proof, r.proved_at,
        crm.told_name(:business_id, 'member', coalesce(m.name, '')) AS member, r.answer, r.ground, r.created_at, r.closed_at, r.keep_until
   FROM crm.privacy_request r
   LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = r.member_id
  WHERE r.business_id = :business_id
-   AND r.customer_id = :customer_id
+   AND r.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND (:before::uuid IS NULL OR r.request_id < :before)
  ORDER BY r.request_id DESC
  LIMIT :limit;
@@ -396,7 +402,7 @@ SELECT copy_id AS id, customer_id, actor_kind, actor_id,
        epoch, done, total, parts, size, ready_at, ends_at
   FROM crm.copy
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY asked_at;
 
 -- name: claim_copy
@@ -698,7 +704,7 @@ ON CONFLICT (business_id, customer_id, digest) DO NOTHING;
 SELECT brought_id AS id, list, at, origin, said, content <> '' AS texted, ends_at
   FROM crm.brought
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY at DESC, brought_id DESC
  LIMIT :limit;
 
@@ -707,7 +713,7 @@ SELECT brought_id AS id, list, at, origin, said, content <> '' AS texted, ends_a
 SELECT brought_id AS id, content
   FROM crm.brought
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND content <> ''
    AND brought_id > :after
  ORDER BY brought_id
@@ -893,3 +899,20 @@ SELECT s.customer_id, s.purpose_id
    AND r.recorded_at = :done_at
  ORDER BY s.customer_id
  LIMIT :limit;
+
+-- name: merged_records_told
+-- The records that were merged into hers, the newest first, as she is told: a member of staff by
+-- role as it is now, by name where the business lets her.
+SELECT c.customer_id, c.created_at AS begun_at, c.erased_at AS merged_at, e.actor_kind AS who,
+       coalesce(m.role, '') AS role,
+       coalesce(crm.told_name(:business_id, e.actor_kind, e.actor_name), '') AS name
+  FROM crm.customer c
+  LEFT JOIN crm.event e
+    ON e.business_id = :business_id
+   AND e.customer_id = ANY (crm.records_of(:business_id, :customer_id))
+   AND e.kind = 'customer.merged'
+   AND e.ref = c.customer_id
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = e.actor_id
+ WHERE c.business_id = :business_id
+   AND c.merged_into = :customer_id
+ ORDER BY c.erased_at DESC, c.customer_id;

@@ -406,7 +406,7 @@ SELECT p.event_id, p.kind, v.at, v.ref, e.name AS recipient, p.told_at, p.asks, 
   JOIN crm.endpoint e ON e.business_id = :business_id AND e.endpoint_id = p.endpoint_id
   JOIN crm.event v ON v.business_id = :business_id AND v.event_id = p.event_id
  WHERE p.business_id = :business_id
-   AND p.customer_id = :customer_id
+   AND p.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND p.kind = ANY (:proofs::text[])
  ORDER BY p.number DESC, p.endpoint_id
  LIMIT :limit;
@@ -418,7 +418,7 @@ SELECT p.event_id, p.kind, e.name AS recipient, p.endpoint_id, p.number, p.state
   FROM crm.post p
   JOIN crm.endpoint e ON e.business_id = :business_id AND e.endpoint_id = p.endpoint_id
  WHERE p.business_id = :business_id
-   AND p.customer_id = :customer_id
+   AND p.customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY p.number, p.endpoint_id;
 
 -- name: hold_posts_of

@@ -244,7 +244,7 @@ NOT_HERS = {
 
 # What no life of the tests fills: for these the copy is not looked through.
 EMPTY: dict[str, set[str]] = {
-    "customer": {"import_id", "erased_at", "time_zone"},
+    "customer": {"import_id", "erased_at", "time_zone", "merged_into"},
     "attribute_value": {"source"},
     "interaction": {"actor_name", "message_id", "in_reply_to", "refs"},
     "evidence_file": {"added_by"},

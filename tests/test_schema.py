@@ -206,6 +206,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "feeds_due": "crm_sweep",
         "erase_consent": "crm_eraser",
         "close_undos": "crm_prover",
+        "leave_address": "crm_prover",
         "prove_new_address": "crm_prover",
         "prove_sign_in": "crm_prover",
         "prove_sign_up": "crm_prover",

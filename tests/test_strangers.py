@@ -42,7 +42,7 @@ from crm.journal import Journal
 from crm.ledger import Finding, KeyKind
 from crm.mail import relays
 from crm.mail.relays import NewRelay
-from crm.privacy import NewRequest, RequestKind, requests
+from crm.privacy import NewRequest, RequestKind, merging, requests
 from crm.privacy.requests.model import Way
 from crm.segments import NewSegment
 from crm.staff import second_factor
@@ -235,6 +235,8 @@ async def _complete(database: Database, conn: asyncpg.Connection, life: Life) ->
         await requests.send_link(db, make.SYSTEM, asked.id)
         await requests.settle(db, life.actor, RequestKind.objection, life.customer.id)
         await privacy.ask(db, life.member.actor, life.customer.id, reason="to answer her")
+        twice = [await make.customer(db) for _ in range(2)]
+        await merging.merge(db, make.SYSTEM, *(each.id for each in twice))
     await _halted(database, conn, life)
     await _sealed(database, conn, business_id)
     await _write(conn, life, relay_id)
@@ -707,6 +709,7 @@ def _sample(two: Two, path: str, name: str) -> Any:
     if name == "id":
         thing = path[: path.index("{id}")].rstrip("/").rpartition("/")[2].removesuffix("s")
     life = {"customer": two.a.customer.id, "campaign": two.a.waits.id, "member": two.a.member.id}
+    life["other"] = next(row["merged_into"] for row in two.rows["customer"] if row["merged_into"])
     life["archive"] = life["mail"] = two.a.got.id
     if "/webhooks/" in path:
         told = (each for each in two.rows["post"] if each["acknowledged_at"])

@@ -23,6 +23,7 @@ from crm.access.asking_out import send_way_out
 from crm.access.forgetting import forget, forget_address, former_addresses
 from crm.access.form import NotOurForm, Shown
 from crm.access.leaving import holder, leave, leave_by_address, standings
+from crm.access.merging import objects, take_over
 from crm.access.model import (
     Choice,
     Confirmed,
@@ -87,6 +88,7 @@ __all__ = [
     "leave_by_address",
     "link",
     "mail_receipt",
+    "objects",
     "of_browser",
     "offers",
     "open_by_code",
@@ -97,6 +99,7 @@ __all__ = [
     "send_way_out",
     "standings",
     "start",
+    "take_over",
     "tidy",
     "unseal_form",
     "waiting",

@@ -26,11 +26,8 @@ async def leave(
     known to a former life of this database. So is all marketing when the purpose is gone. What was
     `said` besides is evidence of each withdrawal.
     """
-    holders = await owners(db, stop.address_hash)
+    holders = await _held(db, stop.address_hash)
     purpose = await purpose_of(db, stop)
-    for each in sorted(holders, key=lambda each: each.id):
-        # Before what waits under the address, as an erasure does.
-        await consent.hold(db, each.id)
     if stop.purpose_code is None:
         # Nothing begins there any more by a mail of before.
         await db.run(sql.drop_signups, address_hash=stop.address_hash)
@@ -59,7 +56,7 @@ async def leave_by_address(
     if purpose_id is not None:
         await consent.purpose(db, purpose_id)
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
-    holders = await owners(db, fingerprint)
+    holders = await _held(db, fingerprint)
     if not holders:
         await mail.suppress(db, by, fingerprint, Scope.marketing, Why.left)
     for customer in holders:
@@ -75,12 +72,28 @@ async def holder(db: ReadDb, stop: Stop) -> Stopped:
     return _stopped(db, stop, await owners(db, stop.address_hash), await purpose_of(db, stop))
 
 
+async def _held(db: Db, address_hash: bytes) -> list[Customer]:
+    """Return whose address this is or was, with nobody else deciding about her from now on.
+
+    Before what waits under the address, as an erasure does. Of a record that is being merged, its
+    end is waited for, and then it is the other one.
+    """
+    holders = await owners(db, address_hash)
+    held: set[UUID] = set()
+    while waits := {each.id for each in holders} - held:
+        for customer_id in sorted(waits):
+            await consent.hold(db, customer_id)
+        held |= waits
+        holders = await owners(db, address_hash)
+    return holders
+
+
 async def owners(db: ReadDb, address_hash: bytes) -> list[Customer]:
     """Return whose address this is, then whose it was before it changed."""
-    ids = await db.many(sql.owners, UUID, address_hash=address_hash)
+    ids = dict.fromkeys(await db.many(sql.owners, UUID, address_hash=address_hash))
     if not ids:
         return []
-    found = await customers.of_ids(db, ids)
+    found = await customers.of_ids(db, list(ids))
     # Erased between the two looks: known no more.
     return [found[each] for each in ids if found[each].erased_at is None]
 

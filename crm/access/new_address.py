@@ -161,7 +161,7 @@ async def confirm(
     by = Actor.customer(me.id)
     old = _hash(db, customers.fold(me.address))
     if not again:
-        await _carry_over(db, by, old, change.address_hash)
+        await carry_over(db, by, old, change.address_hash)
     await mail.suppress(db, by, old, Scope.marketing, Why.moved)
     await db.run(sql.drop_renewals, address_hash=old)
     await sessions.close_others(db, me.id, session)
@@ -209,6 +209,19 @@ async def undo(db: Db, token: str) -> Returned:
     await events.record(db, by, Kind.address_change_undone, customer_id=there.id)
     await mail.post_letter(db, await _word(db, "moved_back", there, link="/sign-in"))
     return Returned(await customers.get(db, there.id), ended)
+
+
+async def carry_over(db: Db, by: Actor, old: bytes, new: bytes) -> None:
+    """Keep to what she said against all advertising: that is hers, and not the mailbox's."""
+    reason = await objection(db, old)
+    if reason is not None:
+        await mail.suppress(db, by, new, Scope.marketing, reason)
+
+
+async def objection(db: ReadDb, address_hash: bytes) -> Why | None:
+    """Return what of hers, and not of the mailbox, stands against all advertising to an address."""
+    found = await mail.decided_against(db, address_hash)
+    return found.reason if found is not None and found.reason in _HERS else None
 
 
 def _of_link(db: ReadDb, found: NewAddress | None, token: str) -> NewAddress:
@@ -260,13 +273,6 @@ async def _end(db: Db, her: Customer, again: Mapping[UUID, Notice]) -> int:
     for purpose_id in sorted(ending):
         await consent.end_at_move(db, Actor.customer(her.id), her.id, purpose_id)
     return len(ending)
-
-
-async def _carry_over(db: Db, by: Actor, old: bytes, new: bytes) -> None:
-    """Keep to what she said against all advertising: that is hers, and not the mailbox's."""
-    found = await mail.decided_against(db, old)
-    if found is not None and found.reason in _HERS:
-        await mail.suppress(db, by, new, Scope.marketing, found.reason)
 
 
 def _asking(

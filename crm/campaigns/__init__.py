@@ -67,6 +67,7 @@ from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
 from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.mails import Grounded, MailCounts, MailLine, count_mails, grounded, mails
+from crm.campaigns.merging import take_over
 from crm.campaigns.model import (
     Campaign,
     CampaignLine,
@@ -223,6 +224,7 @@ __all__ = [
     "skeletons",
     "start",
     "stop_digest",
+    "take_over",
     "texts",
     "try_out",
     "unpacked",

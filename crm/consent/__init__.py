@@ -75,6 +75,7 @@ from crm.consent.kept_proof import (
     kept_proofs,
     to_keep,
 )
+from crm.consent.merging import Merging, merge, merging
 from crm.consent.model import (
     ASKED_BEFORE,
     EMAIL,
@@ -195,6 +196,7 @@ __all__ = [
     "KeptNetwork",
     "KeptProof",
     "MailboxProof",
+    "Merging",
     "Method",
     "Month",
     "Network",
@@ -276,6 +278,8 @@ __all__ = [
     "kept_proofs",
     "lapse_consents",
     "lapse_networks",
+    "merge",
+    "merging",
     "narrowed",
     "notice",
     "notices",

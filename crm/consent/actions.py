@@ -51,12 +51,18 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
     kept_proofs: list[KeptProof]
 
 
+class _Held(msgspec.Struct, frozen=True):
+    customer_id: UUID
+    merged_into: UUID | None
+
+
 class _Gone(msgspec.Struct, frozen=True):
     store: str
     gone: int
 
 
 _NOTHING = UUID(int=0)
+_NO = frozenset({Status.withdrawn, Status.refused})
 
 
 async def request(
@@ -122,9 +128,13 @@ async def withdraw(
 ) -> ConsentEvent:
     """Take back consent for one purpose. Always accepted, and at once; again changes nothing.
 
-    Waiting deliveries of the purpose are taken out in this transaction (promise 2).
+    Waiting deliveries of the purpose are taken out in this transaction (promise 2). What is said of
+    a record that was merged into another counts there.
     """
     asked = await held(db, customer_id, purpose_id, None)
+    if asked.merged_into is not None:
+        kept_id = asked.merged_into
+        return await withdraw(db, by, kept_id, purpose_id, method=method, at=at, said=said)
     if asked.status is Status.withdrawn and asked.event_id is not None:
         return await event(db, asked.event_id)
     wish = Wish(customer_id, purpose_id, Status.withdrawn, None)
@@ -192,7 +202,9 @@ async def append_many(
         for place, (event, _) in zip(places, new, strict=True)
     ]
     events = [event for event, _ in new]
-    await db.many(sql.hold_customers, UUID, customer_ids=[each.customer_id for each in events])
+    held_now = await db.many(
+        sql.hold_customers, _Held, customer_ids=[each.customer_id for each in events]
+    )
     moved = await db.one(
         sql.append_events,
         int,
@@ -208,7 +220,18 @@ async def append_many(
     _note_ends(db, events)
     if network_days:
         await _keep_networks(db, places, events, network_days)
+    await _carry(db, by, events, held_now)
     return moved
+
+
+async def _carry(db: Db, by: Actor, events: Sequence[NewEvent], held_now: Sequence[_Held]) -> None:
+    """Let a no count for the record that hers was merged into while it was judged."""
+    merged = {each.customer_id: each.merged_into for each in held_now if each.merged_into}
+    for event in events:
+        kept_id = merged.get(event.customer_id)
+        if kept_id and event.status in _NO:
+            purpose_id = event.purpose.purpose_id
+            await withdraw(db, by, kept_id, purpose_id, method=event.method, at=event.at)
 
 
 async def _keep_networks(

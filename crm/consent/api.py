@@ -296,6 +296,8 @@ async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) 
     at = consent.check_instant(data.at, db.now) if data.at else None
     evidence = consent.checked_evidence(data.evidence)
     if data.status == "withdrawn":
+        # Of a record that was merged into another it counts there: leaving is never refused.
+        customer_id = await customers.kept_as(db, customer_id) or customer_id
         await customers.get(db, customer_id)
         method = Method.complaint if data.complaint else Method.api
         return await consent.withdraw(

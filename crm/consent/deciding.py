@@ -103,6 +103,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     """All that a decision is judged by, as it stands; the state is held until it is written."""
 
     known: bool
+    # The record that hers was merged into.
+    merged_into: UUID | None
     silenced: bool
     retired_at: datetime | None
     double_opt_in: bool

@@ -349,7 +349,7 @@ def check_basis(basis: Basis, status: Status) -> None:
 
 
 # What nobody said: it followed from something else.
-_BY_ITSELF = frozenset({Method.expiry, Method.retirement, Method.new_address})
+_BY_ITSELF = frozenset({Method.expiry, Method.retirement, Method.new_address, Method.merge})
 
 
 def expression(basis: Basis, status: Status, method: Method) -> str:

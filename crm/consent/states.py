@@ -54,6 +54,8 @@ class Method(StrEnum):
     erasure = "erasure"
     # She has another address now, for which this was not said.
     new_address = "new_address"
+    # Two records of hers became one, and the other one said so.
+    merge = "merge"
 
 
 # A yes; each but the last is consent.

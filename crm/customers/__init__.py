@@ -3,7 +3,8 @@
 Owns `customer`, `attribute`, `attribute_value`, `tag`, `customer_tag`, `interaction_kind` and
 `interaction`. One customer per address and business. No field without purpose and retention
 (promise 13). Staff, programs and imports never change an address: only the customer does, and her
-new mailbox answers first (`crm/access/new_address.py`). Erasure leaves an empty tombstone.
+new mailbox answers first (`crm/access/new_address.py`). Erasure leaves an empty tombstone, and so
+does a merge, which points to the record that is kept (`crm/privacy/merging/`).
 """
 
 from crm.customers.actions import (
@@ -64,6 +65,14 @@ from crm.customers.interactions import (
     note,
     reply,
 )
+from crm.customers.merging import (
+    Differences,
+    differences,
+    kept_as,
+    merged_records,
+    part,
+    take_over,
+)
 from crm.customers.model import (
     AddressTaken,
     Arrival,
@@ -105,6 +114,7 @@ __all__ = [
     "AttributeValue",
     "Changes",
     "Customer",
+    "Differences",
     "EndsWith",
     "Export",
     "ExternalIdTaken",
@@ -156,6 +166,7 @@ __all__ = [
     "declare_attribute",
     "declare_kind",
     "declare_tag",
+    "differences",
     "drop_tag",
     "ending_with",
     "ends",
@@ -172,6 +183,7 @@ __all__ = [
     "hold",
     "interact",
     "interactions",
+    "kept_as",
     "kinds",
     "known_by_folded",
     "lapse_interactions",
@@ -179,10 +191,12 @@ __all__ = [
     "lapse_values",
     "lapse_values_of_purposes",
     "masked",
+    "merged_records",
     "note",
     "of_ids",
     "page",
     "parse",
+    "part",
     "purposes_to_end_with",
     "put_tag",
     "reply",
@@ -192,6 +206,7 @@ __all__ = [
     "set_attributes",
     "tags",
     "tags_of",
+    "take_over",
     "unrestrict",
     "values",
     "written",

@@ -337,6 +337,7 @@ async def _restricted(db: Db, by: Actor, customer_id: UUID, at: datetime | None)
     customer = await db.one(
         sql.restrict_customer, Customer, customer_id=customer_id, restricted_at=at
     )
+    await db.run(sql.restrict_merged, customer_id=customer_id, restricted_at=at)
     db.note(Restricted(customer_id, at is not None))
     what = "restricted" if at else "restriction lifted"
     await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason=what)

@@ -63,6 +63,7 @@ class Kind(StrEnum):
     customer_looked = "customer.looked"
     customer_exported = "customer.exported"
     customer_erased = "customer.erased"
+    customer_merged = "customer.merged"
     erasure_planned = "erasure.planned"
     erasure_called_off = "erasure.called_off"
     address_changed = "address.changed"

@@ -73,6 +73,13 @@ class Erased(Struct, tag="erased"):
     by: str = "system"
 
 
+class Merged(Struct, tag="merged"):
+    """Two records of one customer that became one: the number that is kept, and the other."""
+
+    kept_id: UUID
+    gone_id: UUID
+
+
 class Planned(Struct, tag="planned", kw_only=True):
     """A deletion that she can call off until it is due: with the hash of the link that does so."""
 
@@ -122,6 +129,7 @@ Entry: TypeAlias = (
     | Lifted
     | Left
     | Restricted
+    | Merged
     | Planned
     | CalledOff
     | Erased

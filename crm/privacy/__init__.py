@@ -1,10 +1,11 @@
 """All that is held of one customer: shown to her, taken with her, or deleted (promises 9 to 13).
 
 One package per right: `copies` (Art. 15 and 20) and `brought`, a copy of elsewhere taken over;
-`erasure` (Art. 17), planned, called off and certified; `restriction` (Art. 18); `requests`, what is
-asked in words and has its last day (Art. 12); `retention`, how long all else is kept. `actions.py`
-erases and shows, by the `export` and `forget` of every domain that holds personal data: a test that
-reads the catalog finds what is left out. `fulfilling.py` carries out what was asked for.
+`erasure` (Art. 17), planned, called off and certified; `restriction` (Art. 18); `merging`, two
+records of one person made one (Art. 5(1)(d)); `requests`, what is asked in words and has its last
+day (Art. 12); `retention`, how long all else is kept. `actions.py` erases and shows, by `export`
+and `forget` of every domain that holds personal data: a test that reads the catalog finds what is
+left out. `fulfilling.py` carries out what was asked for.
 
 Owns `copy`, `copy_part`, `brought`, `privacy_request` with the log of its steps, `erasure_wish`,
 `erasure` (the certificates, which name nobody), `restriction_end` and `retention_sweep`.

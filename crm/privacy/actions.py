@@ -26,7 +26,7 @@ from crm import (
 from crm.access.model import Former
 from crm.consent import ConsentTold, Method
 from crm.consent.terms import Party
-from crm.customers import Customer
+from crm.customers import Customer, Forgotten, UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.mail import Scope, Why
@@ -34,6 +34,7 @@ from crm.pieces import Piece
 from crm.privacy import brought, copies, dormancy, requests, restriction
 from crm.privacy.erasure import wishes
 from crm.privacy.erasure.certifying import Ended, certify
+from crm.privacy.merging.actions import merged_records
 from crm.privacy.model import (
     Before,
     Erased,
@@ -109,13 +110,13 @@ async def erase(
     What stays: a tombstone and the deliveries that books count by, stubs of consent events, the
     proof of what she allowed until its day, the fingerprint of the address unless she drops it
     herself, one event that names nobody, and the certificate of what went. Done once more after a
-    restore, it was done `before`.
+    restore, it was done `before`. A record that was merged into another goes with that one.
     """
     asked = before or Before(db.now, by.kind)
     check_fingerprint(by, fingerprint)
     # Before the rest: her row is held before what hangs on it, the eraser of consent and events
     # insists on the tombstone, and the tombstone takes waiting deliveries out (promise 2).
-    emptied = await customers.forget(db, customer_id, at=asked.at)
+    customer_id, emptied = await _emptied(db, customer_id, asked.at)
     gone: Counter[str] = Counter(emptied.gone)
     fingerprint = await _her_choice(db, by, customer_id, fingerprint)
     former = await access.former_addresses(db, customer_id)
@@ -131,6 +132,7 @@ async def erase(
         db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
+    gone.update(await _erase_merged(db, by, customer_id, fingerprint, asked))
     erased_at = await _erased_at(db, customer_id)
     if gone.total():
         await certify(db, asked.by, customer_id, Ended(erased_at, fingerprint, gone, proof))
@@ -199,6 +201,7 @@ async def home(db: ReadDb, me: Customer) -> Home:
         deletion=await wishes.wish(db, me.id),
         silence=await consent.silence(db, me.id),
         recipients=await _recipients(db, said),
+        merged=await merged_records(db, me.id),
     )
 
 
@@ -253,6 +256,36 @@ async def erase_unknown(
     await customers.bury(db, customer_id, at=before.at)
     ended = Ended(before.at, fingerprint, gone, consent.ToKeep(0, None))
     await certify(db, before.by, customer_id, ended)
+
+
+async def _emptied(db: Db, customer_id: UUID, at: datetime) -> tuple[UUID, Forgotten]:
+    """Empty a customer's row; of a record that was merged into another, that one's."""
+    try:
+        return customer_id, await customers.forget(db, customer_id, at=at)
+    except UnknownCustomer:
+        kept_id = await customers.kept_as(db, customer_id)
+        if kept_id is None:
+            raise
+        return await _emptied(db, kept_id, at)
+
+
+async def _erase_merged(
+    db: Db, by: Actor, customer_id: UUID, fingerprint: Fingerprint, asked: Before
+) -> Counter[str]:
+    """Delete what is left under the numbers of records that were merged into one that goes."""
+    gone: Counter[str] = Counter()
+    dropped = fingerprint is Fingerprint.drop
+    for each in await customers.merged_records(db, customer_id):
+        former = await access.former_addresses(db, each)
+        # The last it had; every record had one when it was merged.
+        left = max(former, key=lambda one: one.changed_at).address_hash
+        await consent.keep_proof(db, each, None if dropped else left)
+        gone.update(await _forget(db, each))
+        gone.update(await _forget_former(db, former, fingerprint))
+        db.note(journal.Erased(each, left.hex(), dropped, asked.by))
+        await events.record(db, by, Kind.customer_erased, ref=each)
+    await customers.part(db, customer_id, at=asked.at)
+    return gone
 
 
 async def _forget(db: Db, customer_id: UUID) -> Counter[str]:

@@ -152,6 +152,18 @@ class Inventory(Struct, frozen=True, kw_only=True):
         return gettext("We hold: %(things)s.", things=listed(parts))
 
 
+class MergedRecord(Struct, frozen=True, kw_only=True):
+    """A record that was merged into hers, as she is told: since when, by whom in which role."""
+
+    customer_id: UUID
+    begun_at: datetime
+    merged_at: datetime
+    # None where nobody knows any more: that goes with the line in the books, after three years.
+    who: ActorKind | None
+    role: str
+    name: str
+
+
 class Home(Struct, frozen=True, kw_only=True):
     """What her home page shows, the newest of each."""
 
@@ -166,6 +178,8 @@ class Home(Struct, frozen=True, kw_only=True):
     silence: Silence | None
     # Who else receives her data, for what is on.
     recipients: list[Party]
+    # Records that were merged into hers.
+    merged: list[MergedRecord]
 
 
 def check_fingerprint(by: Actor, fingerprint: Fingerprint) -> None:

@@ -14,7 +14,8 @@ from crm.errors import NotFound
 from crm.events import Actor, ActorKind
 from crm.journal import Decision, Entry
 from crm.mail import Scope, Why
-from crm.privacy import Before, Fingerprint, Wish
+from crm.privacy import Before, Fingerprint, Wish, merging
+from crm.privacy.merging import NotMergeable
 from crm.staff import BeingErased, LastOwner
 from crm.tokens import Stop
 
@@ -39,6 +40,8 @@ async def replay(
         # Whoever waits for her deletion stays frozen: only she calls it off, and says so.
         with suppress(UnknownCustomer, BeingErased):
             await change(db, _SYSTEM, entry.customer_id)
+    elif isinstance(entry, journal.Merged):
+        await _merge(db, entry)
     elif isinstance(entry, journal.Planned):
         await _plan(db, entry, at)
     elif isinstance(entry, journal.CalledOff):
@@ -93,6 +96,16 @@ async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:
     )
     with suppress(UnknownCustomer):
         await privacy.plan_again(db, wish, bytes.fromhex(planned.call_off))
+
+
+async def _merge(db: Db, merged: journal.Merged) -> None:
+    """Make them one again. Where one of them is not here, the other stays as it is.
+
+    What stands against it here, stood so before it was committed: then it was not to be done, or
+    the records are not as they were, and both are left to staff.
+    """
+    with suppress(UnknownCustomer, NotMergeable):
+        await merging.merge(db, _SYSTEM, merged.kept_id, merged.gone_id)
 
 
 async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:

@@ -3,8 +3,17 @@
 Owns `rhythm`. Only she says it, and campaigns obey in the statement that claims (promise 12).
 """
 
-from crm.rhythm.actions import attention, change, choose_digest, export, forget, of, resume
-from crm.rhythm.model import Attention, Rhythm, Waiting, Wanted, Week
+from crm.rhythm.actions import (
+    attention,
+    change,
+    choose_digest,
+    export,
+    forget,
+    of,
+    resume,
+    take_over,
+)
+from crm.rhythm.model import Attention, Rhythm, Waiting, Wanted, Week, stricter
 
 __all__ = [
     "Attention",
@@ -19,4 +28,6 @@ __all__ = [
     "forget",
     "of",
     "resume",
+    "stricter",
+    "take_over",
 ]

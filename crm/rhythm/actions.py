@@ -9,7 +9,16 @@ from crm import campaigns, consent, events
 from crm.customers import UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
-from crm.rhythm.model import Attention, Rhythm, Wanted, Week, checked, said, waiting
+from crm.rhythm.model import (
+    Attention,
+    Rhythm,
+    Wanted,
+    Week,
+    checked,
+    said,
+    stricter,
+    waiting,
+)
 
 sql = Statements("rhythm")
 
@@ -86,6 +95,28 @@ async def choose_digest(db: Db, customer_id: UUID, purpose_id: UUID, *, weekly: 
         ref=purpose_id,
         reason=f"{how}: {purpose.name}",
     )
+
+
+async def take_over(db: Db, kept_id: UUID, gone_id: UUID) -> bool:
+    """Keep to the stricter of two rhythms, where their records become one; say if that changed.
+
+    Both rows are held. Nothing is claimed against it once this is committed.
+    """
+    mine, other = await of(db, kept_id), await of(db, gone_id)
+    held = Wanted(mine.budget, mine.paused_until)
+    both = stricter(held, Wanted(other.budget, other.paused_until))
+    await db.run(sql.drop_rhythm, customer_id=gone_id)
+    if both == held:
+        return False
+    await campaigns.hold_ranges_of(db, kept_id)
+    await campaigns.look_again(db, [kept_id])
+    await db.run(
+        sql.keep_rhythm,
+        customer_id=kept_id,
+        budget=both.budget,
+        paused_until=both.paused_until,
+    )
+    return True
 
 
 async def resume(db: Db, customer_id: UUID) -> None:

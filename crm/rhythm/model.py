@@ -79,6 +79,13 @@ def checked(wanted: Wanted, now: datetime) -> Wanted:
     return Wanted(wanted.budget, until if until is not None and until > now else None)
 
 
+def stricter(one: Wanted, other: Wanted) -> Wanted:
+    """Take of two rhythms the lower limit and the later end of a pause."""
+    budgets = [each.budget for each in (one, other) if each.budget is not None]
+    pauses = [each.paused_until for each in (one, other) if each.paused_until is not None]
+    return Wanted(min(budgets, default=None), max(pauses, default=None))
+
+
 def waiting(deferred: Deferred, rhythm: Rhythm, week: Week) -> Waiting:
     """Say until when a campaign waits: it lapses where its own time is over before hers comes."""
     free = rhythm.paused_until if deferred.waits_for == "pause" else week.ends_at

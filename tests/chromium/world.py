@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 import asyncpg
 from msgspec import Struct
 
-from crm import businesses, campaigns, consent, customers, ledger, privacy, segments, trust
+from crm import businesses, campaigns, consent, customers, ledger, privacy, segments, staff, trust
 from crm.access.auth import BROWSER, SESSION, cookie_name
 from crm.businesses import Theme, logo
 from crm.consent import Method
-from crm.db import Database
+from crm.db import Database, Db
 from crm.journal import Journal
 from crm.mail import relays
 from crm.mail.relays import NewRelay
@@ -172,7 +172,26 @@ async def _more(database: Database, life: Life) -> dict[str, Any]:
         await privacy.plan(db, await make.customer(db), Fingerprint.keep)
         gone = await make.customer(db)
         await privacy.erase(db, make.SYSTEM, gone.id)
-    return {"relay": relay, "erased": gone.id, "segment": bakers.id}
+        once, twice = await _twins(db, life)
+    return {
+        "relay": relay,
+        "erased": gone.id,
+        "segment": bakers.id,
+        "once": once,
+        "twice": twice,
+    }
+
+
+async def _twins(db: Db, life: Life) -> tuple[UUID, UUID]:
+    """Two records of one person, of which one said yes and the other no."""
+    once = await make.customer(db, name="Nora L.", external_id="K-4711")
+    twice = await make.customer(db, name="N. Lindqvist", external_id="K-0815", locale="de")
+    await consent.give(db, make.SYSTEM, once.id, life.notice.question, make.ELSEWHERE)
+    purpose_id = life.notice.purpose_id
+    await consent.withdraw(db, make.SYSTEM, twice.id, purpose_id, method=Method.api)
+    await customers.set_attributes(db, make.SYSTEM, twice.id, {"usual_shop": "Quay Street"})
+    await staff.give_reason(db, life.member, once.id, "to put right a mistake in your record")
+    return once.id, twice.id
 
 
 async def _long_history(database: Database, life: Life) -> None:
@@ -322,6 +341,7 @@ def _console(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
         "/staff/campaigns/{id}/figures": campaign,
         "/staff/campaigns/{id}/progress": campaign,
         "/staff/customers/{id}/erasure": ids["erased"],
+        "/staff/customers/{id}/merge/{other}": ids["once"],
         "/staff/relays/{id}": ids["relay"],
         "/staff/requests/{id}": ids["request"],
         "/staff/segments/{id}": ids["segment"],
@@ -330,6 +350,7 @@ def _console(life: Life, ids: dict[str, Any]) -> dict[str, list[Place]]:
         "endpoint_id": ids["endpoint"],
         "event_id": ids["event"],
         "import_id": ids["import"],
+        "other": ids["twice"],
         "purpose_id": purpose,
         "kind": "sent",
     }

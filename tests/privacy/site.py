@@ -24,6 +24,8 @@ from crm.privacy import api, console, portal
 from crm.privacy.copies import api as copies_api
 from crm.privacy.copies import portal as copies_portal
 from crm.privacy.erasure import public
+from crm.privacy.merging import api as merging_api
+from crm.privacy.merging import console as merging_console
 from crm.privacy.requests import api as requests_api
 from crm.privacy.requests import console as requests_console
 from crm.privacy.requests import portal as requests_portal
@@ -81,7 +83,12 @@ def _application() -> Litestar:
     routers = [
         Router(
             "/v1",
-            route_handlers=[*api.handlers, *copies_api.handlers, *requests_api.handlers],
+            route_handlers=[
+                *api.handlers,
+                *copies_api.handlers,
+                *requests_api.handlers,
+                *merging_api.handlers,
+            ],
             guards=[staff_auth.with_key],
             exception_handlers=PROBLEMS,
         ),
@@ -99,7 +106,11 @@ def _application() -> Litestar:
         ),
         Router(
             "/staff",
-            route_handlers=[*console.handlers, *requests_console.handlers],
+            route_handlers=[
+                *console.handlers,
+                *merging_console.handlers,
+                *requests_console.handlers,
+            ],
             guards=[of_host, staff_auth.signed_in, same_session],
             exception_handlers=pages_behind("/staff/sign-in"),
         ),

@@ -89,6 +89,7 @@ async def test_lists_and_tables_say_the_same(database: Database, nora: Life, pac
         "deletions",
         # Nobody else receives what is hers.
         "recipients",
+        "merged_records",
     }
 
 

@@ -207,6 +207,7 @@ class Shop:
             purpose = await make.purpose(db)
             notice = await make.notice(db, purpose.id)
             customer = await make.customer(db)
+            other = await make.customer(db)
             await make.audience(db, notice, 1, prefix=f"{customer.id.hex}-")
             asked = consent.Circumstances(consent.Method.web_form)
             decided = await consent.request(db, make.SYSTEM, customer.id, notice.question, asked)
@@ -239,6 +240,7 @@ class Shop:
         return {
             "PRIVACY_REQUEST_ID": str(request.id),
             "CUSTOMER_ID": str(customer.id),
+            "OTHER": str(other.id),
             "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),
             "NOTICE_ID": str(notice.id),

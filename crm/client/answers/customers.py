@@ -67,6 +67,36 @@ class Decided(Struct, frozen=True, kw_only=True):
     confirmed_at: datetime | None
 
 
+class Differences(Struct, frozen=True, kw_only=True):
+    """What comes of the details and tags of a record that goes, by what they are called."""
+
+    taken: list[str]
+    dropped: list[str]
+    conflicts: list[Disagreement]
+
+
+class Disagreement(Struct, frozen=True, kw_only=True):
+    """Something of which each record says another thing; what is kept stays."""
+
+    label: str
+    kept: str
+    gone: str
+
+
+class Merged(Struct, frozen=True, kw_only=True):
+    """That two records became one: what of purposes and details came of it, by name."""
+
+    kept_id: UUID
+    gone_id: UUID
+    merged_at: datetime
+    version: int
+    ended: list[str]
+    left_behind: list[str]
+    taken: list[str]
+    dropped: list[str]
+    conflicts: list[str]
+
+
 class Offer(Struct, frozen=True, kw_only=True):
     """A digest that a customer can choose, and whether she has."""
 
@@ -74,6 +104,27 @@ class Offer(Struct, frozen=True, kw_only=True):
     purpose: str
     due_at: datetime
     chosen: bool
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a merge at this moment would come to.
+
+    Purposes by name, details by what they are called.
+    """
+
+    kept_id: UUID
+    gone_id: UUID
+    hindrance: str
+    ends: list[str]
+    closed: list[str]
+    left_behind: list[str]
+    stays: list[str]
+    objection: bool
+    details: Differences
+    interactions: int
+    mails: int
+    decisions: int
+    rhythm: Wanted
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):
@@ -101,3 +152,10 @@ class Waiting(Struct, frozen=True, kw_only=True):
     waits_for: str
     until: datetime
     lapses: bool
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """At most so many mails a week, and none before an instant; None: no limit, no pause."""
+
+    budget: int | None = None
+    paused_until: datetime | None = None

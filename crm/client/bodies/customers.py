@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from crm.client.exchange import Id
+
 
 class Changes(TypedDict):
     """What to change, as a merge patch (RFC 7396): what is absent stays, null takes away."""
@@ -13,6 +15,12 @@ class Changes(TypedDict):
     time_zone: NotRequired[str | None]
     external_id: NotRequired[str | None]
     address: NotRequired[str | None]
+
+
+class Merge(TypedDict):
+    """Which record goes."""
+
+    gone: Id
 
 
 class NewCustomer(TypedDict):

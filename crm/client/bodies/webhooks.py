@@ -20,6 +20,7 @@ Kind = Literal[
     "customer.looked",
     "customer.exported",
     "customer.erased",
+    "customer.merged",
     "erasure.planned",
     "erasure.called_off",
     "address.changed",

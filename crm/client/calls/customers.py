@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from crm.client.answers.customers import Attention, Customer, CustomerLine
-from crm.client.bodies.customers import Changes, NewCustomer, Wanted
+from crm.client.answers.customers import Attention, Customer, CustomerLine, Merged, Plan
+from crm.client.bodies.customers import Changes, Merge, NewCustomer, Wanted
 from crm.client.exchange import Id, Resource, ask, part
 from crm.client.lines import Lines
 from crm.client.rows import Rows
@@ -79,3 +79,29 @@ class CustomersCalls(Resource):
     async def get_rhythm(self, id: Id, /) -> Attention:
         """Read how much mail a customer wants."""
         return await self._answer(ask("GET", f"/v1/customers/{part(id)}/rhythm"), Attention)
+
+    async def get_merge(self, id: Id, other: Id, /) -> Plan:
+        """See what a merge of two customers would come to."""
+        return await self._answer(ask("GET", f"/v1/customers/{part(id)}/merge/{part(other)}"), Plan)
+
+    async def post_merge(
+        self,
+        id: Id,
+        /,
+        *,
+        if_match: int | str,
+        idempotency_key: str | None = None,
+        **body: Unpack[Merge],
+    ) -> Merged:
+        """Merge two customers who are one person."""
+        return await self._answer(
+            ask(
+                "POST",
+                f"/v1/customers/{part(id)}/merge",
+                body=body,
+                if_match=if_match,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            Merged,
+        )

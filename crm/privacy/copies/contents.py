@@ -53,7 +53,16 @@ from crm.privacy.copies.model import Copy
 from crm.privacy.copies.tables import Row
 from crm.privacy.dormancy import Dormancy
 from crm.privacy.erasure import wishes
-from crm.privacy.model import Controller, Decision, Look, Wish, decisions, looks
+from crm.privacy.merging.actions import merged_records
+from crm.privacy.model import (
+    Controller,
+    Decision,
+    Look,
+    MergedRecord,
+    Wish,
+    decisions,
+    looks,
+)
 from crm.privacy.requests.model import HeldRequest
 from crm.privacy.restriction.actions import FreezeEnds
 from crm.rhythm import Rhythm
@@ -169,6 +178,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             _few("dormancy", _DORMANCY, Dormancy, _one(await dormancy.of_customer(db, her))),
             _few("freeze_ends", _FREEZE, FreezeEnds, _one(await restriction.ending(db, her))),
             Listed("brought", _BROUGHT, HeldBrought, lambda: brought.export(db, customer_id)),
+            _few("merged_records", _MERGED, MergedRecord, await merged_records(db, her)),
             _few("requests", _REQUESTS, HeldRequest, await requests.export(db, customer_id)),
         ],
     )
@@ -177,6 +187,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
 _DECISIONS = marked("each decision of yours, with the words it was about")
 _KEPT_PROOFS = marked("what you allowed before an earlier deletion, kept as a proof")
 _RECIPIENTS = marked("who else receives your data, and what for")
+_MERGED = marked("other records of you that became part of this one")
 _NEW = marked("a change of address not confirmed")
 _DORMANCY = marked("that you were told of the end of a quiet record")
 _FREEZE = marked("that your freeze is to end, and who said so")

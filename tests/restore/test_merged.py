@@ -1,0 +1,84 @@
+"""A database from before a merge makes the two records one again, and erases both."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import Struct
+
+from crm import access, consent, customers, privacy
+from crm.businesses import Business
+from crm.consent import Method, Notice
+from crm.customers import Customer, UnknownCustomer
+from crm.db import Database
+from crm.journal import Journal
+from crm.privacy import merging
+from crm.tokens import Stop
+from tests import make
+from tests.conftest import KEYS, Cluster
+from tests.journal.conftest import opened
+from tests.restore.conftest import backed_up, put_back, replayed
+
+
+class Both(Struct):
+    """Two records of one person; the one that goes said no."""
+
+    business: Business
+    kept: Customer
+    gone: Customer
+    notice: Notice
+
+
+async def _lived(database: Database) -> Both:
+    business = await make.business(database)
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        kept, gone = await make.customer(db), await make.customer(db)
+        await consent.give(db, make.SYSTEM, kept.id, notice.question, make.ELSEWHERE)
+        await consent.withdraw(db, make.SYSTEM, gone.id, notice.purpose_id, method=Method.api)
+    return Both(business, kept, gone, notice)
+
+
+async def test_they_are_one_again(own_cluster: Cluster, journal: Journal) -> None:
+    async with opened(own_cluster, journal) as database:
+        both = await _lived(database)
+    business_id = both.business.id
+    async with backed_up(own_cluster) as backup:
+        async with (
+            opened(own_cluster, journal) as database,
+            database.write(business_id) as db,
+        ):
+            await merging.merge(db, make.SYSTEM, both.kept.id, both.gone.id)
+        async with put_back(backup, journal) as (database, watch):
+            done = await replayed(backup, watch.keeper, business_id)
+            assert done.lost.entries["merged"] == 1
+            async with database.read(business_id) as read:
+                with pytest.raises(UnknownCustomer):
+                    await customers.get(read, both.gone.id)
+                assert await customers.merged_records(read, both.kept.id) == [both.gone.id]
+                checked = await consent.check(read, both.kept.id, both.notice.purpose_id)
+                assert not checked.authorises
+                fingerprint = KEYS.address_hash(business_id, both.gone.address)
+                held = await access.holder(read, Stop(business_id, fingerprint, None))
+            assert held.customer is not None
+            assert held.customer.id == both.kept.id
+
+
+async def test_both_are_erased(own_cluster: Cluster, journal: Journal) -> None:
+    """Merged and then erased after the backup, in which they are two."""
+    async with opened(own_cluster, journal) as database:
+        both = await _lived(database)
+    business_id = both.business.id
+    async with backed_up(own_cluster) as backup:
+        async with opened(own_cluster, journal) as database:
+            async with database.write(business_id) as db:
+                await merging.merge(db, make.SYSTEM, both.kept.id, both.gone.id)
+            async with database.write(business_id) as db:
+                await privacy.erase(db, make.SYSTEM, both.kept.id)
+        async with put_back(backup, journal) as (database, watch):
+            await replayed(backup, watch.keeper, business_id)
+            async with database.read(business_id) as read:
+                for each in (both.kept, both.gone):
+                    with pytest.raises(UnknownCustomer):
+                        await customers.get(read, each.id)
+                    assert not await consent.history(read, each.id)
+                assert not await customers.merged_records(read, both.kept.id)
