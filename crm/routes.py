@@ -81,7 +81,7 @@ from crm.service import api as service_api
 from crm.staff import api as staff_api
 from crm.staff import auth as staff_auth
 from crm.staff import console as staff_console
-from crm.staff import members_console, second_factor_console
+from crm.staff import members_api, members_console, second_factor_console
 from crm.trust import public as trust_public
 from crm.web import assets, docs, reader
 from crm.web.csrf import same_session
@@ -145,6 +145,7 @@ _API = [
     *events_api.handlers,
     *webhooks_api.handlers,
     *businesses_api.handlers,
+    *members_api.handlers,
     *staff_api.handlers,
 ]
 _PORTAL = [

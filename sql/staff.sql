@@ -14,6 +14,10 @@ SELECT member_id AS id, address, name, role, created_at, disabled_at
   FROM crm.member
  WHERE business_id = :business_id AND member_id = :member_id;
 
+-- name: invited_members
+-- Whom nobody has made a password yet.
+SELECT member_id FROM crm.member WHERE business_id = :business_id AND password_hash = '';
+
 -- name: add_member
 -- A new member; no row where the address is taken.
 INSERT INTO crm.member (business_id, member_id, address, folded, name, role, password_hash,
@@ -302,6 +306,24 @@ SELECT key_id AS id, name, scopes, reason, purposes, created_at, expires_at, pre
        last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id AND key_id = :key_id;
+
+-- name: role_behind_key
+-- The role of the member who made a key, or made the key that made it, while she is let in; what
+-- the operator made stands for an owner.
+WITH RECURSIVE made AS (
+  SELECT k.created_by
+    FROM crm.api_key k
+   WHERE k.business_id = :business_id AND k.key_id = :key_id
+  UNION
+  SELECT k.created_by
+    FROM made
+    JOIN crm.api_key k ON k.business_id = :business_id AND k.key_id = made.created_by
+)
+SELECT coalesce(m.role, 'owner') AS role
+  FROM made
+  LEFT JOIN crm.member m
+    ON m.business_id = :business_id AND m.member_id = made.created_by AND m.disabled_at IS NULL
+ WHERE made.created_by IS NULL OR m.member_id IS NOT NULL;
 
 -- name: count_attempt
 -- One more try in this window; returns how many there were with it.

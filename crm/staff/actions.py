@@ -48,6 +48,11 @@ async def member(db: ReadDb, member_id: UUID) -> Member:
     return await db.one(sql.member, Member, member_id=member_id)
 
 
+async def invited(db: ReadDb) -> set[UUID]:
+    """Return who was invited and has no password yet, so no way in."""
+    return set(await db.many(sql.invited_members, UUID))
+
+
 async def add_first_owner(
     db: Db, name: str, address: str, password: str, *, cost: Cost = STRONG
 ) -> Member:
@@ -67,7 +72,10 @@ async def add_first_owner(
 
 
 async def invite(db: Db, by: Actor, new: NewMember, password_hash: str) -> Member:
-    """Add a member with a hash made by `passwords.hashed`; one address works here once."""
+    """Add a member with a hash made by `passwords.hashed`, or that of nobody's password.
+
+    One address works here once.
+    """
     added = await db.maybe(
         sql.add_member,
         Member,

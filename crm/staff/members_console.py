@@ -207,6 +207,7 @@ async def _members(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any
         status=status,
         form=form,
         members=await staff.members(db),
+        invited=await staff.invited(db),
         roles=ROLES,
         with_factor=await with_factor(db),
         insisting=await insisting(db),

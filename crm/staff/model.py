@@ -156,6 +156,8 @@ class Scope(StrEnum):
     webhooks_acknowledge = "webhooks:acknowledge"
     business_read = "business:read"
     business_write = "business:write"
+    staff_read = "staff:read"
+    staff_write = "staff:write"
     keys_read = "keys:read"
     keys_write = "keys:write"
 
@@ -218,6 +220,14 @@ class KeyEnded(Conflict):
 
 class MoreThanOwn(Forbidden):
     """A key gives no other more than it has itself: neither scopes nor purposes."""
+
+
+class MoreThanMaker(Forbidden):
+    """Whoever made this key could not give that role now, so the key gives it to nobody."""
+
+
+class OwnersMakeOwners(Forbidden):
+    """Only an owner makes somebody an owner, in the console and with her own password."""
 
 
 class BeingErased(Conflict):

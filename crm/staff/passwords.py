@@ -60,6 +60,9 @@ class Cost(Struct, frozen=True):
 # RFC 9106 §4, second recommended option: 64 MiB, three passes, four lanes.
 STRONG = Cost(memory=65_536, passes=3, lanes=4)
 
+# What is kept of whoever has no password yet: no password matches it, and the work is the same.
+NOBODYS = ""
+
 # Two at a time: 128 MiB at most, however many people sign in at once.
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 # So many may wait for them: a second or two. Whoever comes then is asked to come again.
@@ -137,11 +140,11 @@ def _hash(password: str, cost: Cost) -> str:
 
 
 def _matches(password: str, kept: str | None, cost: Cost) -> bool:
-    against = _nobodys(cost) if kept is None else kept.removeprefix(_ONCE)
+    against = kept.removeprefix(_ONCE) if kept else _nobodys(cost)
     if len(password) > LONGEST:
         return False
     try:
-        return _hasher(cost).verify(against, password) and kept is not None
+        return _hasher(cost).verify(against, password) and bool(kept)
     except (VerificationError, InvalidHashError):
         return False
 

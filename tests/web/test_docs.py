@@ -231,6 +231,8 @@ class Shop:
             new = staff.NewKey(name="Till", scopes=[staff.Scope.customers_read], reason="to greet")
             key, _ = await staff.add_key(db, make.SYSTEM, new)
             message = await self._written(db, customer.id)
+            address = f"{customer.id.hex}@bakery.example"
+            member = await make.employ(db, address, staff.Role.viewer)
             if "/erasure" in line and "-X POST" not in line:
                 await privacy.erase(db, make.SYSTEM, customer.id)
         if received.only_try or "undo" in line:
@@ -244,6 +246,7 @@ class Shop:
             "EVENT_ID": str(decided.id),
             "PURPOSE_ID": str(purpose.id),
             "NOTICE_ID": str(notice.id),
+            "MEMBER_ID": str(member.id),
             "CAMPAIGN_ID": str(campaign.id),
             "IMPORT_ID": str(received.id),
             "/KEY_ID": f"/{key.id}",

@@ -46,6 +46,8 @@ Scope = Literal[
     "webhooks:acknowledge",
     "business:read",
     "business:write",
+    "staff:read",
+    "staff:write",
     "keys:read",
     "keys:write",
 ]

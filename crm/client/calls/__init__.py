@@ -14,6 +14,7 @@ from crm.client.calls.purposes import PurposesCalls
 from crm.client.calls.segments import SegmentsCalls
 from crm.client.calls.service_messages import ServiceMessagesCalls
 from crm.client.calls.sign_ups import SignUpsCalls
+from crm.client.calls.staff import StaffCalls
 from crm.client.calls.suppressions import SuppressionsCalls
 from crm.client.calls.tags import TagsCalls
 from crm.client.calls.webhooks import WebhooksCalls
@@ -39,6 +40,7 @@ class Calls:
         self.segments = SegmentsCalls(exchange)
         self.service_messages = ServiceMessagesCalls(exchange)
         self.sign_ups = SignUpsCalls(exchange)
+        self.staff = StaffCalls(exchange)
         self.suppressions = SuppressionsCalls(exchange)
         self.tags = TagsCalls(exchange)
         self.webhooks = WebhooksCalls(exchange)
