@@ -350,6 +350,22 @@ SELECT address_hash
  WHERE business_id = :business_id
    AND address_hash = ANY (:address_hashes::bytea[]);
 
+-- name: suppressions_among
+-- How and why some addresses are suppressed; those that are not are left out.
+SELECT address_hash, scope, reason, at, beneath, beneath_at
+  FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash = ANY (:address_hashes::bytea[]);
+
+-- name: suppressions_after
+-- Every suppression in the order of its fingerprint, which is in no order of time or name.
+SELECT address_hash, scope, reason, at, beneath, beneath_at
+  FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash > :after_hash
+ ORDER BY address_hash
+ LIMIT :limit;
+
 -- name: lift_suppression
 -- The owner of the address until then asked that nothing at all remains.
 DELETE FROM crm.suppression

@@ -91,6 +91,7 @@ PLAIN: dict[str, Any] = {
     "own": ["name"],
     "attributes": ["usual_shop"],
     "after": UUID(int=0),
+    "after_hash": b"",
     "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
     "quiet_since": NOW,
     "few": 5,

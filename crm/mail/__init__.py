@@ -2,7 +2,7 @@
 
 Owns `service_message`, `service_purpose` and `suppression`. A service message goes at once and a
 way of its own, one that a program wrote for a declared purpose; a suppression is a fingerprint, and
-only its owner's mailbox lifts it.
+what somebody decided only her mailbox lifts.
 """
 
 from crm.mail.actions import (
@@ -14,6 +14,7 @@ from crm.mail.actions import (
     lapse_letters,
     letter,
     lift,
+    lift_bounce,
     lift_move,
     post_letter,
     post_written,
@@ -23,6 +24,8 @@ from crm.mail.actions import (
     suppress_many,
     suppressed,
     suppressed_among,
+    suppressions,
+    suppressions_among,
     texts,
     works_again,
     write,
@@ -31,6 +34,7 @@ from crm.mail.files import Attachment, Inline
 from crm.mail.keeping import drop as drop_texts
 from crm.mail.model import (
     HeldLetter,
+    HeldSuppression,
     Letter,
     LetterKind,
     Scope,
@@ -56,6 +60,7 @@ __all__ = [
     "LETTERS_KEPT",
     "Attachment",
     "HeldLetter",
+    "HeldSuppression",
     "Inline",
     "Letter",
     "LetterKind",
@@ -78,6 +83,7 @@ __all__ = [
     "lapse_letters",
     "letter",
     "lift",
+    "lift_bounce",
     "lift_move",
     "post_letter",
     "post_service_message",
@@ -92,6 +98,8 @@ __all__ = [
     "suppress_many",
     "suppressed",
     "suppressed_among",
+    "suppressions",
+    "suppressions_among",
     "texts",
     "works_again",
     "write",

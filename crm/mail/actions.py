@@ -17,6 +17,8 @@ from crm.mail.model import (
     PASSES,
     ClaimedLetter,
     HeldLetter,
+    HeldSuppression,
+    HersToLift,
     Letter,
     LetterKind,
     Scope,
@@ -243,7 +245,9 @@ async def lift_move(db: Db, address_hash: bytes) -> None:
         db.note(Suppressed([(address_hash.hex(), Scope.all, Why.bounced)]))
 
 
-async def works_again(db: Db, by: Actor, address_hash: bytes, proved_at: datetime) -> bool:
+async def works_again(
+    db: Db, by: Actor, address_hash: bytes, proved_at: datetime, *, customer_id: UUID | None = None
+) -> bool:
     """Forget that mail came back from an address before its mailbox proved itself.
 
     Only that: what somebody asked for stands, and is lifted by her own yes alone. Says whether it
@@ -256,8 +260,40 @@ async def works_again(db: Db, by: Actor, address_hash: bytes, proved_at: datetim
     db.note(Lifted(address_hash.hex()))
     if stands is not None:
         db.note(Suppressed([(address_hash.hex(), Scope.marketing, stands)]))
-    await events.record(db, by, Kind.address_works_again, customer_id=by.id)
+    hers = by.id if by.kind is ActorKind.customer else customer_id
+    await events.record(db, by, Kind.address_works_again, customer_id=hers)
     return True
+
+
+async def lift_bounce(db: Db, by: Actor, address_hash: bytes) -> None:
+    """Mail an address again from which mail came back, on the word of the business.
+
+    HersToLift where somebody decided against it: no business takes that back for her (promise 7).
+    """
+    found = await suppressed(db, address_hash)
+    if found is not None and found.reason is not Why.bounced:
+        raise HersToLift
+    holder = await customers.by_hash(db, address_hash)
+    whose = holder.id if holder else None
+    await works_again(db, by, address_hash, db.now, customer_id=whose)
+
+
+async def suppressions(
+    db: ReadDb, *, after: bytes | None = None, limit: int
+) -> list[HeldSuppression]:
+    """Return a page of the list, in the order of fingerprints."""
+    return await db.many(
+        sql.suppressions_after, HeldSuppression, after_hash=after or b"", limit=limit
+    )
+
+
+async def suppressions_among(
+    db: ReadDb, address_hashes: Sequence[bytes]
+) -> dict[bytes, HeldSuppression]:
+    """Return how those of these addresses are suppressed that are."""
+    hashes = list(address_hashes)
+    found = await db.many(sql.suppressions_among, HeldSuppression, address_hashes=hashes)
+    return {each.address_hash: each for each in found}
 
 
 async def export(db: ReadDb, customer_id: UUID) -> AsyncIterator[HeldLetter]:

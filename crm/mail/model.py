@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.customers.basis import LawfulBasis
-from crm.errors import TooMany
+from crm.errors import Conflict, TooMany
 from crm.mail.files import Attachment, Inline
 
 
@@ -69,6 +69,10 @@ class TooManyLetters(TooMany):
     """This address was sent several of these mails already; look in its mailbox, or try later."""
 
 
+class HersToLift(Conflict):
+    """Somebody decided against mail to this address; only its owner lifts that, by a yes."""
+
+
 class Letter(Struct, frozen=True, kw_only=True):
     """A service message to write: text and HTML say the same."""
 
@@ -104,6 +108,18 @@ class Suppression(Struct, frozen=True):
     scope: Scope
     reason: Why
     at: datetime
+
+
+class HeldSuppression(Struct, frozen=True):
+    """One of the list: the fingerprint of an address, and what a bounce may stand above."""
+
+    address_hash: bytes
+    scope: Scope
+    reason: Why
+    at: datetime
+    # What somebody decided about it, where a bounce stands above that.
+    beneath: Why | None
+    beneath_at: datetime | None
 
 
 class ClaimedLetter(Struct, frozen=True):

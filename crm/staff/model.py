@@ -144,6 +144,7 @@ class Scope(StrEnum):
     imports_write = "imports:write"
     purposes_read = "purposes:read"
     purposes_write = "purposes:write"
+    suppressions_read = "suppressions:read"
     suppressions_write = "suppressions:write"
     # One mail to one customer, for a contract or a duty.
     service_messages_send = "service_messages:send"

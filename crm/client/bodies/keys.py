@@ -36,6 +36,7 @@ Scope = Literal[
     "imports:write",
     "purposes:read",
     "purposes:write",
+    "suppressions:read",
     "suppressions:write",
     "service_messages:send",
     "requests:read",

@@ -12,4 +12,16 @@ class NewSuppression(TypedDict):
     scope: NotRequired[Scope]
 
 
+class OneAddress(TypedDict):
+    """Whose suppression is meant; in the body, because an address belongs in no URL."""
+
+    address: str
+
+
+class SomeAddresses(TypedDict):
+    """Which addresses to look up."""
+
+    addresses: list[str]
+
+
 Scope = Literal["marketing", "all"]
