@@ -16,6 +16,10 @@ SELECT segment_id AS id, name, rule, version, created_at, changed_at
  ORDER BY name
  LIMIT 1000;
 
+-- name: count_segments
+-- How many there are.
+SELECT count(*) FROM crm.segment WHERE business_id = :business_id;
+
 -- name: segment
 -- One segment.
 SELECT segment_id AS id, name, rule, version, created_at, changed_at

@@ -248,16 +248,22 @@ INSERT INTO crm.api_key (business_id, key_id, name, secret_hash, scopes, reason,
                          created_at)
 VALUES (:business_id, :key_id, :name, :secret_hash, :scopes, :reason, :purposes,
         :expires_at, :created_by, :now)
-RETURNING key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
-       last_used_at, revoked_at;
+RETURNING key_id AS id, name, scopes, reason, purposes, created_by, created_at, expires_at,
+       previous_until, last_used_at, revoked_at;
 
 -- name: keys
 -- The keys of the business, those that work first.
-SELECT key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
-       last_used_at, revoked_at
+SELECT key_id AS id, name, scopes, reason, purposes, created_by, created_at, expires_at,
+       previous_until, last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id
  ORDER BY revoked_at IS NOT NULL, expires_at <= :now IS TRUE, name, key_id;
+
+-- name: count_keys
+-- How many keys of the business work.
+SELECT count(*) FROM crm.api_key
+ WHERE business_id = :business_id AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > :now);
 
 -- name: key_in_use
 -- A key that works, with the hash its text must have, and that of the text before for a while.
@@ -282,15 +288,15 @@ UPDATE crm.api_key
    SET secret_hash = :secret_hash, previous_hash = secret_hash, previous_until = :previous_until
  WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
    AND (expires_at IS NULL OR expires_at > :now)
-RETURNING key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
-       last_used_at, revoked_at;
+RETURNING key_id AS id, name, scopes, reason, purposes, created_by, created_at, expires_at,
+       previous_until, last_used_at, revoked_at;
 
 -- name: revoke_key
 -- The key works no more; the first instant stays.
 UPDATE crm.api_key SET revoked_at = :now
  WHERE business_id = :business_id AND key_id = :key_id AND revoked_at IS NULL
-RETURNING key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
-       last_used_at, revoked_at;
+RETURNING key_id AS id, name, scopes, reason, purposes, created_by, created_at, expires_at,
+       previous_until, last_used_at, revoked_at;
 
 -- name: purposes_to_bind
 -- Purposes in use, for whoever binds a key to some.
@@ -302,8 +308,8 @@ SELECT p.purpose_id AS id, p.name
 
 -- name: key
 -- One key by id.
-SELECT key_id AS id, name, scopes, reason, purposes, created_at, expires_at, previous_until,
-       last_used_at, revoked_at
+SELECT key_id AS id, name, scopes, reason, purposes, created_by, created_at, expires_at,
+       previous_until, last_used_at, revoked_at
   FROM crm.api_key
  WHERE business_id = :business_id AND key_id = :key_id;
 

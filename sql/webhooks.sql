@@ -3,9 +3,9 @@
 -- name: add_endpoint
 -- Somewhere to tell events to, from the next one on.
 INSERT INTO crm.endpoint (business_id, endpoint_id, name, url, kinds, acknowledges, state, position,
-                          created_at, changed_at)
+                          made_by_kind, made_by, created_at, changed_at)
 SELECT h.business_id, :endpoint_id, :name, :url, :kinds::text[], :acknowledges, 'on', h.number,
-       :now::timestamptz, :now
+       :made_by_kind, :made_by, :now::timestamptz, :now
   FROM crm.feed_head h
  WHERE h.business_id = :business_id
 RETURNING endpoint_id;
@@ -52,7 +52,7 @@ SELECT s.sealed
  ORDER BY s.number DESC;
 
 -- name: endpoints
--- Where events are told to, with how it goes there; what was removed is left out.
+-- Where events are told to, with how it goes there and who made it; what was removed is left out.
 SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.off_why, e.off_at,
        e.failures, e.rest_until, e.succeeded_at, e.version, e.created_at, e.changed_at,
        (SELECT count(*) FROM (
@@ -66,8 +66,14 @@ SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.o
            LIMIT :most) u) AS unacknowledged,
        (SELECT s.ends_at FROM crm.endpoint_secret s
          WHERE s.business_id = :business_id AND s.endpoint_id = e.endpoint_id AND s.ends_at > :now
-         ORDER BY s.number DESC LIMIT 1) AS former_secret_ends_at
+         ORDER BY s.number DESC LIMIT 1) AS former_secret_ends_at,
+       CASE WHEN e.made_by_kind IS NOT NULL THEN jsonb_build_object(
+         'kind', e.made_by_kind, 'id', e.made_by, 'name', coalesce(k.name, m.name, ''),
+         'ended_at', coalesce(k.revoked_at, CASE WHEN k.expires_at <= :now THEN k.expires_at END,
+                              m.disabled_at)) END AS created_by
   FROM crm.endpoint e
+  LEFT JOIN crm.api_key k ON k.business_id = :business_id AND k.key_id = e.made_by
+  LEFT JOIN crm.member m ON m.business_id = :business_id AND m.member_id = e.made_by
  WHERE e.business_id = :business_id
    AND e.state <> 'removed'
    AND (:endpoint_id::uuid IS NULL OR e.endpoint_id = :endpoint_id)

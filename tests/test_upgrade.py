@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from msgspec import Struct, json
 
-from crm import consent, ledger
+from crm import consent, ledger, staff
 from crm.consent import Method, Status
 from crm.consent.model import digest
 from crm.consent.record import commitment
@@ -150,6 +150,10 @@ async def founded(conn: asyncpg.Connection, held: Held) -> None:
             created_at=AT,
             changed_at=AT,
         )
+
+    key = {"name": "Shop", "secret_hash": bytes(32), "reason": "to tell", "created_at": AT}
+    for number, scopes in enumerate((["webhooks:write"], ["webhooks:read"])):
+        await insert(conn, "api_key", **of, **key, key_id=UUID(int=number), scopes=scopes)
 
 
 async def asked(conn: asyncpg.Connection, held: Held) -> None:
@@ -300,6 +304,16 @@ async def test_a_standing_yes_allows_and_a_no_stands(opened: tuple[Database, Hel
             await make.own_word(db, held.nora),
         )
     assert (again.status, renewed.status) == (Status.given, Status.renewed)
+
+
+async def test_a_key_keeps_what_it_could_do(opened: tuple[Database, Held]) -> None:
+    """Who could manage every endpoint still can, and nobody else."""
+    database, held = opened
+    async with database.read(held.business_id) as db:
+        scopes = [set(key.scopes) for key in await staff.api_keys(db)]
+
+    assert {"webhooks:write", "webhooks:manage"} in scopes
+    assert {"webhooks:read"} in scopes
 
 
 async def test_what_was_decided_before_is_sealed_too(

@@ -68,7 +68,7 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
     )
     if attribute is None:
         raise named(TypeFixed(), "type")
-    await events.record(db, by, Kind.attribute_declared)
+    await events.record(db, by, Kind.attribute_declared, reason=f"attribute {name}")
     return attribute
 
 

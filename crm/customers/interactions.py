@@ -51,7 +51,7 @@ async def declare_kind(db: Db, by: Actor, name: str, new: NewKind) -> Interactio
         retention=new.retention,
         purpose_id=new.purpose_id,
     )
-    await events.record(db, by, Kind.attribute_declared)
+    await events.record(db, by, Kind.attribute_declared, reason=f"kind of interaction {name}")
     return kind
 
 

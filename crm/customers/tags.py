@@ -33,7 +33,7 @@ async def declare_tag(db: Db, by: Actor, name: str, new: NewTag) -> Tag:
         retention=new.retention,
         purpose_id=new.purpose_id,
     )
-    await events.record(db, by, Kind.attribute_declared)
+    await events.record(db, by, Kind.attribute_declared, reason=f"tag {name}")
     return tag
 
 

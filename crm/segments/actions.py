@@ -15,6 +15,7 @@ from crm.events import Actor, Kind
 from crm.ids import time_ordered
 from crm.segments.compiling import Instant, choosing, counting, reasoning, sampling
 from crm.segments.model import (
+    MOST_SEGMENTS,
     Choice,
     Counted,
     Field,
@@ -23,6 +24,7 @@ from crm.segments.model import (
     Segment,
     SegmentInUse,
     SegmentStale,
+    TooManySegments,
     UnknownSegment,
     Vocabulary,
     Written,
@@ -89,8 +91,10 @@ async def checked_all(db: ReadDb, given: Sequence[Written]) -> list[Rule]:
 
 
 async def add(db: Db, by: Actor, new: NewSegment) -> Segment:
-    """Save a rule under a name of its own (NameTaken)."""
+    """Save a rule under a name of its own (NameTaken); TooManySegments."""
     await checked(db, new.rule)
+    if await db.one(sql.count_segments, int) >= MOST_SEGMENTS:
+        raise TooManySegments
     segment = await db.maybe(
         sql.add_segment,
         Segment,

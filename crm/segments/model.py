@@ -11,6 +11,9 @@ from msgspec import Meta, Struct
 from crm.customers import AttributeType
 from crm.errors import Conflict, Invalid, NotFound
 
+# As many as staff can still tell apart; a loop that writes them is stopped here.
+MOST_SEGMENTS = 500
+
 # As JSON has it; `reading.py` says what is wrong with it.
 Written = dict[str, Any]
 
@@ -29,6 +32,10 @@ class NameTaken(Conflict):
 
 class SegmentInUse(Conflict):
     """A campaign that has not started goes to this segment. Change the campaign first."""
+
+
+class TooManySegments(Conflict):
+    """A business has five hundred segments at most. Remove one that is not needed first."""
 
 
 class SegmentStale(Conflict):

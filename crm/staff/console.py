@@ -196,7 +196,8 @@ async def post_revocation(
 ) -> Response[Any]:
     """End a key at once."""
     key: Key = await staff.revoke_key(db, who.actor, key_id)
-    return redirect("/staff/keys", say=f"{key.name} is revoked. It is refused from now on.")
+    say = f"{key.name} is revoked. It is refused from now on; what it made is not undone by that."
+    return redirect("/staff/keys", say=say)
 
 
 async def account_page(

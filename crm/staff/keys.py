@@ -16,6 +16,7 @@ from crm.ids import opaque, secret
 from crm.staff import credentials as texts
 from crm.staff.actions import sql
 from crm.staff.model import (
+    MOST_KEYS,
     OVERLAP,
     SEEN_EVERY,
     Caller,
@@ -23,6 +24,7 @@ from crm.staff.model import (
     KeyEnded,
     NewKey,
     Scope,
+    TooManyKeys,
     checked_reason,
 )
 
@@ -71,7 +73,9 @@ async def api_key(db: ReadDb, key_id: UUID) -> Key:
 
 
 async def add_key(db: Db, by: Actor, new: NewKey) -> tuple[Key, str]:
-    """Make a key; its text is returned this once and kept by nobody."""
+    """Make a key; its text is returned this once and kept by nobody. TooManyKeys."""
+    if await db.one(sql.count_keys, int) >= MOST_KEYS:
+        raise TooManyKeys
     key_id = opaque()
     text = texts.key_text(db.business_id, key_id, secret(texts.SECRET_SIZE))
     key = await db.one(

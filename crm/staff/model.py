@@ -44,6 +44,9 @@ KNOWN_LASTS = timedelta(days=180)
 OVERLAP = timedelta(hours=24)
 LONGEST_OVERLAP = timedelta(days=30)
 
+# No program needs so many; a loop that makes keys is stopped here.
+MOST_KEYS = 200
+
 # What a look at each customer of a list gives as its reason.
 LISTED = "list"
 
@@ -153,6 +156,8 @@ class Scope(StrEnum):
     events_read = "events:read"
     webhooks_read = "webhooks:read"
     webhooks_write = "webhooks:write"
+    # Also endpoints that others made.
+    webhooks_manage = "webhooks:manage"
     # For whoever is told of a withdrawal, to say that it was heeded.
     webhooks_acknowledge = "webhooks:acknowledge"
     business_read = "business:read"
@@ -217,6 +222,10 @@ class TextReplaced(Conflict):
 
 class KeyEnded(Conflict):
     """This key is revoked or its time is over. Make another."""
+
+
+class TooManyKeys(Conflict):
+    """A business has two hundred keys that work at most. Revoke one that is not needed first."""
 
 
 class MoreThanOwn(Forbidden):
@@ -342,6 +351,8 @@ class Key(Struct, frozen=True, kw_only=True):
     reason: str
     # All that it reads is bound to these; empty: to none.
     purposes: list[UUID]
+    # The member or the key that made it; nobody where the operator did.
+    created_by: UUID | None
     created_at: datetime
     # No end where there is none.
     expires_at: datetime | None

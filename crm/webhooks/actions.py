@@ -73,7 +73,8 @@ async def add(db: Db, by: Actor, new: NewEndpoint, *, local: bool) -> tuple[Endp
     endpoint_id = time_ordered()
     # A business that has recorded nothing yet has no stream.
     await events.number(db)
-    await db.one(sql.add_endpoint, UUID, endpoint_id=endpoint_id, **_fields(new))
+    made = {"made_by_kind": by.kind, "made_by": by.id}
+    await db.one(sql.add_endpoint, UUID, endpoint_id=endpoint_id, **made, **_fields(new))
     text = await _new_secret(db, endpoint_id)
     await events.record(db, by, Kind.webhook_added, ref=endpoint_id, reason=new.name)
     return await endpoint(db, endpoint_id), text

@@ -25,7 +25,7 @@ from crm.web.idempotency import once
 from crm.web.paging import Cursors, Slice, capped, link
 from crm.webhooks import Endpoint, NewEndpoint, Post, Try
 from crm.webhooks.actions import EndpointStale
-from crm.webhooks.model import LONGEST_OVERLAP
+from crm.webhooks.model import LONGEST_OVERLAP, OthersEndpoint
 
 _PATH = "/v1/webhooks"
 _BODY = 32 * 1024
@@ -84,7 +84,14 @@ class After(Struct, frozen=True):
     id: UUID
 
 
-@get("/webhooks", guards=READ, tags=_TAGS, summary="List the endpoints that events are told to")
+@get(
+    "/webhooks",
+    guards=READ,
+    tags=_TAGS,
+    summary="List the endpoints that events are told to",
+    description="With who made each. A key manages those that it made itself; those of others, "
+    "also of keys that are revoked, take the scope `webhooks:manage` (403 `others_endpoint`).",
+)
 async def get_webhooks(db: NamedDependency[ReadDb]) -> list[Endpoint]:
     """List the endpoints."""
     return await webhooks.endpoints(db)
@@ -154,7 +161,7 @@ async def put_webhook(
     """Change an endpoint."""
     _check_may_tell(caller, data.kinds)
     # What waits goes where this leads it.
-    _check_may_tell(caller, (await webhooks.endpoint(db, endpoint_id)).kinds)
+    _check_may_tell(caller, (await _own(db, caller, endpoint_id)).kinds)
     try:
         changed = await webhooks.change(
             db, caller.actor, endpoint_id, data, local=_local(request), expected=expected(request)
@@ -176,6 +183,7 @@ async def delete_webhook(
     db: NamedDependency[Db], caller: NamedDependency[Caller], endpoint_id: FromPath[UUID]
 ) -> None:
     """Remove an endpoint."""
+    await _own(db, caller, endpoint_id)
     await webhooks.remove(db, caller.actor, endpoint_id)
 
 
@@ -198,6 +206,7 @@ async def post_webhook_switch(
     data: JSONBody[Switch],
 ) -> Endpoint:
     """Switch an endpoint on or off."""
+    await _own(db, caller, endpoint_id)
     return await webhooks.switch(db, caller.actor, endpoint_id, on=data.on)
 
 
@@ -214,6 +223,7 @@ async def post_webhook_test(
     db: NamedDependency[Db], caller: NamedDependency[Caller], endpoint_id: FromPath[UUID]
 ) -> None:
     """Have a test event told."""
+    await _own(db, caller, endpoint_id)
     await webhooks.try_out(db, caller.actor, endpoint_id)
 
 
@@ -239,6 +249,7 @@ async def post_webhook_secret(
     """Make a new secret."""
 
     async def act() -> WithSecret:
+        await _own(db, caller, endpoint_id)
         overlap = timedelta(seconds=data.overlap_seconds)
         found, secret = await webhooks.rotate(db, caller.actor, endpoint_id, overlap)
         return WithSecret(endpoint=found, secret=secret)
@@ -319,6 +330,7 @@ async def post_webhook_replay(
     data: JSONBody[Since],
 ) -> None:
     """Have everything since an instant told once more."""
+    await _own(db, caller, endpoint_id)
     await webhooks.replay_since(db, caller.actor, endpoint_id, data.since)
 
 
@@ -337,6 +349,7 @@ async def post_delivery_replay(
     event_id: FromPath[UUID],
 ) -> None:
     """Have one event told once more."""
+    await _own(db, caller, endpoint_id)
     await webhooks.replay(db, caller.actor, endpoint_id, event_id)
 
 
@@ -355,6 +368,15 @@ async def post_delivery_acknowledgement(
 ) -> Acknowledged:
     """Say that a withdrawal or an erasure was heeded."""
     return Acknowledged(await webhooks.acknowledge(db, endpoint_id, event_id))
+
+
+async def _own(db: ReadDb, caller: Caller, endpoint_id: UUID) -> Endpoint:
+    """Let a key manage what it made itself, and what others made only by a scope of its own."""
+    found = await webhooks.endpoint(db, endpoint_id)
+    own = found.created_by is not None and found.created_by.id == caller.id
+    if not own and not caller.allows(Scope.webhooks_manage):
+        raise OthersEndpoint
+    return found
 
 
 def _check_may_tell(caller: Caller, kinds: list[Kind]) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from crm.errors import Conflict, Invalid, NotFound, Problem
-from crm.events import Kind
+from crm.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from crm.events import ActorKind, Kind
 from crm.names import is_public
 
 # What an endpoint may be asked to acknowledge: whoever was given her data is told (Art. 19 GDPR).
@@ -66,6 +66,10 @@ class UnknownPost(NotFound):
     """There is no such event for this endpoint."""
 
 
+class OthersEndpoint(Forbidden):
+    """Somebody else made this endpoint. An owner changes it, or a key with `webhooks:manage`."""
+
+
 class EndpointOff(Conflict):
     """This endpoint is switched off. Switch it on first; what has waited goes then."""
 
@@ -101,6 +105,15 @@ class NewEndpoint(Struct, kw_only=True, forbid_unknown_fields=True):
     acknowledges: bool = False
 
 
+class Maker(Struct, frozen=True, kw_only=True):
+    """The member or the key that made something; `ended_at` once that is let in no more."""
+
+    kind: ActorKind
+    id: UUID | None
+    name: str
+    ended_at: datetime | None
+
+
 class Endpoint(Struct, frozen=True, kw_only=True):
     """Where events are told to, and how it goes there; its secrets are shown once, when made."""
 
@@ -122,6 +135,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     waiting: int
     unacknowledged: int
     former_secret_ends_at: datetime | None
+    created_by: Maker | None
 
     @property
     def is_on(self) -> bool:

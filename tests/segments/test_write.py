@@ -51,6 +51,19 @@ async def test_a_name_is_taken_once(api: Browser, shop: Shop) -> None:
     assert (renamed.status_code, renamed.json()["code"]) == (409, "name_taken")
 
 
+async def test_there_is_room_for_so_many(
+    monkeypatch: pytest.MonkeyPatch, api: Browser, shop: Shop
+) -> None:
+    """Whatever writes them in a loop is told what to do."""
+    monkeypatch.setattr("crm.segments.actions.MOST_SEGMENTS", 1)
+    first, second = [
+        await api.post("/v1/segments", json={"name": name, "rule": {"test": "mailed"}})
+        for name in ("Readers", "More of them")
+    ]
+    assert first.status_code == 201
+    assert (second.status_code, second.json()["code"]) == (409, "too_many_segments")
+
+
 async def test_it_is_counted_with_some_of_them(
     api: Browser, shop: Shop, database: Database
 ) -> None:

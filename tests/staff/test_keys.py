@@ -20,6 +20,7 @@ from crm.errors import Invalid, NotFound
 from crm.events import Actor
 from crm.staff import Key, NewKey, Scope, credentials
 from crm.staff.auth import needs
+from crm.staff.model import TooManyKeys
 from crm.web.transaction import in_one_transaction
 from tests.conftest import KEYS, Cluster
 from tests.staff import site
@@ -248,3 +249,19 @@ async def test_a_stranger_cannot(
         assert await staff.api_keys(db) == []
         with pytest.raises(NotFound):
             await staff.revoke_key(db, SYSTEM, theirs.id)
+
+
+async def test_there_is_room_for_so_many_that_work(
+    monkeypatch: pytest.MonkeyPatch, clocked: Database, business: Business
+) -> None:
+    """One that is revoked makes room; a key says which made it."""
+    monkeypatch.setattr("crm.staff.keys.MOST_KEYS", 2)
+    new = NewKey(name="Till", scopes=[Scope.keys_write], reason="to make others")
+    async with clocked.write(business.id) as db:
+        first, _ = await staff.add_key(db, SYSTEM, new)
+        second, _ = await staff.add_key(db, Actor.key(first.id, first.name), new)
+        with pytest.raises(TooManyKeys):
+            await staff.add_key(db, SYSTEM, new)
+        await staff.revoke_key(db, SYSTEM, first.id)
+        await staff.add_key(db, SYSTEM, new)
+    assert (first.created_by, second.created_by) == (None, first.id)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Coroutine
 from typing import Any
+from uuid import UUID
 
+import httpx2
 import pytest
 from litestar.types import ASGIApp
 
@@ -110,7 +113,9 @@ async def test_a_key_leads_nothing_elsewhere_that_it_may_not_read(
 ) -> None:
     """What waits would go to the new address: her decisions to whoever may not read them."""
     endpoint, _ = await added(database, business, there, Kind.consent_withdrawn)
-    scopes = [Scope.webhooks_write, Scope.events_read, Scope.customers_read]
+    scopes = [
+        Scope.webhooks_write, Scope.webhooks_manage, Scope.events_read, Scope.customers_read
+    ]  # fmt: skip
     async with database.write(business.id) as db:
         new = NewKey(name="Till", scopes=scopes, reason="to hear of customers")
         _, text = await staff.add_key(db, SYSTEM, new)
@@ -121,6 +126,57 @@ async def test_a_key_leads_nothing_elsewhere_that_it_may_not_read(
         refused = await program.put(path, json=changed, headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
     assert (await api.put(path, json=changed, headers=headers)).status_code == 200
+
+
+async def test_a_key_manages_its_own_endpoints(
+    *,
+    site: ASGIApp,
+    database: Database,
+    business: Business,
+    there: Receiver,
+    api: Browser,
+    console: Browser,
+) -> None:
+    """Those of others take another scope, also once the key that made them is revoked."""
+    others, _ = await added(database, business, there, Kind.campaign_done)
+    scopes = [Scope.webhooks_write, Scope.webhooks_read, Scope.events_read, Scope.customers_read]
+    async with database.write(business.id) as db:
+        key, text = await staff.add_key(
+            db, SYSTEM, NewKey(name="Till", scopes=scopes, reason="to hear of campaigns")
+        )
+    async with Browser(site, business.origin) as program:
+        program.headers["authorization"] = f"Bearer {text}"
+        made = await program.post("/v1/webhooks", json=NEW | {"kinds": ["campaign.done"]})
+        own = f"/v1/webhooks/{made.json()['endpoint']['id']}"
+        assert (await program.post(f"{own}/secrets", json={})).status_code == 201
+        refused = [await call for call in _each_way(program, f"/v1/webhooks/{others.id}")]
+    assert {(each.status_code, each.json()["code"]) for each in refused} == {
+        (403, "others_endpoint")
+    }
+    maker = (await api.get(own)).json()["created_by"]
+    assert maker == {"kind": "key", "id": str(key.id), "name": "Till", "ended_at": None}
+    async with database.write(business.id) as db:
+        await staff.revoke_key(db, SYSTEM, key.id)
+    assert (await api.get(own)).json()["created_by"]["ended_at"]
+    shown = (await console.get("/staff/webhooks")).text
+    assert "Made by the key Till" in shown
+    assert "its key is revoked or over" in shown
+    assert (await api.delete(own)).status_code == 204
+
+
+def _each_way(program: Browser, path: str) -> list[Coroutine[Any, Any, httpx2.Response]]:
+    """Every way to change an endpoint."""
+    since = {"since": "2026-01-01T09:00:00Z"}
+    kinds = NEW | {"kinds": ["campaign.done"]}
+    return [
+        program.put(path, json=kinds, headers={"if-match": "*"}),
+        program.post(f"{path}/switch", json={"on": False}),
+        program.post(f"{path}/test"),
+        program.post(f"{path}/secrets", json={}),
+        program.post(f"{path}/replay", json=since),
+        program.post(f"{path}/deliveries/{UUID(int=1)}/replay"),
+        program.delete(path),
+    ]
 
 
 async def test_deliveries_and_attempts_come_by_pages(

@@ -16,6 +16,7 @@ class Key(Struct, frozen=True, kw_only=True):
     scopes: list[str]
     reason: str
     purposes: list[UUID]
+    created_by: UUID | None
     created_at: datetime
     expires_at: datetime | None
     previous_until: datetime | None

@@ -34,6 +34,16 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     waiting: int
     unacknowledged: int
     former_secret_ends_at: datetime | None
+    created_by: Maker | None
+
+
+class Maker(Struct, frozen=True, kw_only=True):
+    """The member or the key that made something; `ended_at` once that is let in no more."""
+
+    kind: str
+    id: UUID | None
+    name: str
+    ended_at: datetime | None
 
 
 class Post(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ Scope = Literal[
     "events:read",
     "webhooks:read",
     "webhooks:write",
+    "webhooks:manage",
     "webhooks:acknowledge",
     "business:read",
     "business:write",
