@@ -140,6 +140,31 @@ async def post_purpose(
 
 
 @get(
+    "/purposes/{purpose_id:uuid}",
+    guards=[needs("purposes:read")],
+    tags=["Purposes"],
+    summary="Read a purpose",
+    description="As it is now; also one that is retired, since decisions cite it.",
+)
+async def get_purpose(db: NamedDependency[ReadDb], purpose_id: FromPath[UUID]) -> Purpose:
+    """Read a purpose."""
+    return await consent.purpose(db, purpose_id)
+
+
+@get(
+    "/notices/{notice_id:uuid}",
+    guards=[needs("purposes:read")],
+    tags=["Purposes"],
+    summary="Read one version of a text",
+    description="Exactly as it was shown, also once another has replaced it: what a decision cites "
+    "as `notice_id`.",
+)
+async def get_notice(db: NamedDependency[ReadDb], notice_id: FromPath[UUID]) -> PublishedNotice:
+    """Read one version of a text."""
+    return _published(await consent.notice(db, notice_id))
+
+
+@get(
     "/purposes/{purpose_id:uuid}/notices",
     guards=[needs("purposes:read")],
     tags=["Purposes"],
@@ -346,7 +371,9 @@ def _published(notice: Notice) -> PublishedNotice:
 handlers = [
     get_purposes,
     post_purpose,
+    get_purpose,
     get_notices,
+    get_notice,
     post_notice,
     post_consent_event,
     get_consent_events,

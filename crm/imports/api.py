@@ -24,6 +24,7 @@ from crm.imports import Import, Reason, RowReport, State
 from crm.settings import Settings
 from crm.staff import Caller
 from crm.staff.auth import needs
+from crm.web.paging import Cursors, Slice, capped, link
 from crm.web.transaction import let_go
 
 # The operator's own limit is checked while the body comes in; this one only ends the absurd.
@@ -61,6 +62,12 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     unproven: int
     suppressed: int
     reasons: list[Reason] = []
+
+
+class After(Struct, frozen=True):
+    """The last import of a page."""
+
+    id: UUID
 
 
 async def received(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -146,6 +153,30 @@ async def post_import_undo(
 
 
 @get(
+    "/imports",
+    guards=[needs("imports:write")],
+    tags=["Imports"],
+    summary="Page through the imports",
+    description="The newest first, by whomever, also those that were only tried, failed or undone; "
+    "the Link header leads on. Without `reasons`: each import has its own.",
+)
+async def get_imports(
+    db: NamedDependency[ReadDb],
+    *,
+    limit: FromQuery[int | None] = None,
+    after: FromQuery[str | None] = None,
+) -> Response[Slice[ImportShown]]:
+    """Page through the imports."""
+    size = capped(limit)
+    cursors = Cursors(db.keys, db.business_id, "imports")
+    begun = cursors.open(after, After)
+    found = await imports.page(db, before=begun.id if begun else None, limit=size + 1)
+    cut = cursors.cut(found, size, lambda each: After(each.id))
+    told = Slice([shown(each) for each in cut.rows], cut.after)
+    return Response(told, headers=link("/v1/imports", cut.after, limit=size))
+
+
+@get(
     "/imports/{import_id:uuid}",
     guards=[needs("imports:write")],
     tags=["Imports"],
@@ -217,4 +248,11 @@ async def _body(request: Request[Any, Any, Any], most: int) -> bytes:
     return bytes(content)
 
 
-handlers = [post_import, post_import_start, post_import_undo, get_import, get_import_report]
+handlers = [
+    get_imports,
+    post_import,
+    post_import_start,
+    post_import_undo,
+    get_import,
+    get_import_report,
+]

@@ -271,11 +271,15 @@ async def lift_bounce(db: Db, by: Actor, address_hash: bytes) -> None:
     HersToLift where somebody decided against it: no business takes that back for her (promise 7).
     """
     found = await suppressed(db, address_hash)
-    if found is not None and found.reason is not Why.bounced:
+    if found is None:
+        return
+    if found.reason is not Why.bounced:
         raise HersToLift
     holder = await customers.by_hash(db, address_hash)
     whose = holder.id if holder else None
-    await works_again(db, by, address_hash, db.now, customer_id=whose)
+    # The bounce that was found, and none that comes meanwhile.
+    seen = found.at + timedelta(microseconds=1)
+    await works_again(db, by, address_hash, seen, customer_id=whose)
 
 
 async def suppressions(

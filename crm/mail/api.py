@@ -132,7 +132,7 @@ async def post_suppression_check(
     guards=WRITE,
     status_code=200,
     request_max_body_size=_BODY,
-    opt={"example": {"address": "nora@example.com"}},
+    opt={"example": {"address": "moss@example.com"}},
     tags=_TAGS,
     summary="Mail an address again that mail came back from",
     description="Where you know that the mailbox works. Only a bounce is lifted. What somebody "

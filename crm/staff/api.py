@@ -118,6 +118,19 @@ async def get_keys(db: NamedDependency[ReadDb]) -> list[Key]:
     return await staff.api_keys(db)
 
 
+@get(
+    "/keys/{key_id:uuid}",
+    guards=[needs(Scope.keys_read)],
+    tags=["Keys"],
+    summary="Read one key",
+    description="What it may do, which member or key made it, when it was used last, and when it "
+    "ends; also of one that works no more.",
+)
+async def get_one_key(db: NamedDependency[ReadDb], key_id: FromPath[UUID]) -> Key:
+    """Read one key."""
+    return await api_key(db, key_id)
+
+
 @post(
     "/keys",
     guards=[needs(Scope.keys_write)],
@@ -205,4 +218,12 @@ async def _check_own(
         raise MoreThanOwn
 
 
-handlers = [get_key, post_key_rotation, get_keys, post_key, post_rotation, post_revocation]
+handlers = [
+    get_key,
+    post_key_rotation,
+    get_keys,
+    get_one_key,
+    post_key,
+    post_rotation,
+    post_revocation,
+]

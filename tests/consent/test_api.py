@@ -66,6 +66,8 @@ async def test_a_purpose_from_nothing_to_a_text(api: httpx2.AsyncClient) -> None
     expected = digest(text["text"], published.json()["particulars"], text["control_label"])
     assert published.json()["sha256"] == expected.hex()
     assert (await api.get(path)).json() == [published.json()]
+    assert (await api.get(f"/v1/purposes/{purpose['id']}")).json() == purpose
+    assert (await api.get(f"/v1/notices/{published.json()['id']}")).json() == published.json()
 
 
 @pytest.mark.parametrize(
@@ -285,6 +287,8 @@ async def test_questions(
     ("method", "path", "scope"),
     [
         ("GET", "/v1/purposes", Scope.purposes_read),
+        ("GET", "/v1/purposes/{id}", Scope.purposes_read),
+        ("GET", "/v1/notices/{id}", Scope.purposes_read),
         ("POST", "/v1/purposes", Scope.purposes_write),
         ("GET", "/v1/purposes/{id}/notices", Scope.purposes_read),
         ("POST", "/v1/purposes/{id}/notices", Scope.purposes_write),
@@ -315,10 +319,12 @@ async def test_a_stranger_gets_nothing(
             (await web.get(f"{at}/consents")).status_code,
             (await web.get(f"{at}/consent-events")).status_code,
             (await web.post(f"{at}/consent-events", json=decision(notice))).status_code,
+            (await web.get(f"/v1/purposes/{purpose}")).status_code,
             (await web.get(f"/v1/purposes/{purpose}/notices")).status_code,
+            (await web.get(f"/v1/notices/{notice.id}")).status_code,
             (await web.get("/v1/consents/check", params=check)).status_code,
         ]
-        assert statuses == [404] * 5
+        assert statuses == [404] * 7
         assert (await web.get("/v1/purposes")).json() == []
 
 

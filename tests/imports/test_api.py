@@ -47,6 +47,23 @@ async def test_it_works(program: Browser, database: Database, business: Business
     assert "example.com" not in lines[1]["reason"]
 
 
+async def test_they_are_listed_by_pages(
+    program: Browser, database: Database, business: Business
+) -> None:
+    """The newest first, also what was only tried."""
+    await letter(database, business.id)
+    made = []
+    for number, only_try in ((1, "true"), (2, "false"), (3, "false")):
+        path = f"/v1/imports?purpose=letter&only_try={only_try}"
+        answer = await program.post(path, content=many(number), headers=_CSV)
+        made.append(answer.json())
+    first = await program.get("/v1/imports?limit=2")
+    second = await program.get(first.links["next"]["url"])
+    rows = [each["id"] for answer in (first, second) for each in answer.json()["rows"]]
+    assert rows == [each["id"] for each in reversed(made)]
+    assert second.json()["after"] is None
+
+
 async def _all(database: Database, business: Business) -> list[imports.Import]:
     async with database.read(business.id) as db:
         return await imports.page(db)

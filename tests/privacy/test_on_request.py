@@ -117,8 +117,10 @@ async def test_a_program_takes_a_copy(
         again = await api.post(path, json={"tell_customer": True}, headers=headers)
         ready = (await api.get(where)).json()
         answer = await api.get(ready["file"])
+        listed = (await api.get(path)).json()
     async with await site.program(database, business, Scope.customers_export) as other:
         foreign = [await other.get(each) for each in (where, ready["file"])]
+        others = (await other.get(path)).json()
 
     assert (asked.status_code, asked.json()["state"], early.status_code) == (202, "waiting", 409)
     assert early.json()["code"] == "not_ready"
@@ -127,6 +129,7 @@ async def test_a_program_takes_a_copy(
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert lines(inside(answer.content), "looks")[0]["reason"] == "to answer her request"
     assert [each.status_code for each in foreign] == [404, 404]
+    assert (listed, others) == ([ready], [])
 
 
 async def test_a_key_that_reads_takes_no_copy(
@@ -139,10 +142,11 @@ async def test_a_key_that_reads_takes_no_copy(
     async with await site.program(database, business, *scopes) as api:
         answers = [
             await api.post(f"/v1/customers/{ada.id}/copies", json={}),
+            await api.get(f"/v1/customers/{ada.id}/copies"),
             await api.get(f"/v1/copies/{copy.id}"),
             await api.get(f"/v1/copies/{copy.id}/file"),
         ]
-    assert [each.json()["code"] for each in answers] == ["scope_missing"] * 3
+    assert [each.json()["code"] for each in answers] == ["scope_missing"] * 4
 
 
 async def test_each_time_it_is_fetched_is_a_look(

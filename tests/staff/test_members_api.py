@@ -106,7 +106,8 @@ async def test_a_key_gives_no_more_than_its_maker_may_now(
     olga = await hired(database, business)
     key = await by_key_of(web, database, business, olga.actor)
     assert (await web.post(STAFF, json=ELIF)).status_code == 201
-    await by_key_of(web, database, business, Actor.key(key.id, key.name))
+    made = await by_key_of(web, database, business, Actor.key(key.id, key.name))
+    assert made.created_by == key.id
     assert (await web.post(STAFF, json=CARLA)).status_code == 201
     async with database.write(business.id) as db:
         await staff.set_role(db, olga.actor, olga.id, Role.editor)

@@ -45,6 +45,13 @@ class Reason(Struct, frozen=True, kw_only=True):
     count: int
 
 
+class ImportShownSlice(Struct, frozen=True, kw_only=True):
+    """ImportShownSlice."""
+
+    rows: list[ImportShown]
+    after: str | None
+
+
 class TakenOver(Struct, frozen=True, kw_only=True):
     """What came of a copy.
 

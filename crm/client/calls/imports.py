@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from crm.client.answers.imports import ImportShown, TakenOver
 from crm.client.exchange import Id, Resource, ask, part
+from crm.client.rows import Rows
 
 
 class ImportsCalls(Resource):
     """Each is named as its operation in /docs."""
+
+    def get_imports(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> Rows[ImportShown]:
+        """Page through the imports."""
+        return Rows(
+            self._exchange,
+            ask("GET", "/v1/imports", query={"limit": limit, "after": after}),
+            ImportShown,
+            sliced=True,
+        )
 
     async def post_import(
         self,

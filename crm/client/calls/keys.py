@@ -37,6 +37,10 @@ class KeysCalls(Resource):
             ask("POST", "/v1/keys", body=body, keyed=True, idempotency_key=idempotency_key), MadeKey
         )
 
+    async def get_one_key(self, key_id: Id, /) -> Key:
+        """Read one key."""
+        return await self._answer(ask("GET", f"/v1/keys/{part(key_id)}"), Key)
+
     async def post_rotation(
         self, key_id: Id, /, *, idempotency_key: str | None = None, **body: Unpack[Rotation]
     ) -> MadeKey:

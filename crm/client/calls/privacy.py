@@ -89,6 +89,10 @@ class PrivacyCalls(Resource):
             ask("POST", f"/v1/privacy-requests/{part(id)}/extension", body=body), Standing
         )
 
+    async def get_copies(self, id: Id, /) -> list[CopyShown]:
+        """List the copies that this key asked for about a customer."""
+        return await self._answer(ask("GET", f"/v1/customers/{part(id)}/copies"), list[CopyShown])
+
     async def post_copy(
         self, id: Id, /, *, idempotency_key: str | None = None, **body: Unpack[CopyWanted]
     ) -> CopyShown:

@@ -25,6 +25,10 @@ class PurposesCalls(Resource):
             Purpose,
         )
 
+    async def get_purpose(self, purpose_id: Id, /) -> Purpose:
+        """Read a purpose."""
+        return await self._answer(ask("GET", f"/v1/purposes/{part(purpose_id)}"), Purpose)
+
     async def get_notices(self, purpose_id: Id, /) -> list[PublishedNotice]:
         """List every version of a purpose's text."""
         return await self._answer(
@@ -45,6 +49,10 @@ class PurposesCalls(Resource):
             ),
             PublishedNotice,
         )
+
+    async def get_notice(self, notice_id: Id, /) -> PublishedNotice:
+        """Read one version of a text."""
+        return await self._answer(ask("GET", f"/v1/notices/{part(notice_id)}"), PublishedNotice)
 
     async def get_versions(self, purpose_id: Id, /) -> list[PublishedVersion]:
         """List every version of a purpose."""

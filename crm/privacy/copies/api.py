@@ -15,7 +15,7 @@ from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from msgspec import Struct
 
-from crm import privacy
+from crm import customers, privacy
 from crm.db import Db, ReadDb
 from crm.privacy import copies
 from crm.privacy.copies.download import download
@@ -87,6 +87,26 @@ async def post_copy(
 
 
 @get(
+    "/customers/{id:uuid}/copies",
+    guards=[needs("customers:export")],
+    tags=["Privacy"],
+    summary="List the copies that this key asked for about a customer",
+    description="The newest first, also those that are over or failed. Of copies that others asked "
+    "for, and of what is in any, nothing is told.",
+)
+async def get_copies(
+    db: NamedDependency[ReadDb], caller: NamedDependency[Caller], id: FromPath[UUID]
+) -> list[CopyShown]:
+    """List the copies that this key asked for about a customer."""
+    await customers.get(db, id)
+    return [
+        shown(each.seen(db.now))
+        for each in reversed(await copies.asked_of(db, id))
+        if each.actor_id == caller.id
+    ]
+
+
+@get(
     "/copies/{copy_id:uuid}",
     guards=[needs("customers:export")],
     tags=["Privacy"],
@@ -140,4 +160,4 @@ def shown(copy: Copy) -> CopyShown:
     )
 
 
-handlers = [post_copy, get_copy, get_copy_file]
+handlers = [post_copy, get_copies, get_copy, get_copy_file]
