@@ -15,17 +15,15 @@ from msgspec import Meta, Struct
 
 from crm import webhooks
 from crm.db import Db, ReadDb
-from crm.events import Kind
-from crm.events.model import DECISIONS
-from crm.staff import Caller, Scope
+from crm.staff import Caller
 from crm.staff.auth import needs
-from crm.staff.model import ScopeMissing
 from crm.web.etag import MatchFailed, etag, expected
 from crm.web.idempotency import once
 from crm.web.paging import Cursors, Slice, capped, link
 from crm.webhooks import Endpoint, NewEndpoint, Post, Try
 from crm.webhooks.actions import EndpointStale
-from crm.webhooks.model import LONGEST_OVERLAP, OthersEndpoint
+from crm.webhooks.model import LONGEST_OVERLAP
+from crm.webhooks.own import check_may_tell, own
 
 _PATH = "/v1/webhooks"
 _BODY = 32 * 1024
@@ -120,7 +118,7 @@ async def post_webhook(
     data: JSONBody[NewEndpoint],
 ) -> Response[bytes]:
     """Have events told to an endpoint."""
-    _check_may_tell(caller, data.kinds)
+    check_may_tell(caller, data.kinds)
 
     async def act() -> WithSecret:
         made, secret = await webhooks.add(db, caller.actor, data, local=_local(request))
@@ -159,9 +157,9 @@ async def put_webhook(
     data: JSONBody[NewEndpoint],
 ) -> Response[Endpoint]:
     """Change an endpoint."""
-    _check_may_tell(caller, data.kinds)
+    check_may_tell(caller, data.kinds)
     # What waits goes where this leads it.
-    _check_may_tell(caller, (await _own(db, caller, endpoint_id)).kinds)
+    check_may_tell(caller, (await own(db, caller, endpoint_id)).kinds)
     try:
         changed = await webhooks.change(
             db, caller.actor, endpoint_id, data, local=_local(request), expected=expected(request)
@@ -183,7 +181,7 @@ async def delete_webhook(
     db: NamedDependency[Db], caller: NamedDependency[Caller], endpoint_id: FromPath[UUID]
 ) -> None:
     """Remove an endpoint."""
-    await _own(db, caller, endpoint_id)
+    await own(db, caller, endpoint_id)
     await webhooks.remove(db, caller.actor, endpoint_id)
 
 
@@ -206,7 +204,7 @@ async def post_webhook_switch(
     data: JSONBody[Switch],
 ) -> Endpoint:
     """Switch an endpoint on or off."""
-    await _own(db, caller, endpoint_id)
+    await own(db, caller, endpoint_id)
     return await webhooks.switch(db, caller.actor, endpoint_id, on=data.on)
 
 
@@ -223,7 +221,7 @@ async def post_webhook_test(
     db: NamedDependency[Db], caller: NamedDependency[Caller], endpoint_id: FromPath[UUID]
 ) -> None:
     """Have a test event told."""
-    await _own(db, caller, endpoint_id)
+    await own(db, caller, endpoint_id)
     await webhooks.try_out(db, caller.actor, endpoint_id)
 
 
@@ -249,7 +247,7 @@ async def post_webhook_secret(
     """Make a new secret."""
 
     async def act() -> WithSecret:
-        await _own(db, caller, endpoint_id)
+        await own(db, caller, endpoint_id)
         overlap = timedelta(seconds=data.overlap_seconds)
         found, secret = await webhooks.rotate(db, caller.actor, endpoint_id, overlap)
         return WithSecret(endpoint=found, secret=secret)
@@ -330,7 +328,7 @@ async def post_webhook_replay(
     data: JSONBody[Since],
 ) -> None:
     """Have everything since an instant told once more."""
-    await _own(db, caller, endpoint_id)
+    await own(db, caller, endpoint_id)
     await webhooks.replay_since(db, caller.actor, endpoint_id, data.since)
 
 
@@ -349,7 +347,7 @@ async def post_delivery_replay(
     event_id: FromPath[UUID],
 ) -> None:
     """Have one event told once more."""
-    await _own(db, caller, endpoint_id)
+    await own(db, caller, endpoint_id)
     await webhooks.replay(db, caller.actor, endpoint_id, event_id)
 
 
@@ -368,26 +366,6 @@ async def post_delivery_acknowledgement(
 ) -> Acknowledged:
     """Say that a withdrawal or an erasure was heeded."""
     return Acknowledged(await webhooks.acknowledge(db, endpoint_id, event_id))
-
-
-async def _own(db: ReadDb, caller: Caller, endpoint_id: UUID) -> Endpoint:
-    """Let a key manage what it made itself, and what others made only by a scope of its own."""
-    found = await webhooks.endpoint(db, endpoint_id)
-    own = found.created_by is not None and found.created_by.id == caller.id
-    if not own and not caller.allows(Scope.webhooks_manage):
-        raise OthersEndpoint
-    return found
-
-
-def _check_may_tell(caller: Caller, kinds: list[Kind]) -> None:
-    """Let a key have told what it could read itself, and no more."""
-    wanted = [Scope.events_read, Scope.customers_read]
-    if not kinds or any(each.value.startswith(DECISIONS) for each in kinds):
-        wanted.append(Scope.consents_read)
-    missing = [each.value for each in wanted if not caller.allows(each)]
-    if missing:
-        lacks = f"which the key {caller.name!r} lacks: it can have told only what it may read."
-        raise ScopeMissing(f"This needs the scope {missing[0]}, {lacks}")
 
 
 def _local(request: Request[Any, Any, State]) -> bool:
