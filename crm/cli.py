@@ -21,6 +21,7 @@ from crm import (
     campaign_commands,
     domain_commands,
     import_command,
+    key_commands,
     ledger_commands,
     relay_commands,
     restore_command,
@@ -65,6 +66,10 @@ _LOST = (*AWAY, asyncpg.InterfaceError, asyncpg.InvalidAuthorizationSpecificatio
 _USAGE = 2
 # How often `crm up` looks at its servers, and how often in a row they may be away.
 _LOOK_SECONDS = 3.0
+# A shop that is being written stands on the same machine.
+_DEV = {"CRM_WEBHOOKS__LOCAL": "true"}
+# As many businesses `crm up` names; an installation may have thousands.
+_LISTED = 5
 _PATIENCE = 3
 
 
@@ -109,12 +114,13 @@ def up(*, dev: bool) -> None:
 
 
 async def _up(*, dev: bool) -> None:
-    async with installation(os.environ) as here:
+    async with installation((_DEV if dev else {}) | os.environ) as here:
         await check(here.settings)
         await _compare(here)
         _check_port(here.settings)
         web = here.settings.web
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
+        await _say_whose(here)
         tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
         if here.settings.inbound.port:
             tasks.append(keep("inbound", here.environ, watch=dev))
@@ -130,6 +136,20 @@ async def _up(*, dev: bool) -> None:
                     group.create_task(task)
         except ExceptionGroup as ended:
             raise ended.exceptions[0] from None
+
+
+async def _say_whose(here: Installation) -> None:
+    """Say where to go on: to the console of a business, or to the command that adds the first."""
+    async with database_of(here) as database:
+        known = await above.businesses(database)
+        for each in known[:_LISTED]:
+            async with database.read(each) as db:
+                its = await businesses.get(db)
+            out.print(f"{its.name}: {its.origin}/staff", highlight=False, markup=False)
+    if len(known) > _LISTED:
+        out.print(f"{len(known) - _LISTED} more: `crm business list`.", highlight=False)
+    if not known:
+        out.print("No business yet: `crm business add` adds one, in another terminal.")
 
 
 async def _watch(settings: Settings) -> None:
@@ -305,6 +325,7 @@ async def _business_add(given: dict[str, str]) -> None:
         added = await businesses.add(db, new)
         await staff.add_first_owner(db, given["owner_name"], given["owner"], given["password"])
     out.print(f"Added {added.name} as {added.id}; sign in at {added.origin}/staff.")
+    out.print(f"Programs call it as {added.origin}/docs says, with a key: `crm key add`.")
 
 
 @business.command("list")
@@ -325,6 +346,7 @@ cli.add_command(backup_command.group)
 cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
 cli.add_command(import_command.command)
+cli.add_command(key_commands.group)
 cli.add_command(import_command.undo_command)
 cli.add_command(ropa_command.command)
 cli.add_command(retention_command.group)
