@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
@@ -42,7 +42,7 @@ _EVIDENCE = {"kind": "former_double_opt_in"}
 _BEFORE = 5
 _AT_ONCE = 1_000
 _LIMIT_MS = 20.0
-_TAKEN_DOWN = (
+TAKEN_DOWN = (
     "what that request asks PostgreSQL from BEGIN to COMMIT, with the look-up of its key, taken "
     "down while it was answered"
 )
@@ -51,19 +51,21 @@ customers_sql = Statements("customers")
 
 async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure consent events through the web process beside the same transaction in pgbench."""
-    bench = _pgbench()
+    bench = pgbench()
     if bench is None:
         return [Missing("consent event", "install PostgreSQL's client programs for pgbench")]
     each = max(count // CONNECTIONS, 1)
     count = each * CONNECTIONS
-    cast, key = await _living(stage, count)
+    cast, key = await living(stage, _BEFORE * count)
     # Two for the transcript, a block to begin with, one for every run: nobody decides twice.
     first = 3 + count
-    await _numbered(stage, cast, 2 + count + 2 * rounds * count)
+    await numbered(stage, cast, 2 + count + 2 * rounds * count)
     late: list[float] = []
     async with served(stage) as port:
         await drive(port, _events(cast, key, 3, count), 201)
-        path = await _transcript(stage, cast, key, say)
+        path = await transcript(
+            stage, "consent-event", lambda first, many: _events(cast, key, first, many), say
+        )
         await stage.settle()
 
         async def ours(number: int) -> float:
@@ -73,7 +75,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
             return traffic.per_second
 
         async def ceiling(number: int) -> float:
-            return await _benched(stage, bench, path, first + (2 * number + 1) * count, each)
+            return await benched(stage, bench, path, first + (2 * number + 1) * count, each)
 
         contenders: dict[str, tuple[str, Run]] = {
             "POST consent-events": ("requests/s", ours),
@@ -84,7 +86,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         "requests": count,
         "connections": CONNECTIONS,
         "p99_ms": median(late),
-        "ceiling": _TAKEN_DOWN,
+        "ceiling": TAKEN_DOWN,
     }
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     return [Figure("consent event", runs["POST consent-events"], beside, notes)]
@@ -92,8 +94,8 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
 
 async def check(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure a consent check beside a handler that does nothing, both behind the same guards."""
-    cast, key = await _living(stage, count)
-    await _numbered(stage, cast, count)
+    cast, key = await living(stage, _BEFORE * count)
+    await numbered(stage, cast, count)
     await _decide(stage, cast, count)
     late: list[float] = []
     async with served(stage, bench=True) as port:
@@ -125,8 +127,8 @@ async def bulk(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure |
 
     One client asks, one question after the other: under load it would be the queue that is timed.
     """
-    cast, key = await _living(stage, count)
-    await _numbered(stage, cast, _AT_ONCE)
+    cast, key = await living(stage, _BEFORE * count)
+    await numbered(stage, cast, _AT_ONCE)
     await _decide(stage, cast, _AT_ONCE)
     asked = _question(cast, key)
     times = max(count // 40, 1)
@@ -180,18 +182,23 @@ async def served(stage: Stage, *, bench: bool = False) -> AsyncIterator[int]:
         await stop(running)
 
 
-async def _living(stage: Stage, count: int) -> tuple[Cast, str]:
-    """Found a business whose customers have decided, and give it a key."""
+async def living(
+    stage: Stage, count: int, scopes: Collection[Scope] = tuple(Scope)
+) -> tuple[Cast, str]:
+    """Found a business with so many customers who have decided, and give it a key."""
     cast = await found(stage.quiet)
-    await audience(stage.quiet, cast, _BEFORE * count)
-    new = NewKey(name="Bench", scopes=sorted(Scope), reason="to measure")
+    await audience(stage.quiet, cast, count)
+    new = NewKey(name="Bench", scopes=sorted(scopes), reason="to measure")
     async with stage.quiet.write(cast.business.id) as db:
         _, text = await staff.add_key(db, SYSTEM, new)
     return cast, text
 
 
-async def _numbered(stage: Stage, cast: Cast, count: int) -> None:
-    """Add customers whose ids are 1, 2, 3 …: all that pgbench can compute is a number."""
+async def numbered(stage: Stage, cast: Cast, count: int) -> None:
+    """Add numbered1@example.com with the id 1, numbered2@example.com with 2, and so on.
+
+    All that pgbench can compute is a number.
+    """
     async with stage.quiet.write(cast.business.id) as db:
         addresses = [f"numbered{number}@example.com" for number in range(1, count + 1)]
         await db.run(
@@ -232,15 +239,20 @@ def _question(cast: Cast, key: str) -> bytes:
     return request("POST", "/v1/consent-checks", key, body)
 
 
-async def _transcript(stage: Stage, cast: Cast, key: str, say: Say) -> Path:
-    """Write down for pgbench what a request asks, and say it: the figure is worth no more."""
+async def transcript(
+    stage: Stage, name: str, asked: Callable[[int, int], list[bytes]], say: Say
+) -> Path:
+    """Write down for pgbench what a request asks, and say it: the figure is worth no more.
+
+    `asked` makes the requests for so many customers from a number on; 1, 2 and 3 are used up.
+    """
     async with taking_down(stage.here.settings) as take_down:
         # Answered before: a connection looks up the types it meets once, which is part of neither.
-        for each in _events(cast, key, 3, 1):
+        for each in asked(3, 1):
             await take_down(each)
-        written = script(*[await take_down(each) for each in _events(cast, key, 1, 2)])
+        written = script(*[await take_down(each) for each in asked(1, 2)])
     say(f"pgbench runs\n{written}")
-    path = stage.directory / "consent-event.pgbench"
+    path = stage.directory / f"{name}.pgbench"
     path.write_text(written)
     return path
 
@@ -265,7 +277,8 @@ async def _repeated(stage: Stage, said: Sequence[Said], times: int) -> float:
     return median(took)
 
 
-def _pgbench() -> str | None:
+def pgbench() -> str | None:
+    """Find the program, in the wheel or as Debian's."""
     wheel = _WHEEL / "pgbench"
     if wheel.exists():
         return str(wheel)
@@ -273,7 +286,8 @@ def _pgbench() -> str | None:
     return str(debian[-1]) if debian else program("pgbench")
 
 
-async def _benched(stage: Stage, bench: str, path: Path, first: int, each: int) -> float:
+async def benched(stage: Stage, bench: str, path: Path, first: int, each: int) -> float:
+    """Run a transcript for customers from a number on; return transactions a second."""
     url = urlsplit(stage.here.settings.database_url)
     environ = {
         "PGHOST": parse_qs(url.query)["host"][0],

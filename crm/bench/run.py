@@ -17,6 +17,7 @@ from rich.table import Table
 from crm.bench import (
     audience,
     copying,
+    customers,
     erasure,
     exporting,
     importing,
@@ -37,7 +38,7 @@ from crm.bench.stage import Stage, staged
 _PARTS = (
     "send", "fast", "far", "tls", "dkim", "memory", "import", "export", "consent", "check", "bulk",
     "seal", "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "whole",
-    "service", "segment",
+    "service", "segment", "upsert", "read",
 )  # fmt: skip
 _ROUNDS = 3
 
@@ -131,6 +132,10 @@ def _measure(stage: Stage, part: str, wishes: Wishes, say: Say) -> Awaitable[Fou
         "export": lambda: exporting.exporting(stage, wishes.rows, wishes.rounds, say),
         "import": lambda: importing.importing(stage, wishes.rows, wishes.rounds, say),
         "consent": lambda: requests.event(stage, wishes.requests, wishes.rounds, say),
+        "upsert": lambda: customers.upsert(
+            stage, wishes.crowd, wishes.requests, wishes.rounds, say
+        ),
+        "read": lambda: customers.read(stage, wishes.crowd, wishes.requests, wishes.rounds, say),
         "check": lambda: requests.check(stage, wishes.requests, wishes.rounds, say),
         "bulk": lambda: requests.bulk(stage, wishes.requests, wishes.rounds, say),
         "copy": lambda: copying.copy(

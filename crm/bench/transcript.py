@@ -124,8 +124,16 @@ def _written(value: Any, changed: Any, labels: dict[UUID, int]) -> str:
         label = labels.setdefault(value, len(labels))
         return f"({_NUMBERED.format(label=label)})::uuid"
     if isinstance(value, str) and value != changed:
-        return f"({_constant(value)} || :n::text)"
+        return _counted(value, changed)
     return _constant(value)
+
+
+def _counted(value: str, changed: str) -> str:
+    """Put the number where the text of customer 1 has a 1 and that of customer 2 a 2."""
+    for at, pair in enumerate(zip(value, changed, strict=False)):
+        if pair == ("1", "2") and value[at + 1 :] == changed[at + 1 :]:
+            return f"({_constant(value[:at])} || :n::text || {_constant(value[at + 1 :])})"
+    return f"({_constant(value)} || :n::text)"
 
 
 def _constant(value: Any) -> str:

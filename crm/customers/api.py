@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, patch, post
+from litestar import Request, Response, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import BodyKwarg, FromPath, FromQuery, JSONBody
@@ -20,6 +20,7 @@ from crm.customers import (
     Source,
     Stale,
     Wanted,
+    putting,
 )
 from crm.customers.bound import BOUND, REFUSED, allowing, bound_to, check_allowed
 from crm.db import Db, ReadDb
@@ -65,6 +66,42 @@ async def post_customer(
     added = msgspec.json.decode(answer.content, type=Customer)
     answer.headers.update({"location": f"/v1/customers/{added.id}", **etag(added.version)})
     return answer
+
+
+@put(
+    "/customers",
+    guards=WRITE,
+    request_max_body_size=_BODY,
+    opt={"example": {"external_id": "4711", "address": "nora@example.com", "name": "Nora"}},
+    tags=["Customers"],
+    summary="Add a customer, or bring her up to date",
+    description="For a shop or till that does not ask first whether she is known: she is found by "
+    "`external_id`, else by address; added where she is not known (201), else changed in what the "
+    "body names (200). Doing it twice changes nothing, so it needs no Idempotency-Key. Her address "
+    "is never changed: 409 `address_differs` where who has this `external_id` has another, and 409 "
+    "`external_id_differs` where who has this address is another to you. Without the scope "
+    "customers:read the answer is 204.",
+    responses={
+        201: ResponseSpec(Customer, generate_examples=False, description="Added"),
+        204: ResponseSpec(None, generate_examples=False, description="Done; the key reads nobody"),
+    },
+)
+async def put_customer(
+    db: NamedDependency[Db],
+    caller: NamedDependency[Caller],
+    looks: NamedDependency[Looks],
+    data: JSONBody[putting.Put],
+) -> Response[Customer | None]:
+    """Add a customer, or bring her up to date."""
+    customer, added = await putting.put(db, caller.actor, data)
+    headers = etag(customer.version)
+    if not caller.allows(Scope.customers_read):
+        return Response(None, status_code=204, headers=headers)
+    if not added:
+        await looks.record([customer.id])
+        return Response(customer, headers=headers)
+    headers["location"] = f"/v1/customers/{customer.id}"
+    return Response(customer, status_code=201, headers=headers)
 
 
 @get(
@@ -202,6 +239,7 @@ async def post_restriction(
 
 handlers = [
     post_customer,
+    put_customer,
     get_customers,
     post_customer_search,
     get_customer,

@@ -17,7 +17,7 @@ from crm.bench.stage import peak_rss_mb
 _PARTS = (
     "send", "fast", "tls", "dkim", "whole", "import", "export", "consent", "check", "bulk", "seal",
     "prove", "receipt", "audience", "copy", "erasure", "retention", "portal", "service",
-    "segment",
+    "segment", "upsert", "read",
 )  # fmt: skip
 _BESIDE = {
     "send": {"smtp-source", "naive Python sender"},
@@ -37,6 +37,11 @@ _BESIDE = {
     "import": {"PostgreSQL alone"},
     "export": {"COPY TO, as JSON"},
     "consent event": {"pgbench"},
+    "customer upsert": {"pgbench"},
+    "customer upsert, p99": {"the median"},
+    "customer read": {"empty handler"},
+    "customer read, p99": {"the median"},
+    "customer list": {"the goal"},
     "consent check": {"empty handler"},
     "check of 1,000": {"asyncpg alone", "the limit"},
     "copy": {"COPY and zlib alone", "the goal"},

@@ -198,7 +198,7 @@ async def put(db: Db, customer: UUID, notice: Notice, status: Status | None) -> 
 
 
 @pytest.mark.parametrize(
-    "status", [None, *(set(Status) - {Status.unobjected, Status.expired, Status.revoked})]
+    "status", [None, *sorted(set(Status) - {Status.unobjected, Status.expired, Status.revoked})]
 )
 @pytest.mark.parametrize("method", sorted(set(Method) - OWN_WORD - {Method.web_form}))
 async def test_leaving_is_taken_in_every_state_by_every_way(

@@ -33,6 +33,16 @@ class NewCustomer(TypedDict):
     external_id: NotRequired[str | None]
 
 
+class Put(TypedDict):
+    """What another system says of a customer; of what is left out nothing changes."""
+
+    address: str
+    external_id: NotRequired[str]
+    name: NotRequired[str]
+    locale: NotRequired[str]
+    time_zone: NotRequired[str]
+
+
 class Wanted(TypedDict):
     """Whom to look for, in the body because an address belongs in no URL; one of the two."""
 

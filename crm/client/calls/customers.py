@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from crm.client.answers.customers import Attention, Customer, CustomerLine, Merged, Plan
-from crm.client.bodies.customers import Changes, Merge, NewCustomer, Wanted
+from crm.client.bodies.customers import Changes, Merge, NewCustomer, Put, Wanted
 from crm.client.exchange import Id, Resource, ask, part
 from crm.client.lines import Lines
 from crm.client.rows import Rows
@@ -33,6 +33,10 @@ class CustomersCalls(Resource):
             ask("POST", "/v1/customers", body=body, keyed=True, idempotency_key=idempotency_key),
             Customer,
         )
+
+    async def put_customer(self, **body: Unpack[Put]) -> Customer | None:
+        """Add a customer, or bring her up to date."""
+        return await self._answer_or_none(ask("PUT", "/v1/customers", body=body), Customer)
 
     async def post_customer_search(
         self, *, purpose: str | None = None, **body: Unpack[Wanted]
