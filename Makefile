@@ -4,6 +4,9 @@
 .PHONY: help demo dev test check browser faults fuzz fix words calls bench lock
 SHELL := /bin/sh
 
+# The tests start many processes: what one has compiled, the others need not.
+export PYTHONDONTWRITEBYTECODE =
+
 BIN := .venv/bin
 READY := .venv/.ready
 # Everything in the lock is pinned and hashed; pip takes nothing else.
