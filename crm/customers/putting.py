@@ -81,7 +81,10 @@ async def _known(db: Db, said: Put, folded: str) -> Customer | None:
                 raise named(AddressDiffers(), "address")
             return known
     known = await actions.by_address(db, said.address)
-    if known is not None and said.external_id is not UNSET and known.external_id is not None:
+    if known is None or said.external_id is UNSET:
+        return known
+    # Who was added between the two questions has the external id already.
+    if known.external_id not in {None, said.external_id}:
         raise named(ExternalIdDiffers(), "external_id")
     return known
 
