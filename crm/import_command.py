@@ -15,6 +15,8 @@ from rich.table import Table
 from crm import imports
 from crm.db import Database
 from crm.events import Actor
+from crm.imports import quarantine
+from crm.imports.quarantine import QUARANTINED
 from crm.privacy.brought.taking_over import Took, take_over
 from crm.privacy.copies import archive
 from crm.privacy.undoing.carrying_out import undo
@@ -98,6 +100,7 @@ async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
         async with database.read(business_id) as db:
             lines = await imports.report(db, done.id)
             reasons = await imports.reasons(db, done.id)
+            waiting = await quarantine.count(db, done.id)
     table = Table("Rows of the file", "")
     for word in ("added", "changed", "unchanged", "rejected"):
         table.add_row(word, str(getattr(done, word)))
@@ -107,6 +110,12 @@ async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
         out.print(f"To undo it: crm undo-import {done.id}", highlight=False, soft_wrap=True)
     else:
         out.print("Nothing of it was kept: it was only tried.")
+    if waiting:
+        out.print(
+            f"{waiting} in quarantine for {QUARANTINED.days} days: import a list with their "
+            "evidence, or let them go in the console.",
+            soft_wrap=True,
+        )
     for each in reasons:
         out.print(f"{each.count} × {each.outcome}: {each.reason}", highlight=False, markup=False)
     for line in lines:

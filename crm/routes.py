@@ -69,6 +69,8 @@ from crm.privacy.copies import portal as copies_portal
 from crm.privacy.erasure import public as erasure_public
 from crm.privacy.merging import api as merging_api
 from crm.privacy.merging import console as merging_console
+from crm.privacy.quarantine import api as quarantine_api
+from crm.privacy.quarantine import console as quarantine_console
 from crm.privacy.requests import api as requests_api
 from crm.privacy.requests import console as requests_console
 from crm.privacy.requests import portal as requests_portal
@@ -142,6 +144,7 @@ _API = [
     *requests_api.handlers,
     *copies_api.handlers,
     *brought_api.handlers,
+    *quarantine_api.handlers,
     *events_api.handlers,
     *webhooks_api.handlers,
     *businesses_api.handlers,
@@ -177,6 +180,7 @@ _CONSOLE = [
     *merging_console.handlers,
     *requests_console.handlers,
     *brought_console.handlers,
+    *quarantine_console.handlers,
     *retention_console.handlers,
     *access_console.handlers,
     *events_console.handlers,

@@ -30,6 +30,7 @@ from crm.mail import jobs as mail_jobs
 from crm.outside import outside
 from crm.privacy import jobs as privacy_jobs
 from crm.privacy.dormancy import jobs as dormancy_jobs
+from crm.privacy.quarantine import jobs as quarantine_jobs
 from crm.privacy.undoing import jobs as undoing_jobs
 from crm.restore import jobs as restore_jobs
 from crm.settings import Settings
@@ -80,6 +81,7 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "staff.sweep": (staff_jobs.sweep, 60),
     "web.tidy": (web_jobs.tidy, 60),
     "privacy.undo": (undoing_jobs.sweep, 15),
+    "privacy.let_go": (quarantine_jobs.sweep, 15),
     "privacy.sweep": (privacy_jobs.sweep, 60),
     "privacy.remind": (privacy_jobs.remind, 3600),
     "consent.watch": (consent_jobs.watch, 60),

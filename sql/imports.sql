@@ -1,4 +1,4 @@
--- Every statement of crm/imports. Owns: import, import_turn, import_file, import_row.
+-- Every statement of crm/imports. Owns: import, import_turn, import_file, import_row, quarantine.
 
 -- name: add_turn
 -- The row that a business's working import holds; there from its first import on.
@@ -267,3 +267,101 @@ WITH over AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM unnamed) AS deleted,
        CASE WHEN (SELECT count(*) FROM gone) = :limit THEN :after::uuid END AS upto;
+
+-- name: add_to_quarantine
+-- Rows whose asking has no evidence; who has decided in this very moment is in none.
+INSERT INTO crm.quarantine (business_id, customer_id, purpose_id, import_id, part, line, why, since,
+                            ends_at)
+SELECT :business_id, kept.customer_id, :purpose_id, :import_id, kept.part, kept.line, kept.why,
+       :now, :ends_at
+  FROM unnest(:customer_ids::uuid[], :parts::text[], :lines::integer[], :whys::text[])
+       AS kept (customer_id, part, line, why)
+  JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.customer_id = kept.customer_id
+   AND s.purpose_id = :purpose_id
+   AND s.status = 'unknown'
+ON CONFLICT (business_id, customer_id, purpose_id) DO NOTHING;
+
+-- name: quarantine_after
+-- Rows of an import in quarantine in the order of the file, by pages, with whose address it is and
+-- whether anything keeps mail from it.
+SELECT q.customer_id, q.purpose_id, q.import_id, c.address, q.part, q.line, q.why, q.since,
+       q.ends_at,
+       EXISTS (SELECT FROM crm.suppression s
+                WHERE s.business_id = :business_id AND s.address_hash = c.address_hash) AS silenced
+  FROM crm.quarantine q
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = q.customer_id
+ WHERE q.business_id = :business_id
+   AND q.import_id = :import_id
+   AND q.ends_at > :now
+   AND (q.part, q.line, q.customer_id) > (:part::text, :line::integer, :after::uuid)
+ ORDER BY q.part, q.line, q.customer_id
+ LIMIT :limit;
+
+-- name: row_in_quarantine
+-- The row of an import that keeps this customer apart; none once its time is over.
+SELECT q.customer_id, q.purpose_id, q.import_id, c.address, q.part, q.line, q.why, q.since,
+       q.ends_at,
+       EXISTS (SELECT FROM crm.suppression s
+                WHERE s.business_id = :business_id AND s.address_hash = c.address_hash) AS silenced
+  FROM crm.quarantine q
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = q.customer_id
+ WHERE q.business_id = :business_id
+   AND q.import_id = :import_id
+   AND q.customer_id = :customer_id
+   AND q.ends_at > :now;
+
+-- name: quarantine_of_customer
+-- The rows that keep one customer apart, for her copy and her page.
+SELECT purpose_id, import_id, part, line, why, since, ends_at
+  FROM crm.quarantine
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+ ORDER BY since, purpose_id;
+
+-- name: count_quarantine
+-- How many rows of an import are in quarantine.
+SELECT count(*)::integer
+  FROM crm.quarantine
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND ends_at > :now;
+
+-- name: end_quarantine
+-- The time of all rows of an import is over now; a job does the rest.
+UPDATE crm.quarantine
+   SET ends_at = :now
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND ends_at > :now;
+
+-- name: quarantine_over
+-- Rows whose time is over, the first first; of who is frozen nothing is deleted (Art. 18 GDPR).
+SELECT q.customer_id, q.purpose_id
+  FROM crm.quarantine q
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = q.customer_id
+ WHERE q.business_id = :business_id
+   AND q.ends_at <= :now
+   AND c.restricted_at IS NULL
+ ORDER BY q.ends_at
+ LIMIT :limit;
+
+-- name: leave_quarantine
+-- One row is not in quarantine any more.
+DELETE FROM crm.quarantine
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND purpose_id = :purpose_id;
+
+-- name: drop_quarantine
+-- No row of an import is in quarantine any more: it is undone.
+DELETE FROM crm.quarantine
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
+
+-- name: forget_quarantine
+-- No row keeps an erased customer apart.
+DELETE FROM crm.quarantine
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id;

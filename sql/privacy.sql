@@ -886,6 +886,45 @@ SELECT c.customer_id
  LIMIT :limit
    FOR UPDATE OF c;
 
+-- name: brought_by_imports_alone
+-- Whether anything keeps mail from a customer of whom nothing is known but rows of imports that had
+-- no evidence; no row for anybody else, and none while another row keeps her apart. She is held.
+SELECT EXISTS (SELECT FROM crm.suppression s
+                WHERE s.business_id = :business_id AND s.address_hash = c.address_hash) AS silenced
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND c.import_id IS NOT NULL
+   AND c.erased_at IS NULL
+   AND c.restricted_at IS NULL
+   AND NOT EXISTS (SELECT FROM crm.quarantine q
+                    WHERE q.business_id = :business_id AND q.customer_id = c.customer_id
+                      AND q.purpose_id <> :purpose_id)
+   AND NOT EXISTS (SELECT FROM crm.consent_record r
+                    WHERE r.business_id = :business_id AND r.customer_id = c.customer_id
+                      AND r.status <> 'unknown')
+   AND NOT EXISTS (SELECT FROM crm.signup u
+                    WHERE u.business_id = :business_id AND u.folded = c.folded)
+   AND NOT EXISTS (SELECT FROM crm.interaction i
+                    WHERE i.business_id = :business_id AND i.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.customer_tag t
+                    WHERE t.business_id = :business_id AND t.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.delivery d
+                    WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
+                      AND d.claimed_at IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM crm.service_message m
+                    WHERE m.business_id = :business_id AND m.address_hash = c.address_hash)
+   AND NOT EXISTS (SELECT FROM crm.mailbox_proof p
+                    WHERE p.business_id = :business_id AND p.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.privacy_request a
+                    WHERE a.business_id = :business_id AND a.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.erasure_wish w
+                    WHERE w.business_id = :business_id AND w.customer_id = c.customer_id)
+   AND NOT EXISTS (SELECT FROM crm.event e
+                    WHERE e.business_id = :business_id AND e.customer_id = c.customer_id
+                      AND e.kind NOT IN ('customer.looked', 'customer.exported'))
+   FOR UPDATE OF c;
+
 -- name: yeses_of_import
 -- Some of the consents that stand on what an import recorded, at its one instant.
 SELECT s.customer_id, s.purpose_id

@@ -70,6 +70,7 @@ KNOWS: dict[str, Place] = {
         key="address_hash",
     ),
     "consent_network": Place(unsaid={"sealed": "encrypted; the copy has what it says"}),
+    "quarantine": Place(unsaid={}),
     "evidence_file": Place(unsaid={"content": "encrypted; the copy has the file itself"}),
     "mailbox_proof": Place(unsaid={}),
     "event": Place(unsaid={}),
@@ -336,6 +337,7 @@ async def test_the_life_fills_every_table(
         "erasure_wish",
         "restriction_end",
         "dormancy",
+        "quarantine",
     }
     for table in set(KNOWS) - unlived:
         assert await _rows_of(catalog, table, nora, _hash(database, nora)), table
@@ -404,6 +406,9 @@ _REST = (
         WHERE business_id = $1 AND customer_id = $2 LIMIT 1""",
     """INSERT INTO crm.dormancy VALUES ($1, $2, now(), now() + interval '30 days',
                                         now() + interval '1 day')""",
+    """INSERT INTO crm.quarantine
+       SELECT i.business_id, $2, i.purpose_id, i.import_id, 'june.csv', 7, 'It has no time.', now(),
+              now() + interval '90 days' FROM crm.import i WHERE i.business_id = $1 LIMIT 1""",
 )
 
 

@@ -17,6 +17,7 @@ REFERENCE = {"business", "host"}
 # Triggers guard; these alone write, in the withdrawing transaction, for the same business.
 WRITING_TRIGGERS = {
     "consent_excludes",
+    "consent_leaves_quarantine",
     "consent_lifts",
     "customer_excludes",
     "suppression_excludes",

@@ -1,9 +1,9 @@
 """Customers from elsewhere, taken in as one unit that can be reported.
 
-Owns `import`, `import_turn`, `import_file` and `import_row`. An import is one transaction: killed
-half-way it has not been. It mails nobody, records foreign evidence as what it is, and never undoes
-an opt-out, whatever the order of rows and files (promise 7). Its rows add up: each is added,
-changed, unchanged or rejected.
+Owns `import`, `import_turn`, `import_file`, `import_row` and `quarantine`. An import is one
+transaction: killed half-way it has not been. It mails nobody, records foreign evidence as what it
+is, and never undoes an opt-out, whatever the order of rows and files (promise 7). Its rows add up:
+each is added, changed, unchanged or rejected.
 """
 
 from crm.imports.actions import (

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from crm import consent, imports
 from crm.db import Database, Db, ReadDb
-from crm.imports import Import, Reason, RowReport, State
+from crm.imports import Import, Reason, RowReport, State, quarantine
 from crm.settings import Settings
 from crm.staff import Caller
 from crm.staff.auth import needs
@@ -36,6 +36,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     """An import; `rows` is the sum of the four outcomes once it is done.
 
     `reasons` says what the report says, with of how many lines: the fifty most frequent.
+    `quarantined` rows are in quarantine now.
     """
 
     id: UUID
@@ -61,6 +62,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     withdrawn: int
     unproven: int
     suppressed: int
+    quarantined: int = 0
     reasons: list[Reason] = []
 
 
@@ -187,7 +189,8 @@ async def get_imports(
 async def get_import(db: NamedDependency[ReadDb], import_id: FromPath[UUID]) -> ImportShown:
     """Show one import."""
     found = await imports.get(db, import_id)
-    return shown(found, await imports.reasons(db, import_id))
+    kept_apart = await quarantine.count(db, import_id)
+    return shown(found, await imports.reasons(db, import_id), quarantined=kept_apart)
 
 
 @get(
@@ -209,11 +212,13 @@ async def get_import_report(
     return Stream(_lines(request.app.state.database, db.business_id, found.id), media_type=_NDJSON)
 
 
-def shown(found: Import, reasons: Sequence[Reason] = ()) -> ImportShown:
+def shown(found: Import, reasons: Sequence[Reason] = (), *, quarantined: int = 0) -> ImportShown:
     """Put an import into the shape that programs read."""
     values = {name: getattr(found, name) for name in found.__struct_fields__}
     values["rows"] = found.added + found.changed + found.unchanged + found.rejected
-    return msgspec.convert(values | {"reasons": list(reasons)}, ImportShown)
+    return msgspec.convert(
+        values | {"reasons": list(reasons), "quarantined": quarantined}, ImportShown
+    )
 
 
 def _accepted(taken: Import) -> Response[bytes]:

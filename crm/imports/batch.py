@@ -19,6 +19,7 @@ from crm.consent import Consent, Method, Network, NewEvent, Notice, Status, Vers
 from crm.customers import Address, Arrival, Fill, Known, NewValue, NotAnAddress
 from crm.db import Database, Db
 from crm.events import Actor
+from crm.imports import quarantine
 from crm.imports.decision import (
     CAME_BACK,
     Decision,
@@ -40,6 +41,7 @@ from crm.imports.model import (
     merge,
     spot,
 )
+from crm.imports.quarantine import Unproven
 from crm.imports.remarks import Report
 from crm.mail import Scope, Why
 
@@ -243,6 +245,14 @@ class Books:
         ]
         if events:
             await consent.append_many(db, task.by, events, network_days=task.network_days)
+        unproven = [
+            Unproven(customer_id, spot(each.group.row), each.decision.reason)
+            for customer_id, each in taken
+            if each.decision.outcome is Outcome.unproven
+        ]
+        if unproven:
+            purpose_id = task.version.purpose_id
+            await quarantine.keep_apart(db, task.import_id, purpose_id, unproven)
         silenced = [
             (
                 db.keys.address_hash(db.business_id, each.group.address.folded),

@@ -20,7 +20,7 @@ from crm.businesses import Business
 from crm.consent import EvidenceKind, NoNotice, Notice
 from crm.db import Database, Db, ReadDb
 from crm.errors import Refused
-from crm.imports import TITLES, Import, Place, PurposeOutOfUse, State, Tool
+from crm.imports import TITLES, Import, Place, PurposeOutOfUse, State, Tool, quarantine
 from crm.settings import Settings
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -153,6 +153,7 @@ async def get_import(
         accepts=_accepts(await consent.notice(db, found.notice_id)),
         step=_STEP[found.state],
         sum=_sum(found, path),
+        quarantined=await quarantine.count(db, found.id),
         progress=_progress(found, expected),
         expected=max(expected or 0, found.rows_read),
         lines=cut.rows,
@@ -226,10 +227,10 @@ def _accepts(notice: Notice) -> str:
     words = [said for kind, said in _ACCEPTS.items() if kind in notice.accepts]
     if not words:
         return (
-            "This text accepts no evidence from elsewhere: everybody is kept, "
+            "This text accepts no evidence from elsewhere: everybody waits in quarantine, "
             "and nobody becomes mailable by an import."
         )
-    return f"Mailable by an import: {' or '.join(words)}. Everybody else is kept, and not mailed."
+    return f"Mailable by an import: {' or '.join(words)}. Everybody else waits in quarantine."
 
 
 async def _content(form: Form, file: UploadFile, most: int) -> bytes:

@@ -176,17 +176,17 @@ _ACCEPTED = {
 
 def _why_not(row: Row, kind: EvidenceKind | None) -> str:
     if row.status is not RowStatus.subscribed:
-        return "Kept, but not mailable: the file does not say that this address is subscribed."
+        return "In quarantine: the file does not say that this address is subscribed."
     if kind is None and row.listed_at is not None:
         return (
-            "Kept, but not mailable: the file says since when the address was on the list, but not "
+            "In quarantine: the file says since when the address was on the list, but not "
             "that its owner signed up."
         )
     if kind is None:
-        return "Kept, but not mailable: the file has no time of a sign-up."
+        return "In quarantine: the file has no time of a sign-up."
     if kind is EvidenceKind.former_single_opt_in:
-        return "Kept, but not mailable: the sign-up was never confirmed, and the notice asks that."
-    return "Kept, but not mailable: the notice accepts no consent from a former tool."
+        return "In quarantine: the sign-up was never confirmed, and the notice asks that."
+    return "In quarantine: the notice accepts no consent from a former tool."
 
 
 def repeated(first: Spot) -> str:

@@ -245,6 +245,11 @@ def spot(row: Row | Bad) -> Spot:
     return (row.part, row.line) if row.part else row.line
 
 
+def placed(where: Spot) -> tuple[str, int]:
+    """The list and the line of a spot."""
+    return ("", where) if isinstance(where, int) else where
+
+
 def evidence_kind(row: Row) -> EvidenceKind | None:
     """What the times of a row prove: both steps, the first alone, or nothing.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from crm.db import Db, Statements
-from crm.imports.model import Row, Spot, Told, spot
+from crm.imports.model import Row, Spot, Told, placed, spot
 
 sql = Statements("imports")
 
@@ -32,7 +32,7 @@ class Report:
     async def write(self, db: Db, import_id: UUID) -> None:
         """Write what was said; nothing where there is nothing to say."""
         rows = [
-            (*_apart(where), number, outcome.value, reason[:_LONGEST_REASON])
+            (*placed(where), number, outcome.value, reason[:_LONGEST_REASON])
             for where, said in self._said.items()
             for number, (outcome, reason) in enumerate(said)
         ]
@@ -50,7 +50,3 @@ class Report:
             outcomes=outcomes,
             reasons=reasons,
         )
-
-
-def _apart(where: Spot) -> tuple[str, int]:
-    return ("", where) if isinstance(where, int) else where

@@ -29,6 +29,7 @@ from crm.consent.terms import Party
 from crm.customers import Customer, Forgotten, UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
+from crm.imports import quarantine
 from crm.mail import Scope, Why
 from crm.pieces import Piece
 from crm.privacy import brought, copies, dormancy, requests, restriction
@@ -60,6 +61,7 @@ FORGET: tuple[Forget, ...] = (
     # With it goes the last that cites a proof of her mailbox.
     access.forget,
     consent.forget,
+    quarantine.forget,
     # Before the events that they tell.
     webhooks.forget,
     events.forget,

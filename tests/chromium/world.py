@@ -231,6 +231,13 @@ async def _ids(cluster: Cluster, life: Life) -> dict[str, Any]:
         # A sign-up goes on in the language of its form; here the browser says which, as above.
         unsaid = "UPDATE crm.signup SET locale = '' WHERE business_id = $1"
         await conn.execute(unsaid, life.business.id)
+        # What an import had no evidence of.
+        apart = """INSERT INTO crm.quarantine
+            SELECT i.business_id, c.customer_id, i.purpose_id, i.import_id, 'june.csv', 7,
+                   'In quarantine: the file has no time of a sign-up.', now(), now() + '90 days'
+              FROM crm.import i JOIN crm.customer c USING (business_id)
+             WHERE i.business_id = $1 AND c.erased_at IS NULL LIMIT 3"""
+        await conn.execute(apart, life.business.id)
         return {name: await conn.fetchval(sql, life.business.id) for name, sql in wanted.items()}
     finally:
         await conn.close()

@@ -43,7 +43,15 @@ LOCAL = f"zq{uuid4().hex[:14]}"
 NAME = f"Zq{uuid4().hex[:14]}"
 DOMAIN = "back.corner-bakery.example"
 # What no life leaves, or only for an instant.
-NOT_LIVED = {"suppression", "erasure", "erasure_wish", "restriction_end", "retry", "dormancy"}
+NOT_LIVED = {
+    "suppression",
+    "erasure",
+    "erasure_wish",
+    "restriction_end",
+    "retry",
+    "dormancy",
+    "quarantine",
+}
 # Where the number of her empty record may stay, which names nobody: what books count by, where
 # ranges of customers begin and end, examples of a check, for a day the call of a program, and that
 # she was erased.

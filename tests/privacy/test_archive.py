@@ -87,6 +87,7 @@ async def test_lists_and_tables_say_the_same(database: Database, nora: Life, pac
         "freeze_ends",
         "dormancy",
         "deletions",
+        "quarantine",
         # Nobody else receives what is hers.
         "recipients",
         "merged_records",

@@ -40,6 +40,7 @@ NAMES_HER_ONLY = {
     "POST /v1/customers/{id}/copies": "the same, when it is asked for",
     "POST /v1/copies": "what the key itself sent, counted",
     "POST /v1/customers/{id}/consent-events": "the decision that the key itself sent",
+    "POST /v1/imports/{import_id}/quarantine/{customer_id}/release": "the same",
     "POST /v1/customers/{id}/interactions": "what the key itself sent",
     "POST /v1/customers/{id}/erasure": "whom nobody knows any more",
     "POST /v1/service-messages": "what the key itself sent, and to whom",

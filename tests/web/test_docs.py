@@ -235,17 +235,20 @@ class Shop:
             member = await make.employ(db, address, staff.Role.viewer)
             if "/erasure" in line and "-X POST" not in line:
                 await privacy.erase(db, make.SYSTEM, customer.id)
-        if received.only_try or "undo" in line:
+        if received.only_try or "undo" in line or "quarantine" in line:
             ctx: importing.Ctx = {"database": self._database, "settings": SETTINGS}
             await importing.work(ctx, str(self._business.id), str(received.id))
         await self._ready(line, campaign.id)
+        if "quarantine" in line:
+            async with self._database.read(self._business.id) as read:
+                customer = (await customers.by_address(read, "a@example.com")) or customer
         return {
             "PRIVACY_REQUEST_ID": str(request.id),
             "CUSTOMER_ID": str(customer.id),
             "OTHER": str(other.id),
             "EVENT_ID": str(decided.id),
-            "PURPOSE_ID": str(purpose.id),
             "NOTICE_ID": str(notice.id),
+            "PURPOSE_ID": str(purpose.id),
             "MEMBER_ID": str(member.id),
             "CAMPAIGN_ID": str(campaign.id),
             "IMPORT_ID": str(received.id),

@@ -34,7 +34,28 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     withdrawn: int
     unproven: int
     suppressed: int
+    quarantined: int = 0
     reasons: list[Reason] | None = None
+
+
+class LetGo(Struct, frozen=True, kw_only=True):
+    """How many rows are let go; a worker deletes them within minutes."""
+
+    rows: int
+
+
+class QuarantinedRow(Struct, frozen=True, kw_only=True):
+    """A row without evidence, and whom it keeps apart until when; the address is masked."""
+
+    customer_id: UUID
+    purpose_id: UUID
+    address: str
+    file: str
+    line: int
+    why: str
+    since: datetime
+    ends_at: datetime
+    silenced: bool
 
 
 class Reason(Struct, frozen=True, kw_only=True):

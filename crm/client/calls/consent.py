@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from crm.client.answers.consent import Allowed, Bundle, Check, Checks, ConsentEvent, Withdrawal
+from crm.client.answers.consent import Allowed, Bundle, Check, Checks, Withdrawal
+from crm.client.answers.shared import ConsentEvent
 from crm.client.bodies.consent import Asked, NewConsentEvent, NewWithdrawal
 from crm.client.exchange import Id, Resource, ask, part
 

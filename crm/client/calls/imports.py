@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from crm.client.answers.imports import ImportShown, TakenOver
+from typing import Unpack
+
+from crm.client.answers.imports import (
+    ImportShown,
+    LetGo,
+    QuarantinedRow,
+    TakenOver,
+)
+from crm.client.answers.shared import ConsentEvent
+from crm.client.bodies.imports import Release
 from crm.client.exchange import Id, Resource, ask, part
 from crm.client.rows import Rows
 
@@ -77,4 +86,50 @@ class ImportsCalls(Resource):
                 body=body,
             ),
             TakenOver,
+        )
+
+    def get_quarantine(
+        self, import_id: Id, /, *, limit: int | None = None, after: str | None = None
+    ) -> Rows[QuarantinedRow]:
+        """List the rows without evidence."""
+        return Rows(
+            self._exchange,
+            ask(
+                "GET",
+                f"/v1/imports/{part(import_id)}/quarantine",
+                query={"limit": limit, "after": after},
+            ),
+            QuarantinedRow,
+            sliced=False,
+        )
+
+    async def delete_quarantine(self, import_id: Id, /) -> LetGo:
+        """Let all rows without evidence go."""
+        return await self._answer(ask("DELETE", f"/v1/imports/{part(import_id)}/quarantine"), LetGo)
+
+    async def post_release(
+        self,
+        import_id: Id,
+        customer_id: Id,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        **body: Unpack[Release],
+    ) -> ConsentEvent:
+        """Release a row by its evidence."""
+        return await self._answer(
+            ask(
+                "POST",
+                f"/v1/imports/{part(import_id)}/quarantine/{part(customer_id)}/release",
+                body=body,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            ConsentEvent,
+        )
+
+    async def delete_row(self, import_id: Id, customer_id: Id, /) -> None:
+        """Let a row without evidence go."""
+        await self._nothing(
+            ask("DELETE", f"/v1/imports/{part(import_id)}/quarantine/{part(customer_id)}")
         )

@@ -43,6 +43,8 @@ from crm.customers import AttributeValue, Customer, HeldTag, Interaction, Lawful
 from crm.customers.model import Derived
 from crm.db import ReadDb
 from crm.events import Event
+from crm.imports import quarantine
+from crm.imports.quarantine import HeldRow
 from crm.inbound import SoftBounce
 from crm.languages import marked
 from crm.mail import LetterKind, Suppression
@@ -171,6 +173,7 @@ async def contents(db: ReadDb, customer_id: UUID) -> Contents:
             _few("networks", _NETWORKS, KeptNetwork, said.networks),
             _few("proofs", marked("when your mailbox spoke for you"), MailboxProof, said.proofs),
             _few("kept_proofs", _KEPT_PROOFS, KeptProof, said.kept_proofs),
+            _few("quarantine", _QUARANTINE, HeldRow, await quarantine.export(db, her)),
             _few("files", marked("files that show a decision"), EvidenceFile, said.files),
             *await _of_access(db, customer_id),
             _few("deletions", marked("a deletion that you can call off"), Wish, _one(waits)),
@@ -188,6 +191,7 @@ _DECISIONS = marked("each decision of yours, with the words it was about")
 _KEPT_PROOFS = marked("what you allowed before an earlier deletion, kept as a proof")
 _RECIPIENTS = marked("who else receives your data, and what for")
 _MERGED = marked("other records of you that became part of this one")
+_QUARANTINE = marked("rows of lists that say you agreed and do not show it, so they count nothing")
 _NEW = marked("a change of address not confirmed")
 _DORMANCY = marked("that you were told of the end of a quiet record")
 _FREEZE = marked("that your freeze is to end, and who said so")

@@ -39,6 +39,7 @@ STORES: dict[str, str] = {
     "interaction": marked("Purchases, notes, calls and answers"),
     "rhythm": marked("How often you wanted mail"),
     "consent": marked("What you allowed"),
+    "quarantine": marked("Rows of lists that said you agreed and did not show it"),
     "consent_record": marked("Decisions with their evidence"),
     "consent_network": marked("From where you decided"),
     "evidence_file": marked("Files that showed a decision"),

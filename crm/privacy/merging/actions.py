@@ -15,6 +15,7 @@ from crm.consent import Merging
 from crm.customers import Customer, Differences, Stale, UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
+from crm.imports import quarantine
 from crm.privacy import copies, dormancy, requests
 from crm.privacy.erasure.wishes import wish
 from crm.privacy.merging.model import (
@@ -87,6 +88,8 @@ async def merge(
     await rhythm.take_over(db, kept_id, gone_id)
     await copies.forget(db, gone_id)
     await dormancy.forget(db, gone_id)
+    # A row without evidence asks for nothing in a record that is known otherwise.
+    await quarantine.forget(db, gone_id)
     await events.record(db, by, Kind.customer_merged, customer_id=kept_id, ref=gone_id)
     db.note(journal.Merged(kept_id, gone_id))
     return await _done(db, kept_id, gone_id, judged, differences)

@@ -6,7 +6,7 @@ declarations, and tests/privacy/test_retention.py finds the table that has none.
 
 from __future__ import annotations
 
-from crm import consent, events, imports, mail, webhooks
+from crm import consent, events, mail, webhooks
 from crm.access.model import ABSOLUTE, CHANGE_LASTS, LINK_LASTS, SIGNUP_LASTS, UNDO_LASTS
 from crm.inbound.model import LETTERS_REST, REMEMBERED
 from crm.languages import marked
@@ -17,6 +17,7 @@ from crm.privacy.erasure.certificate import CERTIFICATE_LASTS
 from crm.privacy.requests.model import KEPT_YEARS
 from crm.privacy.retention.besides import BESIDES
 from crm.privacy.retention.declared import By, Declared
+from crm.privacy.retention.lists import OF_LISTS
 
 _SWEPT = "privacy.retain"
 
@@ -356,26 +357,7 @@ DECLARED: tuple[Declared, ...] = (
         by=By.job,
         job="inbound.sweep",
     ),
-    Declared(
-        name="import_files",
-        tables=("import_file",),
-        what=marked("Lists that are imported, encrypted until it is their turn"),
-        why=marked("To take them over"),
-        until=marked("the import is done, or %(number)s days"),
-        number=imports.WAITS.days,
-        by=By.job,
-        job="imports.sweep",
-    ),
-    Declared(
-        name="import_rows",
-        tables=("import_row",),
-        what=marked("Remarks about rows of imported lists, without what stood in them"),
-        why=marked("To put a list right"),
-        until=marked("%(number)s days after the import"),
-        number=imports.REMARKS_KEPT.days,
-        by=By.sweep,
-        job=_SWEPT,
-    ),
+    *OF_LISTS,
     Declared(
         name="answers",
         tables=("idempotency_key",),

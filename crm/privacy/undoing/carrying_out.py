@@ -11,7 +11,7 @@ from crm import consent, customers, imports, journal
 from crm.consent import Method
 from crm.db import Database, Db, Statements
 from crm.events import Actor
-from crm.imports import Import
+from crm.imports import Import, quarantine
 from crm.privacy.actions import FORGET
 
 sql = Statements("privacy")
@@ -41,6 +41,7 @@ async def undo(database: Database, business_id: UUID, found: Import) -> Import:
         pass
 
     async def finished(db: Db) -> Import:
+        await quarantine.drop(db, found.id)
         return await imports.undone(db, found.id)
 
     return await database.attempt(business_id, finished)
@@ -57,22 +58,24 @@ async def _remove(db: Db, *, found: Import, after: UUID) -> UUID | None:
         limit=_MANY,
     )
     for customer_id in piece:
-        await _unmake(db, customer_id)
+        await unmake(db, customer_id)
     await imports.removed(db, found.id, len(piece))
     return piece[-1] if len(piece) == _MANY else None
 
 
-async def _unmake(db: Db, customer_id: UUID) -> None:
+async def unmake(db: Db, customer_id: UUID, *, silenced: bool = False) -> None:
     """Empty a record as an erasure does, but for the fingerprint: a right list may bring her yet.
 
-    There is no certificate, for she asked for nothing, and nothing was done with what was held.
+    Where her address is `silenced` already, what keeps mail from it stays. There is no certificate,
+    for she asked for nothing, and nothing was done with what was held.
     """
     emptied = await customers.forget(db, customer_id)
     await consent.withdraw_all(db, _SYSTEM, customer_id, method=Method.erasure)
     for forget in FORGET:
         await forget(db, customer_id)
     if emptied.address_hash is not None:
-        db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped=True))
+        told = journal.Erased(customer_id, emptied.address_hash.hex(), dropped=not silenced)
+        db.note(told)
 
 
 async def _end_yeses(db: Db, *, found: Import) -> int:

@@ -1,0 +1,1 @@
+"""Rows of imports without evidence (`crm.imports.quarantine`): released by it, or let go."""

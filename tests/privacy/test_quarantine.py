@@ -1,0 +1,356 @@
+"""A row without evidence is kept apart until it comes, is let go, or ends; it allows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar import Litestar
+
+from crm import consent, customers, imports, mail, privacy, staff
+from crm.businesses import Business
+from crm.consent import EvidenceKind, Method, Notice, Status
+from crm.db import Database, no_wake
+from crm.events import Actor
+from crm.imports import quarantine
+from crm.imports.quarantine import QUARANTINED, UnknownRow
+from crm.privacy.brought.taking_over import RecordFrozen
+from crm.privacy.copies.contents import contents
+from crm.privacy.quarantine import actions, api, console, jobs
+from crm.privacy.undoing import jobs as undoing
+from crm.staff import NewKey, Scope
+from tests import make
+from tests.commands import SECRETS, crm
+from tests.conftest import Cluster
+from tests.imports.lists import HEADER, LEFT, hash_of, held, letter, row, rows, take, tally
+from tests.staff import site
+from tests.staff.site import kinds
+
+_BY = Actor.system()
+_ADA, _BO, _CY = (f"{name}@example.com" for name in ("ada", "bo", "cy"))
+
+
+def _bare(address: str, **said: Any) -> str:
+    return row(address, asked="", confirmed="", **said)
+
+
+_LIST = HEADER + row(_ADA) + _bare(_BO, name="Bo") + row(_CY, confirmed="")
+
+
+@pytest.fixture
+async def notice(database: Database, business: Business) -> Notice:
+    """The text of the letter; it accepts a confirmed sign-up from elsewhere, and a signed form."""
+    accepts = [EvidenceKind.former_double_opt_in, EvidenceKind.signed_form]
+    return await letter(database, business.id, accepts=accepts)
+
+
+@pytest.fixture
+def app(database: Database) -> Litestar:
+    """The quarantine, for staff and for programs."""
+    return site.application(database, console=console.handlers, api=api.handlers)
+
+
+@pytest.fixture
+async def owner(
+    app: Litestar, database: Database, business: Business
+) -> AsyncIterator[site.Browser]:
+    """A browser in which an owner is signed in."""
+    await site.member(database, business.id)
+    async with site.Browser(app, business) as browser:
+        await browser.enter("owner@bakery.example")
+        yield browser
+
+
+@pytest.fixture
+async def program(
+    app: Litestar, database: Database, business: Business
+) -> AsyncIterator[site.Browser]:
+    """A program with a key that may import and record decisions."""
+    scopes = [Scope.imports_write, Scope.consents_write]
+    new = NewKey(name="shop", scopes=scopes, reason="Orders of the shop.")
+    async with database.write(business.id) as db:
+        _, text = await staff.add_key(db, _BY, new)
+    async with site.Browser(app, business) as client:
+        client.headers["authorization"] = f"Bearer {text}"
+        yield client
+
+
+async def _id(database: Database, business: Business, address: str) -> UUID:
+    async with database.read(business.id) as db:
+        found = await customers.by_address(db, address)
+    assert found
+    return found.id
+
+
+async def _waiting(database: Database, business: Business, import_id: UUID) -> list[str]:
+    async with database.read(business.id) as db:
+        found = await quarantine.quarantined(db, import_id)
+        assert await quarantine.count(db, import_id) == len(found)
+    return [each.address for each in found]
+
+
+async def _swept(database: Database, *, after: timedelta = timedelta()) -> None:
+    at = database.clock() + after
+    later = Database(database.connections, database.keys, no_wake, partial(max, at, at))
+    await jobs.sweep({"database": later})
+
+
+async def test_it_works(database: Database, business: Business, notice: Notice) -> None:
+    done = await take(database, business.id, _LIST)
+
+    assert done.unproven == 2
+    async with database.read(business.id) as db:
+        bo, cy = await quarantine.quarantined(db, done.id)
+    assert (bo.address, bo.line, bo.silenced) == (_BO, 3, False)
+    assert bo.why == "In quarantine: the file has no time of a sign-up."
+    assert "never confirmed" in cy.why
+    assert bo.ends_at - bo.since == QUARANTINED
+    for address in (_BO, _CY):
+        assert not (await held(database, notice, business.id, address)).mailable
+    again = await take(database, business.id, _LIST)
+    assert tally(again) == (0, 0, 3, 0)
+    assert await _waiting(database, business, again.id) == []
+    assert await _waiting(database, business, done.id) == [_BO, _CY]
+
+    await _swept(database, after=QUARANTINED - timedelta(hours=1))
+    assert await _waiting(database, business, done.id) == [_BO, _CY]
+    await _swept(database, after=QUARANTINED + timedelta(hours=1))
+
+    assert await rows(database, business.id, "quarantine") == 0
+    for address in (_BO, _CY):
+        gone = await held(database, notice, business.id, address)
+        assert (gone.known, gone.suppressed) == (False, False)
+    assert (await held(database, notice, business.id, _ADA)).mailable
+    assert (await take(database, business.id, HEADER + row(_BO))).given == 1
+
+
+async def test_a_later_list_with_evidence_releases(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    done = await take(database, business.id, _LIST)
+
+    await take(database, business.id, HEADER + row(_BO) + row(_CY, left=LEFT))
+
+    assert await _waiting(database, business, done.id) == []
+    assert (await held(database, notice, business.id, _BO)).mailable
+    assert (await held(database, notice, business.id, _CY)).status is Status.withdrawn
+
+
+async def test_whoever_decided_or_is_suppressed_is_not_kept_apart(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """An opt-out stands, and such a row asks for nothing that could be released."""
+    await take(database, business.id, HEADER + row(_ADA) + row(_BO, left=LEFT))
+    async with database.write(business.id) as db:
+        await mail.suppress(db, _BY, hash_of(db, _CY), mail.Scope.all, mail.Why.bounced)
+
+    done = await take(database, business.id, HEADER + _bare(_ADA) + _bare(_BO) + _bare(_CY))
+
+    assert await _waiting(database, business, done.id) == []
+    assert (await held(database, notice, business.id, _ADA)).mailable
+    assert (await held(database, notice, business.id, _BO)).status is Status.withdrawn
+
+
+async def test_a_program_lists_and_releases(
+    program: site.Browser, database: Database, business: Business, notice: Notice
+) -> None:
+    done = await take(database, business.id, _LIST)
+    path = f"/v1/imports/{done.id}/quarantine"
+
+    first = await program.get(f"{path}?limit=1")
+    listed = [*first.json(), *(await program.get(first.links["next"]["url"])).json()]
+
+    assert [(each["address"], each["line"]) for each in listed] == [
+        ("b•••@example.com", 3),
+        ("c•••@example.com", 4),
+    ]
+    bo = await _id(database, business, _BO)
+    assert listed[0]["customer_id"] == str(bo)
+    shown = {
+        "notice": str(notice.id),
+        "at": "2021-05-04T09:10:11Z",
+        "evidence": {"kind": "former_single_opt_in"},
+    }
+    weak = await program.post(f"{path}/{bo}/release", json=shown)
+    assert (weak.status_code, weak.json()["code"]) == (409, "evidence_not_accepted")
+    when = {name: shown[name] for name in ("notice", "evidence")}
+    assert (await program.post(f"{path}/{bo}/release", json=when)).status_code == 422
+
+    right = await program.post(
+        f"{path}/{bo}/release", json=shown | {"evidence": {"kind": "signed_form"}}
+    )
+
+    assert (right.status_code, right.json()["status"]) == (201, "given")
+    assert right.json()["request"] == str(done.id)
+    assert (await held(database, notice, business.id, _BO)).mailable
+    again = await program.post(f"{path}/{bo}/release", json=shown)
+    assert (again.status_code, again.json()["code"]) == (404, "unknown_row")
+    assert len((await program.get(path)).json()) == 1
+
+
+async def test_no_evidence_lifts_a_no_or_a_suppression(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """Of whoever said no meanwhile no row is left to release; mail that is suppressed stays so."""
+    done = await take(database, business.id, _LIST)
+    bo, cy = [await _id(database, business, each) for each in (_BO, _CY)]
+    async with database.write(business.id) as db:
+        await consent.withdraw(db, _BY, bo, notice.purpose_id, method=Method.portal)
+        await mail.suppress(db, _BY, hash_of(db, _CY), mail.Scope.all, mail.Why.bounced)
+        shown = actions.Shown(notice_id=notice.id, at=db.now, evidence={"kind": "signed_form"})
+        with pytest.raises(UnknownRow):
+            await actions.release(db, _BY, done.id, bo, shown)
+        with pytest.raises(consent.Silenced):
+            await actions.release(db, _BY, done.id, cy, shown)
+        assert [each.silenced for each in await quarantine.quarantined(db, done.id)] == [True]
+
+    await _swept(database, after=QUARANTINED)
+
+    assert (await held(database, notice, business.id, _BO)).status is Status.withdrawn
+    kept = await held(database, notice, business.id, _CY)
+    assert (kept.known, kept.suppressed) == (False, True)
+
+
+async def test_rows_are_let_go(
+    owner: site.Browser,
+    program: site.Browser,
+    database: Database,
+    business: Business,
+    notice: Notice,
+) -> None:
+    """By staff and programs, one or all; whoever is known by anything else stays."""
+    async with database.write(business.id) as db:
+        known = await make.customer(db, address="known@example.com")
+    done = await take(
+        database, business.id, _LIST + _bare(known.address) + _bare("dee@example.com")
+    )
+    page, path = f"/staff/imports/{done.id}/quarantine", f"/v1/imports/{done.id}/quarantine"
+    text = (await owner.get(page)).text
+    assert "b***@e***.com" in text
+    assert _BO not in text
+    bo, cy = [await _id(database, business, each) for each in (_BO, _CY)]
+
+    await owner.fill(page, f"{page}/{bo}/let-go")
+    assert (await program.delete(f"{path}/{cy}")).status_code == 204
+    assert await _waiting(database, business, done.id) == [known.address, "dee@example.com"]
+    assert (await program.delete(f"{path}/{cy}")).json()["code"] == "unknown_row"
+    rest = await program.delete(path)
+    await _swept(database)
+
+    assert (rest.status_code, rest.json()) == (202, {"rows": 2})
+    assert "Nothing is in quarantine" in (await owner.get(page)).text
+    there = [
+        address
+        for address in (_ADA, _BO, _CY, known.address, "dee@example.com")
+        if (await held(database, notice, business.id, address)).known
+    ]
+    assert there == [_ADA, known.address]
+    assert (await held(database, notice, business.id, known.address)).status is Status.unknown
+    said = [kind for kind, _ in await kinds(database, business.id)]
+    assert said.count("import.rows_let_go") == 3
+
+
+async def test_who_was_touched_or_is_frozen_is_not_deleted(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    done = await take(database, business.id, _LIST)
+    bo, cy = [await _id(database, business, each) for each in (_BO, _CY)]
+    async with database.write(business.id) as db:
+        await customers.change(db, _BY, bo, customers.Changes(name="Bob"))
+        await customers.restrict(db, Actor.customer(cy), cy)
+        with pytest.raises(RecordFrozen):
+            await actions.let_go(db, _BY, done.id, cy)
+
+    await _swept(database, after=QUARANTINED)
+
+    assert (await held(database, notice, business.id, _BO)).known
+    assert (await held(database, notice, business.id, _CY)).known
+    assert await rows(database, business.id, "quarantine") == 1
+    async with database.write(business.id) as db:
+        await customers.unrestrict(db, Actor.customer(cy), cy)
+    await _swept(database, after=QUARANTINED)
+    assert await rows(database, business.id, "quarantine") == 0
+
+
+async def test_two_purposes_end_apart(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """Whom two lists brought for two purposes is deleted with the second of them."""
+    done = await take(database, business.id, HEADER + _bare(_BO))
+    async with database.write(business.id) as db:
+        offers = await make.purpose(db, slug="offers")
+        await make.notice(db, offers.id)
+        asked = await imports.receive(
+            db, _BY, offers.id, "offers.csv", (HEADER + _bare(_BO)).encode()
+        )
+    await imports.work_waiting(database, business.id, asked.id)
+    assert await rows(database, business.id, "quarantine") == 2
+    bo = await _id(database, business, _BO)
+
+    for import_id, known in ((done.id, True), (asked.id, False)):
+        async with database.write(business.id) as db:
+            await actions.let_go(db, _BY, import_id, bo)
+        assert (await held(database, notice, business.id, _BO)).known is known
+
+
+async def test_her_copy_has_it_and_her_deletion_and_an_undo_end_it(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    done = await take(database, business.id, _LIST + _bare("dee@example.com"))
+    bo, cy = [await _id(database, business, each) for each in (_BO, _CY)]
+    async with database.read(business.id) as read:
+        copied = await contents(read, bo)
+        [listed] = [each for each in copied.lists if each.name == "quarantine"]
+        [told] = [each async for each in listed.plain()]
+    assert (told["line"], told["import_id"]) == (3, str(done.id))
+    async with database.write(business.id) as db:
+        await privacy.erase(db, Actor.customer(bo), bo)
+        # Who was touched stays when the import is undone; her row does not.
+        await customers.change(db, _BY, cy, customers.Changes(name="Cyd"))
+    assert await _waiting(database, business, done.id) == [_CY, "dee@example.com"]
+    assert (await take(database, business.id, HEADER + row(_BO))).rejected == 1
+
+    async with database.write(business.id) as db:
+        await imports.undo(db, _BY, done.id)
+    await undoing.sweep({"database": database})
+
+    assert await rows(database, business.id, "quarantine") == 0
+    assert (await held(database, notice, business.id, _CY)).name == "Cyd"
+    assert not (await held(database, notice, business.id, "dee@example.com")).known
+
+
+async def test_another_business_sees_and_ends_nothing(
+    program: site.Browser, database: Database, other_business: Business
+) -> None:
+    await letter(database, other_business.id)
+    theirs = await take(database, other_business.id, _LIST)
+    path = f"/v1/imports/{theirs.id}/quarantine"
+
+    for answer in (await program.get(path), await program.delete(path)):
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_import")
+    assert len(await _waiting(database, other_business, theirs.id)) == 2
+
+
+async def test_the_command_says_how_many_wait(
+    database: Database,
+    business: Business,
+    shared_cluster: Cluster,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    await letter(database, business.id)
+    file = tmp_path / "list.csv"
+    file.write_text(_LIST)
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+
+    status, out, _ = await crm(
+        "import", str(file), "--purpose=letter", f"--business={business.id}", **urls | SECRETS
+    )
+
+    assert status == 0
+    assert "2 in quarantine for 90 days" in out
