@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import rich_click as click
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -15,7 +16,8 @@ from rich.table import Table
 from crm import imports
 from crm.db import Database
 from crm.events import Actor
-from crm.imports import quarantine
+from crm.imports import Import, mappings, quarantine
+from crm.imports.mapping import Separator
 from crm.imports.quarantine import QUARANTINED
 from crm.privacy.brought.taking_over import Took, take_over
 from crm.privacy.copies import archive
@@ -24,6 +26,14 @@ from crm.terminal import joined, of_business, one_business, out, run
 
 _SYSTEM = Actor.system()
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+class _Said(Struct, frozen=True):
+    """How the list is to be read, as far as that was said."""
+
+    mapping: str
+    encoding: str
+    separator: Separator | None
 
 
 @click.command("import")
@@ -38,9 +48,24 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--try", "only_try", is_flag=True, help="Of a list: say what would come of it, keep nothing."
 )
+@click.option("--mapping", default="", help="Of a list: the saved mapping of its columns.")
+@click.option("--encoding", default="", help="Of a list: where the one found out is wrong.")
+@click.option(
+    "--separator",
+    type=click.Choice([each.value for each in Separator]),
+    help="Of a list: where the one found out is wrong.",
+)
 @of_business
 def command(
-    file: Path, purposes: tuple[str, ...], which: str, *, declare: bool, only_try: bool
+    *,
+    file: Path,
+    purposes: tuple[str, ...],
+    which: str,
+    declare: bool,
+    only_try: bool,
+    mapping: str,
+    encoding: str,
+    separator: str | None,
 ) -> None:
     """Import customers and their evidence; mails nobody.
 
@@ -55,7 +80,8 @@ def command(
         message = "Say which purpose the list is for: --purpose SHORT-NAME."
         raise click.UsageError(message)
     else:
-        run(_list(file, purposes[0], which, only_try=only_try))
+        said = _Said(mapping, encoding, Separator(separator) if separator else None)
+        run(_list(file, purposes[0], which, said, only_try=only_try))
 
 
 def _is_copy(file: Path) -> bool:
@@ -82,9 +108,13 @@ async def _undo(import_id: UUID, which: str) -> None:
     out.print(f"Undone: {done.removed} of {done.added} customers removed.", highlight=False)
 
 
-async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
+async def _list(file: Path, slug: str, which: str, said: _Said, *, only_try: bool) -> None:
     async with joined() as database:
         business_id = await one_business(database, which)
+        async with database.read(business_id) as read:
+            reading = await mappings.reading(
+                read, mapping=said.mapping, encoding=said.encoding, separator=said.separator
+            )
         with Progress(console=Console(stderr=True)) as bar:
             doing = "Trying" if only_try else "Importing"
             task = bar.add_task(f"{doing} {file.name}", total=1.0)
@@ -96,31 +126,43 @@ async def _list(file: Path, slug: str, which: str, *, only_try: bool) -> None:
                 file,
                 watch=lambda seen: bar.update(task, completed=seen.share),
                 only_try=only_try,
+                reading=reading,
             )
         async with database.read(business_id) as db:
             lines = await imports.report(db, done.id)
             reasons = await imports.reasons(db, done.id)
             waiting = await quarantine.count(db, done.id)
+    out.print(f"Read as {_read_as(done)}.", highlight=False, soft_wrap=True)
+    _tell(done, waiting)
+    for each in reasons:
+        out.print(f"{each.count} × {each.outcome}: {each.reason}", highlight=False, markup=False)
+    for line in lines:
+        where = f"{line.part}, line {line.line}" if line.part else f"line {line.line}"
+        out.print(f"{where}: {line.outcome}: {line.reason}", highlight=False, markup=False)
+
+
+def _read_as(done: Import) -> str:
+    title = imports.TITLES[imports.Tool(done.format)]
+    by = f", by the mapping {done.mapping}" if done.mapping else ""
+    how = f", in {done.encoding}, separator: {done.separator}" if done.encoding else ""
+    return f"{title}{by}{how}"
+
+
+def _tell(done: Import, waiting: int) -> None:
     table = Table("Rows of the file", "")
     for word in ("added", "changed", "unchanged", "rejected"):
         table.add_row(word, str(getattr(done, word)))
-    out.print(f"Read as {imports.TITLES[imports.Tool(done.format)]}.", highlight=False)
     out.print(table)
-    if not only_try:
-        out.print(f"To undo it: crm undo-import {done.id}", highlight=False, soft_wrap=True)
-    else:
+    if done.only_try:
         out.print("Nothing of it was kept: it was only tried.")
+    else:
+        out.print(f"To undo it: crm undo-import {done.id}", highlight=False, soft_wrap=True)
     if waiting:
         out.print(
             f"{waiting} in quarantine for {QUARANTINED.days} days: import a list with their "
             "evidence, or let them go in the console.",
             soft_wrap=True,
         )
-    for each in reasons:
-        out.print(f"{each.count} × {each.outcome}: {each.reason}", highlight=False, markup=False)
-    for line in lines:
-        where = f"{line.part}, line {line.line}" if line.part else f"line {line.line}"
-        out.print(f"{where}: {line.outcome}: {line.reason}", highlight=False, markup=False)
 
 
 async def _copy(file: Path, purposes: Sequence[str], which: str, *, declare: bool) -> None:

@@ -51,6 +51,7 @@ from crm.events import console as events_console
 from crm.exports import api as exports_api
 from crm.imports import api as imports_api
 from crm.imports import console as imports_console
+from crm.imports import mapping_api, mapping_console
 from crm.inbound import console as inbound_console
 from crm.inbound import webhooks as inbound_webhooks
 from crm.languages import marked
@@ -136,6 +137,7 @@ _API = [
     *segments_api.handlers,
     *course_api.handlers,
     *imports_api.handlers,
+    *mapping_api.handlers,
     *mail_api.handlers,
     *service_api.handlers,
     *rhythm_api.handlers,
@@ -176,6 +178,7 @@ _CONSOLE = [
     *proof_console.handlers,
     *purpose_editor.handlers,
     *imports_console.handlers,
+    *mapping_console.handlers,
     *privacy_console.handlers,
     *merging_console.handlers,
     *requests_console.handlers,

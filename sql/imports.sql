@@ -1,4 +1,5 @@
--- Every statement of crm/imports. Owns: import, import_turn, import_file, import_row, quarantine.
+-- Every statement of crm/imports. Owns: import, import_turn, import_file, import_row, quarantine,
+-- import_mapping.
 
 -- name: add_turn
 -- The row that a business's working import holds; there from its first import on.
@@ -15,9 +16,10 @@ SELECT business_id
 -- name: add_import
 -- A file of customers, received or (from the terminal) about to be worked through at once.
 INSERT INTO crm.import (business_id, import_id, purpose_id, notice_id, file_name, file_sha256,
-                        format, state, only_try, actor_kind, actor_id, created_at, beat_at)
+                        format, encoding, separator, mapping, reading, state, only_try, actor_kind,
+                        actor_id, created_at, beat_at)
 VALUES (:business_id, :import_id, :purpose_id, :notice_id, :file_name, :file_sha256, :format,
-        :state, :only_try, :actor_kind, :actor_id, :now,
+        :encoding, :separator, :mapping, :reading, :state, :only_try, :actor_kind, :actor_id, :now,
         CASE WHEN :state::text = 'running' THEN :now::timestamptz END);
 
 -- name: keep_file
@@ -59,7 +61,7 @@ SELECT state
 -- name: get_import
 -- One import.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-       format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       format, encoding, separator, mapping, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
        undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
@@ -68,7 +70,7 @@ SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'h
 -- name: imports_before
 -- Imports, newest first, by pages.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-       format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       format, encoding, separator, mapping, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
        undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
@@ -104,7 +106,7 @@ UPDATE crm.import
    AND import_id = :import_id
    AND (state = 'waiting' OR state = 'running' AND beat_at < :quiet_since)
 RETURNING import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-          format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+          format, encoding, separator, mapping, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
           undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed;
 
 -- name: start_tried
@@ -136,7 +138,7 @@ UPDATE crm.import
 -- name: undoing_imports
 -- What somebody wants undone, the first first.
 SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'hex') AS sha256,
-       format, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
+       format, encoding, separator, mapping, state, only_try, problem, actor_kind, actor_id, created_at, rows_read, beat_at, done_at,
        undone_at, removed, added, changed, unchanged, rejected, given, withdrawn, unproven, suppressed
   FROM crm.import
  WHERE business_id = :business_id
@@ -365,3 +367,37 @@ DELETE FROM crm.quarantine
 DELETE FROM crm.quarantine
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
+
+-- name: reading_of_import
+-- How the list of an import was read when it was received.
+SELECT reading
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
+
+-- name: save_mapping
+-- What the columns of some list mean, in place of what was saved under this name.
+INSERT INTO crm.import_mapping (business_id, name, mapping, changed_at)
+VALUES (:business_id, :name, :mapping, :now)
+ON CONFLICT (business_id, name)
+DO UPDATE SET mapping = excluded.mapping, changed_at = excluded.changed_at;
+
+-- name: mappings
+-- Every mapping, by name.
+SELECT name, mapping, changed_at
+  FROM crm.import_mapping
+ WHERE business_id = :business_id
+ ORDER BY name;
+
+-- name: mapping_named
+-- One mapping.
+SELECT name, mapping, changed_at
+  FROM crm.import_mapping
+ WHERE business_id = :business_id
+   AND name = :name;
+
+-- name: remove_mapping
+-- A mapping is not offered any more.
+DELETE FROM crm.import_mapping
+ WHERE business_id = :business_id
+   AND name = :name;

@@ -65,10 +65,12 @@ COLUMNS: dict[str, str] = {
     ),
     "import": (
         "actor_id actor_kind added beat_at business_id changed created_at done_at file_name "
-        "file_sha256 format given import_id notice_id only_try problem purpose_id rejected "
+        "encoding file_sha256 format given import_id mapping notice_id only_try problem "
+        "purpose_id reading rejected separator "
         "removed rows_read state suppressed unchanged undone_at unproven withdrawn"
     ),
     "import_file": "business_id content import_id lines",
+    "import_mapping": "business_id changed_at mapping name",
     "import_row": "business_id import_id line number outcome part reason",
     "import_turn": "business_id",
     "inbound_count": "business_id day kind last_at reports via",

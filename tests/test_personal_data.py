@@ -195,6 +195,7 @@ NOT_HERS = {
     "idempotency_key": "answers to programs, encrypted with a key that only they have, for a day",
     "import": "counts of rows",
     "import_file": "until it has been worked through",
+    "import_mapping": "what the business wrote: headers, and what they mean",
     "import_row": "names of lists, line numbers and fixed sentences",
     "import_turn": "nothing",
     "trust_figures": "sums over readers",

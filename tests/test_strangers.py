@@ -339,6 +339,8 @@ async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
            SELECT $1, c.customer_id, i.purpose_id, i.import_id, '', 7, 'It has no time.', $2, $2
              FROM crm.customer c, crm.import i WHERE c.business_id = $1 AND i.business_id = $1
            ON CONFLICT DO NOTHING""",
+        """import_mapping (business_id, name, mapping, changed_at)
+           VALUES ($1, 'sent', '{"columns": [{"header": "Mail", "means": "address"}]}', $2)""",
         """restriction_end (business_id, customer_id, told_at, due_at, actor_kind)
            SELECT business_id, customer_id, $2, $2::timestamptz + interval '3 days', 'system'
              FROM crm.customer WHERE business_id = $1""",

@@ -81,6 +81,7 @@ WORDS: dict[Kind, str] = {
     Kind.import_done: "finished an import",
     Kind.import_undo_asked: "had an import undone",
     Kind.import_undone: "finished the undo of an import",
+    Kind.import_mapping_changed: "changed what columns of lists mean",
     Kind.import_rows_let_go: "let rows of an import go that had no evidence",
     Kind.import_failed: "broke off an import",
     Kind.inbound_changed: "changed where mail comes back",

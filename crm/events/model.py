@@ -111,6 +111,7 @@ class Kind(StrEnum):
     import_done = "import.done"
     import_undo_asked = "import.undo_asked"
     import_undone = "import.undone"
+    import_mapping_changed = "import.mapping_changed"
     import_rows_let_go = "import.rows_let_go"
     import_failed = "import.failed"
     segment_changed = "segment.changed"

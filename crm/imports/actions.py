@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from crm import businesses, consent, events
@@ -15,11 +16,12 @@ from crm.consent import Notice, Purpose
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
+from crm.imports import mappings
 from crm.imports.lists import Lists
 from crm.imports.lists import opened as open_lists
+from crm.imports.mapping import FOUND_OUT, Given, Reading
 from crm.imports.model import (
     QUIET,
-    Given,
     Import,
     NotDone,
     NotTried,
@@ -74,15 +76,18 @@ async def receive(
     content: bytes,
     *,
     only_try: bool = False,
+    reading: Reading | None = None,
 ) -> Import:
     """Take a file in for a worker; refused at once if it cannot be read or nobody may be asked.
 
     To `only_try` nothing of it is kept but the report of what would have come of it. The file is
-    kept, encrypted, until it has been worked through, and for WAITS at most.
+    kept, encrypted, until it has been worked through, and for WAITS at most. Without a `reading` a
+    saved mapping counts, and all else is found out.
     """
     purpose = await consent.purpose(db, purpose_id)
     notice = await asked_by(db, purpose)
-    lists = await opened(content, now=db.now, purpose=purpose.slug)
+    read_by = reading or await mappings.reading(db)
+    lists = await opened(content, now=db.now, purpose=purpose.slug, reading=read_by)
     begun = await db.maybe(
         sql.same_file,
         datetime,
@@ -114,7 +119,7 @@ async def opened(
     *,
     now: datetime,
     purpose: str,
-    encoding: str | None = None,
+    reading: Reading = FOUND_OUT,
     size_limit: int = SIZE_LIMIT,
 ) -> Lists:
     """Open a list, or a ZIP of them, beside the event loop; Unreadable if it is none.
@@ -122,7 +127,7 @@ async def opened(
     It is read through once for that. `purpose` is the short name of what it is for.
     """
     return await asyncio.to_thread(
-        open_lists, source, now=now, purpose=purpose, encoding=encoding, size_limit=size_limit
+        open_lists, source, now=now, purpose=purpose, reading=reading, size_limit=size_limit
     )
 
 
@@ -146,6 +151,10 @@ async def add(
         file_name=_plain(file_name),
         file_sha256=bytes.fromhex(given.sha256),
         format=given.tool,
+        encoding=given.encoding,
+        separator=given.separator,
+        mapping=given.mapping,
+        reading=msgspec.to_builtins(given.reading),
         state=state,
         only_try=only_try,
         actor_kind=by.kind,

@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from crm import consent, imports
 from crm.db import Database, Db, ReadDb
-from crm.imports import Import, Reason, RowReport, State, quarantine
+from crm.imports import Import, Reason, RowReport, State, mappings, quarantine
+from crm.imports.mapping import Separator
 from crm.settings import Settings
 from crm.staff import Caller
 from crm.staff.auth import needs
@@ -36,7 +37,8 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     """An import; `rows` is the sum of the four outcomes once it is done.
 
     `reasons` says what the report says, with of how many lines: the fifty most frequent.
-    `quarantined` rows are in quarantine now.
+    `quarantined` rows are in quarantine now. `encoding` and `separator` are as found out or said,
+    `mapping` names the saved one by which it was read, if it was.
     """
 
     id: UUID
@@ -48,6 +50,9 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     state: State
     only_try: bool
     problem: str
+    encoding: str
+    separator: str
+    mapping: str
     created_at: datetime
     done_at: datetime | None
     undone_at: datetime | None
@@ -97,7 +102,9 @@ async def received(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteH
     "worked through by a worker; `Location` says where to look. With `only_try=true` it is worked "
     "through in the same way and then undone: it ends as `tried`, with the counts and the report "
     "of what would have come of it, and nothing else remains. An import mails nobody and never "
-    "undoes an opt-out; the same file a second time changes nothing.",
+    "undoes an opt-out; the same file a second time changes nothing. `encoding` and `separator` "
+    "say otherwise than what would be found out; `mapping` names a saved mapping, which every list "
+    "has to fit. Without it a saved one is taken whose headers the list has.",
     responses={202: ResponseSpec(ImportShown, generate_examples=False, description="Received")},
 )
 async def post_import(
@@ -108,12 +115,16 @@ async def post_import(
     file_name: FromQuery[str] = "list.csv",
     *,
     only_try: FromQuery[bool] = False,
+    mapping: FromQuery[str] = "",
+    encoding: FromQuery[str] = "",
+    separator: FromQuery[Separator | None] = None,
 ) -> Response[bytes]:
     """Receive a list of customers."""
     wanted = await consent.purpose_by_slug(db, purpose)
     content: bytes = request.scope["state"]["content"]
+    reading = await mappings.reading(db, mapping=mapping, encoding=encoding, separator=separator)
     taken = await imports.receive(
-        db, caller.actor, wanted.id, file_name, content, only_try=only_try
+        db, caller.actor, wanted.id, file_name, content, only_try=only_try, reading=reading
     )
     return _accepted(taken)
 

@@ -20,7 +20,9 @@ from crm.businesses import Business
 from crm.consent import EvidenceKind, NoNotice, Notice
 from crm.db import Database, Db, ReadDb
 from crm.errors import Refused
-from crm.imports import TITLES, Import, Place, PurposeOutOfUse, State, Tool, quarantine
+from crm.imports import TITLES, Import, Place, PurposeOutOfUse, State, Tool, mappings, quarantine
+from crm.imports.encoding import ENCODINGS
+from crm.imports.mapping import Reading, Separator
 from crm.settings import Settings
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -112,6 +114,7 @@ async def post_import(
     settings: Settings = request.app.state.settings
     file = form.file("file")
     content = await _content(form, file, settings.imports.max_bytes) if file else b""
+    reading = await _reading(db, form)
     if not form.problems and file and slug:
         try:
             purpose = await consent.purpose_by_slug(db, slug)
@@ -122,6 +125,7 @@ async def post_import(
                 file.filename,
                 content,
                 only_try=form.typed("only_try") == "yes",
+                reading=reading,
             )
             return redirect(f"{_PATH}/{received.id}")
         except (NoNotice, PurposeOutOfUse) as refusal:
@@ -208,9 +212,23 @@ async def _list(
         form=form,
         offers=await _offers(db, business),
         imports=cut.rows,
+        saved=[(each.name, each.name) for each in await mappings.saved(db)],
+        encodings=[(each, each) for each in ENCODINGS],
+        separators=[(each.value, each.value) for each in Separator],
         states=_STATES,
         older=f"{_PATH}?after={cut.after}" if cut.after else "",
         newest=_PATH if begun else "",
+    )
+
+
+async def _reading(db: ReadDb, form: Form) -> Reading:
+    """Read how the file is to be read, as far as somebody said so."""
+    saved = [each.name for each in await mappings.saved(db)]
+    return await mappings.reading(
+        db,
+        mapping=form.choice("mapping", saved, required=False) or "",
+        encoding=form.choice("encoding", ENCODINGS, required=False) or "",
+        separator=form.choice("separator", Separator, required=False),
     )
 
 

@@ -13,7 +13,8 @@ from crm.events import Actor, Kind
 from crm.imports import actions
 from crm.imports.batch import Books, Task, gather
 from crm.imports.fields import Fields
-from crm.imports.model import AnotherRuns, Given, Import, Row, State, Tool
+from crm.imports.mapping import Given
+from crm.imports.model import AnotherRuns, Import, Row, State, Tool
 
 sql = Statements("imports")
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import BinaryIO
 
@@ -14,7 +14,8 @@ from crm.imports import presets
 from crm.imports.columns import Unreadable
 from crm.imports.lines import Lines, is_lines
 from crm.imports.lines import read as read_lines
-from crm.imports.model import Bad, Given, Row, Tool, opts_out, proves
+from crm.imports.mapping import FOUND_OUT, Given, Reading, refused
+from crm.imports.model import Bad, Row, Tool, opts_out, proves
 from crm.imports.table import SIZE_LIMIT, Table, read
 from crm.imports.unpacking import is_archive, unpack
 
@@ -36,7 +37,7 @@ class Part(Struct, frozen=True):
 class Lists:
     """The lists of a file, and their rows in one stream."""
 
-    def __init__(self, parts: list[Part], sha256: str, others: list[str]) -> None:
+    def __init__(self, parts: list[Part], sha256: str, others: list[str], reading: Reading) -> None:
         """Take lists of one tool; `others` are files of the archive that are none."""
         tools = {part.table.tool for part in parts}
         if len(tools) > 1:
@@ -46,6 +47,7 @@ class Lists:
             )
         self._parts = parts
         self._others = others
+        self._reading = reading
         self._before = 0
         self._source = parts[0].source
         self.sha256 = sha256
@@ -54,7 +56,20 @@ class Lists:
     @property
     def given(self) -> Given:
         """What is written down of where its rows come from."""
-        return Given(self.tool, self.sha256)
+        tables = [part.table for part in self._parts if isinstance(part.table, Table)]
+        used = {table.mapping.name: table.mapping for table in tables if table.mapping is not None}
+        return Given(
+            tool=self.tool,
+            sha256=self.sha256,
+            encoding=_joined(table.encoding for table in tables),
+            separator=_joined(table.separator for table in tables),
+            mapping=_joined(used),
+            reading=Reading(
+                encoding=self._reading.encoding,
+                separator=self._reading.separator,
+                mappings=list(used.values()),
+            ),
+        )
 
     @property
     def size(self) -> int:
@@ -113,7 +128,7 @@ def opened(
     *,
     now: datetime,
     purpose: str,
-    encoding: str | None = None,
+    reading: Reading = FOUND_OUT,
     size_limit: int = SIZE_LIMIT,
 ) -> Lists:
     """Open a list, or every list of a ZIP; Unreadable says what to do about it.
@@ -123,10 +138,12 @@ def opened(
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     if is_lines(stream):
         lines = read_lines(stream, purpose=purpose, now=now, size_limit=size_limit)
-        return Lists([Part("", stream, lines)], lines.sha256, [])
+        if reading.only:
+            raise refused(reading.mappings)
+        return Lists([Part("", stream, lines)], lines.sha256, [], reading)
     if not is_archive(stream):
-        table = read(stream, now=now, encoding=encoding, size_limit=size_limit)
-        return Lists([Part("", stream, table)], table.sha256, [])
+        table = read(stream, now=now, reading=reading, size_limit=size_limit)
+        return Lists([Part("", stream, table)], table.sha256, [], reading)
     unpacked = unpack(stream)
     parts, others = [], list(unpacked.others)
     for name, content in unpacked.lists.items():
@@ -134,20 +151,24 @@ def opened(
             # Substack packs the list of its issues beside that of the readers.
             others.append(name)
             continue
-        parts.append(_part(name, content, now, encoding))
+        parts.append(_part(name, content, now, reading))
     if not parts:
         raise Unreadable("There is no list of customers in this ZIP archive.")
-    return Lists(parts, _sha256(stream), _plain(others))
+    return Lists(parts, _sha256(stream), _plain(others), reading)
 
 
-def _part(name: str, content: bytes, now: datetime, encoding: str | None) -> Part:
+def _part(name: str, content: bytes, now: datetime, reading: Reading) -> Part:
     source = io.BytesIO(content)
     [plain] = _plain([name])
     try:
-        return Part(plain, source, read(source, now=now, encoding=encoding))
+        return Part(plain, source, read(source, now=now, reading=reading))
     except Unreadable as no:
         # Were it passed over, those who left might be in it.
         raise Unreadable(f"“{plain}” in the ZIP archive: {no.message}") from None
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(sorted(set(words)))
 
 
 def _sha256(stream: BinaryIO) -> str:

@@ -83,6 +83,9 @@ class Import(Struct, frozen=True, kw_only=True):
     state: State
     only_try: bool
     problem: str
+    encoding: str
+    separator: str
+    mapping: str
     actor_kind: ActorKind
     actor_id: UUID | None
     created_at: datetime
@@ -172,13 +175,6 @@ class Tool(StrEnum):
     table = "table"
     ndjson = "ndjson"
     firsthand = "firsthand"
-
-
-class Given(Struct, frozen=True):
-    """Where rows come from: whose format it is, and the SHA-256 of the file in hexadecimal."""
-
-    tool: Tool
-    sha256: str
 
 
 class RowStatus(StrEnum):

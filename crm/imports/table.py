@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
@@ -11,7 +11,17 @@ from crm.imports import presets
 from crm.imports.cells import Cells
 from crm.imports.columns import Columns, Unreadable, names_an_address, recognise
 from crm.imports.encoding import Measured, measure
-from crm.imports.model import Bad, Given, Row, Tool
+from crm.imports.mapping import (
+    FOUND_OUT,
+    SIGNS,
+    Mapping,
+    Reading,
+    Separator,
+    fitting,
+    mapped,
+    refused,
+)
+from crm.imports.model import Bad, Row, Tool
 
 SIZE_LIMIT = 1_000_000_000
 # Rows of a list are short: the largest attributes seen have some thousand characters. csv itself
@@ -21,25 +31,29 @@ LINE_LIMIT = 1 << 19
 # LINE_LIMIT, so a file made of them must not cost more than a few seconds.
 _SECOND_LOOKS = 100
 _SAMPLE = 1 << 16
-_DELIMITERS = (",", ";", "\t", "|")
 _GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 
 
 class Table:
     """A list of customers, opened: what was found out about the file, and its rows."""
 
-    def __init__(self, source: BinaryIO, found: Measured, now: datetime) -> None:
+    def __init__(
+        self, source: BinaryIO, found: Measured, now: datetime, reading: Reading = FOUND_OUT
+    ) -> None:
         self._source = source
         self._found = found
         self._now = now
+        self._reading = reading
         sample = io.StringIO(self._text().read(_SAMPLE), newline="")
-        self.delimiter = _delimiter(sample)
+        self.separator = reading.separator or _separator(sample, reading.mappings)
+        # By which of the mappings it is read, if by one.
+        self.mapping: Mapping | None = None
         self.columns = self._header()[0]
 
     @property
-    def given(self) -> Given:
-        """What is written down of where its rows come from."""
-        return Given(self.tool, self.sha256)
+    def delimiter(self) -> str:
+        """The sign between two cells."""
+        return SIGNS[self.separator]
 
     @property
     def tool(self) -> Tool:
@@ -80,8 +94,12 @@ class Table:
         """What is to be said of the list as a whole."""
         if self.encoding_guessed:
             yield _GUESSED.format(self.encoding)
-        if said := presets.told(self.tool, self.columns.dropped):
-            yield said
+        dropped = self.columns.dropped
+        if self.mapping is None and dropped:
+            yield presets.told(self.tool, dropped)
+        elif self.mapping is not None and dropped:
+            names = ", ".join(f"“{each}”" for each in dropped)
+            yield f"Read by the mapping “{self.mapping.name}”, which leaves behind: {names}."
 
     def rows(self) -> Iterator[Row | Bad]:
         """Every row from the first on, each time it is called, in constant memory.
@@ -110,7 +128,7 @@ class Table:
             for cells in reader:
                 if any(cell.strip() for cell in cells) and not _is_hint(cells):
                     lines.settle()
-                    return recognise(cells), lines, reader
+                    return self._columns_of(cells), lines, reader
                 lines.settle()
         except (csv.Error, _TooLong):
             raise Unreadable(
@@ -119,20 +137,42 @@ class Table:
             ) from None
         raise Unreadable("The file is empty. Its first line has to name the columns.")
 
+    def _columns_of(self, header: list[str]) -> Columns:
+        self.mapping = fitting(header, self._reading.mappings)
+        if self.mapping is not None:
+            return mapped(header, self.mapping)
+        if self._reading.only:
+            raise refused(self._reading.mappings)
+        return recognise(header)
+
+
+def headers(content: bytes) -> list[str]:
+    """Return the names of the columns of a list, whatever they are, from its first bytes."""
+    found = measure(io.BytesIO(content), named=None, size_limit=SIZE_LIMIT)
+    text = content.decode(found.encoding, "replace")
+    sample = io.StringIO(text, newline="")
+    sign = SIGNS[_separator(sample, ())]
+    sample.seek(0)
+    cells = [" ".join(cell.split()) for cell in _first_row(sample, sign)]
+    if not any(cells):
+        raise Unreadable("The file is empty. Its first line has to name the columns.")
+    return [cell for cell in cells if cell]
+
 
 def read(
     source: BinaryIO | bytes,
     *,
     now: datetime,
-    encoding: str | None = None,
+    reading: Reading = FOUND_OUT,
     size_limit: int = SIZE_LIMIT,
 ) -> Table:
     """Open a list from bytes or from a seekable binary file; Unreadable says what to do about it.
 
-    `now` decides which times lie in the future; `encoding` overrides the guess.
+    `now` decides which times lie in the future; `reading` overrides what would be found out.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    return Table(stream, measure(stream, named=encoding, size_limit=size_limit), now)
+    found = measure(stream, named=reading.encoding or None, size_limit=size_limit)
+    return Table(stream, found, now, reading)
 
 
 class _Unowned(io.TextIOWrapper):
@@ -247,15 +287,16 @@ def _is_hint(cells: list[str]) -> bool:
     return cells[0].lower().startswith("sep=") and not any(cells[1:])
 
 
-def _delimiter(sample: io.StringIO) -> str:
-    """The separator with which the header names an address, and the most columns besides."""
-    best, most = ",", (False, 0)
-    for delimiter in _DELIMITERS:
+def _separator(sample: io.StringIO, mappings: Sequence[Mapping]) -> Separator:
+    """What makes the header that of a mapping, names an address, and gives the most columns."""
+    best, most = Separator.comma, (False, False, 0)
+    for separator, sign in SIGNS.items():
         sample.seek(0)
-        header = _first_row(sample, delimiter)
-        score = (names_an_address(header), len(header))
+        header = _first_row(sample, sign)
+        fits = fitting(header, mappings) is not None
+        score = (fits, names_an_address(header), len(header))
         if score > most:
-            best, most = delimiter, score
+            best, most = separator, score
     return best
 
 

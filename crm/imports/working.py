@@ -18,9 +18,10 @@ from crm.consent import Notice
 from crm.db import RETRIABLE, Database, Db, Statements
 from crm.errors import Refused
 from crm.events import Actor
-from crm.imports import actions, elsewhere
+from crm.imports import actions, elsewhere, mappings
 from crm.imports.batch import Batch, Books, gather
 from crm.imports.lists import Lists
+from crm.imports.mapping import Reading
 from crm.imports.model import QUIET, AnotherRuns, Bad, Import, Row, State
 from crm.imports.table import SIZE_LIMIT
 from crm.keys import KeyWrong
@@ -64,7 +65,7 @@ async def work_file(
     path: Path,
     *,
     watch: Watch | None = None,
-    encoding: str | None = None,
+    reading: Reading | None = None,
     size_limit: int = SIZE_LIMIT,
     only_try: bool = False,
 ) -> Import:
@@ -77,12 +78,10 @@ async def work_file(
     with path.open("rb") as file:
         async with database.read(business_id) as db:
             notice = await actions.asked_by(db, await consent.purpose_by_slug(db, purpose))
+            reading = reading or await mappings.reading(db)
+            now = db.now
         lists = await actions.opened(
-            file,
-            now=database.clock(),
-            purpose=purpose,
-            encoding=encoding,
-            size_limit=size_limit,
+            file, now=now, purpose=purpose, reading=reading, size_limit=size_limit
         )
         begin = partial(
             _begun, database, business_id, notice, by, lists, name=path.name, only_try=only_try
@@ -129,11 +128,13 @@ async def work_waiting(database: Database, business_id: UUID, import_id: UUID) -
             try:
                 purpose = await consent.purpose(db, begun.purpose_id)
                 content = await actions.kept_file(db, begun.id)
+                reading = await mappings.reading_of(db, begun.id)
             except KeyWrong:
                 raise Refused(_UNREADABLE) from None
         if content is None:
             raise Refused(_ENDED)
-        return await actions.opened(content, now=begun.created_at, purpose=purpose.slug)
+        now = begun.created_at
+        return await actions.opened(content, now=now, purpose=purpose.slug, reading=reading)
 
     try:
         return await Work(database, business_id, resumable=True).through(begin, kept)

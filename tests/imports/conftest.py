@@ -11,7 +11,7 @@ from crm import staff
 from crm.businesses import Business
 from crm.db import Database
 from crm.events import Actor
-from crm.imports import api, console
+from crm.imports import api, console, mapping_api, mapping_console
 from crm.settings import Imports, Settings
 from crm.staff import NewKey, Scope
 from tests.staff import site
@@ -23,7 +23,11 @@ MOST = 20_000
 @pytest.fixture
 def app(database: Database) -> Litestar:
     """The console and the API, where a file has at most 20 kB."""
-    made = site.application(database, console=console.handlers, api=api.handlers)
+    made = site.application(
+        database,
+        console=[*console.handlers, *mapping_console.handlers],
+        api=[*api.handlers, *mapping_api.handlers],
+    )
     made.state.settings = Settings(
         link_keys="", storage_keys="", pepper="", imports=Imports(max_bytes=MOST)
     )

@@ -16,6 +16,7 @@ from crm.errors import Refused
 from crm.imports.cells import NAME_LIMIT, instant
 from crm.imports.columns import Unreadable
 from crm.imports.encoding import ENCODINGS
+from crm.imports.mapping import Reading
 from crm.imports.model import Bad, Row, RowStatus, Tool, address_of, evidence, evidence_kind
 from crm.imports.table import LINE_LIMIT, Table, read
 
@@ -216,7 +217,7 @@ def test_a_guess_is_told_and_can_be_overruled() -> None:
     assert opened(data).encoding_guessed
     assert good(opened(data))[0].name == "Zoë"
     cyrillic = "email,name\na@example.com,Ольга\n".encode("windows-1251")
-    table = read(cyrillic, now=NOW, encoding="windows-1251")
+    table = read(cyrillic, now=NOW, reading=Reading(encoding="windows-1251"))
     assert good(table)[0].name == "Ольга"
     assert not table.encoding_guessed
 
@@ -224,7 +225,7 @@ def test_a_guess_is_told_and_can_be_overruled() -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_encoding_offered_exists(encoding: str) -> None:
     data = "email,name\na@example.com,x\n".encode(encoding)
-    assert len(good(read(data, now=NOW, encoding=encoding))) == 1
+    assert len(good(read(data, now=NOW, reading=Reading(encoding=encoding)))) == 1
 
 
 def test_a_slip_in_utf8_costs_one_row_not_all_names() -> None:
@@ -268,7 +269,7 @@ def test_limits_and_unknown_encodings_are_refused() -> None:
     with pytest.raises(Unreadable, match="larger than"):
         read(b"email\na@example.com\n", now=NOW, size_limit=10)
     with pytest.raises(Unreadable, match="not known"):
-        read(b"email\n", now=NOW, encoding="rot13")
+        read(b"email\n", now=NOW, reading=Reading(encoding="rot13"))
 
 
 def test_header_only_is_an_empty_list() -> None:

@@ -36,6 +36,8 @@ from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind
 from crm.db import Database, Db
 from crm.events import Kind
 from crm.imports import jobs as importing
+from crm.imports import mappings
+from crm.imports.mapping import Column, Means, NewMapping
 from crm.mail import ServiceMessage
 from crm.privacy import NewRequest, RequestKind, requests
 from crm.privacy import jobs as building
@@ -239,6 +241,10 @@ class Shop:
             ctx: importing.Ctx = {"database": self._database, "settings": SETTINGS}
             await importing.work(ctx, str(self._business.id), str(received.id))
         await self._ready(line, campaign.id)
+        if "import-mappings" in line and "-X PUT" not in line:
+            columns = [Column("Mail", Means.address)]
+            async with self._database.write(self._business.id) as db:
+                await mappings.save(db, make.SYSTEM, "usual_shop", NewMapping(columns=columns))
         if "quarantine" in line:
             async with self._database.read(self._business.id) as read:
                 customer = (await customers.by_address(read, "a@example.com")) or customer

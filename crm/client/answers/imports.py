@@ -8,6 +8,14 @@ from uuid import UUID
 from msgspec import Struct
 
 
+class Column(Struct, frozen=True, kw_only=True):
+    """One column by its header, and what it holds; for an attribute, which that is declared."""
+
+    header: str
+    means: str
+    attribute: str = ""
+
+
 class ImportShown(Struct, frozen=True, kw_only=True):
     """An import; `rows` is the sum of the four outcomes once it is done."""
 
@@ -20,6 +28,9 @@ class ImportShown(Struct, frozen=True, kw_only=True):
     state: str
     only_try: bool
     problem: str
+    encoding: str
+    separator: str
+    mapping: str
     created_at: datetime
     done_at: datetime | None
     undone_at: datetime | None
@@ -42,6 +53,15 @@ class LetGo(Struct, frozen=True, kw_only=True):
     """How many rows are let go; a worker deletes them within minutes."""
 
     rows: int
+
+
+class Mapping(Struct, frozen=True, kw_only=True):
+    """A mapping under its name."""
+
+    name: str
+    columns: list[Column]
+    otherwise: str = "unknown"
+    changed_at: datetime | None = None
 
 
 class QuarantinedRow(Struct, frozen=True, kw_only=True):

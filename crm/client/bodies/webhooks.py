@@ -68,6 +68,7 @@ Kind = Literal[
     "import.done",
     "import.undo_asked",
     "import.undone",
+    "import.mapping_changed",
     "import.rows_let_go",
     "import.failed",
     "segment.changed",

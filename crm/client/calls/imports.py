@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Literal, Unpack
 
 from crm.client.answers.imports import (
     ImportShown,
     LetGo,
+    Mapping,
     QuarantinedRow,
     TakenOver,
 )
 from crm.client.answers.shared import ConsentEvent
-from crm.client.bodies.imports import Release
+from crm.client.bodies.imports import NewMapping, Release
 from crm.client.exchange import Id, Resource, ask, part
 from crm.client.rows import Rows
 
@@ -38,13 +39,23 @@ class ImportsCalls(Resource):
         purpose: str,
         file_name: str | None = None,
         only_try: bool | None = None,
+        mapping: str | None = None,
+        encoding: str | None = None,
+        separator: Literal["comma", "semicolon", "tab", "pipe"] | None = None,
     ) -> ImportShown:
         """Import a list of customers."""
         return await self._answer(
             ask(
                 "POST",
                 "/v1/imports",
-                query={"purpose": purpose, "file_name": file_name, "only_try": only_try},
+                query={
+                    "purpose": purpose,
+                    "file_name": file_name,
+                    "only_try": only_try,
+                    "mapping": mapping,
+                    "encoding": encoding,
+                    "separator": separator,
+                },
                 media="text/csv",
                 body=body,
             ),
@@ -66,6 +77,24 @@ class ImportsCalls(Resource):
     async def get_import_report(self, import_id: Id, /) -> bytes:
         """Read the report of an import."""
         return await self._file(ask("GET", f"/v1/imports/{part(import_id)}/report"))
+
+    async def get_mappings(self) -> list[Mapping]:
+        """List the saved mappings."""
+        return await self._answer(ask("GET", "/v1/import-mappings"), list[Mapping])
+
+    async def get_mapping(self, name: Id, /) -> Mapping:
+        """Read a saved mapping."""
+        return await self._answer(ask("GET", f"/v1/import-mappings/{part(name)}"), Mapping)
+
+    async def put_mapping(self, name: Id, /, **body: Unpack[NewMapping]) -> Mapping:
+        """Save a mapping."""
+        return await self._answer(
+            ask("PUT", f"/v1/import-mappings/{part(name)}", body=body), Mapping
+        )
+
+    async def delete_mapping(self, name: Id, /) -> None:
+        """Remove a saved mapping."""
+        await self._nothing(ask("DELETE", f"/v1/import-mappings/{part(name)}"))
 
     async def post_copy_from_elsewhere(
         self,

@@ -109,6 +109,7 @@ BESIDES: tuple[Declared, ...] = (
             "form_shown",
             "host",
             "import",
+            "import_mapping",
             "import_turn",
             "interaction_kind",
             "lease",

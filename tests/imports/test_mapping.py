@@ -1,0 +1,238 @@
+"""What the columns of any other tool's list mean is said once, kept by name, and used again."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm import customers, imports
+from crm.businesses import Business
+from crm.consent import Status
+from crm.db import Database
+from crm.errors import Invalid
+from crm.events import Actor
+from crm.imports import State, Unreadable, mappings
+from crm.imports.mapping import (
+    BadMapping,
+    Column,
+    Means,
+    NewMapping,
+    UnknownMapping,
+    checked,
+    fitting,
+)
+from tests.commands import SECRETS, crm
+from tests.conftest import Cluster
+from tests.imports.lists import ASKED, CONFIRMED, held, letter, report, take, tally
+from tests.staff.site import Browser
+
+_BY = Actor.system()
+_NEW = NewMapping(
+    columns=[
+        Column("Kundenmail", Means.address),
+        Column("Vorname Kunde", Means.first_name),
+        Column("Angemeldet", Means.opted_in_at),
+        Column("Bestätigt", Means.confirmed_at),
+        Column("Weg", Means.unsubscribed),
+        Column("Filiale", Means.attribute, "shop"),
+        Column("Nr", Means.leave),
+    ],
+    otherwise="subscribed",
+)
+_LIST = (
+    "Kundenmail;Vorname Kunde;Angemeldet;Bestätigt;Weg;Filiale;Nr\n"
+    f"ada@example.com;Ada;{ASKED};{CONFIRMED};no;Oslo;1\n"
+    "bo@example.com;Bo;;;no;Bergen;2\n"
+    f"cy@example.com;Cy;{ASKED};{CONFIRMED};yes;Voss;3\n"
+)
+
+
+async def _saved(database: Database, business: Business, name: str = "Till") -> None:
+    async with database.write(business.id) as db:
+        shop = customers.NewAttribute(
+            basis=customers.LawfulBasis.legitimate_interests,
+            origin="From you.",
+            label="Shop",
+            type=customers.AttributeType.text,
+            purpose="To name the next shop.",
+            retention="P2Y",
+        )
+        await customers.declare_attribute(db, _BY, "shop", shop)
+        await mappings.save(db, _BY, name, _NEW)
+
+
+async def test_it_works(database: Database, business: Business) -> None:
+    notice = await letter(database, business.id)
+    await _saved(database, business)
+
+    done = await take(database, business.id, _LIST)
+
+    assert (tally(done), done.given, done.withdrawn, done.unproven) == ((3, 0, 0, 0), 1, 1, 1)
+    assert (done.mapping, done.encoding, done.separator) == ("Till", "utf-8", "semicolon")
+    ada = await held(database, notice, business.id, "ada@example.com")
+    assert (ada.mailable, ada.name) == (True, "Ada")
+    assert (await held(database, notice, business.id, "cy@example.com")).status is Status.withdrawn
+    async with database.read(business.id) as db:
+        [found] = await customers.search(db, customers.Wanted(address="ada@example.com"))
+        assert [each.value for each in await customers.values(db, found.id)] == ["Oslo"]
+    said = [each.reason for each in await report(database, business.id, done.id)]
+    assert "Read by the mapping “Till”, which leaves behind: “Nr”." in said
+
+
+async def test_other_columns_are_read_as_before(database: Database, business: Business) -> None:
+    """Only exactly its own headers are read by it; named, it has to fit."""
+    await letter(database, business.id)
+    await _saved(database, business)
+    with pytest.raises(Unreadable, match="No column is called"):
+        await take(database, business.id, _LIST.replace(";Nr", ";Nummer"))
+    assert (await take(database, business.id, "email,name\ndee@example.com,Dee\n")).mapping == ""
+    async with database.write(business.id) as db:
+        named = await mappings.reading(db, mapping="Till")
+        purpose = (await imports.page(db))[0].purpose_id
+        with pytest.raises(Unreadable, match="not those of the mapping “Till”"):
+            await imports.receive(
+                db, _BY, purpose, "a.csv", b"email\na@example.com\n", reading=named
+            )
+        with pytest.raises(UnknownMapping):
+            await mappings.reading(db, mapping="Shop")
+        with pytest.raises(Invalid):
+            await mappings.reading(db, encoding="rot13")
+
+
+async def test_a_worker_reads_as_it_was_when_it_was_received(
+    database: Database, business: Business
+) -> None:
+    """Whatever becomes of the mapping meanwhile."""
+    notice = await letter(database, business.id)
+    await _saved(database, business)
+    async with database.write(business.id) as db:
+        received = await imports.receive(db, _BY, notice.purpose_id, "till.csv", _LIST.encode())
+        await mappings.remove(db, _BY, "Till")
+
+    done = await imports.work_waiting(database, business.id, received.id)
+
+    assert done is not None
+    assert (done.state, done.mapping, done.given) == (State.done, "Till", 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "field"),
+    [
+        ([Column("Name", Means.name)], "columns"),
+        ([Column("A", Means.address), Column(" A ", Means.name)], "columns/1/header"),
+        ([Column("A", Means.address), Column("B", Means.address)], "columns/1/means"),
+        ([Column("A", Means.address), Column("B", Means.attribute, "no")], "columns/1/attribute"),
+    ],
+)
+def test_what_does_not_hold_together_is_named(columns: list[Column], field: str) -> None:
+    with pytest.raises(BadMapping) as refusal:
+        checked(columns, frozenset({"shop"}))
+
+    assert [each.field for each in refusal.value.problems] == [field]
+
+
+def test_headers_fit_in_whatever_order_and_all_of_them() -> None:
+    mapping = imports.mapping.Mapping(
+        name="Till", columns=[Column("A", Means.address), Column("B b", Means.leave)]
+    )
+    assert fitting(["B  b", "A"], [mapping]) is mapping
+    assert fitting(["B b", "A", ""], [mapping]) is mapping
+    for header in (["A"], ["A", "b b"], ["A", "B b", "C"], ["A", "A", "B b"]):
+        assert fitting(header, [mapping]) is None
+
+
+async def test_a_program_keeps_mappings(
+    program: Browser, database: Database, business: Business
+) -> None:
+    await letter(database, business.id)
+    body: dict[str, Any] = {
+        "columns": [
+            {"header": "Mail", "means": "address"},
+            {"header": "Ort", "means": "leave"},
+        ]
+    }
+    kept = await program.put("/v1/import-mappings/Old till", json=body)
+    wrong = await program.put("/v1/import-mappings/Old till", json={"columns": body["columns"][1:]})
+    listed = (await program.get("/v1/import-mappings")).json()
+    read = (await program.get("/v1/import-mappings/Old till")).json()
+
+    assert (kept.status_code, kept.json()["name"]) == (200, "Old till")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "bad_mapping")
+    assert listed == [read] == [kept.json()]
+    path = "/v1/imports?purpose=letter&encoding=windows-1251&separator=pipe"
+    sent = await program.post(
+        f"{path}&mapping=Old till", content="Mail|Ort\nada@example.com|Москва\n".encode("cp1251")
+    )
+    assert (sent.status_code, sent.json()["mapping"]) == (202, "Old till")
+    assert (sent.json()["encoding"], sent.json()["separator"]) == ("windows-1251", "pipe")
+    assert (await program.delete("/v1/import-mappings/Old till")).status_code == 204
+    gone = await program.delete("/v1/import-mappings/Old till")
+    assert (gone.status_code, gone.json()["code"]) == (404, "unknown_mapping")
+    unread = await program.post(f"{path}&mapping=Old till", content=b"Mail|Ort\n")
+    assert unread.json()["code"] == "unknown_mapping"
+
+
+async def test_staff_say_what_columns_mean(
+    owner: Browser, database: Database, business: Business
+) -> None:
+    """From the file itself, of which nothing is kept; the next such file is read so."""
+    await letter(database, business.id)
+    page = (await owner.get("/staff/imports/mappings")).text
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert token
+    csrf = {"csrf": token[1]}
+    text = "Kunde;E-Post der Kundin\nNora;nora@example.com\n"
+    asked = await owner.post(
+        "/staff/imports/mappings/columns",
+        data=csrf,
+        files={"file": ("till.csv", text.encode(), "text/csv")},
+    )
+    found = re.findall(r'name="header" value="([^"]*)"', asked.text)
+    assert [html.unescape(each) for each in found] == ["Kunde", "E-Post der Kundin"]
+    assert "Nora" not in asked.text
+    said = csrf | {"header": found, "means-0": "name", "otherwise": "unknown", "name": "Till"}
+
+    unsaid = await owner.post("/staff/imports/mappings", data=said | {"means-1": "leave"})
+    assert unsaid.status_code == 422
+    assert "Say which column holds the address." in unsaid.text
+    kept = await owner.post("/staff/imports/mappings", data=said | {"means-1": "address"})
+    assert kept.headers["location"] == "/staff/imports/mappings"
+    assert "E-Post der Kundin" in (await owner.get("/staff/imports/mappings")).text
+
+    form = (await owner.get("/staff/imports")).text
+    assert '<option value="Till">' in form
+    sent = await owner.post(
+        "/staff/imports",
+        data=csrf | {"purpose": "letter", "mapping": "", "encoding": "", "separator": ""},
+        files={"file": ("till.csv", text.encode(), "text/csv")},
+    )
+    shown = (await owner.get(sent.headers["location"])).text
+    assert "by the mapping <bdi>Till</bdi>" in shown
+    assert "in utf-8, between two cells: semicolon" in shown
+    await owner.post("/staff/imports/mappings/removal", data=csrf | {"name": "Till"})
+    assert "No mapping is saved" in (await owner.get("/staff/imports/mappings")).text
+
+
+async def test_the_command_takes_a_mapping_by_name(
+    database: Database,
+    business: Business,
+    shared_cluster: Cluster,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    await letter(database, business.id)
+    await _saved(database, business)
+    file = tmp_path / "till.csv"
+    file.write_text(_LIST)
+    urls = {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    command = ("import", str(file), "--purpose=letter", f"--business={business.id}")
+
+    status, out, _ = await crm(*command, "--mapping=Till", "--try", **urls | SECRETS)
+    assert status == 0
+    assert "Read as a table, by the mapping Till, in utf-8, separator: semicolon." in out
+    status, _, err = await crm(*command, "--mapping=Shop", **urls | SECRETS)
+    assert (status, err.splitlines()[-1]) == (2, "crm: There is no mapping of this name here.")
