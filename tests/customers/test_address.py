@@ -227,6 +227,46 @@ def test_cases_of_isemail(name: str) -> None:
         validate_email(text.strip(), check_deliverability=False)
 
 
+# What the grammar allows and we refuse, by what the refusal says; nobody has such an address.
+REFUSED = {
+    "Quotation": "quoted parts, and comments",
+    "network number": "a network address in brackets",
+    "blank": "blanks beside the dots and the @",
+    "line break": "folded lines, and characters that cannot be seen",
+    "no ending": "a name of one's own network, or of a whole ending",
+    "64 bytes": "more than mail servers must take before the @",
+    "254": "more than mail servers must take in all",
+    "not allowed": "a network number without brackets, or an ending with a digit",
+}
+# Of the plain ones only these.
+PLAIN_REFUSED = {
+    "test@io": "no ending",
+    "test@123.123.123.x123": "not allowed",
+    "test@xn--example.com": "not allowed",
+}
+
+
+@shared
+def test_what_isemail_allows_and_we_refuse_has_its_reason() -> None:
+    plain: dict[str, str] = {}
+    for name in ("isemail-tests.xml", "isemail-tests-original.xml"):
+        for case in ET.parse(SHARED / name).getroot().findall("test"):  # noqa: S314
+            category = case.findtext("category")
+            text = case.findtext("address") or ""
+            if category == "ISEMAIL_ERR" or accepted(text):
+                continue
+            with pytest.raises(NotAnAddress) as refusal:
+                parse(text)
+            said = [word for word in REFUSED if word in refusal.value.message]
+            assert said, (text, refusal.value.message)
+            if category in {"ISEMAIL_VALID_CATEGORY", "ISEMAIL_DNSWARN"}:
+                plain[text] = said[0]
+    # The fourth is as long as can be, and ends in a digit too.
+    [long] = plain.keys() - PLAIN_REFUSED.keys()
+    assert {text: said for text, said in plain.items() if text != long} == PLAIN_REFUSED
+    assert (long[-3:], plain[long]) == (".x2", "not allowed")
+
+
 def test_own_twins_of_isemail() -> None:
     """Syntax the standard allows and nobody uses is refused; what is wrong is refused too."""
     for text in ("a@b", "test@io", '""@example.com', "a@[::1]", "(c)a@example.com", "a@b.c-", "@"):
