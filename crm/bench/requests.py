@@ -69,8 +69,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         await stage.settle()
 
         async def ours(number: int) -> float:
-            asked = _events(cast, key, first + 2 * number * count, count)
-            traffic = await drive(port, asked, 201)
+            traffic = await drive(port, _events(cast, key, first + 2 * number * count, count), 201)
             late.append(traffic.p99_ms)
             return traffic.per_second
 
