@@ -124,3 +124,39 @@ async def test_any_words_of_the_world(
     answered = await _typed(database, business, customer, portal, _shared())
 
     assert answered.keys() == {303, 422}
+
+
+async def _told(api: Browser, console: Browser, words: list[str]) -> Counter[tuple[str, int]]:
+    """Add and rename a customer with each, as a program and as staff; count the answers."""
+    form_page = (await console.get("/staff/customers/new")).text
+    plain, token = tags(form_page), await console.token("/staff/customers/new")
+    answered: Counter[tuple[str, int]] = Counter()
+    made = await api.post("/v1/customers", json={"address": "first@example.com"})
+    path = f"/v1/customers/{made.json()['id']}"
+    patch = {"if-match": "*", "content-type": "application/merge-patch+json"}
+    for number, each in enumerate(words):
+        new = {"address": f"a{number}@example.com", "name": each, "external_id": each}
+        body = json.dumps({"name": each, "external_id": each})
+        form = {**new, "address": f"b{number}@example.com", "csrf": token, "external_id": ""}
+        for what, answer in (
+            ("added", await api.post("/v1/customers", json=new)),
+            ("changed", await api.patch(path, content=body, headers=patch)),
+            ("found", await api.post("/v1/customers/search", json={"external_id": each})),
+            ("typed", await console.post("/staff/customers", data=form)),
+        ):
+            assert answer.status_code < 500, (what, each, answer.text)
+            answered[what, answer.status_code] += 1
+        assert not (tags(answer.text) - plain)["script"], each
+        assert tags(answer.text)["img onerror src"] == 0, each
+    return answered
+
+
+async def test_any_words_by_a_program_and_by_staff(api: Browser, console: Browser) -> None:
+    """As names and as the ids of another system: taken, or refused with a sentence."""
+    answered = await _told(api, console, OURS)
+
+    taken = {("added", 201), ("changed", 200), ("typed", 303), ("found", 200)}
+    refused = {("added", 422), ("changed", 422), ("typed", 422), ("found", 422)}
+    # That another has the number of a shop already is a conflict.
+    assert answered.keys() <= taken | refused | {("added", 409), ("changed", 409)}
+    assert taken <= answered.keys()

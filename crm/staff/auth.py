@@ -39,7 +39,7 @@ from crm.staff.model import (
     SessionEnded,
     UnknownKey,
 )
-from crm.web.transaction import LookUp, let_go
+from crm.web.transaction import LookUp, ask_again, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Guard: TypeAlias = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
@@ -68,6 +68,12 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
         await let_go(connection)
         async with _database(connection).write(read.business_id) as writing:
             await keys.use(writing, found.id)
+
+    async def is_known(later: ReadDb) -> None:
+        if await keys.key_of(later, read) is None:
+            raise UnknownKey
+
+    ask_again(connection, is_known)
     state = connection.scope["state"]
     state["business_id"] = read.business_id
     state["caller"] = found.caller()
@@ -119,6 +125,12 @@ async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
         await let_go(connection)
         async with _database(connection).write(business.id) as writing:
             await sessions.see(writing, token)
+
+    async def is_open(later: ReadDb) -> None:
+        if await sessions.session(later, token) is None:
+            raise SessionEnded
+
+    ask_again(connection, is_open)
     state["who"] = found.member()
     state["session_token"] = token
     state["session_secret"] = credentials.session_secret(token)

@@ -7,7 +7,7 @@ where the client has sent all it will send, and a guard that asks somebody else 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -26,6 +26,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # In the state of a request: the open transaction, and whether it may stay open between guards.
 _BEGUN = "transaction"
 _MAY_STAY = "transaction_may_stay"
+# What a guard asks once more where the client kept us waiting since: minutes may have passed.
+_AGAIN = "asked_again"
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Begun: TypeAlias = "Transaction[Any]"
@@ -98,6 +100,14 @@ async def let_go(connection: Connection) -> None:
     await _roll_back(connection.scope["state"])
 
 
+def ask_again(connection: Connection, question: Callable[[ReadDb], Awaitable[None]]) -> None:
+    """Have a guard's question asked once more when the body is here, if that was slow to come.
+
+    A key that is revoked meanwhile, or a session that is ended, does nothing any more.
+    """
+    connection.scope["state"][_AGAIN] = question
+
+
 async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
     """Open what the method allows, for the business in `request.state.business_id`.
 
@@ -114,6 +124,8 @@ async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
         await request.body()
     begun = await _begun(request, business_id)
     try:
+        if _AGAIN in state and not state.get(_MAY_STAY, False):
+            await state[_AGAIN](begun.db)
         yield begun.db
     except BaseException:
         await _roll_back(state)

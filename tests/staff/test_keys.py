@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ import pytest
 from litestar import Litestar, get, post
 from litestar.di import NamedDependency
 
-from crm import staff
+from crm import customers, staff
 from crm.businesses import Business
 from crm.db import Database, Db, ReadDb, Statement, open_database
 from crm.errors import Invalid, NotFound
@@ -22,6 +23,8 @@ from crm.staff import Key, NewKey, Scope, credentials
 from crm.staff.auth import needs
 from crm.staff.model import TooManyKeys
 from crm.web.transaction import in_one_transaction
+from tests import make
+from tests.browser import Browser
 from tests.conftest import KEYS, Cluster
 from tests.staff import site
 from tests.staff.conftest import Clock
@@ -265,3 +268,43 @@ async def test_there_is_room_for_so_many_that_work(
         await staff.revoke_key(db, SYSTEM, first.id)
         await staff.add_key(db, SYSTEM, new)
     assert (first.created_by, second.created_by) == (None, first.id)
+
+
+async def test_a_key_that_is_revoked_while_a_body_comes_does_nothing(
+    api: Browser, database: Database, business: Business
+) -> None:
+    """The client takes its time; what it asked for is not done for a key that is gone."""
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"address": '
+        async with database.write(business.id) as db:
+            (key,) = await staff.api_keys(db)
+            await staff.revoke_key(db, make.SYSTEM, key.id)
+        yield b'"late@example.com"}'
+
+    headers = {"content-type": "application/json"}
+    answer = await api.post("/v1/customers", content=slowly(), headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unknown_key")
+    async with database.read(business.id) as db:
+        assert await customers.find(db, "late@example.com", limit=1) == []
+
+
+async def test_a_session_that_ends_while_a_form_comes_does_nothing(
+    console: Browser, database: Database, business: Business
+) -> None:
+    """The same for staff, whose account is closed meanwhile."""
+    token = await console.token("/staff/customers/new")
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield f"csrf={token}&address=".encode()
+        async with database.write(business.id) as db:
+            await staff.end_sessions(db)
+        yield b"late%40example.com"
+
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await console.post("/staff/customers", content=slowly(), headers=headers)
+
+    assert answer.status_code == 401
+    async with database.read(business.id) as db:
+        assert await customers.find(db, "late@example.com", limit=1) == []
