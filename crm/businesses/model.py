@@ -15,14 +15,21 @@ from crm import time_zones
 from crm.businesses.theme import sheet_name
 from crm.errors import Conflict, Invalid, Problem
 
+# White space as Python knows it: in JSON Schema, and so for readers of our document, it has less.
+_BLANK = r"\s\x1c-\x1f\x85"
+# Python's `$` also stands before a last line feed.
+_END = r"(?!\n)$"
+_AT = rf"[^@{_BLANK}<>]+@[^@{_BLANK}<>]+"
+ADDRESS_PATTERN = rf"^{_AT}{_END}"
+
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 LegalName = Annotated[str, Meta(min_length=1, max_length=300)]
 PostalAddress = Annotated[str, Meta(max_length=500)]
-MailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
-OptionalAddress = Annotated[str, Meta(max_length=254, pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")]
-Country = Annotated[str, Meta(pattern=r"^([A-Z]{2})?$")]
+MailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=ADDRESS_PATTERN)]
+OptionalAddress = Annotated[str, Meta(max_length=254, pattern=rf"^({_AT})?{_END}")]
+Country = Annotated[str, Meta(pattern=r"^([A-Z]{2})?" + _END)]
 Contact = Annotated[str, Meta(max_length=300)]
-PageAddress = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
+PageAddress = Annotated[str, Meta(max_length=500, pattern=rf"^(https?://[^{_BLANK}]+)?{_END}")]
 # Evidence has no use for a network address once every claim about it is out of time.
 Days = Annotated[int, Meta(ge=1, le=1095)]
 # Longer than a customer asks about a mail it is of no use; 0 keeps nothing.

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
+from crm.businesses.model import ADDRESS_PATTERN
 from crm.errors import Conflict, Forbidden, Invalid, Problem, TooMany, Unauthenticated
 from crm.events import Actor
 
@@ -296,7 +297,7 @@ class NewMember(Struct, kw_only=True, forbid_unknown_fields=True):
     """Whom an owner invites."""
 
     name: Name
-    address: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>]+@[^@\s<>]+$")]
+    address: Annotated[str, Meta(max_length=254, pattern=ADDRESS_PATTERN)]
     role: Role
 
 
