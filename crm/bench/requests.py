@@ -81,12 +81,8 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
             "pgbench": ("transactions/s", ceiling),
         }
         runs = await interleaved(rounds, contenders, say)
-    notes: Notes = {
-        "requests": count,
-        "connections": CONNECTIONS,
-        "p99_ms": median(late),
-        "ceiling": TAKEN_DOWN,
-    }
+    timed = {"requests": count, "connections": CONNECTIONS, "p99_ms": median(late)}
+    notes: Notes = {**timed, "ceiling": TAKEN_DOWN}
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     return [Figure("consent event", runs["POST consent-events"], beside, notes)]
 

@@ -101,6 +101,7 @@ _LIMITS = (
     "maxItems",
     "propertyNames",
 )
+_AMOUNT = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 # As `idempotency.bare` and `etag.expected` read them.
 _KEY = r'^("[ !#-~]{1,200}"|[!#-~]([ !#-~]{0,198}[!#-~])?)$'
 _TAG = r'^(\*|"v[0-9]{1,9}")$'
@@ -314,7 +315,7 @@ def _say_what_is_read(fields: dict[str, Any], struct: type[Struct]) -> None:
     """Say of the fields of a body what Litestar leaves out: numbers for amounts, and limits."""
     for field in msgspec.structs.fields(struct):
         if Decimal in get_args(field.type):
-            fields[field.encode_name] = {"type": ["string", "number", "null"]}
+            fields[field.encode_name] = {"type": ["string", "number", "null"], "pattern": _AMOUNT}
         else:
             _limit(fields[field.encode_name], msgspec.json.schema(field.type))
 
