@@ -211,6 +211,19 @@ def test_every_setting_is_documented() -> None:
     assert named - {"CRM_DATA"} == set(names(Settings))
 
 
+def test_a_pattern_ends_where_its_text_does() -> None:
+    """Python's `$` also stands before a last line feed, which would break a header."""
+    open_ended = re.compile(r'''pattern=r?f?"(?:[^"]*(?<!\(\?!\\n\)))\$"''')
+    wrong = {
+        f"{path.relative_to(ROOT)}: {found[0]}"
+        for path in MODULES
+        for found in open_ended.finditer(path.read_text())
+    }
+
+    assert open_ended.search('pattern=r"^[a-z]+$"')
+    assert wrong == set()
+
+
 def test_the_map_names_every_folder() -> None:
     """A newcomer finds each folder in the README, and no folder that is gone."""
     readme = (ROOT / "README.md").read_text()

@@ -43,7 +43,7 @@ _BODY = 32 * 1024
 _TAGS = ["Business"]
 Hour = Annotated[int, Meta(ge=0, le=23)]
 Until = Annotated[int, Meta(ge=1, le=24)]
-HostName = Annotated[str, Meta(max_length=253, pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+HostName = Annotated[str, Meta(max_length=253, pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+(?!\n)$")]
 
 
 class BusinessNow(Struct, frozen=True, kw_only=True):

@@ -40,15 +40,18 @@ ReturnDomain = Annotated[
     str,
     Meta(
         max_length=180,
-        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)?$",
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)?(?!\n)$",
     ),
 ]
 # Names of hosts, without scheme or port, separated by blanks.
 Hosts = Annotated[
     str,
-    Meta(max_length=2000, pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+( [a-z0-9-]+(\.[a-z0-9-]+)+)*)?$"),
+    Meta(
+        max_length=2000,
+        pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+( [a-z0-9-]+(\.[a-z0-9-]+)+)*)?(?!\n)$",
+    ),
 ]
-Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*(?!\n)$")]
 
 # Whoever is heard of so seldom is no stranger yet.
 FEWEST_MONTHS = 6

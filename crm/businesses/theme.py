@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, structs
 
 from crm.errors import Invalid, Problem
 
-Colour = Annotated[str, Meta(pattern=r"^#[0-9a-f]{6}$")]
+Colour = Annotated[str, Meta(pattern=r"^#[0-9a-f]{6}(?!\n)$")]
 Face = Literal["serif", "sans"]
 Corner = Literal[0, 8, 16]
 

@@ -95,7 +95,7 @@ class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
     at: datetime | None = None
     detail: Annotated[str, Meta(max_length=10_000)] = ""
     amount: Decimal | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
 
 
 class NewReply(Struct, frozen=True, kw_only=True):

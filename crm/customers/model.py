@@ -22,7 +22,7 @@ from crm.languages import gettext
 
 Name = Annotated[str, Meta(max_length=200)]
 # Empty where nobody has said: then the business's own is meant.
-Locale = Annotated[str, Meta(max_length=35, pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")]
+Locale = Annotated[str, Meta(max_length=35, pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?(?!\n)$")]
 TimeZone = Annotated[str, Meta(max_length=64, examples=["Europe/Lisbon"])]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
 

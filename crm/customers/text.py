@@ -14,7 +14,7 @@ from crm.languages import gettext
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 Sentence = Annotated[str, Meta(min_length=3, max_length=500)]
 Duration = Annotated[str, Meta(max_length=20, examples=["P24M"])]
-Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}(?!\n)$")]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

@@ -127,7 +127,7 @@ class Return(Struct, frozen=True):
 class NewMailbox(Struct, frozen=True, kw_only=True):
     """Where mail is to be fetched from; an empty password keeps the one that is known."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")]
+    host: Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+(?!\n)$")]
     port: Annotated[int, Meta(ge=1, le=65535)] = 993
     tls: Literal["implicit", "starttls", "none"] = "implicit"
     username: Annotated[str, Meta(min_length=1, max_length=254)]

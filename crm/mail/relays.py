@@ -43,7 +43,7 @@ class NewRelay(Struct, kw_only=True, forbid_unknown_fields=True):
     tls: Tls = "starttls"
     username: Annotated[str, Meta(max_length=200)] = ""
     password: Annotated[str, Meta(max_length=500)] = ""
-    hello: Annotated[str, Meta(max_length=253, pattern=r"^[A-Za-z0-9.-]*$")] = ""
+    hello: Annotated[str, Meta(max_length=253, pattern=r"^[A-Za-z0-9.-]*(?!\n)$")] = ""
     weight: Annotated[int, Meta(ge=0, le=100)] = 1
     connections: Annotated[int, Meta(ge=1, le=200)] = 10
     rate: Annotated[int, Meta(ge=0, le=100_000)] = 0

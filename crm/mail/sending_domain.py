@@ -16,7 +16,7 @@ HostName = Annotated[
     str,
     Meta(
         max_length=253,
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(?!\n)$",
     ),
 ]
 # Mail is tried for five days (RFC 5321 §4.5.4.1), and looked at some time after it has arrived.

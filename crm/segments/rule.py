@@ -157,7 +157,7 @@ class Created(Question, frozen=True, tag="created"):
 class Language(Question, frozen=True, tag="language"):
     """The language she chose, with or without its region: `de` is `de-AT` too."""
 
-    code: Annotated[str, Meta(pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+    code: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*(?!\n)$", max_length=35)]
 
 
 Rule: TypeAlias = (

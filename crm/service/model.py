@@ -44,7 +44,7 @@ class NewServiceMessage(Struct, kw_only=True, forbid_unknown_fields=True):
     # What the business calls what it is about, such as the number of an order.
     reference: Annotated[str, Meta(max_length=200)] = ""
     # The language it is written in; without, that of the customer.
-    locale: Annotated[str, Meta(pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$")] = ""
+    locale: Annotated[str, Meta(pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?(?!\n)$")] = ""
 
     def check(self) -> None:
         """Refuse one that goes to nobody, or does not say to whom (NoOne)."""
