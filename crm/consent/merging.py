@@ -35,7 +35,7 @@ class Merging(Struct, frozen=True, kw_only=True):
 def merging(kept: Sequence[Consent], gone: Sequence[Consent], now: datetime) -> Merging:
     """Judge by the states of two records what both of them permit."""
     mine = {each.purpose_id: each for each in kept}
-    noes = {each.purpose_id for each in gone if each.status in OPTED_OUT}
+    noes = {each.purpose_id for each in gone if each.status in OPTED_OUT and not _left(each)}
     on = {each.purpose_id for each in kept if each.authorises(now)}
     off = {each.purpose_id for each in kept if each.status in OPTED_OUT}
     standing = {each.purpose_id for each in gone if each.authorises(now)}
@@ -66,6 +66,14 @@ async def merge(db: Db, by: Actor, kept_id: UUID, gone_id: UUID) -> Merging:
             into = Circumstances(Method.merge, evidence={"record": str(kept_id)})
             await decide(db, by, wish, into)
     return judged
+
+
+def _left(state: Consent) -> bool:
+    """Say whether it was a yes that this very merge has ended, as a journal told again.
+
+    Of what was done the ends come before the merge, so that is how a replay finds them.
+    """
+    return state.status is Status.expired and state.method is Method.merge
 
 
 def _stands(state: Consent) -> bool:

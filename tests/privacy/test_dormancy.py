@@ -12,7 +12,7 @@ from crm.businesses import Business, NewBusiness
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database
 from crm.events import Actor
-from crm.privacy import dormancy
+from crm.privacy import dormancy, merging
 from crm.privacy.dormancy import ending
 from tests import make
 from tests.browser import Browser
@@ -139,3 +139,20 @@ async def test_a_business_that_sets_none_keeps_all_and_reads_that(
     assert "no end here" not in before.text
     assert "no end here" in after.text
     assert "36 months in which" in before.text
+
+
+async def test_a_merge_is_a_sign_of_life(
+    clocked: Database, business: Business, ada: Customer, clock: Clock
+) -> None:
+    """She was quiet under this address alone; what she lived through under the other is hers."""
+    clock.move(_YEARS)
+    await _round(clocked, business, clock)
+    assert await _told(clocked, business, ada)
+    async with clocked.write(business.id) as db:
+        lively = await make.customer(db)
+        await merging.merge(db, make.SYSTEM, ada.id, lively.id)
+    assert not await _told(clocked, business, ada)
+    clock.move(timedelta(days=31))
+    await _round(clocked, business, clock)
+    assert await _there(clocked, business, ada)
+    assert not await _told(clocked, business, ada)

@@ -10,6 +10,7 @@ from crm.businesses import Business
 from crm.consent import Method, Notice
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database
+from crm.events import Actor
 from crm.journal import Journal
 from crm.privacy import merging
 from crm.tokens import Stop
@@ -61,6 +62,29 @@ async def test_they_are_one_again(own_cluster: Cluster, journal: Journal) -> Non
                 held = await access.holder(read, Stop(business_id, fingerprint, None))
             assert held.customer is not None
             assert held.customer.id == both.kept.id
+
+
+async def test_a_yes_of_both_is_still_one(own_cluster: Cluster, journal: Journal) -> None:
+    """The end of the yes that did not move is told before the merge, and is no withdrawal."""
+    async with opened(own_cluster, journal) as database:
+        both = await _lived(database)
+        async with database.write(both.business.id) as db:
+            word = await make.own_word(db, both.gone.id)
+            by = Actor.customer(both.gone.id)
+            await consent.give(db, by, both.gone.id, both.notice.question, word)
+    business_id = both.business.id
+    async with backed_up(own_cluster) as backup:
+        async with (
+            opened(own_cluster, journal) as database,
+            database.write(business_id) as db,
+        ):
+            await merging.merge(db, make.SYSTEM, both.kept.id, both.gone.id)
+        async with put_back(backup, journal) as (database, watch):
+            await replayed(backup, watch.keeper, business_id)
+            async with database.read(business_id) as read:
+                assert await customers.merged_records(read, both.kept.id) == [both.gone.id]
+                checked = await consent.check(read, both.kept.id, both.notice.purpose_id)
+                assert checked.authorises
 
 
 async def test_both_are_erased(own_cluster: Cluster, journal: Journal) -> None:

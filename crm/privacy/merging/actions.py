@@ -87,7 +87,8 @@ async def merge(
     await customers.take_over(db, kept, gone, judged.stays)
     await rhythm.take_over(db, kept_id, gone_id)
     await copies.forget(db, gone_id)
-    await dormancy.forget(db, gone_id)
+    for each in (kept_id, gone_id):
+        await dormancy.forget(db, each)
     # A row without evidence asks for nothing in a record that is known otherwise.
     await quarantine.forget(db, gone_id)
     await events.record(db, by, Kind.customer_merged, customer_id=kept_id, ref=gone_id)

@@ -61,14 +61,14 @@ async def get_merge(
     tags=["Customers"],
     summary="Merge two customers who are one person",
     description="The customer of the path is kept; `gone` becomes part of her. It cannot be "
-    "undone. A withdrawal wins: what either said no to is off, and a yes of the one that goes does "
-    "not move, because it was said for another address. Afterwards its id is unknown (404), but "
-    "for what only ever takes away: a withdrawal or an erasure by it counts for the one that is "
-    "kept, and links in mails to its address work on. The event `customer.merged` has the kept id "
-    "as `customer_id` and the other as `ref`. If-Match with the ETag of the kept one is required "
-    "(428, 412). The Idempotency-Key is required. 409 `not_mergeable` where one of them is "
-    "frozen, waits for its deletion, or has a privacy request without an answer: `detail` says "
-    "what to do.",
+    "undone. A withdrawal wins: what either said no to, or had a yes for that ended, is off, and a "
+    "yes of the one that goes does not move, because it was said for another address. Afterwards "
+    "its id is unknown (404), but for what only ever takes away: a withdrawal or an erasure by it "
+    "counts for the one that is kept, and links in mails to its address work on. The event "
+    "`customer.merged` has the kept id as `customer_id` and the other as `ref`. If-Match with the "
+    "ETag of the kept one is required (428, 412). The Idempotency-Key is required. 409 "
+    "`not_mergeable` where one of them is frozen, waits for its deletion, or has a privacy request "
+    "without an answer: `detail` says what to do.",
     responses={200: ResponseSpec(Merged, generate_examples=False, description="Merged")},
 )
 async def post_merge(
