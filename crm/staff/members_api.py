@@ -19,7 +19,7 @@ from crm import staff
 from crm.db import Db, ReadDb
 from crm.staff import Caller, Member, NewMember, Role, Scope
 from crm.staff.auth import needs
-from crm.staff.giving import check_may_give
+from crm.staff.giving import check_may_give, check_may_take
 from crm.staff.passwords import NOBODYS
 from crm.staff.second_factor import with_factor
 from crm.web.idempotency import once
@@ -128,6 +128,7 @@ async def post_colleague_role(
     """Change what somebody may do."""
     found = await staff.member(db, member_id)
     if found.role is not data.role:
+        await check_may_take(db, caller, found.role)
         await check_may_give(db, caller, data.role)
         found = await staff.set_role(db, caller.actor, member_id, data.role)
     return (await _told(db, [found]))[0]
@@ -141,10 +142,11 @@ async def post_colleague_role(
     opt={"example": {"on": False}},
     tags=_TAGS,
     summary="Let somebody in no more, or again",
-    description="Off: every session of hers ends at once, and her password opens nothing; one "
-    "owner always remains (409 `last_owner`). On: with the password she had, and only where the "
-    "key could give her role (403 `more_than_maker`, `owners_make_owners`). What is so already "
-    "stays so. Keys that she made go on: revoke those that are not needed.",
+    description="Off: every session of hers ends at once, and her password opens nothing; only "
+    "where whoever made the key may do so now (403 `more_than_maker`), and one owner always "
+    "remains (409 `last_owner`). On: with the password she had, and only where the key could give "
+    "her role (403 `more_than_maker`, `owners_make_owners`). What is so already stays so. Keys "
+    "that she made go on: revoke those that are not needed.",
 )
 async def post_colleague_access(
     db: NamedDependency[Db],
@@ -158,6 +160,7 @@ async def post_colleague_access(
         await check_may_give(db, caller, found.role)
         found = await staff.enable(db, caller.actor, member_id)
     elif not data.on and found.disabled_at is None:
+        await check_may_take(db, caller, found.role)
         found = await staff.disable(db, caller.actor, member_id)
     return (await _told(db, [found]))[0]
 

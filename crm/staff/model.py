@@ -234,7 +234,7 @@ class MoreThanOwn(Forbidden):
 
 
 class MoreThanMaker(Forbidden):
-    """Whoever made this key could not give that role now, so the key gives it to nobody."""
+    """Whoever made this key could not give or take that role now, so the key cannot either."""
 
 
 class OwnersMakeOwners(Forbidden):

@@ -101,7 +101,7 @@ async def test_nobody_is_made_an_owner_and_one_remains(
 async def test_a_key_gives_no_more_than_its_maker_may_now(
     *, web: Browser, database: Database, business: Business
 ) -> None:
-    """Also through a key that her key made; letting somebody in no more is not giving."""
+    """Also through a key that her key made; nor does it let anybody out that she may not."""
     await hired(database, business)
     olga = await hired(database, business)
     key = await by_key_of(web, database, business, olga.actor)
@@ -120,8 +120,24 @@ async def test_a_key_gives_no_more_than_its_maker_may_now(
     assert (await web.post(STAFF, json=lena)).json()["code"] == "more_than_maker"
     carla = next(each for each in (await web.get(STAFF)).json() if each["role"] == "care")
     path = f"{STAFF}/{carla['id']}/access"
+    assert (await web.post(path, json={"on": False})).json()["code"] == "more_than_maker"
+    async with database.write(business.id) as db:
+        await staff.disable(db, olga.actor, carla["id"])
     assert (await web.post(path, json={"on": False})).status_code == 200
     assert (await web.post(path, json={"on": True})).json()["code"] == "more_than_maker"
+
+
+async def test_a_key_of_a_former_owner_lets_no_owner_out(
+    *, web: Browser, database: Database, business: Business
+) -> None:
+    first, olga = await hired(database, business), await hired(database, business)
+    await by_key_of(web, database, business, olga.actor)
+    async with database.write(business.id) as db:
+        await staff.set_role(db, first.actor, olga.id, Role.editor)
+        await make.owner(db)
+    for what, less in (("access", {"on": False}), ("role", {"role": "viewer"})):
+        refused = await web.post(f"{STAFF}/{first.id}/{what}", json=less)
+        assert (refused.status_code, refused.json()["code"]) == (403, "more_than_maker")
 
 
 @pytest.mark.parametrize(
