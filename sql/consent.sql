@@ -818,14 +818,33 @@ SELECT k.event_id, k.purpose_id, p.name AS purpose, k.purpose_version, k.notice_
  ORDER BY k.ended_at DESC, k.event_id;
 
 -- name: kept_proofs_of_customer
--- What was kept of an earlier record under the address that a customer has now.
+-- What was kept of earlier records under the address that a customer has now, and under those that
+-- she, or a record that was merged into hers, had: until she left them, and none of somebody else.
 SELECT k.event_id, k.purpose_id, p.name AS purpose, k.purpose_version, k.notice_id, k.status,
        k.method, k.given_at, k.end_event_id, k.end_status, k.end_method, k.ended_at, k.keep_until
-  FROM crm.customer c
-  JOIN crm.kept_proof k ON k.business_id = :business_id AND k.address_hash = c.address_hash
+  FROM (SELECT c.address_hash, timestamptz 'infinity' AS until
+          FROM crm.customer c
+         WHERE c.business_id = :business_id
+           AND c.customer_id = :customer_id
+        UNION ALL
+        SELECT f.address_hash, max(f.changed_at)
+          FROM crm.former_address f
+          JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = :customer_id
+         WHERE f.business_id = :business_id
+           AND f.customer_id = ANY (crm.records_of(:business_id, :customer_id))
+           AND f.address_hash IS DISTINCT FROM c.address_hash
+         GROUP BY f.address_hash) had
+  JOIN crm.kept_proof k
+    ON k.business_id = :business_id
+   AND k.address_hash = had.address_hash
+   AND k.ended_at <= had.until
   JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = k.purpose_id
- WHERE c.business_id = :business_id
-   AND c.customer_id = :customer_id
+ WHERE NOT EXISTS (SELECT FROM crm.former_address o
+                    WHERE o.business_id = :business_id
+                      AND o.address_hash = had.address_hash
+                      AND o.customer_id <> ALL (crm.records_of(:business_id, :customer_id))
+                      AND o.changed_at >= k.ended_at
+                      AND o.changed_at < had.until)
  ORDER BY k.ended_at DESC, k.event_id;
 
 -- name: kept_proof_of_event

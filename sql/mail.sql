@@ -204,11 +204,12 @@ SELECT name, label, purpose, basis, declared_at
    AND name = :name;
 
 -- name: service_message_at
--- When a customer was sent the last but so many of the messages of programs, if that is lately.
+-- When a customer was sent the last but so many of the messages of programs, if that is lately; to
+-- whichever of her records.
 SELECT created_at
   FROM crm.service_message
  WHERE business_id = :business_id
-   AND customer_id = :customer_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND kind = 'business'
    AND created_at > :since
  ORDER BY created_at DESC

@@ -77,9 +77,11 @@ async def test_what_waits_for_the_record_that_goes_is_left_out_and_counted(
     assert counts.reasons == {"expired": 1}
 
 
+@pytest.mark.parametrize("came_back", [False, True])
 async def test_an_issue_that_one_record_got_is_not_sent_to_the_other(
-    database: Database, business: Business, shared_cluster: Cluster, root: Any
+    *, database: Database, business: Business, root: Any, came_back: bool
 ) -> None:
+    """What came back was got by nobody: it goes to the other."""
     async with database.write(business.id) as db:
         kept, gone, notice = await _readers(db)
     campaign = await _waiting(database, business, notice)
@@ -97,12 +99,21 @@ async def test_an_issue_that_one_record_got_is_not_sent_to_the_other(
         campaign.id,
         gone.id,
     )
+    if came_back:
+        await root.execute(
+            "UPDATE crm.delivery"
+            " SET bounced_at = now(), bounce_class = 'hard', bounce_code = '5.1.1'"
+            " WHERE business_id = $1 AND customer_id = $2",
+            business.id,
+            gone.id,
+        )
     async with database.write(business.id) as db:
         await merging.merge(db, SYSTEM, kept.id, gone.id)
     async with database.read(business.id) as db:
         counts = await campaigns.recount(db, campaign.id)
         (mail,) = await campaigns.mails(db, kept, only_sent=True, limit=9)
-    assert (counts.sent, counts.waiting, counts.reasons) == (1, 0, {"merged": 1})
+    left = {} if came_back else {"merged": 1}
+    assert (counts.sent, counts.waiting, counts.reasons) == (1, int(came_back), left)
     assert mail.id == campaign.id
 
 
@@ -136,6 +147,34 @@ async def test_she_reads_and_takes_the_history_of_both(
     assert lines(files, "brought")
     assert lines(files, "passed_on")
     assert mail.status_code in {200, 404}
+
+
+async def _deleted(database: Database, business: Business, address: str, notice: Notice) -> UUID:
+    """Somebody of this address allowed something, and had everything deleted but its proof."""
+    async with database.write(business.id) as db:
+        her = await make.customer(db, address=address)
+        word = await make.own_word(db, her.id)
+        given = await consent.give(db, Actor.customer(her.id), her.id, notice.question, word)
+        await privacy.erase(db, Actor.customer(her.id), her.id)
+    return given.id
+
+
+async def test_her_copy_has_proofs_kept_under_the_address_that_went(
+    database: Database, business: Business
+) -> None:
+    """Of who had it before her; not of who has had it since."""
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        kept = await make.customer(db)
+    before = await _deleted(database, business, "old@example.com", notice)
+    async with database.write(business.id) as db:
+        gone = await make.customer(db, address="old@example.com")
+    async with database.write(business.id) as db:
+        await merging.merge(db, SYSTEM, kept.id, gone.id)
+    await _deleted(database, business, "old@example.com", notice)
+    async with database.read(business.id) as db:
+        told = (await consent.export(db, kept.id)).kept_proofs
+    assert [each.event_id for each in told] == [before]
 
 
 @pytest.mark.parametrize("by_old_number", [False, True])

@@ -11,6 +11,7 @@ from crm.db import Database
 from crm.events import Kind
 from crm.mail import Scope
 from crm.mail.service import PER_DAY
+from crm.privacy import merging
 from crm.staff import NewKey
 from crm.staff import Scope as KeyScope
 from tests import make
@@ -286,6 +287,26 @@ async def test_nobody_gets_more_than_so_many_a_day(api: Browser, customer: Custo
     assert answer.status_code == 429
     assert answer.json()["code"] == "too_many_service_messages"
     assert 86_000 < int(answer.headers["retry-after"]) <= 86_400
+
+
+async def test_what_both_records_of_one_person_got_counts_together(
+    *,
+    api: Browser,
+    database: Database,
+    business: Business,
+    customer: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crm.mail.service.PER_DAY", 2)
+    await declare(api)
+    async with database.write(business.id) as db:
+        gone = await make.customer(db)
+    for each in (customer, gone):
+        await sent(api, each)
+    async with database.write(business.id) as db:
+        await merging.merge(db, make.SYSTEM, customer.id, gone.id)
+    answer = await post(api, asked(customer))
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_service_messages")
 
 
 async def test_another_business_knows_none_of_it(
