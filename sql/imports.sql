@@ -382,6 +382,12 @@ VALUES (:business_id, :name, :mapping, :now)
 ON CONFLICT (business_id, name)
 DO UPDATE SET mapping = excluded.mapping, changed_at = excluded.changed_at;
 
+-- name: count_mappings
+-- How many mappings are saved.
+SELECT count(*)::integer
+  FROM crm.import_mapping
+ WHERE business_id = :business_id;
+
 -- name: mappings
 -- Every mapping, by name.
 SELECT name, mapping, changed_at

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from crm.errors import Invalid, NotFound, Problem
+from crm.errors import Conflict, Invalid, NotFound, Problem
 from crm.imports.columns import Columns, Says, Unreadable
 from crm.imports.model import RowStatus, Tool
 
+# No business has so many tools; each upload that names no mapping looks through all of them.
+MOST_MAPPINGS = 200
 _MOST_COLUMNS = 200
 
 
@@ -22,6 +24,10 @@ class UnknownMapping(NotFound):
 
 class BadMapping(Invalid):
     """This mapping does not hold together."""
+
+
+class TooManyMappings(Conflict):
+    """A business saves two hundred mappings at most. Remove one that is not needed first."""
 
 
 class Means(StrEnum):

@@ -62,7 +62,8 @@ async def get_mapping(db: NamedDependency[ReadDb], name: FromPath[str]) -> Mappi
     "unless another is named (`POST /v1/imports?mapping=`). `otherwise` is what the list says of a "
     "row of which no column says more. One column holds the address; an `attribute` has to be "
     "declared; `leave` leaves a column behind. Times are evidence only as far as the text of the "
-    "purpose accepts it. 422 `bad_mapping` names what does not hold together.",
+    "purpose accepts it. 422 `bad_mapping` names what does not hold together. A business saves "
+    "200 at most (409 `too_many_mappings`).",
 )
 async def put_mapping(
     db: NamedDependency[Db],

@@ -11,7 +11,7 @@ from crm import customers
 from crm.db import Db, ReadDb
 from crm.errors import Refused
 from crm.imports import mappings
-from crm.imports.mapping import Column, Means, NewMapping
+from crm.imports.mapping import Column, Means, NewMapping, TooManyMappings
 from crm.imports.table import headers
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -92,6 +92,8 @@ async def post_mapping(
             async with db.together():
                 await mappings.save(db, who.actor, name, new)
             return redirect(_PATH, say=f"{name} is saved. Lists with these columns are read by it.")
+        except TooManyMappings as full:
+            form.wrong("name", full.message)
         except Refused as refusal:
             for wrong in refusal.problems:
                 at = wrong.field.split("/")[1] if wrong.field.startswith("columns/") else ""

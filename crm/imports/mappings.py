@@ -15,7 +15,16 @@ from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.events import Actor, Kind
 from crm.imports.encoding import ENCODINGS
-from crm.imports.mapping import Mapping, NewMapping, Reading, Separator, UnknownMapping, checked
+from crm.imports.mapping import (
+    MOST_MAPPINGS,
+    Mapping,
+    NewMapping,
+    Reading,
+    Separator,
+    TooManyMappings,
+    UnknownMapping,
+    checked,
+)
 
 sql = Statements("imports")
 
@@ -29,10 +38,14 @@ class _Row(Struct, frozen=True):
 
 
 async def save(db: Db, by: Actor, name: str, new: NewMapping) -> Mapping:
-    """Save what columns mean under a name, in place of what it was called before."""
+    """Save what columns mean under a name, in place of what it was called before.
+
+    TooManyMappings for one more than a business may have.
+    """
     name = _name(name)
     declared = frozenset(each.name for each in await customers.attributes(db))
     columns = checked(new.columns, declared)
+    await _check_room(db, name)
     kept = NewMapping(columns=columns, otherwise=new.otherwise)
     await db.run(sql.save_mapping, name=name, mapping=msgspec.to_builtins(kept))
     await events.record(db, by, Kind.import_mapping_changed, reason=f"{name}: saved")
@@ -74,6 +87,13 @@ async def reading_of(db: ReadDb, import_id: UUID) -> Reading:
     """Return how the list of an import was read when it was received."""
     found = await db.one(sql.reading_of_import, dict[str, Any], import_id=import_id)
     return msgspec.convert(found, Reading)
+
+
+async def _check_room(db: ReadDb, name: str) -> None:
+    if await db.maybe(sql.mapping_named, _Row, name=name) is not None:
+        return
+    if await db.one(sql.count_mappings, int) >= MOST_MAPPINGS:
+        raise TooManyMappings
 
 
 def _read(row: _Row) -> Mapping:

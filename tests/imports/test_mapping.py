@@ -119,6 +119,29 @@ async def test_a_worker_reads_as_it_was_when_it_was_received(
     assert (done.state, done.mapping, done.given) == (State.done, "Till", 1)
 
 
+async def test_no_more_are_saved_than_each_upload_can_look_through(
+    *,
+    program: Browser,
+    owner: Browser,
+    database: Database,
+    business: Business,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crm.imports.mappings.MOST_MAPPINGS", 1)
+    path, body = "/v1/import-mappings", {"columns": [{"header": "Mail", "means": "address"}]}
+    for _ in range(2):
+        assert (await program.put(f"{path}/Till", json=body)).status_code == 200
+    full = await program.put(f"{path}/Shop", json=body)
+    assert (full.status_code, full.json()["code"]) == (409, "too_many_mappings")
+    page = (await owner.get("/staff/imports/mappings")).text
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert token
+    form = {"header": "Mail", "means-0": "address", "otherwise": "unknown", "name": "Shop"}
+    refused = await owner.post("/staff/imports/mappings", data={"csrf": token[1], **form})
+    assert (refused.status_code, "Remove one" in refused.text) == (422, True)
+    assert [each["name"] for each in (await program.get(path)).json()] == ["Till"]
+
+
 @pytest.mark.parametrize(
     ("columns", "field"),
     [
