@@ -25,9 +25,9 @@ class CustomerFrozen(Conflict):
 
 
 class AddressSuppressed(Conflict):
-    """No mail goes to this address. Its owner alone lifts that, signed in or with a new yes.
+    """No mail goes to this address. Its owner lifts that; you can too, where mail came back.
 
-    Mail came back from it, it was left for another one, or somebody said that none may go there.
+    She lifts a bounce signed in, and with a new yes that somebody said that none may go there.
     """
 
 
