@@ -93,12 +93,13 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "trust.count": (trust_jobs.count, 3600),
 }
 
-# An hour where four turns are too short: one line may hold what a whole import decided, and a relay
-# may owe an answer for long.
+# An hour where four turns are too short: one line may hold what a whole import decided, as much may
+# be let go at once, and a relay may owe an answer for long.
 LONGER: dict[str, int] = {
     "restore.sweep": 3600,
     "journal.pay": 3600,
     "mail.sweep_programs": 3600,
+    "privacy.let_go": 3600,
 }
 
 

@@ -155,6 +155,15 @@ RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, tim
        external_id, source,
        version, created_at, changed_at, restricted_at, erased_at;
 
+-- name: own_customer
+-- Another system knows a customer whom an import had added: her record hangs on that no longer.
+UPDATE crm.customer
+   SET import_id = NULL
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND import_id IS NOT NULL
+   AND erased_at IS NULL;
+
 -- name: waits_for_erasure
 -- Whether a customer wants everything deleted, and only waits for it.
 SELECT EXISTS (SELECT FROM crm.erasure_wish

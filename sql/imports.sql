@@ -271,7 +271,9 @@ SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM unnamed) AS deleted,
        CASE WHEN (SELECT count(*) FROM gone) = :limit THEN :after::uuid END AS upto;
 
 -- name: add_to_quarantine
--- Rows whose asking has no evidence; who has decided in this very moment is in none.
+-- Rows whose asking has no evidence; who has decided, or was deleted, in this very moment is in none.
+-- A row that was let go makes way for the newer one. Her record is held before her row, as by a job
+-- that lets her go.
 INSERT INTO crm.quarantine (business_id, customer_id, purpose_id, import_id, part, line, why, since,
                             ends_at)
 SELECT :business_id, kept.customer_id, :purpose_id, :import_id, kept.part, kept.line, kept.why,
@@ -283,7 +285,15 @@ SELECT :business_id, kept.customer_id, :purpose_id, :import_id, kept.part, kept.
    AND s.customer_id = kept.customer_id
    AND s.purpose_id = :purpose_id
    AND s.status = 'unknown'
-ON CONFLICT (business_id, customer_id, purpose_id) DO NOTHING;
+  JOIN crm.customer c
+    ON c.business_id = :business_id
+   AND c.customer_id = kept.customer_id
+   AND c.erased_at IS NULL
+   FOR KEY SHARE OF c
+ON CONFLICT (business_id, customer_id, purpose_id)
+DO UPDATE SET import_id = excluded.import_id, part = excluded.part, line = excluded.line,
+              why = excluded.why, since = excluded.since, ends_at = excluded.ends_at
+ WHERE quarantine.ends_at <= :now;
 
 -- name: quarantine_after
 -- Rows of an import in quarantine in the order of the file, by pages, with whose address it is and
@@ -339,22 +349,26 @@ UPDATE crm.quarantine
    AND ends_at > :now;
 
 -- name: quarantine_over
--- Rows whose time is over, the first first; of who is frozen nothing is deleted (Art. 18 GDPR).
-SELECT q.customer_id, q.purpose_id
+-- The next rows whose time is over, the first first; of who is frozen nothing is deleted (Art. 18
+-- GDPR).
+SELECT q.customer_id, q.purpose_id, q.ends_at
   FROM crm.quarantine q
   JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = q.customer_id
  WHERE q.business_id = :business_id
    AND q.ends_at <= :now
    AND c.restricted_at IS NULL
- ORDER BY q.ends_at
+   AND (q.ends_at, q.customer_id, q.purpose_id)
+       > (:since::timestamptz, :after::uuid, :after_purpose::uuid)
+ ORDER BY q.ends_at, q.customer_id, q.purpose_id
  LIMIT :limit;
 
 -- name: leave_quarantine
--- One row is not in quarantine any more.
+-- One row is not in quarantine any more, unless a newer list keeps it there for longer.
 DELETE FROM crm.quarantine
  WHERE business_id = :business_id
    AND customer_id = :customer_id
-   AND purpose_id = :purpose_id;
+   AND purpose_id = :purpose_id
+   AND ends_at <= :until;
 
 -- name: drop_quarantine
 -- No row of an import is in quarantine any more: it is undone.

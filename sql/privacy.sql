@@ -847,9 +847,8 @@ DELETE FROM crm.dormancy
 DELETE FROM crm.dormancy
  WHERE business_id = :business_id;
 
--- name: untouched_arrivals
--- The next whom an import added and of whom nothing is known but what it wrote, at its one instant:
--- nobody decided, wrote, mailed or asked since, no opt-out stands, and the row is held.
+-- name: arrivals_held
+-- The next whom an import added and who were not changed since, held before anything is judged.
 SELECT c.customer_id
   FROM crm.customer c
  WHERE c.business_id = :business_id
@@ -858,6 +857,18 @@ SELECT c.customer_id
    AND c.erased_at IS NULL
    AND c.restricted_at IS NULL
    AND c.changed_at = :done_at
+ ORDER BY c.customer_id
+ LIMIT :limit
+   FOR UPDATE OF c;
+
+-- name: untouched_arrivals
+-- Those of them of whom nothing is known but what the import wrote, at its one instant: nobody
+-- decided, wrote, mailed or asked since, and no opt-out stands. Their rows are held: to hold them
+-- here would wait for a decision and not see it.
+SELECT c.customer_id
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = ANY (:customer_ids::uuid[])
    AND NOT EXISTS (SELECT FROM crm.consent_record r
                     WHERE r.business_id = :business_id AND r.customer_id = c.customer_id
                       AND (r.recorded_at <> :done_at OR r.status NOT IN ('given', 'unknown')))
@@ -882,13 +893,11 @@ SELECT c.customer_id
    AND NOT EXISTS (SELECT FROM crm.event e
                     WHERE e.business_id = :business_id AND e.customer_id = c.customer_id
                       AND e.kind NOT IN ('customer.looked', 'customer.exported'))
- ORDER BY c.customer_id
- LIMIT :limit
-   FOR UPDATE OF c;
+ ORDER BY c.customer_id;
 
 -- name: brought_by_imports_alone
 -- Whether anything keeps mail from a customer of whom nothing is known but rows of imports that had
--- no evidence; no row for anybody else, and none while another row keeps her apart. She is held.
+-- no evidence; no row for anybody else, and none while another row keeps her apart. Her row is held.
 SELECT EXISTS (SELECT FROM crm.suppression s
                 WHERE s.business_id = :business_id AND s.address_hash = c.address_hash) AS silenced
   FROM crm.customer c
@@ -922,8 +931,7 @@ SELECT EXISTS (SELECT FROM crm.suppression s
                     WHERE w.business_id = :business_id AND w.customer_id = c.customer_id)
    AND NOT EXISTS (SELECT FROM crm.event e
                     WHERE e.business_id = :business_id AND e.customer_id = c.customer_id
-                      AND e.kind NOT IN ('customer.looked', 'customer.exported'))
-   FOR UPDATE OF c;
+                      AND e.kind NOT IN ('customer.looked', 'customer.exported'));
 
 -- name: yeses_of_import
 -- Some of the consents that stand on what an import recorded, at its one instant.

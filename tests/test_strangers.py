@@ -92,6 +92,7 @@ PLAIN: dict[str, Any] = {
     "attributes": ["usual_shop"],
     "after": UUID(int=0),
     "after_hash": b"",
+    "after_purpose": UUID(int=0),
     "idle_since": datetime(2000, 1, 1, tzinfo=UTC),
     "quiet_since": NOW,
     "few": 5,

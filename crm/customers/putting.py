@@ -20,9 +20,11 @@ from crm.customers.model import (
     TimeZone,
 )
 from crm.customers.text import cleaned, named
-from crm.db import Db
+from crm.db import Db, Statements
 from crm.errors import Conflict
 from crm.events import Actor
+
+sql = Statements("customers")
 
 
 class AddressDiffers(Conflict):
@@ -70,7 +72,10 @@ async def put(db: Db, by: Actor, said: Put) -> tuple[Customer, bool]:
         time_zone=said.time_zone,
         external_id=said.external_id,
     )
-    return await actions.change(db, by, known.id, changes), False
+    customer = await actions.change(db, by, known.id, changes)
+    # Also where nothing differs: the other system keeps her id.
+    await db.run(sql.own_customer, customer_id=customer.id)
+    return customer, False
 
 
 async def _known(db: Db, said: Put, folded: str) -> Customer | None:

@@ -334,7 +334,9 @@ class Books:
             report.say(here, Told.noted, _TOO_OLD)
         tally.given += decision.event is Status.given and not ended
         tally.withdrawn += decision.event is Status.withdrawn
-        tally.unproven += decision.outcome is Outcome.unproven or ended
+        # Whose row was one before already counts there.
+        unproven = decision.outcome is Outcome.unproven and decision.event is not None
+        tally.unproven += unproven or ended
         tally.suppressed += decision.suppress is not None
 
     def _count_first(self, judged: Judged, report: Report) -> None:

@@ -149,10 +149,10 @@ def _join(
         return Decision(
             Outcome.mailable, _ACCEPTED[kind], add=not known.exists, fill=fill, event=Status.given
         )
-    if known.standing is None:
-        return Decision(
-            Outcome.unproven, _why_not(row, kind), not known.exists, fill, Status.unknown
-        )
+    if known.standing in {None, Status.unknown}:
+        # Whom an earlier row keeps apart may have been let go meanwhile.
+        asks = Status.unknown if known.standing is None else None
+        return Decision(Outcome.unproven, _why_not(row, kind), not known.exists, fill, asks)
     return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
 
 

@@ -8,7 +8,7 @@ that decision (`consent_leaves_quarantine`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -23,6 +23,7 @@ sql = Statements("imports")
 QUARANTINED = timedelta(days=90)
 _LONGEST_WHY = 500
 _FIRST = UUID(int=0)
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class UnknownRow(NotFound):
@@ -65,10 +66,11 @@ class HeldRow(Struct, frozen=True, kw_only=True):
 
 
 class Over(Struct, frozen=True):
-    """A row whose time is over."""
+    """A row whose time is over, or that is let go before."""
 
     customer_id: UUID
     purpose_id: UUID
+    ends_at: datetime
 
 
 class After(Struct, frozen=True):
@@ -80,7 +82,10 @@ class After(Struct, frozen=True):
 
 
 async def keep_apart(db: Db, import_id: UUID, purpose_id: UUID, rows: Sequence[Unproven]) -> None:
-    """Put rows into quarantine; a customer is in it once for each purpose, by the first row."""
+    """Put rows into quarantine; a customer is in it once for each purpose, by the first row.
+
+    One that was let go, and is still there, does not count.
+    """
     spots = [placed(each.spot) for each in rows]
     await db.run(
         sql.add_to_quarantine,
@@ -129,14 +134,30 @@ async def end_all(db: Db, import_id: UUID) -> int:
     return await db.run(sql.end_quarantine, import_id=import_id)
 
 
-async def over(db: ReadDb, limit: int) -> list[Over]:
-    """Return rows whose time is over, the first first."""
-    return await db.many(sql.quarantine_over, Over, limit=limit)
+async def over(db: ReadDb, limit: int, *, after: Over | None = None) -> list[Over]:
+    """Return the next rows whose time is over, the first first."""
+    return await db.many(
+        sql.quarantine_over,
+        Over,
+        since=after.ends_at if after else _EARLIEST,
+        after=after.customer_id if after else _FIRST,
+        after_purpose=after.purpose_id if after else _FIRST,
+        limit=limit,
+    )
 
 
-async def leave(db: Db, customer_id: UUID, purpose_id: UUID) -> None:
-    """Take one row out; what it asked for is allowed no more than before."""
-    await db.run(sql.leave_quarantine, customer_id=customer_id, purpose_id=purpose_id)
+async def leave(db: Db, row: Over) -> bool:
+    """Take one row out; what it asked for is allowed no more than before.
+
+    False where a decision has ended it, or a newer list has put off its end.
+    """
+    found = await db.run(
+        sql.leave_quarantine,
+        customer_id=row.customer_id,
+        purpose_id=row.purpose_id,
+        until=row.ends_at,
+    )
+    return found > 0
 
 
 async def drop(db: Db, import_id: UUID) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from msgspec import Struct
 
 from crm import consent, customers, imports, mail
@@ -16,6 +18,7 @@ from crm.events import Actor
 from crm.imports import Import, RowReport
 from crm.imports.working import Watch
 from tests import make
+from tests.conftest import Cluster
 
 SLUG = "letter"
 HEADER = "Email Address,First Name,Last Name,OPTIN_TIME,CONFIRM_TIME,UNSUB_TIME,CLEAN_TIME,TAGS\n"
@@ -126,3 +129,17 @@ def tally(done: Import) -> tuple[int, int, int, int]:
 def recorded(done: Import) -> tuple[int, int, int, int]:
     """What was recorded besides."""
     return done.given, done.withdrawn, done.unproven, done.suppressed
+
+
+async def somebody_waits(cluster: Cluster) -> None:
+    """Return when a transaction of this database waits for another."""
+    conn = await asyncpg.connect(cluster.superuser_url)
+    try:
+        async with asyncio.timeout(30):
+            while not await conn.fetchval(  # noqa: ASYNC110  (PostgreSQL tells nobody)
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND datname = current_database()"
+            ):
+                await asyncio.sleep(0.01)
+    finally:
+        await conn.close()

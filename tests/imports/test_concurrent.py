@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import asyncpg
 import pytest
 
 from crm import consent, customers, imports
@@ -15,7 +14,19 @@ from crm.events import Actor
 from crm.imports import AnotherRuns, Import, Progress, SameFile, State
 from tests import make
 from tests.conftest import Cluster
-from tests.imports.lists import HEADER, SLUG, held, letter, many, recorded, row, rows, take, tally
+from tests.imports.lists import (
+    HEADER,
+    SLUG,
+    held,
+    letter,
+    many,
+    recorded,
+    row,
+    rows,
+    somebody_waits,
+    take,
+    tally,
+)
 
 
 async def test_of_two_at_once_one_is_refused(database: Database, business: Business) -> None:
@@ -86,7 +97,7 @@ async def test_who_signs_up_and_leaves_in_that_very_moment(
             db, Actor.customer(nora.id), nora.id, notice.purpose_id, method=Method.portal
         )
         running = asyncio.create_task(take(database, business.id, text))
-        await _somebody_waits(shared_cluster)
+        await somebody_waits(shared_cluster)
     done = await running
 
     assert tally(done) == (2, 0, 1, 0)
@@ -108,23 +119,9 @@ async def test_who_leaves_while_her_consent_is_written(
             db, Actor.customer(nora.id), nora.id, notice.purpose_id, method=Method.portal
         )
         running = asyncio.create_task(take(database, business.id, HEADER + row("nora@example.com")))
-        await _somebody_waits(shared_cluster)
+        await somebody_waits(shared_cluster)
     await running
 
     found = await held(database, notice, business.id, "nora@example.com")
     assert found.status is Status.withdrawn
     assert not found.mailable
-
-
-async def _somebody_waits(cluster: Cluster) -> None:
-    """Return when a transaction of this database waits for another."""
-    conn = await asyncpg.connect(cluster.superuser_url)
-    try:
-        async with asyncio.timeout(30):
-            while not await conn.fetchval(  # noqa: ASYNC110  (PostgreSQL tells nobody)
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database()"
-            ):
-                await asyncio.sleep(0.01)
-    finally:
-        await conn.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -11,11 +12,13 @@ from uuid import UUID
 
 import pytest
 from litestar import Litestar
+from structlog.testing import capture_logs
 
-from crm import consent, customers, imports, mail, privacy, staff
+from crm import consent, customers, imports, journal, mail, privacy, staff
 from crm.businesses import Business
 from crm.consent import EvidenceKind, Method, Notice, Status
-from crm.db import Database, no_wake
+from crm.customers.putting import Put, put
+from crm.db import Database, Db, Kept, no_wake
 from crm.events import Actor
 from crm.imports import quarantine
 from crm.imports.quarantine import QUARANTINED, UnknownRow
@@ -27,7 +30,18 @@ from crm.staff import NewKey, Scope
 from tests import make
 from tests.commands import SECRETS, crm
 from tests.conftest import Cluster
-from tests.imports.lists import HEADER, LEFT, hash_of, held, letter, row, rows, take, tally
+from tests.imports.lists import (
+    HEADER,
+    LEFT,
+    hash_of,
+    held,
+    letter,
+    row,
+    rows,
+    somebody_waits,
+    take,
+    tally,
+)
 from tests.staff import site
 from tests.staff.site import kinds
 
@@ -275,6 +289,106 @@ async def test_who_was_touched_or_is_frozen_is_not_deleted(
         await customers.unrestrict(db, Actor.customer(cy), cy)
     await _swept(database, after=QUARANTINED)
     assert await rows(database, business.id, "quarantine") == 0
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_who_decides_in_that_very_moment_stays(
+    database: Database,
+    business: Business,
+    notice: Notice,
+    shared_cluster: Cluster,
+    *,
+    by_hand: bool,
+) -> None:
+    """Her no is not there when her row is looked for, and is when her record is held."""
+    done = await take(database, business.id, HEADER + _bare(_BO))
+    bo = await _id(database, business, _BO)
+
+    async def end() -> None:
+        if not by_hand:
+            await _swept(database, after=QUARANTINED)
+            return
+        async with database.write(business.id) as db:
+            with pytest.raises(UnknownRow):
+                await actions.let_go(db, _BY, done.id, bo)
+
+    async with database.write(business.id) as db:
+        await consent.withdraw(db, Actor.customer(bo), bo, notice.purpose_id, method=Method.portal)
+        running = asyncio.create_task(end())
+        await somebody_waits(shared_cluster)
+    await running
+
+    left = await held(database, notice, business.id, _BO)
+    assert (left.known, left.status) == (True, Status.withdrawn)
+
+
+async def test_a_better_list_keeps_whom_a_job_has_yet_to_let_go(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """And whoever stayed when her row went is apart anew, for whoever names her again."""
+    async with database.write(business.id) as db:
+        known = await make.customer(db, address="known@example.com")
+    first = await take(database, business.id, HEADER + _bare(known.address))
+    async with database.write(business.id) as db:
+        await actions.let_go(db, _BY, first.id, known.id)
+    done = await take(database, business.id, _LIST)
+    async with database.write(business.id) as db:
+        assert await actions.let_all_go(db, _BY, done.id) == 2
+        found = await quarantine.over(db, 9)
+
+    better = HEADER + _bare(_BO, name="Bo B.") + _bare(_CY, name="Cy") + _bare(known.address)
+    again = await take(database, business.id, better)
+    async with database.write(business.id) as db:
+        for each in found:
+            await actions.end(db, over=each)
+    await _swept(database)
+
+    assert await _waiting(database, business, again.id) == [_BO, _CY, known.address]
+    assert (await held(database, notice, business.id, _CY)).name == "Cy"
+    await _swept(database, after=QUARANTINED + timedelta(hours=1))
+    assert not (await held(database, notice, business.id, _BO)).known
+
+
+async def test_nobody_waits_behind_one_for_whom_it_fails(
+    database: Database, business: Business, notice: Notice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that are over go in one turn, by pieces, each after the last of the one before."""
+    monkeypatch.setattr("crm.privacy.quarantine.jobs._AT_ONCE", 1)
+    addresses = [_BO, _CY, "dee@example.com"]
+    done = await take(database, business.id, HEADER + "".join(map(_bare, addresses)))
+    async with database.write(business.id) as db:
+        await actions.let_all_go(db, _BY, done.id)
+        first, *_ = await quarantine.over(db, 1)
+
+    async def keep(db: Db) -> Kept | None:
+        gone = {each.customer_id for each in db.noted if isinstance(each, journal.Erased)}
+        assert first.customer_id not in gone, "the journal is full"
+        return None
+
+    full = Database(database.connections, database.keys, no_wake, database.clock, keep)
+    with capture_logs() as said:
+        await jobs.sweep({"database": full})
+
+    assert [each["event"] for each in said] == ["job_failed"]
+    async with database.read(business.id) as read:
+        assert await quarantine.over(read, 9) == [first]
+    known = [(await held(database, notice, business.id, each)).known for each in addresses]
+    assert known.count(True) == 1
+
+
+async def test_whom_a_shop_has_named_stays(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """It keeps her id, also where it said nothing new."""
+    await take(database, business.id, _LIST)
+    async with database.write(business.id) as db:
+        found, added = await put(db, _BY, Put(address=_BO))
+    assert (added, found.version) == (False, 1)
+
+    await _swept(database, after=QUARANTINED + timedelta(hours=1))
+
+    assert (await held(database, notice, business.id, _BO)).known
+    assert not (await held(database, notice, business.id, _CY)).known
 
 
 async def test_two_purposes_end_apart(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,8 @@ from crm.db import Database
 from crm.events import Actor
 from crm.imports import Import, NotDone, State
 from crm.privacy.undoing import jobs
-from tests.imports.lists import HEADER, LEFT, held, letter, many, row, rows, take
+from tests.conftest import Cluster
+from tests.imports.lists import HEADER, LEFT, held, letter, many, row, rows, somebody_waits, take
 from tests.staff.site import kinds
 
 _BY = Actor.system()
@@ -97,6 +99,25 @@ async def test_what_somebody_decided_stays(database: Database, business: Busines
         assert (stays.status, stays.mailable) == (Status.invalidated, False)
     await take(database, business.id, HEADER + row("leaves@example.com"))
     assert not (await now("leaves@example.com")).mailable
+
+
+async def test_who_leaves_in_that_very_moment_stays(
+    database: Database, business: Business, shared_cluster: Cluster
+) -> None:
+    """Her decision is not there when the job looks for her, and is when it has her."""
+    notice = await letter(database, business.id)
+    done = await take(database, business.id, many(2))
+    reader = await _id(database, business, "reader0@example.com")
+    her = Actor.customer(reader)
+    async with database.write(business.id) as db:
+        await consent.withdraw(db, her, reader, notice.purpose_id, method=Method.portal)
+        running = asyncio.create_task(_undone(database, business, done.id))
+        await somebody_waits(shared_cluster)
+
+    assert (await running).removed == 1
+    left = await held(database, notice, business.id, "reader0@example.com")
+    assert (left.known, left.status) == (True, Status.withdrawn)
+    assert not (await held(database, notice, business.id, "reader1@example.com")).known
 
 
 async def test_another_import_and_another_business_are_left_alone(

@@ -50,7 +50,7 @@ class ImportShown(Struct, frozen=True, kw_only=True):
 
 
 class LetGo(Struct, frozen=True, kw_only=True):
-    """How many rows are let go; a worker deletes them within minutes."""
+    """How many rows are let go; a worker deletes them one by one."""
 
     rows: int
 

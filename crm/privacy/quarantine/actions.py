@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from crm import consent, customers, events, imports
 from crm.consent import Circumstances, ConsentEvent, Form, Method, Question
-from crm.db import Db, ReadDb, Statements
+from crm.db import Db, Statements
 from crm.events import Actor, Kind
 from crm.imports import quarantine
 from crm.imports.quarantine import Over
@@ -22,9 +22,6 @@ from crm.privacy.brought.taking_over import RecordFrozen
 from crm.privacy.undoing.carrying_out import unmake
 
 sql = Statements("privacy")
-
-# How many are let go in one turn of the job, each in a transaction of its own.
-_AT_ONCE = 200
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -56,10 +53,11 @@ async def release(
 
 async def let_go(db: Db, by: Actor, import_id: UUID, customer_id: UUID) -> None:
     """Delete one row now; RecordFrozen where nothing of hers may be deleted (Art. 18 GDPR)."""
+    held = await customers.hold(db, customer_id)
     row = await quarantine.row_of(db, import_id, customer_id)
-    if (await customers.get(db, customer_id)).restricted_at is not None:
+    if held is not None and held.restricted_at is not None:
         raise RecordFrozen
-    await end(db, over=Over(customer_id, row.purpose_id))
+    await end(db, over=Over(customer_id, row.purpose_id, row.ends_at))
     await _tell(db, by, import_id, 1)
 
 
@@ -72,20 +70,23 @@ async def let_all_go(db: Db, by: Actor, import_id: UUID) -> int:
     return ended
 
 
-async def due(db: ReadDb) -> list[Over]:
-    """Return rows whose time is over, so many as one turn of the job lets go."""
-    return await quarantine.over(db, _AT_ONCE)
-
-
 async def end(db: Db, *, over: Over) -> None:
-    """Delete one row, and the record where nothing but such rows is known of her."""
+    """Delete one row, and the record where nothing but such rows is known of her.
+
+    Her record is held first, and each look comes after it: whoever decided in this very moment has
+    committed by then, and stays.
+    """
+    held = await customers.hold(db, over.customer_id)
+    if held is not None and held.restricted_at is not None:
+        return
+    if not await quarantine.leave(db, over):
+        return
     silenced = await db.maybe(
         sql.brought_by_imports_alone,
         bool,
         customer_id=over.customer_id,
         purpose_id=over.purpose_id,
     )
-    await quarantine.leave(db, over.customer_id, over.purpose_id)
     if silenced is not None:
         await unmake(db, over.customer_id, silenced=silenced)
 

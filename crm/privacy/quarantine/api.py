@@ -60,7 +60,7 @@ class Release(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LetGo(Struct, frozen=True):
-    """How many rows are let go; a worker deletes them within minutes."""
+    """How many rows are let go; a worker deletes them one by one."""
 
     rows: int
 

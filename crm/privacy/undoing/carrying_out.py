@@ -50,16 +50,20 @@ async def undo(database: Database, business_id: UUID, found: Import) -> Import:
 async def _remove(db: Db, *, found: Import, after: UUID) -> UUID | None:
     """Remove the next of those who were added and not touched; None at the end of them."""
     piece = await db.many(
-        sql.untouched_arrivals,
+        sql.arrivals_held,
         UUID,
         import_id=found.id,
         done_at=found.done_at,
         after=after,
         limit=_MANY,
     )
-    for customer_id in piece:
+    # Only now: whoever decided in this very moment has committed.
+    untouched = await db.many(
+        sql.untouched_arrivals, UUID, customer_ids=piece, done_at=found.done_at
+    )
+    for customer_id in untouched:
         await unmake(db, customer_id)
-    await imports.removed(db, found.id, len(piece))
+    await imports.removed(db, found.id, len(untouched))
     return piece[-1] if len(piece) == _MANY else None
 
 
