@@ -15,7 +15,7 @@ async def test_every_operation_is_described(api: httpx2.AsyncClient) -> None:
         if path.startswith("/v1/")
         for operation in methods.values()
     ]
-    assert len(operations) == 19
+    assert len(operations) == 20
     for operation in operations:
         assert operation["summary"]
         assert operation["tags"][0] in {"Customers", "Attributes", "Interactions", "Tags"}

@@ -159,3 +159,18 @@ def _bare_sentences(tree: nodes.Template) -> Iterator[str]:
 )
 def test_no_text_of_a_template_is_left_unmarked(path: Path) -> None:
     assert list(_unmarked(path)) == []
+
+
+_IMPORTED = re.compile(r'{%-? *(?:import|from) "([^"]+)"')
+_MACRO = re.compile(r"{%-? *macro .*?{%-? *endmacro *-?%}", re.DOTALL)
+
+
+def test_what_pages_share_speaks_to_each_reader() -> None:
+    """Jinja keeps an imported template: what stands outside its macros is said once, for all."""
+    every = words.templates()
+    shared = {name for path in every for name in _IMPORTED.findall(path.read_text())}
+    hers = [path for path in every if path.relative_to(words.PACKAGE).as_posix() in shared]
+    said = {path.name for path in hers if re.search(r"\b_\(", _MACRO.sub("", path.read_text()))}
+
+    assert hers
+    assert said == set()

@@ -28,6 +28,7 @@ NO_LOOK = {
     "/v1/customers/{id}/consents": "a bare check of consent",
     "/staff/customers/{id}/erasure": "the certificate of an erasure, which names nobody",
     "/v1/customers/{id}/erasure": "the same for programs",
+    "/v1/customers/{id}/copies": "how far copies are that the key asked for",
 }
 # What answers a program with whose it is, and shows nothing of her.
 NAMES_HER_ONLY = {
@@ -37,6 +38,7 @@ NAMES_HER_ONLY = {
     "GET /v1/customers/{id}/consents": "the same of one",
     "GET /v1/events": "what happened, without anybody's data",
     "GET /v1/copies/{copy_id}": "how far a copy is that the key asked for",
+    "GET /v1/customers/{id}/copies": "the same of each",
     "POST /v1/customers/{id}/copies": "the same, when it is asked for",
     "POST /v1/copies": "what the key itself sent, counted",
     "POST /v1/customers/{id}/consent-events": "the decision that the key itself sent",
