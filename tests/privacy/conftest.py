@@ -11,6 +11,7 @@ from crm.businesses import Business
 from crm.customers import Customer
 from crm.db import Database, open_database
 from tests import make
+from tests.alone import Alone
 from tests.conftest import KEYS, Cluster
 from tests.privacy.life import Life, lived
 
@@ -36,10 +37,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def clocked(shared_cluster: Cluster, clock: Clock) -> AsyncIterator[Database]:
-    """The shared database, at the test's own time."""
+async def clocked(
+    shared_cluster: Cluster, business: Business, clock: Clock
+) -> AsyncIterator[Database]:
+    """The shared database, at the test's own time; its jobs know of the test's own business."""
     async with open_database(shared_cluster.app_url, KEYS, size=5, clock=clock) as opened:
-        yield opened
+        yield Alone(opened, business.id)
 
 
 @pytest.fixture

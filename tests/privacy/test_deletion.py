@@ -31,6 +31,7 @@ from crm.privacy.requests.model import Proof, RequestState, Way
 from crm.privacy.restriction import actions as restricting
 from crm.staff import BeingErased
 from tests import make
+from tests.alone import Alone
 from tests.conftest import KEYS, Cluster
 from tests.privacy import site
 from tests.privacy.conftest import Clock
@@ -83,7 +84,7 @@ async def test_a_freeze_that_was_to_end_stops_nobodys_deletion(
     foreign: Customer,
 ) -> None:
     """Neither hers nor that of a business behind; and her freeze does not end before it."""
-    ctx: jobs.Ctx = {"database": clocked}
+    ctx: jobs.Ctx = {"database": Alone(clocked, business.id, other_business.id)}
     for where, her in ((business, ada), (other_business, foreign)):
         async with clocked.write(where.id) as db:
             await privacy.plan(db, her, Fingerprint.keep)

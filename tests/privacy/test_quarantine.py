@@ -28,6 +28,7 @@ from crm.privacy.quarantine import actions, api, console, jobs
 from crm.privacy.undoing import jobs as undoing
 from crm.staff import NewKey, Scope
 from tests import make
+from tests.alone import Alone
 from tests.commands import SECRETS, crm
 from tests.conftest import Cluster
 from tests.imports.lists import (
@@ -108,10 +109,10 @@ async def _waiting(database: Database, business: Business, import_id: UUID) -> l
     return [each.address for each in found]
 
 
-async def _swept(database: Database, *, after: timedelta = timedelta()) -> None:
+async def _swept(database: Database, business: Business, *, after: timedelta = timedelta()) -> None:
     at = database.clock() + after
     later = Database(database.connections, database.keys, no_wake, partial(max, at, at))
-    await jobs.sweep({"database": later})
+    await jobs.sweep({"database": Alone(later, business.id)})
 
 
 async def test_it_works(database: Database, business: Business, notice: Notice) -> None:
@@ -131,9 +132,9 @@ async def test_it_works(database: Database, business: Business, notice: Notice) 
     assert await _waiting(database, business, again.id) == []
     assert await _waiting(database, business, done.id) == [_BO, _CY]
 
-    await _swept(database, after=QUARANTINED - timedelta(hours=1))
+    await _swept(database, business, after=QUARANTINED - timedelta(hours=1))
     assert await _waiting(database, business, done.id) == [_BO, _CY]
-    await _swept(database, after=QUARANTINED + timedelta(hours=1))
+    await _swept(database, business, after=QUARANTINED + timedelta(hours=1))
 
     assert await rows(database, business.id, "quarantine") == 0
     for address in (_BO, _CY):
@@ -223,7 +224,7 @@ async def test_no_evidence_lifts_a_no_or_a_suppression(
             await actions.release(db, _BY, done.id, cy, shown)
         assert [each.silenced for each in await quarantine.quarantined(db, done.id)] == [True]
 
-    await _swept(database, after=QUARANTINED)
+    await _swept(database, business, after=QUARANTINED)
 
     assert (await held(database, notice, business.id, _BO)).status is Status.withdrawn
     kept = await held(database, notice, business.id, _CY)
@@ -254,7 +255,7 @@ async def test_rows_are_let_go(
     assert await _waiting(database, business, done.id) == [known.address, "dee@example.com"]
     assert (await program.delete(f"{path}/{cy}")).json()["code"] == "unknown_row"
     rest = await program.delete(path)
-    await _swept(database)
+    await _swept(database, business)
 
     assert (rest.status_code, rest.json()) == (202, {"rows": 2})
     assert "Nothing is in quarantine" in (await owner.get(page)).text
@@ -280,14 +281,14 @@ async def test_who_was_touched_or_is_frozen_is_not_deleted(
         with pytest.raises(RecordFrozen):
             await actions.let_go(db, _BY, done.id, cy)
 
-    await _swept(database, after=QUARANTINED)
+    await _swept(database, business, after=QUARANTINED)
 
     assert (await held(database, notice, business.id, _BO)).known
     assert (await held(database, notice, business.id, _CY)).known
     assert await rows(database, business.id, "quarantine") == 1
     async with database.write(business.id) as db:
         await customers.unrestrict(db, Actor.customer(cy), cy)
-    await _swept(database, after=QUARANTINED)
+    await _swept(database, business, after=QUARANTINED)
     assert await rows(database, business.id, "quarantine") == 0
 
 
@@ -306,7 +307,7 @@ async def test_who_decides_in_that_very_moment_stays(
 
     async def end() -> None:
         if not by_hand:
-            await _swept(database, after=QUARANTINED)
+            await _swept(database, business, after=QUARANTINED)
             return
         async with database.write(business.id) as db:
             with pytest.raises(UnknownRow):
@@ -341,11 +342,11 @@ async def test_a_better_list_keeps_whom_a_job_has_yet_to_let_go(
     async with database.write(business.id) as db:
         for each in found:
             await actions.end(db, over=each)
-    await _swept(database)
+    await _swept(database, business)
 
     assert await _waiting(database, business, again.id) == [_BO, _CY, known.address]
     assert (await held(database, notice, business.id, _CY)).name == "Cy"
-    await _swept(database, after=QUARANTINED + timedelta(hours=1))
+    await _swept(database, business, after=QUARANTINED + timedelta(hours=1))
     assert not (await held(database, notice, business.id, _BO)).known
 
 
@@ -367,7 +368,7 @@ async def test_nobody_waits_behind_one_for_whom_it_fails(
 
     full = Database(database.connections, database.keys, no_wake, database.clock, keep)
     with capture_logs() as said:
-        await jobs.sweep({"database": full})
+        await jobs.sweep({"database": Alone(full, business.id)})
 
     assert [each["event"] for each in said] == ["job_failed"]
     async with database.read(business.id) as read:
@@ -385,7 +386,7 @@ async def test_whom_a_shop_has_named_stays(
         found, added = await put(db, _BY, Put(address=_BO))
     assert (added, found.version) == (False, 1)
 
-    await _swept(database, after=QUARANTINED + timedelta(hours=1))
+    await _swept(database, business, after=QUARANTINED + timedelta(hours=1))
 
     assert (await held(database, notice, business.id, _BO)).known
     assert not (await held(database, notice, business.id, _CY)).known

@@ -18,7 +18,7 @@ from crm.access import new_address
 from crm.consent import Method
 from crm.consent import jobs as consent_jobs
 from crm.customers import Changes, NewInteraction, NewReply
-from crm.db import Database, Db, Statement, open_database
+from crm.db import Database, Db, open_database
 from crm.errors import Refused
 from crm.inbound import jobs as inbound_jobs
 from crm.mail import jobs as mail_jobs
@@ -31,6 +31,7 @@ from crm.staff import jobs as staff_jobs
 from crm.tokens import Stop
 from crm.trust import jobs as trust_jobs
 from tests import make
+from tests.alone import Alone
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
 from tests.privacy.life import Life, erase_traces, sign_up
@@ -141,22 +142,13 @@ _JOBS: list[Callable[[Any], Coroutine[Any, Any, None]]] = [
 ]
 
 
-class Alone(Database):
-    """A database that knows of one business only: jobs would work on those of other tests too."""
-
-    def __init__(self, like: Database, business_id: UUID) -> None:
-        super().__init__(like.connections, like.keys, like.wake, like.clock)
-        self.business_id = business_id
+class Once(Alone):
+    """The same, where a deadlock that is tried again is one all the same."""
 
     async def attempt(self, business_id: UUID, act: Callable[[Db], Awaitable[T]]) -> T:
-        """Try once: a deadlock that is tried again is one all the same."""
+        """Try once."""
         async with self.write(business_id) as db:
             return await act(db)
-
-    async def above(self, statement: Statement, to: type[T], **params: Any) -> list[T]:
-        """Leave out the others."""
-        found = await super().above(statement, to, **params)
-        return [each for each in found if getattr(each, "business_id", each) == self.business_id]
 
 
 async def _write(database: Database, her: Life, write: Write) -> None:
@@ -240,7 +232,7 @@ async def test_no_job_meets_an_erasure_badly(
     conn = await asyncpg.connect(shared_cluster.superuser_url)
     try:
         async with open_database(shared_cluster.app_url, KEYS, size=2 * len(_JOBS)) as beside:
-            ctx: Any = {"database": Alone(beside, nora.business.id), "settings": settings(1)}
+            ctx: Any = {"database": Once(beside, nora.business.id), "settings": settings(1)}
             with capture_logs() as logs:
                 async with database.write(nora.business.id) as db:
                     await privacy.erase(db, nora.actor, nora.customer.id)
@@ -264,7 +256,7 @@ async def test_nobody_waits_for_one_who_waits_for_him(shared_cluster: Cluster, n
     """
     failed: list[str] = []
     async with open_database(shared_cluster.app_url, KEYS, size=12) as beside:
-        ctx: Any = {"database": Alone(beside, nora.business.id), "settings": settings(1)}
+        ctx: Any = {"database": Once(beside, nora.business.id), "settings": settings(1)}
         for number in range(_ROUNDS):
             acts: list[tuple[str, Coroutine[Any, Any, None]]] = [
                 *((name, _write(beside, nora, each)) for name, each in WRITES.items()),
