@@ -16,6 +16,7 @@ from crm.db import Database, Statements, parse
 from crm.events import Actor
 from tests import make
 from tests.campaigns.site import drafted
+from tests.conftest import Cluster
 
 SYSTEM = Actor.system()
 
@@ -128,10 +129,15 @@ async def test_counted_together_as_one_by_one(
 
 
 async def test_the_audience_is_counted_from_indexes_alone(
-    database: Database, business: Business, root: asyncpg.Connection
+    own_cluster: Cluster, own_database: Database
 ) -> None:
-    """However many there are, no row of a consent is fetched, and no customer but those apart."""
-    campaign, _, _ = await drafted(database, business, 200)
+    """However many there are, no row of a consent is fetched, and no customer but those apart.
+
+    In a database of its own: VACUUM marks no page that a transaction elsewhere may still see older.
+    """
+    business = await make.business(own_database)
+    campaign, _, _ = await drafted(own_database, business, 200)
+    root = await asyncpg.connect(own_cluster.superuser_url)
     for table in ("consent", "customer"):
         await root.execute(f"VACUUM ANALYZE crm.{table}")
     statement = Statements("campaigns").audience_by_reason
@@ -149,6 +155,7 @@ async def test_the_audience_is_counted_from_indexes_alone(
         rows = await root.fetch(
             f"EXPLAIN (COSTS OFF) {statement.sql}", *(given[name] for name in statement.params)
         )
+    await root.close()
 
     scans = {row[0].strip(" ->").partition(" on ")[0] for row in rows if " Scan " in row[0]}
     consents = {scan for scan in scans if "using consent" in scan}
@@ -156,6 +163,7 @@ async def test_the_audience_is_counted_from_indexes_alone(
     assert "Index Only Scan using consent_standing" in consents
     # The few that end within the time in which they are asked; the few that are set apart.
     few = {"Index Scan using consent_ending", "Index Scan using customer_apart"}
-    assert all(scan.startswith("Index Only Scan") for scan in (consents | customers_) - few)
+    rest = (consents | customers_) - few
+    assert not [scan for scan in rest if not scan.startswith("Index Only Scan")]
     whole = ("Scan on consent ", "Scan on customer ")
     assert not [row[0] for row in rows if any(each in f"{row[0]} " for each in whole)]
