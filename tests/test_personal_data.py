@@ -417,7 +417,7 @@ async def _held(database: Database, life: Life) -> dict[str, Any]:
     """What another copy would be made of; she has one already, and so gets no other."""
     async with database.read(life.business.id) as db:
         held = await contents(db, life.customer.id)
-        lists = {each.name: [row async for row in each.plain()] for each in held.lists}
+        lists = {each.name: [row async for row in each.rows()] for each in held.lists}
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(lists))
     return found
 

@@ -24,9 +24,10 @@ from crm.businesses import NewBusiness
 from crm.customers import Changes, change, restrict
 from crm.db import Database
 from crm.privacy import NewRequest, RequestKind, copies, requests, restriction
+from crm.privacy.copies import packing
 from crm.privacy.copies.archive import Manifest
 from crm.privacy.copies.building import build_next
-from crm.privacy.copies.contents import contents
+from crm.privacy.copies.contents import Contents, contents
 from crm.privacy.copies.tables import csv_lines, flat
 from crm.privacy.requests.model import Way
 from crm.verify_command import command
@@ -92,6 +93,21 @@ async def test_lists_and_tables_say_the_same(database: Database, nora: Life, pac
         "recipients",
         "merged_records",
     }
+
+
+async def test_what_there_is_no_room_for_is_read_again(
+    database: Database, nora: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list too long to be kept says the same in every form, line by line."""
+    async with database.read(nora.business.id) as db:
+        held = await contents(db, nora.customer.id)
+        kept = await _packed(held)
+        monkeypatch.setattr(packing, "_KEPT", 0)
+        assert await _packed(held) == kept
+
+
+async def _packed(held: Contents) -> dict[str, bytes]:
+    return inside(b"".join([piece async for piece in packing.Packing(held).pieces()]))
 
 
 async def test_the_schema_knows_every_list_and_every_name(packed: bytes) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from litestar import Litestar
 from structlog.testing import capture_logs
@@ -421,7 +422,7 @@ async def test_her_copy_has_it_and_her_deletion_and_an_undo_end_it(
     async with database.read(business.id) as read:
         copied = await contents(read, bo)
         [listed] = [each for each in copied.lists if each.name == "quarantine"]
-        [told] = [each async for each in listed.plain()]
+        [told] = [msgspec.to_builtins(each) async for each in listed.rows()]
     assert (told["line"], told["import_id"]) == (3, str(done.id))
     async with database.write(business.id) as db:
         await privacy.erase(db, Actor.customer(bo), bo)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import pytest
 
 from crm import above, consent, customers, mail
@@ -170,7 +171,8 @@ async def _all_rounds(database: Database, business: Business, clock: Clock) -> N
 async def _lists(db: ReadDb, customer_id: UUID) -> dict[str, list[Any]]:
     """Every list of her copy, but what is about the copy and the clock."""
     held = await contents(db, customer_id)
-    return {each.name: [row async for row in each.plain()] for each in held.lists}
+    lists = {each.name: [row async for row in each.rows()] for each in held.lists}
+    return {name: msgspec.to_builtins(rows) for name, rows in lists.items()}
 
 
 async def test_the_proof_of_an_ended_consent_goes_at_its_time(

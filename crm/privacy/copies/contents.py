@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
 from crm import (
@@ -52,7 +51,6 @@ from crm.privacy import brought, copies, dormancy, requests, restriction
 from crm.privacy.brought.actions import HeldBrought
 from crm.privacy.copies.archive import letter_file, newsletter_file
 from crm.privacy.copies.model import Copy
-from crm.privacy.copies.tables import Row
 from crm.privacy.dormancy import Dormancy
 from crm.privacy.erasure import wishes
 from crm.privacy.merging.actions import merged_records
@@ -120,11 +118,6 @@ class Listed(Struct, frozen=True):
     rows: Callable[[], AsyncIterator[Struct]]
     # What the page of the copy says in words; all else it shows as a table.
     in_words: bool = False
-
-    async def plain(self) -> AsyncIterator[Row]:
-        """Yield each row as JSON has it."""
-        async for row in self.rows():
-            yield msgspec.to_builtins(row)
 
 
 class Contents(Struct, frozen=True):

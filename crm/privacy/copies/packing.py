@@ -1,7 +1,7 @@
 """A copy written as a ZIP, piece by piece: as much in memory however much there is.
 
-docs/copy.md names its parts. Each list is read once for each form that it is written in, in one
-snapshot, so that all forms say the same.
+docs/copy.md names its parts. Each list is read once, and where it is too long to be kept once more
+for each further form that it is written in: in one snapshot, so that all forms say the same.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ _PAGE = 500
 _SHOWN = 100
 # More takes twice as long and saves a twentieth.
 _LEVEL = 4
+# Bytes of lines that are kept for the forms that follow: those of some ten thousand rows.
+_KEPT = 8 * 1024 * 1024
 Pieces = AsyncIterator[bytes]
 
 
@@ -78,11 +80,13 @@ class Sink:
 
 
 class _Read(Struct):
-    """What was learned of a list when it was read first."""
+    """What was learned of a list when it was read first, with its lines as far as there is room."""
 
     rows: int = 0
     columns: dict[str, None] = {}
     first: list[Any] = []
+    lines: list[bytes] = []
+    all_kept: bool = True
 
 
 class Packing:
@@ -96,6 +100,7 @@ class Packing:
         self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
         self._files: list[File] = []
         self._read: dict[str, _Read] = {}
+        self._room = _KEPT
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the ZIP from its beginning to its end."""
@@ -143,7 +148,7 @@ class Packing:
 
     async def _list(self, each: Listed) -> Pieces:
         """Write one list as lines, as a table, and as pages where the first page is not enough."""
-        read = self._read[each.name] = _Read(columns={}, first=[])
+        read = self._read[each.name] = _Read(columns={}, first=[], lines=[])
         async for piece in self._add(f"lines/{each.name}.ndjson", each.what, self._lines(each)):
             yield piece
         async for piece in self._add(f"tables/{each.name}.csv", each.what, self._table(each)):
@@ -161,23 +166,50 @@ class Packing:
             self._done(1)
             plain = msgspec.to_builtins(row)
             read.columns |= dict.fromkeys(flat(plain))
-            yield msgspec.json.encode(plain) + b"\n"
+            line = msgspec.json.encode(plain)
+            self._keep(read, line)
+            yield line + b"\n"
+
+    def _keep(self, read: _Read, line: bytes) -> None:
+        if not read.all_kept:
+            return
+        read.lines.append(line)
+        self._room -= len(line)
+        if self._room < 0:
+            self._room += sum(map(len, read.lines))
+            read.lines.clear()
+            read.all_kept = False
+
+    async def _again(self, each: Listed) -> Pieces:
+        """Yield the lines of a list once more."""
+        read = self._read[each.name]
+        if read.all_kept:
+            for line in read.lines:
+                yield line
+            return
+        async for row in each.rows():
+            yield msgspec.json.encode(row)
 
     async def _table(self, each: Listed) -> Pieces:
         columns = list(self._read[each.name].columns)
         # The mark that spreadsheets look for.
         yield "\ufeff".encode() + csv_lines([columns])
-        async for row in each.plain():
-            cells = flat(row)
-            yield csv_lines([[cells.get(name) for name in columns]])
+        rows: list[list[Any]] = []
+        async for line in self._again(each):
+            cells = flat(msgspec.json.decode(line))
+            rows.append([cells.get(name) for name in columns])
+            if len(rows) == _PAGE:
+                yield csv_lines(rows)
+                rows.clear()
+        yield csv_lines(rows)
 
     async def _pages(self, each: Listed) -> Pieces:
         number, rows = 0, list[Row]()
         read = self._read[each.name]
         count = read.rows
         titles = {name: escape(name.replace("_", " ")) for name in read.columns}
-        async for row in each.plain():
-            rows.append(flat(row))
+        async for line in self._again(each):
+            rows.append(flat(msgspec.json.decode(line)))
             if len(rows) == _PAGE or number * _PAGE + len(rows) == count:
                 number += 1
                 shown = {
@@ -203,8 +235,8 @@ class Packing:
         for each in held.lists:
             yield b',\n"' + each.name.encode() + b'":['
             begun = False
-            async for row in each.rows():
-                yield (b",\n" if begun else b"\n") + msgspec.json.encode(row)
+            async for line in self._again(each):
+                yield (b",\n" if begun else b"\n") + line
                 begun = True
             yield b"]"
         yield b"}\n"
