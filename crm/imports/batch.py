@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from itertools import islice
@@ -87,13 +87,13 @@ class Task(Struct, frozen=True):
     fields: Fields
 
 
-def gather(rows: Iterator[Row | Bad], size: int, wanted: Callable[[Row | Bad], bool]) -> Batch:
-    """Take the next rows that are wanted, at most `size`; none read means the end of the file."""
+def gather(rows: Iterator[Row | Bad], size: int) -> Batch:
+    """Take the next rows, at most `size`; none read means the end of the file."""
     good: dict[str, list[Row]] = {}
     addresses: dict[str, Address] = {}
     bad: list[Bad] = []
     read = 0
-    for row in islice(filter(wanted, rows), size):
+    for row in islice(rows, size):
         read += 1
         if isinstance(row, Bad):
             bad.append(row)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from crm.imports.columns import Columns, Says, speaks
-from crm.imports.model import Bad, Row, RowStatus
+from crm.imports.model import OUT, Bad, Row, RowStatus
 
 NAME_LIMIT = 200
 # A reason for leaving is one of a few words there; what is longer was typed and is no such word.
@@ -69,6 +69,11 @@ class Cells:
 
     def row(self, line: int, cells: list[str]) -> Row | Bad | None:
         """One row, or what is wrong with it; None for a blank one."""
+        found = self.whole(line, cells)
+        return self.build(line, found) if isinstance(found, list) else found
+
+    def whole(self, line: int, cells: list[str]) -> list[str] | Bad | None:
+        """The cells that a row can be built of, or what is wrong; None for a blank one."""
         columns = self._columns
         if len(cells) != columns.width:
             if not any(cell.strip() for cell in cells):
@@ -78,13 +83,18 @@ class Cells:
             cells = (cells + [""] * columns.width)[: columns.width]
         if self._watch and (fault := _unstorable(cells)):
             return Bad(line, fault)
-        address = cells[columns.address].strip()
-        if not address:
+        if not cells[columns.address].strip():
             blank = not any(map(str.strip, cells))
             return None if blank else Bad(line, "The row has no e-mail address.")
-        return self._build(line, cells, address)
+        return cells
 
-    def _build(self, line: int, cells: list[str], address: str) -> Row:
+    def opts_out(self, cells: list[str]) -> bool:
+        """Whether the row that is built of these takes somebody off."""
+        status = self._status(cells)[0] if self._columns.says else self._unsaid[0]
+        return status in OUT
+
+    def build(self, line: int, cells: list[str]) -> Row:
+        """The row that is made of `whole` cells."""
         columns = self._columns
         notes: list[str] = []
         status, bounced, left = self._status(cells) if columns.says else self._unsaid
@@ -96,7 +106,7 @@ class Cells:
         because = cells[columns.left_because].strip() if columns.left_because >= 0 else ""
         return Row(
             line,
-            address,
+            cells[columns.address].strip(),
             _name(cells, columns, notes),
             status,
             bounced,

@@ -34,7 +34,7 @@ async def take_row(
     given = Given(Tool.firsthand, sha256)
     begun = await actions.add(db, by, notice, given, file_name=file_name, state=State.running)
     books = Books(db, await task(db, begun, Tool.firsthand, sha256))
-    await books.take(gather(iter([row]), 1, lambda _: True))
+    await books.take(gather(iter([row]), 1))
     return await done(db, begun, books)
 
 

@@ -19,6 +19,7 @@ from crm.imports.cells import Cells
 from crm.imports.columns import ADDRESS, Columns, Unreadable, recognise, word
 from crm.imports.model import Bad, Row, RowStatus, Tool, opts_out, standing_there
 from crm.imports.objects import LINE_LIMIT, NoObject, Wrong
+from crm.imports.turn import Turn
 from crm.ndjson import Closing, Last, Tally
 
 _PIECE = 1 << 16
@@ -72,13 +73,18 @@ class Lines:
         if not self._found.closed:
             yield _UNCLOSED
 
-    def rows(self) -> Iterator[Row | Bad]:
-        """Every row from the first on, each time it is called, in constant memory."""
-        for number, line in objects.lines(self._source):
+    def rows(self, turn: Turn | None = None) -> Iterator[Row | Bad]:
+        """The rows of this turn, or all, from the first on each time, in constant memory."""
+        turn = turn or Turn()
+        for at, (number, line) in enumerate(objects.lines(self._source)):
+            if turn.skips(at):
+                continue
             if line is None:
                 yield Bad(number, f"The line has more than {LINE_LIMIT:,} bytes.")
             elif line.strip() and not objects.LAST.match(line):
-                yield self._row(number, line)
+                row = self._row(number, line)
+                if turn.takes(at, row):
+                    yield row
 
     def _row(self, number: int, line: bytes) -> Row | Bad:
         try:

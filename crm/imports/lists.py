@@ -2,8 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -17,13 +18,12 @@ from crm.imports.lines import read as read_lines
 from crm.imports.mapping import FOUND_OUT, Given, Reading, refused
 from crm.imports.model import Bad, Row, Tool, opts_out, proves
 from crm.imports.table import SIZE_LIMIT, Table, read
+from crm.imports.turn import Turn, Wanted
 from crm.imports.unpacking import is_archive, unpack
 
 _POSTS = b"post_id,"
 _LONGEST_NAME = 255
 _CHUNK = 1 << 16
-
-Wanted = Callable[[Row | Bad], bool]
 
 
 class Part(Struct, frozen=True):
@@ -81,15 +81,29 @@ class Lists:
         """How many of those bytes the present pass has read."""
         return self._before + self._source.tell()
 
-    def rows(self) -> Iterator[Row | Bad]:
-        """Every row of every list, each time it is called; one pass at a time."""
+    def passes(self, accepts: frozenset[EvidenceKind]) -> list[Iterator[Row | Bad]]:
+        """Who leaves comes first, then who is proven, then the rest: wherever a row stands.
+
+        So rows of one address that are far apart, or in different lists of an archive, come to the
+        same as if they stood together. One pass at a time, each in constant memory.
+        """
+        tables = [part.table for part in self._parts]
+        wishes: list[Wanted | None] = [None]
+        if any(table.proves for table in tables):
+            wishes = [opts_out, partial(proves, accepts=accepts), None]
+        elif len(tables) > 1 or any(table.mixed for table in tables):
+            wishes = [opts_out, None]
+        marks = [bytearray() for _ in self._parts]
+        return [self._pass(number, wants, marks) for number, wants in enumerate(wishes)]
+
+    def _pass(
+        self, number: int, wants: Wanted | None, marks: list[bytearray]
+    ) -> Iterator[Row | Bad]:
         before = 0
-        for part in self._parts:
+        for part, mine in zip(self._parts, marks, strict=True):
             self._before, self._source = before, part.source
-            if part.name:
-                yield from (replace(row, part=part.name) for row in part.table.rows())
-            else:
-                yield from part.table.rows()
+            rows = part.table.rows(Turn(number, mine, wants))
+            yield from (replace(row, part=part.name) for row in rows) if part.name else rows
             before += part.table.size
 
     def remarks(self) -> Iterator[Bad]:
@@ -99,28 +113,6 @@ class Lists:
                 yield Bad(1, said, part.name)
         for name in self._others:
             yield Bad(1, "This file was passed over: it is no list of customers.", name)
-
-    def passes(self, accepts: frozenset[EvidenceKind]) -> list[Wanted]:
-        """Who leaves comes first, then who is proven, then the rest: wherever a row stands.
-
-        So rows of one address that are far apart, or in different lists of an archive, come to the
-        same as if they stood together.
-        """
-
-        def leaves(row: Row | Bad) -> bool:
-            return isinstance(row, Bad) or opts_out(row)
-
-        def proven(row: Row | Bad) -> bool:
-            return not leaves(row) and isinstance(row, Row) and proves(row, accepts)
-
-        def other(row: Row | Bad) -> bool:
-            return not leaves(row) and not proven(row)
-
-        tables = [part.table for part in self._parts]
-        if any(table.proves for table in tables):
-            return [leaves, proven, other]
-        mixed = len(tables) > 1 or any(table.mixed for table in tables)
-        return [leaves, other] if mixed else [lambda _: True]
 
 
 def opened(

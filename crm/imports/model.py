@@ -357,12 +357,15 @@ def _left_last(rows: list[Row]) -> datetime | None:
     return last
 
 
+OUT = frozenset({RowStatus.unsubscribed, RowStatus.cleaned})
+
+
 def opts_out(row: Row) -> bool:
     """Whether the row takes somebody off. In a mixed file these rows are imported first.
 
     Then nobody is mailable between two batches only because the opt-out stands further down.
     """
-    return row.status is RowStatus.unsubscribed or row.status is RowStatus.cleaned
+    return row.status in OUT
 
 
 def _rank(row: Row) -> tuple[int, int, int]:

@@ -22,6 +22,7 @@ from crm.imports.mapping import (
     refused,
 )
 from crm.imports.model import Bad, Row, Tool
+from crm.imports.turn import Turn
 
 SIZE_LIMIT = 1_000_000_000
 # Rows of a list are short: the largest attributes seen have some thousand characters. csv itself
@@ -101,14 +102,15 @@ class Table:
             names = ", ".join(f"“{each}”" for each in dropped)
             yield f"Read by the mapping “{self.mapping.name}”, which leaves behind: {names}."
 
-    def rows(self) -> Iterator[Row | Bad]:
-        """Every row from the first on, each time it is called, in constant memory.
+    def rows(self, turn: Turn | None = None) -> Iterator[Row | Bad]:
+        """The rows of this turn, or all, from the first on each time, in constant memory.
 
         One pass at a time: passes share the position in the file.
         """
         columns, lines, reader = self._header()
         watch = self._found.nul or self._found.damaged
-        yield from _rows(lines, reader, Cells(columns, self._now, watch=watch))
+        cells = Cells(columns, self._now, watch=watch)
+        yield from _rows(_read(lines, reader), cells, turn or Turn())
 
     def _text(self) -> io.TextIOWrapper:
         self._source.seek(0)
@@ -248,7 +250,24 @@ class _Lines:
         return True
 
 
-def _rows(lines: _Lines, reader: _Reader, cells: Cells) -> Iterator[Row | Bad]:
+def _rows(
+    read: Iterator[tuple[int, list[str] | Bad]], cells: Cells, turn: Turn
+) -> Iterator[Row | Bad]:
+    for at, (start, row) in enumerate(read):
+        if turn.skips(at):
+            continue
+        found = cells.whole(start, row) if isinstance(row, list) else row
+        if not isinstance(found, list):
+            if found is not None:
+                yield found
+        elif turn.leaving and not cells.opts_out(found):
+            turn.puts_off(at)
+        elif turn.takes(at, built := cells.build(start, found)):
+            yield built
+
+
+def _read(lines: _Lines, reader: _Reader) -> Iterator[tuple[int, list[str] | Bad]]:
+    """The line where a row begins, and its cells or what is wrong with their signs."""
     while True:
         start = lines.number + 1
         try:
@@ -256,12 +275,12 @@ def _rows(lines: _Lines, reader: _Reader, cells: Cells) -> Iterator[Row | Bad]:
         except StopIteration:
             return
         except (csv.Error, _TooLong) as error:
-            yield _broken(lines, start, error)
+            yield start, _broken(lines, start, error)
             continue
         if lines.settle() and _padded_quote(row):
-            yield Bad(start, "A quotation mark stands after a blank. Take the blank out.")
-        elif (found := cells.row(start, row)) is not None:
-            yield found
+            yield start, Bad(start, "A quotation mark stands after a blank. Take the blank out.")
+        else:
+            yield start, row
 
 
 def _broken(lines: _Lines, start: int, error: Exception) -> Bad:

@@ -221,8 +221,8 @@ class Work:
         books = Books(db, task, beside)
         await books.tell(lists.remarks())
         passes = lists.passes(task.notice.accepts)
-        for number, wanted in enumerate(passes):
-            async with aclosing(_batches(lists.rows(), wanted)) as batches:
+        for number, rows in enumerate(passes):
+            async with aclosing(_batches(rows)) as batches:
                 async for batch in batches:
                     await books.take(batch)
                     share = (number + lists.position / max(lists.size, 1)) / len(passes)
@@ -259,14 +259,12 @@ async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
         yield db
 
 
-async def _batches(
-    rows: Iterator[Row | Bad], wanted: Callable[[Row | Bad], bool]
-) -> AsyncGenerator[Batch, None]:
+async def _batches(rows: Iterator[Row | Bad]) -> AsyncGenerator[Batch, None]:
     """Read the next batch in a thread while the caller writes this one."""
-    ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH, wanted))
+    ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH))
     try:
         while (batch := await ahead).read:
-            ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH, wanted))
+            ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH))
             yield batch
     finally:
         # The thread owns the position in the file until it has ended.

@@ -100,7 +100,7 @@ def test_every_shared_list_is_read_as_its_source_says(name: str) -> None:
     read = [f"{counts[each]}{letter}" for each, letter in _LETTERS.items() if counts[each]]
     assert (table.tool, " ".join(read)) == (what.tool, what.rows)
     assert tuple(row.line for row in bad(table)) == what.broken
-    wrong = gather(iter(good(table)), 1000, lambda _: True).bad
+    wrong = gather(iter(good(table)), 1000).bad
     assert tuple(row.line for row in wrong) == what.no_address
 
 
@@ -156,7 +156,7 @@ def test_values_are_kept_as_they_stand() -> None:
     padded = good(opened(SHARED / "mautic-10contacts-padded.csv"))
     assert all(row.address == row.address.strip() for row in padded)
     twice = good(opened(SHARED / "ghost-members-duplicate-emails.csv"))
-    assert len(gather(iter(twice), 10, lambda _: True).groups) == 1
+    assert len(gather(iter(twice), 10).groups) == 1
 
 
 def test_statuses_of_shared_lists() -> None:
