@@ -484,6 +484,7 @@ SELECT (SELECT count(*) FROM state) > 0 AS moved,
 -- and weaker evidence does not replace what is known. Of several about one customer and purpose
 -- all are kept, and a no decides the state before a yes, a yes before anything less. States are
 -- written in the order of the customers, so that two imports at once wait and do not deadlock.
+-- Says how many states moved, and which decisions were a no that moved one.
 WITH new AS MATERIALIZED (
   SELECT *
     FROM unnest(:event_ids::uuid[], :commitments::bytea[], :customer_ids::uuid[],
@@ -528,9 +529,11 @@ WITH new AS MATERIALIZED (
          AND c.status IN ('unknown', 'requested', 'deferred')
       OR excluded.status IN ('expired', 'revoked') AND c.status IN ('given', 'renewed', 'unobjected')
       OR excluded.status = 'requested' AND c.status = 'unknown'
-  RETURNING c.event_id
+  RETURNING c.event_id, c.status
 )
 SELECT (SELECT count(*) FROM state)::integer AS moved,
+       ARRAY(SELECT s.event_id FROM state s
+              WHERE s.status IN ('withdrawn', 'refused', 'revoked', 'expired')) AS ended,
        crm.enter_ledger(:business_id, :event_ids, :commitments, :now) AS entered;
 
 -- name: record

@@ -11,7 +11,7 @@ import msgspec
 
 from crm.consent import evidence, network
 from crm.consent.bundle import Bundle
-from crm.consent.deciding import Circumstances, Wish, append, decide, held
+from crm.consent.deciding import TOLD, Circumstances, Wish, append, decide, held
 from crm.consent.evidence import EvidenceFile
 from crm.consent.grounds import SALE
 from crm.consent.kept_proof import KeptProof
@@ -31,7 +31,7 @@ from crm.consent.record import Place, canonical, commitment, read
 from crm.consent.standing import Silence, Standing, arranged
 from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor
+from crm.events import Actor, record_each
 from crm.ids import opaque, secret, time_ordered
 from crm.journal import Decision, Withdrawn
 
@@ -54,6 +54,11 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
 class _Held(msgspec.Struct, frozen=True):
     customer_id: UUID
     merged_into: UUID | None
+
+
+class _Appended(msgspec.Struct, frozen=True):
+    moved: int
+    ended: list[UUID]
 
 
 class _Gone(msgspec.Struct, frozen=True):
@@ -193,7 +198,8 @@ async def append_many(
     """Append decisions already judged by rule, each with the state it follows; in one statement.
 
     The statement repeats the one rule that matters: an opt-out that is there when it looks stands.
-    From where they came is kept for `network_days`. Returns how many states moved.
+    Each no that moved a state is told, and no yes. From where they came is kept for `network_days`.
+    Returns how many states moved.
     """
     places = [_place(state) for _, state in new]
     salts = [secret() for _ in new]
@@ -205,9 +211,9 @@ async def append_many(
     held_now = await db.many(
         sql.hold_customers, _Held, customer_ids=[each.customer_id for each in events]
     )
-    moved = await db.one(
+    appended = await db.one(
         sql.append_events,
-        int,
+        _Appended,
         **_columns(events),
         event_ids=[place.event_id for place in places],
         record_ids=[place.record_id for place in places],
@@ -217,11 +223,25 @@ async def append_many(
         actor_kind=by.kind,
         actor_id=by.id,
     )
-    _note_ends(db, events)
+    await _tell_ends(db, by, places, events, set(appended.ended))
     if network_days:
         await _keep_networks(db, places, events, network_days)
     await _carry(db, by, events, held_now)
-    return moved
+    return appended.moved
+
+
+async def _tell_ends(
+    db: Db, by: Actor, places: Sequence[Place], events: Sequence[NewEvent], ended: set[UUID]
+) -> None:
+    """Note every end in the journal, and have told those that moved a state."""
+    _note_ends(db, events)
+    told = [
+        (TOLD[event.status], event.customer_id, event.purpose.purpose_id)
+        for place, event in zip(places, events, strict=True)
+        if place.event_id in ended
+    ]
+    if told:
+        await record_each(db, by, told)
 
 
 async def _carry(db: Db, by: Actor, events: Sequence[NewEvent], held_now: Sequence[_Held]) -> None:

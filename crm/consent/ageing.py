@@ -11,12 +11,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import events
 from crm.consent.actions import append_many
 from crm.consent.model import CitedVersion, Consent, NewEvent
 from crm.consent.states import Basis, Method, Status
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor, Kind
+from crm.events import Actor
 
 sql = Statements("consent")
 
@@ -78,9 +77,7 @@ async def lapse(db: Db) -> int:
     """
     ended = await db.many(sql.ended, _Ended, limit=_LAPSED_AT_ONCE)
     if ended:
-        by = Actor.system()
-        await append_many(db, by, [(_event(each), each.state) for each in ended])
-        await events.record_each(db, by, [_told(each) for each in ended])
+        await append_many(db, Actor.system(), [(_event(each), each.state) for each in ended])
     return len(ended)
 
 
@@ -92,11 +89,6 @@ async def ages(db: ReadDb) -> list[Ageing]:
 async def ending_by_month(db: ReadDb) -> list[Month]:
     """Return how many consents end in each of twelve months, this one first, where any end."""
     return await db.many(sql.ending_by_month, Month)
-
-
-def _told(ended: _Ended) -> tuple[Kind, UUID, UUID]:
-    kind = Kind.consent_revoked if ended.retired else Kind.consent_expired
-    return kind, ended.customer_id, ended.purpose_id
 
 
 def _event(ended: _Ended) -> NewEvent:

@@ -59,7 +59,7 @@ from crm.journal import Decision, Withdrawn
 sql = Statements("consent")
 
 _NOTHING = UUID(int=0)
-_TOLD = {
+TOLD = {
     Status.unknown: Kind.consent_unproven,
     Status.requested: Kind.consent_requested,
     Status.deferred: Kind.consent_deferred,
@@ -189,7 +189,7 @@ async def append(
         canonical=record,
         moves=moving,
         told_id=time_ordered(),
-        kind=_TOLD[wish.status],
+        kind=TOLD[wish.status],
         actor_kind=by.kind,
         actor_id=by.id,
         actor_name=by.name,

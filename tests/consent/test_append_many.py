@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from crm import consent
+from crm import consent, events
 from crm.consent import Notice, Status
 from crm.db import Db
-from crm.events import Actor
+from crm.events import Actor, Kind
 from tests.consent.conftest import add_customer, imported
 from tests.consent.test_give import put
 
@@ -123,3 +123,33 @@ async def test_nothing_and_many(db: Db, notice: Notice) -> None:
     assert await append(db, notice, *((each, S.given, AT) for each in customers)) == 50
     allowed = await consent.authorised(db, notice.purpose_id, customers)
     assert set(allowed) == set(customers)
+
+
+async def _ends_told(db: Db) -> list[tuple[str, UUID | None, UUID | None]]:
+    """What the stream has of the ends of consents: what, whose, and to what."""
+    while await events.number(db):
+        continue
+    ends = {Kind.consent_withdrawn, Kind.consent_refused, Kind.consent_expired}
+    found = await events.following(db, limit=200)
+    return sorted(
+        (each.kind.value, each.customer_id, each.ref) for each in found if each.kind in ends
+    )
+
+
+async def test_each_no_is_told_once(db: Db, customer: UUID, notice: Notice) -> None:
+    """To whoever was passed her data (Art. 19 GDPR); a yes and what changes nothing is not."""
+    zoe, ola = await add_customer(db), await add_customer(db)
+    await append(db, notice, (zoe, S.given, AT), (ola, S.unknown, AT))
+    assert await _ends_told(db) == []
+    rows = [(customer, S.withdrawn, AT), (customer, S.withdrawn, AT), (zoe, S.withdrawn, AT)]
+    await append(db, notice, *rows, (ola, S.refused, AT))
+    told = sorted(
+        [
+            ("consent.refused", ola, notice.purpose_id),
+            ("consent.withdrawn", customer, notice.purpose_id),
+            ("consent.withdrawn", zoe, notice.purpose_id),
+        ]
+    )
+    assert await _ends_told(db) == told
+    await append(db, notice, *rows, (ola, S.given, AT))
+    assert await _ends_told(db) == told

@@ -14,7 +14,7 @@ from crm.businesses import Business
 from crm.consent import EvidenceKind, Method, Status
 from crm.db import Database
 from crm.errors import NotFound
-from crm.events import Actor
+from crm.events import Actor, Kind
 from crm.imports import PurposeOutOfUse, State, Unreadable
 from tests import make
 from tests.conftest import Cluster
@@ -153,6 +153,21 @@ async def test_who_came_to_us_later_stays_in(database: Database, business: Busin
     assert tally(done) == (0, 0, 1, 0)
     assert (await held(database, notice, business.id, "nora@example.com")).mailable
     assert len(await report(database, business.id, done.id)) == 1
+
+
+async def test_who_left_there_is_told_of_once(database: Database, business: Business) -> None:
+    """Whatever way a withdrawal comes, the systems that hold her data hear of it."""
+    await letter(database, business.id)
+    await take(database, business.id, HEADER + row("nora@example.com") + row("ada@example.com"))
+    for _ in range(2):
+        left = row("nora@example.com", left=lists.LEFT)
+        await take(database, business.id, HEADER + left + row("ada@example.com"))
+
+    async with database.read(business.id) as db:
+        nora = await customers.by_address(db, "nora@example.com")
+        told = [each for each in await events.page(db) if each.kind is Kind.consent_withdrawn]
+    assert nora is not None
+    assert [each.customer_id for each in told] == [nora.id]
 
 
 async def test_who_is_suppressed_is_not_taken_in(database: Database, business: Business) -> None:
