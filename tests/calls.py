@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from crm.consent.terms import NAMED
 from crm.web.openapi import JSON, line_of, operations, resolved, resource
 from tests.routes import DOCUMENT
 
@@ -109,6 +110,8 @@ class Shapes:
             further = schema.get("additionalProperties")
             return f"dict[str, {self.kind(further) if isinstance(further, dict) else 'Any'}]"
         if kind == "string":
+            if schema.get("pattern") == NAMED:
+                return "Id"
             plain = _FORMATS.get(schema.get("format", ""), "str")
             return "Id" if plain == "UUID" and self.folder == "bodies" else plain
         return _PLAIN.get(str(kind), "Any")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
@@ -12,8 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from crm import access, customers
+from crm import access, consent, customers
 from crm.consent import Method
+from crm.consent.terms import Named
 from crm.db import Db
 from crm.staff import Caller
 from crm.staff.auth import needs
@@ -26,8 +26,8 @@ class NewWithdrawal(Struct, kw_only=True, forbid_unknown_fields=True):
     """Who leaves, and what."""
 
     address: Annotated[str, Meta(min_length=3, max_length=1000)]
-    # One purpose; absent means every one there is.
-    purpose: UUID | None = None
+    # One purpose, by its id or by its short name; absent means every one there is.
+    purpose: Named | None = None
     # She reported a mail as unwanted.
     complaint: bool = False
 
@@ -47,8 +47,9 @@ class Withdrawal(Struct, frozen=True):
     summary="Record that an address leaves",
     description="Always accepted, at once, and again changes nothing; waiting deliveries are taken "
     "out before this answers. Of an address that no customer has, a fingerprint is kept, so that "
-    "no later import or sign-up by others brings it back; the answer is the same. With an "
-    "Idempotency-Key a repeated request does nothing twice.",
+    "no later import or sign-up by others brings it back; the answer is the same. `purpose` is "
+    "its id or its short name; without it she leaves all. With an Idempotency-Key a repeated "
+    "request does nothing twice.",
     responses={201: ResponseSpec(Withdrawal, generate_examples=False, description="Recorded")},
 )
 async def post_withdrawal(
@@ -62,7 +63,8 @@ async def post_withdrawal(
     async def act() -> Withdrawal:
         address = customers.parse(data.address)
         method = Method.complaint if data.complaint else Method.api
-        await access.leave_by_address(db, caller.actor, address, data.purpose, method=method)
+        purpose_id = await consent.purpose_named(db, data.purpose) if data.purpose else None
+        await access.leave_by_address(db, caller.actor, address, purpose_id, method=method)
         return Withdrawal(db.now)
 
     return await once(request, db, str(caller.id), act, status=201)

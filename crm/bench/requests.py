@@ -216,7 +216,10 @@ async def _decide(stage: Stage, cast: Cast, count: int) -> None:
 
 def _events(cast: Cast, key: str, first: int, count: int) -> list[bytes]:
     decision = NewConsentEvent(
-        purpose=cast.purpose.id, status="given", notice=cast.notice.id, evidence=dict(_EVIDENCE)
+        purpose=str(cast.purpose.id),
+        status="given",
+        notice=cast.notice.id,
+        evidence=dict(_EVIDENCE),
     )
     body = msgspec.json.encode(decision)
     return [
@@ -230,7 +233,7 @@ def _events(cast: Cast, key: str, first: int, count: int) -> list[bytes]:
 
 def _question(cast: Cast, key: str) -> bytes:
     customers = [UUID(int=number) for number in range(1, _AT_ONCE + 1)]
-    body = msgspec.json.encode(Asked(purpose=cast.purpose.id, customers=customers))
+    body = msgspec.json.encode(Asked(purpose=str(cast.purpose.id), customers=customers))
     return request("POST", "/v1/consent-checks", key, body)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct, field
 
 from crm import consent, customers
@@ -30,7 +30,7 @@ from crm.consent import (
     Purpose,
     Question,
 )
-from crm.consent.terms import Country
+from crm.consent.terms import NAMED, Country, Named
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.events import Actor
@@ -47,6 +47,7 @@ _NOTICE = {
     "control_label": "Send me The Corner Letter",
 }
 
+_NAMED = "`purpose` is its id or its short name."
 _KEYED = "With an Idempotency-Key a repeated request does nothing twice."
 
 
@@ -69,7 +70,7 @@ class PublishedNotice(Struct, frozen=True, kw_only=True):
 class NewConsentEvent(Struct, kw_only=True, forbid_unknown_fields=True):
     """A decision of a customer, as the caller can prove it."""
 
-    purpose: UUID
+    purpose: Named
     status: Literal["given", "refused", "deferred", "unobjected", "withdrawn"]
     # The version she was shown; only a withdrawal needs none.
     notice: UUID | None = None
@@ -91,7 +92,7 @@ class NewConsentEvent(Struct, kw_only=True, forbid_unknown_fields=True):
 class Asked(Struct, kw_only=True, forbid_unknown_fields=True):
     """Whom to check: up to 1,000 customers by id, or one address."""
 
-    purpose: UUID
+    purpose: Named
     customers: Annotated[list[UUID], Meta(min_length=1, max_length=1000)] | None = None
     address: Annotated[str, Meta(min_length=3, max_length=1000)] | None = None
 
@@ -221,7 +222,7 @@ async def post_notice(
     "`refused` and `deferred` need the notice asked. `unobjected` tells of a sale, for a purpose "
     "on the basis of soft opt-in only, and is no consent. `withdrawn` needs none of it, is always "
     "accepted, at once, and again changes nothing. `at` has a zone and lies between 1990 and now. "
-    f"{_KEYED}",
+    f"{_NAMED} {_KEYED}",
     responses={201: ResponseSpec(ConsentEvent, generate_examples=False, description="Recorded")},
 )
 async def post_consent_event(
@@ -279,17 +280,18 @@ async def get_consents(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> list[
     summary="May I contact this customer for this purpose?",
     description="`authorises` is the answer, now, by the rule that sending goes by; `reason` says "
     "why not: `frozen` and `leaving` (she waits for her deletion) also where she said yes. Whoever "
-    "is not known has allowed nothing. A bare check: no look.",
+    f"is not known has allowed nothing. {_NAMED} A bare check: no look.",
 )
 async def get_check(
     db: NamedDependency[ReadDb],
     caller: NamedDependency[Caller],
     customer: FromQuery[UUID],
-    purpose: FromQuery[UUID],
+    purpose: Annotated[str, QueryParameter(pattern=NAMED)],
 ) -> Check:
     """Check one customer by id."""
-    caller.check_purpose(purpose)
-    return await consent.check(db, customer, purpose)
+    purpose_id = await consent.purpose_named(db, purpose)
+    caller.check_purpose(purpose_id)
+    return await consent.check(db, customer, purpose_id)
 
 
 @post(
@@ -301,32 +303,34 @@ async def get_check(
     tags=["Consent"],
     summary="May I contact these customers for this purpose?",
     description="By up to 1,000 ids, or by one address, which no URL and no log should hold. "
-    "An answer for each, in the order asked. Bare checks: no looks.",
+    f"An answer for each, in the order asked. {_NAMED} Bare checks: no looks.",
 )
 async def post_checks(
     db: NamedDependency[Db], caller: NamedDependency[Caller], data: JSONBody[Asked]
 ) -> Checks:
     """Check many customers by id, or one by address."""
-    caller.check_purpose(data.purpose)
+    purpose_id = await consent.purpose_named(db, data.purpose)
+    caller.check_purpose(purpose_id)
     if (data.customers is None) == (data.address is None):
         sentence = "Give either customers or an address."
         raise Invalid(sentence, [Problem("customers", sentence)])
     if data.customers is not None:
-        return Checks(await consent.check_many(db, data.purpose, data.customers))
+        return Checks(await consent.check_many(db, purpose_id, data.customers))
     found = await customers.by_address(db, data.address or "")
-    return Checks([await consent.check(db, found.id if found else None, data.purpose)])
+    return Checks([await consent.check(db, found.id if found else None, purpose_id)])
 
 
 async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) -> ConsentEvent:
     at = consent.check_instant(data.at, db.now) if data.at else None
     evidence = consent.checked_evidence(data.evidence)
+    purpose_id = await consent.purpose_named(db, data.purpose)
     if data.status == "withdrawn":
         # Of a record that was merged into another it counts there: leaving is never refused.
         customer_id = await customers.kept_as(db, customer_id) or customer_id
         await customers.get(db, customer_id)
         method = Method.complaint if data.complaint else Method.api
         return await consent.withdraw(
-            db, by, customer_id, data.purpose, method=method, at=at, said=evidence
+            db, by, customer_id, purpose_id, method=method, at=at, said=evidence
         )
     if data.notice is None:
         sentence = "Name the notice that was shown."
@@ -340,7 +344,7 @@ async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) 
         jurisdiction=data.jurisdiction or "",
         request=data.request,
     )
-    asked = Question(data.purpose, data.notice)
+    asked = Question(purpose_id, data.notice)
     return await _DECISIONS[data.status](db, by, customer_id, asked, how)
 
 

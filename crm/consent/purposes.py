@@ -86,6 +86,17 @@ async def purpose_by_slug(db: ReadDb, slug: str) -> Purpose:
     return _known(await db.maybe(sql.purpose_by_slug, Purpose, slug=slug))
 
 
+async def purpose_named(db: ReadDb, named: str) -> UUID:
+    """Return which purpose its id or its short name means; UnknownPurpose for no such short name.
+
+    Of an id it is not said whether there is such a purpose.
+    """
+    try:
+        return UUID(named)
+    except ValueError:
+        return (await purpose_by_slug(db, named)).id
+
+
 async def purpose_by_code(db: ReadDb, code: int) -> Purpose | None:
     """Return the purpose a link names, or None if it is gone."""
     return await db.maybe(sql.purpose_by_code, Purpose, code=code)

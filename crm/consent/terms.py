@@ -22,6 +22,9 @@ ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*" + END
 
 Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=ONE_LINE)]
 Text = Annotated[str, Meta(max_length=1000)]
+# A purpose, by its id or by its short name.
+NAMED = r"^[A-Za-z0-9-]{1,63}" + END
+Named = Annotated[str, Meta(pattern=NAMED)]
 Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*" + END, max_length=35)]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}" + END)]
 Duration = Annotated[str, Meta(pattern=r"^(P(?=\d)(\d+Y)?(\d+M)?(\d+D)?)?" + END, max_length=20)]

@@ -38,8 +38,8 @@ async def statuses(
 async def test_one_purpose(
     *, program: Browser, database: Database, business: Business, nora: Customer, asking: Asking
 ) -> None:
-    sent = {"address": "NORA@example.com", "purpose": str(asking.letter.id)}
-    for _ in range(2):
+    for named in (str(asking.letter.id), asking.letter.slug):
+        sent = {"address": "NORA@example.com", "purpose": named}
         answer = await program.post(WITHDRAWALS, json=sent)
         assert answer.status_code == 201, answer.text
         assert answer.json().keys() == {"withdrawn_at"}
@@ -85,7 +85,8 @@ async def test_an_address_that_nobody_has_gets_the_same_answer_and_is_suppressed
     [
         ({"address": "no address"}, 422, "not_an_address"),
         ({}, 422, "invalid"),
-        ({"address": "a@example.com", "purpose": "letter"}, 422, "invalid"),
+        ({"address": "a@example.com", "purpose": "no-such-letter"}, 404, "unknown_purpose"),
+        ({"address": "a@example.com", "purpose": "The letter"}, 422, "invalid"),
         (
             {"address": "a@example.com", "purpose": "00000000-0000-0000-0000-000000000001"},
             404,

@@ -256,6 +256,31 @@ async def test_checks_agree(
     assert await answers() == (False, Status.withdrawn)
 
 
+async def test_a_purpose_goes_by_its_id_or_its_short_name(
+    api: httpx2.AsyncClient, customer: UUID, purpose: Purpose, notice: Notice
+) -> None:
+    async def answers(named: str) -> list[httpx2.Response]:
+        asked = {"customer": str(customer), "purpose": named}
+        whom = {"purpose": named, "customers": [str(customer)]}
+        return [
+            await api.get("/v1/consents/check", params=asked),
+            await api.post("/v1/consent-checks", json=whom),
+            await api.post(
+                f"/v1/customers/{customer}/consent-events", json=decision(notice, purpose=named)
+            ),
+        ]
+
+    for named in (purpose.slug, str(purpose.id)):
+        one, many, decided = await answers(named)
+        assert many.json()["checks"] == [one.json()]
+        told = (one.json()["purpose_id"], decided.json()["purpose_id"])
+        assert told == (str(purpose.id), str(purpose.id))
+    for named in ("no-such-purpose", str(uuid4())):
+        unknown = await answers(named)
+        assert [each.json()["code"] for each in unknown] == ["unknown_purpose"] * 3
+    assert [each.status_code for each in await answers("The letter\0")] == [422] * 3
+
+
 async def test_an_address_of_nobody_has_allowed_nothing(
     api: httpx2.AsyncClient, purpose: Purpose
 ) -> None:
