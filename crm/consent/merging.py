@@ -17,6 +17,7 @@ from crm.consent.model import Consent
 from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
 from crm.db import Db
 from crm.events import Actor
+from crm.ids import instant_of
 
 
 class Merging(Struct, frozen=True, kw_only=True):
@@ -32,10 +33,26 @@ class Merging(Struct, frozen=True, kw_only=True):
     stays: list[UUID]
 
 
-def merging(kept: Sequence[Consent], gone: Sequence[Consent], now: datetime) -> Merging:
-    """Judge by the states of two records what both of them permit."""
+def merging(
+    kept: Sequence[Consent],
+    gone: Sequence[Consent],
+    now: datetime,
+    *,
+    unless_since: datetime | None = None,
+) -> Merging:
+    """Judge by the states of two records what both of them permit.
+
+    What she decided for the kept record after `unless_since` stands, unless the other said no after
+    that too.
+    """
     mine = {each.purpose_id: each for each in kept}
-    noes = {each.purpose_id for each in gone if each.status in OPTED_OUT and not _left(each)}
+    noes = {
+        each.purpose_id
+        for each in gone
+        if each.status in OPTED_OUT
+        and not _left(each)
+        and not _answered(mine.get(each.purpose_id), each, unless_since)
+    }
     on = {each.purpose_id for each in kept if each.authorises(now)}
     off = {each.purpose_id for each in kept if each.status in OPTED_OUT}
     standing = {each.purpose_id for each in gone if each.authorises(now)}
@@ -47,15 +64,18 @@ def merging(kept: Sequence[Consent], gone: Sequence[Consent], now: datetime) -> 
     )
 
 
-async def merge(db: Db, by: Actor, kept_id: UUID, gone_id: UUID) -> Merging:
+async def merge(
+    db: Db, by: Actor, kept_id: UUID, gone_id: UUID, *, unless_since: datetime | None = None
+) -> Merging:
     """Let the kept record allow at most what both did, and end every yes of the one that goes.
 
-    Both rows are held. Waiting deliveries are taken out in this transaction (promise 2).
+    Both rows are held. Waiting deliveries are taken out in this transaction (promise 2). What she
+    decided for the kept one after `unless_since` stands.
     """
     for customer_id in sorted((kept_id, gone_id)):
         await hold(db, customer_id)
     kept, gone = await states(db, kept_id), await states(db, gone_id)
-    judged = merging(kept, gone, db.now)
+    judged = merging(kept, gone, db.now, unless_since=unless_since)
     said = {each.purpose_id: each for each in gone}
     for purpose_id in sorted((*judged.ends, *judged.closed)):
         why = {"record": str(gone_id), "decision": str(said[purpose_id].event_id)}
@@ -74,6 +94,12 @@ def _left(state: Consent) -> bool:
     Of what was done the ends come before the merge, so that is how a replay finds them.
     """
     return state.status is Status.expired and state.method is Method.merge
+
+
+def _answered(mine: Consent | None, no: Consent, since: datetime | None) -> bool:
+    if since is None or mine is None:
+        return False
+    return instant_of(no.event_id) <= since < instant_of(mine.event_id)
 
 
 def _stands(state: Consent) -> bool:

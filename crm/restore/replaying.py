@@ -41,7 +41,7 @@ async def replay(
         with suppress(UnknownCustomer, BeingErased):
             await change(db, _SYSTEM, entry.customer_id)
     elif isinstance(entry, journal.Merged):
-        await _merge(db, entry)
+        await _merge(db, entry, unless_since)
     elif isinstance(entry, journal.Planned):
         await _plan(db, entry, at)
     elif isinstance(entry, journal.CalledOff):
@@ -98,14 +98,14 @@ async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:
         await privacy.plan_again(db, wish, bytes.fromhex(planned.call_off))
 
 
-async def _merge(db: Db, merged: journal.Merged) -> None:
+async def _merge(db: Db, merged: journal.Merged, unless_since: datetime | None) -> None:
     """Make them one again. Where one of them is not here, the other stays as it is.
 
     What stands against it here, stood so before it was committed: then it was not to be done, or
     the records are not as they were, and both are left to staff.
     """
     with suppress(UnknownCustomer, NotMergeable):
-        await merging.merge(db, _SYSTEM, merged.kept_id, merged.gone_id)
+        await merging.merge(db, _SYSTEM, merged.kept_id, merged.gone_id, unless_since=unless_since)
 
 
 async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:

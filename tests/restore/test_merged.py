@@ -7,12 +7,14 @@ from msgspec import Struct
 
 from crm import access, consent, customers, privacy
 from crm.businesses import Business
-from crm.consent import Method, Notice
+from crm.consent import ConsentEvent, Method, Notice
 from crm.customers import Customer, UnknownCustomer
-from crm.db import Database
+from crm.db import Database, Db
 from crm.events import Actor
-from crm.journal import Journal
+from crm.ids import instant_of
+from crm.journal import Journal, Merged
 from crm.privacy import merging
+from crm.restore.replaying import replay
 from crm.tokens import Stop
 from tests import make
 from tests.conftest import KEYS, Cluster
@@ -106,3 +108,37 @@ async def test_both_are_erased(own_cluster: Cluster, journal: Journal) -> None:
                         await customers.get(read, each.id)
                     assert not await consent.history(read, each.id)
                 assert not await customers.merged_records(read, both.kept.id)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_yes_since_an_uncertain_merge_stands(
+    database: Database, business: Business, *, again: bool
+) -> None:
+    """It was noted, nobody knew whether it was done, and she went on; but a no since then wins."""
+    async with database.write(business.id) as db:
+        kept, gone = await make.customer(db), await make.customer(db)
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        no = await _no(db, gone, notice)
+    async with database.write(business.id) as db:
+        word = await make.own_word(db, kept.id)
+        await consent.give(db, Actor.customer(kept.id), kept.id, notice.question, word)
+        if again:
+            await _yes_and_no(db, gone, notice)
+    async with database.write(business.id) as db:
+        since = instant_of(no.id)
+        await replay(db, Merged(kept.id, gone.id), since, unless_since=since)
+    async with database.read(business.id) as read:
+        assert await customers.merged_records(read, kept.id) == [gone.id]
+        checked = await consent.check(read, kept.id, notice.purpose_id)
+        assert checked.authorises is not again
+
+
+async def _no(db: Db, customer: Customer, notice: Notice) -> ConsentEvent:
+    by = Actor.customer(customer.id)
+    return await consent.withdraw(db, by, customer.id, notice.purpose_id, method=Method.portal)
+
+
+async def _yes_and_no(db: Db, customer: Customer, notice: Notice) -> None:
+    word = await make.own_word(db, customer.id)
+    await consent.give(db, Actor.customer(customer.id), customer.id, notice.question, word)
+    await _no(db, customer, notice)

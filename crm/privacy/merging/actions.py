@@ -8,6 +8,7 @@ sealed or counted, and is read with hers: each statement that shows her somethin
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from crm import access, campaigns, consent, customers, events, journal, rhythm
@@ -67,12 +68,14 @@ async def merge(
     *,
     expected: int | None = None,
     expected_gone: int | None = None,
+    unless_since: datetime | None = None,
 ) -> Merged:
     """Make two records of one person one, in one transaction.
 
     A withdrawal wins: the kept record allows at most what both did, by its own consent. Refuses
     with UnknownCustomer, SameRecord, with Stale where a row is not in the expected version any
-    more, and with NotMergeable, which says what to do.
+    more, and with NotMergeable, which says what to do. Of a merge that was begun long ago it is
+    said `unless_since` when: what she decided after that for the kept record stands.
     """
     kept, gone = await _held(db, kept_id, gone_id)
     if expected not in {None, kept.version} or expected_gone not in {None, gone.version}:
@@ -80,7 +83,7 @@ async def merge(
     if stands_against := hindrance(await _side(db, kept), await _side(db, gone)):
         raise NotMergeable(stands_against)
     # In the one order of locks: rows, states, ranges, what hangs on them.
-    judged = await consent.merge(db, by, kept_id, gone_id)
+    judged = await consent.merge(db, by, kept_id, gone_id, unless_since=unless_since)
     differences = await _differences(db, kept, gone, judged)
     await access.take_over(db, by, kept, gone)
     await campaigns.take_over(db, kept_id, gone_id)
