@@ -102,10 +102,15 @@ async def _merge(db: Db, merged: journal.Merged, unless_since: datetime | None) 
     """Make them one again. Where one of them is not here, the other stays as it is.
 
     What stands against it here, stood so before it was committed: then it was not to be done, or
-    the records are not as they were, and both are left to staff.
+    the records are not as they were, and both are left to staff. Of one that is known to have been
+    done the address that went was told then.
     """
+    uncertain = unless_since is not None
+    kept_id, gone_id = merged.kept_id, merged.gone_id
     with suppress(UnknownCustomer, NotMergeable):
-        await merging.merge(db, _SYSTEM, merged.kept_id, merged.gone_id, unless_since=unless_since)
+        await merging.merge(
+            db, _SYSTEM, kept_id, gone_id, unless_since=unless_since, tells=uncertain
+        )
 
 
 async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:

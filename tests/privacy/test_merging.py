@@ -31,6 +31,7 @@ from crm.privacy.requests.model import Proof, Way
 from crm.rhythm import Wanted
 from crm.tokens import Stop
 from tests import make
+from tests.privacy.letters import letters
 
 SYSTEM = Actor.system()
 
@@ -170,6 +171,32 @@ def _held(states: dict[int, Status], now: datetime) -> list[Consent]:
         )
         for number, status in states.items()
     ]
+
+
+async def test_the_address_that_goes_is_told_once(database: Database, business: Business) -> None:
+    """Without a link, and without the address that stays: whoever reads it may be a stranger."""
+    async with database.write(business.id) as db:
+        kept, gone = await _two(db)
+        await merging.merge(db, SYSTEM, kept.id, gone.id)
+        with pytest.raises(UnknownCustomer):
+            await merging.merge(db, SYSTEM, kept.id, gone.id)
+        (told,) = await letters(db)
+    assert told.to == gone.address
+    assert "Two records" in told.subject
+    assert business.privacy_contact in told.text
+    assert kept.address not in told.text
+    assert "http" not in told.text
+
+
+async def test_an_address_that_takes_no_mail_is_told_nothing(
+    database: Database, business: Business
+) -> None:
+    async with database.write(business.id) as db:
+        kept, gone = await _two(db)
+        fingerprint = db.keys.address_hash(business.id, customers.fold(gone.address))
+        await mail.suppress(db, SYSTEM, fingerprint, Scope.all, Why.bounced)
+        await merging.merge(db, SYSTEM, kept.id, gone.id)
+        assert await letters(db) == []
 
 
 async def test_details_go_over_where_they_may(database: Database, business: Business) -> None:

@@ -19,6 +19,7 @@ from crm.tokens import Stop
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.journal.conftest import opened
+from tests.privacy.letters import letters
 from tests.restore.conftest import backed_up, put_back, replayed
 
 
@@ -62,6 +63,9 @@ async def test_they_are_one_again(own_cluster: Cluster, journal: Journal) -> Non
                 assert not checked.authorises
                 fingerprint = KEYS.address_hash(business_id, both.gone.address)
                 held = await access.holder(read, Stop(business_id, fingerprint, None))
+            async with database.write(business_id) as db:
+                # She was told when it was done.
+                assert await letters(db) == []
             assert held.customer is not None
             assert held.customer.id == both.kept.id
 
@@ -127,6 +131,7 @@ async def test_a_yes_since_an_uncertain_merge_stands(
     async with database.write(business.id) as db:
         since = instant_of(no.id)
         await replay(db, Merged(kept.id, gone.id), since, unless_since=since)
+        assert [each.to for each in await letters(db)] == [gone.address]
     async with database.read(business.id) as read:
         assert await customers.merged_records(read, kept.id) == [gone.id]
         checked = await consent.check(read, kept.id, notice.purpose_id)

@@ -69,13 +69,15 @@ async def merge(
     expected: int | None = None,
     expected_gone: int | None = None,
     unless_since: datetime | None = None,
+    tells: bool = True,
 ) -> Merged:
     """Make two records of one person one, in one transaction.
 
     A withdrawal wins: the kept record allows at most what both did, by its own consent. Refuses
     with UnknownCustomer, SameRecord, with Stale where a row is not in the expected version any
     more, and with NotMergeable, which says what to do. Of a merge that was begun long ago it is
-    said `unless_since` when: what she decided after that for the kept record stands.
+    said `unless_since` when: what she decided after that for the kept record stands. The address
+    that goes is told so, unless it was told before.
     """
     kept, gone = await _held(db, kept_id, gone_id)
     if expected not in {None, kept.version} or expected_gone not in {None, gone.version}:
@@ -85,7 +87,7 @@ async def merge(
     # In the one order of locks: rows, states, ranges, what hangs on them.
     judged = await consent.merge(db, by, kept_id, gone_id, unless_since=unless_since)
     differences = await _differences(db, kept, gone, judged)
-    await access.take_over(db, by, kept, gone)
+    await access.take_over(db, by, kept, gone, tells=tells)
     await campaigns.take_over(db, kept_id, gone_id)
     await customers.take_over(db, kept, gone, judged.stays)
     await rhythm.take_over(db, kept_id, gone_id)
