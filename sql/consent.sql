@@ -311,6 +311,15 @@ SELECT asked.customer_id, p.purpose_id, x.reason IS NULL AS authorises, x.reason
    AND p.purpose_id = :purpose_id
  ORDER BY asked.place;
 
+-- name: quarantined_of_customer
+-- Rows of lists that ask for a consent of one customer and have no evidence of it.
+SELECT q.purpose_id, q.import_id, i.file_name, q.part, q.line, q.why, q.ends_at
+  FROM crm.quarantine q
+  JOIN crm.import i ON i.business_id = :business_id AND i.import_id = q.import_id
+ WHERE q.business_id = :business_id
+   AND q.customer_id = :customer_id
+ ORDER BY q.since, q.purpose_id;
+
 -- name: consent_state
 -- The state of one purpose; it alone says what is allowed now.
 SELECT c.customer_id, c.purpose_id, c.purpose_version, c.record_id, c.status, c.method,

@@ -248,7 +248,8 @@ async def post_resolution_of_all(
         await campaigns.resolve_all(db, who.actor, id, _ENDINGS[ending], number=number or 0)
     except (NothingUncertain, OtherNumber) as refusal:
         return redirect(here, say=refusal.message, tone="wait")
-    return redirect(here, say=f"All {number} recorded as {ending}, with your name on each.")
+    which = "It is" if number == 1 else f"All {number} are"
+    return redirect(here, say=f"{which} recorded as {ending}, with your name on it.")
 
 
 @get("/customers/{id:uuid}/mails", guards=CUSTOMERS)

@@ -36,7 +36,7 @@ from crm.consent.again import end_again
 from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
 from crm.consent.bundle import Bundle, packed
-from crm.consent.checks import Allowed, Check, allowed, check, check_many
+from crm.consent.checks import Allowed, Check, Unproven, allowed, check, check_many, unproven
 from crm.consent.deciding import Circumstances
 from crm.consent.ending import (
     PROOF_KEPT_YEARS,
@@ -232,6 +232,7 @@ __all__ = [
     "UnknownFile",
     "UnknownNotice",
     "UnknownPurpose",
+    "Unproven",
     "Verdict",
     "Version",
     "VersionMoved",
@@ -309,6 +310,7 @@ __all__ = [
     "tell_at_sale",
     "to_keep",
     "told",
+    "unproven",
     "unsealed_network",
     "verify",
     "version",

@@ -60,6 +60,18 @@ class Allowed(Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
+class Unproven(Struct, frozen=True):
+    """A row of a list that asks for her consent without evidence: what it lacks, until when."""
+
+    purpose_id: UUID
+    import_id: UUID
+    file_name: str
+    part: str
+    line: int
+    why: str
+    ends_at: datetime
+
+
 async def check(db: ReadDb, customer_id: UUID | None, purpose_id: UUID) -> Check:
     """Say whether a customer may be contacted now, in one statement; this is not a look.
 
@@ -88,3 +100,8 @@ async def allowed(db: ReadDb, customer_id: UUID) -> list[Allowed]:
     """
     await customers.check_stays(db, customer_id)
     return await db.many(sql.allowed_of_customer, Allowed, customer_id=customer_id)
+
+
+async def unproven(db: ReadDb, customer_id: UUID) -> list[Unproven]:
+    """Return what lists ask for a customer without evidence, which allows nothing."""
+    return await db.many(sql.quarantined_of_customer, Unproven, customer_id=customer_id)

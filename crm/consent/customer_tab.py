@@ -261,6 +261,8 @@ async def _customer_page(
         status=422 if form.problems else 200,
         customer=customer,
         standings=standings,
+        apart={each.purpose_id: each for each in await consent.unproven(db, customer_id)},
+        may_import=looking.who.may(Right.import_customers),
         hidden=len(every) - len(standings),
         printed={each.purpose.id: await _accepting(db, each.purpose.id) for each in standings},
         form=form,

@@ -74,7 +74,8 @@ async def post_trial(
         waiting = await try_mailbox(database, business.id, local=local)
     except Refused as refusal:
         return redirect(_PATH, say=refusal.message, tone="stop")
-    return redirect(_PATH, say=f"It opens; {waiting} mails lie there.")
+    lie = "one mail lies" if waiting == 1 else f"{waiting} mails lie"
+    return redirect(_PATH, say=f"It opens; {lie} there.")
 
 
 @post("/inbound/mailbox/removal", guards=[may(Right.change_business)], status_code=303)

@@ -179,7 +179,7 @@ async def test_staff_see_what_the_monitor_found(
         found = Finding("leaf_changed", "leaf 17", "It is not <b>what</b> was sealed.")
         await ledger.report(db, [found])
     page = (await web.get("/staff/ledger")).text
-    assert "1 alarms: what is kept is not what was sealed." in unescape(page)
+    assert "One alarm: what is kept is not what was sealed." in unescape(page)
     assert "leaf 17" in page
     assert "&lt;b&gt;what" in page
     # Nobody else learns of it there; the tree itself says what can be checked.

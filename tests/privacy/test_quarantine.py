@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from crm import consent, customers, imports, journal, mail, privacy, staff
 from crm.businesses import Business
-from crm.consent import EvidenceKind, Method, Notice, Status
+from crm.consent import EvidenceKind, Method, Notice, Status, customer_tab
 from crm.customers.putting import Put, put
 from crm.db import Database, Db, Kept, no_wake
 from crm.events import Actor
@@ -27,7 +27,7 @@ from crm.privacy.brought.taking_over import RecordFrozen
 from crm.privacy.copies.contents import contents
 from crm.privacy.quarantine import actions, api, console, jobs
 from crm.privacy.undoing import jobs as undoing
-from crm.staff import NewKey, Scope
+from crm.staff import NewKey, Role, Scope
 from tests import make
 from tests.alone import Alone
 from tests.commands import SECRETS, crm
@@ -68,7 +68,8 @@ async def notice(database: Database, business: Business) -> Notice:
 @pytest.fixture
 def app(database: Database) -> Litestar:
     """The quarantine, for staff and for programs."""
-    return site.application(database, console=console.handlers, api=api.handlers)
+    shown = [*console.handlers, *customer_tab.handlers]
+    return site.application(database, console=shown, api=api.handlers)
 
 
 @pytest.fixture
@@ -143,6 +144,24 @@ async def test_it_works(database: Database, business: Business, notice: Notice) 
         assert (gone.known, gone.suppressed) == (False, False)
     assert (await held(database, notice, business.id, _ADA)).mailable
     assert (await take(database, business.id, HEADER + row(_BO))).given == 1
+
+
+async def test_her_page_says_so_and_leads_to_the_import(
+    database: Database, business: Business, notice: Notice, app: Litestar
+) -> None:
+    """To whoever may not import it leads nowhere."""
+    done = await take(database, business.id, _LIST)
+    bo = await _id(database, business, _BO)
+    for role, leads in ((Role.owner, True), (Role.care, False)):
+        who = await site.member(database, business.id, role, address=f"{role}@bakery.example")
+        async with database.write(business.id) as db:
+            await staff.give_reason(db, who, bo, "She asked")
+        async with site.Browser(app, business) as browser:
+            await browser.enter(who.address)
+            text = (await browser.get(f"/staff/customers/{bo}/consent")).text
+        assert "In quarantine until" in text
+        assert "the file has no time of a sign-up" in text
+        assert (f"/staff/imports/{done.id}/quarantine" in text) is leads
 
 
 async def test_a_later_list_with_evidence_releases(

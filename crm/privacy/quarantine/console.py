@@ -74,7 +74,8 @@ async def post_let_all_go(
 ) -> Response[Any]:
     """Let all rows of an import go."""
     ended = await actions.let_all_go(db, who.actor, import_id)
-    return redirect(_path(import_id), say=f"{ended} rows are being deleted.")
+    say = "One row is being deleted." if ended == 1 else f"{ended} rows are being deleted."
+    return redirect(_path(import_id), say=say)
 
 
 def _path(import_id: UUID) -> str:
