@@ -129,9 +129,13 @@ async def built(database: Database, cluster: Cluster, directory: Path) -> World:
 
 
 async def _keep_fresh(cluster: Cluster, life: Life) -> None:
-    """Let her sign-in, and the link to another, be new for as long as all combinations take."""
+    """Let her sign-in, the link to another, and why staff look, be new as long as it all takes."""
     root = await asyncpg.connect(cluster.superuser_url)
-    for table, column in (("portal_session", "created_at"), ("portal_link", "expires_at")):
+    for table, column in (
+        ("portal_session", "created_at"),
+        ("portal_link", "expires_at"),
+        ("look_reason", "expires_at"),
+    ):
         await root.execute(
             f"UPDATE crm.{table} SET {column} = {column} + interval '6 hours'"  # noqa: S608
             " WHERE business_id = $1",
