@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,7 @@ class Statements:
     def __init__(self, domain: str) -> None:
         """Read and check the file at import, so that a broken one never serves."""
         self.domain = domain
-        text = (SQL / f"{domain}.sql").read_text(encoding="utf-8")
-        self._by_name = {statement.name: statement for statement in parse(text)}
+        self._by_name = _of(domain)
 
     def __getattr__(self, name: str) -> Statement:
         """Find a statement by its name."""
@@ -63,6 +63,13 @@ class Statements:
     def __iter__(self) -> Iterator[Statement]:
         """Walk all statements, in the order of the file."""
         return iter(self._by_name.values())
+
+
+@cache
+def _of(domain: str) -> Mapping[str, Statement]:
+    """Read the file of a domain once: many modules ask for the same."""
+    text = (SQL / f"{domain}.sql").read_text(encoding="utf-8")
+    return {statement.name: statement for statement in parse(text)}
 
 
 def parse(text: str) -> list[Statement]:
