@@ -10,9 +10,13 @@ import asyncio
 import multiprocessing
 import os
 import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 
+from crm import parent
 from crm.cli import main
 from crm.terminal import out as terminal
 from tests.conftest import KEYS
@@ -20,37 +24,78 @@ from tests.conftest import KEYS
 _FORKS = multiprocessing.get_context("forkserver")
 # The runner of the tests is a module of the fork as well.
 _FORKS.set_forkserver_preload(["__main__", __name__])
+_GRACE = 20.0
 # What an installation that has servers of its own needs beside their addresses.
 SECRETS = {
     "CRM_LINK_KEYS": f"1:{KEYS.pepper.hex()}",
     "CRM_STORAGE_KEYS": f"1:{KEYS.pepper.hex()}",
     "CRM_PEPPER": KEYS.pepper.hex(),
-    "CRM_JOURNAL": str(Path(gettempdir()) / "fh-journal"),
+    "CRM_JOURNAL": str(Path(tempfile.gettempdir()) / "fh-journal"),
 }
+
+
+def forked(work: Callable[..., object], *args: object) -> BaseProcess:
+    """Start a process that does this, and has the program imported already."""
+    running = _FORKS.Process(target=work, args=args)
+    running.start()
+    return running
+
+
+async def ended(running: BaseProcess, seconds: float | None = None) -> int | None:
+    """Wait until a process has ended, for so long at most; return its exit status."""
+    await asyncio.to_thread(running.join, seconds)
+    return running.exitcode
 
 
 async def crm(*arguments: str, **settings: str) -> tuple[int, str, str]:
     """Run a command to its end; give its exit status and what it wrote."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
-    return await asyncio.to_thread(_ended, arguments, plain | settings)
+    return await asyncio.to_thread(_told, arguments, _environ(settings))
 
 
-def _ended(arguments: tuple[str, ...], environ: dict[str, str]) -> tuple[int, str, str]:
-    with TemporaryDirectory(prefix="fh-") as written:
+def _told(arguments: tuple[str, ...], environ: dict[str, str]) -> tuple[int, str, str]:
+    with tempfile.TemporaryDirectory(prefix="fh-") as written:
         out, err = Path(written, "out"), Path(written, "err")
-        running = _FORKS.Process(target=_run, args=(arguments, environ, out, err))
-        running.start()
+        running = forked(_run, arguments, environ, out, err)
         running.join()
         assert running.exitcode is not None
         return running.exitcode, out.read_text(), err.read_text()
 
 
-def _run(arguments: tuple[str, ...], environ: dict[str, str], out: Path, err: Path) -> None:
+@asynccontextmanager
+async def process(
+    *arguments: str, environ: dict[str, str], log: Path | None = None
+) -> AsyncIterator[BaseProcess]:
+    """Run a command that goes on, until the block ends; then ask it to stop, and insist later.
+
+    What it says is added to a file, or is seen where the tests are.
+    """
+    running = forked(_run, arguments, _environ(environ), log, log)
+    try:
+        yield running
+    finally:
+        running.terminate()
+        if await ended(running, _GRACE) is None:
+            running.kill()
+            await ended(running)
+
+
+def _environ(settings: dict[str, str]) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
+    return plain | settings
+
+
+def _run(
+    arguments: tuple[str, ...], environ: dict[str, str], out: Path | None, err: Path | None
+) -> None:
     for path, stream in ((out, sys.stdout), (err, sys.stderr)):
-        with path.open("wb") as file:
-            os.dup2(file.fileno(), stream.fileno())
+        if path is not None:
+            with path.open("ab") as file:
+                os.dup2(file.fileno(), stream.fileno())
     os.environ.clear()
-    os.environ.update(environ)
+    # Its parent is whom it was forked from, which ends with the tests.
+    os.environ.update(environ | dict.fromkeys(parent.named(), str(os.getppid())))
+    # Where temporary files go is a setting as well.
+    tempfile.tempdir = None
     terminal.width = 200
     sys.argv = ["crm", *arguments]
     main()

@@ -77,14 +77,13 @@ class Stage(Struct, frozen=True):
         """Write out what earlier runs left behind, so that no run pays for another's."""
         conn = await asyncpg.connect(self.here.settings.migrate_database_url)
         try:
-            for table in await conn.fetch(_OWN_TABLES):
-                await conn.execute(f"VACUUM ANALYZE crm.{table['name']}")
+            await conn.execute(f"VACUUM ANALYZE {await conn.fetchval(_OWN_TABLES)}")
         finally:
             await conn.close()
 
 
 _OWN_TABLES = """
-SELECT quote_ident(c.relname) AS name
+SELECT string_agg(c.oid::regclass::text, ', ')
   FROM pg_class c
  WHERE c.relnamespace = 'crm'::regnamespace
    AND c.relkind = 'r'

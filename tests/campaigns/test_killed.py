@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -19,10 +16,11 @@ from crm.campaigns import Counts, State
 from crm.db import Database
 from crm.events import Actor
 from tests import make
+from tests.commands import process
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import Smtpd, smtpd
 
-CUSTOMERS = 2000
+CUSTOMERS = 1200
 BATCH = 50
 CONNECTIONS = 10
 KILLS = 3
@@ -49,20 +47,6 @@ def environ(cluster: Cluster, redis_url: str, relay: Smtpd, journal: Path) -> di
         "CRM_SENDING__RANGE": "700",
         "CRM_SENDING__LEASE_SECONDS": str(LEASE_SECONDS),
     }
-
-
-@asynccontextmanager
-async def worker(settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a worker; whatever is left of it at the end is killed."""
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "crm", "worker", env=settings
-    )
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.kill()
-        await running.wait()
 
 
 async def until_sending(conn: asyncpg.Connection, campaign_id: UUID) -> int:
@@ -101,14 +85,13 @@ async def test_kills_lose_nobody_and_mail_nobody_twice(
     async with smtpd() as relay:
         settings = environ(own_cluster, redis_url, relay, tmp_path)
         for kill in range(KILLS):
-            async with worker(settings) as running:
+            async with process("worker", environ=settings) as running:
                 await relay.until_heard(".", EACH * (kill + 1))
                 on_the_way = await until_sending(owner, campaign.id)
                 running.kill()
-                await running.wait()
             assert on_the_way > 0
             await redis.flushall()
-        async with worker(settings):
+        async with process("worker", environ=settings):
             async with asyncio.timeout(90):
                 counts = await until_done(own_database, business.id, campaign.id)
     await owner.close()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.commands import crm
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -29,22 +28,7 @@ def directory() -> Iterator[Path]:
 
 async def demo(directory: Path, *arguments: str) -> tuple[int, str, str]:
     """Run the command in a directory of the test's own."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "crm",
-        "demo",
-        "--exit",
-        "--json",
-        *arguments,
-        env=plain | {"CRM_DATA": str(directory)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await running.communicate()
-    assert running.returncode is not None
-    return running.returncode, out.decode(), err.decode()
+    return await crm("demo", "--exit", "--json", *arguments, CRM_DATA=str(directory))
 
 
 def balanced(status: int, out: str, err: str) -> dict[str, Any]:

@@ -17,8 +17,7 @@ import httpx2
 import pytest
 
 from crm.letterbox import Ready, serve
-from crm.up import process
-from tests.commands import SECRETS
+from tests.commands import SECRETS, process
 from tests.conftest import Cluster
 
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "first-steps.md"

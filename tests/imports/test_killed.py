@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,11 +19,12 @@ from crm.events import Actor
 from crm.imports import AnotherRuns, Import, State, jobs
 from crm.settings import Settings
 from tests import make
+from tests.commands import ended, forked
 from tests.conftest import KEYS, Cluster
 from tests.imports.lists import SLUG, letter, many, rows, tally
+from tests.imports.stopped import bring
 
-_ROOT = Path(__file__).resolve().parents[2]
-_ROWS = 12_000
+_ROWS = 5_000
 _WRITTEN = ("customer", "consent", "consent_event", "consent_record", "import_row")
 
 
@@ -38,20 +38,17 @@ async def bakery(own_database: Database) -> Business:
 
 async def _killed_half_way(cluster: Cluster, business_id: UUID, what: str) -> None:
     """Start an import in a process of its own and kill it while it has read some rows."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.imports.stopped", cluster.app_url, str(business_id), what,
-        cwd=_ROOT,
-    )  # fmt: skip
+    running = forked(bring, cluster.app_url, str(business_id), what)
     watch = await asyncpg.connect(cluster.superuser_url)
     try:
         async with asyncio.timeout(60):
             while not await watch.fetchval(
                 "SELECT max(rows_read) FROM crm.import WHERE state = 'running'"
             ):
-                assert process.returncode is None, "it was done before it could be killed"
+                assert running.exitcode is None, "it was done before it could be killed"
                 await asyncio.sleep(0.01)
-            process.kill()
-            await process.wait()
+            running.kill()
+            await ended(running)
             # The server notices by itself that nobody is there any more.
             while await watch.fetchval(  # noqa: ASYNC110  (PostgreSQL tells nobody)
                 "SELECT count(*) FROM pg_stat_activity WHERE usename = 'crm_app'"

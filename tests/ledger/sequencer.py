@@ -1,12 +1,12 @@
-"""A sequencer in a process of its own, for tests that kill it: python -m, and two arguments.
+"""A sequencer for a process of its own, which a test kills.
 
-Says a word after each round, and goes on until it is killed.
+Says after each round that it is done, and goes on until it is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from uuid import UUID
 
@@ -16,14 +16,13 @@ from crm.journal import Journal
 from tests.conftest import KEYS
 
 
-async def main(url: str, business_id: UUID, journal: Journal) -> None:
+def sequence(url: str, business_id: UUID, place: Path, rounds: Connection) -> None:
     """Seal for ever."""
+    asyncio.run(_sequence(url, business_id, Journal(place), rounds))
+
+
+async def _sequence(url: str, business_id: UUID, journal: Journal, rounds: Connection) -> None:
     async with open_database(url, KEYS, size=2) as database:
         while True:
             await ledger.seal(database, business_id, journal, most=100)
-            sys.stdout.write("round\n")
-            sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], UUID(sys.argv[2]), Journal(Path(sys.argv[3]))))
+            rounds.send("done")

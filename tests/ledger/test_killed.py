@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
+from multiprocessing.connection import Connection, Pipe
 from uuid import UUID
 
 from crm import ledger
@@ -18,35 +16,29 @@ from crm.db import Database
 from crm.journal import CHECKPOINT, Journal
 from crm.ledger.checkpoint import checkpoint_of
 from tests import make
+from tests.commands import ended, forked
 from tests.conftest import Cluster
 from tests.ledger.conftest import entered
+from tests.ledger.sequencer import sequence
 from tests.ledger.test_seal import ALL, head_of, prove
-
-_ROOT = Path(__file__).parent.parent.parent
 
 
 @asynccontextmanager
 async def sequencer(
     cluster: Cluster, business: Business, journal: Journal
-) -> AsyncIterator[asyncio.StreamReader]:
+) -> AsyncIterator[Connection]:
     """Run a sequencer that is killed at the end, wherever it is by then."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.ledger.sequencer",
-        cluster.app_url,
-        str(business.id),
-        str(make.place_of(journal)),
-        cwd=_ROOT,
-        stdout=PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    said, rounds = Pipe(duplex=False)
+    with said, rounds:
+        place = make.place_of(journal)
+        running = forked(sequence, cluster.app_url, business.id, place, rounds)
+        # What it holds alone ends with it.
+        rounds.close()
+        try:
+            yield said
+        finally:
+            running.kill()
+            await ended(running)
 
 
 async def seen(database: Database, business: Business, journal: Journal) -> list[str]:
@@ -68,7 +60,7 @@ async def test_no_two_heads_contradict_each_other(
         async with sequencer(shared_cluster, business, journal) as said:
             for _ in range(chance.randrange(1, 8)):
                 entries += await entered(database, business.id, chance.randrange(1, 200))
-                assert await said.readline() == b"round\n"
+                assert await asyncio.to_thread(said.recv) == "done"
                 known.update(await seen(database, business, journal))
         known.update(await seen(database, business, journal))
     while await ledger.seal(database, business.id, journal, most=ALL):

@@ -7,9 +7,7 @@ as well as every table.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ from uuid import uuid4
 import httpx2
 from msgspec import Struct
 
-from crm import access, campaigns, customers, parent, privacy, rhythm, staff
+from crm import access, campaigns, customers, privacy, rhythm, staff
 from crm.db import Database, open_database
 from crm.events import Actor
 from crm.inbound import Via, arrived
@@ -30,8 +28,7 @@ from crm.return_path import Way, return_address
 from crm.rhythm import Wanted
 from crm.settings import Settings
 from crm.staff import NewKey, Scope
-from crm.up import stop
-from tests import make
+from tests import commands, make
 from tests.conftest import KEYS, Cluster
 from tests.inbound.letters import dsn
 from tests.privacy.life import Life, erase_traces, lived
@@ -116,17 +113,9 @@ def _port() -> int:
 @asynccontextmanager
 async def process(here: Running, name: str) -> AsyncIterator[None]:
     """Run a process of the service; all it says goes into a file."""
-    plain = {key: value for key, value in os.environ.items() if not key.startswith("CRM_")}
-    with (here.folder / "logs" / f"{name}.log").open("ab") as log:
-        started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "crm", name,
-            env=plain | here.environ | parent.named(), stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield
-        finally:
-            await stop(started)
+    log = here.folder / "logs" / f"{name}.log"
+    async with commands.process(name, environ=here.environ, log=log):
+        yield
 
 
 @asynccontextmanager

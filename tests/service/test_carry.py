@@ -20,9 +20,10 @@ from crm.mail.carrying import AT_ONCE, Carrier, turn
 from crm.service import NewServiceMessage, send
 from tests import make
 from tests.browser import Browser
-from tests.campaigns.test_killed import environ, worker
+from tests.campaigns.test_killed import environ
 from tests.campaigns.test_relays import relay as entered
 from tests.campaigns.test_send import settings
+from tests.commands import process
 from tests.conftest import KEYS, Cluster
 from tests.service.site import DECLARED, asked, carried, declare, read, sent, stands
 from tests.smtpd import Fault, Smtpd, smtpd
@@ -243,11 +244,10 @@ async def test_a_worker_that_is_killed(
     async with smtpd() as relay:
         relay.fails("dot", Fault(until=asyncio.Event(), accept=True))
         plain = environ(own_cluster, redis_url, relay, tmp_path)  # type: ignore[arg-type]
-        async with worker(plain) as running:
+        async with process("worker", environ=plain) as running:
             async with asyncio.timeout(60):
                 await relay.until_heard(".", 3)
             running.kill()
-            await running.wait()
         await redis.flushall()
         await carried(later(own_database, timedelta(minutes=16)), business, relay)
     await redis.aclose()

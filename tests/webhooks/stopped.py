@@ -1,9 +1,8 @@
-"""A worker of its own that tells one endpoint what is due: for a test that kills it."""
+"""What tells one endpoint what is due, for a process of its own, which a test kills."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 
 from crm.db import open_database
 from crm.webhooks import jobs
@@ -11,10 +10,11 @@ from tests.conftest import KEYS
 from tests.webhooks.site import ctx
 
 
+def tell(url: str, business_id: str, endpoint_id: str) -> None:
+    """Tell it, as a worker's job does."""
+    asyncio.run(_tell(url, business_id, endpoint_id))
+
+
 async def _tell(url: str, business_id: str, endpoint_id: str) -> None:
     async with open_database(url, KEYS) as database:
         await jobs.tell(ctx(database), business_id, endpoint_id)
-
-
-if __name__ == "__main__":
-    asyncio.run(_tell(*sys.argv[1:]))

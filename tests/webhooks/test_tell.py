@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,12 +29,13 @@ from crm.webhooks.model import (
     next_try,
 )
 from tests import make
+from tests.commands import ended, forked
 from tests.conftest import KEYS, Cluster
+from tests.webhooks import stopped
 from tests.webhooks.conftest import Clock
 from tests.webhooks.receiver import Heard, Receiver, Reply
 from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
 
-_ROOT = Path(__file__).resolve().parents[2]
 NORA, ZOE = uuid4(), uuid4()
 RECORDED = Kind.interaction_recorded
 _LETTERS, _FREED = parse("""-- name: letters
@@ -170,13 +169,10 @@ async def test_a_worker_killed_before_it_records_tells_it_again_under_the_same_i
         await db.run(jobs.sql.wake_endpoints)
     holds = asyncio.Event()
     there.answer = lambda _: Reply(200, holds=holds)
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.webhooks.stopped", shared_cluster.app_url,
-        str(business.id), str(endpoint.id), cwd=_ROOT,
-    )  # fmt: skip
+    worker = forked(stopped.tell, shared_cluster.app_url, str(business.id), str(endpoint.id))
     await there.came.wait()
     worker.kill()
-    await worker.wait()
+    await ended(worker)
     holds.set()
     there.answer = lambda _: Reply(200)
     # Whoever comes meanwhile finds it taken.
