@@ -93,7 +93,7 @@ def _run(
                 os.dup2(file.fileno(), stream.fileno())
     os.environ.clear()
     # Its parent is whom it was forked from, which ends with the tests.
-    os.environ.update(environ | dict.fromkeys(parent.named(), str(os.getppid())))
+    os.environ.update(dict.fromkeys(parent.named(), str(os.getppid())) | environ)
     # Where temporary files go is a setting as well.
     tempfile.tempdir = None
     terminal.width = 200

@@ -46,7 +46,7 @@ LEAVES = st.sampled_from([Method.portal, Method.one_click, Method.complaint, Met
 SHOP = Actor.key(UUID(int=9), "Shop")
 ALL = 1_000_000
 PATIENT = settings(
-    max_examples=10,
+    max_examples=6,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -63,8 +63,8 @@ def test_it_shares_no_code_with_us() -> None:
 
 
 def test_what_is_right_holds() -> None:
-    for seed in range(40):
-        forge = Forge(seed, leaves=4 + seed % 29)
+    for seed in range(29):
+        forge = Forge(seed, leaves=4 + seed)
         said = forge.bundle(*range(min(4, len(forge.sealed))))
         assert verdict([packed(said)]) == ""
         kept = [forge.checkpoint(forge.leaves[: 1 + seed % 4], key=0).encode()]
@@ -106,14 +106,14 @@ def test_a_byte_anywhere() -> None:
     forge = Forge(7)
     whole = packed(forge.bundle(0, 1))
     found: Counter[str] = Counter()
-    for number in range(750):
+    for number in range(300):
         at = forge.chance.randrange(len(whole))
         rest = whole[at + 1 :]
         flipped = bytes([whole[at] ^ 1 << forge.chance.randrange(8)])
         changed = (flipped + rest, rest, forge.chance.randbytes(1) + whole[at:])[number % 3]
         found[verdict([whole[:at] + changed])] += 1
     # A path between heads is not looked at unless a checkpoint is there to compare.
-    assert found.total() == 750
+    assert found.total() == 300
     assert len(found) > 8
 
 
@@ -122,7 +122,7 @@ def test_anything_anywhere() -> None:
     forge = Forge(9, leaves=7)
     whole = forge.bundle(0)
     found: Counter[str] = Counter()
-    for number in range(450):
+    for number in range(240):
         said, told = deepcopy(whole), forge.said(number % 6)
         match number % 3:
             case 0:
@@ -144,7 +144,7 @@ def test_a_bit_of_a_receipt() -> None:
     receipt, proof = forge.receipt(0).encode(), forge.proof(0).encode()
     jwks = packed({"keys": forge.bundle()["jwks"]["keys"]})
     vkeys = "".join(f"{each['vkey']}\n" for each in forge.bundle()["checkpoint_keys"]).encode()
-    for number in range(1000):
+    for number in range(400):
         files = [receipt, proof]
         which = number % 2
         at = forge.chance.randrange(len(files[which]))

@@ -14,6 +14,9 @@ from tests import make
 from tests.alone import Alone
 from tests.conftest import KEYS, Cluster
 from tests.privacy.life import Life, lived
+from tests.privacy.taken import taken
+
+NORA = "Nora Lindqvist"
 
 
 class Clock:
@@ -48,7 +51,19 @@ async def clocked(
 @pytest.fixture
 async def nora(database: Database, business: Business) -> Life:
     """A customer with something in every table."""
-    return await lived(database, business, "nora@example.com", "Nora Lindqvist")
+    return await lived(database, business, "nora@example.com", NORA)
+
+
+@pytest.fixture(scope="module")
+async def known(database: Database) -> Life:
+    """Another like her, whom the tests of a module only look at."""
+    return await lived(database, await make.business(database), "nora@example.com", NORA)
+
+
+@pytest.fixture(scope="module")
+async def packed(database: Database, known: Life) -> bytes:
+    """The copy that she takes, of everything there can be."""
+    return await taken(database, known.business.id, known.customer.id)
 
 
 @pytest.fixture

@@ -36,12 +36,6 @@ from tests.privacy.life import SYSTEM, Life
 from tests.privacy.taken import inside, lines, taken
 
 
-@pytest.fixture
-async def packed(database: Database, nora: Life) -> bytes:
-    """Take a copy of a customer of whom everything there can be is held."""
-    return await taken(database, nora.business.id, nora.customer.id)
-
-
 def _texts(said: Any) -> Iterator[str]:
     if isinstance(said, dict):
         said = list(said.values())
@@ -68,12 +62,14 @@ async def test_every_file_is_in_the_manifest_with_its_sum(packed: bytes) -> None
     assert files[f"files/{file['id']}.jpg"] == b"A photograph of a form"
 
 
-async def test_lists_and_tables_say_the_same(database: Database, nora: Life, packed: bytes) -> None:
+async def test_lists_and_tables_say_the_same(
+    database: Database, known: Life, packed: bytes
+) -> None:
     """Row by row, and all of it is in the copy itself, under the same names."""
     files = inside(packed)
     whole = json.loads(files["copy.json"])
-    async with database.read(nora.business.id) as db:
-        names = [each.name for each in (await contents(db, nora.customer.id)).lists]
+    async with database.read(known.business.id) as db:
+        names = [each.name for each in (await contents(db, known.customer.id)).lists]
     for name in names:
         text = files[f"tables/{name}.csv"].decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -96,11 +92,11 @@ async def test_lists_and_tables_say_the_same(database: Database, nora: Life, pac
 
 
 async def test_what_there_is_no_room_for_is_read_again(
-    database: Database, nora: Life, monkeypatch: pytest.MonkeyPatch
+    database: Database, known: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list too long to be kept says the same in every form, line by line."""
-    async with database.read(nora.business.id) as db:
-        held = await contents(db, nora.customer.id)
+    async with database.read(known.business.id) as db:
+        held = await contents(db, known.customer.id)
         kept = await _packed(held)
         monkeypatch.setattr(packing, "_KEPT", 0)
         assert await _packed(held) == kept
@@ -145,7 +141,7 @@ async def test_nothing_of_the_copy_is_left_out_of_the_tables(packed: bytes) -> N
     assert set(_texts(whole)) - {""} <= said | inner
 
 
-async def test_the_page_reads_well_without_a_network(packed: bytes, nora: Life) -> None:
+async def test_the_page_reads_well_without_a_network(packed: bytes, known: Life) -> None:
     """It names what is held, in words, and asks no server for anything."""
     files = inside(packed)
     page = files["index.html"].decode()
@@ -153,15 +149,15 @@ async def test_the_page_reads_well_without_a_network(packed: bytes, nora: Life) 
     assert links <= set(files)
 
     for held in (
-        nora.customer.address,
+        known.customer.address,
         "Nora Lindqvist",
         "Harbour Street",
         "For opening hours.",
-        nora.notice.text,
+        known.notice.text,
         "Birthday cake",
         "Bob Okafor",
         "answering your question",
-        nora.got.subject,
+        known.got.subject,
     ):
         assert held in page, held
     for name, content in files.items():
@@ -173,13 +169,13 @@ async def test_the_page_reads_well_without_a_network(packed: bytes, nora: Life) 
                 assert place.removeprefix("pages/../") in files
 
 
-async def test_each_newsletter_that_went_lies_beside(packed: bytes, nora: Life) -> None:
+async def test_each_newsletter_that_went_lies_beside(packed: bytes, known: Life) -> None:
     """One that waits was not sent, and is not among them."""
     files = inside(packed)
     named = {row["delivery"]["campaign_id"]: row["file"] for row in lines(files, "newsletters")}
 
-    assert named[str(nora.waits.id)] == ""
-    sent = files[named[str(nora.got.id)]].decode()
+    assert named[str(known.waits.id)] == ""
+    sent = files[named[str(known.got.id)]].decode()
     assert sent.startswith("<!")
     assert "{{" not in sent
     assert "/u/" in sent
@@ -286,13 +282,13 @@ async def test_the_independent_verifier_takes_its_receipts(packed: bytes, tmp_pa
     assert out.decode().count("holds   receipt") == len(lines(files, "decisions"))
 
 
-async def test_the_documents_name_each_list_and_no_other(database: Database, nora: Life) -> None:
+async def test_the_documents_name_each_list_and_no_other(database: Database, known: Life) -> None:
     """docs/copy.md, in the sentence that begins with `The lists are`."""
     text = (Path(__file__).parents[2] / "docs" / "copy.md").read_text()
     sentence = re.search(r"The lists are ([^;]+);", text)
     assert sentence is not None
-    async with database.read(nora.business.id) as db:
-        named = [each.name for each in (await contents(db, nora.customer.id)).lists]
+    async with database.read(known.business.id) as db:
+        named = [each.name for each in (await contents(db, known.customer.id)).lists]
 
     assert sorted(re.findall(r"`(\w+)`", sentence[1])) == sorted(named)
 

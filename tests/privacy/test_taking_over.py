@@ -59,12 +59,6 @@ NAUGHTY = (
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "names-locales" / "blns.json"
 
 
-@pytest.fixture
-async def packed(database: Database, nora: Life) -> bytes:
-    """A copy of a customer of whom everything there can be is held."""
-    return await taken(database, nora.business.id, nora.customer.id)
-
-
 @asynccontextmanager
 async def _opened(packed: bytes, tmp_path: Path) -> AsyncIterator[archive.Opened]:
     path = tmp_path / "your-data.zip"
@@ -97,7 +91,7 @@ def _of(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[dict[str, An
 
 
 async def test_it_is_the_same_profile_and_history(
-    database: Database, other_business: Business, nora: Life, packed: bytes, tmp_path: Path
+    database: Database, other_business: Business, known: Life, packed: bytes, tmp_path: Path
 ) -> None:
     """Taken over and copied again there: field by field what it was."""
     took = await _take(database, other_business, packed, tmp_path, declare=True)
@@ -118,7 +112,7 @@ async def test_it_is_the_same_profile_and_history(
         mine = [
             each["said"]
             for each in brought
-            if (each["list"], each["origin"]) == (name, nora.business.name)
+            if (each["list"], each["origin"]) == (name, known.business.name)
         ]
         theirs = lines(before, name)
         assert sorted(mine, key=json.dumps) == sorted(theirs, key=json.dumps)
@@ -126,19 +120,19 @@ async def test_it_is_the_same_profile_and_history(
             if each["list"] == name and each["said"].get("file"):
                 assert after[each["file"]] == before[each["said"]["file"]]
     # What she had brought there herself, she brings on.
-    assert {each["origin"] for each in brought} == {nora.business.name, "Old Bakery"}
+    assert {each["origin"] for each in brought} == {known.business.name, "Old Bakery"}
     (file,) = lines(after, "files")
     assert after[f"files/{file['id']}.json"] == before["receipts.json"]
 
 
 async def test_a_yes_elsewhere_is_evidence_and_no_double_opt_in(
-    database: Database, other_business: Business, nora: Life, packed: bytes, tmp_path: Path
+    database: Database, other_business: Business, known: Life, packed: bytes, tmp_path: Path
 ) -> None:
     """It counts where the text accepts it, as imported, with the receipts as its evidence."""
     purpose_id = await _purpose(
         database, other_business, [consent.EvidenceKind.former_double_opt_in]
     )
-    names = {await _slug(database, nora): SLUG}
+    names = {await _slug(database, known): SLUG}
     took = await _take(database, other_business, packed, tmp_path, purposes=names)
 
     async with database.read(other_business.id) as db:
@@ -162,10 +156,10 @@ async def test_a_yes_elsewhere_is_evidence_and_no_double_opt_in(
 
 
 async def test_what_the_text_does_not_accept_stays_unmailable(
-    database: Database, other_business: Business, nora: Life, packed: bytes, tmp_path: Path
+    database: Database, other_business: Business, known: Life, packed: bytes, tmp_path: Path
 ) -> None:
     await _purpose(database, other_business, [])
-    names = {await _slug(database, nora): SLUG}
+    names = {await _slug(database, known): SLUG}
     took = await _take(database, other_business, packed, tmp_path, purposes=names)
 
     assert took.states == {SLUG: "unknown"}
@@ -225,11 +219,11 @@ async def test_what_is_not_declared_is_left_out_and_said(
 
 
 async def test_who_must_not_be_contacted_is_not_taken_in(
-    database: Database, other_business: Business, nora: Life, packed: bytes, tmp_path: Path
+    database: Database, other_business: Business, known: Life, packed: bytes, tmp_path: Path
 ) -> None:
     """She had herself erased there, and an old copy comes; or her record is frozen."""
     async with database.write(other_business.id) as db:
-        her = await make.customer(db, address=nora.customer.address)
+        her = await make.customer(db, address=known.customer.address)
         await customers.restrict(db, SYSTEM, her.id)
     with pytest.raises(Conflict, match="frozen"):
         await _take(database, other_business, packed, tmp_path)
@@ -355,7 +349,7 @@ def _edited(packed: bytes, name: str, change: dict[str, Any]) -> bytes:
 async def test_what_no_receipt_shows_was_never_confirmed(  # noqa: PLR0917
     database: Database,
     other_business: Business,
-    nora: Life,
+    known: Life,
     packed: bytes,
     tmp_path: Path,
     name: str,
@@ -363,7 +357,7 @@ async def test_what_no_receipt_shows_was_never_confirmed(  # noqa: PLR0917
 ) -> None:
     """Whoever writes another decision, or another customer, into a copy confirms nothing."""
     await _purpose(database, other_business, [consent.EvidenceKind.former_double_opt_in])
-    names = {await _slug(database, nora): SLUG}
+    names = {await _slug(database, known): SLUG}
     took = await _take(
         database, other_business, _edited(packed, name, change), tmp_path, purposes=names
     )
@@ -374,7 +368,7 @@ async def test_what_no_receipt_shows_was_never_confirmed(  # noqa: PLR0917
 
 
 async def test_receipts_that_do_not_hold_are_refused_as_a_whole(
-    database: Database, other_business: Business, nora: Life, packed: bytes, tmp_path: Path
+    database: Database, other_business: Business, known: Life, packed: bytes, tmp_path: Path
 ) -> None:
     """By our own verifier, whatever the sums say."""
     await _purpose(database, other_business, [])
@@ -382,7 +376,7 @@ async def test_receipts_that_do_not_hold_are_refused_as_a_whole(
     head, said, seal = bundle["receipts"][0]["receipt"].split(".")
     bundle["receipts"][0]["receipt"] = f"{head}.{said}.{seal[::-1]}"
     changed = _repacked(packed, {"receipts.json": json.dumps(bundle).encode()}, sums=True)
-    names = {await _slug(database, nora): SLUG}
+    names = {await _slug(database, known): SLUG}
 
     with pytest.raises(BrokenArchive, match=r"receipts\.json does not hold"):
         await _take(database, other_business, changed, tmp_path, purposes=names)
