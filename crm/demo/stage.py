@@ -96,7 +96,7 @@ def _environ(smtp_port: int) -> dict[str, str]:
         "CRM_SMTP__HOST": "127.0.0.1",
         "CRM_SMTP__PORT": str(smtp_port),
         "CRM_WEB__HOST": "127.0.0.1",
-        "CRM_WEB__PORT": str(_port()),
+        "CRM_WEB__PORT": given.get("CRM_WEB__PORT") or str(_port()),
     }
     given.pop("CRM_DATA", None)
     return given
