@@ -210,10 +210,11 @@ async def toured(page: Page) -> list[str]:
 async def _pressed(page: Page, key: str) -> dict[str, Any]:
     """Press a key and say where the focus is; what comes out of a frame is scrolled to later."""
     await page.keyboard.press(key)
-    for _ in range(_GLANCES):
-        now: dict[str, Any] = await page.evaluate("firsthand.focus()")
+    now: dict[str, Any] = await page.evaluate("firsthand.focus()")
+    for _ in range(_GLANCES - 1):
         if not now["wrong"]:
             break
+        now = await page.evaluate("firsthand.focus()")
     return now
 
 

@@ -18,7 +18,7 @@ from tests.fuzz.run import PHASES, Plan, tried
 # Of each phase as much as a few seconds hold; the cases are the same in every run.
 _PLANS = {
     "examples": Plan(seed=1, examples=1, phases=["examples"]),
-    "coverage": Plan(seed=1, examples=1, phases=["coverage"], one_in=24),
+    "coverage": Plan(seed=1, examples=1, phases=["coverage"], one_in=48),
     "fuzzing": Plan(seed=1, examples=1, phases=["fuzzing"]),
     "stateful": Plan(seed=1, examples=8, phases=["stateful"]),
 }
