@@ -2,6 +2,10 @@
 
 Each piece of text is a constant of this file, and each value a parameter: nothing that anybody
 wrote becomes part of a statement. A test is true or false and never NULL, so `not` is what it says.
+
+What somebody has is asked with EXISTS: a join where all tests have to hold, and below `any` and
+`not` a look into an index for each customer. Once a list of ids behind `IN` is too long for a hash,
+it would be gone through for each customer there.
 """
 
 from __future__ import annotations
@@ -174,6 +178,8 @@ class _Writing:
     def __init__(self, vocabulary: Vocabulary, at: Instant) -> None:
         # Where only some customers are asked about: which, so that no others are looked at.
         self.near = ""
+        # Whether what is written now has to hold whatever else does, so that it can be a join.
+        self._joined = True
         self._vocabulary = vocabulary
         self._at = at
         self._values: dict[str, Value] = {}
@@ -209,11 +215,11 @@ class _Writing:
 
     @test.register
     def _(self, test: Any) -> str:
-        return f"({' OR '.join(self.test(each) for each in test.of) or 'false'})"
+        return f"({' OR '.join(self._alone(each) for each in test.of) or 'false'})"
 
     @test.register
     def _(self, test: Not) -> str:
-        return f"NOT {self.test(test.of)}"
+        return f"NOT {self._alone(test.of)}"
 
     @test.register
     def _(self, test: Attribute) -> str:
@@ -262,8 +268,7 @@ class _Writing:
         happened += self._since("v.at", test) + self._allowed(self._vocabulary.kinds[test.kind])
         if test.at_least > 1:
             often = self.bind("often", test.at_least, "integer")
-            happened += f"{self.near_to('v')} GROUP BY v.customer_id HAVING count(*) >= {often}"
-            return self._in("crm.interaction v", happened)
+            return self._often(happened, often)
         return self._has("crm.interaction v", happened)
 
     @test.register
@@ -325,19 +330,33 @@ class _Writing:
             return ""
         return f" AND {column} >= {self.bind('since', self._at.begins(day), 'timestamptz')}"
 
-    def _has(self, table: str, condition: str) -> str:
-        return self._in(table, condition + self.near_to(table[-1]))
+    def _often(self, happened: str, often: str) -> str:
+        """Count what happened: of everybody at once where it is a join, else of each customer."""
+        if self._joined:
+            return (
+                "c.customer_id IN (SELECT v.customer_id FROM crm.interaction v"
+                f" WHERE v.business_id = $1 AND {happened}{self.near_to('v')}"
+                f" GROUP BY v.customer_id HAVING count(*) >= {often})"
+            )
+        return self._has("crm.interaction v", happened, f" OFFSET {often} - 1")
+
+    def _alone(self, test: Question) -> str:
+        """Write a test that need not hold."""
+        before, self._joined = self._joined, False
+        text = self.test(test)
+        self._joined = before
+        return text
+
+    def _has(self, table: str, condition: str, past: str = "") -> str:
+        alias = table[-1]
+        return (
+            f"EXISTS (SELECT FROM {table} WHERE {alias}.business_id = $1"
+            f" AND {alias}.customer_id = c.customer_id AND {condition}{self.near_to(alias)}{past})"
+        )
 
     def near_to(self, alias: str) -> str:
         """Look only at the customers who are asked about, where these are few."""
         return f" AND {self.near.replace('{alias}', alias)}" if self.near else ""
-
-    def _in(self, table: str, condition: str) -> str:
-        alias = table[-1]
-        return (
-            f"c.customer_id IN (SELECT {alias}.customer_id FROM {table}"
-            f" WHERE {alias}.business_id = $1 AND {condition})"
-        )
 
 
 def anniversaries(today: date, within_days: int) -> set[int]:

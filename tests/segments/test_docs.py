@@ -65,6 +65,17 @@ def test_an_example_reads_and_can_be_said(text: str) -> None:
     assert said(rule, Names(KNOWN, {}))
 
 
+@pytest.mark.parametrize("text", EXAMPLES)
+@pytest.mark.parametrize("around", ["not", "any"])
+def test_below_any_and_not_nobody_is_sought_in_a_list(text: str, around: str) -> None:
+    """One too long for a hash would be gone through for each customer: minutes among 100,000."""
+    inner = msgspec.json.decode(text)
+    given = {"test": "not", "of": inner} if around == "not" else {"test": "any", "of": [inner]}
+    rule = read(given, KNOWN, frozenset(campaigns_named([given])))
+    at = Instant(datetime(2026, 6, 4, 7, tzinfo=UTC), "UTC")
+    assert "c.customer_id IN" not in counting(rule, KNOWN, at).statement.sql
+
+
 def test_everything_has_words() -> None:
     for test in TESTS:
         assert building.said.dispatch(test) is not building.said.dispatch(object)
