@@ -494,15 +494,21 @@ SELECT (SELECT count(*) FROM state) > 0 AS moved,
 -- all are kept, and a no decides the state before a yes, a yes before anything less. States are
 -- written in the order of the customers, so that two imports at once wait and do not deadlock.
 -- Says how many states moved, and which decisions were a no that moved one.
+-- What is the same for many comes once, and each has the number under which it is said.
 WITH new AS MATERIALIZED (
-  SELECT *
+  SELECT n.*, s.purpose_id, s.purpose_version, s.basis, s.notice_id, s.status, s.method,
+         s.evidence_kind, s.warrants
     FROM unnest(:event_ids::uuid[], :commitments::bytea[], :customer_ids::uuid[],
-                :purpose_ids::uuid[], :purpose_versions::integer[], :bases::text[],
-                :record_ids::uuid[], :notice_ids::uuid[], :statuses::text[], :methods::text[],
-                :ats::timestamptz[], :valid_untils::timestamptz[], :evidence_kinds::text[],
-                :warrants::uuid[], :salts::bytea[], :canonicals::bytea[])
-      AS n (event_id, commitment, customer_id, purpose_id, purpose_version, basis, record_id,
-            notice_id, status, method, at, valid_until, evidence_kind, warrants, salt, canonical)
+                :record_ids::uuid[], :said::integer[], :ats::timestamptz[],
+                :valid_untils::timestamptz[], :salts::bytea[], :canonicals::bytea[])
+      AS n (event_id, commitment, customer_id, record_id, said, at, valid_until, salt, canonical)
+    JOIN unnest(:purpose_ids::uuid[], :purpose_versions::integer[], :bases::text[],
+                :notice_ids::uuid[], :statuses::text[], :methods::text[],
+                :evidence_kinds::text[], :warrants::uuid[])
+         WITH ORDINALITY
+      AS s (purpose_id, purpose_version, basis, notice_id, status, method, evidence_kind,
+            warrants, number)
+      ON s.number = n.said
 ), stub AS (
   INSERT INTO crm.consent_event (business_id, event_id, commitment, warrants)
   SELECT :business_id, new.event_id, new.commitment, new.warrants FROM new

@@ -23,6 +23,7 @@ _MERGE = {
         "fill_values",
     ),
     "consent": ("consents_for_purpose", "hold_customers", "append_events"),
+    "events": ("record_events",),
     "mail": ("suppressed_among", "suppress"),
     "imports": ("add_to_quarantine", "add_rows", "analyze_customers"),
 }  # fmt: skip

@@ -9,7 +9,6 @@ are consent that authorises a mail, and only the customer's own word lifts an op
 
 from crm.consent.actions import (
     ConsentExport,
-    append_many,
     authorised,
     defer,
     end_at_move,
@@ -35,6 +34,7 @@ from crm.consent.actions import (
 from crm.consent.again import end_again
 from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
+from crm.consent.appending import Written, append_many, append_written, written
 from crm.consent.bundle import Bundle, packed
 from crm.consent.checks import Allowed, Check, Unproven, allowed, check, check_many, unproven
 from crm.consent.deciding import Circumstances
@@ -238,11 +238,13 @@ __all__ = [
     "VersionMoved",
     "WeakEvidence",
     "Wording",
+    "Written",
     "add_file",
     "add_purpose",
     "ages",
     "allowed",
     "append_many",
+    "append_written",
     "authorised",
     "bundle",
     "check",
@@ -318,4 +320,5 @@ __all__ = [
     "watch_next",
     "withdraw",
     "withdraw_all",
+    "written",
 ]

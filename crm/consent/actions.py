@@ -11,7 +11,7 @@ import msgspec
 
 from crm.consent import evidence, network
 from crm.consent.bundle import Bundle
-from crm.consent.deciding import TOLD, Circumstances, Wish, append, decide, held
+from crm.consent.deciding import Circumstances, Wish, append, decide, held
 from crm.consent.evidence import EvidenceFile
 from crm.consent.grounds import SALE
 from crm.consent.kept_proof import KeptProof
@@ -20,20 +20,17 @@ from crm.consent.model import (
     ConsentEvent,
     ConsentTold,
     MailboxProof,
-    NewEvent,
     Question,
     UnknownEvent,
 )
 from crm.consent.network import KeptNetwork
 from crm.consent.purposes import current_notices, notices_shown_to, purposes_for
 from crm.consent.receipts import receipts_if_signed
-from crm.consent.record import Place, canonical, commitment, read
+from crm.consent.record import read
 from crm.consent.standing import Silence, Standing, arranged
-from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
+from crm.consent.states import OPTED_OUT, Method, Status
 from crm.db import Db, ReadDb, Statements
-from crm.events import Actor, record_each
-from crm.ids import opaque, secret, time_ordered
-from crm.journal import Decision, Withdrawn
+from crm.events import Actor
 
 sql = Statements("consent")
 
@@ -51,23 +48,9 @@ class ConsentExport(msgspec.Struct, frozen=True, kw_only=True):
     kept_proofs: list[KeptProof]
 
 
-class _Held(msgspec.Struct, frozen=True):
-    customer_id: UUID
-    merged_into: UUID | None
-
-
-class _Appended(msgspec.Struct, frozen=True):
-    moved: int
-    ended: list[UUID]
-
-
 class _Gone(msgspec.Struct, frozen=True):
     store: str
     gone: int
-
-
-_NOTHING = UUID(int=0)
-_NO = frozenset({Status.withdrawn, Status.refused})
 
 
 async def request(
@@ -188,83 +171,6 @@ async def invalidate(
     return await decide(db, by, wish, Circumstances(Method.staff, evidence={"reason": why}))
 
 
-async def append_many(
-    db: Db,
-    by: Actor,
-    new: Sequence[tuple[NewEvent, Consent | None]],
-    *,
-    network_days: int = 0,
-) -> int:
-    """Append decisions already judged by rule, each with the state it follows; in one statement.
-
-    The statement repeats the one rule that matters: an opt-out that is there when it looks stands.
-    Each no that moved a state is told, and no yes. From where they came is kept for `network_days`.
-    Returns how many states moved.
-    """
-    places = [_place(state) for _, state in new]
-    salts = [secret() for _ in new]
-    records = [
-        canonical(db.business_id, place, event, by, db.now)
-        for place, (event, _) in zip(places, new, strict=True)
-    ]
-    events = [event for event, _ in new]
-    held_now = await db.many(
-        sql.hold_customers, _Held, customer_ids=[each.customer_id for each in events]
-    )
-    appended = await db.one(
-        sql.append_events,
-        _Appended,
-        **_columns(events),
-        event_ids=[place.event_id for place in places],
-        record_ids=[place.record_id for place in places],
-        commitments=[commitment(*pair) for pair in zip(salts, records, strict=True)],
-        salts=salts,
-        canonicals=records,
-        actor_kind=by.kind,
-        actor_id=by.id,
-    )
-    await _tell_ends(db, by, places, events, set(appended.ended))
-    if network_days:
-        await _keep_networks(db, places, events, network_days)
-    await _carry(db, by, events, held_now)
-    return appended.moved
-
-
-async def _tell_ends(
-    db: Db, by: Actor, places: Sequence[Place], events: Sequence[NewEvent], ended: set[UUID]
-) -> None:
-    """Note every end in the journal, and have told those that moved a state."""
-    _note_ends(db, events)
-    told = [
-        (TOLD[event.status], event.customer_id, event.purpose.purpose_id)
-        for place, event in zip(places, events, strict=True)
-        if place.event_id in ended
-    ]
-    if told:
-        await record_each(db, by, told)
-
-
-async def _carry(db: Db, by: Actor, events: Sequence[NewEvent], held_now: Sequence[_Held]) -> None:
-    """Let a no count for the record that hers was merged into while it was judged."""
-    merged = {each.customer_id: each.merged_into for each in held_now if each.merged_into}
-    for event in events:
-        kept_id = merged.get(event.customer_id)
-        if kept_id and event.status in _NO:
-            purpose_id = event.purpose.purpose_id
-            await withdraw(db, by, kept_id, purpose_id, method=event.method, at=event.at)
-
-
-async def _keep_networks(
-    db: Db, places: Sequence[Place], events: Sequence[NewEvent], days: int
-) -> None:
-    kept = [
-        (place.event_id, event.customer_id, event.network)
-        for place, event in zip(places, events, strict=True)
-        if event.network is not None
-    ]
-    await network.keep(db, kept, days=days)
-
-
 async def silence(db: ReadDb, customer_id: UUID) -> Silence | None:
     """Return why nothing is sent to a customer whatever is on; None: it is, or nothing is on."""
     return await db.maybe(sql.silence, Silence, customer_id=customer_id)
@@ -360,40 +266,3 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     """
     found = await db.many(sql.erase_consent, _Gone, customer_id=customer_id)
     return {each.store: each.gone for each in found}
-
-
-def _note_ends(db: Db, events: Sequence[NewEvent]) -> None:
-    ended = [
-        Decision(event.customer_id, event.purpose.purpose_id, event.status, event.method)
-        for event in events
-        if event.status in OPTED_OUT
-    ]
-    if ended:
-        db.note(Withdrawn(ended))
-
-
-def _place(state: Consent | None) -> Place:
-    if state is None:
-        return Place(time_ordered(), opaque(), None)
-    return Place(time_ordered(), state.record_id, state.event_id)
-
-
-def _columns(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
-    """What the rows say besides their canonical bytes, column by column."""
-    return {
-        "customer_ids": [event.customer_id for event in events],
-        "purpose_ids": [event.purpose.purpose_id for event in events],
-        "purpose_versions": [event.purpose.version for event in events],
-        "bases": [event.purpose.basis.value for event in events],
-        "notice_ids": [event.notice.id if event.notice else None for event in events],
-        "statuses": [event.status.value for event in events],
-        "methods": [event.method.value for event in events],
-        "ats": [event.at for event in events],
-        "valid_untils": [event.valid_until for event in events],
-        "evidence_kinds": [event.evidence.get("kind") for event in events],
-        "warrants": [_warrants(event) for event in events],
-    }
-
-
-def _warrants(event: NewEvent) -> UUID:
-    return event.notice.id if event.notice and event.status in AUTHORISES else _NOTHING

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm.consent.actions import append_many
+from crm.consent.appending import append_many
 from crm.consent.model import CitedVersion, Consent, NewEvent
 from crm.consent.states import Basis, Method, Status
 from crm.db import Db, ReadDb, Statements

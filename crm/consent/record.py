@@ -8,6 +8,7 @@ docs/verify.md tells strangers what each member means; version 1 has fewer of th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -47,13 +48,32 @@ def canonical(
     business_id: UUID, place: Place, event: NewEvent, by: Actor, recorded_at: datetime
 ) -> bytes:
     """Write one event as RFC 8785 JSON; a value JSON cannot hold exactly is our bug."""
+    [written] = canonicals(business_id, [(place, event)], by, recorded_at)
+    return written
+
+
+def canonicals(
+    business_id: UUID,
+    decided: Iterable[tuple[Place, NewEvent]],
+    by: Actor,
+    recorded_at: datetime,
+) -> list[bytes]:
+    """Write many events of one business and actor, at one instant."""
+    shared: dict[str, Any] = {
+        "actor": {"id": str(by.id) if by.id else "", "kind": by.kind.value},
+        "business": str(business_id),
+        "recorded_at": instant(recorded_at),
+        "version": _VERSION,
+    }
+    return [_encode(shared | _said(place, event)) for place, event in decided]
+
+
+def _said(place: Place, event: NewEvent) -> dict[str, Any]:
     check_evidence(event.evidence)
     purpose = event.purpose
     written: dict[str, Any] = {
-        "actor": {"id": str(by.id) if by.id else "", "kind": by.kind.value},
         "at": instant(event.at),
         "basis": purpose.basis.value,
-        "business": str(business_id),
         "customer": str(event.customer_id),
         "event": str(place.event_id),
         "evidence": event.evidence,
@@ -61,15 +81,13 @@ def canonical(
         "method": event.method.value,
         "purpose": _purpose(purpose),
         "record": str(place.record_id),
-        "recorded_at": instant(recorded_at),
         "request": event.request,
         "status": event.status.value,
         "supersedes": str(place.supersedes) if place.supersedes else "",
         "type": expression(purpose.basis, event.status, event.method),
         "valid_until": instant(event.valid_until) if event.valid_until else "",
-        "version": _VERSION,
     }
-    return _encode(written | _shown(event) | _confirmed(event))
+    return written | _shown(event) | _confirmed(event)
 
 
 # An import cites the same for every row.
@@ -142,10 +160,10 @@ def check_evidence(evidence: dict[str, object]) -> None:
         if not key.isascii():
             message = "evidence keys are ASCII"
             raise ValueError(message)
+        if isinstance(value, _PLAIN):
+            continue
         if isinstance(value, dict):
             check_evidence(value)
-        elif isinstance(value, _PLAIN):
-            continue
         elif not isinstance(value, int) or abs(value) > _LARGEST:
             message = "evidence values are text, whole numbers below 2^53, and booleans"
             raise ValueError(message)

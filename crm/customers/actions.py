@@ -40,7 +40,7 @@ from crm.customers.text import cleaned, named
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid
 from crm.events import Actor, Kind
-from crm.ids import opaque
+from crm.ids import many_opaque, opaque
 from crm.journal import Restricted
 from crm.pieces import Piece
 from crm.staff import BeingErased
@@ -236,10 +236,16 @@ async def add_many(
     added = await db.many(
         sql.add_customers,
         Known,
-        customer_ids=[opaque() for _ in arrivals],
+        customer_ids=[
+            each.id or fresh
+            for each, fresh in zip(arrivals, many_opaque(len(arrivals)), strict=True)
+        ],
         addresses=[each.address.display for each in arrivals],
         folded=[each.address.folded for each in arrivals],
-        address_hashes=[keys.address_hash(business_id, each.address.folded) for each in arrivals],
+        address_hashes=[
+            each.address_hash or keys.address_hash(business_id, each.address.folded)
+            for each in arrivals
+        ],
         names=[each.name for each in arrivals],
         locales=[each.locale for each in arrivals],
         source=source,

@@ -124,11 +124,13 @@ class Place(Struct, frozen=True):
 
 
 class Arrival(Struct, frozen=True):
-    """A customer that an import brings, its address parsed already."""
+    """A customer that an import brings, its address parsed already; fingerprint and id if made."""
 
     address: Address
     name: str = ""
     locale: str = ""
+    address_hash: bytes = b""
+    id: UUID | None = None
 
 
 class Known(Struct, frozen=True):

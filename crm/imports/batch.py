@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
-from itertools import islice
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from crm import consent, customers, mail
-from crm.consent import Consent, Method, Network, NewEvent, Notice, Status, Version
-from crm.customers import Address, Arrival, Fill, Known, NewValue, NotAnAddress
+from crm.consent import (
+    Consent,
+    Method,
+    NewEvent,
+    Status,
+    Written,
+)
+from crm.customers import Arrival, Fill, Known, NewValue
 from crm.db import Database, Db
-from crm.events import Actor
+from crm.ids import many_opaque
 from crm.imports import quarantine
 from crm.imports.decision import (
     CAME_BACK,
-    Decision,
     KnownCustomer,
     Outcome,
     decide,
     repeated,
 )
-from crm.imports.fields import Fields
+from crm.imports.gathering import Batch, Group
+from crm.imports.judged import Judged, Task, decided_at, less, network
 from crm.imports.model import (
     Bad,
     Row,
     Seen,
     Tally,
     Told,
-    Tool,
-    address_of,
     evidence,
-    merge,
     spot,
 )
 from crm.imports.quarantine import Unproven
@@ -57,71 +58,6 @@ _AS_SAID = frozenset(
 )
 
 
-class Group(Struct, frozen=True):
-    """All rows of a batch that name one address, and what they come to together."""
-
-    address: Address
-    row: Row
-    rows: list[Row]
-
-
-class Batch(Struct, frozen=True):
-    """Rows as gathered: `read` of the file, good ones by folded address, bad ones with reasons."""
-
-    read: int
-    groups: dict[str, Group]
-    bad: list[Bad]
-
-
-class Task(Struct, frozen=True):
-    """What is the same for every row of an import."""
-
-    import_id: UUID
-    by: Actor
-    version: Version
-    notice: Notice
-    # For how many days network addresses of the former tool's export are kept; 0 keeps none.
-    network_days: int
-    tool: Tool
-    sha256: str
-    fields: Fields
-
-
-def gather(rows: Iterator[Row | Bad], size: int) -> Batch:
-    """Take the next rows, at most `size`; none read means the end of the file."""
-    good: dict[str, list[Row]] = {}
-    addresses: dict[str, Address] = {}
-    bad: list[Bad] = []
-    read = 0
-    for row in islice(rows, size):
-        read += 1
-        if isinstance(row, Bad):
-            bad.append(row)
-            continue
-        try:
-            address = customers.parse(row.address)
-        except NotAnAddress as wrong:
-            bad.append(Bad(row.line, wrong.message, row.part))
-            continue
-        good.setdefault(address.folded, []).append(row)
-        addresses.setdefault(address.folded, address)
-    groups = {
-        folded: Group(addresses[folded], merge(same) if len(same) > 1 else same[0], same)
-        for folded, same in good.items()
-    }
-    return Batch(read, groups, bad)
-
-
-class Judged(Struct, frozen=True):
-    """One address with its decision; `id` is there for a customer already known."""
-
-    group: Group
-    decision: Decision
-    id: UUID | None
-    # The consent that is there already.
-    state: Consent | None
-
-
 class Books:
     """Writes batches into the books, one transaction for all of them, and keeps the tally."""
 
@@ -133,6 +69,8 @@ class Books:
         self._seen = Seen()
         # By folded address: whose consent elsewhere had ended before it came here.
         self._ended: set[str] = set()
+        self._purpose, self._notice = task.version.cited, task.notice.cited
+        self._request = str(task.import_id)
         self.tally = Tally()
 
     async def take(self, batch: Batch) -> None:
@@ -161,39 +99,55 @@ class Books:
     async def _settle(self, groups: Mapping[str, Group], report: Report) -> None:
         while groups:
             judged = await self._judged(groups, report)
-            arrived = await self._arrived(judged)
+            written, added = await self._added(judged)
+            ended = {event.customer_id for event in written.events if self._over(event)}
             kept: list[tuple[UUID | None, Judged]] = []
             lost: dict[str, Group] = {}
             for each in judged:
-                customer_id = each.id or arrived.get(each.group.address.folded)
-                if each.decision.add and customer_id is None:
+                if each.new_id is not None and each.new_id not in added:
                     lost[each.group.address.folded] = each.group
                     continue
-                kept.append((customer_id, each))
+                kept.append((each.id or each.new_id, each))
             taken = [(each_id, each) for each_id, each in kept if each_id is not None]
-            await self._decide(taken)
+            self._ended |= {
+                each.group.address.folded for each_id, each in taken if each_id in ended
+            }
+            await self._decide(taken, written, added)
             # What a value is for may have been allowed a moment ago, or not.
             left_out = await self._fill(taken, report)
             for customer_id, each in kept:
-                self._count(_less(each, left_out.get(customer_id)), report)
+                self._count(less(each, left_out.get(customer_id)), report)
             # Somebody signed up with these addresses in this very moment: look again.
             groups = lost
 
     async def _judged(self, groups: Mapping[str, Group], report: Report) -> list[Judged]:
-        known, holds, states = await self._known(groups)
+        hashes = [self._hashed(folded) for folded in groups]
+        known, holds, states = await self._known(groups, hashes)
         accepts, fields = self._task.notice.accepts, self._task.fields
         declared = fields.names
         judged = []
-        for folded, group in groups.items():
+        fresh = many_opaque(len(groups))
+        for (folded, group), address_hash, new_id in zip(
+            groups.items(), hashes, fresh, strict=True
+        ):
             row = _named(fields.of(group.row) if declared else group.row, report)
             report.note(row)
             decision = decide(row, holds.get(folded), accepts, declared)
             found = known.get(folded)
-            judged.append(Judged(group, decision, found.id if found else None, states.get(folded)))
+            judged.append(
+                Judged(
+                    group,
+                    address_hash,
+                    decision,
+                    found.id if found else None,
+                    states.get(folded),
+                    new_id if decision.add and not found else None,
+                )
+            )
         return judged
 
     async def _known(
-        self, groups: Mapping[str, Group]
+        self, groups: Mapping[str, Group], hashes: Sequence[bytes]
     ) -> tuple[dict[str, Known], dict[str, KnownCustomer], dict[str, Consent]]:
         """What the books hold about these addresses, in a few looks."""
         db, fields = self._db, self._task.fields
@@ -205,8 +159,12 @@ class Books:
             if ids and fields.names
             else {}
         )
-        hashes = {db.keys.address_hash(db.business_id, folded): folded for folded in groups}
-        silent = {hashes[each] for each in await mail.suppressed_among(db, list(hashes))}
+        silenced = await mail.suppressed_among(db, hashes)
+        silent = (
+            {folded for folded, each in zip(groups, hashes, strict=True) if each in silenced}
+            if silenced
+            else set()
+        )
         holds = {
             folded: _holding(
                 each,
@@ -222,29 +180,55 @@ class Books:
         standing = {folded: states[each.id] for folded, each in known.items() if each.id in states}
         return known, holds, standing
 
-    async def _arrived(self, judged: list[Judged]) -> dict[str, UUID]:
-        new = [
-            Arrival(each.group.address, each.decision.fill.get("name", ""), each.group.row.locale)
-            for each in judged
-            if each.decision.add and each.id is None
-        ]
-        if not new:
-            return {}
-        added = await customers.add_many(
-            self._db, new, source=customers.Source.imported, import_id=self._task.import_id
-        )
-        return {folded: each.id for folded, each in added.items()}
+    def _hashed(self, folded: str) -> bytes:
+        return self._db.keys.address_hash(self._db.business_id, folded)
 
-    async def _decide(self, taken: list[tuple[UUID, Judged]]) -> None:
-        """Write what is allowed from now on, and what is not."""
-        db, task = self._db, self._task
+    async def _added(self, judged: list[Judged]) -> tuple[Written, set[UUID]]:
+        """Add who is new and, while PostgreSQL does so, write out what is decided of all."""
+        adding = asyncio.create_task(self._add([each for each in judged if each.new_id]))
+        try:
+            written = await asyncio.to_thread(self._written, judged)
+        finally:
+            added = await adding
+        if any(each.new_id and each.new_id not in added for each in judged):
+            there = [each for each in judged if not each.new_id or each.new_id in added]
+            written = self._written(there)
+        return written, added
+
+    async def _add(self, new: list[Judged]) -> set[UUID]:
+        if not new:
+            return set()
+        arrivals = [
+            Arrival(
+                each.group.address,
+                each.decision.fill.get("name", ""),
+                each.group.row.locale,
+                each.address_hash,
+                each.new_id,
+            )
+            for each in new
+        ]
+        added = await customers.add_many(
+            self._db, arrivals, source=customers.Source.imported, import_id=self._task.import_id
+        )
+        return {each.id for each in added.values()}
+
+    def _written(self, judged: list[Judged]) -> Written:
         events = [
             (self._event(customer_id, each), each.state)
-            for customer_id, each in taken
-            if each.decision.event is not None
+            for each in judged
+            if each.decision.event is not None and (customer_id := each.id or each.new_id)
         ]
-        if events:
-            await consent.append_many(db, task.by, events, network_days=task.network_days)
+        return consent.written(self._db, self._task.by, events)
+
+    async def _decide(
+        self, taken: list[tuple[UUID, Judged]], written: Written, added: AbstractSet[UUID]
+    ) -> None:
+        """Write what is allowed from now on, and what is not; some were just `added`."""
+        db, task = self._db, self._task
+        if written.events:
+            days = task.network_days
+            await consent.append_written(db, task.by, written, added=added, network_days=days)
         unproven = [
             Unproven(customer_id, spot(each.group.row), each.decision.reason)
             for customer_id, each in taken
@@ -255,7 +239,7 @@ class Books:
             await quarantine.keep_apart(db, task.import_id, purpose_id, unproven)
         silenced = [
             (
-                db.keys.address_hash(db.business_id, each.group.address.folded),
+                each.address_hash,
                 Scope(each.decision.suppress.scope),
                 Why(each.decision.suppress.reason),
             )
@@ -298,23 +282,24 @@ class Books:
         task, row = self._task, judged.group.row
         status = judged.decision.event or Status.unknown
         given = status is Status.given
-        at = _decided_at(row, status) or self._db.now
+        at = decided_at(row, status) or self._db.now
         validity = task.version.validity
         valid_until = customers.ends(at, validity) if given and validity else None
-        if valid_until is not None and valid_until <= self._db.now:
-            self._ended.add(judged.group.address.folded)
         return NewEvent(
             customer_id=customer_id,
-            purpose=task.version.cited,
+            purpose=self._purpose,
             status=status,
             method=Method.imported,
             at=at,
-            notice=task.notice.cited if given else None,
+            notice=self._notice if given else None,
             evidence=msgspec.to_builtins(evidence(row, task.tool, task.sha256)),
-            request=str(task.import_id),
+            request=self._request,
             valid_until=valid_until,
-            network=_network(row) if task.network_days else None,
+            network=network(row) if task.network_days else None,
         )
+
+    def _over(self, event: NewEvent) -> bool:
+        return event.valid_until is not None and event.valid_until <= self._db.now
 
     def _count(self, judged: Judged, report: Report) -> None:
         """Count every row of the group once, and say what is worth a word."""
@@ -352,14 +337,6 @@ class Books:
             report.say(here, Told.noted, decision.reason)
 
 
-def _less(judged: Judged, left_out: AbstractSet[str] | None) -> Judged:
-    """What came of one address, without the values that were left out after all."""
-    if not left_out:
-        return judged
-    fill = {name: value for name, value in judged.decision.fill.items() if name not in left_out}
-    return replace(judged, decision=replace(judged.decision, fill=fill))
-
-
 def _holding(
     known: Known, state: consent.Consent | None, held: AbstractSet[str], *, suppressed: bool
 ) -> KnownCustomer:
@@ -371,19 +348,6 @@ def _holding(
         own_consent_at=state.at if state is not None and ours else None,
         filled=frozenset(held | {"name"} if named else held),
     )
-
-
-def _network(row: Row) -> Network | None:
-    opted_in, confirmed = address_of(row.opted_in_ip), address_of(row.confirmed_ip)
-    if not opted_in and not confirmed:
-        return None
-    return Network(address=confirmed or opted_in, asked_from=opted_in if confirmed else "")
-
-
-def _decided_at(row: Row, status: Status) -> datetime | None:
-    if status is Status.given:
-        return row.confirmed_at or row.opted_in_at
-    return row.unsubscribed_at if status is Status.withdrawn else None
 
 
 def _named(row: Row, report: Report) -> Row:

@@ -11,8 +11,10 @@ from crm.consent import Notice
 from crm.db import Db, Statements
 from crm.events import Actor, Kind
 from crm.imports import actions
-from crm.imports.batch import Books, Task, gather
+from crm.imports.batch import Books
 from crm.imports.fields import Fields
+from crm.imports.gathering import gather
+from crm.imports.judged import Task
 from crm.imports.mapping import Given
 from crm.imports.model import AnotherRuns, Import, Row, State, Tool
 

@@ -19,7 +19,8 @@ from crm.db import RETRIABLE, Database, Db, Statements
 from crm.errors import Refused
 from crm.events import Actor
 from crm.imports import actions, elsewhere, mappings
-from crm.imports.batch import Batch, Books, gather
+from crm.imports.batch import Books
+from crm.imports.gathering import Batch, gather
 from crm.imports.lists import Lists
 from crm.imports.mapping import Reading
 from crm.imports.model import QUIET, AnotherRuns, Bad, Import, Row, State

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from crm.imports.batch import gather
 from crm.imports.columns import Unreadable
+from crm.imports.gathering import gather
 from crm.imports.mapping import Column, Mapping, Means, Reading
 from crm.imports.model import Bad, Row, RowStatus, Tool, evidence_kind
 from crm.imports.table import Table, read

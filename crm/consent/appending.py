@@ -1,0 +1,199 @@
+"""Many decisions at once, judged by rule: what an import brings, and what time has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from crm.consent import network
+from crm.consent.actions import withdraw
+from crm.consent.deciding import TOLD
+from crm.consent.model import Consent, NewEvent
+from crm.consent.record import Place, canonicals, commitment
+from crm.consent.states import AUTHORISES, OPTED_OUT, Status
+from crm.db import Db, Statements
+from crm.events import Actor, record_each
+from crm.ids import many_opaque, many_secrets, many_time_ordered
+from crm.journal import Decision, Withdrawn
+
+sql = Statements("consent")
+
+_NOTHING = UUID(int=0)
+_NO = frozenset({Status.withdrawn, Status.refused})
+
+
+class _Held(msgspec.Struct, frozen=True):
+    customer_id: UUID
+    merged_into: UUID | None
+
+
+class _Appended(msgspec.Struct, frozen=True):
+    moved: int
+    ended: list[UUID]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Decisions, with all that is going to be kept of them column by column."""
+
+    events: list[NewEvent]
+    places: list[Place]
+    columns: dict[str, list[Any]]
+
+
+def written(db: Db, by: Actor, new: Sequence[tuple[NewEvent, Consent | None]]) -> Written:
+    """Write out decisions judged by rule, each with the state it follows, and ask nobody."""
+    events = [event for event, _ in new]
+    places = _places([state for _, state in new])
+    salts = many_secrets(len(new))
+    records = canonicals(db.business_id, zip(places, events, strict=True), by, db.now)
+    columns = {
+        **_columns(events),
+        "event_ids": [place.event_id for place in places],
+        "record_ids": [place.record_id for place in places],
+        "commitments": [commitment(*pair) for pair in zip(salts, records, strict=True)],
+        "salts": salts,
+        "canonicals": records,
+    }
+    return Written(events, places, columns)
+
+
+async def append_many(
+    db: Db,
+    by: Actor,
+    new: Sequence[tuple[NewEvent, Consent | None]],
+    *,
+    network_days: int = 0,
+) -> int:
+    """Append decisions already judged by rule, each with the state it follows; in one statement.
+
+    The statement repeats the one rule that matters: an opt-out that is there when it looks stands.
+    Each no that moved a state is told, and no yes. From where they came is kept for `network_days`.
+    Returns how many states moved.
+    """
+    return await append_written(db, by, written(db, by, new), network_days=network_days)
+
+
+async def append_written(
+    db: Db,
+    by: Actor,
+    new: Written,
+    *,
+    added: AbstractSet[UUID] = frozenset(),
+    network_days: int = 0,
+) -> int:
+    """Append decisions that are written out, as `append_many` does.
+
+    Whom this transaction has `added` nobody else can see, so they need not be held.
+    """
+    events = new.events
+    there = [each.customer_id for each in events if each.customer_id not in added]
+    held_now = await _hold(db, there)
+    appended = await db.one(
+        sql.append_events, _Appended, **new.columns, actor_kind=by.kind, actor_id=by.id
+    )
+    await _tell_ends(db, by, new, set(appended.ended))
+    if network_days:
+        await _keep_networks(db, new.places, events, network_days)
+    await _carry(db, by, events, held_now)
+    return appended.moved
+
+
+async def _tell_ends(db: Db, by: Actor, new: Written, ended: set[UUID]) -> None:
+    """Note every end in the journal, and have told those that moved a state."""
+    _note_ends(db, new.events)
+    told = [
+        (TOLD[event.status], event.customer_id, event.purpose.purpose_id)
+        for place, event in zip(new.places, new.events, strict=True)
+        if place.event_id in ended
+    ]
+    if told:
+        await record_each(db, by, told)
+
+
+async def _hold(db: Db, customer_ids: list[UUID]) -> list[_Held]:
+    """Let nobody merge these into others before their states are written."""
+    if not customer_ids:
+        return []
+    return await db.many(sql.hold_customers, _Held, customer_ids=customer_ids)
+
+
+async def _carry(db: Db, by: Actor, events: Sequence[NewEvent], held_now: Sequence[_Held]) -> None:
+    """Let a no count for the record that hers was merged into while it was judged."""
+    merged = {each.customer_id: each.merged_into for each in held_now if each.merged_into}
+    for event in events:
+        kept_id = merged.get(event.customer_id)
+        if kept_id and event.status in _NO:
+            purpose_id = event.purpose.purpose_id
+            await withdraw(db, by, kept_id, purpose_id, method=event.method, at=event.at)
+
+
+async def _keep_networks(
+    db: Db, places: Sequence[Place], events: Sequence[NewEvent], days: int
+) -> None:
+    kept = [
+        (place.event_id, event.customer_id, event.network)
+        for place, event in zip(places, events, strict=True)
+        if event.network is not None
+    ]
+    await network.keep(db, kept, days=days)
+
+
+def _note_ends(db: Db, events: Sequence[NewEvent]) -> None:
+    ended = [
+        Decision(event.customer_id, event.purpose.purpose_id, event.status, event.method)
+        for event in events
+        if event.status in OPTED_OUT
+    ]
+    if ended:
+        db.note(Withdrawn(ended))
+
+
+def _places(states: Sequence[Consent | None]) -> list[Place]:
+    fresh = many_opaque(len(states))
+    return [
+        Place(event_id, record_id, None)
+        if state is None
+        else Place(event_id, state.record_id, state.event_id)
+        for event_id, record_id, state in zip(
+            many_time_ordered(len(states)), fresh, states, strict=True
+        )
+    ]
+
+
+def _columns(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
+    """What the rows say besides their canonical bytes, column by column.
+
+    Much is the same for most of them, so that is said once, and of each which of these it is.
+    """
+    alike: dict[tuple[Any, ...], int] = {}
+    said: list[NewEvent] = []
+    numbers: list[int] = []
+    for event in events:
+        kind = event.evidence.get("kind")
+        key = (id(event.purpose), id(event.notice), event.status, event.method, kind)
+        number = alike.setdefault(key, len(said) + 1)
+        if number > len(said):
+            said.append(event)
+        numbers.append(number)
+    return {
+        "customer_ids": [event.customer_id for event in events],
+        "said": numbers,
+        "ats": [event.at for event in events],
+        "valid_untils": [event.valid_until for event in events],
+        "purpose_ids": [event.purpose.purpose_id for event in said],
+        "purpose_versions": [event.purpose.version for event in said],
+        "bases": [event.purpose.basis.value for event in said],
+        "notice_ids": [event.notice.id if event.notice else None for event in said],
+        "statuses": [event.status.value for event in said],
+        "methods": [event.method.value for event in said],
+        "evidence_kinds": [event.evidence.get("kind") for event in said],
+        "warrants": [_warrants(event) for event in said],
+    }
+
+
+def _warrants(event: NewEvent) -> UUID:
+    return event.notice.id if event.notice and event.status in AUTHORISES else _NOTHING

@@ -1,0 +1,69 @@
+"""One address of a list as it was judged, and what its row says about the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from crm.consent import Consent, Network, Notice, Status, Version
+from crm.events import Actor
+from crm.imports.decision import Decision
+from crm.imports.fields import Fields
+from crm.imports.gathering import Group
+from crm.imports.model import Row, Tool, address_of
+
+
+class Task(Struct, frozen=True):
+    """What is the same for every row of an import."""
+
+    import_id: UUID
+    by: Actor
+    version: Version
+    notice: Notice
+    # For how many days network addresses of the former tool's export are kept; 0 keeps none.
+    network_days: int
+    tool: Tool
+    sha256: str
+    fields: Fields
+
+
+class Judged(Struct, frozen=True):
+    """One address with its fingerprint and decision.
+
+    `id` is of a customer already known, `new_id` of one that is to be added.
+    """
+
+    group: Group
+    address_hash: bytes
+    decision: Decision
+    id: UUID | None
+    # The consent that is there already.
+    state: Consent | None
+    new_id: UUID | None = None
+
+
+def less(judged: Judged, left_out: AbstractSet[str] | None) -> Judged:
+    """What came of one address, without the values that were left out after all."""
+    if not left_out:
+        return judged
+    fill = {name: value for name, value in judged.decision.fill.items() if name not in left_out}
+    return replace(judged, decision=replace(judged.decision, fill=fill))
+
+
+def network(row: Row) -> Network | None:
+    """From where she signed up and confirmed, where the row has that."""
+    opted_in, confirmed = address_of(row.opted_in_ip), address_of(row.confirmed_ip)
+    if not opted_in and not confirmed:
+        return None
+    return Network(address=confirmed or opted_in, asked_from=opted_in if confirmed else "")
+
+
+def decided_at(row: Row, status: Status) -> datetime | None:
+    """When it was decided, as far as the row knows."""
+    if status is Status.given:
+        return row.confirmed_at or row.opted_in_at
+    return row.unsubscribed_at if status is Status.withdrawn else None
