@@ -70,14 +70,15 @@ class Hand(Struct):
         answer = await self.opened.page.goto(path)
         assert answer is not None
         assert answer.status == status, (path, answer.status)
-        await self._look()
+        await self._look(judge=False)
 
     async def to(self, selector: str) -> None:
         """Press Tab until something is reached, as far as the page goes."""
         page = self.opened.page
-        # What is far away is not asked after at each stop.
+        # To what is far away the key is held, and it is not asked after at each stop.
         for _ in range(await page.evaluate(_AWAY, selector)):
-            await page.keyboard.press("Tab")
+            await page.keyboard.down("Tab")
+        await page.keyboard.up("Tab")
         for _ in range(_FAR):
             if await self._at(selector):
                 return
@@ -129,7 +130,7 @@ class Hand(Struct):
         assert status in {None, answer.status}, (selector, answer.status, answer.url)
         if button and answer.ok:
             self.pressed.add(self._known(*button))
-        await self._look()
+        await self._look(judge=button is not None)
         return answer.status
 
     async def take(self, selector: str) -> Download:
@@ -167,17 +168,20 @@ class Hand(Struct):
         route = next(known for known, pattern in _FORMS if pattern.fullmatch(path))
         return Press(route, name, "" if name in _MANY or value in self.slugs else value)
 
-    async def _look(self) -> None:
-        """Look at each kind of page once, and with axe where there are scripts: that costs most."""
+    async def _look(self, *, judge: bool) -> None:
+        """Look at each kind of page once, and with axe at what answers a form.
+
+        That costs most; what an address or a link opens, test_pages.py has judged already.
+        """
         page = self.opened.page
         self.held |= {self._known(*each) for each in await page.evaluate(_HELD)}
-        kind = await page.evaluate(_KIND)
-        if kind in self.seen:
-            return
-        self.seen.add(kind)
-        found = await looked(self.opened)
-        title = await page.title()
-        if self.script and title not in self.seen:
+        kind: str = await page.evaluate(_KIND)
+        found: dict[str, Any] = {}
+        if kind not in self.seen:
+            self.seen.add(kind)
+            found = await looked(self.opened)
+        title = kind.partition(",")[0]
+        if judge and self.script and title not in self.seen:
             self.seen.add(title)
             if judgement := await judged(page):
                 found["axe"] = judgement
