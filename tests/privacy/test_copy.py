@@ -41,45 +41,45 @@ from tests.privacy.taken import built, content, inside, lines, taken
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "copy.md"
 
 
-async def test_the_documents_name_every_list(database: Database, nora: Life) -> None:
+async def test_the_documents_name_every_list(database: Database, known: Life) -> None:
     """Whoever reads a copy by program looks there, and finds neither more nor less."""
-    async with database.read(nora.business.id) as db:
-        found = await contents(db, nora.customer.id)
+    async with database.read(known.business.id) as db:
+        found = await contents(db, known.customer.id)
     said = _DOCUMENT.read_text().partition("The lists are")[2].partition("; each is there")[0]
 
     assert sorted(re.findall(r"`(\w+)`", said)) == sorted(each.name for each in found.lists)
 
 
-async def test_every_decision_stands_beside_its_words(database: Database, nora: Life) -> None:
+async def test_every_decision_stands_beside_its_words(known: Life, packed: bytes) -> None:
     """The double opt-in has both instants, and the exact text with its digest (promise 5)."""
-    files = inside(await taken(database, nora.business.id, nora.customer.id))
+    files = inside(packed)
     given = next(
         each for each in lines(files, "decisions") if each["event"]["method"] == "double_opt_in"
     )
 
     assert given["purpose"] == "The Corner Letter"
-    assert given["notice"]["text"] == nora.notice.text
-    assert given["notice"]["control_label"] == nora.notice.control_label
-    assert given["notice"]["sha256"] == nora.notice.sha256.hex()
+    assert given["notice"]["text"] == known.notice.text
+    assert given["notice"]["control_label"] == known.notice.control_label
+    assert given["notice"]["sha256"] == known.notice.sha256.hex()
     step = given["event"]["opt_in"]
     assert step["mailed_at"] <= step["confirmed_at"] == given["event"]["at"]
     networks = [each["network"]["address"] for each in lines(files, "networks")]
     assert networks == ["192.0.2.44", "192.0.2.45"]
 
 
-async def test_every_mail_names_its_warrant(database: Database, nora: Life) -> None:
+async def test_every_mail_names_its_warrant(known: Life, packed: bytes) -> None:
     """A campaign that went out points to a decision that is in the same file (promise 1)."""
-    files = inside(await taken(database, nora.business.id, nora.customer.id))
+    files = inside(packed)
     sent = [each["delivery"] for each in lines(files, "newsletters")]
 
-    assert {each["campaign_id"] for each in sent} == {str(nora.got.id), str(nora.waits.id)}
+    assert {each["campaign_id"] for each in sent} == {str(known.got.id), str(known.waits.id)}
     decided = {each["event"]["id"] for each in lines(files, "decisions")}
     assert {each["event_id"] for each in sent} <= decided
 
 
-async def test_who_looked_is_in_it(database: Database, nora: Life) -> None:
+async def test_who_looked_is_in_it(packed: bytes) -> None:
     """Who, when and why, of people and programs (promise 11)."""
-    files = inside(await taken(database, nora.business.id, nora.customer.id))
+    files = inside(packed)
 
     assert [(each["name"], each["did"], each["reason"]) for each in lines(files, "looks")] == [
         ("Shop till", "customer.exported", "asked"),
@@ -343,12 +343,10 @@ async def test_one_that_is_gone_is_no_failure_of_the_worker(
     assert (await building.build(database, business.id, claimed)).state is State.building
 
 
-async def test_a_copy_says_what_of_it_is_signed(
-    database: Database, business: Business, nora: Life
-) -> None:
+async def test_a_copy_says_what_of_it_is_signed(database: Database, known: Life) -> None:
     """Without the key no receipts are in it, and no file of it says that they are."""
-    async with database.snapshot(business.id) as read:
-        held = await contents(read, nora.customer.id)
+    async with database.snapshot(known.business.id) as read:
+        held = await contents(read, known.customer.id)
         with speaking("en"):
             whole = readme(held).decode()
             none = readme(replace(held, receipts=None)).decode()
