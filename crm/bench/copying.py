@@ -25,7 +25,7 @@ _SMALL = 10
 _SECONDS = 3.0
 _MORE_MB = 48.0
 # As the product presses.
-_LEVEL = 4
+_LEVEL = 3
 
 _CAMPAIGNS = """
 WITH written AS (

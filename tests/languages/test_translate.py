@@ -147,8 +147,9 @@ def _bare_sentences(tree: nodes.Template) -> Iterator[str]:
         if isinstance(call.node, nodes.Name) and call.node.name in _MARKS
         for inner in call.find_all(nodes.Const)
     }
-    # What is looked up by its English is not printed.
+    # What is looked up by its English, or compared with it, is not printed.
     said |= {id(pair.key) for pair in tree.find_all(nodes.Pair)}
+    said |= {id(other.expr) for other in tree.find_all(nodes.Operand)}
     for const in tree.find_all(nodes.Const):
         if isinstance(const.value, str) and id(const) not in said and _SENTENCE.search(const.value):
             yield const.value
