@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -75,6 +76,8 @@ _PATIENCE = 3
 
 def main() -> None:
     """Run a command; what the operator can mend is one line and exit status 2."""
+    # What is imported stays: the collector need not go through it again and again.
+    gc.freeze()
     try:
         cli(standalone_mode=False)
     except Exit as done:
