@@ -1,8 +1,8 @@
 """The record of processing activities (Art. 30 GDPR), made of what is declared and enforced.
 
-Nothing is written for it: purposes, attributes, tags and kinds of interaction are as they are
-declared, and the times of what is kept besides are those of `retention.py`, which the sweep deletes
-by.
+Nothing is written for it: purposes, service purposes, attributes, tags and kinds of interaction are
+as they are declared, and the times of what is kept besides are those of `retention.py`, which the
+sweep deletes by.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import businesses, consent, customers
+from crm import businesses, consent, customers, mail
 from crm.businesses import Business
 from crm.consent import Purpose, Version
 from crm.consent.terms import Party, Terms
@@ -33,6 +33,8 @@ _SECURITY = (
     "Each look at a record of a customer is written down, with who and why.",
     "Decisions are sealed in a Merkle tree whose signed heads are kept outside the database.",
 )
+
+_LETTERS = next(each for each in DECLARED if "service_message" in each.tables)
 
 
 class Activity(Struct, frozen=True, kw_only=True):
@@ -69,12 +71,14 @@ class Processing(Struct, frozen=True, kw_only=True):
     """The whole record; `version` rises when its shape changes."""
 
     format: str = "firsthand/ropa"
-    version: int = 1
+    version: int = 2
     generated_at: datetime
     controller: Controller
     # Whose data: Art. 30(1)(c).
     subjects: str = "Customers, and whoever signs up and has not confirmed yet."
     activities: list[Activity]
+    # What programs write to single customers for, without a consent.
+    messages: list[Kept]
     attributes: list[Kept]
     tags: list[Kept]
     interactions: list[Kept]
@@ -94,6 +98,7 @@ async def processing(db: ReadDb) -> Processing:
         generated_at=db.now,
         controller=Controller.of(business),
         activities=activities,
+        messages=await _messages(db, business),
         attributes=[
             Kept(
                 each.label,
@@ -119,6 +124,13 @@ async def processing(db: ReadDb) -> Processing:
         besides=_besides(business),
         security=list(_SECURITY),
     )
+
+
+async def _messages(db: ReadDb, business: Business) -> list[Kept]:
+    return [
+        Kept(each.label, each.purpose, _LETTERS.ends(business), basis=in_words(each.basis))
+        for each in await mail.service_purposes(db)
+    ]
 
 
 def _activity(purpose: Purpose, version: Version) -> Activity:
