@@ -31,11 +31,11 @@ def time_ordered() -> UUID:
 
 
 def many_time_ordered(count: int) -> list[UUID]:
-    """Make so many UUIDv7, in their order."""
-    return [
+    """Make so many UUIDv7, in their order: two may be made in one step of the clock."""
+    return sorted(
         QUICK(_BOTH.pack(_time(), _VARIANT | low >> 2))
         for (low,) in _HALF.iter_unpack(os.urandom(8 * count))
-    ]
+    )
 
 
 def _time() -> int:
