@@ -86,6 +86,8 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "privacy.remind": (privacy_jobs.remind, 3600),
     "consent.watch": (consent_jobs.watch, 60),
     "consent.lapse": (consent_jobs.lapse, 60),
+    "consent.sum_up": (consent_jobs.sum_up, 60),
+    "consent.recount": (consent_jobs.recount, 86_400),
     "inbound.tidy": (inbound_jobs.tidy, 3600),
     "privacy.retire": (dormancy_jobs.retire, 3600),
     "privacy.retain": (privacy_jobs.retain, 3600),

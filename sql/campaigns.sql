@@ -97,43 +97,33 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
 
 -- name: audience_by_reason
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not; of
--- those who get it, whom it asks whether their consent goes on. Consents are counted state by state,
--- each a run of one index; then the few that a suppression or a restriction moves to another reason
--- are moved: looked up one by one in indexes (OFFSET 0 forbids to join everybody instead), in the
--- order of the key, so that neighbours are found on the same page.
-WITH RECURSIVE version AS MATERIALIZED (
+-- those who get it, whom it asks whether their consent goes on. How many there are of each state is
+-- tallied; then the few that have ended, or that a suppression or a restriction moves to another
+-- reason, are moved: looked up one by one in indexes (OFFSET 0 forbids to join everybody instead),
+-- in the order of the key, so that neighbours are found on the same page.
+WITH version AS MATERIALIZED (
   SELECT v.version, v.ends_at, v.stale_at,
          v.stale_at IS NOT NULL OR v.ends_at <= :now::timestamptz + interval '60 days' AS asks
     FROM crm.purpose_version v
    WHERE v.business_id = :business_id
      AND v.purpose_id = :purpose_id
-), kind AS (
-  SELECT v.version, v.ends_at, (
-           SELECT min(s.status) FROM crm.consent s
-            WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
-              AND s.purpose_version = v.version) AS status
-    FROM version v
-  UNION ALL
-  SELECT k.version, k.ends_at, (
-           SELECT min(s.status) FROM crm.consent s
-            WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
-              AND s.purpose_version = k.version AND s.status > k.status)
-    FROM kind k
-   WHERE k.status IS NOT NULL
+), tallied AS (
+  SELECT t.purpose_version AS version, t.status, sum(t.customers) AS customers
+    FROM crm.consent_tally t
+   WHERE t.business_id = :business_id
+     AND t.purpose_id = :purpose_id
+   GROUP BY t.purpose_version, t.status
 ), ended AS (
   SELECT g.version, g.status, g.customers,
-         CASE WHEN g.ends_at <= :now THEN g.customers ELSE (
-           SELECT count(*) FROM crm.consent s
-            WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
-              AND s.purpose_version = g.version AND s.status = g.status
-              AND s.valid_until <= :now) END AS over
-    FROM (
-      SELECT k.version, k.ends_at, k.status, (
-               SELECT count(*) FROM crm.consent s
-                WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
-                  AND s.purpose_version = k.version AND s.status = k.status) AS customers
-        FROM kind k
-       WHERE k.status IS NOT NULL) g
+         CASE WHEN g.status IN ('withdrawn', 'refused', 'expired') THEN 0
+              WHEN v.ends_at <= :now THEN g.customers
+              ELSE (
+                SELECT count(*) FROM crm.consent s
+                 WHERE s.business_id = :business_id AND s.purpose_id = :purpose_id
+                   AND s.purpose_version = g.version AND s.status = g.status
+                   AND s.valid_until <= :now) END AS over
+    FROM tallied g
+    JOIN version v ON v.version = g.version
 ), asking AS (
   SELECT count(*) AS customers
     FROM version v

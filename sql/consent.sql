@@ -1,6 +1,6 @@
 -- Every statement of crm/consent.
 -- Owns: purpose, purpose_version, notice, form_shown, consent_event, consent_record, consent,
--- mailbox_proof, consent_network, evidence_file, consent_erased, kept_proof.
+-- mailbox_proof, consent_network, evidence_file, consent_erased, kept_proof, consent_tally.
 
 -- name: silence
 -- Why nothing is sent to a customer's address, and since when: where mail came back, and where she
@@ -661,6 +661,64 @@ SELECT p.purpose_id, (m.month AT TIME ZONE 'UTC')::date AS month, coalesce(e.end
    interval '1 month') AS m (month)
   LEFT JOIN ending e ON e.purpose_id = p.purpose_id AND e.month = m.month
  ORDER BY p.purpose_id, m.month;
+
+-- name: sum_up_tally
+-- Where more than so many rows add up to the number of a version and state, one in their place; what
+-- another holds, or adds meanwhile, stays for the next time. Says how many went.
+WITH long AS (
+  SELECT t.purpose_id, t.purpose_version, t.status
+    FROM crm.consent_tally t
+   WHERE t.business_id = :business_id
+   GROUP BY t.purpose_id, t.purpose_version, t.status
+  HAVING count(*) > :many::bigint
+), piece AS (
+  SELECT t.purpose_id, t.purpose_version, t.status, t.entry_id
+    FROM crm.consent_tally t
+    JOIN long USING (purpose_id, purpose_version, status)
+   WHERE t.business_id = :business_id
+   ORDER BY t.purpose_id, t.purpose_version, t.status, t.entry_id
+   LIMIT :limit
+     FOR UPDATE OF t SKIP LOCKED
+), gone AS (
+  DELETE FROM crm.consent_tally t
+   USING piece p
+   WHERE t.business_id = :business_id
+     AND t.purpose_id = p.purpose_id
+     AND t.purpose_version = p.purpose_version
+     AND t.status = p.status
+     AND t.entry_id = p.entry_id
+  RETURNING t.purpose_id, t.purpose_version, t.status, t.customers
+), summed AS (
+  INSERT INTO crm.consent_tally (business_id, purpose_id, purpose_version, status, customers)
+  SELECT :business_id, g.purpose_id, g.purpose_version, g.status, sum(g.customers)
+    FROM gone g
+   GROUP BY g.purpose_id, g.purpose_version, g.status
+  HAVING sum(g.customers) <> 0
+)
+SELECT count(*)::integer FROM gone;
+
+-- name: recount_tally
+-- Counts every consent, and adds what the tally is short of or less what it has too many. Says of
+-- how many versions and states it was wrong: of none, unless rows were changed past the triggers.
+WITH wrong AS (
+  SELECT t.purpose_id, t.purpose_version, t.status, sum(t.customers) AS customers
+    FROM (
+      SELECT s.purpose_id, s.purpose_version, s.status, count(*) AS customers
+        FROM crm.consent s
+       WHERE s.business_id = :business_id
+       GROUP BY s.purpose_id, s.purpose_version, s.status
+      UNION ALL
+      SELECT c.purpose_id, c.purpose_version, c.status, -sum(c.customers)
+        FROM crm.consent_tally c
+       WHERE c.business_id = :business_id
+       GROUP BY c.purpose_id, c.purpose_version, c.status) t
+   GROUP BY t.purpose_id, t.purpose_version, t.status
+  HAVING sum(t.customers) <> 0
+), put_right AS (
+  INSERT INTO crm.consent_tally (business_id, purpose_id, purpose_version, status, customers)
+  SELECT :business_id, w.purpose_id, w.purpose_version, w.status, w.customers FROM wrong w
+)
+SELECT count(*)::integer FROM wrong;
 
 -- name: leaves
 -- What is kept of the decisions that some leaves stand for.

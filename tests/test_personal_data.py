@@ -183,6 +183,7 @@ NOT_HERS = {
     "campaign_return": "counts",
     "consent_erased": "numbers of stubs, which name nobody",
     "consent_event": "stubs: a checksum that names nobody",
+    "consent_tally": "counts",
     "domain_pace": "domains with many mailboxes, and how fast mail goes there",
     "dkim_key": "the controller's keys",
     "endpoint": "other systems of the business",

@@ -24,6 +24,7 @@ from crm.journal import Journal
 from crm.migrate import migrate, migrations
 from tests import make
 from tests.conftest import KEYS, Cluster
+from tests.consent.counting import astray, rows
 from tests.consent.test_verify import verdict
 
 # The last migration before entries were sealed.
@@ -304,6 +305,13 @@ async def test_a_standing_yes_allows_and_a_no_stands(opened: tuple[Database, Hel
             await make.own_word(db, held.nora),
         )
     assert (again.status, renewed.status) == (Status.given, Status.renewed)
+
+
+async def test_what_was_there_is_tallied(opened: tuple[Database, Held]) -> None:
+    database, held = opened
+    async with database.read(held.business_id) as db:
+        assert await astray(db) == []
+        assert await rows(db) == 2  # one yes, one no
 
 
 async def test_a_key_keeps_what_it_could_do(opened: tuple[Database, Held]) -> None:

@@ -1,7 +1,8 @@
 """What each customer allows, and the proof of it.
 
 Owns `purpose`, `purpose_version`, `notice`, `form_shown`, `consent_event`, `consent_record`,
-`consent`, `mailbox_proof`, `consent_network`, `evidence_file`, `consent_erased` and `kept_proof`.
+`consent`, `consent_tally`, `mailbox_proof`, `consent_network`, `evidence_file`, `consent_erased`
+and `kept_proof`.
 Events are only ever appended; the current state is written with each. Only `given` and `renewed`
 are consent that authorises a mail, and only the customer's own word lifts an opt-out (promises 1,
 5 and 7).

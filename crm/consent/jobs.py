@@ -1,4 +1,4 @@
-"""Entry points of the worker for consent: what has ended is said, what was changed is found."""
+"""Entry points of the worker for consent: its ends are said, changes found, tallies kept short."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from crm import above, ledger
 from crm.above import LedgerHealth
-from crm.consent import ageing, monitor, network
+from crm.consent import ageing, monitor, network, tally
 from crm.db import Database
 from crm.rounds import apart, each_business
 from crm.settings import Settings
@@ -41,6 +41,27 @@ async def lapse(ctx: Ctx) -> None:
             pass
 
     await each_business(database, "consent.lapse", lapsed)
+
+
+async def sum_up(ctx: Ctx) -> None:
+    """Put the rows of long tallies together."""
+    database = ctx["database"]
+
+    async def summed(business_id: UUID) -> None:
+        while await database.attempt(business_id, tally.sum_up):
+            pass
+
+    await each_business(database, "consent.sum_up", summed)
+
+
+async def recount(ctx: Ctx) -> None:
+    """Count what is tallied, business by business."""
+    database = ctx["database"]
+
+    async def recounted(business_id: UUID) -> None:
+        await database.attempt(business_id, tally.recount)
+
+    await each_business(database, "consent.recount", recounted)
 
 
 async def watch(ctx: WatchCtx) -> None:

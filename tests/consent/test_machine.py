@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from msgspec import Struct
 
 from crm import consent, ledger, privacy
-from crm.consent import Method, Status
+from crm.consent import Method, Status, tally
 from crm.consent.states import OWN_WORD
 from crm.db import Database, Db, open_database, parse
 from crm.errors import Refused
@@ -35,6 +35,7 @@ from crm.ledger import KeyKind, note
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.consent.conftest import imported
+from tests.consent.counting import astray
 from tests.consent.meddling import ANY, Meddling, about, meddle, undo, watched
 
 PEOPLE = 5
@@ -193,6 +194,10 @@ class Consents(RuleBasedStateMachine):
     def is_sealed(self) -> None:
         self.loop.run(ledger.seal(self.database, self.business.id, self.journal, most=ALL))
 
+    @rule()
+    def is_summed_up(self) -> None:
+        self.do(lambda db: tally.sum_up(db, many=1))
+
     @rule(turns=st.integers(0, 400))
     def the_sequencer_stops_dead(self, turns: int) -> None:
         """At any point: before, within or after the transaction, the journal, the publishing."""
@@ -222,6 +227,10 @@ class Consents(RuleBasedStateMachine):
             status = self.do(self._state(who, which))
             yes = self.allowed.get((who, which), False)
             assert (status in consent.AUTHORISES) is yes, (status, yes)
+
+    @invariant()
+    def what_is_tallied_is_there(self) -> None:
+        assert self.do(astray) == []
 
     def _yes(self, who: int, which: int, way: Method) -> Step:
         customer, text = self.people[who], self.texts[which]

@@ -99,6 +99,7 @@ BESIDES: tuple[Declared, ...] = (
             "campaign",
             "campaign_image",
             "canary",
+            "consent_tally",
             "digest",
             "digest_plan",
             "dkim_key",
