@@ -98,9 +98,9 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
 -- name: audience_by_reason
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not; of
 -- those who get it, whom it asks whether their consent goes on. How many there are of each state is
--- tallied; then the few that have ended, or that a suppression or a restriction moves to another
--- reason, are moved: looked up one by one in indexes (OFFSET 0 forbids to join everybody instead),
--- in the order of the key, so that neighbours are found on the same page.
+-- tallied; then the few that have ended are moved to another reason, and those whom a suppression
+-- sets apart, and from there those with a restriction: looked up in indexes, in the order of the key,
+-- so that neighbours are found on the same page.
 WITH version AS MATERIALIZED (
   SELECT v.version, v.ends_at, v.stale_at,
          v.stale_at IS NOT NULL OR v.ends_at <= :now::timestamptz + interval '60 days' AS asks
@@ -139,43 +139,35 @@ WITH version AS MATERIALIZED (
         AND s.purpose_version = v.version AND s.status IN ('given', 'renewed')
         AND s.valid_until > :now AND s.valid_until <= :now::timestamptz + interval '60 days') s
    WHERE crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now)
-), held AS MATERIALIZED (
-  SELECT c.customer_id, c.address_hash, c.restricted_at, c.erased_at
+), apart AS MATERIALIZED (
+  SELECT c.customer_id, NULL AS scope_before, u.scope, NULL::timestamptz AS restricted_at,
+         NULL::timestamptz AS erased_at
+    FROM crm.suppression u
+    JOIN crm.customer c ON c.business_id = :business_id AND c.address_hash = u.address_hash
+   WHERE u.business_id = :business_id
+  UNION ALL
+  SELECT c.customer_id, u.scope, u.scope, c.restricted_at, c.erased_at
     FROM crm.customer c
+    LEFT JOIN crm.suppression u
+      ON u.business_id = :business_id AND u.address_hash = c.address_hash
    WHERE c.business_id = :business_id
      AND (c.restricted_at IS NOT NULL OR c.erased_at IS NOT NULL)
-), apart AS MATERIALIZED (
-  SELECT h.customer_id, h.restricted_at, h.erased_at, u.scope
-    FROM held h
-    LEFT JOIN crm.suppression u
-      ON u.business_id = :business_id AND u.address_hash = h.address_hash
-  UNION ALL
-  SELECT c.customer_id, NULL, NULL, u.scope
-    FROM crm.suppression u
-   CROSS JOIN LATERAL (
-     SELECT c.customer_id
-       FROM crm.customer c
-      WHERE c.business_id = :business_id
-        AND c.address_hash = u.address_hash
-     OFFSET 0) c
-   WHERE u.business_id = :business_id
-     AND NOT EXISTS (SELECT FROM held h WHERE h.customer_id = c.customer_id)
    ORDER BY 1
 ), moved AS MATERIALIZED (
   SELECT s.was, s.reason, count(*) AS customers, count(*) FILTER (WHERE s.asked) AS asked
-    FROM apart a
-   CROSS JOIN LATERAL (
-     SELECT crm.exclusion(s.status, least(s.valid_until, v.ends_at), NULL, NULL, NULL, :now) AS was,
-            crm.exclusion(s.status, least(s.valid_until, v.ends_at), a.scope, a.restricted_at,
-                          a.erased_at, :now) AS reason,
-            s.status IN ('given', 'renewed')
-              AND crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now) AS asked
-       FROM crm.consent s
-       JOIN version v ON v.version = s.purpose_version
-      WHERE s.business_id = :business_id
-        AND s.purpose_id = :purpose_id
-        AND s.customer_id = a.customer_id
-     OFFSET 0) s
+    FROM (
+      SELECT crm.exclusion(s.status, least(s.valid_until, v.ends_at), a.scope_before, NULL, NULL,
+                           :now) AS was,
+             crm.exclusion(s.status, least(s.valid_until, v.ends_at), a.scope, a.restricted_at,
+                           a.erased_at, :now) AS reason,
+             s.status IN ('given', 'renewed')
+               AND crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now) AS asked
+        FROM apart a
+        JOIN crm.consent s
+          ON s.business_id = :business_id
+         AND s.purpose_id = :purpose_id
+         AND s.customer_id = a.customer_id
+        JOIN version v ON v.version = s.purpose_version) s
    GROUP BY s.was, s.reason
 )
 SELECT t.reason, sum(t.customers)::bigint AS customers, sum(t.asked)::bigint AS asked
@@ -188,7 +180,7 @@ SELECT t.reason, sum(t.customers)::bigint AS customers, sum(t.asked)::bigint AS 
     UNION ALL
     SELECT NULL, 0, a.customers FROM asking a
     UNION ALL
-    SELECT m.was, -m.customers, -m.asked FROM moved m
+    SELECT m.was, -m.customers, CASE WHEN m.was IS NULL THEN -m.asked ELSE 0 END FROM moved m
     UNION ALL
     SELECT m.reason, m.customers, CASE WHEN m.reason IS NULL THEN m.asked ELSE 0 END FROM moved m
   ) t
