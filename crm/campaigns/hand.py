@@ -1,25 +1,35 @@
-"""What a sender has claimed and not yet recorded: parcels in line, and what became of others."""
+"""What a sender has claimed and not yet recorded: who is in line, and what became of others."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from uuid import UUID
 
 from msgspec import Struct
 
-from crm.campaigns.claiming import Domains, domain_of
+from crm.campaigns.claiming import Claimed, Domains, domain_of
 from crm.campaigns.recording import Result
-from crm.mail.outcome import Kind, Outcome, Whose
+from crm.customers import NotAnAddress, parse
+from crm.mail.outcome import Kind, Outcome, Whose, refused_here
 from crm.mail.pacing import DomainPace
 from crm.mail.wire import Parcel
 
 # Consent is never older than this at hand-over.
 OLDEST_CLAIM = 1.0
+UNWRITABLE = refused_here("unwritable", Whose.ours)
 
 
-class _Queued(Struct, frozen=True):
-    parcel: Parcel
+class Waiting(Struct, frozen=True):
+    """Claimed, and in line: her mail is written when it is her turn, while others are on their way.
+
+    `recipient` is her address as it goes on the wire, `since` when she was claimed.
+    """
+
+    claimed: Claimed
+    recipient: str
+    values: Mapping[str, str]
     since: float
 
 
@@ -36,7 +46,7 @@ class Hand:
         self.hard = 0
         self.blocked = blocked
         self.news = False
-        self._queue: deque[_Queued] = deque()
+        self._queue: deque[Waiting] = deque()
         self._attempts: dict[UUID, int] = {}
         self._clock = asyncio.get_running_loop().time
 
@@ -49,30 +59,38 @@ class Hand:
         """How many wait for a lane."""
         return len(self._queue)
 
-    def expect(self, customer_id: UUID, attempt: int) -> None:
-        """One more was claimed."""
-        self._attempts[customer_id] = attempt
+    def add(self, claimed: Claimed, values: Mapping[str, str]) -> None:
+        """One more was claimed: she waits for a lane, unless nothing can go to her address."""
+        self._attempts[claimed.customer_id] = claimed.attempt
+        try:
+            # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
+            recipient = parse(claimed.address).deliverable
+        except (ValueError, NotAnAddress):
+            self.settle(claimed.customer_id, UNWRITABLE)
+        else:
+            self._queue.append(Waiting(claimed, recipient, values, self._clock()))
 
-    def add(self, parcel: Parcel, since: float) -> None:
-        """Its message is written: it waits for a lane."""
-        self._queue.append(_Queued(parcel, since))
-
-    def first(self) -> Parcel | None:
-        """The next parcel whose domain takes one more at this moment; it stays in line."""
+    def first(self) -> Waiting | None:
+        """The next whose domain takes one more at this moment; she stays in line."""
         if not self._queue or not self.domains.known:
-            return self._queue[0].parcel if self._queue else None
-        for number, queued in enumerate(self._queue):
-            if self.domains.may_go(queued.parcel.recipient):
+            return self._queue[0] if self._queue else None
+        for number, waiting in enumerate(self._queue):
+            if self.domains.may_go(waiting.recipient):
                 del self._queue[number]
-                self._queue.appendleft(queued)
-                return queued.parcel
+                self._queue.appendleft(waiting)
+                return waiting
         return None
 
-    def take(self) -> Parcel:
-        """Take the first out of the line, on its way."""
-        parcel = self._queue.popleft().parcel
-        self.domains.went(parcel.recipient)
-        return parcel
+    def take(self) -> Waiting:
+        """Take the first out of the line, on her way."""
+        waiting = self._queue.popleft()
+        self.domains.went(waiting.recipient)
+        return waiting
+
+    def unwritable(self, waiting: Waiting) -> None:
+        """No mail can be written to one taken: hers fails, nobody else's."""
+        self.domains.ended(waiting.recipient)
+        self.settle(waiting.claimed.customer_id, UNWRITABLE)
 
     def outcome(self, parcel: Parcel, outcome: Outcome) -> None:
         """Note what became of one on its way."""
@@ -107,18 +125,18 @@ class Hand:
         """What was claimed too long ago is claimed anew."""
         oldest = self._clock() - OLDEST_CLAIM
         # Not only at the head: one whose domain takes no more lets younger ones pass.
-        for queued in [each for each in self._queue if each.since < oldest]:
-            self._queue.remove(queued)
-            self.settle(queued.parcel.key, None)
+        for waiting in [each for each in self._queue if each.since < oldest]:
+            self._queue.remove(waiting)
+            self.settle(waiting.claimed.customer_id, None)
 
     def give_back_held(self, pace: DomainPace) -> None:
         """What waits here for a domain that is held goes back until it is not."""
-        for queued in list(self._queue):
-            if domain_of(queued.parcel.recipient) == pace.domain:
-                self._queue.remove(queued)
-                self.settle(queued.parcel.key, None, pace)
+        for waiting in list(self._queue):
+            if domain_of(waiting.recipient) == pace.domain:
+                self._queue.remove(waiting)
+                self.settle(waiting.claimed.customer_id, None, pace)
 
     def give_back_all(self) -> None:
         """Nothing more is handed over."""
         while self._queue:
-            self.settle(self._queue.popleft().parcel.key, None)
+            self.settle(self._queue.popleft().claimed.customer_id, None)

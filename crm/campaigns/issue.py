@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
 from crm.businesses import Business
-from crm.campaigns.claiming import Claimed
 from crm.campaigns.composing import Envelope, values_of
+from crm.campaigns.hand import Waiting
 from crm.campaigns.model import Campaign
 from crm.campaigns.render import Compiled
-from crm.customers import parse
 from crm.mail.dkim import Signer
 from crm.mail.mime import needs_smtputf8
 from crm.mail.wire import Parcel
@@ -40,19 +38,18 @@ class Issue(Struct, frozen=True):
         keeps = self.business.mail_days > 0 and bool(own or attributes)
         return {"keeps": keeps, "own": own, "attributes": attributes}
 
-    def parcel(self, claimed: Claimed, attributes: Mapping[str, str], at: datetime) -> Parcel:
-        """Write one customer's message; a ValueError where her address or a value forbids it."""
-        # On the wire a domain is in ASCII (RFC 5890 §2.3.2.1), however it was typed.
-        address = parse(claimed.address).deliverable
-        values = values_of(claimed.name, claimed.address, attributes)
-        slots = self.envelope.slots(address, claimed.address_hash)
+    def parcel(self, waiting: Waiting, at: datetime) -> Parcel:
+        """Write one customer's message; a ValueError where a value or her address forbids it."""
+        claimed, recipient = waiting.claimed, waiting.recipient
+        values = values_of(claimed.name, claimed.address, waiting.values)
+        slots = self.envelope.slots(recipient, claimed.address_hash)
         content = (self.asking if claimed.asked else self.compiled).bytes_for(values, slots)
         return Parcel(
             claimed.customer_id,
             self.envelope.sender(claimed.address_hash),
-            address,
+            recipient,
             self.signer.signed(content, at, tidy=True) if self.signer else content,
-            smtputf8=needs_smtputf8(address),
+            smtputf8=needs_smtputf8(recipient),
             envelope_id=self.envelope.envelope_id(claimed.address_hash),
             sound=True,
         )

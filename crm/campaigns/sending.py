@@ -34,11 +34,10 @@ from crm.campaigns.issue import Issue
 from crm.campaigns.model import DeliveryState, State
 from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, write
-from crm.customers import NotAnAddress
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
 from crm.mail.allowing import allow, settle, take_back
-from crm.mail.outcome import Outcome, Whose, refused_here
+from crm.mail.outcome import Outcome
 from crm.mail.pacing import next_day
 from crm.mail.routes import Routes, Way
 from crm.mail.wire import Parcel
@@ -110,15 +109,19 @@ class RangeSender:
     # The feed of the lanes ----------------------------------------------------------------------
 
     def take(self) -> Parcel | None:
-        """Hand the next claimed parcel to a lane; None where there is none, or the pace says so."""
+        """Write the next claimed mail for a lane; None where there is none, or the pace says so."""
         hand = self._hand
         if hand.queued <= self._pace.batch // 2 and self._hungry():
             hand.stirred.set()
         # A turn may wait long for a lock, and the whole process may have slept.
         hand.give_back_stale()
-        if hand.first() is None or not self._pace.may_go():
-            return None
-        return hand.take()
+        while hand.first() is not None and self._pace.may_go():
+            waiting = hand.take()
+            try:
+                return self._issue.parcel(waiting, self._database.clock())
+            except ValueError:
+                hand.unwritable(waiting)
+        return None
 
     def _hungry(self) -> bool:
         """Say whether another claim could bring something now."""
@@ -167,7 +170,8 @@ class RangeSender:
             take_back(allowed)
             raise
         self._written(db.now)
-        self._enqueue(claimed, values)
+        for each in claimed:
+            hand.add(each, values.get(each.customer_id, {}))
         await self._give_places()
         if not claiming:
             hand.give_back_all()
@@ -372,20 +376,6 @@ class RangeSender:
             blocked=self._hand.blocked,
             **{state.value: change for state, change in tally.items()},
         )
-
-    def _enqueue(self, claimed: list[Claimed], values: dict[UUID, dict[str, str]]) -> None:
-        since = asyncio.get_running_loop().time()
-        at = self._database.clock()
-        for each in claimed:
-            self._hand.expect(each.customer_id, each.attempt)
-            try:
-                parcel = self._issue.parcel(each, values.get(each.customer_id, {}), at)
-            except (ValueError, NotAnAddress):
-                # One customer's address or value cannot be written: theirs fails, nobody else's.
-                unwritable = refused_here("unwritable", Whose.ours)
-                self._hand.settle(each.customer_id, unwritable)
-                continue
-            self._hand.add(parcel, since)
 
     def _key(self) -> dict[str, UUID | int]:
         return {
