@@ -49,6 +49,8 @@ class Hand:
         self._queue: deque[Waiting] = deque()
         self._attempts: dict[UUID, int] = {}
         self._clock = asyncio.get_running_loop().time
+        # Nobody in line was claimed so long ago that it is too old before then.
+        self._stale_from = 0.0
 
     def __len__(self) -> int:
         """How many have no recorded outcome."""
@@ -123,11 +125,14 @@ class Hand:
 
     def give_back_stale(self) -> None:
         """What was claimed too long ago is claimed anew."""
-        oldest = self._clock() - OLDEST_CLAIM
+        now = self._clock()
+        if now <= self._stale_from:
+            return
         # Not only at the head: one whose domain takes no more lets younger ones pass.
-        for waiting in [each for each in self._queue if each.since < oldest]:
+        for waiting in [each for each in self._queue if each.since < now - OLDEST_CLAIM]:
             self._queue.remove(waiting)
             self.settle(waiting.claimed.customer_id, None)
+        self._stale_from = min((each.since for each in self._queue), default=now) + OLDEST_CLAIM
 
     def give_back_held(self, pace: DomainPace) -> None:
         """What waits here for a domain that is held goes back until it is not."""
