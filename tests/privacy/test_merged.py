@@ -356,6 +356,9 @@ async def test_a_program_merges_once(database: Database, business: Business) -> 
     async with await site.program(database, business, *Scope) as shop:
         assert (await shop.post(where, json=body, headers=key)).status_code == 428
         assert (await shop.post(where, json=body, headers=match)).status_code == 400
+        # What is missing is said before what does not match.
+        neither = await shop.post(where, json=body, headers={"if-match": "nothing"})
+        assert (neither.status_code, neither.json()["code"]) == (400, "key_missing")
         late = {**key, "if-match": '"v9"'}
         assert (await shop.post(where, json=body, headers=late)).status_code == 412
         planned = (await shop.get(f"{where}/{gone.id}")).json()

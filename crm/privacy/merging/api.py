@@ -79,9 +79,9 @@ async def post_merge(
     data: JSONBody[Merge],
 ) -> Response[bytes]:
     """Merge two customers who are one person."""
-    version = expected(request)
 
     async def act() -> Merged:
+        version = expected(request)
         try:
             return await merging.merge(db, caller.actor, id, data.gone, expected=version)
         except Stale:
