@@ -98,11 +98,12 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
 -- name: audience_by_reason
 -- How many of a purpose's customers would get a campaign now (no reason), and why others not; of
 -- those who get it, whom it asks whether their consent goes on. How many there are of each state is
--- tallied; then the few that have ended are moved to another reason, and those whom a suppression
--- sets apart, and from there those with a restriction: looked up in indexes, in the order of the key,
--- so that neighbours are found on the same page.
+-- tallied. Read are those that end soon, or whose whole version does, and those that another reason
+-- moves: what has ended, whom a suppression sets apart, and from there whom a restriction does; few
+-- of them in the order of the key, so that neighbours are found on the same page.
 WITH version AS MATERIALIZED (
   SELECT v.version, v.ends_at, v.stale_at,
+         v.ends_at IS NULL OR v.ends_at > :now AS holds,
          v.stale_at IS NOT NULL OR v.ends_at <= :now::timestamptz + interval '60 days' AS asks
     FROM crm.purpose_version v
    WHERE v.business_id = :business_id
@@ -129,12 +130,12 @@ WITH version AS MATERIALIZED (
     FROM version v
    CROSS JOIN LATERAL (
      SELECT s.at, s.valid_until FROM crm.consent s
-      WHERE v.asks
+      WHERE v.holds AND v.asks
         AND s.business_id = :business_id AND s.purpose_id = :purpose_id
         AND s.purpose_version = v.version AND s.status IN ('given', 'renewed')
      UNION ALL
      SELECT s.at, s.valid_until FROM crm.consent s
-      WHERE NOT coalesce(v.asks, false)
+      WHERE v.holds AND NOT coalesce(v.asks, false)
         AND s.business_id = :business_id AND s.purpose_id = :purpose_id
         AND s.purpose_version = v.version AND s.status IN ('given', 'renewed')
         AND s.valid_until > :now AND s.valid_until <= :now::timestamptz + interval '60 days') s

@@ -697,6 +697,10 @@ WITH long AS (
 )
 SELECT count(*)::integer FROM gone;
 
+-- name: hold_recount
+-- Whoever counts the consents of this business next waits until this transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended('crm.consent_tally ' || :business_id::uuid::text, 0));
+
 -- name: recount_tally
 -- Counts every consent, and adds what the tally is short of or less what it has too many. Says of
 -- how many versions and states it was wrong: of none, unless rows were changed past the triggers.

@@ -24,7 +24,7 @@ UNWRITABLE = refused_here("unwritable", Whose.ours)
 class Waiting(Struct, frozen=True):
     """Claimed, and in line: her mail is written when it is her turn, while others are on their way.
 
-    `recipient` is her address as it goes on the wire, `since` when she was claimed.
+    `recipient` is her address as it goes on the wire, `since` when her claim was committed.
     """
 
     claimed: Claimed

@@ -31,11 +31,12 @@ class Pace:
         return int(min(max(rate * FLUSH_SECONDS, 1), self._limit))
 
     def may_go(self) -> bool:
-        """Say whether another message keeps to the configured rate, and count it if so."""
-        if self._rate and self._taken >= (self._clock() - self._began) * self._rate + 1:
-            return False
+        """Say whether another message keeps to the configured rate."""
+        return not self._rate or self._taken < (self._clock() - self._began) * self._rate + 1
+
+    def went(self) -> None:
+        """Count a message handed to a lane."""
         self._taken += 1
-        return True
 
     def count(self) -> None:
         """Count an outcome; the rate is measured over whole quarters of a second."""

@@ -79,6 +79,8 @@ class RangeSender:
         self._hand = Hand(lease.blocked)
         self._state = State.sending
         self._exhausted = False
+        # Our own code could not write a mail; said once.
+        self._failed = False
         # Why the present transaction leaves customers out.
         self._left_out: list[str] = []
         # Whose place of the week the present transaction gives back, while others wait for one.
@@ -110,17 +112,29 @@ class RangeSender:
 
     def take(self) -> Parcel | None:
         """Write the next claimed mail for a lane; None where there is none, or the pace says so."""
-        hand = self._hand
-        if hand.queued <= self._pace.batch // 2 and self._hungry():
-            hand.stirred.set()
         # A turn may wait long for a lock, and the whole process may have slept.
-        hand.give_back_stale()
+        self._hand.give_back_stale()
+        parcel = self._next_parcel()
+        if self._hand.queued <= self._pace.batch // 2 and self._hungry():
+            self._hand.stirred.set()
+        return parcel
+
+    def _next_parcel(self) -> Parcel | None:
+        hand = self._hand
         while hand.first() is not None and self._pace.may_go():
             waiting = hand.take()
             try:
-                return self._issue.parcel(waiting, self._database.clock())
+                parcel = self._issue.parcel(waiting, self._database.clock())
             except ValueError:
                 hand.unwritable(waiting)
+            except Exception:  # noqa: BLE001  (a lane cannot raise, and others' mails are on it)
+                if not self._failed:
+                    _log.exception("mail_not_written", campaign=str(self._issue.campaign.id))
+                self._failed = True
+                hand.unwritable(waiting)
+            else:
+                self._pace.went()
+                return parcel
         return None
 
     def _hungry(self) -> bool:

@@ -30,8 +30,9 @@ async def sum_up(db: Db, many: int = MANY) -> int:
 async def recount(db: Db) -> int:
     """Count all consents of the business and put right what was tallied wrong; return how much was.
 
-    Nothing is, unless somebody changed rows past PostgreSQL's triggers.
+    Nothing is, unless somebody changed rows past PostgreSQL's triggers. Two at once wait.
     """
+    await db.run(sql.hold_recount)
     wrong = await db.one(sql.recount_tally, int)
     if wrong:
         _log.warning("tally_was_wrong", business=str(db.business_id), numbers=wrong)

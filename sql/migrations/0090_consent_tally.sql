@@ -1,6 +1,8 @@
 -- How many consents of each version and state a purpose has, so that nobody who asks how large an
 -- audience is waits for each of them to be read. The numbers of all rows add up: whoever writes
 -- consents adds what changed by it and waits for nobody, and a job puts many rows into one.
+-- What it counts refers to its version already; a second reference would be a lock more for each
+-- decision.
 CREATE TABLE crm.consent_tally (
   business_id     uuid NOT NULL,
   purpose_id      uuid NOT NULL,
@@ -18,12 +20,17 @@ SELECT crm.keep_apart('crm.consent_tally');
 
 GRANT SELECT, INSERT, DELETE ON crm.consent_tally TO crm_app;
 
--- Changed is nothing; without it no row can be held.
+-- Nothing is changed; without it PostgreSQL lets nobody hold a row.
 GRANT UPDATE (entry_id) ON crm.consent_tally TO crm_app;
 
 GRANT INSERT ON crm.consent_tally TO crm_eraser;
 
--- What it counts refers to its version already, and twice would be a lock more for each decision.
+-- The owner sees no row of either table while they force it. First of all, so that nobody decides
+-- meanwhile, and nobody waits for whom this waits for.
+ALTER TABLE crm.consent NO FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE crm.consent_tally NO FORCE ROW LEVEL SECURITY;
+
 CREATE FUNCTION crm.tally_consents() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -64,11 +71,7 @@ CREATE TRIGGER consent_tallies_gone AFTER DELETE ON crm.consent
   REFERENCING OLD TABLE AS once_so
   FOR EACH STATEMENT EXECUTE FUNCTION crm.tally_consents();
 
--- What is there already. The owner sees no row of either table while they force it.
-ALTER TABLE crm.consent NO FORCE ROW LEVEL SECURITY;
-
-ALTER TABLE crm.consent_tally NO FORCE ROW LEVEL SECURITY;
-
+-- What is there already.
 INSERT INTO crm.consent_tally (business_id, purpose_id, purpose_version, status, customers)
 SELECT s.business_id, s.purpose_id, s.purpose_version, s.status, count(*)
   FROM crm.consent s

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from crm.db import ReadDb, parse
 
-_ASTRAY, _ROWS = parse(
+_ASTRAY, _ROWS, _TALLIED = parse(
     """-- name: astray
 -- Where the tally says something else than a count.
 SELECT t.purpose_id, t.purpose_version, t.status, sum(t.customers)::bigint AS astray
@@ -28,6 +28,14 @@ HAVING sum(t.customers) <> 0;
 SELECT count(*)
   FROM crm.consent_tally
  WHERE business_id = :business_id;
+
+-- name: tallied
+-- What it says, over all purposes and versions.
+SELECT status, sum(customers)::bigint AS customers
+  FROM crm.consent_tally
+ WHERE business_id = :business_id
+ GROUP BY status
+HAVING sum(customers) <> 0;
 """
 )
 
@@ -41,6 +49,11 @@ class Astray(Struct, frozen=True):
     astray: int
 
 
+class _State(Struct, frozen=True):
+    status: str
+    customers: int
+
+
 async def astray(db: ReadDb) -> list[Astray]:
     """List where the tally of the business is wrong."""
     return await db.many(_ASTRAY, Astray)
@@ -49,3 +62,8 @@ async def astray(db: ReadDb) -> list[Astray]:
 async def rows(db: ReadDb) -> int:
     """Count the rows that the tally of the business is made of."""
     return await db.one(_ROWS, int)
+
+
+async def tallied(db: ReadDb) -> dict[str, int]:
+    """What the tally of the business says, by state."""
+    return {each.status: each.customers for each in await db.many(_TALLIED, _State)}

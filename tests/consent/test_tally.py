@@ -13,7 +13,7 @@ from crm.consent import Method, Notice, Status, jobs, tally
 from crm.db import Database, Db, ReadDb
 from crm.events import Actor
 from tests.consent.conftest import add_customer, empty_customer, imported, say_no, say_yes
-from tests.consent.counting import astray, rows
+from tests.consent.counting import astray, rows, tallied
 
 # That so many rows become one, and no fewer.
 MANY = 20
@@ -129,16 +129,43 @@ async def test_what_was_changed_past_the_triggers_is_put_right(
         assert await astray(db) == []
 
 
-async def test_a_new_version_and_an_end_are_tallied(db: Db, notice: Notice) -> None:
-    """What an expiry, an erasure and a retirement change is counted like what anybody says."""
-    people = [await add_customer(db) for _ in range(4)]
-    for each in people:
-        await say_yes(db, each, notice)
-    await consent.withdraw(
-        db, Actor.system(), people[0], notice.purpose_id, method=Method.complaint
-    )
-    await empty_customer(db, people[1])
-    await consent.forget(db, people[1])
-    await consent.retire(db, Actor.system(), notice.purpose_id)
+async def test_two_counts_at_once_put_right_once(
+    database: Database, business: Business, notice: Notice, root: asyncpg.Connection
+) -> None:
+    async with database.write(business.id) as db:
+        await decide(db, notice, 4)
+    meddled = "UPDATE crm.consent SET status = 'expired' WHERE business_id = $1"
+    await root.execute(meddled, business.id)
+    async with database.write(business.id) as late:
+        async with database.write(business.id) as early:
+            assert await tally.recount(early) == 2
+            second = asyncio.ensure_future(tally.recount(late))
+            await asyncio.wait([second], timeout=0.2)
+            assert not second.done()
+        assert await second == 0
 
-    assert await astray(db) == []
+    async with database.read(business.id) as db:
+        assert await astray(db) == []
+
+
+async def test_whoever_decides_for_all_is_tallied_too(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """A complaint, an erasure, and a purpose that is in use no more, which ends what is left."""
+    async with database.write(business.id) as db:
+        people = [await add_customer(db) for _ in range(4)]
+        for each in people:
+            await say_yes(db, each, notice)
+        await consent.withdraw(
+            db, Actor.system(), people[0], notice.purpose_id, method=Method.complaint
+        )
+        await empty_customer(db, people[1])
+        await consent.forget(db, people[1])
+        await consent.retire(db, Actor.system(), notice.purpose_id)
+        counted = await tallied(db)
+    assert counted == {"given": 2, "withdrawn": 1}
+
+    await jobs.lapse({"database": database})
+    async with database.read(business.id) as db:
+        assert await tallied(db) == {"revoked": 2, "withdrawn": 1}
+        assert await astray(db) == []

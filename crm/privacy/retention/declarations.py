@@ -281,7 +281,7 @@ DECLARED: tuple[Declared, ...] = (
         what=marked("Mails that answer something you did, or are about a contract with you"),
         why=marked("To deliver them, and to show you that they went"),
         until=marked(
-            "they are handed over; that one was sent, and when, stays for %(number)s days"
+            "they are handed over; only that a mail was sent, and when, is kept for %(number)s days"
         ),
         number=mail.LETTERS_KEPT.days,
         by=By.sweep,
