@@ -24,7 +24,7 @@ from crm.segments.actions import (
     standing,
     vocabulary,
 )
-from crm.segments.compiling import Instant
+from crm.segments.days import Instant
 from crm.segments.model import (
     Asked,
     BadRule,

@@ -13,7 +13,8 @@ from crm.db import Db, ReadDb, Statements
 from crm.errors import Problem
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
-from crm.segments.compiling import Instant, choosing, counting, reasoning, sampling
+from crm.segments.compiling import choosing, counting, reasoning, sampling
+from crm.segments.days import Instant
 from crm.segments.model import (
     MOST_SEGMENTS,
     Choice,

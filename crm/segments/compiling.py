@@ -11,15 +11,14 @@ it would be gone through for each customer there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
 from functools import singledispatchmethod
 from typing import Any as Value
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from crm.customers import AttributeType, written
+from crm.segments.days import Instant, anniversaries, shifted
 from crm.segments.model import Field, Vocabulary
 from crm.segments.rule import (
     All,
@@ -44,6 +43,16 @@ from crm.statements import Statement
 
 # Customers within their rights: a frozen or erased record is used for nothing (Art. 18 GDPR).
 _FREE = "c.business_id = $1 AND c.erased_at IS NULL AND c.restricted_at IS NULL"
+# The same of somebody of whom only something she has is read, by an index of the few who are not.
+_NOT_APART = (
+    "NOT EXISTS (SELECT FROM crm.customer h WHERE h.business_id = $1"
+    " AND h.customer_id = c.customer_id"
+    " AND (h.restricted_at IS NOT NULL OR h.erased_at IS NOT NULL))"
+)
+# What stands in her own row.
+_HERS = (Created, Language)
+# Who passes such a test has one row for it, and so can be counted by it.
+_ONCE = (Attribute, DateNear, Anniversary, Tag, Consent, Delivery)
 
 _COLUMNS = {
     AttributeType.text: ("v.text_value", "text"),
@@ -81,22 +90,6 @@ _STANDING = {
 }
 
 
-class Instant(Struct, frozen=True):
-    """When a rule is asked, and by which calendar: `today` is a day of the business's zone."""
-
-    now: datetime
-    zone: str
-
-    @property
-    def today(self) -> date:
-        """The day it is where the business is."""
-        return self.now.astimezone(ZoneInfo(self.zone)).date()
-
-    def begins(self, day: date) -> datetime:
-        """Say when a day begins where the business is."""
-        return datetime.combine(day, time(), ZoneInfo(self.zone))
-
-
 class Compiled(Struct, frozen=True):
     """A statement and the values of its parameters."""
 
@@ -107,7 +100,7 @@ class Compiled(Struct, frozen=True):
 def counting(rule: Rule, vocabulary: Vocabulary, at: Instant) -> Compiled:
     """Ask how many customers a rule selects."""
     writing = _Writing(vocabulary, at)
-    sql = f"SELECT count(*) FROM crm.customer c WHERE {_FREE} AND {writing.test(rule)}"
+    sql = f"SELECT count(*) FROM {writing.selected(rule)}"
     return writing.compiled("count_segment", "How many customers a rule selects.", sql)
 
 
@@ -121,8 +114,7 @@ def sampling(rule: Rule, vocabulary: Vocabulary, at: Instant, selected: int, mos
         last = UUID(int=2**128 // selected * _SPARE * most)
         writing.near = "{alias}.customer_id <= " + writing.bind("last", last, "uuid")
     sql = (
-        f"SELECT c.customer_id FROM crm.customer c WHERE {_FREE}{writing.near_to('c')}"
-        f" AND {writing.test(rule)}"
+        f"SELECT c.customer_id FROM {writing.selected(rule)}"
         f" ORDER BY c.customer_id LIMIT {writing.bind('most', most, 'integer')}"
     )
     return writing.compiled("sample_of_segment", "Some of whom a rule selects.", sql)
@@ -180,6 +172,8 @@ class _Writing:
         self.near = ""
         # Whether what is written now has to hold whatever else does, so that it can be a join.
         self._joined = True
+        # Whether the test written now says from where customers come, and not whether one passes.
+        self._leads = False
         self._vocabulary = vocabulary
         self._at = at
         self._values: dict[str, Value] = {}
@@ -202,6 +196,21 @@ class _Writing:
     def compiled(self, name: str, doc: str, sql: str) -> Compiled:
         """Close the statement."""
         return Compiled(Statement(name, doc, sql, tuple(self._params)), self._values)
+
+    def selected(self, rule: Rule) -> str:
+        """Write from where those whom a rule selects come, as `c`.
+
+        Their own rows are wide, and read only where a test asks for what stands in them.
+        """
+        tests = rule.of if isinstance(rule, All) else [rule]
+        lead = next((each for each in tests if _leads(each)), None)
+        if lead is None or any(map(_asks_for_her_row, tests)):
+            return f"crm.customer c WHERE {_FREE}{self.near_to('c')} AND {self.test(rule)}"
+        self._leads = True
+        those = self.test(lead)
+        self._leads = False
+        rest = self.test(All(of=[each for each in tests if each is not lead]))
+        return f"({those}) c WHERE {_NOT_APART} AND {rest}"
 
     @singledispatchmethod
     def test(self, test: Question) -> str:
@@ -243,7 +252,7 @@ class _Writing:
 
     @test.register
     def _(self, test: DateNear) -> str:
-        low, high = (_shifted(self._at.today, days) for days in (test.from_days, test.to_days))
+        low, high = (shifted(self._at.today, days) for days in (test.from_days, test.to_days))
         between = f"{self.bind('low', low, 'date')} AND {self.bind('high', high, 'date')}"
         declared = self._vocabulary.attributes[test.name]
         return self._value(declared, f" AND v.date BETWEEN {between}")
@@ -325,7 +334,7 @@ class _Writing:
     def _since(self, column: str, test: Interaction | Mailed | Created) -> str:
         day = test.since
         if test.within_days is not None:
-            day = _shifted(self._at.today, -test.within_days)
+            day = shifted(self._at.today, -test.within_days)
         if day is None:
             return ""
         return f" AND {column} >= {self.bind('since', self._at.begins(day), 'timestamptz')}"
@@ -349,6 +358,11 @@ class _Writing:
 
     def _has(self, table: str, condition: str, past: str = "") -> str:
         alias = table[-1]
+        if self._leads:
+            return (
+                f"SELECT {alias}.customer_id FROM {table} WHERE {alias}.business_id = $1"
+                f" AND {condition}{self.near_to(alias)}"
+            )
         return (
             f"EXISTS (SELECT FROM {table} WHERE {alias}.business_id = $1"
             f" AND {alias}.customer_id = c.customer_id AND {condition}{self.near_to(alias)}{past})"
@@ -359,24 +373,12 @@ class _Writing:
         return f" AND {self.near.replace('{alias}', alias)}" if self.near else ""
 
 
-def anniversaries(today: date, within_days: int) -> set[int]:
-    """Return the days of a year from today on, as month times 100 plus day.
-
-    In a year without one, what was on 29 February comes round on the 28th.
-    """
-    days = set()
-    for distance in range(within_days + 1):
-        day = _shifted(today, distance)
-        days.add(day.month * 100 + day.day)
-        leap = day.year % 4 == 0 and (day.year % 100 != 0 or day.year % 400 == 0)
-        if (day.month, day.day) == (2, 28) and not leap:
-            days.add(229)
-    return days
+def _leads(test: Rule) -> bool:
+    never = isinstance(test, Consent) and test.state is Allowing.never_asked
+    return isinstance(test, _ONCE) and not never
 
 
-def _shifted(day: date, days: int) -> date:
-    """Return a day so many days away, or the last that there is in that direction."""
-    try:
-        return day + timedelta(days=days)
-    except OverflowError:
-        return date.min if days < 0 else date.max
+def _asks_for_her_row(test: Rule) -> bool:
+    if isinstance(test, All | Any):
+        return any(map(_asks_for_her_row, test.of))
+    return _asks_for_her_row(test.of) if isinstance(test, Not) else isinstance(test, _HERS)

@@ -14,7 +14,8 @@ from crm.customers import AttributeType
 from crm.db import SQL
 from crm.segments import building
 from crm.segments.building import Names, said
-from crm.segments.compiling import Instant, counting
+from crm.segments.compiling import counting
+from crm.segments.days import Instant
 from crm.segments.model import Field, Vocabulary
 from crm.segments.reading import COMPARED, campaigns_named, questions, read
 from crm.segments.rule import DEEPEST, MOST, Allowing, Is, Outcome, Rule
@@ -34,6 +35,8 @@ KNOWN = Vocabulary(
     kinds={"purchase": Field("purchase", "Purchase", None, None)},
     purposes={LETTER: "Letter"},
 )
+TAG = {"test": "tag", "name": "bakes_at_home"}
+CREATED = {"test": "created", "since": "2026-01-01"}
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda each: each.__name__)
@@ -74,6 +77,28 @@ def test_below_any_and_not_nobody_is_sought_in_a_list(text: str, around: str) ->
     rule = read(given, KNOWN, frozenset(campaigns_named([given])))
     at = Instant(datetime(2026, 6, 4, 7, tzinfo=UTC), "UTC")
     assert "c.customer_id IN" not in counting(rule, KNOWN, at).statement.sql
+
+
+@pytest.mark.parametrize(
+    ("rule", "reads"),
+    [
+        (TAG, False),
+        ({"test": "all", "of": [{"test": "not", "of": TAG}, TAG]}, False),
+        ({"test": "not", "of": TAG}, True),
+        ({"test": "all", "of": [TAG, {"test": "language", "code": "de"}]}, True),
+        ({"test": "all", "of": [TAG, {"test": "not", "of": CREATED}]}, True),
+        ({"test": "any", "of": [TAG, TAG]}, True),
+        ({"test": "all", "of": []}, True),
+    ],
+)
+def test_their_own_rows_are_read_where_a_test_asks_for_them(
+    rule: dict[str, Any], *, reads: bool
+) -> None:
+    """They are wide; who passes a test of what she has is counted by that."""
+    at = Instant(datetime(2026, 6, 4, 7, tzinfo=UTC), "UTC")
+    sql = counting(read(rule, KNOWN, frozenset()), KNOWN, at).statement.sql
+
+    assert ("FROM crm.customer c " in sql) is reads
 
 
 def test_everything_has_words() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from crm import segments
 from crm.db import Database
-from crm.segments.compiling import anniversaries, choosing, counting, sampling
+from crm.segments.compiling import choosing, counting, sampling
+from crm.segments.days import anniversaries
 from crm.segments.model import BadRule
 from tests import make
 from tests.conftest import Cluster
