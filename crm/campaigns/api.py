@@ -30,7 +30,7 @@ from crm.db import Db, ReadDb
 from crm.staff import Caller
 from crm.staff.auth import Looks, needs
 from crm.web.etag import MatchFailed, etag, expected
-from crm.web.idempotency import once
+from crm.web.idempotency import needs_key, once
 from crm.web.paging import Cursors, capped, link
 
 READ = [needs("campaigns:read")]
@@ -284,11 +284,12 @@ async def post_start(
     despite_gaps: FromQuery[bool] = False,  # noqa: FBT002  (Litestar names parameters)
 ) -> Response[bytes]:
     """Start a campaign."""
+    needs_key(request)
 
     async def act() -> Campaign:
         return await campaigns.start(db, caller.actor, id, despite_gaps=despite_gaps)
 
-    return await once(request, db, str(caller.id), act, required=True)
+    return await once(request, db, str(caller.id), act)
 
 
 @post(

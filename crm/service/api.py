@@ -17,7 +17,7 @@ from crm.mail import NewServicePurpose, ServiceMessage, ServicePurpose
 from crm.service.model import NewServiceMessage
 from crm.staff import Caller
 from crm.staff.auth import needs
-from crm.web.idempotency import once
+from crm.web.idempotency import needs_key, once
 from crm.web.ratelimit import Limit, by_business
 
 _SEND = [needs("service_messages:send")]
@@ -98,11 +98,12 @@ async def post_service_message(
     data: JSONBody[NewServiceMessage],
 ) -> Response[bytes]:
     """Send one mail to one customer."""
+    needs_key(request)
 
     async def act() -> ServiceMessage:
         return await service.send(db, caller.actor, data)
 
-    answer = await once(request, db, str(caller.id), act, status=202, required=True)
+    answer = await once(request, db, str(caller.id), act, status=202)
     told = msgspec.json.decode(answer.content, type=ServiceMessage)
     answer.headers["location"] = f"/v1/service-messages/{told.id}"
     return answer

@@ -19,7 +19,7 @@ from crm.staff import Caller, Key, NewKey, Scope
 from crm.staff.auth import needs
 from crm.staff.keys import api_key, rotate_key
 from crm.staff.model import LONGEST_OVERLAP, OVERLAP, MoreThanOwn, TextReplaced
-from crm.web.idempotency import once
+from crm.web.idempotency import needs_key, once
 
 _HOUR = timedelta(hours=1)
 Hours = Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP // _HOUR)]
@@ -149,6 +149,7 @@ async def post_key(
     data: JSONBody[NewKey],
 ) -> Response[bytes]:
     """Make a key."""
+    needs_key(request)
 
     async def act() -> MadeKey:
         ends = db.now + timedelta(days=data.days) if data.days else None
@@ -156,7 +157,7 @@ async def post_key(
         key, text = await staff.add_key(db, caller.actor, data)
         return MadeKey(key=key, text=text)
 
-    return await once(request, db, str(caller.id), act, status=201, required=True)
+    return await once(request, db, str(caller.id), act, status=201)
 
 
 @post(

@@ -58,6 +58,12 @@ class Claim(Struct, frozen=True):
     content_type: str
 
 
+def needs_key(request: Request[Any, Any, Any]) -> None:
+    """Refuse what must not be done twice and has no key (KeyMissing)."""
+    if "idempotency-key" not in request.headers:
+        raise KeyMissing
+
+
 async def once(
     request: Request[Any, Any, Any],
     db: Db,
@@ -65,7 +71,6 @@ async def once(
     act: Callable[[], Awaitable[Any]],
     *,
     status: int = 200,
-    required: bool = False,
 ) -> Response[bytes]:
     """Do `act` and answer with its JSON, or replay what `by` was answered under the same key.
 
@@ -73,8 +78,6 @@ async def once(
     """
     text = request.headers.get("idempotency-key")
     if text is None:
-        if required:
-            raise KeyMissing
         return _answer(status, msgspec.json.encode(await act()), JSON)
     secret = bare(text).encode()
     key = hashlib.sha256(secret).hexdigest()

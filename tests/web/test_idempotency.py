@@ -19,7 +19,7 @@ from msgspec import Struct
 from crm.businesses import Business
 from crm.db import Database, Db, Statement
 from crm.web import idempotency
-from crm.web.idempotency import Claim, KeyMalformed, bare, once, sql
+from crm.web.idempotency import Claim, KeyMalformed, bare, needs_key, once, sql
 from crm.web.refusals import PROBLEMS
 from crm.web.transaction import transaction
 from tests.conftest import Cluster
@@ -44,6 +44,8 @@ class Oven:
 @post("/bake", status_code=200)
 async def post_bake(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Any:
     """Bake what the body says, once."""
+    if "strict" in request.headers:
+        needs_key(request)
     oven: Oven = request.app.state.oven
     order = await request.json()
 
@@ -55,7 +57,7 @@ async def post_bake(request: Request[Any, Any, Any], db: NamedDependency[Db]) ->
         await oven.go_on.wait()
         return {"baked": oven.baked}
 
-    return await once(request, db, "key-1", bake, status=201, required="strict" in request.headers)
+    return await once(request, db, "key-1", bake, status=201)
 
 
 def web(database: Database, business: Business, oven: Oven) -> httpx2.AsyncClient:

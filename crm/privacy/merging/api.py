@@ -19,7 +19,7 @@ from crm.privacy.merging.model import Merged, Plan
 from crm.staff import Caller
 from crm.staff.auth import Looks, needs
 from crm.web.etag import MatchFailed, etag, expected
-from crm.web.idempotency import once
+from crm.web.idempotency import needs_key, once
 
 _BODY = 4 * 1024
 
@@ -79,15 +79,16 @@ async def post_merge(
     data: JSONBody[Merge],
 ) -> Response[bytes]:
     """Merge two customers who are one person."""
+    needs_key(request)
+    version = expected(request)
 
     async def act() -> Merged:
-        version = expected(request)
         try:
             return await merging.merge(db, caller.actor, id, data.gone, expected=version)
         except Stale:
             raise MatchFailed from None
 
-    answer = await once(request, db, str(caller.id), act, required=True)
+    answer = await once(request, db, str(caller.id), act)
     merged = msgspec.json.decode(answer.content, type=Merged)
     answer.headers.update(etag(merged.version))
     return answer
