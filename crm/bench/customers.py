@@ -12,8 +12,8 @@ import msgspec
 
 from crm.bench import web
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
-from crm.bench.requests import TAKEN_DOWN, benched, living, numbered, pgbench, served, transcript
-from crm.bench.stage import Stage
+from crm.bench.requests import TAKEN_DOWN, benched, keyed, numbered, pgbench, served, transcript
+from crm.bench.stage import Stage, crowd
 from crm.bench.traffic import CONNECTIONS, Traffic, drive, request
 from crm.customers.putting import Put
 from crm.staff import Scope
@@ -33,8 +33,9 @@ async def upsert(
     each = max(asked // CONNECTIONS, 1)
     asked = each * CONNECTIONS
     say(f"adding {count:,} customers")
+    cast = await crowd(stage, count)
     # A key that reads nobody: then there is no look to commit, and all is in one transaction.
-    cast, key = await living(stage, count, [Scope.customers_write])
+    key = await keyed(stage, cast, [Scope.customers_write])
     first = 4
     await numbered(stage, cast, first + 2 * rounds * asked)
     traffic: list[Traffic] = []
@@ -68,7 +69,8 @@ async def read(
 ) -> list[Figure | Missing]:
     """Measure a read, whose look is committed before the answer, beside an empty handler."""
     say(f"adding {count:,} customers")
-    cast, key = await living(stage, count)
+    cast = await crowd(stage, count)
+    key = await keyed(stage, cast)
     await numbered(stage, cast, asked)
     wanted = [
         request("GET", f"/v1/customers/{UUID(int=number)}", key) for number in range(1, asked + 1)

@@ -177,22 +177,25 @@ async def served(stage: Stage, *, bench: bool = False) -> AsyncIterator[int]:
         await stop(running)
 
 
-async def living(
-    stage: Stage, count: int, scopes: Collection[Scope] = tuple(Scope)
-) -> tuple[Cast, str]:
+async def living(stage: Stage, count: int) -> tuple[Cast, str]:
     """Found a business with so many customers who have decided, and give it a key."""
     cast = await found(stage.quiet)
     await audience(stage.quiet, cast, count)
+    return cast, await keyed(stage, cast)
+
+
+async def keyed(stage: Stage, cast: Cast, scopes: Collection[Scope] = tuple(Scope)) -> str:
+    """Give a business a key."""
     new = NewKey(name="Bench", scopes=sorted(scopes), reason="to measure")
     async with stage.quiet.write(cast.business.id) as db:
         _, text = await staff.add_key(db, SYSTEM, new)
-    return cast, text
+    return text
 
 
 async def numbered(stage: Stage, cast: Cast, count: int) -> None:
     """Add numbered1@example.com with the id 1, numbered2@example.com with 2, and so on.
 
-    All that pgbench can compute is a number.
+    All that pgbench can compute is a number. Who is there stays.
     """
     async with stage.quiet.write(cast.business.id) as db:
         addresses = [f"numbered{number}@example.com" for number in range(1, count + 1)]

@@ -8,9 +8,8 @@ from statistics import median
 import asyncpg
 
 from crm import customers, segments
-from crm.bench import stage as staging
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
-from crm.bench.stage import SYSTEM, TOWN, Cast, Stage
+from crm.bench.stage import SYSTEM, TOWN, Cast, Stage, crowd
 from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewTag
 from crm.segments import Written
 
@@ -60,8 +59,7 @@ RULE: Written = {
 async def segment(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure | Missing]:
     """Measure the count of a rule over so many customers, of whom it selects a third."""
     say(f"adding {count:,} customers")
-    cast = await staging.found(stage.quiet)
-    await staging.audience(stage.quiet, cast, count)
+    cast = await crowd(stage, count)
     await _lay(stage, cast)
     selected: list[int] = []
     alone = "PostgreSQL alone"

@@ -60,7 +60,8 @@ class Grown(Struct):
 class Stage(Struct, frozen=True):
     """Running servers; `database` wakes workers, `quiet` wakes nobody.
 
-    `ledgers` are those grown so far, by the leaves they began with: growing one takes minutes.
+    `ledgers` are those grown so far, by the leaves they began with, `crowds` the businesses with so
+    many customers: to make one of a million takes minutes.
     """
 
     here: Installation
@@ -68,6 +69,7 @@ class Stage(Struct, frozen=True):
     database: Database
     quiet: Database
     ledgers: dict[int, Grown] = {}
+    crowds: dict[int, Cast] = {}
 
     def environ(self, **changes: str | int) -> dict[str, str]:
         """Return the variables for a process of ours, with these settings changed."""
@@ -175,6 +177,15 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
         # As an import does at its end.
         await db.run(Statements("imports").analyze_customers)
     return ids
+
+
+async def crowd(stage: Stage, count: int) -> Cast:
+    """Return a business with so many such customers, the same for all that change none of them."""
+    if count not in stage.crowds:
+        cast = await found(stage.quiet)
+        await audience(stage.quiet, cast, count)
+        stage.crowds[count] = cast
+    return stage.crowds[count]
 
 
 async def decided(db: Db, cast: Cast, customer_ids: Sequence[UUID]) -> None:
