@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,6 @@ from crm.consent import (
 )
 from crm.customers import Arrival, Fill, Known, NewValue
 from crm.db import Database, Db
-from crm.ids import many_opaque
 from crm.imports import quarantine
 from crm.imports.decision import (
     CAME_BACK,
@@ -31,7 +31,7 @@ from crm.imports.decision import (
     decide,
     repeated,
 )
-from crm.imports.gathering import Batch, Group
+from crm.imports.gathering import Batch, Group, gather
 from crm.imports.judged import Judged, Task, decided_at, less, network
 from crm.imports.model import (
     Bad,
@@ -71,7 +71,12 @@ class Books:
         self._ended: set[str] = set()
         self._purpose, self._notice = task.version.cited, task.notice.cited
         self._request = str(task.import_id)
+        self._hashed = partial(db.keys.address_hash, db.business_id)
         self.tally = Tally()
+
+    def gather(self, rows: Iterator[Row | Bad], size: int) -> Batch:
+        """Take the next rows of a list, at most `size`; PostgreSQL is not asked."""
+        return gather(rows, size, self._hashed, self._task.fields)
 
     async def take(self, batch: Batch) -> None:
         """Judge and write one batch."""
@@ -121,33 +126,27 @@ class Books:
             groups = lost
 
     async def _judged(self, groups: Mapping[str, Group], report: Report) -> list[Judged]:
-        hashes = [self._hashed(folded) for folded in groups]
-        known, holds, states = await self._known(groups, hashes)
-        accepts, fields = self._task.notice.accepts, self._task.fields
-        declared = fields.names
+        known, holds, states = await self._known(groups)
+        accepts, declared = self._task.notice.accepts, self._task.fields.names
         judged = []
-        fresh = many_opaque(len(groups))
-        for (folded, group), address_hash, new_id in zip(
-            groups.items(), hashes, fresh, strict=True
-        ):
-            row = _named(fields.of(group.row) if declared else group.row, report)
+        for folded, group in groups.items():
+            row = _named(group.fitted, report)
             report.note(row)
             decision = decide(row, holds.get(folded), accepts, declared)
             found = known.get(folded)
             judged.append(
                 Judged(
                     group,
-                    address_hash,
                     decision,
                     found.id if found else None,
                     states.get(folded),
-                    new_id if decision.add and not found else None,
+                    group.new_id if decision.add and not found else None,
                 )
             )
         return judged
 
     async def _known(
-        self, groups: Mapping[str, Group], hashes: Sequence[bytes]
+        self, groups: Mapping[str, Group]
     ) -> tuple[dict[str, Known], dict[str, KnownCustomer], dict[str, Consent]]:
         """What the books hold about these addresses, in a few looks."""
         db, fields = self._db, self._task.fields
@@ -159,9 +158,10 @@ class Books:
             if ids and fields.names
             else {}
         )
+        hashes = [group.address_hash for group in groups.values()]
         silenced = await mail.suppressed_among(db, hashes)
         silent = (
-            {folded for folded, each in zip(groups, hashes, strict=True) if each in silenced}
+            {folded for folded, group in groups.items() if group.address_hash in silenced}
             if silenced
             else set()
         )
@@ -179,9 +179,6 @@ class Books:
             holds[folded] = KnownCustomer(exists=False, suppressed=True)
         standing = {folded: states[each.id] for folded, each in known.items() if each.id in states}
         return known, holds, standing
-
-    def _hashed(self, folded: str) -> bytes:
-        return self._db.keys.address_hash(self._db.business_id, folded)
 
     async def _added(self, judged: list[Judged]) -> tuple[Written, set[UUID]]:
         """Add who is new and, while PostgreSQL does so, write out what is decided of all."""
@@ -203,7 +200,7 @@ class Books:
                 each.group.address,
                 each.decision.fill.get("name", ""),
                 each.group.row.locale,
-                each.address_hash,
+                each.group.address_hash,
                 each.new_id,
             )
             for each in new
@@ -239,7 +236,7 @@ class Books:
             await quarantine.keep_apart(db, task.import_id, purpose_id, unproven)
         silenced = [
             (
-                each.address_hash,
+                each.group.address_hash,
                 Scope(each.decision.suppress.scope),
                 Why(each.decision.suppress.reason),
             )

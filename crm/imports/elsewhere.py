@@ -13,7 +13,6 @@ from crm.events import Actor, Kind
 from crm.imports import actions
 from crm.imports.batch import Books
 from crm.imports.fields import Fields
-from crm.imports.gathering import gather
 from crm.imports.judged import Task
 from crm.imports.mapping import Given
 from crm.imports.model import AnotherRuns, Import, Row, State, Tool
@@ -36,7 +35,7 @@ async def take_row(
     given = Given(Tool.firsthand, sha256)
     begun = await actions.add(db, by, notice, given, file_name=file_name, state=State.running)
     books = Books(db, await task(db, begun, Tool.firsthand, sha256))
-    await books.take(gather(iter([row]), 1))
+    await books.take(books.gather(iter([row]), 1))
     return await done(db, begun, books)
 
 

@@ -1,23 +1,38 @@
-"""The next rows of a list, gathered by their address."""
+"""The next rows of a list, gathered by their address, with all that needs no look into the books.
+
+It is done in a thread, while PostgreSQL writes the rows before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
+from uuid import UUID
 
 from msgspec import Struct
 
 from crm import customers
 from crm.customers import Address, NotAnAddress
+from crm.ids import many_opaque
+from crm.imports.fields import Fields
 from crm.imports.model import Bad, Row, merge
+
+# Gives the fingerprint of a folded address.
+Hashed = Callable[[str], bytes]
 
 
 class Group(Struct, frozen=True):
-    """All rows of a batch that name one address, and what they come to together."""
+    """All rows of a batch that name one address, and what they come to together.
+
+    `fitted` has the values of attributes that are declared; `new_id` is for who is not known yet.
+    """
 
     address: Address
+    address_hash: bytes
     row: Row
+    fitted: Row
     rows: list[Row]
+    new_id: UUID
 
 
 class Batch(Struct, frozen=True):
@@ -28,7 +43,7 @@ class Batch(Struct, frozen=True):
     bad: list[Bad]
 
 
-def gather(rows: Iterator[Row | Bad], size: int) -> Batch:
+def gather(rows: Iterator[Row | Bad], size: int, hashed: Hashed, fields: Fields) -> Batch:
     """Take the next rows, at most `size`; none read means the end of the file."""
     good: dict[str, list[Row]] = {}
     addresses: dict[str, Address] = {}
@@ -46,8 +61,9 @@ def gather(rows: Iterator[Row | Bad], size: int) -> Batch:
             continue
         good.setdefault(address.folded, []).append(row)
         addresses.setdefault(address.folded, address)
-    groups = {
-        folded: Group(addresses[folded], merge(same) if len(same) > 1 else same[0], same)
-        for folded, same in good.items()
-    }
+    groups: dict[str, Group] = {}
+    for (folded, same), new_id in zip(good.items(), many_opaque(len(good)), strict=True):
+        row = merge(same) if len(same) > 1 else same[0]
+        fitted = fields.of(row) if fields.names else row
+        groups[folded] = Group(addresses[folded], hashed(folded), row, fitted, same, new_id)
     return Batch(read, groups, bad)

@@ -32,13 +32,12 @@ class Task(Struct, frozen=True):
 
 
 class Judged(Struct, frozen=True):
-    """One address with its fingerprint and decision.
+    """One address with its decision.
 
     `id` is of a customer already known, `new_id` of one that is to be added.
     """
 
     group: Group
-    address_hash: bytes
     decision: Decision
     id: UUID | None
     # The consent that is there already.

@@ -20,7 +20,7 @@ from crm.errors import Refused
 from crm.events import Actor
 from crm.imports import actions, elsewhere, mappings
 from crm.imports.batch import Books
-from crm.imports.gathering import Batch, gather
+from crm.imports.gathering import Batch
 from crm.imports.lists import Lists
 from crm.imports.mapping import Reading
 from crm.imports.model import QUIET, AnotherRuns, Bad, Import, Row, State
@@ -223,7 +223,7 @@ class Work:
         await books.tell(lists.remarks())
         passes = lists.passes(task.notice.accepts)
         for number, rows in enumerate(passes):
-            async with aclosing(_batches(rows)) as batches:
+            async with aclosing(_batches(books, rows)) as batches:
                 async for batch in batches:
                     await books.take(batch)
                     share = (number + lists.position / max(lists.size, 1)) / len(passes)
@@ -260,12 +260,12 @@ async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
         yield db
 
 
-async def _batches(rows: Iterator[Row | Bad]) -> AsyncGenerator[Batch, None]:
+async def _batches(books: Books, rows: Iterator[Row | Bad]) -> AsyncGenerator[Batch, None]:
     """Read the next batch in a thread while the caller writes this one."""
-    ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH))
+    ahead = asyncio.create_task(asyncio.to_thread(books.gather, rows, BATCH))
     try:
         while (batch := await ahead).read:
-            ahead = asyncio.create_task(asyncio.to_thread(gather, rows, BATCH))
+            ahead = asyncio.create_task(asyncio.to_thread(books.gather, rows, BATCH))
             yield batch
     finally:
         # The thread owns the position in the file until it has ended.

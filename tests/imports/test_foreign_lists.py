@@ -9,7 +9,8 @@ import pytest
 from msgspec import Struct
 
 from crm.imports.columns import Unreadable
-from crm.imports.gathering import gather
+from crm.imports.fields import Fields
+from crm.imports.gathering import Batch, gather
 from crm.imports.mapping import Column, Mapping, Means, Reading
 from crm.imports.model import Bad, Row, RowStatus, Tool, evidence_kind
 from crm.imports.table import Table, read
@@ -29,6 +30,10 @@ def good(table: Table) -> list[Row]:
 
 def bad(table: Table) -> list[Bad]:
     return [row for row in table.rows() if isinstance(row, Bad)]
+
+
+def gathered(rows: list[Row]) -> Batch:
+    return gather(iter(rows), 1000, str.encode, Fields([]))
 
 
 def statuses(table: Table) -> dict[str, str]:
@@ -100,7 +105,7 @@ def test_every_shared_list_is_read_as_its_source_says(name: str) -> None:
     read = [f"{counts[each]}{letter}" for each, letter in _LETTERS.items() if counts[each]]
     assert (table.tool, " ".join(read)) == (what.tool, what.rows)
     assert tuple(row.line for row in bad(table)) == what.broken
-    wrong = gather(iter(good(table)), 1000).bad
+    wrong = gathered(good(table)).bad
     assert tuple(row.line for row in wrong) == what.no_address
 
 
@@ -156,7 +161,7 @@ def test_values_are_kept_as_they_stand() -> None:
     padded = good(opened(SHARED / "mautic-10contacts-padded.csv"))
     assert all(row.address == row.address.strip() for row in padded)
     twice = good(opened(SHARED / "ghost-members-duplicate-emails.csv"))
-    assert len(gather(iter(twice), 10).groups) == 1
+    assert len(gathered(twice).groups) == 1
 
 
 def test_statuses_of_shared_lists() -> None:
