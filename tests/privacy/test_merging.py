@@ -359,6 +359,11 @@ async def test_some_are_not_merged(database: Database, business: Business) -> No
         await privacy.erase(db, SYSTEM, gone.id)
         with pytest.raises(UnknownCustomer):
             await merging.merge(db, SYSTEM, kept.id, gone.id)
+        # Who is not here is not known, and not known to be the same either.
+        with pytest.raises(UnknownCustomer):
+            await merging.merge(db, SYSTEM, gone.id, gone.id)
+        with pytest.raises(UnknownCustomer):
+            await merging.plan(db, gone.id, gone.id)
 
 
 async def test_another_business_knows_neither(

@@ -35,9 +35,10 @@ sql = Statements("privacy")
 
 async def plan(db: ReadDb, kept_id: UUID, gone_id: UUID) -> Plan:
     """Say what a merge at this moment would come to, or refuse with UnknownCustomer, SameRecord."""
+    kept = await customers.get(db, kept_id)
     if kept_id == gone_id:
         raise SameRecord
-    kept, gone = await customers.get(db, kept_id), await customers.get(db, gone_id)
+    gone = await customers.get(db, gone_id)
     said = await consent.told(db, gone_id)
     judged = consent.merging(await consent.states(db, kept_id), said.consents, db.now)
     called = await _names(db, kept_id, gone_id)
@@ -125,12 +126,12 @@ async def _done(
 
 async def _held(db: Db, kept_id: UUID, gone_id: UUID) -> tuple[Customer, Customer]:
     """Hold both rows, in one order whichever is kept: of two merges at once one waits."""
-    if kept_id == gone_id:
-        raise SameRecord
-    held = {each: await customers.hold(db, each) for each in sorted((kept_id, gone_id))}
+    held = {each: await customers.hold(db, each) for each in sorted({kept_id, gone_id})}
     kept, gone = held[kept_id], held[gone_id]
     if kept is None or gone is None:
         raise UnknownCustomer
+    if kept_id == gone_id:
+        raise SameRecord
     return kept, gone
 
 
