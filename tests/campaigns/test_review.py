@@ -182,6 +182,8 @@ async def test_an_audience_is_counted_without_reading_it(
         # What a table of this size would be read by, and one of a million is not.
         await root.execute("SET LOCAL enable_seqscan = off")
         await root.execute("SET LOCAL enable_bitmapscan = off")
+        await root.execute("SET LOCAL enable_mergejoin = off")
+        await root.execute("SET LOCAL enable_hashjoin = off")
         plan = await root.fetchval(
             f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) {statement.sql}",
             *(given[name] for name in statement.params),
