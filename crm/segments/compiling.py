@@ -51,8 +51,8 @@ _NOT_APART = (
 )
 # What stands in her own row.
 _HERS = (Created, Language)
-# Who passes such a test has one row for it, and so can be counted by it.
-_ONCE = (Attribute, DateNear, Anniversary, Tag, Consent, Delivery)
+# Who passes such a test has one row for it that refers to her own, and so can be counted by it.
+_ONCE = (Attribute, DateNear, Anniversary, Tag, Consent)
 
 _COLUMNS = {
     AttributeType.text: ("v.text_value", "text"),

@@ -17,6 +17,7 @@ from tests.consent.counting import astray, rows, tallied
 
 # That so many rows become one, and no fewer.
 MANY = 20
+PAST_THE_TRIGGERS = "UPDATE crm.consent SET status = 'expired' WHERE business_id = $1"
 
 
 async def decide(db: Db, notice: Notice, times: int) -> None:
@@ -116,8 +117,7 @@ async def test_what_was_changed_past_the_triggers_is_put_right(
     async with database.write(business.id) as db:
         await decide(db, notice, 4)
         assert await tally.recount(db) == 0
-    meddled = "UPDATE crm.consent SET status = 'expired' WHERE business_id = $1"
-    await root.execute(meddled, business.id)
+    await root.execute(PAST_THE_TRIGGERS, business.id)
 
     async with database.write(business.id) as db:
         assert {each.status: each.astray for each in await astray(db)} == {
@@ -134,8 +134,7 @@ async def test_two_counts_at_once_put_right_once(
 ) -> None:
     async with database.write(business.id) as db:
         await decide(db, notice, 4)
-    meddled = "UPDATE crm.consent SET status = 'expired' WHERE business_id = $1"
-    await root.execute(meddled, business.id)
+    await root.execute(PAST_THE_TRIGGERS, business.id)
     async with database.write(business.id) as late:
         async with database.write(business.id) as early:
             assert await tally.recount(early) == 2
