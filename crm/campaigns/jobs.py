@@ -41,6 +41,9 @@ SECONDS = 40.0
 # crash leaves in doubt is bounded per worker, and campaigns take turns.
 _SLOTS = 4
 _ALONE_SECONDS, _TURN_SECONDS = 10.0, 2.0
+# So often a busy worker hands a wake on. All look into the queue equally often, so one of them that
+# is idle gets it sooner or later; where all are busy, that is the end of it.
+_HANDED_ON = 8
 # How long a filled campaign looks for older transactions to end before the sweep looks again.
 _PATIENCE = 20
 _POLL_SECONDS = 0.05
@@ -186,15 +189,20 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
             more = await cancelling.clear_range(db, UUID(campaign))
 
 
-async def send(ctx: Ctx, business: str, campaign: str) -> None:
+async def send(ctx: Ctx, business: str, campaign: str, handed_on: str = "0") -> None:
     """Take ranges of a campaign, one after the other, and send them.
 
     One job of a worker does so for all campaigns it was woken for, in turns; the others only put
-    theirs in line, so that campaigns never take the slots of service messages.
+    theirs in line, so that campaigns never take the slots of service messages, and let other
+    workers know.
     """
     line = ctx.setdefault("line", Line())
     line.add(UUID(business), UUID(campaign))
     if ctx["sending"].locked():
+        times = int(handed_on) + 1
+        if times <= _HANDED_ON:
+            args, slot = (business, campaign, str(times)), f"{campaign}:on:{times}"
+            await ctx["database"].wake("campaigns.send", args, slot)
         return
     async with ctx["sending"]:
         await _in_turns(ctx, line)

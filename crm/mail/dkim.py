@@ -10,6 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -46,11 +47,13 @@ _REPEATED = frozenset({b"received", b"dkim-signature"})
 _BITS = 2048  # RFC 8301 §3.2: verifiers need not go above 4096, and DNS answers stay small
 _END = b"\r\n\r\n"
 _LINE = 72
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:(?<=\r)\n[ \t][^\n]*)*)\r\n(?![ \t])")
+_NEXT = re.compile(rb"\r\n(?![ \t])")
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*(?:(?<=\r)\n[ \t][^\n]*)*)")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
 # Blanks that the relaxed body does not keep; a single space inside a line stays as it is.
 _LOOSE = re.compile(rb"[ \t]{2,}|\t")
+_PADDING, _HASHED = padding.PKCS1v15(), Prehashed(SHA256())
 
 
 class SigningKey(Struct, frozen=True):
@@ -71,8 +74,25 @@ class SigningKey(Struct, frozen=True):
     def sign(self, digest: bytes) -> bytes:
         """Sign a SHA-256; Ed25519 signs the hash as its message (RFC 8463 §3)."""
         if isinstance(self.key, RSAPrivateKey):
-            return self.key.sign(digest, padding.PKCS1v15(), Prehashed(SHA256()))
+            return self.key.sign(digest, _PADDING, _HASHED)
         return self.key.sign(digest)
+
+
+class _Form(Struct, frozen=True):
+    """A signature but for its time, the hash of a body and itself: as it is written, and signed."""
+
+    key: SigningKey
+    written: tuple[bytes, bytes]
+    relaxed: tuple[bytes, bytes]
+
+    def filled(self, canonical: bytes, at: bytes, body_hash: bytes) -> bytes:
+        """Sign these header fields, and write the signature's own."""
+        before, after = self.relaxed
+        own = b"".join((canonical, before, at, after, body_hash, b"; b="))
+        raw = b64encode(self.key.sign(sha256(own).digest()))
+        before, after = self.written
+        lines = b"\r\n ".join([raw[start : start + _LINE] for start in range(0, len(raw), _LINE)])
+        return b"".join((before, at, after, body_hash, b";\r\n b=", lines, b"\r\n"))
 
 
 class Signer:
@@ -81,46 +101,45 @@ class Signer:
     def __init__(self, domain: str, keys: Sequence[SigningKey]) -> None:
         self._domain = domain
         self._keys = tuple(keys)
-        self._names: dict[tuple[bytes, ...], tuple[tuple[bytes, ...], str]] = {}
+        # By the fields that a message has: what is signed of them, and the signatures' own.
+        self._known: dict[tuple[bytes, ...], tuple[tuple[bytes, ...], list[_Form]]] = {}
 
     def signed(self, content: bytes, at: datetime, *, tidy: bool = False) -> bytes:
         """Return the message with its signatures on top.
 
         `tidy` says that the body is as relaxed canonicalization leaves it, which a `Skeleton`
         writes: to look at it again would cost more than its hash.
-        A ValueError where it has no From, or a field twice that a message has once (RFC 5322 §3.6).
+        A ValueError where it has no From, a field twice that a message has once (RFC 5322 §3.6), or
+        a line that is none.
         """
         head, found, body = content.partition(_END)
-        fields = _fields(head + b"\r\n")
-        covered, names = self._covered(tuple(fields))
+        fields = _fields(head)
+        present = tuple(fields)
+        known = self._known.get(present)
+        if known is None:
+            known = self._known[present] = self._prepared(present)
+        covered, forms = known
         canonical = b"".join([fields[name] for name in covered])
-        body_hash = b64encode(sha256(body if tidy else relaxed_body(body)).digest()).decode()
-        signatures = [
-            self._signature(key, canonical, names, body_hash, int(at.timestamp()))
-            for key in self._keys
-        ]
+        body_hash = b64encode(sha256(body if tidy else relaxed_body(body)).digest())
+        second = b"%d" % int(at.timestamp())
+        signatures = [form.filled(canonical, second, body_hash) for form in forms]
         return b"".join((*signatures, head, found, body))
 
-    def _signature(
-        self, key: SigningKey, canonical: bytes, names: str, body_hash: str, at: int
-    ) -> bytes:
-        unsigned = (
-            f"DKIM-Signature: v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n"
-            f" d={self._domain}; s={key.selector};\r\n t={at};\r\n"
-            f" h={names};\r\n bh={body_hash};\r\n b="
-        ).encode()
-        name, _, value = unsigned.partition(b":")
-        own = name.lower() + b":" + _relaxed(value)
-        raw = b64encode(key.sign(sha256(canonical + own).digest())).decode()
-        lines = [raw[start : start + _LINE] for start in range(0, len(raw), _LINE)]
-        return unsigned + "\r\n ".join(lines).encode() + b"\r\n"
+    def _prepared(self, present: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], list[_Form]]:
+        covered, names = _chosen(present)
+        return covered, [self._form(key, names) for key in self._keys]
 
-    def _covered(self, present: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], str]:
-        """Choose the fields to sign and write their `h=`; the same for all mails of a kind."""
-        known = self._names.get(present)
-        if known is None:
-            known = self._names[present] = _chosen(present)
-        return known
+    def _form(self, key: SigningKey, names: str) -> _Form:
+        before = (
+            f"v=1; a={key.algorithm}; c=relaxed/relaxed;\r\n"
+            f" d={self._domain}; s={key.selector};\r\n t="
+        ).encode()
+        after = f";\r\n h={names};\r\n bh=".encode()
+        return _Form(
+            key,
+            (b"DKIM-Signature: " + before, after),
+            (b"dkim-signature:" + _relaxed(before), _relaxed(after)),
+        )
 
 
 def relaxed_body(body: bytes) -> bytes:
@@ -181,12 +200,22 @@ def _chosen(present: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], str]:
 def _fields(head: bytes) -> dict[bytes, bytes]:
     """Name each header field, in canonical form (RFC 6376 §3.4.2)."""
     fields: dict[bytes, bytes] = {}
-    for found in _FIELD.finditer(head):
-        name = found[1].lower()
+    for raw in _NEXT.split(head):
+        name, canonical = _field(raw)
         if name in fields and name not in _REPEATED:
             raise ValueError(f"{name.decode()} is there twice")
-        fields[name] = name + b":" + _relaxed(found[2]) + b"\r\n"
+        fields[name] = canonical
     return fields
+
+
+# Most fields are the same in the next mail.
+@lru_cache(maxsize=256)
+def _field(raw: bytes) -> tuple[bytes, bytes]:
+    found = _FIELD.fullmatch(raw)
+    if found is None:
+        raise ValueError("a line in the header is no field")
+    name = found[1].lower()
+    return name, name + b":" + _relaxed(found[2]) + b"\r\n"
 
 
 def _relaxed(value: bytes) -> bytes:

@@ -255,11 +255,13 @@ def test_what_others_wrote_can_be_signed(name: str) -> None:
         SIMPLE.replace(b"From: Joe <joe@corner.example>\r\n", b""),
         SIMPLE + b"Subject: once more\r\n",
         SIMPLE + b"from: thief@example.org\r\n",
+        SIMPLE + b"From thief Mon Nov 23\r\n",
+        SIMPLE + b"X-Note: one\nFrom: thief@example.org\r\n",
     ],
-    ids=["no From", "two subjects", "two From"],
+    ids=["no From", "two subjects", "two From", "no field", "a bare LF"],
 )
 def test_what_is_no_message_is_not_signed(wrong: bytes) -> None:
-    with pytest.raises(ValueError, match=r"From|twice"):
+    with pytest.raises(ValueError, match=r"From|twice|no field"):
         BOTH.signed(wrong + b"\r\nHello\r\n", AT)
 
 
