@@ -697,17 +697,17 @@ WITH kept_off AS MATERIALIZED (
                           FROM crm.attribute_value v
                           JOIN crm.attribute a
                             ON a.business_id = :business_id AND a.name = v.name
-                          LEFT JOIN crm.consent_now k
-                            ON k.business_id = :business_id
-                           AND k.customer_id = v.customer_id
-                           AND k.purpose_id = a.purpose_id
                          WHERE v.business_id = :business_id
                            AND v.customer_id = c.customer_id
                            AND v.name = ANY (:attributes::text[])
-                           -- One for a purpose, only while she allows that.
+                           -- One for a purpose, only while she allows that; others ask nobody.
                            AND (a.purpose_id IS NULL
-                                OR crm.exclusion(k.status, k.ends_at, NULL, NULL, NULL, :now)
-                                   IS NULL)), '{}') END,
+                                OR EXISTS (SELECT FROM crm.consent_now k
+                                            WHERE k.business_id = :business_id
+                                              AND k.customer_id = v.customer_id
+                                              AND k.purpose_id = a.purpose_id
+                                              AND crm.exclusion(k.status, k.ends_at, NULL, NULL,
+                                                                NULL, :now) IS NULL))), '{}') END,
          -- Her consent ends soon: this mail asks whether it goes on.
          asked = coalesce(x.reason IS NULL AND s.status IN ('given', 'renewed')
                           AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now), false)

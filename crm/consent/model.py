@@ -249,7 +249,7 @@ class OptIn(Struct, frozen=True):
     message_id: str = ""
 
 
-class NewEvent(Struct, frozen=True, kw_only=True):
+class NewEvent(Struct, frozen=True, kw_only=True, gc=False):
     """A decision to append; evidence holds text, whole numbers and booleans only (RFC 8785)."""
 
     customer_id: UUID

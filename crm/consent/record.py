@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _VERSION = 2
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """What is known of an event besides what was decided: its id, its record, what it follows."""
 
     event_id: UUID

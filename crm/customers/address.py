@@ -38,7 +38,7 @@ class NotAnAddress(Invalid):
     """This is not an e-mail address."""
 
 
-class Address(Struct, frozen=True):
+class Address(Struct, frozen=True, gc=False):
     """One address: `display` as it was typed, `folded` to compare it by, `domain` in ASCII."""
 
     display: str

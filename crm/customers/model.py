@@ -123,7 +123,7 @@ class Place(Struct, frozen=True):
     id: UUID
 
 
-class Arrival(Struct, frozen=True):
+class Arrival(Struct, frozen=True, gc=False):
     """A customer that an import brings, its address parsed already; fingerprint and id if made."""
 
     address: Address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from uuid import UUID
@@ -72,14 +72,16 @@ class Books:
         self._purpose, self._notice = task.version.cited, task.notice.cited
         self._request = str(task.import_id)
         self._hashed = partial(db.keys.address_hash, db.business_id)
+        self._meanwhile: Callable[[], None] | None = None
         self.tally = Tally()
 
     def gather(self, rows: Iterator[Row | Bad], size: int) -> Batch:
         """Take the next rows of a list, at most `size`; PostgreSQL is not asked."""
         return gather(rows, size, self._hashed, self._task.fields)
 
-    async def take(self, batch: Batch) -> None:
-        """Judge and write one batch."""
+    async def take(self, batch: Batch, meanwhile: Callable[[], None] | None = None) -> None:
+        """Judge and write one batch; call `meanwhile` when PostgreSQL has the most of it to do."""
+        self._meanwhile = meanwhile
         report = Report()
         for bad in batch.bad:
             self.tally.rejected += 1
@@ -225,6 +227,9 @@ class Books:
         db, task = self._db, self._task
         if written.events:
             days = task.network_days
+            if self._meanwhile is not None:
+                # It comes when this waits for the first time: all is sent by then.
+                asyncio.get_running_loop().call_soon(self._meanwhile)
             await consent.append_written(db, task.by, written, added=added, network_days=days)
         unproven = [
             Unproven(customer_id, spot(each.group.row), each.decision.reason)

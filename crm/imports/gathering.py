@@ -5,6 +5,7 @@ It is done in a thread, while PostgreSQL writes the rows before.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from itertools import islice
 from uuid import UUID
@@ -21,7 +22,7 @@ from crm.imports.model import Bad, Row, merge
 Hashed = Callable[[str], bytes]
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, gc=False):
     """All rows of a batch that name one address, and what they come to together.
 
     `fitted` has the values of attributes that are declared; `new_id` is for who is not known yet.
@@ -41,6 +42,37 @@ class Batch(Struct, frozen=True):
     read: int
     groups: dict[str, Group]
     bad: list[Bad]
+
+
+class Ahead:
+    """The batches of a list in turn, each gathered in a thread while the one before is written.
+
+    Not all the while: whoever writes has much to do himself at first, and of two threads that
+    compute one waits for the other. So he says from when on he waits for PostgreSQL alone.
+    """
+
+    def __init__(self, gathered: Callable[[], Batch]) -> None:
+        """Gather nothing yet."""
+        self._gathered = gathered
+        self._next: asyncio.Task[Batch] | None = None
+
+    def begin(self) -> None:
+        """Gather the next batch now, unless that has begun."""
+        if self._next is None:
+            self._next = asyncio.create_task(asyncio.to_thread(self._gathered))
+
+    async def batch(self) -> Batch:
+        """Return the next batch."""
+        self.begin()
+        assert self._next is not None  # noqa: S101  (it has begun)
+        batch = await self._next
+        self._next = None
+        return batch
+
+    async def close(self) -> None:
+        """Wait for the thread, which owns the position in the file until it has ended."""
+        if self._next is not None:
+            await asyncio.wait([self._next])
 
 
 def gather(rows: Iterator[Row | Bad], size: int, hashed: Hashed, fields: Fields) -> Batch:

@@ -31,7 +31,7 @@ class Task(Struct, frozen=True):
     fields: Fields
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, gc=False):
     """One address with its decision.
 
     `id` is of a customer already known, `new_id` of one that is to be added.

@@ -197,7 +197,7 @@ def standing_there(status: str, *, ended: bool) -> RowStatus:
     return RowStatus.subscribed if status in CONSENTS and not ended else RowStatus.unknown
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """One line of a list, as the file has it; `line` is the physical line where it begins.
 
     `listed_at` is since when the address was on the list, which proves nothing by itself. `part` is

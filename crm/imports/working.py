@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from crm.errors import Refused
 from crm.events import Actor
 from crm.imports import actions, elsewhere, mappings
 from crm.imports.batch import Books
-from crm.imports.gathering import Batch
+from crm.imports.gathering import Ahead
 from crm.imports.lists import Lists
 from crm.imports.mapping import Reading
-from crm.imports.model import QUIET, AnotherRuns, Bad, Import, Row, State
+from crm.imports.model import QUIET, AnotherRuns, Import, State
 from crm.imports.table import SIZE_LIMIT
 from crm.keys import KeyWrong
 
@@ -223,11 +223,14 @@ class Work:
         await books.tell(lists.remarks())
         passes = lists.passes(task.notice.accepts)
         for number, rows in enumerate(passes):
-            async with aclosing(_batches(books, rows)) as batches:
-                async for batch in batches:
-                    await books.take(batch)
+            ahead = Ahead(partial(books.gather, rows, BATCH))
+            try:
+                while (batch := await ahead.batch()).read:
+                    await books.take(batch, ahead.begin)
                     share = (number + lists.position / max(lists.size, 1)) / len(passes)
                     await self._beat(Progress(books.tally.rows, min(share, 1.0)))
+            finally:
+                await ahead.close()
         return books
 
     async def _beat(self, progress: Progress) -> None:
@@ -258,15 +261,3 @@ async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
             when = f" since {since:%H:%M:%S} UTC" if since else ""
             raise AnotherRuns(f"Another import is running{when}. Wait for it to end, then start.")
         yield db
-
-
-async def _batches(books: Books, rows: Iterator[Row | Bad]) -> AsyncGenerator[Batch, None]:
-    """Read the next batch in a thread while the caller writes this one."""
-    ahead = asyncio.create_task(asyncio.to_thread(books.gather, rows, BATCH))
-    try:
-        while (batch := await ahead).read:
-            ahead = asyncio.create_task(asyncio.to_thread(books.gather, rows, BATCH))
-            yield batch
-    finally:
-        # The thread owns the position in the file until it has ended.
-        await asyncio.wait([ahead])
