@@ -41,8 +41,8 @@ SECONDS = 40.0
 # crash leaves in doubt is bounded per worker, and campaigns take turns.
 _SLOTS = 4
 _ALONE_SECONDS, _TURN_SECONDS = 10.0, 2.0
-# So often a busy worker hands a wake on. All look into the queue equally often, so one of them that
-# is idle gets it sooner or later; where all are busy, that is the end of it.
+# So often at most a busy worker hands a wake on. All look into the queue equally often, so where
+# one of two is idle it gets it all but surely; whom it misses, the sweep wakes.
 _HANDED_ON = 8
 # How long a filled campaign looks for older transactions to end before the sweep looks again.
 _PATIENCE = 20
@@ -193,16 +193,16 @@ async def send(ctx: Ctx, business: str, campaign: str, handed_on: str = "0") -> 
     """Take ranges of a campaign, one after the other, and send them.
 
     One job of a worker does so for all campaigns it was woken for, in turns; the others only put
-    theirs in line, so that campaigns never take the slots of service messages, and let other
-    workers know.
+    theirs in line, so that campaigns never take the slots of service messages, and hand the wake on
+    to a worker that may be idle.
     """
     line = ctx.setdefault("line", Line())
     line.add(UUID(business), UUID(campaign))
     if ctx["sending"].locked():
         times = int(handed_on) + 1
         if times <= _HANDED_ON:
-            args, slot = (business, campaign, str(times)), f"{campaign}:on:{times}"
-            await ctx["database"].wake("campaigns.send", args, slot)
+            # Without a slot: the job of an earlier one may be at work, and would swallow it.
+            await ctx["database"].wake("campaigns.send", (business, campaign, str(times)), "")
         return
     async with ctx["sending"]:
         await _in_turns(ctx, line)

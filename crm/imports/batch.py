@@ -58,6 +58,10 @@ _AS_SAID = frozenset(
 )
 
 
+def _nothing() -> None:
+    """Nobody has anything to do meanwhile."""
+
+
 class Books:
     """Writes batches into the books, one transaction for all of them, and keeps the tally."""
 
@@ -72,21 +76,23 @@ class Books:
         self._purpose, self._notice = task.version.cited, task.notice.cited
         self._request = str(task.import_id)
         self._hashed = partial(db.keys.address_hash, db.business_id)
-        self._meanwhile: Callable[[], None] | None = None
+        # Whether the last batch had something to append: the next is likely to be alike.
+        self._appends = True
         self.tally = Tally()
 
     def gather(self, rows: Iterator[Row | Bad], size: int) -> Batch:
         """Take the next rows of a list, at most `size`; PostgreSQL is not asked."""
         return gather(rows, size, self._hashed, self._task.fields)
 
-    async def take(self, batch: Batch, meanwhile: Callable[[], None] | None = None) -> None:
-        """Judge and write one batch; call `meanwhile` when PostgreSQL has the most of it to do."""
-        self._meanwhile = meanwhile
+    async def take(self, batch: Batch, meanwhile: Callable[[], None] = _nothing) -> None:
+        """Judge and write one batch; `meanwhile` is called when PostgreSQL has the most to do."""
+        if not self._appends:
+            meanwhile()
         report = Report()
         for bad in batch.bad:
             self.tally.rejected += 1
             report.say(spot(bad), Told.rejected, bad.reason)
-        await self._settle(batch.groups, report)
+        await self._settle(batch.groups, report, meanwhile)
         await self._keep(report)
 
     async def tell(self, remarks: Iterable[Bad]) -> None:
@@ -103,10 +109,13 @@ class Books:
         async with self._beside.write(self._db.business_id) as beside:
             await report.write(beside, self._task.import_id)
 
-    async def _settle(self, groups: Mapping[str, Group], report: Report) -> None:
+    async def _settle(
+        self, groups: Mapping[str, Group], report: Report, meanwhile: Callable[[], None]
+    ) -> None:
         while groups:
             judged = await self._judged(groups, report)
             written, added = await self._added(judged)
+            self._appends = bool(written.events)
             ended = {event.customer_id for event in written.events if self._over(event)}
             kept: list[tuple[UUID | None, Judged]] = []
             lost: dict[str, Group] = {}
@@ -119,6 +128,8 @@ class Books:
             self._ended |= {
                 each.group.address.folded for each_id, each in taken if each_id in ended
             }
+            # It comes when this waits for the first time: of who is new, for all that is appended.
+            asyncio.get_running_loop().call_soon(meanwhile)
             await self._decide(taken, written, added)
             # What a value is for may have been allowed a moment ago, or not.
             left_out = await self._fill(taken, report)
@@ -227,9 +238,6 @@ class Books:
         db, task = self._db, self._task
         if written.events:
             days = task.network_days
-            if self._meanwhile is not None:
-                # It comes when this waits for the first time: all is sent by then.
-                asyncio.get_running_loop().call_soon(self._meanwhile)
             await consent.append_written(db, task.by, written, added=added, network_days=days)
         unproven = [
             Unproven(customer_id, spot(each.group.row), each.decision.reason)

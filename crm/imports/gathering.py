@@ -54,23 +54,26 @@ class Ahead:
     def __init__(self, gathered: Callable[[], Batch]) -> None:
         """Gather nothing yet."""
         self._gathered = gathered
-        self._next: asyncio.Task[Batch] | None = None
+        self._next: asyncio.Future[Batch] | None = None
+        self._closed = False
 
     def begin(self) -> None:
         """Gather the next batch now, unless that has begun."""
-        if self._next is None:
-            self._next = asyncio.create_task(asyncio.to_thread(self._gathered))
+        if self._next is None and not self._closed:
+            self._next = asyncio.get_running_loop().run_in_executor(None, self._gathered)
 
     async def batch(self) -> Batch:
         """Return the next batch."""
         self.begin()
-        assert self._next is not None  # noqa: S101  (it has begun)
-        batch = await self._next
+        assert self._next is not None  # noqa: S101  (it has begun, and nobody closed this)
+        # Whoever waits here may be cancelled; the thread cannot, and `close` waits for it.
+        batch = await asyncio.shield(self._next)
         self._next = None
         return batch
 
     async def close(self) -> None:
         """Wait for the thread, which owns the position in the file until it has ended."""
+        self._closed = True
         if self._next is not None:
             await asyncio.wait([self._next])
 

@@ -87,10 +87,10 @@ class _Form(Struct, frozen=True):
 
     def filled(self, canonical: bytes, at: bytes, body_hash: bytes) -> bytes:
         """Sign these header fields, and write the signature's own."""
-        before, after = self.relaxed
-        own = b"".join((canonical, before, at, after, body_hash, b"; b="))
-        raw = b64encode(self.key.sign(sha256(own).digest()))
         before, after = self.written
+        head, rest = self.relaxed
+        own = b"".join((canonical, head, at, rest, body_hash, b"; b="))
+        raw = b64encode(self.key.sign(sha256(own).digest()))
         lines = b"\r\n ".join([raw[start : start + _LINE] for start in range(0, len(raw), _LINE)])
         return b"".join((before, at, after, body_hash, b";\r\n b=", lines, b"\r\n"))
 
@@ -110,7 +110,7 @@ class Signer:
         `tidy` says that the body is as relaxed canonicalization leaves it, which a `Skeleton`
         writes: to look at it again would cost more than its hash.
         A ValueError where it has no From, a field twice that a message has once (RFC 5322 §3.6), or
-        a line that is none.
+        a line that is no field.
         """
         head, found, body = content.partition(_END)
         fields = _fields(head)
@@ -200,7 +200,7 @@ def _chosen(present: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], str]:
 def _fields(head: bytes) -> dict[bytes, bytes]:
     """Name each header field, in canonical form (RFC 6376 §3.4.2)."""
     fields: dict[bytes, bytes] = {}
-    for raw in _NEXT.split(head):
+    for raw in _NEXT.split(head.removesuffix(b"\r\n")):
         name, canonical = _field(raw)
         if name in fields and name not in _REPEATED:
             raise ValueError(f"{name.decode()} is there twice")

@@ -15,7 +15,6 @@ from crm.campaigns import jobs
 from crm.campaigns.sending import RangeSender
 from crm.db import Database, parse
 from crm.events import Actor
-from crm.ids import opaque
 from crm.mail import Scope, Why, domains, relays
 from crm.mail.outcome import Kind, Outcome, Whose
 from crm.mail.routes import open_routes
@@ -149,30 +148,3 @@ async def state_of(
     async with database.read(business.id) as db:
         found = [each async for each in campaigns.export(db, customer_id)]
     return next(each.state for each in found if each.campaign_id == campaign_id)
-
-
-async def test_a_busy_worker_hands_its_wake_on_until_all_have_had_a_chance(
-    database: Database, business: Business
-) -> None:
-    """It puts the campaign in its own line, and wakes once more whoever is idle."""
-    told: list[tuple[str, tuple[str, ...], str]] = []
-
-    async def wake(job: str, args: tuple[str, ...], slot: str) -> None:
-        told.append((job, args, slot))
-
-    own, campaign = str(business.id), str(opaque())
-    heard = Database(database.connections, database.keys, wake, database.clock)
-    ctx = context(heard)
-    async with ctx["sending"]:
-        await jobs.send(ctx, own, campaign)
-        while told and len(told) < 100:
-            before = len(told)
-            await jobs.send(ctx, *told[-1][1])
-            if len(told) == before:
-                break
-
-    assert {job for job, _, _ in told} == {"campaigns.send"}
-    assert [args for _, args, _ in told] == [(own, campaign, str(n)) for n in range(1, 9)]
-    assert len({slot for _, _, slot in told}) == len(told)
-    assert ctx["line"].next() == (business.id, UUID(campaign))
-    assert ctx["line"].next() is None

@@ -249,6 +249,34 @@ def test_what_others_wrote_can_be_signed(name: str) -> None:
     assert verifies(signed)
 
 
+def test_a_header_of_every_shape_is_signed_to_the_byte() -> None:
+    """Folds, blanks before and after the colon, an empty field, signatures of others on top."""
+    message = (
+        b"DKIM-Signature: v=1; a=x; b=one\r\nReceived: from a\r\n by b\r\n"
+        b"DKIM-Signature: v=1; b=two\r\nFrom : Joe  Baker\t<joe@corner.example>\r\n"
+        b"To:suzie@example.net\r\nSubject:  Is dinner\r\n\t ready? \t\r\nX-Empty:\r\n"
+        b"Date: Fri, 11 Jul 2003 21:00:37 -0700\r\nMessage-ID: <1@corner.example>\r\n"
+        b"List-Unsubscribe: <https://corner.example/u/1>,\r\n <mailto:u@corner.example>\r\n"
+        b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        b"\r\nHi.\r\n\r\nWe lost  the game.\t\r\n\r\n\r\n"
+    )
+    signed = Signer(DOMAIN, [SigningKey("e1", RFC_KEY)]).signed(message, AT)
+
+    assert signed == (
+        b"DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n"
+        b" d=corner.example; s=e1;\r\n t=1795398880;\r\n"
+        b" h=From:To:Subject:Date:Message-ID:List-Unsubscribe:\r\n"
+        b" List-Unsubscribe-Post:From:To:Cc:Subject:Date:Reply-To:Message-ID:\r\n"
+        b" MIME-Version:Content-Type:List-Unsubscribe:List-Unsubscribe-Post;\r\n"
+        b" bh=sTT02lKuPAH1nGYBiIjR27DGuCuXdYrdO56uQNzQX+8=;\r\n"
+        b" b=8n/pLSgBGnZYmLnzzhE37q0EwaGVTXQ9hT9VkepU97wCZrBRCYgaPunYc1hh00JT2wW7HRa4\r\n"
+        b" Yaff8vn5VpK9Bw==\r\n" + message
+    )
+    # dkimpy does not find a field with a blank before its colon (RFC 5322 §4.5.3).
+    usual = message.replace(b"From :", b"From:")
+    assert stands(Signer(DOMAIN, [SigningKey("e1", RFC_KEY)]).signed(usual, AT), {"e1": RFC_RECORD})
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
