@@ -128,7 +128,7 @@ class Books:
             self._ended |= {
                 each.group.address.folded for each_id, each in taken if each_id in ended
             }
-            # It comes when this waits for the first time: of who is new, for all that is appended.
+            # Called when `_decide` first waits: where all are new, for the statement that appends.
             asyncio.get_running_loop().call_soon(meanwhile)
             await self._decide(taken, written, added)
             # What a value is for may have been allowed a moment ago, or not.

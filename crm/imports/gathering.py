@@ -47,8 +47,8 @@ class Batch(Struct, frozen=True):
 class Ahead:
     """The batches of a list in turn, each gathered in a thread while the one before is written.
 
-    Not all the while: whoever writes has much to do himself at first, and of two threads that
-    compute one waits for the other. So he says from when on he waits for PostgreSQL alone.
+    Not all the while: at first the writer needs the interpreter itself, and of two threads that
+    compute one waits for the other. So it says when it has only to wait for PostgreSQL.
     """
 
     def __init__(self, gathered: Callable[[], Batch]) -> None:
@@ -72,10 +72,14 @@ class Ahead:
         return batch
 
     async def close(self) -> None:
-        """Wait for the thread, which owns the position in the file until it has ended."""
+        """Wait for the thread, which owns the position in the file until it has ended.
+
+        What went wrong in it concerns nobody any more who did not wait for it.
+        """
         self._closed = True
-        if self._next is not None:
-            await asyncio.wait([self._next])
+        if (left := self._next) is not None:
+            await asyncio.wait([left])
+            left.exception()
 
 
 def gather(rows: Iterator[Row | Bad], size: int, hashed: Hashed, fields: Fields) -> Batch:

@@ -50,11 +50,14 @@ async def test_an_idle_worker_sends_what_only_a_busy_one_was_woken_for(
             [(job, args, slot)] = queue
             assert (job, slot) == ("campaigns.send", "")
             await jobs.send(idle, *args)
-    async with database.read(business.id) as db:
-        counts = await campaigns.recount(db, campaign_id)
+            async with database.read(business.id) as db:
+                counts = await campaigns.recount(db, campaign_id)
+            assert (counts.sent, counts.audience) == (len(ids), len(ids))
+        await jobs.send(busy, own, campaign)
 
-    assert (counts.sent, counts.audience) == (len(ids), len(ids))
-    assert busy["line"].next() == (business.id, campaign_id)
+    assert len(relay.messages) == len(ids)
+    assert len(queue) == 1
+    assert busy["line"].next() is None
 
 
 async def test_where_all_are_busy_a_wake_comes_to_its_end(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import UTC, datetime
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -79,16 +81,24 @@ async def test_after_its_end_nothing_is_begun() -> None:
     assert slow.times == 0
 
 
-async def test_what_goes_wrong_in_the_thread_is_told_to_whoever_takes_it() -> None:
-    """And closing after it does not tell it again."""
+@pytest.mark.parametrize("taken", [True, False])
+async def test_what_goes_wrong_in_the_thread_is_told_to_whoever_takes_it(*, taken: bool) -> None:
+    """And to nobody else: neither by closing, nor by the loop as of something forgotten."""
+    forgotten: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: forgotten.append(what))
 
     def gathered() -> Batch:
         raise UnicodeError("not UTF-8")
 
     ahead = Ahead(gathered)
-    with pytest.raises(UnicodeError, match="not UTF-8"):
-        await ahead.batch()
+    ahead.begin()
+    if taken:
+        with pytest.raises(UnicodeError, match="not UTF-8"):
+            await ahead.batch()
     await ahead.close()
+    del ahead
+    gc.collect()
+    assert not forgotten
 
 
 async def test_whoever_writes_says_when_others_may_read(
