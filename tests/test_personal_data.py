@@ -51,7 +51,9 @@ TYPED = "the typed form of text_value, for selecting by"
 # Every table that knows customers, with everything that is not in the copy.
 KNOWS: dict[str, Place] = {
     "customer": Place(unsaid={}, stays="an empty tombstone"),
-    "attribute_value": Place(unsaid=dict.fromkeys(("number", "date", "boolean"), TYPED)),
+    "attribute_value": Place(
+        unsaid=dict.fromkeys(("number", "number_near", "date", "boolean"), TYPED)
+    ),
     "customer_tag": Place(unsaid={}),
     "interaction": Place(unsaid={}),
     "consent": Place(unsaid={}),
