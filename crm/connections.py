@@ -28,6 +28,7 @@ _LOOK_SECONDS = 5.0
 # statistics are new. Sizes are looked at when a plan is made, so they are made anew this often.
 PLAN_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
+_PIECE_SECONDS = 0.001
 # More than there are: one that is evicted is parsed and planned anew.
 _STATEMENTS = 500
 
@@ -71,6 +72,19 @@ class Connection(asyncpg.Connection):
         if self.is_closed():
             raise Lost
         self.asked_at = monotonic()
+
+    async def sent(self) -> None:
+        """Wait until what another task asks has left for PostgreSQL, all of it.
+
+        A large statement goes in pieces, each when the loop comes round: a thread that computes
+        meanwhile keeps the interpreter from it before each.
+        """
+        # First the other task asks.
+        await asyncio.sleep(0)
+        transport: asyncio.WriteTransport = self._transport  # type: ignore[attr-defined]
+        # asyncpg tells nobody when it has emptied.
+        while transport.get_write_buffer_size():  # noqa: ASYNC110
+            await asyncio.sleep(_PIECE_SECONDS)
 
     async def end(self, how: str, *, wrote: bool) -> str:
         """End a transaction and return what PostgreSQL says became of it.

@@ -109,6 +109,10 @@ class ReadDb:
         conn.asked_at = None
         return _all(rows, to)
 
+    async def sent(self) -> None:
+        """Wait until a statement that another task asks has left, and its answer is waited for."""
+        await self._conn.sent()
+
     async def stream(self, statement: Statement, to: type[T], **params: Any) -> AsyncIterator[T]:
         """Yield rows one by one through a cursor, in constant memory."""
         convert: Callable[[asyncpg.Record], T] = _converter(to)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -126,6 +128,25 @@ async def test_one_connection_serves_one_after_the_other(opens: Counted) -> None
         lent.bring(second)
     assert first is second
     assert opens.opened == 1
+
+
+async def test_a_statement_has_left_when_all_of_it_has(opens: Counted) -> None:
+    """PostgreSQL reads it in pieces, here none for a while."""
+    conn = await opens()
+    statement = await conn.prepare("SELECT length($1::bytea)")
+    await conn.sent()
+    os.kill(conn.get_server_pid(), signal.SIGSTOP)
+    try:
+        asking = asyncio.create_task(statement.fetchval(b"x" * 8_000_000))
+        leaving = asyncio.create_task(conn.sent())
+        done, _ = await asyncio.wait([leaving], timeout=0.05)
+        assert not done
+    finally:
+        os.kill(conn.get_server_pid(), signal.SIGCONT)
+    async with asyncio.timeout(10):
+        await leaving
+        assert await asking == 8_000_000
+    await conn.close()
 
 
 async def test_who_waits_is_served_in_turn(opens: Counted) -> None:

@@ -128,13 +128,21 @@ class Books:
             self._ended |= {
                 each.group.address.folded for each_id, each in taken if each_id in ended
             }
-            # Called when `_decide` first waits: where all are new, for the statement that appends.
-            asyncio.get_running_loop().call_soon(meanwhile)
-            await self._decide(taken, written, added)
+            deciding = asyncio.create_task(self._decide(taken, written, added))
+            try:
+                # Where all are new, the statement that keeps PostgreSQL busy longest.
+                await self._db.sent()
+                meanwhile()
+                for _, each in kept:
+                    if not each.decision.values:
+                        self._count(each, report)
+            finally:
+                await deciding
             # What a value is for may have been allowed a moment ago, or not.
             left_out = await self._fill(taken, report)
             for customer_id, each in kept:
-                self._count(less(each, left_out.get(customer_id)), report)
+                if each.decision.values:
+                    self._count(less(each, left_out.get(customer_id)), report)
             # Somebody signed up with these addresses in this very moment: look again.
             groups = lost
 
@@ -197,6 +205,7 @@ class Books:
         """Add who is new and, while PostgreSQL does so, write out what is decided of all."""
         adding = asyncio.create_task(self._add([each for each in judged if each.new_id]))
         try:
+            await self._db.sent()
             written = await asyncio.to_thread(self._written, judged)
         finally:
             added = await adding
@@ -273,8 +282,7 @@ class Books:
         given = [
             (NewValue(customer_id, name, value), spot(each.group.row))
             for customer_id, each in taken
-            for name, value in each.decision.fill.items()
-            if name != "name"
+            for name, value in each.decision.values.items()
         ]
         if not given:
             return {}

@@ -55,6 +55,11 @@ class Decision(Struct, frozen=True):
     suppress: Suppress | None = None
 
     @property
+    def values(self) -> dict[str, str]:
+        """Which attributes to fill, and with what; some may turn out to be not allowed."""
+        return {name: value for name, value in self.fill.items() if name != "name"}
+
+    @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
         return self.add or bool(self.fill) or self.event is not None or self.suppress is not None

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -50,6 +51,7 @@ class Lists:
         self._reading = reading
         self._before = 0
         self._source = parts[0].source
+        self._pass_number, self._passes = 0, 1
         self.sha256 = sha256
         self.tool: Tool = parts[0].table.tool
 
@@ -72,14 +74,17 @@ class Lists:
         )
 
     @property
-    def size(self) -> int:
-        """The length of all lists in bytes."""
-        return sum(part.table.size for part in self._parts)
+    def share(self) -> float:
+        """How much is read, from 0 to 1, by bytes; each pass reads all of them."""
+        size = sum(part.table.size for part in self._parts)
+        read = (self._before + self._source.tell()) / max(size, 1)
+        return min((self._pass_number + read) / self._passes, 1.0)
 
-    @property
-    def position(self) -> int:
-        """How many of those bytes the present pass has read."""
-        return self._before + self._source.tell()
+    def rows(self, accepts: frozenset[EvidenceKind]) -> Iterator[Row | Bad]:
+        """All rows, pass after pass: a batch may have some of the end of one and of the next."""
+        passes = self.passes(accepts)
+        self._passes = len(passes)
+        return chain.from_iterable(passes)
 
     def passes(self, accepts: frozenset[EvidenceKind]) -> list[Iterator[Row | Bad]]:
         """Who leaves comes first, then who is proven, then the rest: wherever a row stands.
@@ -99,7 +104,7 @@ class Lists:
     def _pass(
         self, number: int, wants: Wanted | None, marks: list[bytearray]
     ) -> Iterator[Row | Bad]:
-        before = 0
+        self._pass_number, before = number, 0
         for part, mine in zip(self._parts, marks, strict=True):
             self._before, self._source = before, part.source
             rows = part.table.rows(Turn(number, mine, wants))

@@ -221,16 +221,14 @@ class Work:
         task = await elsewhere.task(db, begun, lists.tool, lists.sha256)
         books = Books(db, task, beside)
         await books.tell(lists.remarks())
-        passes = lists.passes(task.notice.accepts)
-        for number, rows in enumerate(passes):
-            ahead = Ahead(partial(books.gather, rows, BATCH))
-            try:
-                while (batch := await ahead.batch()).read:
-                    await books.take(batch, ahead.begin)
-                    share = (number + lists.position / max(lists.size, 1)) / len(passes)
-                    await self._beat(Progress(books.tally.rows, min(share, 1.0)))
-            finally:
-                await ahead.close()
+        rows = lists.rows(task.notice.accepts)
+        ahead = Ahead(partial(books.gather, rows, BATCH))
+        try:
+            while (batch := await ahead.batch()).read:
+                await books.take(batch, ahead.begin)
+                await self._beat(Progress(books.tally.rows, lists.share))
+        finally:
+            await ahead.close()
         return books
 
     async def _beat(self, progress: Progress) -> None:

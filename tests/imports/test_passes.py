@@ -47,3 +47,15 @@ def test_of_objects_too() -> None:
     assert [row.line for row in leaving] == [3, 4]
     assert _names(proven) == ["proven"]
     assert _names(others) == ["unproven"]
+
+
+def test_one_pass_after_the_other_and_how_far_it_is() -> None:
+    lists = opened(LIST.encode(), now=NOW, purpose="letter")
+    read = [(row.line, lists.share) for row in lists.rows(PROVEN)]
+    lines, shares = zip(*read, strict=True)
+
+    assert lines == (4, 6, 3, 2, 7)
+    assert list(shares) == sorted(shares)
+    # Small files are read at once, so that each pass ends with what it begins with.
+    assert set(shares) == {1 / 3, 2 / 3, 1.0}
+    assert lists.share == 1.0
