@@ -22,7 +22,7 @@ SELECT :business_id, new.customer_id, new.address, new.folded, new.address_hash,
               :address_hashes::bytea[], :names::text[], :locales::text[])
        AS new (customer_id, address, folded, address_hash, name, locale)
 ON CONFLICT (business_id, folded) DO NOTHING
-RETURNING customer_id AS id, folded, name, locale, restricted_at;
+RETURNING customer_id;
 
 -- name: known_customers
 -- Those of these folded addresses that belong to somebody, in one look.

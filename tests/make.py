@@ -123,8 +123,7 @@ async def audience(
         )
         for number in range(count)
     ]
-    added = await customers.add_many(db, arrivals, source=customers.Source.imported)
-    ids = [known.id for known in added.values()]
+    ids = await customers.add_many(db, arrivals, source=customers.Source.imported)
     version = await consent.version(db, notice.purpose_id, notice.purpose_version)
     valid_until = customers.ends(db.now, version.validity) if version.validity else None
     given = [

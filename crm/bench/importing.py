@@ -25,8 +25,11 @@ async def importing(stage: Stage, customers: int, rounds: int, say: Say) -> list
     async def imported(database: Database) -> tuple[Cast, float]:
         cast = await found(stage.quiet)
         began, before = time.monotonic(), time.process_time()
-        await imports.work_file(database, cast.business.id, SYSTEM, cast.purpose.slug, path)
+        done = await imports.work_file(database, cast.business.id, SYSTEM, cast.purpose.slug, path)
         used.append(time.process_time() - before)
+        if done.given != expected.mailable:
+            message = f"{done.given} customers may be mailed, and not {expected.mailable}"
+            raise RuntimeError(message)
         return cast, time.monotonic() - began
 
     recording = Recording(stage)

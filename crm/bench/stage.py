@@ -121,7 +121,13 @@ async def found(database: Database) -> Cast:
         business = await businesses.add(db, _business())
         sender = sending_domains.domain_of(business.sender_address)
         await sending_domains.confirm(db, SYSTEM, sender)
-        new = NewPurpose(slug="letter", name="The Corner Letter", description="What we bake.")
+        # Longer than the list goes back that is imported.
+        new = NewPurpose(
+            slug="letter",
+            name="The Corner Letter",
+            description="What we bake.",
+            validity="P10Y",
+        )
         purpose = await consent.add_purpose(db, SYSTEM, new)
         notice = await consent.publish_notice(
             db,
@@ -167,8 +173,7 @@ async def audience(database: Database, cast: Cast, count: int) -> list[UUID]:
                 )
                 for number in range(begin, min(begin + _AT_ONCE, count))
             ]
-            added = await customers.add_many(db, arrivals, source=customers.Source.imported)
-            new = [known.id for known in added.values()]
+            new = await customers.add_many(db, arrivals, source=customers.Source.imported)
             towns = [NewValue(each, TOWN, f"Exampleton {each.int % 97}") for each in new]
             await customers.fill_attributes(db, towns)
             await decided(db, cast, new)

@@ -40,7 +40,7 @@ from crm.customers.text import cleaned, named
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid
 from crm.events import Actor, Kind
-from crm.ids import many_opaque, opaque
+from crm.ids import opaque
 from crm.journal import Restricted
 from crm.pieces import Piece
 from crm.staff import BeingErased
@@ -227,19 +227,16 @@ async def unrestrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
 
 async def add_many(
     db: Db, arrivals: Sequence[Arrival], *, source: Source, import_id: UUID | None = None
-) -> dict[str, Known]:
-    """Add those whose address is new, in one statement; return them by folded address.
+) -> list[UUID]:
+    """Add those whose address is new, in one statement; return their ids, in the order given.
 
     The caller records one event for all of them. An address twice among them is added once.
     """
     keys, business_id = db.keys, db.business_id
-    added = await db.many(
+    return await db.many(
         sql.add_customers,
-        Known,
-        customer_ids=[
-            each.id or fresh
-            for each, fresh in zip(arrivals, many_opaque(len(arrivals)), strict=True)
-        ],
+        UUID,
+        customer_ids=[each.id or opaque() for each in arrivals],
         addresses=[each.address.display for each in arrivals],
         folded=[each.address.folded for each in arrivals],
         address_hashes=[
@@ -251,7 +248,6 @@ async def add_many(
         source=source,
         import_id=import_id,
     )
-    return {known.folded: known for known in added}
 
 
 async def known_by_folded(db: ReadDb, folded: Sequence[str]) -> dict[str, Known]:

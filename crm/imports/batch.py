@@ -230,7 +230,7 @@ class Books:
         added = await customers.add_many(
             self._db, arrivals, source=customers.Source.imported, import_id=self._task.import_id
         )
-        return {each.id for each in added.values()}
+        return set(added)
 
     def _written(self, judged: list[Judged]) -> Written:
         events = [

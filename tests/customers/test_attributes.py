@@ -222,8 +222,7 @@ async def test_what_is_past_its_retention_goes(shared_cluster: Cluster, business
     async with open_database(shared_cluster.app_url, KEYS, clock=lambda: now) as database:
         async with database.write(business.id) as db:
             arrival = customers.Arrival(address=customers.parse("nora@example.com"))
-            added = await customers.add_many(db, [arrival], source=customers.Source.imported)
-            nora = added["nora@example.com"].id
+            (nora,) = await customers.add_many(db, [arrival], source=customers.Source.imported)
             new = NewAttribute(
                 basis=LawfulBasis.legitimate_interests,
                 origin="From you.",
