@@ -643,33 +643,36 @@ UPDATE crm.campaign SET expires_hours = :hours
    AND state IN ('draft', 'scheduled')
 RETURNING campaign_id;
 
--- name: next_waiting
--- The next customers of a range, along the key.
-SELECT d.customer_id
-  FROM crm.delivery d
- WHERE d.business_id = :business_id
-   AND d.campaign_id = :campaign_id
-   AND d.customer_id > :cursor
-   AND d.customer_id <= :high
-   AND d.state = 'waiting'
- ORDER BY d.customer_id
- LIMIT :size;
-
--- name: take_retries
--- Customers of a range whose next try is due.
-DELETE FROM crm.retry r
- WHERE r.business_id = :business_id
-   AND r.campaign_id = :campaign_id
-   AND r.customer_id = ANY (ARRAY(
-     SELECT f.customer_id FROM crm.retry f
-      WHERE f.business_id = :business_id
-        AND f.campaign_id = :campaign_id
-        AND f.customer_id > :low
-        AND f.customer_id <= :high
-        AND f.due_at <= :now
-      ORDER BY f.due_at
-      LIMIT :size))
-RETURNING r.customer_id, r.waits_for;
+-- name: next_to_try
+-- Whom of a range to try next: those whose next try is due, then, for what room they leave, the next
+-- along the key. `again` tells the former.
+WITH due AS (
+  DELETE FROM crm.retry r
+   WHERE r.business_id = :business_id
+     AND r.campaign_id = :campaign_id
+     AND r.customer_id = ANY (ARRAY(
+       SELECT f.customer_id FROM crm.retry f
+        WHERE f.business_id = :business_id
+          AND f.campaign_id = :campaign_id
+          AND f.customer_id > :low
+          AND f.customer_id <= :high
+          AND f.due_at <= :now
+        ORDER BY f.due_at
+        LIMIT :size::integer))
+  RETURNING r.customer_id, r.waits_for
+)
+SELECT due.customer_id, due.waits_for, true AS again FROM due
+UNION ALL
+SELECT w.customer_id, '', false
+  FROM (SELECT d.customer_id
+          FROM crm.delivery d
+         WHERE d.business_id = :business_id
+           AND d.campaign_id = :campaign_id
+           AND d.customer_id > :cursor
+           AND d.customer_id <= :high
+           AND d.state = 'waiting'
+         ORDER BY d.customer_id
+         LIMIT :size::integer - (SELECT count(*) FROM due)) w;
 
 -- name: claim_deliveries
 -- Promise 2, second half: the warrant is looked at in the statement that takes the delivery. A row

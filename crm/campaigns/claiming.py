@@ -61,11 +61,12 @@ class Candidates(Struct, frozen=True):
     kept_off: dict[UUID, str]
 
 
-class Due(Struct, frozen=True):
-    """A customer whose next try is due, and what it waited for."""
+class _Next(Struct, frozen=True):
+    """A customer to try: for the first time, or `again`, and then what that waited for."""
 
     customer_id: UUID
     waits_for: str
+    again: bool
 
 
 class Ended(Struct, frozen=True):
@@ -206,24 +207,25 @@ async def candidates(
     db: Db, campaign: Campaign, lease: Lease, cursor: UUID, size: int
 ) -> Candidates:
     """Look at retries that are due, then along the key."""
-    keys = {"campaign_id": campaign.id}
-    due = await db.many(
-        sql.take_retries, Due, **keys, low=lease.low, high=lease.high, size=size
-    )  # fmt: skip
-    found: list[UUID] = []
-    if cursor < lease.high:
-        found = await db.many(
-            sql.next_waiting, UUID, **keys, cursor=cursor, high=lease.high, size=size - len(due)
-        )
-        if found:
-            cursor = found[-1]
-        elif len(due) < size:
-            cursor = lease.high
+    found = await db.many(
+        sql.next_to_try,
+        _Next,
+        campaign_id=campaign.id,
+        low=lease.low,
+        high=lease.high,
+        cursor=cursor,
+        size=size,
+    )
+    walked = [each.customer_id for each in found if not each.again]
+    if walked:
+        cursor = max(walked)
+    elif len(found) < size:
+        cursor = lease.high
     return Candidates(
-        [*(each.customer_id for each in due), *found],
+        [each.customer_id for each in found],
         cursor,
-        exhausted=not due and not found,
-        kept_off={each.customer_id: each.waits_for for each in due if each.waits_for in RHYTHM},
+        exhausted=not found,
+        kept_off={each.customer_id: each.waits_for for each in found if each.waits_for in RHYTHM},
     )
 
 
