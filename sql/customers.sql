@@ -15,35 +15,62 @@ RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, tim
 -- name: add_customers
 -- Those of these customers whose address is new; the index decides, whoever else is adding.
 INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
-                          source, import_id, created_at, changed_at)
+                          time_zone, source, import_id, created_at, changed_at)
 SELECT :business_id, new.customer_id, new.address, new.folded, new.address_hash, new.name,
-       new.locale, :source, :import_id, :now, :now
+       new.locale, new.time_zone, :source, :import_id, :now, :now
   FROM unnest(:customer_ids::uuid[], :addresses::text[], :folded::text[],
-              :address_hashes::bytea[], :names::text[], :locales::text[])
-       AS new (customer_id, address, folded, address_hash, name, locale)
+              :address_hashes::bytea[], :names::text[], :locales::text[], :time_zones::text[])
+       AS new (customer_id, address, folded, address_hash, name, locale, time_zone)
 ON CONFLICT (business_id, folded) DO NOTHING
+RETURNING customer_id;
+
+-- name: add_customers_with_ids
+-- The same of customers with external ids: those whose address and id are both new. To look at every
+-- index before it adds costs PostgreSQL a sixth more, so it is asked for these only.
+INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
+                          time_zone, external_id, source, import_id, created_at, changed_at)
+SELECT :business_id, new.customer_id, new.address, new.folded, new.address_hash, new.name,
+       new.locale, new.time_zone, new.external_id, :source, :import_id, :now, :now
+  FROM unnest(:customer_ids::uuid[], :addresses::text[], :folded::text[],
+              :address_hashes::bytea[], :names::text[], :locales::text[], :time_zones::text[],
+              :external_ids::text[])
+       AS new (customer_id, address, folded, address_hash, name, locale, time_zone, external_id)
+ON CONFLICT DO NOTHING
 RETURNING customer_id;
 
 -- name: known_customers
 -- Those of these folded addresses that belong to somebody, in one look.
-SELECT customer_id AS id, folded, name, locale, restricted_at
+SELECT customer_id AS id, folded, name, locale, time_zone, external_id, restricted_at
   FROM crm.customer
  WHERE business_id = :business_id
    AND folded = ANY (:folded::text[]);
 
+-- name: external_ids_held
+-- Which of these external ids somebody has.
+SELECT external_id
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND external_id = ANY (:external_ids::text[]);
+
 -- name: fill_customers
--- Names and locales that were empty; what somebody entered is never overwritten.
+-- Names, locales, time zones and external ids that were empty; what somebody entered is never
+-- overwritten.
 UPDATE crm.customer AS c
    SET name = CASE WHEN c.name = '' THEN fill.name ELSE c.name END,
        locale = CASE WHEN c.locale = '' THEN fill.locale ELSE c.locale END,
+       time_zone = CASE WHEN c.time_zone = '' THEN fill.time_zone ELSE c.time_zone END,
+       external_id = coalesce(c.external_id, fill.external_id),
        version = c.version + 1,
        changed_at = :now
-  FROM unnest(:customer_ids::uuid[], :names::text[], :locales::text[])
-       AS fill (customer_id, name, locale)
+  FROM unnest(:customer_ids::uuid[], :names::text[], :locales::text[], :time_zones::text[],
+              :external_ids::text[])
+       AS fill (customer_id, name, locale, time_zone, external_id)
  WHERE c.business_id = :business_id
    AND c.customer_id = fill.customer_id
    AND c.erased_at IS NULL
-   AND (c.name = '' AND fill.name <> '' OR c.locale = '' AND fill.locale <> '');
+   AND (c.name = '' AND fill.name <> '' OR c.locale = '' AND fill.locale <> ''
+        OR c.time_zone = '' AND fill.time_zone <> ''
+        OR c.external_id IS NULL AND fill.external_id IS NOT NULL);
 
 -- name: customer
 -- One living customer.
@@ -459,6 +486,40 @@ INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
 VALUES (:business_id, :customer_id, :name, :source, :now)
 ON CONFLICT (business_id, customer_id, name) DO UPDATE
    SET source = excluded.source, set_at = excluded.set_at;
+
+-- name: tags_held
+-- Which of these tags these customers have.
+SELECT customer_id, name
+  FROM crm.customer_tag
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[])
+   AND name = ANY (:names::text[]);
+
+-- name: tags_not_allowed
+-- Which of these tags are for a purpose that the customer does not allow now.
+SELECT given.customer_id, given.name
+  FROM unnest(:customer_ids::uuid[], :names::text[]) AS given (customer_id, name)
+  JOIN crm.tag t
+    ON t.business_id = :business_id AND t.name = given.name AND t.purpose_id IS NOT NULL
+  JOIN crm.purpose p
+    ON p.business_id = :business_id AND p.purpose_id = t.purpose_id
+  LEFT JOIN crm.consent_now s
+    ON s.business_id = :business_id
+   AND s.customer_id = given.customer_id
+   AND s.purpose_id = t.purpose_id
+ WHERE p.retired_at <= :now
+    OR crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NOT NULL;
+
+-- name: fill_tags
+-- Tags that customers do not have yet; who has one keeps it as it is, with its time.
+INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
+SELECT :business_id, given.customer_id, given.name, :source, :now
+  FROM unnest(:customer_ids::uuid[], :names::text[]) AS given (customer_id, name)
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = given.customer_id
+                     AND c.erased_at IS NULL
+   -- An erasure under way is waited for, and then none is put on.
+   FOR KEY SHARE OF c
+ON CONFLICT (business_id, customer_id, name) DO NOTHING;
 
 -- name: drop_tag
 -- Takes a tag off a customer.

@@ -879,7 +879,8 @@ SELECT c.customer_id
    AND NOT EXISTS (SELECT FROM crm.interaction i
                     WHERE i.business_id = :business_id AND i.customer_id = c.customer_id)
    AND NOT EXISTS (SELECT FROM crm.customer_tag t
-                    WHERE t.business_id = :business_id AND t.customer_id = c.customer_id)
+                    WHERE t.business_id = :business_id AND t.customer_id = c.customer_id
+                      AND t.source <> 'import')
    AND NOT EXISTS (SELECT FROM crm.delivery d
                     WHERE d.business_id = :business_id AND d.customer_id = c.customer_id)
    AND NOT EXISTS (SELECT FROM crm.service_message m
@@ -917,7 +918,8 @@ SELECT EXISTS (SELECT FROM crm.suppression s
    AND NOT EXISTS (SELECT FROM crm.interaction i
                     WHERE i.business_id = :business_id AND i.customer_id = c.customer_id)
    AND NOT EXISTS (SELECT FROM crm.customer_tag t
-                    WHERE t.business_id = :business_id AND t.customer_id = c.customer_id)
+                    WHERE t.business_id = :business_id AND t.customer_id = c.customer_id
+                      AND t.source <> 'import')
    AND NOT EXISTS (SELECT FROM crm.delivery d
                     WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
                       AND d.claimed_at IS NOT NULL)

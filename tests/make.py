@@ -188,10 +188,11 @@ async def own_word(
     return Circumstances(method, opt_in=opt_in, **changes)
 
 
-async def received(db: Db, slug: str, text: str) -> imports.Import:
+async def received(db: Db, slug: str, text: str, *, only_try: bool = False) -> imports.Import:
     """Hand in a list that waits for a worker."""
     purpose = await consent.purpose_by_slug(db, slug)
-    return await imports.receive(db, SYSTEM, purpose.id, "list.csv", text.encode())
+    content = text.encode()
+    return await imports.receive(db, SYSTEM, purpose.id, "list.csv", content, only_try=only_try)
 
 
 async def let_in_by_key(

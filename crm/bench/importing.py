@@ -48,9 +48,8 @@ async def importing(stage: Stage, customers: int, rounds: int, say: Say) -> list
         return expected.rows / await recording.again(last.business.id, _changed(before, last))
 
     alone = "PostgreSQL alone"
-    runs = await interleaved(
-        rounds, {"crm import": ("rows/s", ours), alone: ("rows/s", ceiling)}, say
-    )
+    both = {"crm import": ("rows/s", ours), alone: ("rows/s", ceiling)}
+    runs = await interleaved(rounds, both, say)
     notes: Notes = {
         "rows": expected.rows,
         "ceiling": "the statements of such an import, with the same arguments, by PostgreSQL alone",

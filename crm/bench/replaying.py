@@ -19,8 +19,9 @@ from crm.db import Database, Statements, no_wake
 # All that an import asks or writes in its one transaction, besides its turn and its end.
 _MERGE = {
     "customers": (
-        "known_customers", "values_held", "add_customers", "fill_customers", "values_not_allowed",
-        "fill_values",
+        "known_customers", "values_held", "tags_held", "external_ids_held", "add_customers",
+        "add_customers_with_ids", "fill_customers", "values_not_allowed", "fill_values",
+        "tags_not_allowed", "fill_tags",
     ),
     "consent": ("consents_for_purpose", "hold_customers", "append_events"),
     "events": ("record_events",),

@@ -207,6 +207,7 @@ async def numbered(stage: Stage, cast: Cast, count: int) -> None:
             address_hashes=[db.keys.address_hash(db.business_id, each) for each in addresses],
             names=[""] * count,
             locales=[""] * count,
+            time_zones=[""] * count,
             source="api",
             import_id=None,
         )

@@ -17,6 +17,7 @@ from crm.customers.actions import (
     change,
     check_stays,
     export,
+    external_ids_among,
     fill_many,
     find,
     forget,
@@ -102,7 +103,17 @@ from crm.customers.model import (
 )
 from crm.customers.retention import Retention, ends, retention
 from crm.customers.tag import HeldTag, NewTag, Tag, UnknownTag
-from crm.customers.tags import declare_tag, drop_tag, lapse_tags, put_tag, tags, tags_of
+from crm.customers.tags import (
+    declare_tag,
+    drop_tag,
+    fill_tags,
+    lapse_tags,
+    put_tag,
+    tagged_among,
+    tags,
+    tags_not_allowed,
+    tags_of,
+)
 from crm.customers.value import AttributeType, Given, Written, WrongType, written
 
 __all__ = [
@@ -171,8 +182,10 @@ __all__ = [
     "ending_with",
     "ends",
     "export",
+    "external_ids_among",
     "fill_attributes",
     "fill_many",
+    "fill_tags",
     "find",
     "fold",
     "forget",
@@ -204,7 +217,9 @@ __all__ = [
     "retention",
     "search",
     "set_attributes",
+    "tagged_among",
     "tags",
+    "tags_not_allowed",
     "tags_of",
     "take_over",
     "unrestrict",

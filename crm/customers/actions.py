@@ -228,13 +228,15 @@ async def unrestrict(db: Db, by: Actor, customer_id: UUID) -> Customer:
 async def add_many(
     db: Db, arrivals: Sequence[Arrival], *, source: Source, import_id: UUID | None = None
 ) -> list[UUID]:
-    """Add those whose address is new, in one statement; return their ids, in the order given.
+    """Add those whose address and external id are new, in one statement; return their ids in order.
 
     The caller records one event for all of them. An address twice among them is added once.
     """
     keys, business_id = db.keys, db.business_id
+    ids = [each.external_id for each in arrivals]
+    numbered = {"external_ids": ids} if any(ids) else {}
     return await db.many(
-        sql.add_customers,
+        sql.add_customers_with_ids if numbered else sql.add_customers,
         UUID,
         customer_ids=[each.id or opaque() for each in arrivals],
         addresses=[each.address.display for each in arrivals],
@@ -245,8 +247,10 @@ async def add_many(
         ],
         names=[each.name for each in arrivals],
         locales=[each.locale for each in arrivals],
+        time_zones=[each.time_zone for each in arrivals],
         source=source,
         import_id=import_id,
+        **numbered,
     )
 
 
@@ -256,14 +260,23 @@ async def known_by_folded(db: ReadDb, folded: Sequence[str]) -> dict[str, Known]
     return {known.folded: known for known in found}
 
 
+async def external_ids_among(db: ReadDb, external_ids: Sequence[str]) -> set[str]:
+    """Return which of these external ids somebody has."""
+    return set(await db.many(sql.external_ids_held, str, external_ids=list(external_ids)))
+
+
 async def fill_many(db: Db, fills: Sequence[Fill]) -> int:
-    """Fill empty names and locales; what somebody entered stays. Returns how many changed."""
-    return await db.run(
-        sql.fill_customers,
-        customer_ids=[fill.id for fill in fills],
-        names=[fill.name for fill in fills],
-        locales=[fill.locale for fill in fills],
-    )
+    """Fill what is empty; what somebody entered stays. Returns how many changed.
+
+    Refuses all of it with ExternalIdTaken where somebody else has one of the external ids.
+    """
+    if not any(fill.external_id for fill in fills):
+        return await _fill(db, fills)
+    async with db.together():
+        try:
+            return await _fill(db, fills)
+        except asyncpg.UniqueViolationError:
+            raise ExternalIdTaken from None
 
 
 async def held(db: ReadDb, customer: Customer, *, newest: int = 10) -> Held:
@@ -344,6 +357,17 @@ async def _restricted(db: Db, by: Actor, customer_id: UUID, at: datetime | None)
     what = "restricted" if at else "restriction lifted"
     await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason=what)
     return customer
+
+
+async def _fill(db: Db, fills: Sequence[Fill]) -> int:
+    return await db.run(
+        sql.fill_customers,
+        customer_ids=[fill.id for fill in fills],
+        names=[fill.name for fill in fills],
+        locales=[fill.locale for fill in fills],
+        time_zones=[fill.time_zone for fill in fills],
+        external_ids=[fill.external_id for fill in fills],
+    )
 
 
 async def _check_external_id(db: Db, external_id: str) -> None:

@@ -131,6 +131,8 @@ class Arrival(Struct, frozen=True, gc=False):
     locale: str = ""
     address_hash: bytes = b""
     id: UUID | None = None
+    time_zone: str = ""
+    external_id: str | None = None
 
 
 class Known(Struct, frozen=True):
@@ -140,6 +142,8 @@ class Known(Struct, frozen=True):
     folded: str
     name: str
     locale: str
+    time_zone: str
+    external_id: str | None
     restricted_at: datetime | None
 
 
@@ -149,6 +153,8 @@ class Fill(Struct, frozen=True):
     id: UUID
     name: str = ""
     locale: str = ""
+    time_zone: str = ""
+    external_id: str | None = None
 
 
 class NotHers(Forbidden):

@@ -70,7 +70,7 @@ class TagRow(Struct, frozen=True, kw_only=True):
 class HeldTag(Struct, frozen=True, kw_only=True):
     """A tag that a customer has, with what for, from whom and until when.
 
-    `source` is who put it on: member or key; empty where it was neither.
+    `source` is who put it on: member, key or import; empty where it was none of them.
     """
 
     name: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from crm import events
 from crm.customers.attributes import check_purpose
-from crm.customers.model import Customer, UnknownCustomer, ValueNotAllowed
+from crm.customers.model import Customer, HeldName, UnknownCustomer, ValueNotAllowed
 from crm.customers.retention import retention
 from crm.customers.tag import HeldTag, NewTag, Tag, TagRow, UnknownTag
 from crm.customers.text import checked_name, filled
@@ -18,6 +19,7 @@ sql = Statements("customers")
 
 # What is written down as the source of a tag.
 _SOURCES = {ActorKind.member: "member", ActorKind.key: "key"}
+_IMPORTED = "import"
 
 
 async def declare_tag(db: Db, by: Actor, name: str, new: NewTag) -> Tag:
@@ -64,6 +66,43 @@ async def drop_tag(db: Db, by: Actor, customer_id: UUID, name: str) -> None:
     await _hold(db, customer_id)
     if await db.run(sql.drop_tag, customer_id=customer_id, name=name):
         await events.record(db, by, Kind.customer_changed, customer_id=customer_id, reason="tags")
+
+
+async def fill_tags(db: Db, new: Sequence[tuple[UUID, str]]) -> int:
+    """Put many declared tags on who does not have them yet, in one statement; returns how many.
+
+    Whether each is allowed (`tags_not_allowed`) is asked before.
+    """
+    return await db.run(
+        sql.fill_tags,
+        customer_ids=[customer_id for customer_id, _ in new],
+        names=[name for _, name in new],
+        source=_IMPORTED,
+    )
+
+
+async def tags_not_allowed(db: ReadDb, new: Sequence[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+    """Return those of some tags that are for a purpose which the customer does not allow now."""
+    found = await db.many(
+        sql.tags_not_allowed,
+        HeldName,
+        customer_ids=[customer_id for customer_id, _ in new],
+        names=[name for _, name in new],
+    )
+    return {(each.customer_id, each.name) for each in found}
+
+
+async def tagged_among(
+    db: ReadDb, customer_ids: Sequence[UUID], names: Collection[str]
+) -> dict[UUID, set[str]]:
+    """Return which of these tags some customers have; for imports."""
+    found = await db.many(
+        sql.tags_held, HeldName, customer_ids=list(customer_ids), names=list(names)
+    )
+    held: dict[UUID, set[str]] = {}
+    for each in found:
+        held.setdefault(each.customer_id, set()).add(each.name)
+    return held
 
 
 async def tags_of(

@@ -21,18 +21,22 @@ from crm.consent import (
     Status,
     Written,
 )
-from crm.customers import Arrival, Fill, Known, NewValue
+from crm.customers import Arrival, Known
 from crm.db import Database, Db
-from crm.imports import quarantine
+from crm.imports import filling, quarantine
 from crm.imports.decision import (
     CAME_BACK,
+    EXTERNAL_ID,
+    NAME,
+    TIME_ZONE,
     KnownCustomer,
     Outcome,
     decide,
     repeated,
 )
+from crm.imports.filling import ExternalIds
 from crm.imports.gathering import Batch, Group, gather
-from crm.imports.judged import Judged, Task, decided_at, less, network
+from crm.imports.judged import Judged, Task, decided_at, network, without
 from crm.imports.model import (
     Bad,
     Row,
@@ -49,7 +53,6 @@ from crm.mail import Scope, Why
 _TOO_OLD = (
     "Kept, but not mailable: the consent is so old that it has ended by the purpose's validity."
 )
-_NOT_ALLOWED = "The value of {} was left out: it is for a purpose that is not allowed."
 # What Unicode calls Cc.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Outcomes that are what the row says need no word in the report.
@@ -78,6 +81,7 @@ class Books:
         self._hashed = partial(db.keys.address_hash, db.business_id)
         # Whether the last batch had something to append: the next is likely to be alike.
         self._appends = True
+        self._report = Report()
         self.tally = Tally()
 
     def gather(self, rows: Iterator[Row | Bad], size: int) -> Batch:
@@ -88,32 +92,28 @@ class Books:
         """Judge and write one batch; `meanwhile` is called when PostgreSQL has the most to do."""
         if not self._appends:
             meanwhile()
-        report = Report()
         for bad in batch.bad:
             self.tally.rejected += 1
-            report.say(spot(bad), Told.rejected, bad.reason)
-        await self._settle(batch.groups, report, meanwhile)
-        await self._keep(report)
+            self._report.say(spot(bad), Told.rejected, bad.reason)
+        await self._settle(batch.groups, meanwhile)
+        await self._keep()
 
     async def tell(self, remarks: Iterable[Bad]) -> None:
         """Put sentences into the report that are about no row."""
-        report = Report()
         for remark in remarks:
-            report.say(spot(remark), Told.noted, remark.reason)
-        await self._keep(report)
+            self._report.say(spot(remark), Told.noted, remark.reason)
+        await self._keep()
 
-    async def _keep(self, report: Report) -> None:
+    async def _keep(self) -> None:
         if self._beside is None:
-            await report.write(self._db, self._task.import_id)
+            await self._report.write(self._db, self._task.import_id)
             return
         async with self._beside.write(self._db.business_id) as beside:
-            await report.write(beside, self._task.import_id)
+            await self._report.write(beside, self._task.import_id)
 
-    async def _settle(
-        self, groups: Mapping[str, Group], report: Report, meanwhile: Callable[[], None]
-    ) -> None:
+    async def _settle(self, groups: Mapping[str, Group], meanwhile: Callable[[], None]) -> None:
         while groups:
-            judged = await self._judged(groups, report)
+            judged = await self._judged(groups)
             written, added = await self._added(judged)
             self._appends = bool(written.events)
             ended = {event.customer_id for event in written.events if self._over(event)}
@@ -129,32 +129,37 @@ class Books:
                 each.group.address.folded for each_id, each in taken if each_id in ended
             }
             deciding = asyncio.create_task(self._decide(taken, written, added))
+            late: list[tuple[UUID, Judged]] = []
             try:
                 # Where all are new, the statement that keeps PostgreSQL busy longest.
                 await self._db.sent()
                 meanwhile()
-                for _, each in kept:
-                    if not each.decision.values:
-                        self._count(each, report)
+                for customer_id, each in kept:
+                    if customer_id is not None and filling.unsettled(each, self._task.fields):
+                        late.append((customer_id, each))
+                    else:
+                        self._count(each)
             finally:
                 await deciding
             # What a value is for may have been allowed a moment ago, or not.
-            left_out = await self._fill(taken, report)
-            for customer_id, each in kept:
-                if each.decision.values:
-                    self._count(less(each, left_out.get(customer_id)), report)
+            left_out = await filling.fill(self._db, self._task.fields, taken, self._report)
+            for customer_id, each in late:
+                self._count(without(each, left_out.get(customer_id)))
             # Somebody signed up with these addresses in this very moment: look again.
             groups = lost
 
-    async def _judged(self, groups: Mapping[str, Group], report: Report) -> list[Judged]:
+    async def _judged(self, groups: Mapping[str, Group]) -> list[Judged]:
         known, holds, states = await self._known(groups)
-        accepts, declared = self._task.notice.accepts, self._task.fields.names
+        external_ids = await ExternalIds.of(self._db, groups.values(), self._report)
+        accepts, fields = self._task.notice.accepts, self._task.fields
         judged = []
         for folded, group in groups.items():
-            row = _named(group.fitted, report)
-            report.note(row)
-            decision = decide(row, holds.get(folded), accepts, declared)
+            row = _named(group.fitted, self._report)
+            self._report.note(row)
+            decision = decide(row, holds.get(folded), accepts, fields.names, fields.tags)
             found = known.get(folded)
+            if row.external_id:
+                decision = external_ids.give(row, found, decision)
             judged.append(
                 Judged(
                     group,
@@ -174,11 +179,7 @@ class Books:
         known = await customers.known_by_folded(db, list(groups))
         ids = [each.id for each in known.values()]
         states = await consent.states_for(db, self._task.version.purpose_id, ids) if ids else {}
-        held = (
-            await customers.held_among(db, ids, sorted(fields.names))
-            if ids and fields.names
-            else {}
-        )
+        have = await filling.held(db, fields, ids, groups.values())
         hashes = [group.address_hash for group in groups.values()]
         silenced = await mail.suppressed_among(db, hashes)
         silent = (
@@ -187,12 +188,8 @@ class Books:
             else set()
         )
         holds = {
-            folded: _holding(
-                each,
-                states.get(each.id),
-                # Of a frozen customer nothing is changed but what she stops herself (Art. 18 GDPR).
-                fields.names if each.restricted_at else held.get(each.id, set()),
-                suppressed=folded in silent,
+            folded: filling.holding(
+                fields, have, each, states.get(each.id), suppressed=folded in silent
             )
             for folded, each in known.items()
         }
@@ -220,10 +217,12 @@ class Books:
         arrivals = [
             Arrival(
                 each.group.address,
-                each.decision.fill.get("name", ""),
+                each.decision.fill.get(NAME, ""),
                 each.group.row.locale,
                 each.group.address_hash,
                 each.new_id,
+                each.decision.fill.get(TIME_ZONE, ""),
+                each.decision.fill.get(EXTERNAL_ID),
             )
             for each in new
         ]
@@ -268,34 +267,6 @@ class Books:
         if silenced:
             await mail.suppress_many(db, silenced)
 
-    async def _fill(
-        self, taken: list[tuple[UUID, Judged]], report: Report
-    ) -> dict[UUID | None, set[str]]:
-        """Write what was empty; return, and report, what is for a purpose that is not allowed."""
-        fills = [
-            Fill(customer_id, name)
-            for customer_id, each in taken
-            if not each.decision.add and (name := each.decision.fill.get("name"))
-        ]
-        if fills:
-            await customers.fill_many(self._db, fills)
-        given = [
-            (NewValue(customer_id, name, value), spot(each.group.row))
-            for customer_id, each in taken
-            for name, value in each.decision.values.items()
-        ]
-        if not given:
-            return {}
-        allowed = await customers.allowed_values(self._db, [value for value, _ in given])
-        await customers.fill_attributes(self._db, allowed)
-        kept = {(each.customer_id, each.name) for each in allowed}
-        left_out: dict[UUID | None, set[str]] = {}
-        for value, where in given:
-            if (value.customer_id, value.name) not in kept:
-                report.say(where, Told.noted, _NOT_ALLOWED.format(value.name))
-                left_out.setdefault(value.customer_id, set()).add(value.name)
-        return left_out
-
     def _event(self, customer_id: UUID, judged: Judged) -> NewEvent:
         task, row = self._task, judged.group.row
         status = judged.decision.event or Status.unknown
@@ -319,9 +290,9 @@ class Books:
     def _over(self, event: NewEvent) -> bool:
         return event.valid_until is not None and event.valid_until <= self._db.now
 
-    def _count(self, judged: Judged, report: Report) -> None:
+    def _count(self, judged: Judged) -> None:
         """Count every row of the group once, and say what is worth a word."""
-        tally, group, decision = self.tally, judged.group, judged.decision
+        tally, group, decision, report = self.tally, judged.group, judged.decision, self._report
         here = spot(group.row)
         first = self._seen.earlier(group.address.folded, here)
         for row in group.rows:
@@ -331,7 +302,7 @@ class Books:
                 tally.unchanged += 1
                 report.say(spot(row), Told.noted, repeated(before))
         if first is None:
-            self._count_first(judged, report)
+            self._count_first(judged)
         ended = group.address.folded in self._ended
         if ended:
             report.say(here, Told.noted, _TOO_OLD)
@@ -342,8 +313,9 @@ class Books:
         tally.unproven += unproven or ended
         tally.suppressed += decision.suppress is not None
 
-    def _count_first(self, judged: Judged, report: Report) -> None:
+    def _count_first(self, judged: Judged) -> None:
         tally, decision, here = self.tally, judged.decision, spot(judged.group.row)
+        report = self._report
         if decision.outcome is Outcome.kept_out and judged.id is None:
             tally.rejected += 1
             report.say(here, Told.rejected, decision.reason)
@@ -353,19 +325,6 @@ class Books:
         tally.unchanged += not decision.changes
         if decision.outcome not in _AS_SAID or decision is CAME_BACK:
             report.say(here, Told.noted, decision.reason)
-
-
-def _holding(
-    known: Known, state: consent.Consent | None, held: AbstractSet[str], *, suppressed: bool
-) -> KnownCustomer:
-    ours = state is not None and state.method is not Method.imported
-    named = bool(known.name) or known.restricted_at is not None
-    return KnownCustomer(
-        standing=state.status if state else None,
-        suppressed=suppressed,
-        own_consent_at=state.at if state is not None and ours else None,
-        filled=frozenset(held | {"name"} if named else held),
-    )
 
 
 def _named(row: Row, report: Report) -> Row:

@@ -8,13 +8,18 @@ from msgspec import Struct
 from crm.consent import AUTHORISES, OPTED_OUT, EvidenceKind, Status
 from crm.imports.model import Row, RowStatus, Spot, evidence_kind
 
+# What the record itself says. No attribute is called so: names have no blank, and `name` is kept
+# from them.
+NAME, TIME_ZONE, EXTERNAL_ID = "name", "time zone", "external id"
+OWN = frozenset({NAME, TIME_ZONE, EXTERNAL_ID})
+
 
 class KnownCustomer(Struct, frozen=True):
     """What the books already hold about an address.
 
     `exists` is false when only a suppression is left, as after an erasure. `own_consent_at` is set
     when the customer gave the present consent to us, not to a former tool. `filled` names the
-    fields that hold a value.
+    fields that hold a value, `tagged` the tags that she has.
     """
 
     exists: bool = True
@@ -22,6 +27,7 @@ class KnownCustomer(Struct, frozen=True):
     suppressed: bool = False
     own_consent_at: datetime | None = None
     filled: frozenset[str] = frozenset()
+    tagged: frozenset[str] = frozenset()
 
 
 class Outcome(StrEnum):
@@ -45,7 +51,7 @@ class Suppress(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """What to do about one row; `fill` holds only fields that were empty."""
+    """What to do about one row; `fill` holds only what was empty, `tags` only what she lacks."""
 
     outcome: Outcome
     reason: str
@@ -53,16 +59,18 @@ class Decision(Struct, frozen=True):
     fill: dict[str, str] = {}
     event: Status | None = None
     suppress: Suppress | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, str]:
         """Which attributes to fill, and with what; some may turn out to be not allowed."""
-        return {name: value for name, value in self.fill.items() if name != "name"}
+        return {name: value for name, value in self.fill.items() if name not in OWN}
 
     @property
     def changes(self) -> bool:
         """Whether anything has to be written."""
-        return self.add or bool(self.fill) or self.event is not None or self.suppress is not None
+        wanted = self.add or self.fill or self.tags or self.event or self.suppress
+        return bool(wanted)
 
 
 BOUNCED = Suppress()
@@ -88,11 +96,12 @@ def decide(
     known: KnownCustomer | None,
     accepts: frozenset[EvidenceKind],
     declared: frozenset[str] = frozenset(),
+    tags: frozenset[str] = frozenset(),
 ) -> Decision:
     """What one row does to the books. It mails nobody and never undoes an opt-out.
 
-    `declared` names the attributes the business keeps; other columns are left alone. The same row
-    a second time decides to do nothing.
+    `declared` names the attributes the business keeps, and `tags` its tags; other columns and words
+    are left alone. The same row a second time decides to do nothing.
     """
     now = known or STRANGER
     if now.suppressed and not now.exists:
@@ -105,7 +114,8 @@ def decide(
         return _STAYS_OUT
     if now.suppressed:
         return _STAYS_QUIET
-    return _join(row, now, accepts, declared)
+    fill, lacking = _empty_fields(row, now, declared), _lacking(row, now, tags)
+    return _join(row, now, accepts, fill, lacking)
 
 
 def _leave(row: Row, known: KnownCustomer) -> Decision:
@@ -144,31 +154,44 @@ def _bounce(known: KnownCustomer) -> Decision:
 
 
 def _join(
-    row: Row, known: KnownCustomer, accepts: frozenset[EvidenceKind], declared: frozenset[str]
+    row: Row,
+    known: KnownCustomer,
+    accepts: frozenset[EvidenceKind],
+    fill: dict[str, str],
+    tags: tuple[str, ...],
 ) -> Decision:
-    fill = _empty_fields(row, known, declared)
     kind = evidence_kind(row)
-    if known.standing in AUTHORISES:
-        return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
-    if row.status is RowStatus.subscribed and kind is not None and kind in accepts:
-        return Decision(
-            Outcome.mailable, _ACCEPTED[kind], add=not known.exists, fill=fill, event=Status.given
-        )
-    if known.standing in {None, Status.unknown}:
-        # Whom an earlier row keeps apart may have been let go meanwhile.
-        asks = Status.unknown if known.standing is None else None
-        return Decision(Outcome.unproven, _why_not(row, kind), not known.exists, fill, asks)
-    return Decision(Outcome.filled, _FILLED, fill=fill) if fill else _NOTHING
+    add = not known.exists
+    if known.standing not in AUTHORISES:
+        if row.status is RowStatus.subscribed and kind is not None and kind in accepts:
+            return Decision(
+                Outcome.mailable, _ACCEPTED[kind], add, fill, event=Status.given, tags=tags
+            )
+        if known.standing in {None, Status.unknown}:
+            # Whom an earlier row keeps apart may have been let go meanwhile.
+            asks = Status.unknown if known.standing is None else None
+            return Decision(Outcome.unproven, _why_not(row, kind), add, fill, event=asks, tags=tags)
+    return Decision(Outcome.filled, _FILLED, fill=fill, tags=tags) if fill or tags else _NOTHING
 
 
 def _empty_fields(row: Row, known: KnownCustomer, declared: frozenset[str]) -> dict[str, str]:
     fill = {}
-    if row.name and "name" not in known.filled:
-        fill["name"] = row.name
+    if row.name and NAME not in known.filled:
+        fill[NAME] = row.name
+    if row.time_zone and TIME_ZONE not in known.filled:
+        fill[TIME_ZONE] = row.time_zone
+    if row.external_id and EXTERNAL_ID not in known.filled:
+        fill[EXTERNAL_ID] = row.external_id
     if declared:
         wanted = declared - known.filled
         fill |= {field: value for field, value in row.other.items() if field in wanted}
     return fill
+
+
+def _lacking(row: Row, known: KnownCustomer, tags: frozenset[str]) -> tuple[str, ...]:
+    if not row.tags or not tags:
+        return ()
+    return tuple(tag for tag in row.tags if tag in tags and tag not in known.tagged)
 
 
 _FILLED = "Already known; empty fields were filled in."

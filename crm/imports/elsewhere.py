@@ -52,7 +52,7 @@ async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
         network_days=business.network_days if business.keeps_network else 0,
         tool=tool,
         sha256=sha256,
-        fields=Fields(await customers.attributes(db)),
+        fields=Fields(await customers.attributes(db), await customers.tags(db)),
     )
 
 

@@ -25,7 +25,7 @@ Hashed = Callable[[str], bytes]
 class Group(Struct, frozen=True, gc=False):
     """All rows of a batch that name one address, and what they come to together.
 
-    `fitted` has the values of attributes that are declared; `new_id` is for who is not known yet.
+    `fitted` has the values and the tags that are declared; `new_id` is for who is not known yet.
     """
 
     address: Address
@@ -98,11 +98,14 @@ def gather(rows: Iterator[Row | Bad], size: int, hashed: Hashed, fields: Fields)
         except NotAnAddress as wrong:
             bad.append(Bad(row.line, wrong.message, row.part))
             continue
+        if row.tags:
+            fields.count(row)
         good.setdefault(address.folded, []).append(row)
         addresses.setdefault(address.folded, address)
     groups: dict[str, Group] = {}
     for (folded, same), new_id in zip(good.items(), many_opaque(len(good)), strict=True):
         row = merge(same) if len(same) > 1 else same[0]
-        fitted = fields.of(row) if fields.names else row
+        fits = fields.names or (row.tags and fields.tags)
+        fitted = fields.of(row) if fits else row
         groups[folded] = Group(addresses[folded], hashed(folded), row, fitted, same, new_id)
     return Batch(read, groups, bad)

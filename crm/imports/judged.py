@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 from uuid import UUID
 
@@ -45,12 +44,28 @@ class Judged(Struct, frozen=True, gc=False):
     new_id: UUID | None = None
 
 
-def less(judged: Judged, left_out: AbstractSet[str] | None) -> Judged:
-    """What came of one address, without the values that were left out after all."""
-    if not left_out:
+class LeftOut(Struct):
+    """What of a decision was left out after all: fields, and tags, by name."""
+
+    fields: set[str] = set()
+    tags: set[str] = set()
+
+
+def less(decision: Decision, left_out: LeftOut) -> Decision:
+    """A decision without what was left out."""
+    fields, tags = left_out.fields, left_out.tags
+    return replace(
+        decision,
+        fill={name: value for name, value in decision.fill.items() if name not in fields},
+        tags=tuple(name for name in decision.tags if name not in tags),
+    )
+
+
+def without(judged: Judged, left_out: LeftOut | None) -> Judged:
+    """What came of one address, without what was left out."""
+    if left_out is None:
         return judged
-    fill = {name: value for name, value in judged.decision.fill.items() if name not in left_out}
-    return replace(judged, decision=replace(judged.decision, fill=fill))
+    return replace(judged, decision=less(judged.decision, left_out))
 
 
 def network(row: Row) -> Network | None:

@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from crm import time_zones
+from crm.customers.text import UnusableText, clean
 from crm.imports import objects
 from crm.imports.cells import Cells
 from crm.imports.columns import ADDRESS, Columns, Unreadable, recognise, word
@@ -27,6 +29,8 @@ _HEAD = 4096
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _LONGEST_LOCALE = 35
+_LONGEST_EXTERNAL_ID = 200
+_NO_EXTERNAL_ID = "The field “external_id” was left out:"
 # So that a list with other fields in every line takes no more memory than others.
 _HEADERS = 500
 # Of an export; what of it is taken over stands in its own place, or belongs to that installation.
@@ -115,6 +119,8 @@ class Lines:
             row,
             listed_at=row.listed_at or listed.at,
             locale=_locale(said, notes),
+            time_zone=_time_zone(said, notes),
+            external_id=_external_id(said, notes),
             other=row.other | objects.values(said, "attributes"),
             tags=objects.words(said, "tags"),
             notes=tuple(notes),
@@ -264,6 +270,29 @@ def _locale(said: Mapping[str, Any], notes: list[str]) -> str:
         return locale
     notes.append("The field “locale” was left out: it names no language, as “pt-BR” does.")
     return ""
+
+
+def _time_zone(said: Mapping[str, Any], notes: list[str]) -> str:
+    zone = objects.text(said, "time_zone")
+    if not zone or zone in time_zones.named():
+        return zone
+    notes.append("The field “time_zone” was left out: it names no zone, as “Europe/Lisbon” does.")
+    return ""
+
+
+def _external_id(said: Mapping[str, Any], notes: list[str]) -> str:
+    """What she is called in the systems of the business: a text, or a bare number."""
+    if said.get("external_id") is None:
+        return ""
+    try:
+        external_id = clean(objects.cell(said, "external_id"))
+    except UnusableText:
+        notes.append(f"{_NO_EXTERNAL_ID} it has a character that cannot be kept.")
+        return ""
+    if len(external_id) > _LONGEST_EXTERNAL_ID:
+        notes.append(f"{_NO_EXTERNAL_ID} it is longer than {_LONGEST_EXTERNAL_ID} characters.")
+        return ""
+    return external_id
 
 
 def _silenced(row: Row, said: Mapping[str, Any]) -> Row:

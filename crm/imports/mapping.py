@@ -54,6 +54,8 @@ class Means(StrEnum):
     # Since when the address is on the list, which proves nothing.
     listed_at = "listed_at"
     left_because = "left_because"
+    # Words between commas.
+    tags = "tags"
     attribute = "attribute"
 
 
@@ -208,7 +210,7 @@ def mapped(header: Sequence[str], mapping: Mapping) -> Columns:
         confirmed_ip=where.get(Means.confirmed_ip, -1),
         listed_at=where.get(Means.listed_at, -1),
         left_because=where.get(Means.left_because, -1),
-        tags=-1,
+        tags=where.get(Means.tags, -1),
         attributes=-1,
         says=says,
         other=tuple(

@@ -41,6 +41,7 @@ _WORDS = {
     Means.confirmed_ip: "evidence: from where somebody confirmed",
     Means.listed_at: "since when the address is on the list, no evidence",
     Means.left_because: "why somebody left",
+    Means.tags: "tags, with commas between them",
 }
 _OTHERWISE = (
     ("unknown", "nothing"),

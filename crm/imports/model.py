@@ -222,6 +222,8 @@ class Row(Struct, frozen=True, gc=False):
     left_because: str = ""
     part: str = ""
     locale: str = ""
+    time_zone: str = ""
+    external_id: str = ""
 
 
 class Bad(Struct, frozen=True):
@@ -339,6 +341,8 @@ def merge(rows: Iterable[Row]) -> Row:
         best,
         name=next((row.name for row in ranked if row.name), ""),
         locale=next((row.locale for row in ranked if row.locale), ""),
+        time_zone=next((row.time_zone for row in ranked if row.time_zone), ""),
+        external_id=next((row.external_id for row in ranked if row.external_id), ""),
         bounced=any(row.bounced or row.status is RowStatus.cleaned for row in ranked),
         unsubscribed_at=_left_last(ranked),
         tags=tuple(dict.fromkeys(tag for row in ranked for tag in row.tags)),

@@ -229,6 +229,7 @@ class Work:
                 await self._beat(Progress(books.tally.rows, lists.share))
         finally:
             await ahead.close()
+        await books.tell(task.fields.undeclared())
         return books
 
     async def _beat(self, progress: Progress) -> None:

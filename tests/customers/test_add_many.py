@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import pytest
+
 from crm import customers
 from crm.businesses import Business
-from crm.customers import Arrival, Customer, Fill, Source
+from crm.customers import Arrival, Customer, ExternalIdTaken, Fill, Source
 from crm.db import Database
 
 
@@ -72,3 +74,23 @@ async def test_only_what_is_empty_is_filled(
         found = await customers.of_ids(db, [nora.id, other])
     assert found[nora.id] == nora
     assert (found[other].name, found[other].locale, found[other].version) == ("Anna", "sv", 2)
+
+
+async def test_an_external_id_is_one_customers(database: Database, business: Business) -> None:
+    """Who would be the second is not added; of fills none is kept, and what came before stays."""
+    ann, bo = [Arrival(customers.parse(f"{name}@example.com"), external_id="1") for name in "ab"]
+    late = Arrival(customers.parse("c@example.com"), time_zone="Europe/Oslo")
+    async with database.write(business.id) as db:
+        (first,) = await customers.add_many(db, [ann, bo], source=Source.imported)
+        (other,) = await customers.add_many(db, [late], source=Source.imported)
+        assert await customers.external_ids_among(db, ["1", "2"]) == {"1"}
+        fills = [Fill(first, "Ann"), Fill(other, "Cy", external_id="1")]
+        with pytest.raises(ExternalIdTaken):
+            await customers.fill_many(db, fills)
+        free = Fill(other, time_zone="Europe/Rome", external_id="2")
+        assert await customers.fill_many(db, [free]) == 1
+        assert await customers.fill_many(db, [Fill(other, external_id="3")]) == 0
+        found = await customers.of_ids(db, [first, other])
+    assert (found[first].name, found[first].external_id) == ("", "1")
+    her = found[other]
+    assert (her.name, her.time_zone, her.external_id) == ("", "Europe/Oslo", "2")

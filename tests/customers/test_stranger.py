@@ -88,6 +88,11 @@ async def test_an_import_sets_nothing_on_her(
         )
         await customers.declare_attribute(db, SYSTEM, "shop", new)
         assert await customers.fill_attributes(db, [NewValue(foreign.id, "shop", "X")]) == 0
+        tag = customers.NewTag(label="VIP", purpose="To tell of courses.", retention="P1Y")
+        await customers.declare_tag(db, SYSTEM, "vip", tag)
+        assert await customers.fill_tags(db, [(foreign.id, "vip")]) == 0
+        assert await customers.tagged_among(db, [foreign.id], ["vip"]) == {}
+        assert await customers.external_ids_among(db, ["z-1"]) == set()
 
 
 async def test_both_can_know_one_address(

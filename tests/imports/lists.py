@@ -34,9 +34,10 @@ def row(
     confirmed: str = CONFIRMED,
     left: str = "",
     gone: str = "",
+    tags: str = "",
 ) -> str:
     """One row as Mailchimp writes it; proven unless told otherwise."""
-    return f"{address},{name},,{asked},{confirmed},{left},{gone},\n"
+    return f'{address},{name},,{asked},{confirmed},{left},{gone},"{tags}"\n'
 
 
 def many(count: int, prefix: str = "reader") -> str:

@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies
 from crm import consent, customers, imports, mail
 from crm.businesses import Business
 from crm.consent import Circumstances, EvidenceKind, Method, Status
-from crm.customers import AttributeType, LawfulBasis, NewAttribute
+from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewTag
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.exports import EveryCustomer, Reading
@@ -73,6 +73,11 @@ async def _declare(db: Db, name: str, type: AttributeType) -> None:
     await customers.declare_attribute(db, make.SYSTEM, name, new)
 
 
+async def _tag(db: Db, name: str) -> None:
+    new = NewTag(label=name.title(), purpose="To help.", retention="P2Y")
+    await customers.declare_tag(db, make.SYSTEM, name, new)
+
+
 async def _exported(database: Database, business: Business) -> bytes:
     async def look(_: Db, __: object) -> bool:
         return False
@@ -87,13 +92,24 @@ async def _lived(database: Database, business: Business) -> None:
     async with database.write(business.id) as db:
         await _declare(db, "points", AttributeType.number)
         await _declare(db, "member", AttributeType.boolean)
+        for name in ("regular", "abroad"):
+            await _tag(db, name)
         made = {
             name: (
-                await make.customer(db, address=f"{name}@example.com", name=name, locale="pt-BR")
+                await make.customer(
+                    db,
+                    address=f"{name}@example.com",
+                    name=name,
+                    locale="pt-BR",
+                    time_zone="Europe/Lisbon",
+                    external_id=f"no. {name}",
+                )
             )
             for name in NAMES
         }
         her = made["yes"].id
+        for name in ("regular", "abroad"):
+            await customers.put_tag(db, make.SYSTEM, her, name)
         await customers.set_attributes(db, make.SYSTEM, her, {"points": 9.4, "member": True})
         for name in ("yes", "left", "frozen"):
             word = await make.own_word(db, made[name].id)
@@ -128,6 +144,7 @@ async def test_what_one_installation_exports_another_imports(
     notice = await letter(database, other_business.id)
     async with database.write(other_business.id) as db:
         await _declare(db, "points", AttributeType.number)
+        await _tag(db, "regular")
     content = await _exported(database, business)
 
     done = await take(database, other_business.id, content)
@@ -144,8 +161,10 @@ async def test_what_one_installation_exports_another_imports(
         found = await customers.by_address(db, "yes@example.com")
         assert found is not None
         values = {each.name: each.value for each in await customers.values(db, found.id)}
+        tags = [each.name for each in await customers.tags_of(db, found.id)]
     assert here["yes"].mailable
     assert (here["yes"].name, found.locale, values) == ("yes", "pt-BR", {"points": 9.4})
+    assert (tags, found.time_zone, found.external_id) == (["regular"], "Europe/Lisbon", "no. yes")
     evidence = here["yes"].history[0].evidence
     assert evidence["kind"] == EvidenceKind.former_double_opt_in
     assert (evidence["opted_in_at"], evidence["tool"]) == (evidence["confirmed_at"], "ndjson")
@@ -156,6 +175,7 @@ async def test_what_one_installation_exports_another_imports(
     assert (here["asked"].status, here["elsewhere"].status) == (Status.unknown, Status.unknown)
     told = await report(database, other_business.id, done.id)
     assert any("frozen" in each.reason for each in told)
+    assert sum("“abroad” of 1 row was left out" in each.reason for each in told) == 1
 
 
 async def test_columns_of_a_table_are_fields_too(database: Database, business: Business) -> None:
@@ -196,6 +216,8 @@ async def test_columns_of_a_table_are_fields_too(database: Database, business: B
         (b'{"address":"ada@example.com","x":' + b"[" * 100_000 + b"}", "nested too deeply"),
         (b'{"address":"ada@example.com","tags":"vip"}', "“tags” is no list"),
         (b'{"address":"ada@example.com","tags":[1]}', "“tags” is no list"),
+        (b'{"address":"ada@example.com","time_zone":1}', "“time_zone” is no text"),
+        (b'{"address":"ada@example.com","external_id":[1]}', "“external_id” is no plain"),
         (b'{"address":"ada@example.com","consents":[]}', "“consents” is no object"),
         (
             b'{"address":"ada@example.com","consents":{"letter":1}}',
@@ -328,8 +350,11 @@ _TEXT = strategies.text(max_size=8)
 _PLAIN = strategies.none() | strategies.booleans() | strategies.integers() | _TEXT
 _JSON = _PLAIN | strategies.lists(_PLAIN, max_size=2) | strategies.dictionaries(_TEXT, _PLAIN)
 _NAMES = strategies.sampled_from(
-    ("address", "email", "name", "consents", "attributes", "tags", "status", "suppressed", "locale")
-)
+    (
+        "address", "email", "name", "consents", "attributes", "tags", "status", "suppressed",
+        "locale", "time_zone", "external_id",
+    )
+)  # fmt: skip
 
 
 @settings(max_examples=50)
@@ -346,7 +371,11 @@ def test_whatever_comes_is_a_row_or_has_a_reason(objects: list[dict[str, Any]]) 
 
     assert len(found) == len(objects)
     for each in found:
-        kept = each.reason if isinstance(each, Bad) else f"{each.name}{each.other}{each.tags}"
+        kept = (
+            each.reason
+            if isinstance(each, Bad)
+            else f"{each.name}{each.other}{each.tags}{each.time_zone}{each.external_id}"
+        )
         assert "\0" not in kept
         assert kept.encode()
 

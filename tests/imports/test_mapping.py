@@ -83,6 +83,24 @@ async def test_it_works(database: Database, business: Business) -> None:
     assert "Read by the mapping “Till”, which leaves behind: “Nr”." in said
 
 
+async def test_a_column_may_hold_tags(database: Database, business: Business) -> None:
+    await letter(database, business.id)
+    columns = [Column("Kundenmail", Means.address), Column("Gruppen", Means.tags)]
+    async with database.write(business.id) as db:
+        new = customers.NewTag(label="Stammkundin", purpose="To greet her.", retention="P1Y")
+        await customers.declare_tag(db, _BY, "regular", new)
+        await mappings.save(db, _BY, "Till", NewMapping(columns=columns))
+
+    done = await take(database, business.id, 'Kundenmail;Gruppen\na@example.com;"Stammkundin, X"\n')
+
+    assert done.mapping == "Till"
+    async with database.read(business.id) as db:
+        [found] = await customers.search(db, customers.Wanted(address="a@example.com"))
+        assert [each.name for each in await customers.tags_of(db, found.id)] == ["regular"]
+    told = [each.reason for each in await report(database, business.id, done.id)]
+    assert any("The tag “X” of 1 row was left out" in each for each in told)
+
+
 async def test_other_columns_are_read_as_before(database: Database, business: Business) -> None:
     """Only exactly its own headers are read by it; named, it has to fit."""
     await letter(database, business.id)

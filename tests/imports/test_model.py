@@ -57,6 +57,7 @@ def entered(known: KnownCustomer | None, decision: Decision) -> KnownCustomer | 
         standing=decision.event or before.standing,
         suppressed=before.suppressed or decision.suppress is not None,
         filled=before.filled | decision.fill.keys(),
+        tagged=before.tagged | set(decision.tags),
         own_consent_at=None if decision.event else before.own_consent_at,
     )
 
@@ -142,6 +143,27 @@ def test_only_empty_fields_are_filled() -> None:
     assert (decision.outcome, decision.event) == (Outcome.filled, None)
 
 
+def test_only_declared_tags_that_she_lacks_are_put_on() -> None:
+    row = replace(PROVEN, tags=("vip", "baker", "other"))
+    known = KnownCustomer(
+        standing=Status.given, filled=frozenset({"name"}), tagged=frozenset({"vip"})
+    )
+    decision = decide(row, known, DOUBLE, tags=frozenset({"vip", "baker"}))
+    assert (decision.tags, decision.fill, decision.changes) == (("baker",), {}, True)
+    assert not decide(row, known, DOUBLE, tags=frozenset({"vip"})).changes
+
+
+@pytest.mark.parametrize("row", [PROVEN, UNPROVEN, GONE, CLEANED])
+def test_who_is_out_or_goes_gets_no_tag(row: Row) -> None:
+    tagged = replace(row, tags=("vip",), time_zone="Europe/Oslo", external_id="7")
+    for known in (None, *(KnownCustomer(standing=standing) for standing in Status)):
+        decision = decide(tagged, known, DOUBLE, tags=frozenset({"vip"}))
+        joins = not opts_out(row) and (known is None or known.standing not in OPTED_OUT)
+        assert bool(decision.tags) is joins
+        assert {"time zone", "external id"} <= decision.fill.keys() or not joins
+        assert joins or not decision.fill
+
+
 def test_proof_that_comes_later_counts() -> None:
     known = KnownCustomer(standing=Status.unknown, filled=frozenset({"name"}))
     assert decide(PROVEN, known, DOUBLE).event is Status.given
@@ -151,9 +173,11 @@ def test_proof_that_comes_later_counts() -> None:
 @pytest.mark.parametrize("row", KINDS)
 @pytest.mark.parametrize("standing", [None, *Status])
 def test_the_same_row_again_changes_nothing(row: Row, standing: Status | None) -> None:
+    row = replace(row, tags=("vip", "baker"), time_zone="Europe/Oslo", external_id="7")
+    tags = frozenset({"vip"})
     for known in (None, KnownCustomer(standing=standing)):
-        after = entered(known, decide(row, known, SINGLE))
-        assert not decide(row, after, SINGLE).changes
+        after = entered(known, decide(row, known, SINGLE, tags=tags))
+        assert not decide(row, after, SINGLE, tags=tags).changes
 
 
 @pytest.mark.parametrize("rows", list(permutations(KINDS, 3)))
@@ -186,6 +210,9 @@ def test_merging_takes_the_later_opt_out_and_all_that_was_said() -> None:
     assert merged.unsubscribed_at == datetime(2024, 1, 1, tzinfo=UTC)
     assert (merged.line, merged.name, merged.tags) == (6, "Ada", ("a", "b"))
     assert merged.other == {"City": "Rome", "Zip": "1"}
+    assert merge([replace(first, external_id="7"), replace(other, time_zone="UTC")]) == replace(
+        merged, external_id="7", time_zone="UTC"
+    )
     undated = merge([first, replace(other, unsubscribed_at=None)])
     assert undated.unsubscribed_at is None, "an opt-out without a time may be the newer one"
 

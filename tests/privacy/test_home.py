@@ -10,7 +10,7 @@ import pytest
 from crm import consent, customers, events
 from crm.businesses import Business
 from crm.consent.terms import Party
-from crm.customers import AttributeType, Changes, Customer, LawfulBasis, NewAttribute
+from crm.customers import AttributeType, Changes, Customer, LawfulBasis, NewAttribute, NewTag
 from crm.db import Database
 from crm.events import Actor
 from crm.privacy import Inventory
@@ -86,6 +86,22 @@ async def test_a_detail_says_with_what_it_ends(
         text = (await browser.get("/me")).text
 
     assert "and within a day once The Corner Letter is off." in text
+
+
+async def test_a_tag_says_where_it_comes_from(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    async with database.write(business.id) as db:
+        for name in ("bakes", "regular"):
+            new = NewTag(label=name.title(), purpose="To tell of courses.", retention="P1Y")
+            await customers.declare_tag(db, make.SYSTEM, name, new)
+        await customers.fill_tags(db, [(ada.id, "bakes"), (ada.id, "regular")])
+        await customers.put_tag(db, Actor.key(ada.id, "Till"), ada.id, "regular")
+    async with await site.her_browser(database, business, ada) as browser:
+        text = re.sub("</?bdi>", "", (await browser.get("/me")).text)
+
+    came, put = "It came with a list that we took over on", "One of our programs set it on"
+    assert re.search(f"Bakes.*To tell of courses. {came}.*Regular.*courses. {put}", text, re.DOTALL)
 
 
 async def test_it_says_what_for_until_when_and_who_else(

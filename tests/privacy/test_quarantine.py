@@ -290,6 +290,26 @@ async def test_rows_are_let_go(
     assert said.count("import.rows_let_go") == 3
 
 
+async def test_tags_of_lists_keep_nobody(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """They came with the row; one that staff put on does."""
+    async with database.write(business.id) as db:
+        for name in ("vip", "bakes"):
+            new = customers.NewTag(label=name, purpose="To tell of courses.", retention="P1Y")
+            await customers.declare_tag(db, _BY, name, new)
+    await take(database, business.id, HEADER + _bare(_BO, tags="vip") + _bare(_CY, tags="vip"))
+    cy = await _id(database, business, _CY)
+    async with database.write(business.id) as db:
+        await customers.put_tag(db, _BY, cy, "bakes")
+
+    await _swept(database, business, after=QUARANTINED)
+
+    assert not (await held(database, notice, business.id, _BO)).known
+    assert (await held(database, notice, business.id, _CY)).known
+    assert await rows(database, business.id, "customer_tag") == 2
+
+
 async def test_who_was_touched_or_is_frozen_is_not_deleted(
     database: Database, business: Business, notice: Notice
 ) -> None:

@@ -101,6 +101,37 @@ async def test_what_somebody_decided_stays(database: Database, business: Busines
     assert not (await now("leaves@example.com")).mailable
 
 
+async def test_its_own_tags_touch_nobody(database: Database, business: Business) -> None:
+    """Nor do those of a later import; what staff put on does. Of who stays they stay."""
+    await letter(database, business.id)
+    async with database.write(business.id) as db:
+        for name in ("vip", "bakes"):
+            new = customers.NewTag(label=name, purpose="To tell of courses.", retention="P1Y")
+            await customers.declare_tag(db, _BY, name, new)
+    await take(database, business.id, HEADER + row("old@example.com"))
+    names = ("old", "plain", "again", "staff", "twice")
+    text = HEADER + "".join(row(f"{name}@example.com", tags="vip") for name in names)
+    done = await take(database, business.id, text)
+    await take(database, business.id, HEADER + row("again@example.com", tags="vip,bakes"))
+    for name, tag in (("staff", "bakes"), ("twice", "vip")):
+        her = await _id(database, business, f"{name}@example.com")
+        async with database.write(business.id) as db:
+            await customers.put_tag(db, _BY, her, tag)
+
+    undone = await _undone(database, business, done.id)
+
+    assert undone.removed == 2
+    async with database.read(business.id) as db:
+        found = {name: await customers.by_address(db, f"{name}@example.com") for name in names}
+        tags = {
+            name: [each.name for each in await customers.tags_of(db, her.id)]
+            for name, her in found.items()
+            if her is not None
+        }
+    assert tags == {"old": ["vip"], "staff": ["bakes", "vip"], "twice": ["vip"]}
+    assert await rows(database, business.id, "customer_tag") == 4
+
+
 async def test_who_leaves_in_that_very_moment_stays(
     database: Database, business: Business, shared_cluster: Cluster
 ) -> None:

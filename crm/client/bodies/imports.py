@@ -33,6 +33,7 @@ Means = Literal[
     "confirmed_ip",
     "listed_at",
     "left_because",
+    "tags",
     "attribute",
 ]
 
