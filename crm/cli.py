@@ -78,6 +78,7 @@ def main() -> None:
     """Run a command; what the operator can mend is one line and exit status 2."""
     # What is imported stays: the collector need not go through it again and again.
     gc.freeze()
+    gc.enable()
     try:
         cli(standalone_mode=False)
     except Exit as done:

@@ -11,6 +11,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -182,13 +183,17 @@ def _refusals(path: Path) -> Iterator[Found]:
     if _short(path).startswith(STAFF_REFUSALS):
         return
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ClassDef) and node.name in _REFUSALS:
+        if isinstance(node, ast.ClassDef) and node.name in _subclasses():
             said = (ast.get_docstring(node) or "").split("\n", maxsplit=1)[0]
             yield Found(_short(path), said)
 
 
+@cache
 def _subclasses() -> set[str]:
-    """Name every class that is a refusal, whatever it is derived from in between."""
+    """Name every class that is a refusal, whatever it is derived from in between.
+
+    That reads the whole of the code: not before somebody gathers.
+    """
     found = {"Refused"}
     classes = [
         (node.name, {re.sub(r".*\.", "", ast.unparse(base)) for base in node.bases})
@@ -207,9 +212,6 @@ def _short(path: Path) -> str:
 
 def _path(language: str) -> Path:
     return CATALOGS / f"{language}.po"
-
-
-_REFUSALS = _subclasses()
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html import unescape
@@ -25,6 +26,7 @@ from crm.mail.outcome import Kind, Outcome
 from crm.web.csrf import FIELD
 from tests import make
 from tests.browser import Browser
+from tests.commands import crm
 from tests.consent.conftest import say_yes
 from tests.consent.test_verify import ALONE
 
@@ -241,10 +243,17 @@ async def test_a_program_reads_it(  # noqa: PLR0917  (fixtures)
     assert (await api.get(other)).json()["code"] == "unknown_event"
 
 
-async def command(*args: str) -> tuple[int, str]:
-    """Run a command as a process, with no setting of the service in its environment."""
+async def ours(*args: str) -> tuple[int, str]:
+    """Run `crm verify`, with no setting of the service in its environment."""
+    status, out, err = await crm("verify", *args)
+    return status, out + err
+
+
+async def alone(*args: str) -> tuple[int, str]:
+    """Run what strangers read beside docs/verify.md, and nothing of ours."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        str(ALONE),
         *args,
         env={"PATH": "/usr/bin", "LANG": "C.UTF-8"},
         stdout=asyncio.subprocess.PIPE,
@@ -255,9 +264,9 @@ async def command(*args: str) -> tuple[int, str]:
     return process.returncode, out.decode()
 
 
-@pytest.mark.parametrize("program", [("-m", "crm", "verify"), (str(ALONE),)])
+@pytest.mark.parametrize("command", [ours, alone])
 async def test_it_is_checked_by_command(  # noqa: PLR0917  (fixtures)
-    program: tuple[str, ...],
+    command: Callable[..., Awaitable[tuple[int, str]]],
     database: Database,
     business: Business,
     customer: Customer,
@@ -276,16 +285,16 @@ async def test_it_is_checked_by_command(  # noqa: PLR0917  (fixtures)
     head.write_text(kept)
     keys.write_text(jwks)
     extra = ("--checkpoint", str(head), "--trust", str(keys))
-    status, told = await command(*program, *extra, str(good))
+    status, told = await command(*extra, str(good))
     assert status == 0, told
     assert "holds   consistency" in told
-    status, told = await command(*program, str(bad))
+    status, told = await command(str(bad))
     assert status == 1
     assert "WRONG   proof.inclusion" in told
     # Nothing shown is no proof.
-    assert (await command(*program, str(keys)))[0] == 1
-    assert (await command(*program, str(tmp_path / "missing")))[0] == 2
-    assert (await command(*program))[0] == 2
+    assert (await command(str(keys)))[0] == 1
+    assert (await command(str(tmp_path / "missing")))[0] == 2
+    assert (await command())[0] == 2
 
 
 async def test_all_receipts_in_one_file(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from crm.businesses import Business
 from crm.customers import Customer
-from crm.db import Database, open_database
+from crm.db import Database
 from tests import make
 from tests.alone import Alone
-from tests.conftest import KEYS, Cluster
 from tests.privacy.life import Life, lived
 from tests.privacy.taken import taken
 
@@ -40,12 +38,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def clocked(
-    shared_cluster: Cluster, business: Business, clock: Clock
-) -> AsyncIterator[Database]:
+def clocked(database: Database, business: Business, clock: Clock) -> Alone:
     """The shared database, at the test's own time; its jobs know of the test's own business."""
-    async with open_database(shared_cluster.app_url, KEYS, size=5, clock=clock) as opened:
-        yield Alone(opened, business.id)
+    at_its_time = Database(database.connections, database.keys, database.wake, clock)
+    return Alone(at_its_time, business.id)
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 from litestar import Litestar
 
 from crm.businesses import Business
-from crm.db import Database, open_database
-from tests.conftest import KEYS, Cluster
+from crm.db import Database
 from tests.staff import site
 
 
@@ -35,10 +34,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def clocked(shared_cluster: Cluster, clock: Clock) -> AsyncIterator[Database]:
+def clocked(database: Database, clock: Clock) -> Database:
     """The shared database, at the test's own time."""
-    async with open_database(shared_cluster.app_url, KEYS, size=5, clock=clock) as opened:
-        yield opened
+    return Database(database.connections, database.keys, database.wake, clock)
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crm.db import Database, open_database
-from tests.conftest import KEYS, Cluster
+from crm.db import Database
 from tests.webhooks.receiver import Receiver, receiver
 
 
@@ -32,10 +31,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def clocked(shared_cluster: Cluster, clock: Clock) -> AsyncIterator[Database]:
+def clocked(database: Database, clock: Clock) -> Database:
     """The shared database, by the clock of the test."""
-    async with open_database(shared_cluster.app_url, KEYS, clock=clock) as opened:
-        yield opened
+    return Database(database.connections, database.keys, database.wake, clock)
 
 
 @pytest.fixture
