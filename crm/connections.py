@@ -77,7 +77,8 @@ class Connection(asyncpg.Connection):
         """Wait until what another task asks has left for PostgreSQL, all of it.
 
         A large statement goes in pieces, each when the loop comes round: a thread that computes
-        meanwhile keeps the interpreter from it before each.
+        meanwhile keeps the interpreter from it before each. Of one that has to be prepared first,
+        as once on each connection, only the question is waited for.
         """
         # First the other task asks.
         await asyncio.sleep(0)

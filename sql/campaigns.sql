@@ -664,14 +664,18 @@ WITH due AS (
 SELECT due.customer_id, due.waits_for, true AS again FROM due
 UNION ALL
 SELECT w.customer_id, '', false
-  FROM (SELECT d.customer_id
-          FROM crm.delivery d
-         WHERE d.business_id = :business_id
-           AND d.campaign_id = :campaign_id
-           AND d.customer_id > :cursor
-           AND d.customer_id <= :high
-           AND d.state = 'waiting'
-         ORDER BY d.customer_id
+  FROM (SELECT n.customer_id
+          FROM (SELECT d.customer_id
+                  FROM crm.delivery d
+                 WHERE d.business_id = :business_id
+                   AND d.campaign_id = :campaign_id
+                   AND d.customer_id > :cursor
+                   AND d.customer_id <= :high
+                   AND d.state = 'waiting'
+                 ORDER BY d.customer_id
+                 -- The planner goes by this limit; of one that is counted first it knows nothing.
+                 LIMIT :size::integer) n
+         ORDER BY n.customer_id
          LIMIT :size::integer - (SELECT count(*) FROM due)) w;
 
 -- name: claim_deliveries

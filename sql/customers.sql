@@ -68,6 +68,7 @@ UPDATE crm.customer AS c
  WHERE c.business_id = :business_id
    AND c.customer_id = fill.customer_id
    AND c.erased_at IS NULL
+   AND c.restricted_at IS NULL
    AND (c.name = '' AND fill.name <> '' OR c.locale = '' AND fill.locale <> ''
         OR c.time_zone = '' AND fill.time_zone <> ''
         OR c.external_id IS NULL AND fill.external_id IS NOT NULL);
@@ -317,7 +318,7 @@ SELECT :business_id, given.customer_id, given.name, given.text_value, given.numb
               :dates::date[], :booleans::boolean[])
        AS given (customer_id, name, text_value, number, date, boolean)
   JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = given.customer_id
-                     AND c.erased_at IS NULL
+                     AND c.erased_at IS NULL AND c.restricted_at IS NULL
    -- An erasure under way is waited for, and then nothing is set.
    FOR KEY SHARE OF c
 ON CONFLICT (business_id, customer_id, name) DO NOTHING;
@@ -516,7 +517,7 @@ INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
 SELECT :business_id, given.customer_id, given.name, :source, :now
   FROM unnest(:customer_ids::uuid[], :names::text[]) AS given (customer_id, name)
   JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = given.customer_id
-                     AND c.erased_at IS NULL
+                     AND c.erased_at IS NULL AND c.restricted_at IS NULL
    -- An erasure under way is waited for, and then none is put on.
    FOR KEY SHARE OF c
 ON CONFLICT (business_id, customer_id, name) DO NOTHING;

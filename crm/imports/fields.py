@@ -14,6 +14,7 @@ from crm.imports.model import OUT, Bad, Row
 from crm.imports.objects import shown
 
 _SIGNS = re.compile(r"[\W_]+")
+_GAPS = re.compile(r"[\s_-]+")
 # No label is longer, in small letters; and whatever a list holds, no more of it is kept.
 _LONGEST = 600
 _REMEMBERED = 1000
@@ -116,5 +117,5 @@ def _plain(title: str) -> str:
 
 
 def _word(tag: str) -> str:
-    """A tag as it is compared; one of nothing but signs by those, and a blank one is nothing."""
-    return (_plain(tag) or tag.strip())[:_LONGEST]
+    """A tag as it is compared: “C++” is not “C”, as “18+” is not “18”; a blank one is nothing."""
+    return (_GAPS.sub("", tag.casefold()) or tag.strip())[:_LONGEST]

@@ -197,7 +197,7 @@ async def _tags(
     }
     asked = [pair for pair in given if pair[1] in fields.bound]
     refused = await customers.tags_not_allowed(db, asked) if asked else set()
-    for customer_id, name in filter(refused.__contains__, asked):
+    for customer_id, name in (pair for pair in asked if pair in refused):
         row = given.pop((customer_id, name)).group.row
         report.say(spot(row), Told.noted, _TAG_NOT_ALLOWED.format(name))
         without[customer_id].tags.add(name)

@@ -273,21 +273,24 @@ def _locale(said: Mapping[str, Any], notes: list[str]) -> str:
 
 
 def _time_zone(said: Mapping[str, Any], notes: list[str]) -> str:
-    zone = objects.text(said, "time_zone")
-    if not zone or zone in time_zones.named():
-        return zone
+    zone = said.get("time_zone")
+    if not zone or (isinstance(zone, str) and zone in time_zones.named()):
+        return zone or ""
     notes.append("The field “time_zone” was left out: it names no zone, as “Europe/Lisbon” does.")
     return ""
 
 
 def _external_id(said: Mapping[str, Any], notes: list[str]) -> str:
-    """What she is called in the systems of the business: a text, or a bare number."""
+    """What she is called in the systems of the business: a text, or a bare number.
+
+    One that cannot be kept is left out: the line may say that she left.
+    """
     if said.get("external_id") is None:
         return ""
     try:
         external_id = clean(objects.cell(said, "external_id"))
-    except UnusableText:
-        notes.append(f"{_NO_EXTERNAL_ID} it has a character that cannot be kept.")
+    except (Wrong, UnusableText):
+        notes.append(f"{_NO_EXTERNAL_ID} it is no text or number that can be kept.")
         return ""
     if len(external_id) > _LONGEST_EXTERNAL_ID:
         notes.append(f"{_NO_EXTERNAL_ID} it is longer than {_LONGEST_EXTERNAL_ID} characters.")

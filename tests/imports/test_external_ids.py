@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from crm import customers, imports
+from crm import consent, customers, imports
 from crm.businesses import Business
-from crm.customers import Changes, Customer
+from crm.consent import Method, Status
+from crm.customers import Changes, Customer, Fill
 from crm.db import Database
 from crm.events import Actor
 from crm.imports import Import
@@ -22,7 +24,7 @@ _LEFT_OUT = "The external id was left out:"
 _TAKEN, _ANOTHER = f"{_LEFT_OUT} another customer has it.", f"{_LEFT_OUT} the customer has another."
 
 
-def line(who: str, /, **said: str | int | None) -> str:
+def line(who: str, /, **said: Any) -> str:
     return json.dumps({"address": f"{who}@example.com"} | said) + "\n"
 
 
@@ -127,19 +129,41 @@ async def test_what_somebody_gets_in_that_very_moment_is_hers(
     [
         ("time_zone", "Europe/Nowhere", "“time_zone” was left out: it names no zone"),
         ("external_id", "x" * 201, "“external_id” was left out: it is longer"),
-        ("external_id", "a\tb", "“external_id” was left out: it has a character"),
+        ("external_id", "a\tb", "“external_id” was left out: it is no text"),
+        ("external_id", ["a"], "“external_id” was left out: it is no text"),
+        ("time_zone", 2, "“time_zone” was left out: it names no zone"),
     ],
 )
 async def test_what_cannot_be_kept_is_left_out(
-    database: Database, business: Business, field: str, value: str, words: str
+    database: Database, business: Business, field: str, value: Any, words: str
 ) -> None:
+    """Also where the line says that she left: that counts all the same."""
     await letter(database, business.id)
 
-    done = await take(database, business.id, line("ada", **{field: value}))
+    text = line("ada", **{field: value}) + line("bo", status="unsubscribed", **{field: value})
+    done = await take(database, business.id, text)
 
     ada = await her(database, business, "ada")
-    assert (done.added, ada.time_zone, ada.external_id) == (1, "", None)
+    assert (done.added, ada.time_zone, ada.external_id) == (2, "", None)
+    assert done.withdrawn == 1
     assert any(words in each.reason for each in await report(database, business.id, done.id))
+
+
+async def test_whoever_is_given_one_may_leave_meanwhile(
+    database: Database, business: Business
+) -> None:
+    """An import may take long; her withdrawal does not wait for it (promise 2)."""
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        (ada,) = await make.audience(db, notice, 1)
+    async with database.write(business.id) as importing:
+        await customers.fill_many(importing, [Fill(ada, external_id="1")])
+        async with asyncio.timeout(10), database.write(business.id) as db:
+            by = Actor.customer(ada)
+            left = await consent.withdraw(db, by, ada, notice.purpose_id, method=Method.portal)
+
+    assert left.status is Status.withdrawn
+    assert (await her(database, business, "reader0")).external_id == "1"
 
 
 async def test_a_frozen_customer_gets_neither(database: Database, business: Business) -> None:
