@@ -294,66 +294,69 @@ async def _write(conn: asyncpg.Connection, life: Life, relay_id: UUID) -> None:
         await conn.execute(gone, business_id, uuid4(), bytes(32), NOW.date())
 
 
+# Something came back, and there are places where it is heard.
+_COMES_BACK = (
+    """inbound_report (business_id, digest, via, kind, at)
+       VALUES ($1, sha256('report'), 'listener', 'hard', $2)""",
+    """inbound_count (business_id, day, via, kind, reports, last_at)
+       VALUES ($1, '2030-12-31', 'listener', 'hard', 3, $2)""",
+    """campaign_return (business_id, campaign_id, kind, reports)
+       SELECT business_id, campaign_id, 'hard', 3 FROM crm.campaign
+        WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+    """domain_trouble (business_id, campaign_id, domain, kind, reason, customers)
+       SELECT business_id, campaign_id, 'slow.example', 'failed', 'policy', 7
+         FROM crm.campaign WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+    """poll_count (business_id, campaign_id, answer, given)
+       SELECT business_id, campaign_id, 1, 30 FROM crm.campaign
+        WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
+    """campaign_image (business_id, campaign_id, name, media_type, content, added_at)
+       SELECT business_id, campaign_id, 'bread.png', 'image/png', 'bytes', $2
+         FROM crm.campaign WHERE business_id = $1""",
+    """logo (business_id, name, media_type, content, changed_at)
+       VALUES ($1, 'logo.png', 'image/png', 'bytes', $2)""",
+    """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
+       VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
+    """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,
+                changed_at)
+       VALUES ($1, 'imap.example', 993, 'implicit', 'letters', 'kept', 'INBOX', 'Read', $2,
+               $2)""",
+    "journal_mark (business_id, number) SELECT $1, 7 WHERE $2::timestamptz IS NOT NULL",
+    """journal_debt (business_id, debt_id, entry, owed_at)
+       VALUES ($1, gen_random_uuid(), '{"type": "lifted", "address": "00"}', $2)""",
+    """digest_plan (business_id, purpose_id, weekday, hour, subject, switched_by, switched_at,
+                    due_at)
+       SELECT business_id, purpose_id, 5, 9, 'The week', (
+                SELECT m.member_id FROM crm.member m WHERE m.business_id = $1 LIMIT 1), $2, $2
+         FROM crm.purpose WHERE business_id = $1
+       ON CONFLICT (business_id, purpose_id) DO UPDATE
+          SET offered = true, due_at = excluded.due_at""",
+    """digest (business_id, purpose_id, week, campaign_id, issues, made_at)
+       SELECT business_id, purpose_id, '2030-12-30', campaign_id, ARRAY[campaign_id], $2
+         FROM crm.campaign WHERE business_id = $1 LIMIT 1""",
+    """retention_sweep (business_id, what, begun_at, pieces, deleted)
+       VALUES ($1, 'attributes', $2, 2, 3)""",
+    """dormancy (business_id, customer_id, told_at, due_at)
+       SELECT business_id, customer_id, $2, $2::timestamptz + interval '30 days'
+         FROM crm.customer WHERE business_id = $1""",
+    """quarantine (business_id, customer_id, purpose_id, import_id, part, line, why, since,
+                   ends_at)
+       SELECT $1, c.customer_id, i.purpose_id, i.import_id, '', 7, 'It has no time.', $2, $2
+         FROM crm.customer c, crm.import i WHERE c.business_id = $1 AND i.business_id = $1
+       ON CONFLICT DO NOTHING""",
+    """import_mapping (business_id, name, mapping, changed_at)
+       VALUES ($1, 'sent', '{"columns": [{"header": "Mail", "means": "address"}]}', $2)""",
+    """restriction_end (business_id, customer_id, told_at, due_at, actor_kind)
+       SELECT business_id, customer_id, $2, $2::timestamptz + interval '3 days', 'system'
+         FROM crm.customer WHERE business_id = $1""",
+    """event_unread (business_id, event_id, entered_at)
+       VALUES ($1, gen_random_uuid(), $2)""",
+    """webhook (business_id, provider, secret_hash, made_at)
+       VALUES ($1, 'postmark', sha256('secret'), $2)""",
+)
+
+
 async def _come_back(conn: asyncpg.Connection, business_id: UUID) -> None:
-    """Something came back, and there are places where it is heard."""
-    for row in (
-        """inbound_report (business_id, digest, via, kind, at)
-           VALUES ($1, sha256('report'), 'listener', 'hard', $2)""",
-        """inbound_count (business_id, day, via, kind, reports, last_at)
-           VALUES ($1, '2030-12-31', 'listener', 'hard', 3, $2)""",
-        """campaign_return (business_id, campaign_id, kind, reports)
-           SELECT business_id, campaign_id, 'hard', 3 FROM crm.campaign
-            WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
-        """domain_trouble (business_id, campaign_id, domain, kind, reason, customers)
-           SELECT business_id, campaign_id, 'slow.example', 'failed', 'policy', 7
-             FROM crm.campaign WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
-        """poll_count (business_id, campaign_id, answer, given)
-           SELECT business_id, campaign_id, 1, 30 FROM crm.campaign
-            WHERE business_id = $1 AND $2::timestamptz IS NOT NULL""",
-        """campaign_image (business_id, campaign_id, name, media_type, content, added_at)
-           SELECT business_id, campaign_id, 'bread.png', 'image/png', 'bytes', $2
-             FROM crm.campaign WHERE business_id = $1""",
-        """logo (business_id, name, media_type, content, changed_at)
-           VALUES ($1, 'logo.png', 'image/png', 'bytes', $2)""",
-        """soft_bounce (business_id, address_hash, bounces, first_at, last_at)
-           VALUES ($1, substr(sha256('soft'), 1, 16), 2, $2, $2)""",
-        """mailbox (business_id, host, port, tls, username, password, folder, kept_in, next_at,
-                    changed_at)
-           VALUES ($1, 'imap.example', 993, 'implicit', 'letters', 'kept', 'INBOX', 'Read', $2,
-                   $2)""",
-        "journal_mark (business_id, number) SELECT $1, 7 WHERE $2::timestamptz IS NOT NULL",
-        """journal_debt (business_id, debt_id, entry, owed_at)
-           VALUES ($1, gen_random_uuid(), '{"type": "lifted", "address": "00"}', $2)""",
-        """digest_plan (business_id, purpose_id, weekday, hour, subject, switched_by, switched_at,
-                        due_at)
-           SELECT business_id, purpose_id, 5, 9, 'The week', (
-                    SELECT m.member_id FROM crm.member m WHERE m.business_id = $1 LIMIT 1), $2, $2
-             FROM crm.purpose WHERE business_id = $1
-           ON CONFLICT (business_id, purpose_id) DO UPDATE
-              SET offered = true, due_at = excluded.due_at""",
-        """digest (business_id, purpose_id, week, campaign_id, issues, made_at)
-           SELECT business_id, purpose_id, '2030-12-30', campaign_id, ARRAY[campaign_id], $2
-             FROM crm.campaign WHERE business_id = $1 LIMIT 1""",
-        """retention_sweep (business_id, what, begun_at, pieces, deleted)
-           VALUES ($1, 'attributes', $2, 2, 3)""",
-        """dormancy (business_id, customer_id, told_at, due_at)
-           SELECT business_id, customer_id, $2, $2::timestamptz + interval '30 days'
-             FROM crm.customer WHERE business_id = $1""",
-        """quarantine (business_id, customer_id, purpose_id, import_id, part, line, why, since,
-                       ends_at)
-           SELECT $1, c.customer_id, i.purpose_id, i.import_id, '', 7, 'It has no time.', $2, $2
-             FROM crm.customer c, crm.import i WHERE c.business_id = $1 AND i.business_id = $1
-           ON CONFLICT DO NOTHING""",
-        """import_mapping (business_id, name, mapping, changed_at)
-           VALUES ($1, 'sent', '{"columns": [{"header": "Mail", "means": "address"}]}', $2)""",
-        """restriction_end (business_id, customer_id, told_at, due_at, actor_kind)
-           SELECT business_id, customer_id, $2, $2::timestamptz + interval '3 days', 'system'
-             FROM crm.customer WHERE business_id = $1""",
-        """event_unread (business_id, event_id, entered_at)
-           VALUES ($1, gen_random_uuid(), $2)""",
-        """webhook (business_id, provider, secret_hash, made_at)
-           VALUES ($1, 'postmark', sha256('secret'), $2)""",
-    ):
+    for row in _COMES_BACK:
         await conn.execute(f"INSERT INTO crm.{row}", business_id, NOW)
 
 

@@ -25,6 +25,7 @@ from crm.customers.model import (
     UnknownCustomer,
     ValueNotAllowed,
     ValueRow,
+    names_by_customer,
 )
 from crm.customers.retention import retention
 from crm.customers.text import checked_name, filled, named
@@ -147,10 +148,7 @@ async def held_among(
     found = await db.many(
         sql.values_held, HeldName, customer_ids=list(customer_ids), names=list(names)
     )
-    held: dict[UUID, set[str]] = {}
-    for each in found:
-        held.setdefault(each.customer_id, set()).add(each.name)
-    return held
+    return names_by_customer(found)
 
 
 async def values(

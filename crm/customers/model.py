@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -247,6 +248,14 @@ class HeldName(Struct, frozen=True):
 
     customer_id: UUID
     name: str
+
+
+def names_by_customer(found: Iterable[HeldName]) -> dict[UUID, set[str]]:
+    """Put together what each customer has."""
+    held: dict[UUID, set[str]] = {}
+    for each in found:
+        held.setdefault(each.customer_id, set()).add(each.name)
+    return held
 
 
 class ValueRow(Struct, frozen=True, kw_only=True):

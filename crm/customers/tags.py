@@ -7,7 +7,13 @@ from uuid import UUID
 
 from crm import events
 from crm.customers.attributes import check_purpose
-from crm.customers.model import Customer, HeldName, UnknownCustomer, ValueNotAllowed
+from crm.customers.model import (
+    Customer,
+    HeldName,
+    UnknownCustomer,
+    ValueNotAllowed,
+    names_by_customer,
+)
 from crm.customers.retention import retention
 from crm.customers.tag import HeldTag, NewTag, Tag, TagRow, UnknownTag
 from crm.customers.text import checked_name, filled
@@ -99,10 +105,7 @@ async def tagged_among(
     found = await db.many(
         sql.tags_held, HeldName, customer_ids=list(customer_ids), names=list(names)
     )
-    held: dict[UUID, set[str]] = {}
-    for each in found:
-        held.setdefault(each.customer_id, set()).add(each.name)
-    return held
+    return names_by_customer(found)
 
 
 async def tags_of(
