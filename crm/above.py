@@ -139,6 +139,11 @@ async def leases_due(database: Database) -> list[DueLeases]:
     return await database.above(sql.leases_due, DueLeases)
 
 
+async def campaigns_over(database: Database) -> list[DueCampaign]:
+    """List campaigns that send and have nothing left to send."""
+    return await database.above(sql.campaigns_over, DueCampaign)
+
+
 async def digests_due(database: Database) -> list[DueDigest]:
     """List purposes of which a digest is to be made."""
     return await database.above(sql.digests_due, DueDigest)

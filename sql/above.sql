@@ -32,6 +32,10 @@ SELECT business_id, campaign_id FROM crm.cancellations_due();
 -- Campaigns with ranges that no worker holds, and how many.
 SELECT business_id, campaign_id, leases FROM crm.leases_due(:now);
 
+-- name: campaigns_over
+-- Campaigns that send and have no range left to send.
+SELECT business_id, campaign_id FROM crm.campaigns_over();
+
 -- name: digests_due
 -- Purposes of which the week that their digest is about is over.
 SELECT business_id, purpose_id FROM crm.digests_due(:now);

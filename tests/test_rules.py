@@ -15,6 +15,7 @@ from litestar import Litestar, get
 from litestar.routes import HTTPRoute
 
 from crm.errors import Refused
+from crm.events import Kind
 from crm.settings import Settings, names
 from crm.web.docs import refusals
 from crm.web.lean import lean
@@ -118,6 +119,21 @@ def test_a_module_keeps_the_measure(folder: str) -> None:
             assert length <= LONGEST_FUNCTION, (path, function.name)
             for node in ast.walk(function):
                 assert not isinstance(node, ast.Import | ast.ImportFrom), (path, function.name)
+
+
+def test_every_kind_of_event_is_recorded() -> None:
+    """The console and the webhooks promise each: something of ours has to tell it."""
+    recorded = {
+        node.attr
+        for folder in set(FOLDERS) - {"events"}
+        for _, tree in _parsed(folder)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Kind"
+    }
+
+    assert {kind.name for kind in Kind} <= recorded
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

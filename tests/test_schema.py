@@ -204,6 +204,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "businesses": "crm_sweep",
         "businesses_with_letters": "crm_sweep",
         "businesses_with_service_messages": "crm_sweep",
+        "campaigns_over": "crm_sweep",
         "campaigns_sending": "crm_sweep",
         "campaigns_to_start": "crm_sweep",
         "cancellations_due": "crm_sweep",

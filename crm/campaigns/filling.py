@@ -7,9 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from crm import events
 from crm.campaigns.aim import of_segment
 from crm.campaigns.model import KeptSegment
 from crm.db import Db, Statements
+from crm.events import Actor, Kind
 
 sql = Statements("campaigns")
 
@@ -107,4 +109,5 @@ async def begin_sending(db: Db, campaign_id: UUID) -> bool:
 
 async def finish_if_done(db: Db, campaign_id: UUID) -> None:
     """End a campaign of which nothing waits: the audience may be empty, or all of it excluded."""
-    await db.run(sql.finish_campaign, campaign_id=campaign_id)
+    if await db.run(sql.finish_campaign, campaign_id=campaign_id):
+        await events.record(db, Actor.system(), Kind.campaign_done, ref=campaign_id)

@@ -77,6 +77,10 @@ async def sweep(ctx: Ctx) -> None:
     for free in await above.leases_due(database):
         with apart("campaigns.sweep", free.business_id, "send"):
             await _wake_senders(database, free)
+    for over in await above.campaigns_over(database):
+        with apart("campaigns.sweep", over.business_id, "finish"):
+            async with database.write(over.business_id) as db:
+                await filling.finish_if_done(db, over.campaign_id)
 
 
 async def _wake_senders(database: Database, free: DueLeases) -> None:
@@ -263,6 +267,11 @@ async def _send_one_range(
 
 
 async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> Lease | None:
+    """Take a range; where none is left, end the campaign.
+
+    That is seen in a transaction after the one that left a range: of two workers that leave the
+    last two at once, neither sees the other's end in its own.
+    """
     database, settings = ctx["database"], ctx["settings"].sending
     async with database.write(business_id) as db:
         lease = await db.maybe(
@@ -272,7 +281,9 @@ async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> 
             holder=holder,
             expires_at=db.now + timedelta(seconds=settings.lease_seconds),
         )
-        if lease is not None and lease.sending:
+        if lease is None:
+            await filling.finish_if_done(db, campaign_id)
+        elif lease.sending:
             doubted = await db.run(
                 sql.doubt_deliveries, campaign_id=campaign_id, low=lease.low, high=lease.high
             )

@@ -285,7 +285,6 @@ class RangeSender:
                 await settle(db, self._routes, self._issue.business.time_zone)
                 await self._turns(db, [])
                 await leave(db, self._issue.campaign.id, self._lease, *self._rest)
-                await db.run(sql.finish_campaign, campaign_id=self._issue.campaign.id)
         except BaseException:
             self._take_back(results, self._cursor, [])
             raise

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from crm import above, campaigns, consent, customers, ledger, mail, restore
+from crm.above import DueCampaign
 from crm.app import application, served, state_of
 from crm.campaigns import State
 from crm.consent import Method, OptOutStands
@@ -203,6 +204,8 @@ async def test_campaigns_are_held_and_nobody_is_mailed_twice(story: Story) -> No
         async with database.write(story.business.id) as db:
             await campaigns.resume(db, make.SYSTEM, story.sending)
             assert (await campaigns.counts(db, story.sending)).waiting == 0
+        over = DueCampaign(story.business.id, story.sending)
+        assert await above.campaigns_over(database) == [over]
 
 
 async def test_it_may_be_stopped_anywhere_and_run_again(story: Story) -> None:
