@@ -1,7 +1,7 @@
 """An import, the rows of its file, what they prove, and how rows for one address become one."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
@@ -43,7 +43,7 @@ class PurposeOutOfUse(Conflict):
 
 
 class State(StrEnum):
-    """Where an import stands."""
+    """Where an import stands; each statement that moves it names where it may come from."""
 
     waiting = "waiting"
     running = "running"
@@ -52,23 +52,6 @@ class State(StrEnum):
     undoing = "undoing"
     undone = "undone"
     failed = "failed"
-
-
-# running -> running is the next worker after one that was killed; failed -> running is a retry.
-MOVES: Mapping[State, frozenset[State]] = {
-    State.waiting: frozenset({State.running, State.failed}),
-    State.running: frozenset({State.running, State.tried, State.done, State.failed}),
-    State.tried: frozenset({State.waiting, State.failed}),
-    State.failed: frozenset({State.running}),
-    State.done: frozenset({State.undoing}),
-    State.undoing: frozenset({State.undone}),
-    State.undone: frozenset(),
-}
-
-
-def may_move(before: State, after: State) -> bool:
-    """Whether an import may go from one state to the other."""
-    return after in MOVES[before]
 
 
 class Import(Struct, frozen=True, kw_only=True):

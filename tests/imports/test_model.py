@@ -21,9 +21,7 @@ from crm.imports.model import (
     Row,
     RowStatus,
     Seen,
-    State,
     evidence_kind,
-    may_move,
     merge,
     opts_out,
 )
@@ -239,20 +237,3 @@ def test_repetitions_are_reported_with_the_first_line() -> None:
     assert seen.earlier("a@example.com", 9) == 2
     assert "line 2;" in repeated(2)
     assert "line 2 of left.csv;" in repeated(("left.csv", 2))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "may"),
-    [
-        (State.waiting, State.running, True),
-        (State.waiting, State.done, False),
-        (State.running, State.running, True),
-        (State.running, State.done, True),
-        (State.running, State.failed, True),
-        (State.failed, State.running, True),
-        (State.done, State.running, False),
-        (State.done, State.failed, False),
-    ],
-)
-def test_states(before: State, after: State, may: bool) -> None:  # noqa: FBT001
-    assert may_move(before, after) is may
