@@ -19,17 +19,17 @@ ADDRESS = _words(
     "email emailaddress mailaddress emailadresse email1value epost epostadress courriel "
     "correo correoelectronico электроннаяпочта"
 )
-_FULL_NAME = _words("name fullname yourfullname namn nombre")
-_FIRST_NAME = _words("firstname givenname vorname prénom prenom förnamn fname")
-_LAST_NAME = _words("lastname surname familyname nachname nom efternamn lname")
-_STATUS = _words(
+FULL_NAME = _words("name fullname yourfullname namn nombre")
+FIRST_NAME = _words("firstname givenname vorname prénom prenom förnamn fname")
+LAST_NAME = _words("lastname surname familyname nachname nom efternamn lname")
+STATUS = _words(
     "status state subscriptionstatus emailstatus memberstatus contactstatus subscriberstatus"
 )
-_YES_IS_IN = _words("subscribed subscribedtoemails acceptsemailmarketing")
-_YES_IS_OUT = _words(
+YES_IS_IN = _words("subscribed subscribedtoemails acceptsemailmarketing")
+YES_IS_OUT = _words(
     "unsubscribed emaildisabled emailblacklisted blacklisted optedout optout disabled"
 )
-_LEFT_AT = _words("unsubtime unsubscribedat unsubscribeddate unsubscribedon optoutdate optouttime")
+LEFT_AT = _words("unsubtime unsubscribedat unsubscribeddate unsubscribedon optoutdate optouttime")
 
 _IN = RowStatus.subscribed
 _OUT = RowStatus.unsubscribed
@@ -111,8 +111,8 @@ def recognise(header: Sequence[str]) -> Columns:
     has = frozenset(words)
     preset = presets.preset(has)
     says = _says(words)
-    full = _first(words, _FULL_NAME)
-    given, family = _first(words, _FIRST_NAME), _first(words, _LAST_NAME)
+    full = _first(words, FULL_NAME)
+    given, family = _first(words, FIRST_NAME), _first(words, LAST_NAME)
     # "Name, Surname" splits a name as "First Name, Last Name" does.
     name = tuple(at for at in (given if given >= 0 else full, family) if at >= 0)
     named = {
@@ -183,10 +183,10 @@ def _address(header: Sequence[str], words: list[str]) -> int:
 
 
 _SAYS = (
-    (_STATUS, Says.status),
-    (_YES_IS_IN, Says.yes_is_in),
-    (_YES_IS_OUT, Says.yes_is_out),
-    (_LEFT_AT, Says.left_at),
+    (STATUS, Says.status),
+    (YES_IS_IN, Says.yes_is_in),
+    (YES_IS_OUT, Says.yes_is_out),
+    (LEFT_AT, Says.left_at),
     (frozenset({"cleantime"}), Says.cleaned_at),
 )
 

@@ -11,8 +11,9 @@ from crm import customers
 from crm.db import Db, ReadDb
 from crm.errors import Refused
 from crm.imports import mappings
+from crm.imports.guessing import Head, guess
 from crm.imports.mapping import Column, Means, NewMapping, TooManyMappings
-from crm.imports.table import headers
+from crm.imports.table import head
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
@@ -63,18 +64,21 @@ async def get_mappings(db: NamedDependency[ReadDb]) -> Response[Any]:
     status_code=200,
 )
 async def post_columns(request: Request[Any, Any, Any], db: NamedDependency[Db]) -> Response[Any]:
-    """Show the columns of a list, to say what each means; nothing of the list is kept."""
+    """Show the columns of a list, to say what each means; nothing of the list is kept.
+
+    What stands in them goes back and forth with the form.
+    """
     form = await read_form(request)
     file = form.file("file")
-    found: list[str] = []
+    found: Head | None = None
     if file:
         try:
-            found = headers(await file.read(_HEAD))
+            found = head(await file.read(_HEAD))
         except Refused as refusal:
             form.wrong("file", refusal.message)
-    if form.problems:
+    if found is None:
         return await _list(db, form)
-    return await _columns(db, Form.of(header=found), found)
+    return await _columns(db, await _guessed(db, found))
 
 
 @post("/imports/mappings", guards=_IMPORTS, status_code=303)
@@ -99,7 +103,7 @@ async def post_mapping(
             for wrong in refusal.problems:
                 at = wrong.field.split("/")[1] if wrong.field.startswith("columns/") else ""
                 form.wrong(f"means-{at}" if at else "name", wrong.message)
-    return await _columns(db, form, found)
+    return await _columns(db, form)
 
 
 @post("/imports/mappings/removal", guards=_IMPORTS, status_code=303)
@@ -122,13 +126,29 @@ async def _list(db: ReadDb, form: Form) -> Response[Any]:
     )
 
 
-async def _columns(db: ReadDb, form: Form, found: list[str]) -> Response[Any]:
+async def _guessed(db: ReadDb, found: Head) -> Form:
+    """Fill the form with what the columns may hold, for whoever knows it to look at."""
+    attributes = {each.name: each.label for each in await customers.attributes(db)}
+    means = [
+        f"{means}:{attribute}" if attribute else means.value
+        for means, attribute in guess(found.headings, attributes)
+    ]
+    return Form.of(
+        header=[each.name for each in found.headings],
+        encoding=found.encoding,
+        separator=found.separator,
+        guessed="yes" if found.guessed else "",
+        **{f"means-{at}": each for at, each in enumerate(means)},
+        **{f"cells-{at}": each.cells for at, each in enumerate(found.headings)},
+    )
+
+
+async def _columns(db: ReadDb, form: Form) -> Response[Any]:
     declared = [(f"attribute:{each.name}", each.label) for each in await customers.attributes(db)]
     return page(
         "imports/pages/mapping.html",
         status=422 if form.problems else 200,
         form=form,
-        found=found,
         means=[*((each.value, words) for each, words in _WORDS.items()), *declared],
         otherwise=_OTHERWISE,
     )

@@ -2,15 +2,19 @@
 
 import csv
 import io
+import textwrap
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import BinaryIO
 
 from crm.imports import presets
 from crm.imports.cells import Cells
 from crm.imports.columns import Columns, Unreadable, names_an_address, recognise
 from crm.imports.encoding import Measured, measure
+from crm.imports.guessing import Head, Heading
 from crm.imports.mapping import (
     FOUND_OUT,
     SIGNS,
@@ -32,6 +36,8 @@ LINE_LIMIT = 1 << 19
 # LINE_LIMIT, so a file made of them must not cost more than a few seconds.
 _SECOND_LOOKS = 100
 _SAMPLE = 1 << 16
+# So many cells of a column are shown, no longer than this, of so many rows looked at.
+_SHOWN, _SHOWN_LENGTH, _SHOWN_OF = 3, 40, 100
 _GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 
 
@@ -148,17 +154,29 @@ class Table:
         return recognise(header)
 
 
-def headers(content: bytes) -> list[str]:
-    """Return the names of the columns of a list, whatever they are, from its first bytes."""
+def head(content: bytes) -> Head:
+    """Return the columns of a list, whatever they are called, from its first bytes."""
     found = measure(io.BytesIO(content), named=None, size_limit=SIZE_LIMIT)
-    text = content.decode(found.encoding, "replace")
-    sample = io.StringIO(text, newline="")
-    sign = SIGNS[_separator(sample, ())]
+    sample = io.StringIO(content.decode(found.encoding, "replace"), newline="")
+    separator = _separator(sample, ())
     sample.seek(0)
-    cells = [" ".join(cell.split()) for cell in _first_row(sample, sign)]
-    if not any(cells):
+    header, *rows = [*islice(_whole_rows(sample, SIGNS[separator]), 1 + _SHOWN_OF)] or [[]]
+    names = [" ".join(cell.split()) for cell in header]
+    if not any(names):
         raise Unreadable("The file is empty. Its first line has to name the columns.")
-    return [cell for cell in cells if cell]
+    headings = [
+        Heading(name, _examples(row[at] for row in rows if at < len(row)))
+        for at, name in enumerate(names)
+        if name
+    ]
+    return Head(found.encoding.removesuffix("-sig"), found.guessed, separator, headings)
+
+
+def _examples(cells: Iterable[str]) -> tuple[str, ...]:
+    """A few cells that are not empty and not alike, cut where they are long."""
+    plain = (" ".join(cell.split()) for cell in cells)
+    cut = dict.fromkeys(textwrap.shorten(cell, _SHOWN_LENGTH, placeholder="…") for cell in plain)
+    return tuple(islice(filter(None, cut), _SHOWN))
 
 
 def read(
@@ -320,10 +338,12 @@ def _separator(sample: io.StringIO, mappings: Sequence[Mapping]) -> Separator:
 
 
 def _first_row(sample: io.StringIO, delimiter: str) -> list[str]:
-    try:
+    return next(_whole_rows(sample, delimiter), [])
+
+
+def _whole_rows(sample: io.StringIO, delimiter: str) -> Iterator[list[str]]:
+    """The rows of a sample that hold anything, up to one that cannot be read."""
+    with suppress(csv.Error):
         for cells in csv.reader(sample, delimiter=delimiter):
             if any(cell.strip() for cell in cells) and not _is_hint(cells):
-                return cells
-    except csv.Error:
-        pass
-    return []
+                yield cells

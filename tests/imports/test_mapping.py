@@ -16,15 +16,18 @@ from crm.db import Database
 from crm.errors import Invalid
 from crm.events import Actor
 from crm.imports import State, Unreadable, mappings
+from crm.imports.guessing import guess
 from crm.imports.mapping import (
     BadMapping,
     Column,
     Means,
     NewMapping,
+    Separator,
     UnknownMapping,
     checked,
     fitting,
 )
+from crm.imports.table import head
 from tests.commands import SECRETS, crm
 from tests.conftest import Cluster
 from tests.imports.lists import ASKED, CONFIRMED, held, letter, report, take, tally
@@ -234,12 +237,21 @@ async def test_staff_say_what_columns_mean(
     )
     found = re.findall(r'name="header" value="([^"]*)"', asked.text)
     assert [html.unescape(each) for each in found] == ["Kunde", "E-Post der Kundin"]
-    assert "Nora" not in asked.text
+    assert 'role="alert"' not in asked.text
+    # An example of each, so that whoever knows the tool needs no other program to look.
+    assert re.findall(r'class="hint" id="means-\d+-hint">([^<]*)<', asked.text) == [
+        "Nora",
+        "nora@example.com",
+    ]
+    assert _chosen(asked.text) == {"means-0": "leave", "means-1": "address"}
     said = csrf | {"header": found, "means-0": "name", "otherwise": "unknown", "name": "Till"}
+    said |= {"cells-0": "Nora", "cells-1": "nora@example.com"}
 
     unsaid = await owner.post("/staff/imports/mappings", data=said | {"means-1": "leave"})
     assert unsaid.status_code == 422
     assert "Say which column holds the address." in unsaid.text
+    assert "nora@example.com" in unsaid.text
+    assert _chosen(unsaid.text) == {"means-0": "name", "means-1": "leave"}
     kept = await owner.post("/staff/imports/mappings", data=said | {"means-1": "address"})
     assert kept.headers["location"] == "/staff/imports/mappings"
     assert "E-Post der Kundin" in (await owner.get("/staff/imports/mappings")).text
@@ -256,6 +268,56 @@ async def test_staff_say_what_columns_mean(
     assert "in utf-8, between two cells: semicolon" in shown
     await owner.post("/staff/imports/mappings/removal", data=csrf | {"name": "Till"})
     assert "No mapping is saved" in (await owner.get("/staff/imports/mappings")).text
+
+
+def _chosen(page: str) -> dict[str, str]:
+    """What the form says of each column."""
+    selects = re.findall(r'<select id="(means-\d+)"(.*?)</select>', page, re.DOTALL)
+    return {
+        name: value
+        for name, options in selects
+        for value in re.findall(r'value="([^"]*)" selected', options)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("Vorname,Nachname,E-Mail", ["first_name", "last_name", "address"]),
+        ("Email,Status,Tags,Town", ["address", "status", "tags", "attribute:town"]),
+        ("email,Unsubscribed,optin_time", ["address", "unsubscribed", "leave"]),
+        # No name says it: then what stands in it does. One address is enough.
+        ("Kunde,Kontakt\nNora,nora@example.com\nIda,ida@example.com", ["leave", "address"]),
+        ("Kunde,Kontakt\nNora,nora@example.com\nIda,none", ["leave", "leave"]),
+        ("A,B\na@example.com,b@example.com", ["address", "leave"]),
+        ("email,mail address\na@example.com,b@example.com", ["address", "leave"]),
+        ("email,A\n,a@example.com", ["address", "leave"]),
+    ],
+)
+def test_what_columns_may_hold_is_guessed(text: str, means: list[str]) -> None:
+    """Each meaning once, and never evidence."""
+    found = guess(head(text.encode()).headings, {"town": "Home town"})
+
+    assert [f"{what}:{which}" if which else what for what, which in found] == means
+
+
+def test_a_few_cells_of_each_column_are_shown() -> None:
+    """None twice, none without anything in it, cut where they are long; a broken row ends it."""
+    rows = ["Name;Note", "Zoë;", "Zoë;a\tb", f"Bo;{'word ' * 40}", "Al;c", "Cy;d", 'Di;"e', "Ed;f"]
+    found = head("\n".join(rows).encode("utf-16"))
+
+    assert (found.encoding, found.guessed, found.separator) == (
+        "utf-16",
+        False,
+        Separator.semicolon,
+    )
+    name, note = found.headings
+    assert (name.name, name.cells) == ("Name", ("Zoë", "Bo", "Al"))
+    assert (note.cells[0], note.cells[2]) == ("a b", "c")
+    assert note.cells[1].startswith("word word")
+    assert note.cells[1].endswith("…")
+    assert len(note.cells[1]) <= 40
+    assert head("Email;Name\na@example.com;Zo\xeb\n".encode("cp1252")).guessed
 
 
 async def test_the_command_takes_a_mapping_by_name(
