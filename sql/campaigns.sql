@@ -69,6 +69,14 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
+-- name: hold_campaign
+-- Nobody else changes a campaign or moves it to another state before this transaction ends.
+SELECT campaign_id
+  FROM crm.campaign
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   FOR NO KEY UPDATE;
+
 -- name: move_campaign
 -- From one state to another; no row if another was first. A draft again is approved by nobody. At
 -- its start it keeps its segment as that is now.
@@ -188,6 +196,16 @@ SELECT t.reason, sum(t.customers)::bigint AS customers, sum(t.asked)::bigint AS 
  GROUP BY t.reason
 HAVING sum(t.customers) > 0
  ORDER BY 2 DESC;
+
+-- name: share_digest_plan
+-- The digest of a campaign's purpose is not stopped before this transaction ends: whom the campaign
+-- leaves out for it is then seen by whoever stops it.
+SELECT p.purpose_id
+  FROM crm.digest_plan p
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.purpose_id = p.purpose_id
+ WHERE p.business_id = :business_id
+   AND c.campaign_id = :campaign_id
+   FOR SHARE OF p;
 
 -- name: campaign_to_fill
 -- A campaign whose deliveries are being written, held against a second writer; none if one is
@@ -333,7 +351,9 @@ UPDATE crm.campaign SET state = 'sending', changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = 'starting'
-   AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint > filled_by
+   -- Where no such transaction has been yet, another server counted: none of it is at work.
+   AND (pg_snapshot_xmin(pg_current_snapshot())::text::bigint > filled_by
+        OR pg_snapshot_xmax(pg_current_snapshot())::text::bigint <= filled_by)
    -- A canary that has not passed holds everybody back.
    AND NOT EXISTS (
      SELECT FROM crm.canary k
@@ -734,7 +754,8 @@ WITH kept_off AS MATERIALIZED (
      AND c.customer_id = d.customer_id
      AND (x.reason IS NOT NULL OR d.customer_id NOT IN (SELECT k.customer_id FROM kept_off k))
   RETURNING d.customer_id, d.state, d.reason, d.attempt, coalesce(c.address, '') AS address, c.name,
-            c.address_hash, d.merged, d.asked
+            -- An erased customer, who is left out, has none any more.
+            coalesce(c.address_hash, '') AS address_hash, d.merged, d.asked
 ), put_off AS (
   INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at, waits_for)
   SELECT :business_id, :campaign_id, k.customer_id, least(k.due_at, :last::timestamptz), k.waits_for
@@ -1450,14 +1471,6 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why,
           started_at, ended_at;
 
--- name: lock_draft
--- Whether a campaign is a draft; nobody starts it before this transaction ends.
-SELECT state = 'draft' AS draft
-  FROM crm.campaign
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   FOR UPDATE;
-
 -- name: images
 -- The pictures of a campaign, with their bytes.
 SELECT name, media_type, content
@@ -1672,12 +1685,13 @@ UPDATE crm.digest_plan SET due_at = :due_at
    AND purpose_id = :purpose_id;
 
 -- name: digest_of_week
--- Whether the digest of a purpose and week was made.
+-- Whether the digest of a purpose and week was made, other than by stopping it.
 SELECT EXISTS (
   SELECT FROM crm.digest
    WHERE business_id = :business_id
      AND purpose_id = :purpose_id
-     AND week = :week::date);
+     AND week = :week::date
+     AND NOT stopped);
 
 -- name: issues_for_digest
 -- Issues of a purpose that began in some time and stand in no digest: whether their audience is
@@ -1702,9 +1716,9 @@ SELECT c.campaign_id AS id, c.subject, c.source, c.format, c.public,
  ORDER BY c.started_at, c.campaign_id;
 
 -- name: add_digest
--- The digest of a purpose and week, which there is once.
-INSERT INTO crm.digest (business_id, purpose_id, week, campaign_id, issues, made_at)
-VALUES (:business_id, :purpose_id, :week::date, :campaign_id, :issues::uuid[], :now);
+-- The digest of a purpose and week, which there is once, but for those left when it was stopped.
+INSERT INTO crm.digest (business_id, purpose_id, week, campaign_id, issues, stopped, made_at)
+VALUES (:business_id, :purpose_id, :week::date, :campaign_id, :issues::uuid[], :stopped, :now);
 
 -- name: choose_digest
 -- One digest a week instead of single issues, from the next issue on.

@@ -17,7 +17,6 @@ from crm.campaigns.actions import (
     export,
     forget,
     get,
-    hold,
     make_public,
     page,
     pause,
@@ -26,12 +25,9 @@ from crm.campaigns.actions import (
     recount,
     resume,
     review,
-    schedule,
-    schedule_by_clock,
-    start,
     texts,
-    unschedule,
 )
+from crm.campaigns.approving import hold, schedule, schedule_by_clock, start, unschedule
 from crm.campaigns.as_sent import html_as_sent
 from crm.campaigns.canary import (
     Canary,
@@ -71,6 +67,7 @@ from crm.campaigns.merging import take_over
 from crm.campaigns.model import (
     Campaign,
     CampaignLine,
+    ChangedSinceReview,
     Counts,
     Course,
     Deferred,
@@ -109,6 +106,7 @@ __all__ = [
     "Campaign",
     "CampaignLine",
     "Canary",
+    "ChangedSinceReview",
     "Checked",
     "Comparison",
     "Counts",

@@ -1,4 +1,4 @@
-"""What staff do with campaigns: write, schedule, start, pause, resume, cancel, and watch."""
+"""What staff do with campaigns: write, pause, resume, cancel, and watch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from crm import businesses, consent, events, journal, segments
-from crm.businesses.model import sent_from
+from crm import consent, events, journal
 from crm.campaigns import checking, poll
 from crm.campaigns.aim import known_segment, outside
-from crm.campaigns.by_clock import first_and_last, insist_open, missed
-from crm.campaigns.canary import release
-from crm.campaigns.composing import compiled
+from crm.campaigns.by_clock import missed
 from crm.campaigns.forecast import by_reason
 from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.model import (
-    FARTHEST,
     MOVES,
     Campaign,
     CampaignLine,
@@ -33,18 +29,12 @@ from crm.campaigns.model import (
     RowCount,
     State,
     StateCount,
-    TooFar,
-    TooLate,
     counted,
     wrong_state,
 )
-from crm.campaigns.offering import offer_with
-from crm.campaigns.verdict import fix
-from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.ids import time_ordered
-from crm.mail import sending_domains
 
 sql = Statements("campaigns")
 
@@ -82,6 +72,13 @@ async def draft(db: Db, by: Actor, new: NewCampaign) -> Campaign:
 async def get(db: ReadDb, campaign_id: UUID) -> Campaign:
     """Return one campaign."""
     return await db.one(sql.campaign, Campaign, campaign_id=campaign_id)
+
+
+async def locked(db: Db, campaign_id: UUID) -> Campaign:
+    """Return a campaign that nobody else changes or moves before this transaction ends."""
+    await db.one(sql.hold_campaign, UUID, campaign_id=campaign_id)
+    # What was committed while the row was waited for is seen by the next statement only.
+    return await get(db, campaign_id)
 
 
 async def page(
@@ -171,86 +168,9 @@ async def review(db: ReadDb, campaign_id: UUID) -> Review:
     )
 
 
-async def schedule(
-    db: Db, by: Actor, campaign_id: UUID, at: datetime, *, despite_gaps: bool = False
-) -> Campaign:
-    """Start it by itself at an instant; it is checked now, and can be taken back until then.
-
-    Refuses what `start` refuses.
-    """
-    if at <= db.now:
-        raise TooLate
-    if at > db.now + FARTHEST:
-        raise TooFar
-    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
-    await insist_open(db, await get(db, campaign_id), at, None)
-    campaign = await _move(db, by, campaign_id, State.scheduled, at=at)
-    db.note(journal.Campaign(campaign_id, "scheduled"))
-    await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
-    return campaign
-
-
-async def schedule_by_clock(
-    db: Db, by: Actor, campaign_id: UUID, local_at: datetime, *, despite_gaps: bool = False
-) -> Campaign:
-    """Let it reach each customer when her own clock shows a time (without a zone).
-
-    It starts by itself when the first of their clocks does. Refuses what `schedule` refuses.
-    """
-    planned = await get(db, campaign_id)
-    local_at = local_at.replace(tzinfo=None)
-    at, _ = await first_and_last(db, planned.purpose_id, local_at)
-    if at <= db.now:
-        raise TooLate
-    if at > db.now + FARTHEST:
-        raise TooFar
-    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=False)
-    await insist_open(db, planned, at, local_at)
-    campaign = await _move(db, by, campaign_id, State.scheduled, at=at, local_at=local_at)
-    db.note(journal.Campaign(campaign_id, "scheduled"))
-    await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
-    return campaign
-
-
-async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Make a scheduled campaign, or one that is held, a draft again."""
-    campaign = await _move(db, by, campaign_id, State.draft, only=MOVES[State.draft])
-    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
-    return campaign
-
-
-async def start(db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool = False) -> Campaign:
-    """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
-
-    Refuses a business without postal address, a text that cannot be sent or would watch its
-    readers, and any state but draft, scheduled and held. Refuses a member or a program while the
-    values of the text are not checked, and, unless `despite_gaps`, where somebody lacks one; and
-    where it would expire before the mailing hours open for anybody. The system only carries out
-    what they approved. The verdict on it is published from now on.
-    """
-    await _sendable(db, by, campaign_id, despite_gaps=despite_gaps, publish=True)
-    if by.kind is not ActorKind.system:
-        approved = await get(db, campaign_id)
-        await insist_open(db, approved, db.now, approved.local_at)
-    campaign = await _move(db, by, campaign_id, State.starting)
-    db.note(journal.Campaign(campaign_id, "started"))
-    await events.record(db, by, Kind.campaign_started, ref=campaign_id)
-    await release(db, campaign)
-    await offer_with(db, by, campaign)
-    db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
-    return campaign
-
-
-async def hold(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Keep a campaign whose start is long overdue until staff start it or take it back."""
-    campaign = await _move(db, by, campaign_id, State.held)
-    await events.record(db, by, Kind.campaign_held, ref=campaign_id)
-    return campaign
-
-
 async def pause(db: Db, by: Actor, campaign_id: UUID, *, why: str = "") -> Campaign:
     """Claim nothing more; what is on its way arrives. `why`: nobody asked for it."""
-    campaign = await _move(db, by, campaign_id, State.paused)
+    campaign = await move(db, by, campaign_id, State.paused)
     await db.run(sql.say_why_paused, campaign_id=campaign_id, why=why)
     await events.record(db, by, Kind.campaign_paused, ref=campaign_id, reason=why)
     return campaign
@@ -258,7 +178,7 @@ async def pause(db: Db, by: Actor, campaign_id: UUID, *, why: str = "") -> Campa
 
 async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     """Go on exactly where it was paused; what made it pause by itself is looked past."""
-    campaign = await _move(db, by, campaign_id, State.sending)
+    campaign = await move(db, by, campaign_id, State.sending)
     if await db.run(sql.look_past, campaign_id=campaign_id):
         await db.run(sql.begin_anew, campaign_id=campaign_id)
     db.note(journal.Campaign(campaign_id, "resumed"))
@@ -272,7 +192,7 @@ async def cancel(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
 
     What is on its way arrives and is counted.
     """
-    campaign = await _move(db, by, campaign_id, State.cancelled)
+    campaign = await move(db, by, campaign_id, State.cancelled)
     await events.record(db, by, Kind.campaign_cancelled, ref=campaign_id)
     db.wake("campaigns.clear", str(db.business_id), str(campaign_id))
     return campaign
@@ -351,27 +271,7 @@ async def forget(db: Db, customer_id: UUID) -> dict[str, int]:
     }
 
 
-async def _sendable(
-    db: Db, by: Actor, campaign_id: UUID, *, despite_gaps: bool, publish: bool
-) -> None:
-    campaign = await get(db, campaign_id)
-    if campaign.segment_id is not None:
-        await segments.hold(db, campaign.segment_id)
-    business = await businesses.get(db)
-    sent_from(business)
-    await sending_domains.refuse_unready(db, business)
-    purpose = await consent.purpose(db, campaign.purpose_id)
-    if purpose.retired_at is not None:
-        raise PurposeRetired
-    if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
-        raise SoftOptInOff
-    message = await compiled(db, campaign)
-    if by.kind is not ActorKind.system:
-        await checking.insist(db, campaign, message, despite_gaps=despite_gaps)
-    await fix(db, campaign, keep=publish)
-
-
-async def _move(
+async def move(
     db: Db,
     by: Actor,
     campaign_id: UUID,
@@ -381,6 +281,7 @@ async def _move(
     at: datetime | None = None,
     local_at: datetime | None = None,
 ) -> Campaign:
+    """Take a campaign to a state, from those that lead there or `only` these; else WrongState."""
     moved = await db.maybe(
         sql.move_campaign,
         Campaign,

@@ -56,6 +56,8 @@ class Start(Struct, forbid_unknown_fields=True):
     by_customers_clock: bool = False
     # Approve it although some customers lack what it says of them.
     despite_gaps: bool = False
+    # The version that was reviewed; another one is refused.
+    version: int | None = None
 
 
 class Trial(Struct, forbid_unknown_fields=True):
@@ -236,7 +238,8 @@ async def post_test(
     request_max_body_size=_SMALL,
     tags=["Campaigns"],
     summary="Schedule a campaign",
-    description="`at` is an instant with its offset (RFC 3339), later than now.",
+    description="`at` is an instant with its offset (RFC 3339), later than now. With `version`, "
+    "the one that you reviewed, another is refused (409 `changed_since_review`).",
 )
 async def post_schedule(
     db: NamedDependency[Db],
@@ -246,7 +249,9 @@ async def post_schedule(
 ) -> Campaign:
     """Schedule a campaign."""
     act = campaigns.schedule_by_clock if data.by_customers_clock else campaigns.schedule
-    return await act(db, caller.actor, id, data.at, despite_gaps=data.despite_gaps)
+    return await act(
+        db, caller.actor, id, data.at, version=data.version, despite_gaps=data.despite_gaps
+    )
 
 
 @delete(
@@ -273,21 +278,25 @@ async def delete_schedule(
     summary="Start a campaign",
     description="An Idempotency-Key is required. Of two starts at once one is refused (409). So "
     "is a text whose values are still being checked, or for which some customers lack a value, "
-    "unless `despite_gaps` is true.",
+    "unless `despite_gaps` is true. With `version`, the one that you reviewed, another is refused "
+    "(409 `changed_since_review`).",
     responses={200: ResponseSpec(Campaign, generate_examples=False, description="Started")},
 )
-async def post_start(
+async def post_start(  # noqa: PLR0917  (as the router calls it)
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     caller: NamedDependency[Caller],
     id: FromPath[UUID],
     despite_gaps: FromQuery[bool] = False,  # noqa: FBT002  (Litestar names parameters)
+    version: FromQuery[int | None] = None,
 ) -> Response[bytes]:
     """Start a campaign."""
     needs_key(request)
 
     async def act() -> Campaign:
-        return await campaigns.start(db, caller.actor, id, despite_gaps=despite_gaps)
+        return await campaigns.start(
+            db, caller.actor, id, version=version, despite_gaps=despite_gaps
+        )
 
     return await once(request, db, str(caller.id), act)
 

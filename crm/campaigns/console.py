@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from crm import campaigns, consent, segments
 from crm.businesses import Business, NoPostalAddress
 from crm.campaigns import (
     Campaign,
+    ChangedSinceReview,
     NeverOpen,
     State,
     ValuesLacking,
@@ -28,6 +30,7 @@ from crm.campaigns import (
     writing,
 )
 from crm.campaigns.aim import may_be_told
+from crm.campaigns.approving import Approval
 from crm.campaigns.model import WAITS
 from crm.campaigns.render import neutral
 from crm.customers import NotAnAddress
@@ -46,7 +49,10 @@ SEND = [may(Right.send_campaigns)]
 LIST = "/staff/campaigns"
 _SHOWN = 25
 # Refusals whose reason, and the way out, the review shows anyway.
-_SAID_THERE = (NoPostalAddress, Invalid, NeverOpen, ValuesUnchecked, ValuesLacking)
+_SAID_THERE = (
+    NoPostalAddress, Invalid, NeverOpen, ValuesUnchecked, ValuesLacking, ChangedSinceReview,
+)  # fmt: skip
+_VERSION = re.compile(r"\d{1,9}", re.ASCII)
 # A mail as designed, in the dark, with its pictures off, and as plain text.
 _PARTS = ("html", "dark", "bare", "text")
 _WHICH: dict[str, tuple[State, ...]] = {
@@ -166,8 +172,7 @@ async def post_start(
 ) -> Response[Any]:
     """Approve and begin; of two who press at once, one is told."""
     form = await read_form(request)
-    despite = form.boolean("despite_gaps")
-    starting = campaigns.start(db, who.actor, id, despite_gaps=despite)
+    starting = campaigns.start(db, who.actor, id, **_approval(form))
     try:
         return await watching.told(id, starting, "Started. You can pause it at any moment.")
     except _SAID_THERE as refusal:
@@ -188,12 +193,11 @@ async def post_schedule(
     at = form.instant("at", business.time_zone)
     if at is not None:
         try:
-            despite = form.boolean("despite_gaps")
             by_clock = form.boolean("by_clock")
             act = campaigns.schedule_by_clock if by_clock else campaigns.schedule
             # As it was typed: by the business's clock, or as each customer's will show it.
             when = at.astimezone(ZoneInfo(business.time_zone))
-            scheduling = act(db, who.actor, id, when, despite_gaps=despite)
+            scheduling = act(db, who.actor, id, when, **_approval(form))
             return await watching.told(id, scheduling, "Scheduled. Until then, take it back here.")
         except (campaigns.TooLate, campaigns.TooFar) as refusal:
             form.wrong("at", refusal.message)
@@ -247,8 +251,15 @@ async def _review(
     )
 
 
+def _approval(form: Form) -> Approval:
+    version = form.typed("version")
+    # A form that does not say what was reviewed approves nothing.
+    reviewed = int(version) if _VERSION.fullmatch(version) else -1
+    return {"version": reviewed, "despite_gaps": form.boolean("despite_gaps")}
+
+
 def _kept(form: Form, refusal: Refused) -> Form:
-    if isinstance(refusal, (NeverOpen, ValuesUnchecked, ValuesLacking)):
+    if isinstance(refusal, (NeverOpen, ValuesUnchecked, ValuesLacking, ChangedSinceReview)):
         form.wrong("", refusal.message)
     return form
 

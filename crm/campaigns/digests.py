@@ -120,7 +120,7 @@ async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> UUID | None:
     if by.kind is not ActorKind.member or by.id is None:
         raise NotAPerson
     plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
-    left = await _made(db, plan, until=db.now) if plan else None
+    left = await _made(db, plan, until=db.now, stopped=True) if plan else None
     await db.run(
         sql.switch_digest_off,
         purpose_id=purpose_id,
@@ -219,17 +219,17 @@ async def _week_over(db: Db, purpose_id: UUID) -> _Over | None:
     return _Over(plan, made)
 
 
-async def _made(db: Db, plan: Plan, *, until: datetime) -> Campaign | None:
+async def _made(db: Db, plan: Plan, *, until: datetime, stopped: bool = False) -> Campaign | None:
     """Write the digest of the plan's present week as a draft, where something is kept for it."""
     kept = [each for each in await _issues(db, plan, until) if each.kept]
     business = await businesses.get(db)
     week = monday_of(plan.due_at, business.time_zone)
     keys = {"purpose_id": plan.purpose_id, "week": week}
-    if not kept or await db.one(sql.digest_of_week, bool, **keys):
+    if not kept or (not stopped and await db.one(sql.digest_of_week, bool, **keys)):
         return None
     text = composed(plan.intro, kept, f"{business.origin}/archive")
     new = NewCampaign(purpose_id=plan.purpose_id, subject=plan.subject, source=text, format="html")
     campaign = await draft(db, Actor.system(), new)
     issues = [each.id for each in kept]
-    await db.run(sql.add_digest, **keys, campaign_id=campaign.id, issues=issues)
+    await db.run(sql.add_digest, **keys, campaign_id=campaign.id, issues=issues, stopped=stopped)
     return campaign

@@ -49,6 +49,7 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
 
     A crash between two pieces loses nothing: the next call goes on after the last one.
     """
+    await db.maybe(sql.share_digest_plan, UUID, campaign_id=campaign_id)
     filling = await db.maybe(sql.campaign_to_fill, Filling, campaign_id=campaign_id)
     if filling is None or filling.filled_by is not None:
         return False

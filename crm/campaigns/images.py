@@ -6,7 +6,8 @@ from uuid import UUID
 
 from crm import events
 from crm.businesses.image import ALL_TOGETHER, Image, ImageSize, sniffed
-from crm.campaigns.model import WrongState
+from crm.campaigns.actions import locked
+from crm.campaigns.model import State, WrongState
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, NotFound, Problem
 from crm.events import Actor, Kind
@@ -66,5 +67,5 @@ async def take_out(db: Db, by: Actor, campaign_id: UUID, name: str) -> None:
 
 
 async def _insist_on_draft(db: Db, campaign_id: UUID) -> None:
-    if not await db.one(sql.lock_draft, bool, campaign_id=campaign_id):
+    if (await locked(db, campaign_id)).state is not State.draft:
         raise NotDraft

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from crm import above, businesses, consent
 from crm.above import DueDigest, DueLeases
-from crm.campaigns import actions, cancelling, checking, digests, filling
+from crm.campaigns import actions, approving, cancelling, checking, digests, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Lease, leave
 from crm.campaigns.composing import Envelope, compiled
@@ -139,12 +139,12 @@ async def _start_scheduled(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> No
     patience = timedelta(minutes=ctx["settings"].sending.overdue_minutes)
     try:
         async with database.write(business_id) as db:
-            campaign = await actions.get(db, campaign_id)
+            campaign = await actions.locked(db, campaign_id)
             if campaign.state is State.scheduled and overdue(campaign, db.now, patience):
                 # Nobody is surprised by news of last week: staff say whether it is still wanted.
-                await actions.hold(db, Actor.system(), campaign_id)
+                await approving.hold(db, Actor.system(), campaign_id)
             elif campaign.state is State.scheduled:
-                await actions.start(db, Actor.system(), campaign_id)
+                await approving.start(db, Actor.system(), campaign_id)
             else:
                 slot = f"{campaign_id}:{_round(db)}"
                 db.wake("campaigns.fill", str(business_id), str(campaign_id), slot=slot)

@@ -67,6 +67,10 @@ class DraftChanged(Conflict):
     """Somebody changed this draft since you opened it; look at theirs first, then save again."""
 
 
+class ChangedSinceReview(Conflict):
+    """This campaign has changed since you reviewed it. Look at it again before you approve it."""
+
+
 class TooLate(Conflict):
     """The scheduled time is in the past; choose a later one, or start the campaign now."""
 

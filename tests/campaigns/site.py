@@ -168,6 +168,11 @@ def form(**fields: Any) -> dict[str, Any]:
     return {**fields, FIELD: csrf_token(SECRET)}
 
 
+def approving(campaign: Campaign, **fields: Any) -> dict[str, Any]:
+    """What it sends from the review of a campaign."""
+    return form(version=str(campaign.version), **fields)
+
+
 def wall(at: datetime) -> str:
     """What a browser sends from a field for a date and a time."""
     return at.strftime("%Y-%m-%dT%H:%M")

@@ -17,7 +17,7 @@ from crm.db import Database, Db, no_wake, open_database
 from crm.errors import Invalid
 from crm.events import Actor
 from tests import make
-from tests.campaigns.site import client, drafted, form, member
+from tests.campaigns.site import approving, client, drafted, member
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import Smtpd, smtpd
@@ -180,7 +180,7 @@ async def test_staff_see_whom_an_expiry_misses(database: Database) -> None:
         await campaigns.expire_after(db, campaign.id, 3)
     async with client(late, business, who=who) as browser:
         review = await browser.get(f"{base}/review")
-        refused = await browser.post(f"{base}/start", data=form())
+        refused = await browser.post(f"{base}/start", data=approving(campaign))
         async with late.write(business.id) as db:
             await campaigns.expire_after(db, campaign.id, 13)
         enough = await browser.get(f"{base}/review")

@@ -15,7 +15,7 @@ from crm.campaigns.merge import Marks
 from crm.db import Database
 from crm.events import Actor, ActorKind
 from tests import make
-from tests.campaigns.site import caller, client, drafted, form, member
+from tests.campaigns.site import approving, caller, client, drafted, form, member
 
 BY = Actor(ActorKind.key, UUID(int=7), "Shop")
 
@@ -146,14 +146,14 @@ async def test_the_review_asks_before_it_starts(database: Database, business: Bu
     async with client(database, business, who=await member(database, business)) as web:
         early = await web.get(f"{base}/review")
         following = await web.get(f"{base}/values")
-        refused = await web.post(f"{base}/start", data=form())
+        refused = await web.post(f"{base}/start", data=approving(campaign))
         await walked(database, campaign)
         over = await web.get(f"{base}/values")
         gaps = await web.get(f"{base}/review")
-        unsaid = await web.post(f"{base}/start", data=form())
+        unsaid = await web.post(f"{base}/start", data=approving(campaign))
         again = await web.post(f"{base}/values", data=form())
         await walked(database, campaign)
-        started = await web.post(f"{base}/start", data=form(despite_gaps="on"))
+        started = await web.post(f"{base}/start", data=approving(campaign, despite_gaps="on"))
 
     assert 'hx-get="' + base in early.text
     assert "hx-refresh" not in following.headers

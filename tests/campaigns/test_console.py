@@ -18,7 +18,7 @@ from crm.db import Database
 from crm.events import Actor, Kind
 from crm.staff import Member, Role
 from tests import make
-from tests.campaigns.site import client, drafted, form, member, present, wall
+from tests.campaigns.site import approving, client, drafted, form, member, present, wall
 from tests.campaigns.test_resolve import doubted
 
 SYSTEM = Actor.system()
@@ -235,8 +235,8 @@ async def test_the_review_adds_up_and_starts(
     async with database.write(business.id) as db:
         await customers.restrict(db, SYSTEM, ids[0])
     review = await browser.get(f"{LIST}/{campaign.id}/review")
-    first = await browser.post(f"{LIST}/{campaign.id}/start", data=form())
-    second = await browser.post(f"{LIST}/{campaign.id}/start", data=form())
+    first = await browser.post(f"{LIST}/{campaign.id}/start", data=approving(campaign))
+    second = await browser.post(f"{LIST}/{campaign.id}/start", data=approving(campaign))
     told = await browser.get(f"{LIST}/{campaign.id}/progress")
 
     assert "Approve and send to 2 customers" in review.text
@@ -256,7 +256,8 @@ async def test_a_time_is_by_the_clock_of_the_business(database: Database) -> Non
         path = f"{LIST}/{campaign.id}/schedule"
         past = await browser.post(path, data=form(at="2020-06-04T07:00"))
         nonsense = await browser.post(path, data=form(at="soon"))
-        done = await browser.post(path, data=form(at=wall(datetime(year, 7, 4, 7, 0))))  # noqa: DTZ001
+        at = wall(datetime(year, 7, 4, 7, 0))  # noqa: DTZ001  (by its clock)
+        done = await browser.post(path, data=approving(campaign, at=at))
         shown = await browser.get(f"{LIST}/{campaign.id}/review")
         back = await browser.post(f"{LIST}/{campaign.id}/unscheduling", data=form())
 
@@ -277,7 +278,7 @@ async def test_without_postal_address_the_way_to_it_is_shown(database: Database)
     campaign, _, _ = await drafted(database, bare)
     async with client(database, bare, who=who) as browser:
         review = await browser.get(f"{LIST}/{campaign.id}/review")
-        refused = await browser.post(f"{LIST}/{campaign.id}/start", data=form())
+        refused = await browser.post(f"{LIST}/{campaign.id}/start", data=approving(campaign))
 
     assert "Approve and send" not in review.text
     assert refused.status_code == 409
@@ -312,7 +313,7 @@ async def test_pause_resume_and_cancel_are_said(
     """Each press says what happens next; one that comes too late says why."""
     campaign, _, _ = await drafted(database, business, 4)
     base = f"{LIST}/{campaign.id}"
-    await browser.post(f"{base}/start", data=form())
+    await browser.post(f"{base}/start", data=approving(campaign))
     await browser.post(f"{base}/pause", data=form())
     told = await browser.get(f"{base}/progress")
     await browser.post(f"{base}/cancellation", data=form())
@@ -362,7 +363,7 @@ async def test_each_role_may_what_its_row_says(
         assert (await browser.get(LIST)).status_code == 200
         assert (await browser.get(f"{base}/review")).status_code == 200
         assert (await browser.get(f"{base}/text")).status_code == writes
-        assert (await browser.post(f"{base}/start", data=form())).status_code == sends
+        assert (await browser.post(f"{base}/start", data=approving(campaign))).status_code == sends
         assert (await browser.get(f"{base}/deliveries/failed")).status_code == looks
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from crm import campaigns, consent, customers
+from crm import campaigns, consent, customers, privacy
 from crm.businesses import Business
-from crm.campaigns import DeliveryState, Received, jobs
+from crm.campaigns import DeliveryState, Received, State, jobs
 from crm.consent import Method, Purpose
 from crm.customers import Customer
 from crm.db import Database
@@ -18,8 +19,9 @@ from crm.events import Actor
 from crm.tokens import Stop, stop_token
 from tests import make
 from tests.browser import Browser
-from tests.campaigns.test_send import settings
+from tests.campaigns.test_send import settings, started
 from tests.conftest import KEYS
+from tests.rhythm.test_obey import at
 from tests.smtpd import Fault, Smtpd, smtpd
 
 CUSTOMERS = 120
@@ -181,3 +183,34 @@ async def _filled(database: Database, business: Business, campaign_id: UUID) -> 
             "SELECT filled_by IS NOT NULL FROM crm.campaign WHERE campaign_id = $1", campaign_id
         )
     return found
+
+
+async def test_who_is_erased_while_her_mail_is_put_off_holds_up_nobody(
+    database: Database, business: Business
+) -> None:
+    """What comes back of hers is left out when its turn comes; the others get theirs."""
+    campaign_id, ids = await started(database, business, 5)
+    own, campaign, answer = str(business.id), str(campaign_id), asyncio.Event()
+    async with smtpd() as relay:
+        ctx: jobs.Ctx = {
+            "database": database,
+            "settings": settings(relay.port),
+            "sending": asyncio.Lock(),
+        }
+        await jobs.fill(ctx, own, campaign)
+        relay.fails("dot", *[Fault(until=answer, reply="451 4.7.1 Later, please")] * len(ids))
+        sending = asyncio.create_task(jobs.send(ctx, own, campaign))
+        await relay.until_heard(".", ctx["settings"].sending.connections)
+        async with database.write(business.id) as db:
+            await privacy.erase(db, make.SYSTEM, ids[0])
+            now = db.now
+        answer.set()
+        await sending
+        for hours in range(1, 5):
+            later = at(database, now + timedelta(hours=hours))
+            await jobs.send(ctx | {"database": later}, own, campaign)
+        async with database.read(business.id) as db:
+            counts = await campaigns.recount(db, campaign_id)
+            state = (await campaigns.get(db, campaign_id)).state
+
+    assert (state, counts.sent, counts.reasons) == (State.done, len(ids) - 1, {"erased": 1})

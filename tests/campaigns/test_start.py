@@ -9,7 +9,7 @@ import pytest
 
 from crm import campaigns
 from crm.businesses import Business, NoPostalAddress
-from crm.campaigns import Campaign, State, WrongState, jobs
+from crm.campaigns import Campaign, State, WrongState, filling, jobs
 from crm.db import Database
 from crm.errors import Invalid
 from crm.events import Actor
@@ -106,3 +106,22 @@ async def test_claims_are_planned_for_as_many_as_there_are(
         await conn.close()
 
     assert {row["relname"] for row in known} == {"delivery", "consent", "customer"}
+
+
+async def test_it_starts_on_a_server_that_counts_from_the_beginning(
+    database: Database, business: Business, root: asyncpg.Connection
+) -> None:
+    """Dumped while it waited, and loaded elsewhere: no transaction so late has been there yet."""
+    campaign, _, _ = await drafted(database, business)
+    async with database.write(business.id) as db:
+        await campaigns.start(db, SYSTEM, campaign.id)
+    async with database.write(business.id) as db:
+        while await filling.fill_piece(db, campaign.id, 10):
+            pass
+    await root.execute(
+        "UPDATE crm.campaign SET filled_by = filled_by + 1000000000 WHERE business_id = $1",
+        business.id,
+    )
+
+    async with database.write(business.id) as db:
+        assert await filling.begin_sending(db, campaign.id)

@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm import consent, customers
+from crm import campaigns, consent, customers
 from crm.businesses import Business
-from crm.campaigns import actions as campaigns
 from crm.consent import (
     BadTerms,
     Basis,

@@ -13,7 +13,16 @@ import pytest
 
 from crm import campaigns, consent, customers, rhythm
 from crm.businesses import Business
-from crm.campaigns import Campaign, NewCampaign, NewPlan, NotAPerson, NotOffered, State, jobs
+from crm.campaigns import (
+    Campaign,
+    NewCampaign,
+    NewPlan,
+    NotAPerson,
+    NotOffered,
+    State,
+    filling,
+    jobs,
+)
 from crm.campaigns.digest import Issue, composed, monday_of, week_ends
 from crm.campaigns.render import Draft, Letterhead, compile_message
 from crm.consent import Method
@@ -24,6 +33,8 @@ from crm.staff import Member
 from tests import make
 from tests.browser import Browser
 from tests.campaigns.site import client
+from tests.campaigns.test_share import until_waiting
+from tests.conftest import Cluster
 from tests.rhythm.test_obey import Shop, at, ctx, opened, worked
 from tests.smtpd import Smtpd, smtpd
 
@@ -260,7 +271,7 @@ async def test_two_workers_make_one_digest(database: Database, root: asyncpg.Con
     with pytest.raises(asyncpg.UniqueViolationError):
         await root.execute(
             "INSERT INTO crm.digest SELECT business_id, purpose_id, week, gen_random_uuid(),"
-            " issues, made_at FROM crm.digest WHERE business_id = $1",
+            " issues, made_at, stopped FROM crm.digest WHERE business_id = $1",
             shop.business.id,
         )
 
@@ -297,6 +308,55 @@ async def test_only_staff_switch_it_on_and_off_it_leaves_a_draft(database: Datab
     assert await made(at(database, FRIDAY), shop) is None
     async with smtpd() as relay:
         assert (await worked(now, shop, await issue(now, shop, "Cake"), relay)).sent == 2
+
+
+async def test_it_is_stopped_again_in_the_same_week(database: Database) -> None:
+    """Each time leaves what was kept since; offered once more, the week has its digest too."""
+    now = at(database, TUESDAY)
+    shop = await opened(now, 3)
+    who = await offered(now, shop, shop.readers[0])
+    left = []
+    for subject in ("Rye", "Cake"):
+        await issue(now, shop, subject)
+        async with now.write(shop.business.id) as db:
+            left.append(await campaigns.stop_digest(db, who.actor, shop.purposes[0]))
+            await campaigns.offer_digest(db, who.actor, shop.purposes[0], PLAN)
+    await issue(now, shop, "Buns")
+    digest = await made(at(database, FRIDAY), shop)
+
+    assert None not in {*left, digest}
+    async with now.read(shop.business.id) as db:
+        texts = [(await campaigns.get(db, each)).source for each in (*left, digest) if each]
+    for text, its_own in zip(texts, ("Rye", "Cake", "Buns"), strict=True):
+        assert [each for each in ("Rye", "Cake", "Buns") if each in text] == [its_own]
+
+
+async def test_it_is_stopped_while_an_issue_leaves_out_whoever_chose_it(
+    database: Database, shared_cluster: Cluster
+) -> None:
+    """Stopping waits, and then leaves that issue as a draft: else they would never get it."""
+    now = at(database, TUESDAY)
+    shop = await opened(now, 3)
+    who = await offered(now, shop, shop.readers[0])
+    async with now.write(shop.business.id) as db:
+        new = NewCampaign(purpose_id=shop.purposes[0], subject="Rye", source="Rye, dear reader.")
+        rye = await campaigns.draft(db, make.SYSTEM, new)
+        await campaigns.start(db, make.SYSTEM, rye.id)
+
+    async def stopped() -> UUID | None:
+        async with now.write(shop.business.id) as db:
+            return await campaigns.stop_digest(db, who.actor, shop.purposes[0])
+
+    async with now.write(shop.business.id) as db:
+        assert await filling.fill_piece(db, rye.id, 100)
+        stopping = asyncio.create_task(stopped())
+        await until_waiting(shared_cluster, 1)
+    left = await stopping
+
+    assert left is not None
+    async with now.read(shop.business.id) as read:
+        assert (await campaigns.counts(read, rye.id)).reasons == {"digest": 1}
+        assert (await campaigns.review(read, left)).will_get == 1
 
 
 async def test_the_review_knows_who_takes_the_digest(database: Database) -> None:

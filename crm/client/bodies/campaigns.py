@@ -34,6 +34,7 @@ class Start(TypedDict):
     at: datetime
     by_customers_clock: NotRequired[bool]
     despite_gaps: NotRequired[bool]
+    version: NotRequired[int | None]
 
 
 class Trial(TypedDict):

@@ -82,14 +82,20 @@ class CampaignsCalls(Resource):
         return await self._answer(ask("DELETE", f"/v1/campaigns/{part(id)}/schedule"), Campaign)
 
     async def post_start(
-        self, id: Id, /, *, despite_gaps: bool | None = None, idempotency_key: str | None = None
+        self,
+        id: Id,
+        /,
+        *,
+        despite_gaps: bool | None = None,
+        version: int | None = None,
+        idempotency_key: str | None = None,
     ) -> Campaign:
         """Start a campaign."""
         return await self._answer(
             ask(
                 "POST",
                 f"/v1/campaigns/{part(id)}/start",
-                query={"despite_gaps": despite_gaps},
+                query={"despite_gaps": despite_gaps, "version": version},
                 keyed=True,
                 idempotency_key=idempotency_key,
             ),

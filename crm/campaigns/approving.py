@@ -1,0 +1,146 @@
+"""What lets a campaign begin: at once, at an instant, by each customer's clock; and taking it back.
+
+Its row is held from the first look on, so what begins is what was looked at.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypedDict, Unpack
+from uuid import UUID
+
+from crm import businesses, consent, events, journal, segments
+from crm.businesses.model import sent_from
+from crm.campaigns import checking
+from crm.campaigns.actions import locked, move
+from crm.campaigns.by_clock import first_and_last, insist_open
+from crm.campaigns.canary import release
+from crm.campaigns.composing import compiled
+from crm.campaigns.model import (
+    FARTHEST,
+    MOVES,
+    Campaign,
+    ChangedSinceReview,
+    State,
+    TooFar,
+    TooLate,
+)
+from crm.campaigns.offering import offer_with
+from crm.campaigns.verdict import fix
+from crm.consent import Basis, PurposeRetired, SoftOptInOff
+from crm.db import Db
+from crm.events import Actor, ActorKind, Kind
+from crm.mail import sending_domains
+
+
+class Approval(TypedDict, total=False):
+    """What somebody approves: the version that was reviewed, and whether despite missing values."""
+
+    version: int | None
+    despite_gaps: bool
+
+
+async def schedule(
+    db: Db, by: Actor, campaign_id: UUID, at: datetime, **approval: Unpack[Approval]
+) -> Campaign:
+    """Start it by itself at an instant; it is checked now, and can be taken back until then.
+
+    Refuses what `start` refuses.
+    """
+    if at <= db.now:
+        raise TooLate
+    if at > db.now + FARTHEST:
+        raise TooFar
+    campaign = await _approved(db, campaign_id, approval)
+    await _insist_sendable(db, by, campaign, approval, publish=False)
+    await insist_open(db, campaign, at, None)
+    campaign = await move(db, by, campaign_id, State.scheduled, at=at)
+    db.note(journal.Campaign(campaign_id, "scheduled"))
+    await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
+    return campaign
+
+
+async def schedule_by_clock(
+    db: Db, by: Actor, campaign_id: UUID, local_at: datetime, **approval: Unpack[Approval]
+) -> Campaign:
+    """Let it reach each customer when her own clock shows a time (without a zone).
+
+    It starts by itself when the first of their clocks does. Refuses what `schedule` refuses.
+    """
+    planned = await _approved(db, campaign_id, approval)
+    local_at = local_at.replace(tzinfo=None)
+    at, _ = await first_and_last(db, planned.purpose_id, local_at)
+    if at <= db.now:
+        raise TooLate
+    if at > db.now + FARTHEST:
+        raise TooFar
+    await _insist_sendable(db, by, planned, approval, publish=False)
+    await insist_open(db, planned, at, local_at)
+    campaign = await move(db, by, campaign_id, State.scheduled, at=at, local_at=local_at)
+    db.note(journal.Campaign(campaign_id, "scheduled"))
+    await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
+    return campaign
+
+
+async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Make a scheduled campaign, or one that is held, a draft again."""
+    campaign = await move(db, by, campaign_id, State.draft, only=MOVES[State.draft])
+    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    return campaign
+
+
+async def start(db: Db, by: Actor, campaign_id: UUID, **approval: Unpack[Approval]) -> Campaign:
+    """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
+
+    Refuses a business without postal address, a text that cannot be sent or would watch its
+    readers, any state but draft, scheduled and held, and another version than `version`. Refuses a
+    member or a program while the values of the text are not checked, and, unless `despite_gaps`,
+    where somebody lacks one; and where it would expire before the mailing hours open for anybody.
+    The system only carries out what they approved. The verdict on it is published from now on.
+    """
+    approved = await _approved(db, campaign_id, approval)
+    await _insist_sendable(db, by, approved, approval, publish=True)
+    if by.kind is not ActorKind.system:
+        await insist_open(db, approved, db.now, approved.local_at)
+    campaign = await move(db, by, campaign_id, State.starting)
+    db.note(journal.Campaign(campaign_id, "started"))
+    await events.record(db, by, Kind.campaign_started, ref=campaign_id)
+    await release(db, campaign)
+    await offer_with(db, by, campaign)
+    db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
+    return campaign
+
+
+async def hold(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
+    """Keep a campaign whose start is long overdue until staff start it or take it back."""
+    campaign = await move(db, by, campaign_id, State.held)
+    await events.record(db, by, Kind.campaign_held, ref=campaign_id)
+    return campaign
+
+
+async def _approved(db: Db, campaign_id: UUID, approval: Approval) -> Campaign:
+    """Hold what is approved; ChangedSinceReview where somebody has written it anew meanwhile."""
+    campaign = await locked(db, campaign_id)
+    if approval.get("version") not in {None, campaign.version}:
+        raise ChangedSinceReview
+    return campaign
+
+
+async def _insist_sendable(
+    db: Db, by: Actor, campaign: Campaign, approval: Approval, *, publish: bool
+) -> None:
+    if campaign.segment_id is not None:
+        await segments.hold(db, campaign.segment_id)
+    business = await businesses.get(db)
+    sent_from(business)
+    await sending_domains.refuse_unready(db, business)
+    purpose = await consent.purpose(db, campaign.purpose_id)
+    if purpose.retired_at is not None:
+        raise PurposeRetired
+    if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
+        raise SoftOptInOff
+    message = await compiled(db, campaign)
+    if by.kind is not ActorKind.system:
+        despite = approval.get("despite_gaps", False)
+        await checking.insist(db, campaign, message, despite_gaps=despite)
+    await fix(db, campaign, keep=publish)

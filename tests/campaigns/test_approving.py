@@ -1,0 +1,154 @@
+"""What begins is what was approved: the version that was reviewed, and only while it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import httpx2
+import pytest
+
+from crm import campaigns
+from crm.businesses import Business
+from crm.campaigns import Campaign, ChangedSinceReview, NewCampaign, State, checking, jobs
+from crm.db import Database
+from crm.staff import Member
+from tests import make
+from tests.campaigns.site import approving, caller, client, drafted, form, member, present, wall
+from tests.campaigns.test_send import settings
+from tests.campaigns.test_share import until_waiting
+from tests.conftest import Cluster
+
+LATER = datetime.now(UTC) + timedelta(days=30)
+
+
+@pytest.fixture
+async def who(database: Database, business: Business) -> Member:
+    """An owner."""
+    return await member(database, business)
+
+
+@pytest.fixture
+async def campaign(database: Database, business: Business) -> Campaign:
+    """A draft whose values are checked."""
+    campaign, _, _ = await drafted(database, business)
+    async with database.write(business.id) as db:
+        while await checking.walk_piece(db, campaign):
+            pass
+    return campaign
+
+
+def another(campaign: Campaign) -> NewCampaign:
+    """A text that nobody has looked at, with nothing in it that is to be checked."""
+    return NewCampaign(
+        purpose_id=campaign.purpose_id, subject="Something else", source="There is rye bread."
+    )
+
+
+async def test_what_is_taken_back_at_the_moment_it_starts_does_not(  # noqa: PLR0917  (fixtures)
+    database: Database,
+    business: Business,
+    who: Member,
+    campaign: Campaign,
+    root: asyncpg.Connection,
+    shared_cluster: Cluster,
+) -> None:
+    """The job has seen that it is due; staff are told that it is a draft again."""
+    async with database.write(business.id) as db:
+        await campaigns.schedule(db, who.actor, campaign.id, db.now + timedelta(days=1))
+    await root.execute(
+        "UPDATE crm.campaign SET scheduled_at = now() - interval '1 second' WHERE business_id = $1",
+        business.id,
+    )
+    ctx: jobs.Ctx = {"database": database, "settings": settings(1), "sending": asyncio.Lock()}
+    async with database.write(business.id) as db:
+        assert (await campaigns.unschedule(db, who.actor, campaign.id)).state is State.draft
+        sweep = asyncio.create_task(jobs.sweep(ctx))
+        await until_waiting(shared_cluster, 1)
+    await sweep
+
+    now = await present(database, business, campaign)
+    assert (now.state, now.approved_by) == (State.draft, None)
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_what_is_changed_while_it_is_approved_does_not_begin(
+    database: Database,
+    business: Business,
+    who: Member,
+    campaign: Campaign,
+    shared_cluster: Cluster,
+    *,
+    later: bool,
+) -> None:
+    """The other text would go out in the name of somebody who never saw it."""
+
+    async def approved() -> None:
+        async with database.write(business.id) as db:
+            if later:
+                at, version = db.now + timedelta(days=1), campaign.version
+                await campaigns.schedule(db, who.actor, campaign.id, at, version=version)
+            else:
+                await campaigns.start(db, who.actor, campaign.id, version=campaign.version)
+
+    async with database.write(business.id) as db:
+        await campaigns.change(
+            db, make.SYSTEM, campaign.id, another(campaign), version=campaign.version
+        )
+        approval = asyncio.create_task(approved())
+        await until_waiting(shared_cluster, 1)
+    with pytest.raises(ChangedSinceReview):
+        await approval
+
+    now = await present(database, business, campaign)
+    assert (now.state, now.subject, now.approved_by) == (State.draft, "Something else", None)
+
+
+async def test_staff_look_again_at_what_has_changed(
+    database: Database, business: Business, who: Member, campaign: Campaign
+) -> None:
+    """The review that refuses shows the new text, and approves that when it is sent."""
+    async with database.write(business.id) as db:
+        changed = await campaigns.change(
+            db, make.SYSTEM, campaign.id, another(campaign), version=campaign.version
+        )
+        while await checking.walk_piece(db, changed):
+            pass
+    base = f"/staff/campaigns/{campaign.id}"
+    async with client(database, business, who=who) as browser:
+        for stale in (
+            approving(campaign),
+            form(),
+            form(version="\u0663"),
+            form(version="9" * 5000),
+        ):
+            refused = await browser.post(f"{base}/start", data=stale)
+            assert refused.status_code == 409
+            assert "has changed since you reviewed it" in refused.text
+            assert "Something else" in refused.text
+            later = await browser.post(f"{base}/schedule", data=stale | {"at": wall(LATER)})
+            assert later.status_code == 409
+        assert (await browser.post(f"{base}/start", data=approving(changed))).status_code == 303
+
+    assert (await present(database, business, campaign)).approved_by == who.id
+
+
+async def test_programs_name_the_version_if_they_like(
+    database: Database, business: Business, campaign: Campaign
+) -> None:
+    async with client(database, business, key=caller()) as api:
+        base = f"/v1/campaigns/{campaign.id}"
+        stale = {"version": campaign.version + 1}
+        at = {"at": LATER.isoformat()}
+        refused: list[httpx2.Response] = [
+            await api.post(f"{base}/start", params=stale, headers={"idempotency-key": "a"}),
+            await api.post(f"{base}/schedule", json=at | stale),
+        ]
+        for each in refused:
+            assert (each.status_code, each.json()["code"]) == (409, "changed_since_review")
+        right = {"version": campaign.version}
+        scheduled = await api.post(f"{base}/schedule", json=at | right)
+        assert scheduled.status_code == 200
+        started = await api.post(f"{base}/start", params=right, headers={"idempotency-key": "b"})
+        assert started.json()["state"] == "starting"
