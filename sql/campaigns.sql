@@ -768,6 +768,23 @@ SELECT l.customer_id, l.state, l.reason, l.attempt, l.address, l.name, l.address
        l.asked
   FROM looked l;
 
+-- name: limited_among
+-- Who of some customers has said how many campaigns may come in a week.
+SELECT customer_id
+  FROM crm.rhythm
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[])
+   AND budget IS NOT NULL;
+
+-- name: hold_limits
+-- Whoever judges the weeks of some customers has ended, and nobody begins to.
+SELECT customer_id
+  FROM crm.rhythm
+ WHERE business_id = :business_id
+   AND customer_id = ANY (:customer_ids::uuid[])
+ ORDER BY customer_id
+   FOR SHARE;
+
 -- name: deferred_among
 -- For whom of some customers another campaign waits because her week is full.
 SELECT DISTINCT r.customer_id

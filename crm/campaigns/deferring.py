@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from crm.campaigns.model import Deferred
-from crm.db import Db, ReadDb, Statements
+from crm.db import Database, Db, ReadDb, Statements
 
 sql = Statements("campaigns")
 
@@ -23,11 +23,25 @@ async def hold_ranges_of(db: Db, customer_id: UUID) -> None:
     await db.many(sql.lock_leases_of, UUID, customer_id=customer_id)
 
 
-async def waiting_for_places(db: ReadDb, customer_ids: list[UUID]) -> list[UUID]:
-    """Return for whom of them another campaign waits until there is a place in her week."""
+async def limited(db: ReadDb, customer_ids: list[UUID]) -> list[UUID]:
+    """Return who of them has said how many campaigns may come in a week."""
     if not customer_ids:
         return []
-    return await db.many(sql.deferred_among, UUID, customer_ids=customer_ids)
+    return await db.many(sql.limited_among, UUID, customer_ids=customer_ids)
+
+
+async def give_places(database: Database, business_id: UUID, customer_ids: list[UUID]) -> None:
+    """Let other campaigns have places of the week that these customers' mails have given back.
+
+    In transactions of its own: it holds what a claim holds last, and then what that holds first.
+    """
+    async with database.write(business_id) as db:
+        # A campaign that has just found her week full has said so when her rhythm is free.
+        await db.many(sql.hold_limits, UUID, customer_ids=customer_ids)
+        waiting = await db.many(sql.deferred_among, UUID, customer_ids=customer_ids)
+    if waiting:
+        async with database.write(business_id) as db:
+            await look_again(db, waiting)
 
 
 async def look_again(db: Db, customer_ids: list[UUID]) -> None:

@@ -28,7 +28,7 @@ from crm.campaigns.claiming import (
     leave,
     merge_values,
 )
-from crm.campaigns.deferring import look_again, waiting_for_places
+from crm.campaigns.deferring import give_places, limited
 from crm.campaigns.hand import Hand
 from crm.campaigns.issue import Issue
 from crm.campaigns.model import DeliveryState, State
@@ -83,7 +83,7 @@ class RangeSender:
         self._failed = False
         # Why the present transaction leaves customers out.
         self._left_out: list[str] = []
-        # Whose place of the week the present transaction gives back, while others wait for one.
+        # Whose place of the week the present transaction gives back.
         self._freed: list[UUID] = []
         self._pace = Pace(settings)
         self._counted = 0
@@ -203,8 +203,7 @@ class RangeSender:
         """Let other campaigns have the places of what failed for good."""
         freed, self._freed = self._freed, []
         if freed:
-            async with self._database.write(self._issue.business.id) as db:
-                await look_again(db, freed)
+            await give_places(self._database, self._issue.business.id, freed)
 
     async def _judge(self) -> None:
         """Let the circuit breaker look when there is a reason to."""
@@ -326,7 +325,7 @@ class RangeSender:
         tally[DeliveryState.sending] -= len(recorded)
         self._left_out += ["cancelled"] * tally[DeliveryState.excluded]
         failed = [each.customer_id for each in recorded if each.state is DeliveryState.failed]
-        self._freed = await waiting_for_places(db, failed)
+        self._freed = await limited(db, failed)
         return tally
 
     async def _next(self, db: Db, tally: dict[DeliveryState, int]) -> list[UUID]:

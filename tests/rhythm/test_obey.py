@@ -11,8 +11,10 @@ from msgspec import Struct
 
 from crm import campaigns, consent, customers, rhythm
 from crm.businesses import Business
-from crm.campaigns import Campaign, Counts, NewCampaign, State, jobs
+from crm.campaigns import Campaign, Counts, DeliveryState, NewCampaign, State, jobs
 from crm.campaigns.claiming import Claimed, claim
+from crm.campaigns.deferring import give_places, limited
+from crm.campaigns.recording import Row, write
 from crm.consent import Method
 from crm.customers import Changes
 from crm.db import Database, Db, no_wake
@@ -252,6 +254,33 @@ async def test_what_fails_for_good_gives_its_place_back(database: Database) -> N
         assert (await worked(soon, shop, one, relay)).failed == 1
     async with smtpd() as relay:
         assert (await worked(soon, shop, other, relay)).sent == 1
+
+
+async def test_a_place_is_given_back_while_another_finds_none(
+    database: Database, shared_cluster: Cluster
+) -> None:
+    """It has not said yet that it waits: whoever gives the place back waits to hear that."""
+    now = at(database, WEDNESDAY)
+    shop = await opened(now, 1)
+    (nora,) = shop.readers
+    await wishes(now, shop, Wanted(1))
+    one, other = [await started(now, shop, which) for which in (0, 1)]
+    last = WEDNESDAY + 100 * HOUR
+    async with now.write(shop.business.id) as db:
+        assert await claim(db, one, [nora], last, KEPT)
+    async with now.write(shop.business.id) as second:
+        assert await claim(second, other, [nora], last, KEPT) == []
+        async with now.write(shop.business.id) as db:
+            failed = Row(nora, DeliveryState.failed, 550, "gone", 0, None)
+            assert await write(db, one.id, [failed])
+            assert await limited(db, [nora]) == [nora]
+        giving = asyncio.create_task(give_places(now, shop.business.id, [nora]))
+        await until_waiting(shared_cluster, 1)
+    await giving
+
+    async with now.read(shop.business.id) as read:
+        told = await rhythm.attention(read, nora)
+    assert (told.week.taken, [each.until for each in told.deferred]) == (0, [WEDNESDAY])
 
 
 async def test_leaving_while_deferred(database: Database) -> None:
