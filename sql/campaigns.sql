@@ -660,7 +660,7 @@ SELECT expires_hours, paused_why
 UPDATE crm.campaign SET expires_hours = :hours
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
-   AND state IN ('draft', 'scheduled')
+   AND state IN ('draft', 'scheduled', 'held')
 RETURNING campaign_id;
 
 -- name: next_to_try

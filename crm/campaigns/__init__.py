@@ -27,7 +27,14 @@ from crm.campaigns.actions import (
     review,
     texts,
 )
-from crm.campaigns.approving import hold, schedule, schedule_by_clock, start, unschedule
+from crm.campaigns.approving import (
+    hindrances,
+    hold,
+    schedule,
+    schedule_by_clock,
+    start,
+    unschedule,
+)
 from crm.campaigns.as_sent import html_as_sent
 from crm.campaigns.canary import (
     Canary,
@@ -192,6 +199,7 @@ __all__ = [
     "go_without",
     "grounded",
     "health",
+    "hindrances",
     "hold",
     "hold_ranges_of",
     "hold_restored",

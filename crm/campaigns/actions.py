@@ -16,6 +16,7 @@ from crm.campaigns.forecast import by_reason
 from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.model import (
     MOVES,
+    WAITS,
     Campaign,
     CampaignLine,
     Counts,
@@ -136,7 +137,7 @@ async def change(
 async def check_again(db: Db, by: Actor, campaign_id: UUID) -> None:
     """Have all who would get it looked at anew; refuses what has started already."""
     campaign = await get(db, campaign_id)
-    if campaign.state not in {State.draft, State.scheduled}:
+    if campaign.state not in WAITS:
         raise wrong_state(campaign.state, None)
     await events.record(db, by, Kind.campaign_checked, ref=campaign_id)
     await checking.begin(db, campaign_id)

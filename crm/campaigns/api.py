@@ -198,8 +198,9 @@ async def get_preview(
     tags=["Campaigns"],
     summary="Ask who would get a campaign now",
     description="How many would get it, how many not and for which reason, and everything that "
-    "keeps it from being sent. Each customer is looked at once more at the moment of sending. Of a "
-    "campaign to a segment this takes the scopes that counting takes.",
+    "keeps it from being sent, but for values that some customers lack (`warnings`). Each customer "
+    "is looked at once more at the moment of sending. Of a campaign to a segment this takes the "
+    "scopes that counting takes.",
 )
 async def get_review(
     db: NamedDependency[ReadDb], caller: NamedDependency[Caller], id: FromPath[UUID]
@@ -208,7 +209,8 @@ async def get_review(
     campaign = await campaigns.get(db, id)
     check_may_count(caller, campaign)
     checked = await campaigns.check(db, campaign)
-    return forecast_of(await campaigns.review(db, id), checked)
+    hindrances = await campaigns.hindrances(db, campaign)
+    return forecast_of(await campaigns.review(db, id), checked, hindrances)
 
 
 @post(

@@ -28,7 +28,8 @@ from crm.campaigns.model import (
 from crm.campaigns.offering import offer_with
 from crm.campaigns.verdict import fix
 from crm.consent import Basis, PurposeRetired, SoftOptInOff
-from crm.db import Db
+from crm.db import Db, ReadDb
+from crm.errors import Refused
 from crm.events import Actor, ActorKind, Kind
 from crm.mail import sending_domains
 
@@ -118,6 +119,20 @@ async def hold(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     return campaign
 
 
+async def hindrances(db: ReadDb, campaign: Campaign) -> list[Refused]:
+    """List what keeps a campaign from being sent that is neither in its text nor its letterhead."""
+    business = await businesses.get(db)
+    found: list[Refused] = []
+    if (not_ready := await sending_domains.not_ready(db, business)) is not None:
+        found.append(not_ready)
+    purpose = await consent.purpose(db, campaign.purpose_id)
+    if purpose.retired_at is not None:
+        found.append(PurposeRetired())
+    if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
+        found.append(SoftOptInOff())
+    return found
+
+
 async def _approved(db: Db, campaign_id: UUID, approval: Approval) -> Campaign:
     """Hold what is approved; ChangedSinceReview where somebody has written it anew meanwhile."""
     campaign = await locked(db, campaign_id)
@@ -131,14 +146,9 @@ async def _insist_sendable(
 ) -> None:
     if campaign.segment_id is not None:
         await segments.hold(db, campaign.segment_id)
-    business = await businesses.get(db)
-    sent_from(business)
-    await sending_domains.refuse_unready(db, business)
-    purpose = await consent.purpose(db, campaign.purpose_id)
-    if purpose.retired_at is not None:
-        raise PurposeRetired
-    if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
-        raise SoftOptInOff
+    sent_from(await businesses.get(db))
+    for refusal in await hindrances(db, campaign):
+        raise refusal
     message = await compiled(db, campaign)
     if by.kind is not ActorKind.system:
         despite = approval.get("despite_gaps", False)

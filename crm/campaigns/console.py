@@ -36,7 +36,6 @@ from crm.campaigns.render import neutral
 from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Refused
-from crm.mail import sending_domains
 from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
@@ -83,6 +82,7 @@ async def get_campaigns(
         first=before is None,
         which=which if which in _WHICH else "all",
         counted=tabs,
+        at=db.now,
         may_write=who.may(Right.write_campaigns),
     )
 
@@ -242,7 +242,7 @@ async def _review(
         values=await checking.newest(db, campaign),
         form=form,
         late=late,
-        unready=await sending_domains.unready(db, business),
+        hindrances=await campaigns.hindrances(db, campaign),
         at=db.now,
         zone=business.time_zone,
         may_send=who.may(Right.send_campaigns),

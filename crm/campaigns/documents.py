@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from crm.campaigns.model import Campaign, Counts, Delivery, DeliveryState, Review
 from crm.campaigns.preview import Checked, Found
-from crm.errors import Problem
+from crm.errors import Problem, Refused
 
 _STATES = tuple(state.value for state in DeliveryState)
 
@@ -74,7 +75,7 @@ class DeliveryLine(Struct, frozen=True, kw_only=True):
     resolved_by: UUID | None
 
 
-def forecast_of(review: Review, checked: Checked) -> Forecast:
+def forecast_of(review: Review, checked: Checked, hindrances: Sequence[Refused]) -> Forecast:
     """Put who would get it beside what keeps it from being sent."""
     return Forecast(
         audience=review.audience,
@@ -83,7 +84,7 @@ def forecast_of(review: Review, checked: Checked) -> Forecast:
         asked=review.asked,
         missed=review.missed,
         outside=review.outside,
-        problems=checked.problems,
+        problems=(*checked.problems, *(Problem("", each.message) for each in hindrances)),
         warnings=checked.warnings,
         found=checked.found,
     )

@@ -53,11 +53,12 @@ class Answer(Struct, frozen=True):
 class Result(Struct, frozen=True):
     """What came of a question; nothing is shown before there is enough of it.
 
-    `given` adds up the answers that are shown: with the others in it, one could be worked out.
+    `given` adds up the answers that are shown: with the others in it, one could be worked out. It
+    is null as long as none is.
     """
 
     question: str
-    given: int
+    given: int | None
     answers: list[Answer]
 
 
@@ -127,7 +128,7 @@ async def result(db: ReadDb, campaign_id: UUID) -> Result | None:
     given = {each.answer: each.given for each in counted}
     total = sum(given.values())
     if total < ENOUGH:
-        return Result(found.question, 0, [])
+        return Result(found.question, None, [])
     shown = [
         Answer(text, number if (number := given.get(place, 0)) >= FEW else None)
         for place, text in enumerate(found.answers, start=1)

@@ -142,10 +142,10 @@ async def signer(db: ReadDb, sender: str) -> Signer | None:
     return Signer(domain, [_opened(db, domain, each) for each in found])
 
 
-async def refuse_unready(db: ReadDb, business: Business) -> None:
-    """Refuse with DomainNotReady unless the sender's domain was lately found to be right."""
-    if why := await unready(db, business):
-        raise DomainNotReady(why)
+async def not_ready(db: ReadDb, business: Business) -> DomainNotReady | None:
+    """Return the refusal unless the sender's domain was lately found to be right."""
+    why = await unready(db, business)
+    return DomainNotReady(why) if why else None
 
 
 async def unready(db: ReadDb, business: Business) -> str:

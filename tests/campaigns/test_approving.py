@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import httpx2
 import pytest
 
-from crm import campaigns
+from crm import campaigns, consent
 from crm.businesses import Business
 from crm.campaigns import Campaign, ChangedSinceReview, NewCampaign, State, checking, jobs
 from crm.db import Database
+from crm.mail import sending_domains
 from crm.staff import Member
 from tests import make
 from tests.campaigns.site import approving, caller, client, drafted, form, member, present, wall
 from tests.campaigns.test_send import settings
 from tests.campaigns.test_share import until_waiting
 from tests.conftest import Cluster
+from tests.rhythm.test_obey import at as at_another_time
 
 LATER = datetime.now(UTC) + timedelta(days=30)
 
@@ -152,3 +155,62 @@ async def test_programs_name_the_version_if_they_like(
         assert scheduled.status_code == 200
         started = await api.post(f"{base}/start", params=right, headers={"idempotency-key": "b"})
         assert started.json()["state"] == "starting"
+
+
+async def test_what_keeps_it_from_being_sent_is_said_before_and_after(
+    database: Database, business: Business, who: Member, campaign: Campaign
+) -> None:
+    """To staff and programs, and by the list; nobody reads that it only waits for a worker."""
+    base = f"/staff/campaigns/{campaign.id}"
+    async with database.write(business.id) as db:
+        at = db.now + timedelta(hours=1)
+        await campaigns.schedule(db, who.actor, campaign.id, at)
+    late = at_another_time(database, at + timedelta(minutes=1))
+    async with client(late, business, who=who) as browser:
+        assert "It starts as soon as a worker runs" in (await browser.get(f"{base}/review")).text
+    async with database.write(business.id) as db:
+        await consent.retire(db, make.SYSTEM, campaign.purpose_id)
+        domain = sending_domains.domain_of(business.sender_address)
+        await sending_domains.revoke(db, make.SYSTEM, domain)
+
+    async with client(late, business, who=who) as browser:
+        review = (await browser.get(f"{base}/review")).text
+        listed = (await browser.get("/staff/campaigns")).text
+    async with client(late, business, key=caller()) as api:
+        told = (await api.get(f"/v1/campaigns/{campaign.id}/review")).json()
+    reasons = ["never checked", "This purpose is not in use any more"]
+    for reason in reasons:
+        assert reason in html.unescape(review)
+    assert "as soon as a worker runs" not in review
+    assert f'action="{base}/start"' not in review
+    assert "Should have started" in listed
+    assert [r in p["message"] for r, p in zip(reasons, told["problems"], strict=True)] == [True] * 2
+
+
+async def test_one_that_never_started_has_its_pages(
+    database: Database, business: Business, who: Member, campaign: Campaign
+) -> None:
+    """Cancelled while it was scheduled, it has an end and no beginning."""
+    base = f"/staff/campaigns/{campaign.id}"
+    async with database.write(business.id) as db:
+        await campaigns.schedule(db, who.actor, campaign.id, db.now + timedelta(days=1))
+        await campaigns.cancel(db, who.actor, campaign.id)
+    async with client(database, business, who=who) as browser:
+        for page in ("progress", "figures"):
+            shown = await browser.get(f"{base}/{page}")
+            assert shown.status_code == 200
+            assert "Never started" in shown.text
+    async with client(database, business, key=caller()) as api:
+        figures = (await api.get(f"/v1/campaigns/{campaign.id}/figures")).json()
+    assert (figures["started_at"], figures["seconds"]) == (None, 0)
+
+
+async def test_whoever_decides_about_a_held_one_says_for_how_long_it_is_news(
+    database: Database, business: Business, who: Member, campaign: Campaign
+) -> None:
+    async with database.write(business.id) as db:
+        await campaigns.schedule(db, who.actor, campaign.id, db.now + timedelta(days=1))
+        await campaigns.hold(db, make.SYSTEM, campaign.id)
+        await campaigns.expire_after(db, campaign.id, 6)
+        await campaigns.check_again(db, who.actor, campaign.id)
+        assert (await campaigns.course(db, campaign.id)).expires_hours == 6

@@ -222,7 +222,7 @@ class Result(Struct, frozen=True, kw_only=True):
     """What came of a question; nothing is shown before there is enough of it."""
 
     question: str
-    given: int
+    given: int | None
     answers: list[Answer]
 
 
