@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, get_args
 
 import msgspec
@@ -22,7 +23,7 @@ from msgspec import Struct
 
 from crm.web import following
 from crm.web.etag import expected
-from crm.web.idempotency import once
+from crm.web.idempotency import needs_key, once
 from crm.web.paging import DEFAULT_LIMIT, MAX_LIMIT
 
 JSON = "application/json"
@@ -235,7 +236,30 @@ def scope_of(handler: HTTPRouteHandler) -> str:
 
 
 def _reads(handler: HTTPRouteHandler, function: Any) -> bool:
-    return function.__name__ in handler.fn.__code__.co_names
+    """Say whether a handler, or what it calls of its own module, names a function."""
+    waiting, known = [handler.fn], {handler.fn}
+    while waiting:
+        for each in _named(waiting.pop()):
+            if each is function:
+                return True
+            near = isinstance(each, FunctionType) and each.__module__ == handler.fn.__module__
+            if near and each not in known:
+                known.add(each)
+                waiting.append(each)
+    return False
+
+
+def _named(function: Any) -> Iterator[Any]:
+    """Walk what a function and the functions within it name: of its module, or by a module."""
+    codes = [function.__code__]
+    for code in codes:
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+    names = {name for code in codes for name in code.co_names}
+    for name in names:
+        found = function.__globals__.get(name)
+        yield found
+        if isinstance(found, ModuleType):
+            yield from (vars(found).get(each) for each in names)
 
 
 def _describe_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
@@ -248,8 +272,8 @@ def _describe_parameters(operation: dict[str, Any], handler: HTTPRouteHandler) -
         if each["name"] == "limit":
             each["schema"] = {"type": ["integer", "null"], "minimum": 1}
     if _reads(handler, once):
-        needed = "Idempotency-Key is required" in operation.get("description", "")
         words = "A name of your choice for this request; a repetition within 24 hours is answered."
+        needed = _reads(handler, needs_key)
         parameters.append(_header("Idempotency-Key", words, _KEY, required=needed))
     if _reads(handler, expected):
         words = "The ETag that you read, or * for any."

@@ -46,6 +46,7 @@ from crm.segments import NewSegment
 from crm.service import NewServiceMessage
 from crm.settings import Settings
 from crm.web.docs import problems
+from crm.web.lines import curl as curl_line
 from crm.web.openapi import operations, resolved
 from tests import make
 from tests.browser import Browser
@@ -157,6 +158,17 @@ def test_scopes_are_named() -> None:
     ]
 
     assert free == ["get_key", "post_key_rotation"]
+
+
+def _takes_key(operation: dict[str, Any]) -> bool:
+    return any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ()))
+
+
+def test_keys_that_are_spoken_of_are_taken() -> None:
+    """Where a description names the Idempotency-Key a client can send one."""
+    for path, method, operation in operations(DOCUMENT):
+        said = operation.get("description", "").replace("needs no Idempotency-Key", "")
+        assert _takes_key(operation) or "Idempotency-Key" not in said, (method, path)
 
 
 async def test_the_page_loads_nothing(web: Browser) -> None:
@@ -406,6 +418,26 @@ async def test_every_curl_line_works(api: Browser, shop: Shop, business: Busines
             wrong.append((line, answer.text))
 
     assert len(lines) == len(OPERATIONS) + 1
+    assert not wrong
+
+
+async def test_each_key_that_is_honoured_is_described(
+    api: Browser, shop: Shop, business: Business
+) -> None:
+    """Which operations read an Idempotency-Key is asked of them: one that is none is refused."""
+    async with shop._database.write(business.id) as db:  # noqa: SLF001
+        await make.employ(db, "owner@bakery.example")
+    wrong = []
+    for path, method, operation in operations(DOCUMENT):
+        if method == "get":
+            continue
+        line = curl_line(DOCUMENT, business.origin, path, method, operation)
+        for word, value in (await _words(line, api, shop)).items():
+            line = line.replace(word, value)
+        answer = await _run(f"{line} -H 'Idempotency-Key: \"'", api, b"")
+        if ('"key_malformed"' in answer.text) != _takes_key(operation):
+            wrong.append((method, path, answer.text))
+
     assert not wrong
 
 

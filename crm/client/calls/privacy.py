@@ -63,30 +63,68 @@ class PrivacyCalls(Resource):
             sliced=False,
         )
 
-    async def post_request(self, **body: Unpack[NewRequest]) -> Standing:
+    async def post_request(
+        self, *, idempotency_key: str | None = None, **body: Unpack[NewRequest]
+    ) -> Standing:
         """Record a privacy request."""
-        return await self._answer(ask("POST", "/v1/privacy-requests", body=body), Standing)
+        return await self._answer(
+            ask(
+                "POST",
+                "/v1/privacy-requests",
+                body=body,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            Standing,
+        )
 
     async def get_request(self, id: Id, /) -> Logged:
         """Read a privacy request."""
         return await self._answer(ask("GET", f"/v1/privacy-requests/{part(id)}"), Logged)
 
-    async def post_answer(self, id: Id, /, **body: Unpack[Answered]) -> Standing:
+    async def post_answer(
+        self, id: Id, /, *, idempotency_key: str | None = None, **body: Unpack[Answered]
+    ) -> Standing:
         """Answer a privacy request."""
         return await self._answer(
-            ask("POST", f"/v1/privacy-requests/{part(id)}/answer", body=body), Standing
+            ask(
+                "POST",
+                f"/v1/privacy-requests/{part(id)}/answer",
+                body=body,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            Standing,
         )
 
-    async def post_refusal(self, id: Id, /, **body: Unpack[Refusal]) -> Standing:
+    async def post_refusal(
+        self, id: Id, /, *, idempotency_key: str | None = None, **body: Unpack[Refusal]
+    ) -> Standing:
         """Refuse a privacy request."""
         return await self._answer(
-            ask("POST", f"/v1/privacy-requests/{part(id)}/refusal", body=body), Standing
+            ask(
+                "POST",
+                f"/v1/privacy-requests/{part(id)}/refusal",
+                body=body,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            Standing,
         )
 
-    async def post_extension(self, id: Id, /, **body: Unpack[Longer]) -> Standing:
+    async def post_extension(
+        self, id: Id, /, *, idempotency_key: str | None = None, **body: Unpack[Longer]
+    ) -> Standing:
         """Make the time for a privacy request longer."""
         return await self._answer(
-            ask("POST", f"/v1/privacy-requests/{part(id)}/extension", body=body), Standing
+            ask(
+                "POST",
+                f"/v1/privacy-requests/{part(id)}/extension",
+                body=body,
+                keyed=True,
+                idempotency_key=idempotency_key,
+            ),
+            Standing,
         )
 
     async def get_copies(self, id: Id, /) -> list[CopyShown]:
