@@ -117,7 +117,7 @@ class Call(Struct, frozen=True):
     path: str
     summary: str
     words: str
-    scope: str
+    scopes: list[str]
     parameters: list[Line]
     body: list[Line]
     answers: list[Line]
@@ -130,7 +130,8 @@ class Call(Struct, frozen=True):
         """Everything that is said of it, to be searched."""
         rows = (*self.parameters, *self.body, *self.answers)
         said = (f"{row.name} {row.kind} {row.words}" for row in rows)
-        return "\n".join((self.id, self.method, self.path, self.summary, self.words, *said))
+        own = (self.id, self.method, self.path, self.summary, self.words, *self.scopes)
+        return "\n".join((*own, *said))
 
 
 def groups(document: dict[str, Any], origin: str, asked: str = "") -> dict[str, list[Call]]:
@@ -149,7 +150,6 @@ def groups(document: dict[str, Any], origin: str, asked: str = "") -> dict[str, 
 def _call(
     document: dict[str, Any], origin: str, path: str, method: str, operation: dict[str, Any]
 ) -> Call:
-    scopes = operation["security"][0]["key"]
     media, schema = _body(operation)
     answers = [_answer(document, *each) for each in operation["responses"].items()]
     return Call(
@@ -158,7 +158,7 @@ def _call(
         path=path,
         summary=operation["summary"],
         words=operation.get("description", ""),
-        scope=scopes[0] if scopes else "",
+        scopes=operation["security"][0]["key"],
         parameters=[_parameter(document, each) for each in operation.get("parameters", ())],
         body=_fields(document, schema) or ([Line("", media, "the file itself")] if media else []),
         answers=[each for each in answers if each.name[0] == "2"],

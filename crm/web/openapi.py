@@ -71,7 +71,7 @@ _DETAILS = {
 _REFUSALS: dict[str, str] = {
     "400": "The request could not be read: its syntax, its encoding, or a header that is missing.",
     "401": "No key, or one that is unknown or revoked.",
-    "403": "The key lacks the scope.",
+    "403": "The key lacks a scope.",
     "404": "There is no such thing, or not for you: the two read the same.",
     "409": "The present state does not allow it; `code` says what stands in the way.",
     "412": "Somebody changed it since you read it.",
@@ -223,16 +223,15 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     if "example" in handler.opt:
         for media in operation["requestBody"]["content"].values():
             media["example"] = handler.opt["example"]
-    scope = scope_of(handler)
-    # A role name beside a key is OpenAPI 3.1's own way to say what the key needs (§4.8.30).
-    operation["security"] = [{"key": [scope] if scope else []}]
+    # Role names beside a key are OpenAPI 3.1's own way to say what the key needs (§4.8.30).
+    operation["security"] = [{"key": scopes_of(handler)}]
     _answers(operation, handler)
 
 
-def scope_of(handler: HTTPRouteHandler) -> str:
-    """Read which scope the guards of a handler ask for; empty for none."""
+def scopes_of(handler: HTTPRouteHandler) -> list[str]:
+    """Read which scopes the guards of a handler ask for: a key needs them all."""
     asked = [getattr(guard, "scope", "") for guard in handler.guards or ()]
-    return str(next(filter(None, asked), handler.opt.get("scope", "")))
+    return [str(each) for each in (*asked, handler.opt.get("scope", "")) if each]
 
 
 def _reads(handler: HTTPRouteHandler, function: Any) -> bool:

@@ -52,8 +52,7 @@ def llms(groups: dict[str, list[Call]], origin: str) -> str:
 
 def _said(call: Call) -> Iterator[str]:
     yield f"### {call.summary}"
-    scope = f"Needs the scope `{call.scope}`." if call.scope else "Needs no scope."
-    yield f"`{call.method} {call.path}`. {scope}"
+    yield f"`{call.method} {call.path}`. {_needed(call.scopes)}"
     if call.words:
         yield call.words
     yield _typed(call.curl)
@@ -68,6 +67,13 @@ def _said(call: Call) -> Iterator[str]:
         if lines:
             yield f"{title}:"
             yield "\n".join(_row(line) for line in lines)
+
+
+def _needed(scopes: list[str]) -> str:
+    if not scopes:
+        return "Needs no scope."
+    named = ", ".join(f"`{each}`" for each in scopes)
+    return f"Needs the scope {named}." if len(scopes) == 1 else f"Needs the scopes {named}."
 
 
 def _row(line: Line) -> str:

@@ -171,6 +171,22 @@ def test_keys_that_are_spoken_of_are_taken() -> None:
         assert _takes_key(operation) or "Idempotency-Key" not in said, (method, path)
 
 
+async def test_each_scope_that_is_needed_is_named(web: Browser) -> None:
+    """Not the first alone: in the document, on the page, and in plain text."""
+    scopes = {
+        each["operationId"]: each["security"][0]["key"] for _, _, each in operations(DOCUMENT)
+    }
+    page = re.sub("<[^>]+>", "", (await web.get("/docs?q=post_merge")).text)
+    plain = (await web.get("/docs/api.md")).text
+
+    assert scopes["post_merge"] == ["customers:write", "consents:write"]
+    assert scopes["put_segment"] == ["campaigns:write", "customers:read", "consents:read"]
+    assert scopes["get_business"] == ["business:read"]
+    assert "Needs the scopes customers:write consents:write" in page
+    assert "Needs the scopes `customers:write`, `consents:write`." in plain
+    assert "Needs the scope `business:read`." in plain
+
+
 async def test_the_page_loads_nothing(web: Browser) -> None:
     """No script, no style in the page, and no address of another host but in examples."""
     answer = await web.get("/docs")
@@ -487,9 +503,11 @@ async def test_a_search_finds_calls(web: Browser) -> None:
     found = (await web.get("/docs?q=RECEIPT++customer")).text
     one = _CURL.findall((await web.get("/docs?q=post_customer_search")).text)
     none = (await web.get("/docs?q=%3Cscript%3E+nothing")).text
+    by_scope = (await web.get("/docs?q=consents:write+merge")).text
 
     assert 'id="get_receipt"' in found
     assert 'id="get_tags"' not in found
+    assert 'id="post_merge"' in by_scope
     assert len(one) == 1
     assert "/v1/customers/search" in one[0]
     assert "No call has each of these words" in none
