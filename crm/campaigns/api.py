@@ -14,7 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from crm import campaigns
-from crm.campaigns import Campaign, CampaignLine, DeliveryState, DraftChanged, NewCampaign, Preview
+from crm.campaigns import Campaign, CampaignLine, DeliveryState, DraftChanged, NewCampaign
 from crm.campaigns.aim import check_may_aim, check_may_count
 from crm.campaigns.documents import (
     CampaignWithCounts,
@@ -26,6 +26,7 @@ from crm.campaigns.documents import (
 )
 from crm.campaigns.figures_api import handlers as figures_handlers
 from crm.campaigns.images_api import handlers as images_handlers
+from crm.campaigns.looking import api_handlers as looking_handlers
 from crm.db import Db, ReadDb
 from crm.staff import Caller
 from crm.staff.auth import Looks, needs
@@ -169,27 +170,6 @@ async def put_campaign(
     except DraftChanged:
         raise MatchFailed from None
     return Response(changed, headers=etag(changed.version))
-
-
-@get(
-    "/campaigns/{id:uuid}/preview",
-    guards=READ,
-    tags=["Campaigns"],
-    summary="Read a campaign as a customer would",
-    description="Subject, HTML and text for somebody invented, or with `customer_id` for a "
-    "customer, who can see that look. The links of the footer lead nowhere.",
-)
-async def get_preview(
-    db: NamedDependency[ReadDb],
-    looks: NamedDependency[Looks],
-    id: FromPath[UUID],
-    customer_id: FromQuery[UUID | None] = None,
-) -> Preview:
-    """Read a campaign as a customer would."""
-    shown = await campaigns.preview(db, id, customer_id)
-    if customer_id is not None:
-        await looks.record([customer_id])
-    return shown
 
 
 @get(
@@ -384,7 +364,7 @@ handlers = [
     get_campaigns,
     get_campaign,
     put_campaign,
-    get_preview,
+    *looking_handlers,
     get_review,
     post_test,
     post_schedule,

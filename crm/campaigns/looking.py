@@ -1,4 +1,7 @@
-"""A text looked at before it goes: the mail alone, what some would miss, and who may read it."""
+"""A text looked at before it goes: the mail alone, what some would miss, and who may read it.
+
+For staff, and as one customer would read it for programs.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from crm import campaigns
-from crm.campaigns import checking
+from crm.campaigns import Preview, checking
 from crm.campaigns.screen import seen
 from crm.db import Db, ReadDb
-from crm.staff import Member, Right
-from crm.staff.auth import may
+from crm.staff import Caller, Member, Right, Scope
+from crm.staff.auth import Looks, may, needs
 from crm.web.forms import read_form
 from crm.web.headers import MAIL_PREVIEW
 from crm.web.pages import HTML, page, redirect
@@ -76,4 +79,31 @@ async def post_archive(
     return redirect(f"{LIST}/{id}", say=say)
 
 
+@get(
+    "/campaigns/{id:uuid}/preview",
+    guards=[needs("campaigns:read")],
+    tags=["Campaigns"],
+    summary="Read a campaign as a customer would",
+    description="Subject, HTML and text for somebody invented, or with `customer_id` for a "
+    "customer: that takes the scope `customers:read` as well, and she can see the look. The links "
+    "of the footer lead nowhere.",
+)
+async def get_preview(
+    db: NamedDependency[ReadDb],
+    looks: NamedDependency[Looks],
+    caller: NamedDependency[Caller],
+    id: FromPath[UUID],
+    customer_id: FromQuery[UUID | None] = None,
+) -> Preview:
+    """Read a campaign as a customer would."""
+    if customer_id is not None:
+        # The text may say her name, her address and what else is recorded of her.
+        caller.check_scope(Scope.customers_read)
+    shown = await campaigns.preview(db, id, customer_id)
+    if customer_id is not None:
+        await looks.record([customer_id])
+    return shown
+
+
 handlers = [get_mail, get_values, post_values, post_archive]
+api_handlers = [get_preview]

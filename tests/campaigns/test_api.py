@@ -266,6 +266,26 @@ async def test_a_preview_for_a_customer_is_a_look(
     assert len(looked) == 1
 
 
+async def test_a_preview_for_a_customer_takes_the_scope_to_read_her(
+    database: Database, business: Business
+) -> None:
+    """A text may say everything that is recorded of her; one for somebody invented does not."""
+    campaign, _, ids = await drafted(database, business, source="{{ name }} {{ address }}")
+    path = f"{LIST}/{campaign.id}/preview"
+    hers = {"customer_id": str(ids[0])}
+    async with client(database, business, key=caller([Scope.campaigns_read])) as api:
+        invented, refused = await api.get(path), await api.get(path, params=hers)
+    both = caller([Scope.campaigns_read, Scope.customers_read])
+    async with client(database, business, key=both) as api:
+        shown = await api.get(path, params=hers)
+    async with database.read(business.id) as db:
+        looked = await events.looks_at(db, ids[0])
+
+    assert (invented.status_code, shown.status_code, len(looked)) == (200, 200, 1)
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert "customers:read" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("scope", "reads", "writes", "sends"),
     [
