@@ -48,9 +48,6 @@ def group() -> None:
     """Look at ledgers, and do what only an operator may."""
 
 
-_reason = click.option("--reason", required=True, help="Kept for ever, and shown to everybody.")
-
-
 @asynccontextmanager
 async def _here(which: str) -> AsyncIterator[Here]:
     async with installation(os.environ, join=True) as here:
@@ -125,7 +122,7 @@ async def _whole_round(here: Here) -> Round:
 
 
 @group.command("reopen")
-@_reason
+@click.option("--reason", required=True, help="Kept for ever, and shown to everybody.")
 @of_business
 def reopen(reason: str, which: str) -> None:
     """Give a ledger that cannot go on a new name, which cites the last signed head for ever."""
@@ -210,7 +207,11 @@ async def _encrypt_anew(which: str) -> None:
 
 @group.command("settle")
 @click.argument("alarm_id", type=click.UUID)
-@_reason
+@click.option(
+    "--reason",
+    required=True,
+    help="Shown to staff: with the ledger while the alarm stays settled, and in the audit trail.",
+)
 @of_business
 def settle(alarm_id: UUID, reason: str, which: str) -> None:
     """Say that an alarm was looked into, and what came of it."""
@@ -246,7 +247,11 @@ async def _lines(which: str) -> None:
 
 @group.command("set-aside")
 @click.argument("number", type=int)
-@_reason
+@click.option(
+    "--reason",
+    required=True,
+    help=f"Shown to staff in the audit trail, for {events.KEPT.days // 365} years.",
+)
 @of_business
 def set_aside(number: int, reason: str, which: str) -> None:
     """Let a line of the journal rest that can never be carried out; it is kept as long as all."""

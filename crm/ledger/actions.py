@@ -248,7 +248,7 @@ async def alarms(db: ReadDb, *, settled: bool = False) -> list[Alarm]:
 
 async def settle(db: Db, by: Actor, alarm_id: UUID, *, why: str) -> bool:
     """Say that an alarm was looked into, and what came of it; False if there is none open."""
-    if not await db.run(sql.settle_alarm, alarm_id=alarm_id, settled_why=why):
+    if not await db.run(sql.settle_alarm, alarm_id=alarm_id, settled_why=why[:500]):
         return False
     await events.record(db, by, Kind.ledger_alarm_settled, ref=alarm_id, reason=why[:500])
     return True

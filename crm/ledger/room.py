@@ -22,6 +22,8 @@ class Room(Struct, frozen=True, kw_only=True):
     unsealed: Unsealed
     watched: Round | None
     alarms: list[Alarm]
+    # What was found and looked into, with what came of it.
+    settled: list[Alarm]
 
     @property
     def newest(self) -> SignedHead | None:
@@ -45,4 +47,5 @@ async def room_of(db: ReadDb) -> Room:
         unsealed=await ledger.unsealed(db),
         watched=await ledger.watch(db),
         alarms=await ledger.alarms(db),
+        settled=[each for each in await ledger.alarms(db, settled=True) if each.settled_at],
     )

@@ -50,6 +50,17 @@ async def yes(database: Database, business: Business, journal: Journal) -> conse
     return event
 
 
+@pytest.mark.parametrize(
+    ("command", "public"), [("reopen", True), ("settle", False), ("set-aside", False)]
+)
+async def test_a_reason_says_who_reads_it(command: str, *, public: bool) -> None:
+    """Only why a ledger was opened anew is for everybody."""
+    _, out, _ = await crm("ledger", command, "--help")
+
+    assert ("everybody" in out) == public
+    assert ("staff" in out) != public
+
+
 async def test_what_was_altered_is_named_and_settled(
     yes: consent.ConsentEvent,
     business: Business,

@@ -184,3 +184,22 @@ async def test_staff_see_what_the_monitor_found(
     assert "&lt;b&gt;what" in page
     # Nobody else learns of it there; the tree itself says what can be checked.
     assert "leaf 17" not in (await web.get("/ledger")).text
+
+
+async def test_staff_see_what_came_of_an_alarm(
+    web: Browser, entries: list[UUID], database: Database, business: Business
+) -> None:
+    """Whoever settles one gives a reason, which is there to be read."""
+    await make.let_in_as_owner(database, business, web)
+    async with database.write(business.id) as db:
+        await ledger.report(db, [Finding("leaf_changed", "leaf 17", "It is another.")])
+        (alarm,) = await ledger.alarms(db)
+        why = f"A disk that was <b>worn</b>. {'x' * 600}"
+        assert await ledger.settle(db, make.SYSTEM, alarm.id, why=why)
+    page = (await web.get("/staff/ledger")).text
+
+    assert "leaf 17" in page
+    assert "A disk that was &lt;b&gt;worn" in page
+    assert "All that was sealed is what it was." not in page
+    assert "One alarm" not in page
+    assert "worn" not in (await web.get("/ledger")).text
