@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
+from crm.consent.states import Basis, Method, Status
 from tests.consent.examples import bundle, examples, kept
 from tests.consent.tampering import CHANGES
 from tests.consent.test_verify import ALONE, verdict
@@ -39,6 +41,15 @@ def test_the_files_beside_it_are_those_examples() -> None:
     files = [ROOT / "docs" / name for name in ("example-receipt.json", "example-checkpoint")]
     assert [each.read_text() for each in files] == [bundle(), kept()]
     assert verdict([files[0].read_bytes()], [files[1].read_bytes()]) == ""
+
+
+@pytest.mark.parametrize(
+    ("member", "values"), [("status", Status), ("basis", Basis), ("method", Method)]
+)
+def test_every_value_of_a_record_is_told(member: str, values: type[StrEnum]) -> None:
+    """Whoever reads a record finds what may stand in it, and nothing that never does."""
+    (said,) = re.findall(rf"^\| `{member}` \| (.*) \|$", PAGE, re.MULTILINE)
+    assert sorted(re.findall(r"`([a-z_]+)`", said)) == sorted(values)
 
 
 def _named(path: Path) -> set[str]:
