@@ -23,28 +23,33 @@ class MessageRefused(Invalid):
     """This message cannot be sent as it is, and nothing was sent. Each problem says what to do."""
 
 
+# Said of a picture that is fetched whoever it is fetched from, so there is nothing to add.
+_OF_PICTURES = frozenset({"image-address", "image-host", "image-query"})
+
+
 class Single(Struct, frozen=True):
-    """The subject and both texts of a mail to one customer, with the pictures that go along."""
+    """The subject and both texts of a mail to one customer, with the pictures that go along.
+
+    With `problems` it may not go; `check_single` refuses it with these, and with what it finds.
+    """
 
     subject: str
     html: str
     text: str
     language: str
     attached: tuple[Inline, ...]
+    problems: tuple[Problem, ...]
 
 
 def single(
     subject: str, source: str, letterhead: Letterhead, ground: Ground, language: str
 ) -> Single:
-    """Set Markdown in the letterhead, or refuse with MessageRefused and all that is wrong.
+    """Set Markdown in the letterhead, and say what was left out of it or cannot stand in it.
 
     Nobody looks at it before it goes, so nothing is left out of it in silence.
     """
     pictures = Pictures((), letterhead.logo, letterhead.sender_address, "", letterhead.origin)
     body = clean(unmarked(source), "markdown", Marks())
-    problems = [*_lacking(letterhead), *_wrong(body)]
-    if problems:
-        raise MessageRefused(problems=problems)
     frame = layout.Frame(
         subject=unmarked(" ".join(subject.split())),
         preheader="",
@@ -64,16 +69,26 @@ def single(
         text=layout.text(frame, body.root),
         language=frame.language,
         attached=pictures.going(()),
+        problems=(*_lacking(letterhead), *_wrong(body)),
     )
 
 
-def check_single(content: bytes, address: str, origin: str) -> None:
-    """Refuse with MessageRefused a final mail to this address that would watch its reader."""
+def check_single(content: bytes, address: str, origin: str, problems: Sequence[Problem]) -> None:
+    """Refuse with MessageRefused a final mail to this address that would watch its reader.
+
+    So it is with `problems`, those of setting it: whoever wrote it is told of all at once.
+    """
     found = lint([Rendered(content, address=address)], Allowed(origin), known.lists)
     once = {(each.code, each.text): each for each in found if each.blocking}
-    if once:
-        problems = [Problem("text", f"{each.sentence} {each.text}") for each in once.values()]
-        raise MessageRefused("The message would watch its reader, so it was not sent.", problems)
+    watches = [
+        Problem("text", f"{each.sentence} {each.text}")
+        for each in once.values()
+        if not (problems and each.code in _OF_PICTURES)
+    ]
+    if problems:
+        raise MessageRefused(problems=[*problems, *watches])
+    if watches:
+        raise MessageRefused("The message would watch its reader, so it was not sent.", watches)
 
 
 def _wrong(body: Body) -> Iterator[Problem]:

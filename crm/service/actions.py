@@ -6,7 +6,7 @@ from crm import businesses, customers, mail
 from crm.businesses.logo import logo_of
 from crm.campaigns import letterhead
 from crm.campaigns.layout import Ground
-from crm.campaigns.single import check_single, single
+from crm.campaigns.single import Single, check_single, single
 from crm.customers import Customer, NotAnAddress, UnknownCustomer
 from crm.customers.text import cleaned, filled, named
 from crm.db import Db
@@ -29,9 +29,11 @@ async def send(db: Db, by: Actor, new: NewServiceMessage) -> ServiceMessage:
     if stands is not None and stands.scope is Scope.all:
         raise AddressSuppressed
     await mail.check_room(db, customer.id)
-    letter = await _letter(db, new, purpose, customer, address_hash)
+    words = await _words(db, new, purpose, customer)
+    letter = _letter(new, purpose, customer, address_hash, words)
     written = await mail.write(db, letter)
-    check_single(written.content, written.address, (await businesses.get(db)).origin)
+    origin = (await businesses.get(db)).origin
+    check_single(written.content, written.address, origin, words.problems)
     return await mail.post_service_message(db, by, letter, written)
 
 
@@ -53,13 +55,9 @@ async def _to(db: Db, new: NewServiceMessage) -> Customer:
     return customer
 
 
-async def _letter(
-    db: Db,
-    new: NewServiceMessage,
-    purpose: ServicePurpose,
-    customer: Customer,
-    address_hash: bytes,
-) -> Letter:
+async def _words(
+    db: Db, new: NewServiceMessage, purpose: ServicePurpose, customer: Customer
+) -> Single:
     business = await businesses.get(db)
     head = letterhead(business, await businesses.theme_of(db), await logo_of(db))
     ground = Ground(
@@ -68,13 +66,22 @@ async def _letter(
         basis=purpose.basis,
         mails=f"{business.origin}/me/mails",
     )
-    words = single(
+    return single(
         filled(new.subject, "subject"),
         cleaned(new.text, "text", lines=True),
         head,
         ground,
         new.locale or customer.locale or business.locale,
     )
+
+
+def _letter(
+    new: NewServiceMessage,
+    purpose: ServicePurpose,
+    customer: Customer,
+    address_hash: bytes,
+    words: Single,
+) -> Letter:
     return Letter(
         kind=LetterKind.business,
         address=customer.address,

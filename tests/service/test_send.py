@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from crm import customers, mail, staff
@@ -197,6 +198,33 @@ async def test_what_watches_or_hides_is_refused(
     assert answer.json()["code"] == "message_refused"
     assert reason in answer.text
     assert relay.messages == []
+
+
+async def test_all_that_is_wrong_is_told_at_once(
+    api: Browser, business: Business, customer: Customer, root: asyncpg.Connection
+) -> None:
+    """What was taken out and what would watch her: whoever mends one thing hears of no other."""
+    await declare(api)
+    blank = "UPDATE crm.business SET legal_name = ' ' WHERE business_id = $1"
+    await root.execute(blank, business.id)
+    text = (
+        "Hello <script>alert(1)</script> ![](https://shop.example/logo.png)\n\n"
+        "[Your order](https://shop.example/o?utm_source=mail) [all](https://bit.ly/3abc)"
+    )
+    answer = await post(api, asked(customer, text=text))
+    told = [each["detail"] for each in answer.json()["errors"]]
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "message_refused")
+    for reason in (
+        "no legal name",
+        "Taken out: script",
+        "logo.png",
+        "utm_source",
+        "counts who presses it",
+    ):
+        assert any(reason in each for each in told), told
+    # The way out of a newsletter, which is none here.
+    assert not [each for each in told if "allow this host" in each]
 
 
 async def test_no_purpose_that_needs_consent(
