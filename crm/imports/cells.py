@@ -214,7 +214,7 @@ def _attributes(cell: str, notes: list[str]) -> dict[str, str]:
         for key, value in found.items():
             _flatten(key, value, flat)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        notes.append("The attributes are not plain JSON; they were kept as they are.")
+        notes.append("The attributes are not plain JSON; they were read as one text, “attributes”.")
         return {"attributes": cell}
     if _unstorable([*flat, *flat.values()]):
         notes.append("The attributes contain a character that cannot be stored; left out.")

@@ -122,7 +122,7 @@ def recognise(header: Sequence[str]) -> Columns:
         "confirmed_ip": _at(words, "confirmip"),
         "listed_at": _at(words, preset.listed_at),
         "left_because": _at(words, "unsubreason"),
-        "tags": _at(words, "tags"),
+        "tags": next((at for each in preset.tags if (at := _at(words, each)) >= 0), -1),
         "attributes": _at(words, preset.attributes),
     }
     taken = {address, *name, *named.values(), *(at for at, _ in says)}
@@ -214,7 +214,7 @@ def _otherwise(tool: Tool, says: tuple[tuple[int, Says], ...]) -> RowStatus:
 def _other(header: Sequence[str], words: list[str], taken: set[int]) -> tuple[tuple[int, str], ...]:
     kept: dict[str, int] = {}
     for at, cell in enumerate(header):
-        if at in taken or not words[at] or presets.left_behind(words[at]):
+        if at in taken or not words[at] or presets.never_taken(words[at]):
             continue
         title = " ".join(cell.split())
         number = 2
@@ -229,7 +229,7 @@ def _dropped(header: Sequence[str], words: list[str], taken: set[int]) -> tuple[
     return tuple(
         " ".join(cell.split())
         for at, cell in enumerate(header)
-        if at not in taken and presets.left_behind(words[at])
+        if at not in taken and presets.never_taken(words[at])
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 from msgspec.structs import replace
 
@@ -12,15 +13,11 @@ from crm.customers import Attribute, Tag, written
 from crm.errors import Refused
 from crm.imports.model import OUT, Bad, Row
 from crm.imports.objects import shown
+from crm.imports.untaken import DECLARE, LONGEST, NAMED, Untaken, counted
 
 _SIGNS = re.compile(r"[\W_]+")
 _GAPS = re.compile(r"[\s_-]+")
-# No label is longer, in small letters; and whatever a list holds, no more of it is kept.
-_LONGEST = 600
 _REMEMBERED = 1000
-# How many tags that are not declared the report names.
-_NAMED = 50
-_DECLARE = "Declare {} and import the list again: that only adds what is missing."
 
 
 class Fields:
@@ -42,15 +39,15 @@ class Fields:
         self.bound = frozenset(each.name for each in tags if each.purpose_id is not None)
         self._found = lru_cache(_REMEMBERED)(lambda said: self._tags.get(_word(said)))
         self._undeclared = Undeclared()
+        self._untaken = Untaken(lambda title: self._name(title) is None)
+        self._watched = Untaken(lambda _: True, watched=True)
 
     def of(self, row: Row) -> Row:
         """The row with values and tags by name, without what is not declared or does not fit."""
         kept: dict[str, str] = {}
         notes: list[str] = []
         for title, value in row.other.items():
-            if title not in self._known:
-                self._known[title] = self._named.get(_plain(title))
-            name = self._known[title]
+            name = self._name(title)
             if name is None or name in kept or not value:
                 continue
             try:
@@ -61,21 +58,38 @@ class Fields:
         return replace(row, other=kept, notes=(*row.notes, *notes), tags=tuple(tags))
 
     def count(self, row: Row) -> None:
-        """Count a row for each of its tags that is not declared; once for each row of the list.
+        """Count a row for each of its tags, and each title with a value, of which nothing is taken.
 
-        Of who left there none would be taken anyway.
+        Once for each row of the list; of who left there none would be taken anyway.
         """
-        if row.status not in OUT:
-            missing = [said for said in row.tags if self._tag(said) is None]
-            if missing:
-                self._undeclared.add(missing)
+        if row.status in OUT:
+            return
+        missing = [said for said in row.tags if self._tag(said) is None]
+        if missing:
+            self._undeclared.add(missing)
+        if values := row.other:
+            whole = "" not in values.values()
+            self._untaken.add(tuple(values if whole else filter(values.get, values)))
+        if row.watched:
+            self._watched.add(row.watched)
 
     def undeclared(self) -> Iterator[Bad]:
-        """What is to be said of the tags that no row was given, once the list is through."""
-        return self._undeclared.remarks()
+        """What is to be said of what no row was given, once the list is through."""
+        return chain(self._watched.remarks(), self._untaken.remarks(), self._undeclared.remarks())
+
+    def _name(self, title: str) -> str | None:
+        known = self._known
+        if title not in known:
+            if len(title) > LONGEST:
+                return None
+            if len(known) >= _REMEMBERED:
+                # JSON may have other titles in every line.
+                known.clear()
+            known[title] = self._named.get(_plain(title))
+        return known[title]
 
     def _tag(self, said: str) -> str | None:
-        return self._found(said) if len(said) <= _LONGEST else None
+        return self._found(said) if len(said) <= LONGEST else None
 
 
 class Undeclared:
@@ -92,7 +106,7 @@ class Undeclared:
         for word, said in {_word(said): said for said in tags}.items():
             if word in self._rows:
                 self._rows[word] += 1
-            elif word and len(self._rows) < _NAMED:
+            elif word and len(self._rows) < NAMED:
                 self._rows[word], self._called[word] = 1, shown(said)
             else:
                 others = others or bool(word)
@@ -101,15 +115,11 @@ class Undeclared:
     def remarks(self) -> Iterator[Bad]:
         """A sentence for each, and one for all others; nothing where all are declared."""
         for word, rows in self._rows.items():
-            said = f"The tag {self._called[word]} of {_counted(rows)} was left out:"
-            yield Bad(1, f"{said} it is not declared. {_DECLARE.format('it')}")
+            said = f"The tag {self._called[word]} of {counted(rows)} was left out:"
+            yield Bad(1, f"{said} it is not declared. {DECLARE.format('it')}")
         if self._others:
-            said = f"Other tags of {_counted(self._others)} were left out:"
-            yield Bad(1, f"{said} they are not declared. {_DECLARE.format('them')}")
-
-
-def _counted(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows:,} rows"
+            said = f"Other tags of {counted(self._others)} were left out:"
+            yield Bad(1, f"{said} they are not declared. {DECLARE.format('them')}")
 
 
 def _plain(title: str) -> str:
@@ -118,4 +128,4 @@ def _plain(title: str) -> str:
 
 def _word(tag: str) -> str:
     """A tag as it is compared: “C++” is not “C”, as “18+” is not “18”; a blank one is nothing."""
-    return (_GAPS.sub("", tag.casefold()) or tag.strip())[:_LONGEST]
+    return (_GAPS.sub("", tag.casefold()) or tag.strip())[:LONGEST]

@@ -98,7 +98,7 @@ def gather(rows: Iterator[Row | Bad], size: int, hashed: Hashed, fields: Fields)
         except NotAnAddress as wrong:
             bad.append(Bad(row.line, wrong.message, row.part))
             continue
-        if row.tags:
+        if row.tags or row.other or row.watched:
             fields.count(row)
         good.setdefault(address.folded, []).append(row)
         addresses.setdefault(address.folded, address)

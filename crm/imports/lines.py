@@ -94,11 +94,12 @@ class Lines:
         try:
             said = objects.read(line)
             cells, notes = _cells(said)
-            header = tuple(cells)
-            row = Cells(self._known(header), self._now, watch=False).row(number, [*cells.values()])
+            columns = self._known(tuple(cells))
+            row = Cells(columns, self._now, watch=False).row(number, [*cells.values()])
             if not isinstance(row, Row):
                 return row or Bad(number, "The line has no e-mail address.")
-            return self._completed(row, said, [*row.notes, *notes])
+            watched = tuple(title for title in columns.dropped if cells.get(title))
+            return self._completed(row, said, [*row.notes, *notes], watched)
         except (Wrong, Unreadable) as wrong:
             return Bad(number, str(wrong))
 
@@ -109,8 +110,10 @@ class Lines:
             self._columns[header] = recognise(header)
         return self._columns[header]
 
-    def _completed(self, row: Row, said: Mapping[str, Any], notes: list[str]) -> Row:
-        """Add what only an export says."""
+    def _completed(
+        self, row: Row, said: Mapping[str, Any], notes: list[str], watched: tuple[str, ...]
+    ) -> Row:
+        """Add what only an export says, and what is left behind."""
         row = _silenced(self._decided(row, said, notes), said)
         if said.get("restricted_at") is not None and not opts_out(row):
             raise Wrong(_FROZEN)
@@ -122,8 +125,9 @@ class Lines:
             time_zone=_time_zone(said, notes),
             external_id=_external_id(said, notes),
             other=row.other | objects.values(said, "attributes"),
-            tags=objects.words(said, "tags"),
+            tags=tuple(dict.fromkeys((*row.tags, *objects.words(said, "tags")))),
             notes=tuple(notes),
+            watched=watched,
         )
 
     def _decided(self, row: Row, said: Mapping[str, Any], notes: list[str]) -> Row:

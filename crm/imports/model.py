@@ -184,7 +184,8 @@ class Row(Struct, frozen=True, gc=False):
     """One line of a list, as the file has it; `line` is the physical line where it begins.
 
     `listed_at` is since when the address was on the list, which proves nothing by itself. `part` is
-    the list within an archive.
+    the list within an archive. `watched` names fields that are left behind, for who is told of them
+    only when all lines are read.
     """
 
     line: int
@@ -207,6 +208,7 @@ class Row(Struct, frozen=True, gc=False):
     locale: str = ""
     time_zone: str = ""
     external_id: str = ""
+    watched: tuple[str, ...] = ()
 
 
 class Bad(Struct, frozen=True):

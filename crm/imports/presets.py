@@ -32,7 +32,8 @@ class Preset(Struct, frozen=True):
     A header is its own if it has a word of each of `marks` and, where `only` is not empty, no
     other words. `says` are words of its status column that mean something else elsewhere.
     `attributes` is the column with JSON in it, `listed_at` the one that tells since when an address
-    is on the list: no proof, for the business itself may have put it there.
+    is on the list: no proof, for the business itself may have put it there. The first of `tags`
+    that is there has its tags.
     """
 
     tool: Tool
@@ -41,6 +42,7 @@ class Preset(Struct, frozen=True):
     says: Mapping[str, RowStatus] = {}
     attributes: str = ""
     listed_at: str = ""
+    tags: tuple[str, ...] = ("tags",)
 
 
 _KEILA = words("email firstname lastname")
@@ -60,7 +62,12 @@ PRESETS = (
         (words("email"), words("emaildisabled"), words("activesubscription expiry")),
         listed_at="createdat",
     ),
-    Preset(Tool.ghost, (words("email"), words("subscribedtoemails")), listed_at="createdat"),
+    Preset(
+        Tool.ghost,
+        (words("email"), words("subscribedtoemails")),
+        listed_at="createdat",
+        tags=("labels", "tags"),
+    ),
     Preset(
         Tool.beehiiv,
         (
@@ -94,13 +101,18 @@ _LEFT_BEHIND = words(
     "memberrating optinip confirmip ip ipaddress latitude longitude gmtoff dstoff timezone cc "
     "region lastchanged leid euid unsubcampaigntitle unsubcampaignid unsubreasonother "
     "cleancampaigntitle cleancampaignid uuid createdat updatedat useragent device "
-    "referrer referrerurl referringsite acquisitionsource lastseenat activity activityscore "
-    "engagement engagementscore emailsreceived"
+    "devicetype browser referrer referrerurl referringsite acquisitionsource lastseenat activity "
+    "activityscore engagement engagementscore emailsreceived"
 )
 # What a pixel or a redirect counted, whatever the tool calls it, and where somebody came from.
 _WATCHED = re.compile(
     r"utm\w+|\w*(?:opens|opened|openrate|opencount|clicks|clicked|clickrate|clickcount|"
-    r"clickthrough)\w*"
+    r"clickthrough)\w*|last\w*(?:open|click)(?:at|on|date|time)?"
+)
+# What a tool numbered or reckoned, unless the business has declared it: a club has member ids too.
+_NUMBERED = words(
+    "id subscriberid contactid memberid userid profileid secondaryid channelid stripecustomerid "
+    "stripeconnectedcustomerid score leadscore"
 )
 
 
@@ -114,6 +126,11 @@ def preset(has: frozenset[str]) -> Preset:
 
 def left_behind(header_word: str) -> bool:
     """Whether a column holds what a tool watched, guessed or numbered, and not what was given."""
+    return header_word in _NUMBERED or never_taken(header_word)
+
+
+def never_taken(header_word: str) -> bool:
+    """Whether it is left behind even where an attribute is called so."""
     return header_word in _LEFT_BEHIND or _WATCHED.fullmatch(header_word) is not None
 
 
