@@ -38,6 +38,7 @@ class Outcome(StrEnum):
     left = "left"
     bounced = "bounced"
     filled = "filled"
+    ended = "ended"
     unchanged = "unchanged"
     kept_out = "kept_out"
     rejected = "rejected"
@@ -82,6 +83,13 @@ _NOBODY = Decision(
 _STAYS_OUT = Decision(
     Outcome.kept_out, "Left as it is: this customer has left, and an import cannot undo that."
 )
+# Her yes ended, and not by her: its time was over, its purpose was retired, it did not hold, or her
+# address changed. Nothing but she lifts that, and she is a customer still.
+_ENDED = frozenset({Status.expired, Status.revoked, Status.invalidated})
+_LEFT = OPTED_OUT - _ENDED
+_STAYS_ENDED = (
+    "Not mailable: what this customer allowed has ended, and only she can allow it again."
+)
 _STAYS_QUIET = Decision(
     Outcome.kept_out, "Left as it is: mail to this address is suppressed, an import keeps it so."
 )
@@ -110,7 +118,7 @@ def decide(
         return _leave(row, now)
     if row.status is RowStatus.cleaned:
         return _bounce(now)
-    if now.standing in OPTED_OUT:
+    if now.standing in _LEFT:
         return _STAYS_OUT
     if now.suppressed:
         return _STAYS_QUIET
@@ -160,6 +168,8 @@ def _join(
     fill: dict[str, str],
     tags: tuple[str, ...],
 ) -> Decision:
+    if known.standing in _ENDED:
+        return Decision(Outcome.ended, _STAYS_ENDED, fill=fill, tags=tags)
     kind = evidence_kind(row)
     add = not known.exists
     if known.standing not in AUTHORISES:

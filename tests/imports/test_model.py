@@ -40,6 +40,8 @@ UNPROVEN = Row(4, "a@example.com", "Ada", RowStatus.subscribed)
 UNSAID = Row(5, "a@example.com", opted_in_at=ASKED, confirmed_at=CONFIRMED)
 GONE = replace(PROVEN, line=6, status=RowStatus.unsubscribed, unsubscribed_at=LEFT)
 CLEANED = replace(PROVEN, line=7, status=RowStatus.cleaned, bounced=True)
+# By which a yes ends without her.
+ENDED = frozenset({Status.expired, Status.revoked, Status.invalidated})
 KINDS = (PROVEN, HALF, UNPROVEN, UNSAID, GONE, CLEANED)
 
 
@@ -99,7 +101,21 @@ def test_an_opt_out_is_never_undone(row: Row, standing: Status, suppressed: bool
     known = KnownCustomer(standing=standing, suppressed=suppressed)
     decision = decide(row, known, SINGLE, frozenset({"City"}))
     assert decision.event in (None, Status.withdrawn)
-    assert not decision.fill, "nothing new is learned about who has left"
+    left = suppressed or standing not in ENDED
+    assert not (decision.fill and left), "nothing new is learned about who has left"
+
+
+@pytest.mark.parametrize("row", [PROVEN, HALF, UNPROVEN, UNSAID])
+@pytest.mark.parametrize("standing", sorted(ENDED))
+def test_whose_yes_ended_is_filled_and_stays_so(row: Row, standing: Status) -> None:
+    """She has not left, and nothing but she gives the yes again."""
+    row = replace(row, name="Ada", other={"City": "Oslo"}, tags=("vip",))
+    known = KnownCustomer(standing=standing, tagged=frozenset({"other"}))
+    decision = decide(row, known, SINGLE, frozenset({"City"}), frozenset({"vip", "other"}))
+    assert (decision.event, decision.add, decision.suppress) == (None, False, None)
+    assert (decision.fill, decision.tags) == ({"name": "Ada", "City": "Oslo"}, ("vip",))
+    assert "has left" not in decision.reason
+    assert "has ended" in decision.reason
 
 
 @pytest.mark.parametrize("row", KINDS)
@@ -156,7 +172,8 @@ def test_who_is_out_or_goes_gets_no_tag(row: Row) -> None:
     tagged = replace(row, tags=("vip",), time_zone="Europe/Oslo", external_id="7")
     for known in (None, *(KnownCustomer(standing=standing) for standing in Status)):
         decision = decide(tagged, known, DOUBLE, tags=frozenset({"vip"}))
-        joins = not opts_out(row) and (known is None or known.standing not in OPTED_OUT)
+        out = known is not None and known.standing in OPTED_OUT - ENDED
+        joins = not opts_out(row) and not out
         assert bool(decision.tags) is joins
         assert {"time zone", "external id"} <= decision.fill.keys() or not joins
         assert joins or not decision.fill
