@@ -18,7 +18,7 @@ from crm.imports.lines import Lines, is_lines
 from crm.imports.lines import read as read_lines
 from crm.imports.mapping import FOUND_OUT, Given, Reading, refused
 from crm.imports.model import Bad, Row, Tool, opts_out, proves
-from crm.imports.table import SIZE_LIMIT, Table, read
+from crm.imports.table import SIZE_LIMIT, Table, is_prose, read
 from crm.imports.turn import Turn, Wanted
 from crm.imports.unpacking import is_archive, unpack
 
@@ -141,16 +141,28 @@ def opened(
     if not is_archive(stream):
         table = read(stream, now=now, reading=reading, size_limit=size_limit)
         return Lists([Part("", stream, table)], table.sha256, [], reading)
+    return _of_archive(stream, now, reading)
+
+
+def _of_archive(stream: BinaryIO, now: datetime, reading: Reading) -> Lists:
     unpacked = unpack(stream)
     parts, others = [], list(unpacked.others)
+    refusal = Unreadable("There is no list of customers in this ZIP archive.")
     for name, content in unpacked.lists.items():
         if content.removeprefix(b"\xef\xbb\xbf").startswith(_POSTS):
             # Substack packs the list of its issues beside that of the readers.
             others.append(name)
             continue
-        parts.append(_part(name, content, now, reading))
+        try:
+            parts.append(_part(name, content, now, reading))
+        except Unreadable as no:
+            # A read-me lies beside the lists of some tools.
+            if not (name.casefold().endswith(".txt") and is_prose(content, reading)):
+                raise
+            others.append(name)
+            refusal = no
     if not parts:
-        raise Unreadable("There is no list of customers in this ZIP archive.")
+        raise refusal
     return Lists(parts, _sha256(stream), _plain(others), reading)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import textwrap
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +39,9 @@ _SECOND_LOOKS = 100
 _SAMPLE = 1 << 16
 # So many cells of a column are shown, no longer than this, of so many rows looked at.
 _SHOWN, _SHOWN_LENGTH, _SHOWN_OF = 3, 40, 100
+# A read-me may say whom to ask, in so many lines.
+_MENTIONED = 2
+_APART, _AROUND = re.compile(r"[,;\t|<>]"), " \r\n\"'"
 _GUESSED = "The file does not say in which encoding it is; it was read as {}. Look at a few names."
 
 
@@ -170,6 +174,38 @@ def head(content: bytes) -> Head:
         if name
     ]
     return Head(found.encoding.removesuffix("-sig"), found.guessed, separator, headings)
+
+
+def is_prose(content: bytes, reading: Reading) -> bool:
+    """Whether a text that cannot be read as a list is none, as a read-me.
+
+    What may be a list with a header that nobody knows is no prose: those who left might be in it.
+    """
+    try:
+        found = measure(io.BytesIO(content), named=reading.encoding or None, size_limit=SIZE_LIMIT)
+    except Unreadable:
+        return False
+    text = io.TextIOWrapper(io.BytesIO(content), found.encoding, errors="replace", newline="")
+    sample = io.StringIO(text.read(_SAMPLE), newline="")
+    for sign in SIGNS.values():
+        sample.seek(0)
+        header = _first_row(sample, sign)
+        if not header or "@" in "".join(header) or names_an_address(header):
+            return False
+    text.seek(0)
+    return not _names_people(text)
+
+
+def _names_people(text: io.TextIOWrapper) -> bool:
+    """Whether an address stands alone between two signs or ends of lines, or many are mentioned."""
+    mentioned = 0
+    while line := text.readline(_SAMPLE):
+        if "@" in line:
+            mentioned += 1
+            pieces = (each.strip(_AROUND) for each in _APART.split(line) if "@" in each)
+            if mentioned > _MENTIONED or any(len(each.split()) == 1 for each in pieces):
+                return True
+    return False
 
 
 def _examples(cells: Iterable[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from crm.db import Database
 from crm.events import Actor
 from crm.imports.columns import Unreadable
 from crm.imports.lists import opened
+from crm.imports.mapping import Column, Mapping, Means, Reading
 from crm.imports.model import Tool
 from tests.imports.lists import held, letter, recorded, report, take, tally
 
@@ -142,6 +143,74 @@ def test_what_lies_beside_the_lists_is_passed_over() -> None:
     assert found.tool is Tool.substack
     assert sum(len(list(each)) for each in found.passes(frozenset())) == 1
     assert {each.part for each in found.remarks()} == {"posts.csv", "posts/1.html"}
+
+
+_READ_ME = (
+    "Your audience.\n\nThese are all lists, as “subscribed” or “left”; who left is last.\n"
+    "Questions? Write to help@example.com, or see https://example.com/@help\n"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _READ_ME,
+        _READ_ME.encode("utf-16"),
+        _READ_ME.encode("windows-1252"),
+        '"Audience", as it was "exported" today\n',
+        "name;town\nBo;Voss\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["README.TXT", "a/read me.txt"])
+def test_so_is_a_text_in_which_nobody_is(name: str, content: str | bytes) -> None:
+    found = opened(packed({**AUDIENCE, name: content}), now=NOW, purpose="letter")
+
+    assert found.tool is Tool.mailchimp
+    assert name in {each.part for each in found.remarks() if "passed over" in each.reason}
+
+
+def test_a_mapping_that_was_named_need_not_fit_it() -> None:
+    columns = [Column("Mail", Means.address), Column("Since", Means.listed_at)]
+    named = Reading(mappings=[Mapping(name="Till", columns=columns)], only=True)
+    files: dict[str, str | bytes] = {
+        "till.csv": "Mail,Since\nada@example.com,\n",
+        "readme.txt": _READ_ME,
+    }
+
+    found = opened(packed(files), now=NOW, purpose="letter", reading=named)
+
+    assert found.given.mapping == "Till"
+    assert {each.part for each in found.remarks()} == {"readme.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("left.txt", "bo@example.com\ncy@example.com\n", "holds an address instead"),
+        ("left.txt", "Mail of who left\nbo@example.com\n", "No column is called"),
+        ("left.txt", "Name;Mail\nBo;bo@example.com\n", "No column is called"),
+        ("left.txt", 'Name\tMail\nBo\t"<bo@example.com>"\n', "No column is called"),
+        ("left.txt", "Bo <bo@example.com>\n", "holds an address instead"),
+        ("left.txt", "Who left\nBo <bo@example.com>\n", "No column is called"),
+        ("left.txt", "Who left\n" + "Bo bo@example.com\n" * 3, "No column is called"),
+        ("left.txt", "email,E-Mail\n", "could both hold"),
+        ("left.txt", b"\x00\x01\x02\xff" * 99, "not a file of text"),
+        ("left.txt", "", "empty"),
+        ("readme.csv", _READ_ME, "No column is called"),
+        ("readme.tsv", _READ_ME, "No column is called"),
+    ],
+)
+def test_a_text_that_might_tell_who_left_refuses_all_of_it(
+    name: str, content: str | bytes, says: str
+) -> None:
+    with pytest.raises(Unreadable, match=says):
+        opened(packed({**AUDIENCE, name: content}), now=NOW, purpose="letter")
+
+
+@pytest.mark.parametrize("beside", [{}, {"posts.csv": "post_id,post_date\n1,2\n"}])
+def test_a_text_alone_is_no_list(beside: dict[str, str]) -> None:
+    with pytest.raises(Unreadable, match=r"“readme\.txt” in the ZIP archive: No column is called"):
+        opened(packed({**beside, "readme.txt": _READ_ME}), now=NOW, purpose="letter")
 
 
 async def test_it_waits_for_a_worker_like_any_list(database: Database, business: Business) -> None:
