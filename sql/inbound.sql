@@ -58,6 +58,24 @@ VALUES (:business_id, :address_hash, :bounces, :first_at, :now)
 ON CONFLICT (business_id, address_hash) DO UPDATE
    SET bounces = excluded.bounces, first_at = excluded.first_at, last_at = excluded.last_at;
 
+-- name: hold_owners
+-- Whose address it is or was, held before what hangs on it, as an erasure does: of the two, one waits
+-- for the other. Of a record that was merged into another, that one, as the erasure holds it.
+SELECT k.customer_id
+  FROM crm.customer k
+ WHERE k.business_id = :business_id
+   AND k.customer_id IN (
+       SELECT c.customer_id
+         FROM crm.customer c
+        WHERE c.business_id = :business_id AND c.address_hash = :address_hash
+       UNION ALL
+       SELECT coalesce(c.merged_into, c.customer_id)
+         FROM crm.former_address f
+         JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+        WHERE f.business_id = :business_id AND f.address_hash = :address_hash)
+ ORDER BY k.customer_id
+   FOR KEY SHARE OF k;
+
 -- name: address_is_known
 -- Whether anything is kept under an address: a customer, a sign-up, a letter, or its suppression.
 SELECT EXISTS (SELECT FROM crm.customer c

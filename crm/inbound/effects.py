@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -62,6 +63,8 @@ async def step_of(  # noqa: PLR0911  (one for each kind)
 
 async def _bounced(db: Db, proof: Proof, failure: Failure, code: str) -> None:
     """Suppress what is dead, count what is not well; what is our own fault costs nobody."""
+    # Before any range, and in a statement of its own: what is asked after it is true until the end.
+    await db.many(sql.hold_owners, UUID, address_hash=proof.address_hash)
     origin = await _origin(db, proof)
     new = True
     if failure.failed and origin is not None:
@@ -105,7 +108,7 @@ async def _give_up(db: Db, address_hash: bytes) -> None:
 
 
 async def _is_known(db: ReadDb, address_hash: bytes) -> bool:
-    """Say whether anything is kept under an address.
+    """Say whether anything is kept under an address; its owners are held.
 
     Of somebody who had her fingerprint deleted with everything else, a report that comes late
     brings it back no more.

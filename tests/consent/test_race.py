@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from uuid import UUID
 
 import pytest
@@ -19,39 +18,14 @@ from crm.consent import (
     OptOutStands,
     Status,
 )
-from crm.db import Database, Db, parse
+from crm.db import Database, Db
 from crm.events import Actor
 from tests import make
 from tests.consent.conftest import SIGNED, add_customer, imported, say_no, say_yes
+from tests.races import second
 
 KEY = Actor.key(UUID(int=9), "Till")
 ON_PAPER = Circumstances(Method.api, evidence=SIGNED)
-
-_PID, _BLOCKED = parse(
-    """-- name: own_pid
--- Which server process serves this transaction.
-SELECT pg_backend_pid();
-
--- name: blocked
--- Whether that process waits for a lock.
-SELECT cardinality(pg_blocking_pids(:pid::integer)) > 0;
-"""
-)
-
-Decide = Callable[[Db], Awaitable[object]]
-
-
-async def second(database: Database, business: Business, first: Decide, then: Decide) -> None:
-    """Let `then` begin while `first` is written and not committed; commit when it waits."""
-    async with database.write(business.id) as watch, database.write(business.id) as late:
-        pid = await late.one(_PID, int)
-        async with database.write(business.id) as early:
-            await first(early)
-            task = asyncio.ensure_future(then(late))
-            while not task.done() and not await watch.one(_BLOCKED, bool, pid=pid):
-                continue
-            assert not task.done(), "it did not wait"
-        await task
 
 
 async def state_of(

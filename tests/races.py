@@ -1,0 +1,35 @@
+"""Two transactions at once, put in an order by the locks for which one waits for the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from crm.businesses import Business
+from crm.db import Database, Db, parse
+
+_PID, _BLOCKED = parse(
+    """-- name: own_pid
+-- Which server process serves this transaction.
+SELECT pg_backend_pid();
+
+-- name: blocked
+-- Whether that process waits for a lock.
+SELECT cardinality(pg_blocking_pids(:pid::integer)) > 0;
+"""
+)
+
+Act = Callable[[Db], Awaitable[object]]
+
+
+async def second(database: Database, business: Business, first: Act, then: Act) -> None:
+    """Let `then` begin while `first` is written and not committed; commit when it waits."""
+    async with database.write(business.id) as watch, database.write(business.id) as late:
+        pid = await late.one(_PID, int)
+        async with database.write(business.id) as early:
+            await first(early)
+            task = asyncio.ensure_future(then(late))
+            while not task.done() and not await watch.one(_BLOCKED, bool, pid=pid):
+                continue
+            assert not task.done(), "it did not wait"
+        await task
