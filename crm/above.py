@@ -195,7 +195,7 @@ async def inbound_counts(database: Database) -> list[InboundCount]:
 
 
 async def feeds_due(database: Database) -> list[UUID]:
-    """List businesses with events that have no number yet."""
+    """List businesses with events that have no number yet, or of which an endpoint was not told."""
     return await database.above(sql.feeds_due, UUID)
 
 

@@ -78,8 +78,10 @@ SELECT business_id FROM crm.mailboxes_due(:now);
 SELECT business_id, via, kind, reports FROM crm.inbound_counts();
 
 -- name: feeds_due
--- Businesses with events that have no number yet.
-SELECT business_id FROM crm.feeds_due();
+-- Businesses with events that have no number yet, or one for which an endpoint was not woken.
+SELECT business_id FROM crm.feeds_due()
+ UNION
+SELECT business_id FROM crm.feeds_behind(:now);
 
 -- name: endpoints_due
 -- Where events are to be told to now.
