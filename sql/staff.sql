@@ -80,9 +80,17 @@ UPDATE crm.member SET password_hash = :password_hash
  WHERE business_id = :business_id AND member_id = :member_id
    AND password_hash = :checked AND disabled_at IS NULL;
 
+-- name: hold_member
+-- A member's row, held before her sessions, and for the next statement, which sees what whoever held it
+-- before has done: so whoever opens a session and whoever ends all of them wait for each other.
+SELECT member_id
+  FROM crm.member
+ WHERE business_id = :business_id AND member_id = :member_id
+   FOR NO KEY UPDATE;
+
 -- name: open_session
--- A session for a member whose password is still the one that was checked, and whose second factor
--- was, if she has one; no row otherwise.
+-- A session for a member who is held, whose password is still the one that was checked, and whose
+-- second factor was, if she has one; no row otherwise.
 WITH opened AS (
   INSERT INTO crm.session (business_id, token_hash, member_id, created_at, seen_at, expires_at)
   SELECT business_id, :token_hash, member_id, :now, :now, :expires_at
@@ -93,7 +101,6 @@ WITH opened AS (
           OR NOT EXISTS (SELECT FROM crm.second_factor f
                           WHERE f.business_id = :business_id AND f.member_id = :member_id
                             AND f.confirmed_at IS NOT NULL))
-     FOR SHARE
   RETURNING business_id, member_id
 )
 SELECT m.member_id AS id, m.address, m.name, m.role, m.created_at, m.disabled_at

@@ -101,6 +101,14 @@ async def set_role(db: Db, by: Actor, member_id: UUID, role: Role) -> Member:
     return changed
 
 
+async def hold(db: Db, member_id: UUID) -> None:
+    """Let nobody open a session of a member, or end all of hers, before this transaction ends.
+
+    Her row before her second factor and her sessions: then two who work on her wait in one order.
+    """
+    await db.maybe(sql.hold_member, UUID, member_id=member_id)
+
+
 async def disable(db: Db, by: Actor, member_id: UUID) -> Member:
     """End a member's access and every session at once; one owner always remains."""
     await _spare_last_owner(db, member_id)

@@ -210,11 +210,13 @@ async def _opened(
     proved: bool = False,
     rehashed: str | None = None,
 ) -> tuple[Member, str]:
-    # A session never survives a sign-in in the same browser, nor does a token made elsewhere.
-    await sessions.close(db, connection.cookies.get(cookie_name(business_of(connection)), ""))
-    return await sessions.open_session(
+    opened = await sessions.open_session(
         db, checked, proved=proved, rehashed=rehashed, asker=asker_of(connection)
     )
+    # A session never survives a sign-in in the same browser, nor does a token made elsewhere. After
+    # her row, as whoever ends all of hers holds them.
+    await sessions.close(db, connection.cookies.get(cookie_name(business_of(connection)), ""))
+    return opened
 
 
 def _known_name(business: Business) -> str:

@@ -13,7 +13,7 @@ from crm.businesses import Business
 from crm.db import Db, ReadDb
 from crm.events import Actor, Kind
 from crm.staff import factor
-from crm.staff.actions import member, sql
+from crm.staff.actions import hold, member, sql
 from crm.staff.factor import BEGUN_LASTS, RECOVERY_CODES, Begun, Factor, HasFactor, WrongFactor
 from crm.staff.model import Credentials, Member
 
@@ -42,6 +42,8 @@ async def confirm(db: Db, who: Member, code: str) -> list[str]:
 
     They can be read here and never again. Every other session is the caller's to end.
     """
+    # Nobody signs in by the password alone meanwhile: that session would be ended by nobody.
+    await hold(db, who.id)
     begun = await factor_of(db, who.id)
     if begun is None or begun.confirmed_at or begun.begun_at < db.now - BEGUN_LASTS:
         raise WrongFactor
@@ -69,6 +71,7 @@ async def use_code(db: Db, checked: Credentials, code: str) -> bool:
     The caller has counted this try. True says that it was one for the loss.
     """
     assert checked.secret is not None  # noqa: S101  (asked for of those only who have one)
+    await hold(db, checked.id)
     step = factor.step_of(_letters_of(db, checked.id, checked.secret), code, db.now)
     if step is not None:
         if not await db.run(sql.use_step, member_id=checked.id, step=step):
@@ -87,6 +90,7 @@ async def drop(db: Db, by: Actor, member_id: UUID) -> bool:
 
     False says that there was none.
     """
+    await hold(db, member_id)
     if not await db.run(sql.drop_second_factor, member_id=member_id):
         return False
     await db.run(sql.close_sessions, member_id=member_id, but=None)

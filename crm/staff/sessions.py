@@ -14,7 +14,7 @@ from crm.events import Actor, Kind
 from crm.ids import secret
 from crm.staff import credentials as texts
 from crm.staff import known_browser
-from crm.staff.actions import sql
+from crm.staff.actions import hold, sql
 from crm.staff.attempts import count_attempt, counted, forgive_attempts
 from crm.staff.model import (
     ABSOLUTE,
@@ -124,6 +124,7 @@ async def open_session(
     `proved` says that her second factor was checked as well. Refused where the member was
     disabled, changed her password, or set up a second factor meanwhile.
     """
+    await hold(db, checked.id)
     token = texts.session_token(db.business_id, secret(texts.SECRET_SIZE))
     who = await db.maybe(
         sql.open_session,
@@ -181,6 +182,7 @@ async def sign_out(db: Db, who: Member, token: str) -> None:
 
 async def close_others(db: Db, who: Member, token: str) -> int:
     """End every session of a member but this one; return how many."""
+    await hold(db, who.id)
     ended = await db.run(sql.close_sessions, member_id=who.id, but=texts.fingerprint(token))
     await events.record(db, who.actor, Kind.member_signed_out, ref=who.id, reason="everywhere else")
     return ended
