@@ -175,6 +175,8 @@ async def close_one(db: Db, customer_id: UUID, proof_id: UUID) -> None:
 
 async def close_others(db: Db, customer_id: UUID, token: str) -> None:
     """End all sessions but that of this token, and the way in that is open, if there is one."""
+    # Whoever comes in holds her row: of a session that opens now, the next statement knows.
+    await customers.hold(db, customer_id)
     keep = credentials.fingerprint(token)
     await db.run(sql.close_other_sessions, customer_id=customer_id, token_hash=keep)
     await db.run(sql.forget_link, customer_id=customer_id)
