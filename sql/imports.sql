@@ -49,14 +49,15 @@ DELETE FROM crm.import_file
 
 -- name: gave_up
 -- What an import is that has waited for so long that its list may not be kept any more; one that is
--- worked on goes on.
+-- worked on goes on. Held until it is ended: of a worker that takes it now, one waits for the other.
 SELECT state
   FROM crm.import
  WHERE business_id = :business_id
    AND import_id = :import_id
    AND state IN ('waiting', 'running', 'tried')
    AND created_at <= :received_before
-   AND (state = 'tried' OR beat_at IS NULL OR beat_at < :quiet_since);
+   AND (state = 'tried' OR beat_at IS NULL OR beat_at < :quiet_since)
+   FOR UPDATE;
 
 -- name: get_import
 -- One import.

@@ -9,6 +9,7 @@ import msgspec
 from crm import businesses, consent, customers, events
 from crm.consent import Notice
 from crm.db import Db, Statements
+from crm.errors import Refused
 from crm.events import Actor, Kind
 from crm.imports import actions
 from crm.imports.batch import Books
@@ -18,6 +19,8 @@ from crm.imports.mapping import Given
 from crm.imports.model import AnotherRuns, Import, Row, State, Tool
 
 sql = Statements("imports")
+
+_OVER = "It was ended while it was worked on. Nothing of it was kept; start it again."
 
 
 async def take_row(
@@ -57,14 +60,19 @@ async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
 
 
 async def done(db: Db, begun: Import, books: Books) -> Import:
-    """Write down what came of an import, in the transaction of its work."""
+    """Write down what came of an import, in the transaction of its work.
+
+    Refused where it was ended meanwhile, so that nothing of the work is kept, as its end says.
+    """
     tally = books.tally
-    await db.run(
+    finished = await db.run(
         sql.finish_import,
         import_id=begun.id,
         rows_read=tally.rows,
         **msgspec.structs.asdict(tally),
     )
+    if not finished:
+        raise Refused(_OVER)
     summed = (
         f"{tally.rows} rows: {tally.added} added, {tally.changed} changed, "
         f"{tally.unchanged} unchanged, {tally.rejected} rejected"
