@@ -401,6 +401,19 @@ SELECT c.purpose_id
  ORDER BY c.purpose_id
    FOR UPDATE OF c;
 
+-- name: hold_ranges
+-- The ranges of campaigns in which customers wait or are on their way to be mailed, held all at once in
+-- the order of their key, as by whoever takes a customer out of everything.
+SELECT l.number
+  FROM crm.delivery d
+  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = d.campaign_id
+   AND l.low < d.customer_id AND l.high >= d.customer_id
+ WHERE d.business_id = :business_id
+   AND d.customer_id = ANY (:customer_ids::uuid[])
+   AND d.state IN ('waiting', 'sending')
+ ORDER BY l.campaign_id, l.number
+   FOR UPDATE OF l;
+
 -- name: asked
 -- All that a decision is judged by, in one look, with the state held until it is written: the
 -- customer, the purpose, the text if one was shown, and the version that the decision is about.

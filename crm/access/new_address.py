@@ -270,6 +270,7 @@ async def _end(db: Db, her: Customer, again: Mapping[UUID, Notice]) -> int:
         for each in await consent.states(db, her.id)
         if _stands(each.status) and each.purpose_id in mailed - set(again)
     ]
+    await consent.hold_ranges(db, her.id)
     for purpose_id in sorted(ending):
         await consent.end_at_move(db, Actor.customer(her.id), her.id, purpose_id)
     return len(ending)

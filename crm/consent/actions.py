@@ -143,6 +143,8 @@ async def withdraw_all(
     With a `channel` only those that go by it: whoever stops all mails did not say that a use of
     her data ends, nor that the details go which are kept for that.
     """
+    await hold(db, customer_id)
+    await hold_ranges(db, customer_id)
     ended = [
         state.purpose_id for state in await states(db, customer_id) if state.status not in OPTED_OUT
     ]
@@ -191,6 +193,16 @@ async def states(db: ReadDb, customer_id: UUID) -> list[Consent]:
 async def hold(db: Db, customer_id: UUID) -> None:
     """Let nobody decide about a customer before this transaction ends."""
     await db.many(sql.hold_consents, UUID, customer_id=customer_id)
+
+
+async def hold_ranges(db: Db, *customer_ids: UUID) -> None:
+    """Let nothing be sent to customers before several decisions about them are written.
+
+    Each takes her out of the campaigns of its purpose. Whoever takes somebody out of all at once
+    holds their ranges in the order of campaigns, so purpose by purpose two would wait for each
+    other. What she decided is held before.
+    """
+    await db.many(sql.hold_ranges, int, customer_ids=list(customer_ids))
 
 
 async def authorised(

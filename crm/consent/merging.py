@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm.consent.actions import hold, states, withdraw
+from crm.consent.actions import hold, hold_ranges, states, withdraw
 from crm.consent.deciding import Circumstances, Wish, decide
 from crm.consent.model import Consent
 from crm.consent.states import AUTHORISES, OPTED_OUT, Method, Status
@@ -74,6 +74,7 @@ async def merge(
     """
     for customer_id in sorted((kept_id, gone_id)):
         await hold(db, customer_id)
+    await hold_ranges(db, kept_id, gone_id)
     kept, gone = await states(db, kept_id), await states(db, gone_id)
     judged = merging(kept, gone, db.now, unless_since=unless_since)
     said = {each.purpose_id: each for each in gone}
