@@ -80,6 +80,8 @@ async def chromium(chromium_program: str, web_port: int) -> AsyncIterator[Chromi
     """Start the browser; no name but ours leads anywhere, and nothing leaves this machine."""
     arguments = [
         "--no-sandbox",
+        # Or it would begin a process for the next page of each context that a page was opened in.
+        "--renderer-process-limit=1",
         f"--host-resolver-rules=MAP *.localhost 127.0.0.1:{web_port}, MAP * ~NOTFOUND",
     ]
     async with async_playwright() as playwright:

@@ -27,10 +27,12 @@ _ELSEWHERE = -1
 _GLANCES = 20
 # All rules of WCAG 2.2 A and AA and the best practice; the mails in frames have their own tests.
 # A selector for each element is what nobody reads: the element itself is told.
-_RUN = """async () => (await axe.run(document, {
+_RUN = """axe.run(document, {
   resultTypes: ["violations"], selectors: false, preload: false, iframes: false,
   rules: {"target-size": {enabled: true}},
-})).violations.map((each) => [each.id, each.nodes.map((node) => node.html.slice(0, 160))])"""
+}).then((found) => found.violations.map(
+  (each) => [each.id, each.nodes.map((node) => node.html.slice(0, 160))]))"""
+_JUDGE = f"{_AXE};{_RUN}"
 
 
 class Seat(Struct, frozen=True, kw_only=True):
@@ -169,12 +171,11 @@ class Desk:
 
 async def looked(opened: Opened) -> dict[str, Any]:
     """Return everything that is wrong with how a page lies on the screen."""
-    page = opened.page
-    await page.evaluate(_LOOK)
+    wide, small = await opened.page.evaluate(f"{_LOOK}; [firsthand.wide(), firsthand.small()]")
     wrong = {
-        "beyond the sides": await page.evaluate("firsthand.wide()"),
+        "beyond the sides": wide,
         "beyond the sides with large letters": await opened.wide_with_large_letters(),
-        "too small to hit": await page.evaluate("firsthand.small()"),
+        "too small to hit": small,
         "console": list(opened.said),
         "asked of others": opened.foreign(),
     }
@@ -186,9 +187,9 @@ async def toured(page: Page) -> list[str]:
 
     The key is held, as somebody in a hurry does: that leads from stop to stop as pressing does.
     """
-    await page.evaluate(_LOOK)
-    names: list[str] = await page.evaluate("firsthand.begin()")
-    wrong: list[str] = await page.evaluate("firsthand.jumps()")
+    names: list[str]
+    wrong: list[str]
+    names, wrong = await page.evaluate(f"{_LOOK}; [firsthand.begin(), firsthand.jumps()]")
     reached = last = _ELSEWHERE
     # Fields of a date and frames hold the focus for several presses.
     for _ in range(3 * len(names) + 60):
@@ -225,8 +226,14 @@ async def _focus(page: Page) -> dict[str, Any]:
     return now
 
 
-async def judged(page: Page) -> list[Any]:
-    """Return what axe finds."""
-    await page.evaluate(_AXE)
-    found: list[Any] = await page.evaluate(_RUN)
+async def judged(opened: Opened) -> list[Any]:
+    """Return what axe finds.
+
+    It goes to the browser as a script, which is compiled once; to Playwright it would be a text
+    that each page compiles anew.
+    """
+    asked = {"expression": _JUDGE, "awaitPromise": True, "returnByValue": True}
+    answer = await opened.settings.send("Runtime.evaluate", asked)
+    assert "exceptionDetails" not in answer, answer
+    found: list[Any] = answer["result"]["value"]
     return found

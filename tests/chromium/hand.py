@@ -26,11 +26,11 @@ _AWAY = """(selector) => {
   return Math.max(0, stops.indexOf(wanted) - stops.indexOf(document.activeElement) - 1);
 }"""
 # Each button of each form that posts: where to, and what it says.
-_HELD = """() => [...document.querySelectorAll("button")].filter((el) => el.form?.method === "post")
+_HELD = """[...document.querySelectorAll("button")].filter((el) => el.form?.method === "post")
   .map((el) => [el.form.getAttribute("action"), el.name, el.value])"""
 _PRESSED = """() => { const el = document.activeElement; return el.form?.method === "post"
   ? [el.form.getAttribute("action"), el.name, el.value] : null; }"""
-_KIND = """() => [document.title,
+_KIND = """[document.title,
   ...[...document.querySelectorAll("h2, button")].map((el) => el.innerText)].join()"""
 # Where a page posts to, the plainest first: `/me/address/code` is no `/me/address/{token}`.
 _FORMS = [
@@ -174,8 +174,8 @@ class Hand(Struct):
         That costs most; what an address or a link opens, test_pages.py has judged already.
         """
         page = self.opened.page
-        self.held |= {self._known(*each) for each in await page.evaluate(_HELD)}
-        kind: str = await page.evaluate(_KIND)
+        held, kind = await page.evaluate(f"[{_HELD}, {_KIND}]")
+        self.held |= {self._known(*each) for each in held}
         found: dict[str, Any] = {}
         if kind not in self.seen:
             self.seen.add(kind)
@@ -183,7 +183,7 @@ class Hand(Struct):
         title = kind.partition(",")[0]
         if judge and self.script and title not in self.seen:
             self.seen.add(title)
-            if judgement := await judged(page):
+            if judgement := await judged(self.opened):
                 found["axe"] = judgement
         if found:
             self.wrong.append([page.url, title, found])

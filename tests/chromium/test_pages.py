@@ -102,7 +102,7 @@ async def _wrong(
     opened = await desk.open(place, seat)
     found = await looked(opened)
     # Without scripts axe does not run either.
-    if judge and seat.script and (judgement := await judged(opened.page)):
+    if judge and seat.script and (judgement := await judged(opened)):
         found["axe"] = judgement
     if tour and (missed := await toured(opened.page)):
         found["keyboard"] = missed
