@@ -33,7 +33,7 @@ from crm.keys import Keys
 from crm.migrate import migrate
 from crm.settings import Settings
 from crm.wakes import open_pool
-from tests import make
+from tests import make, places
 from tests.browser import Browser
 
 # A machine that is busy makes nothing wrong.
@@ -100,7 +100,7 @@ def _deselect_what_asks_nothing(config: pytest.Config, items: list[pytest.Item])
 @pytest.fixture(scope="session")
 async def servers() -> AsyncIterator[Embedded]:
     """Start PostgreSQL and Valkey from their wheels, for the time of the session."""
-    directory = Path(tempfile.mkdtemp(prefix="fh-"))
+    directory = Path(tempfile.mkdtemp(prefix="fh-", dir=places.quick()))
     # The servers run as another user when root runs the tests.
     directory.chmod(0o755)  # noqa: ASYNC240  (once, before anything runs)
     try:

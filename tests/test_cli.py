@@ -18,7 +18,7 @@ from crm.db import Database
 from crm.keys import Keys
 from crm.mail import relays
 from crm.webhooks import NewEndpoint
-from tests import make
+from tests import make, places
 from tests.commands import SECRETS, crm
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import smtpd
@@ -31,7 +31,7 @@ URLS = {"CRM_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "CRM_REDIS_URL": "re
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A place that the servers may enter, also when root runs the tests."""
-    path = Path(tempfile.mkdtemp(prefix="fh-"))
+    path = Path(tempfile.mkdtemp(prefix="fh-", dir=places.quick()))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)

@@ -13,6 +13,7 @@ import pytest
 from crm.bench import relay, run
 from crm.bench.figure import Beside, Figure, Goal, Series, interleaved
 from crm.bench.stage import peak_rss_mb
+from tests import places
 
 _PARTS = (
     "send", "fast", "tls", "dkim", "whole", "import", "export", "consent", "check", "bulk", "seal",
@@ -68,7 +69,8 @@ async def test_every_figure_stands_beside_its_ceiling() -> None:
     few = run.Wishes(
         _PARTS, messages=40, crowd=40, rows=60, requests=32, leaves=700, letters=20, rounds=1
     )
-    with TemporaryDirectory(prefix="fh-") as directory:  # short, for the sockets' sake
+    # Short, for the sockets' sake.
+    with TemporaryDirectory(prefix="fh-", dir=places.quick()) as directory:
         os.chmod(directory, 0o711)  # noqa: PTH101, S103  (the servers have a user of their own)
         found = await run.measured({"CRM_DATA": directory}, few, print)
     told: dict[str, Any] = json.loads(json.dumps(run.told(found)))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from crm.bench.stage import free_port
+from tests import places
 from tests.commands import crm
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
@@ -21,7 +22,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A place that the servers may enter, also when root runs the tests."""
-    path = Path(tempfile.mkdtemp(prefix="fh-"))
+    path = Path(tempfile.mkdtemp(prefix="fh-", dir=places.quick()))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
