@@ -108,7 +108,7 @@ async def test_what_a_press_shows(desk: Desk, name: str) -> None:
     assert press.says in await page.inner_text("main")
     assert await page.locator("[role=alert]").count() == 0
     wrong = await looked(opened)
-    if judgement := await judged(page):
+    if judgement := await judged(opened):
         wrong["axe"] = judgement
     await page.set_viewport_size({"width": 320, "height": 800})
     wrong |= {"narrow": found} if (found := await page.evaluate("firsthand.wide()")) else {}
