@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
@@ -15,6 +17,7 @@ from crm.db import Database
 from crm.events import ActorKind, Kind
 from tests import make
 from tests.campaigns.test_send import settings, started
+from tests.conftest import Cluster
 from tests.smtpd import Fault, Smtpd, smtpd
 
 
@@ -33,28 +36,41 @@ def worker(database: Database, relay: Smtpd) -> jobs.Ctx:
 
 
 async def test_two_workers_leave_the_last_two_ranges_at_once(
-    database: Database, business: Business, root: asyncpg.Connection
+    own_cluster: Cluster, own_database: Database
 ) -> None:
     """Neither sees in its transaction that the other's range is done with as well."""
-    campaign_id, ids = await started(database, business, 4)
+    business = await make.business(own_database)
+    campaign_id, ids = await started(own_database, business, 4)
     own, campaign = str(business.id), str(campaign_id)
     async with smtpd() as relay:
-        known = [worker(database, relay) for _ in range(2)]
+        known = [worker(own_database, relay) for _ in range(2)]
         await jobs.fill(known[0], own, campaign)
-        async with root.transaction():
-            # Nobody can write yet that it has ended, so whoever looks has looked before that.
-            await root.execute("LOCK TABLE crm.campaign IN SHARE MODE")
+        async with _nobody_writes_campaigns(own_cluster) as waiting:
             sending = [asyncio.create_task(jobs.send(each, own, campaign)) for each in known]
             # PostgreSQL tells nobody that a lock is waited for.
-            while await root.fetchval(_WAITING) < len(known):
+            while await waiting() < len(known):
                 assert not any(each.done() for each in sending)
         await asyncio.gather(*sending)
 
     assert len(relay.messages) == len(ids)
-    assert await state_of(database, business, campaign_id) is State.done
-    async with database.read(business.id) as db:
+    assert await state_of(own_database, business, campaign_id) is State.done
+    async with own_database.read(business.id) as db:
         told = [each for each in await events.page(db) if each.kind is Kind.campaign_done]
     assert [(each.ref, each.actor_kind) for each in told] == [(campaign_id, ActorKind.system)]
+
+
+@asynccontextmanager
+async def _nobody_writes_campaigns(
+    cluster: Cluster,
+) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Keep everybody from writing that a campaign has ended; says how many wait for that."""
+    conn = await asyncpg.connect(cluster.superuser_url)
+    try:
+        async with conn.transaction():
+            await conn.execute("LOCK TABLE crm.campaign IN SHARE MODE")
+            yield lambda: conn.fetchval(_WAITING)
+    finally:
+        await conn.close()
 
 
 _WAITING = """
