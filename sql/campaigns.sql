@@ -805,19 +805,6 @@ SELECT l.campaign_id
  ORDER BY l.campaign_id, l.number
    FOR UPDATE OF l;
 
--- name: lock_leases_of
--- The ranges in which a customer waits or is on her way to be mailed, held in the order of their
--- key: nothing of hers is claimed before this transaction ends.
-SELECT l.campaign_id
-  FROM crm.delivery d
-  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = d.campaign_id
-   AND l.low < d.customer_id AND l.high >= d.customer_id
- WHERE d.business_id = :business_id
-   AND d.customer_id = :customer_id
-   AND d.state IN ('waiting', 'sending')
- ORDER BY l.campaign_id, l.number
-   FOR UPDATE OF l;
-
 -- name: look_again
 -- Whoever waited because of her rhythm is looked at at once; the ranges are held.
 WITH due AS (

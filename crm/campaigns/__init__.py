@@ -48,7 +48,7 @@ from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.course import came_back, course, expire_after, health, waits
-from crm.campaigns.deferring import deferred, hold_ranges_of, look_again
+from crm.campaigns.deferring import deferred, look_again
 from crm.campaigns.digests import (
     DigestChoice,
     NewPlan,
@@ -201,7 +201,6 @@ __all__ = [
     "health",
     "hindrances",
     "hold",
-    "hold_ranges_of",
     "hold_restored",
     "html_as_sent",
     "letterhead",

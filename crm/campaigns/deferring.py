@@ -18,11 +18,6 @@ async def deferred(db: ReadDb, customer_id: UUID) -> list[Deferred]:
     return await db.many(sql.deferred_of_customer, Deferred, customer_id=customer_id)
 
 
-async def hold_ranges_of(db: Db, customer_id: UUID) -> None:
-    """Let nothing of hers be claimed before this transaction ends."""
-    await db.many(sql.lock_leases_of, UUID, customer_id=customer_id)
-
-
 async def limited(db: ReadDb, customer_ids: list[UUID]) -> list[UUID]:
     """Return who of them has said how many campaigns may come in a week."""
     if not customer_ids:

@@ -58,8 +58,7 @@ class _Returned(Struct, frozen=True):
 async def figures(db: ReadDb, campaign_id: UUID) -> Figures:
     """Return what a campaign came to, from sums over ranges and the withdrawals since its start."""
     campaign = await get(db, campaign_id)
-    begun = campaign.started_at is not None
-    began = campaign.started_at or db.now
+    began = campaign.started_at or campaign.ended_at or db.now
     leavers = await db.one(
         sql.leavers,
         Leavers,
@@ -72,7 +71,7 @@ async def figures(db: ReadDb, campaign_id: UUID) -> Figures:
         counts=tally_of(await counts(db, campaign_id)),
         started_at=campaign.started_at,
         ended_at=campaign.ended_at,
-        seconds=((campaign.ended_at or db.now) - began).total_seconds() if begun else 0.0,
+        seconds=((campaign.ended_at or db.now) - began).total_seconds(),
         leavers=leavers,
         hard=returned.hard,
         complaints=returned.complaints,

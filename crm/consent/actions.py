@@ -196,11 +196,11 @@ async def hold(db: Db, customer_id: UUID) -> None:
 
 
 async def hold_ranges(db: Db, *customer_ids: UUID) -> None:
-    """Let nothing be sent to customers before several decisions about them are written.
+    """Let nothing of theirs be claimed before this transaction ends.
 
-    Each takes her out of the campaigns of its purpose. Whoever takes somebody out of all at once
-    holds their ranges in the order of campaigns, so purpose by purpose two would wait for each
-    other. What she decided is held before.
+    Before several decisions, too: each takes her out of the campaigns of its purpose, and whoever
+    takes somebody out of all at once holds her ranges in the order of campaigns, so purpose by
+    purpose two would wait for each other. What she decided is held before.
     """
     await db.many(sql.hold_ranges, int, customer_ids=list(customer_ids))
 

@@ -54,7 +54,7 @@ async def change(db: Db, customer_id: UUID, wanted: Wanted) -> None:
     held = await of(db, customer_id)
     if (held.budget, held.paused_until) == (kept.budget, kept.paused_until):
         return
-    await campaigns.hold_ranges_of(db, customer_id)
+    await consent.hold_ranges(db, customer_id)
     await campaigns.look_again(db, [customer_id])
     if kept == Wanted():
         await db.run(sql.drop_rhythm, customer_id=customer_id)
@@ -108,7 +108,7 @@ async def take_over(db: Db, kept_id: UUID, gone_id: UUID) -> bool:
     await db.run(sql.drop_rhythm, customer_id=gone_id)
     if both == held:
         return False
-    await campaigns.hold_ranges_of(db, kept_id)
+    await consent.hold_ranges(db, kept_id)
     await campaigns.look_again(db, [kept_id])
     await db.run(
         sql.keep_rhythm,

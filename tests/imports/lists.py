@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from crm import consent, customers, imports, mail
 from crm.consent import ConsentEvent, EvidenceKind, Notice, Status
-from crm.db import Database, ReadDb, Statement
+from crm.db import Database, Db, ReadDb, Statement
 from crm.events import Actor
 from crm.imports import Import, RowReport
 from crm.imports.working import Watch
@@ -53,6 +53,20 @@ async def letter(database: Database, business_id: UUID, **changes: Any) -> Notic
         weak = EvidenceKind.former_single_opt_in in changes.get("accepts", [])
         purpose = await make.purpose(db, slug=SLUG, validity="P10Y", double_opt_in=not weak)
         return await make.notice(db, purpose.id, **changes)
+
+
+async def declared(db: Db, name: str, purpose_id: UUID | None = None) -> None:
+    """Declare an attribute that lists may have a column of."""
+    new = customers.NewAttribute(
+        basis=customers.LawfulBasis.legitimate_interests,
+        origin="From you.",
+        label=name,
+        type=customers.AttributeType.text,
+        purpose="To name the next shop.",
+        retention="P2Y",
+        purpose_id=purpose_id,
+    )
+    await customers.declare_attribute(db, Actor.system(), name, new)
 
 
 async def take(

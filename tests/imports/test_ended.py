@@ -12,7 +12,7 @@ from crm.customers import NewTag
 from crm.db import Database, Db
 from crm.events import Actor
 from tests.imports import lists
-from tests.imports.lists import HEADER, held, letter, report, row, take, tally
+from tests.imports.lists import HEADER, declared, held, letter, report, row, take, tally
 
 _BY = Actor.system()
 _SENTENCE = "Not mailable: what this customer allowed has ended, and only she can allow it again."
@@ -26,16 +26,7 @@ async def _declare(db: Db, tag: str, attribute: str = "", purpose_id: UUID | Non
     new = NewTag(label=tag, purpose="To greet her.", retention="P1Y", purpose_id=purpose_id)
     await customers.declare_tag(db, _BY, tag, new)
     if attribute:
-        field = customers.NewAttribute(
-            basis=customers.LawfulBasis.legitimate_interests,
-            origin="From you.",
-            label=attribute,
-            type=customers.AttributeType.text,
-            purpose="To name the next shop.",
-            retention="P2Y",
-            purpose_id=purpose_id,
-        )
-        await customers.declare_attribute(db, _BY, attribute, field)
+        await declared(db, attribute, purpose_id)
 
 
 async def _known(database: Database, business: Business) -> tuple[set[str], set[object]]:

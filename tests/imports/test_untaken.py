@@ -9,13 +9,13 @@ import pytest
 from crm import customers
 from crm.businesses import Business
 from crm.customers import NewTag
-from crm.db import Database, Db
+from crm.db import Database
 from crm.events import Actor
 from crm.imports import Import, Row, RowStatus
 from crm.imports.fields import Fields
 from crm.imports.gathering import gather
 from crm.imports.presets import left_behind, words
-from tests.imports.lists import letter, report, take, tally
+from tests.imports.lists import declared, letter, report, take, tally
 
 _BY = Actor.system()
 _AGAIN = "Declare it and import the list again: that only adds what is missing."
@@ -30,18 +30,6 @@ def observed(title: str, rows: str) -> str:
         f"The values under “{title}” in {rows} were left behind: "
         "a tool observed or numbered that, and nobody gave it."
     )
-
-
-async def declare(db: Db, name: str) -> None:
-    new = customers.NewAttribute(
-        basis=customers.LawfulBasis.legitimate_interests,
-        origin="From you.",
-        label=name,
-        type=customers.AttributeType.text,
-        purpose="To name the next shop.",
-        retention="P2Y",
-    )
-    await customers.declare_attribute(db, _BY, name, new)
 
 
 async def values(database: Database, business: Business, address: str) -> dict[str, object]:
@@ -64,7 +52,7 @@ async def test_it_works(database: Database, business: Business) -> None:
     """Declared, it comes with a second import; who left there, and empty cells, are not counted."""
     await letter(database, business.id)
     async with database.write(business.id) as db:
-        await declare(db, "city")
+        await declared(db, "city")
     text = (
         "email,status,City,phone,customer_no,note\n"
         "ada@example.com,subscribed,Oslo,555 1,K-1,\n"
@@ -74,7 +62,7 @@ async def test_it_works(database: Database, business: Business) -> None:
 
     first = await take(database, business.id, text)
     async with database.write(business.id) as db:
-        await declare(db, "phone")
+        await declared(db, "phone")
     second = await take(database, business.id, text)
 
     number = f"{undeclared('customer_no', '1 row')} {_AGAIN}"
@@ -173,8 +161,8 @@ async def test_what_a_tool_numbered_is_taken_where_it_is_declared(
     """A club has member ids of its own; what a pixel saw is never taken."""
     await letter(database, business.id)
     async with database.write(business.id) as db:
-        await declare(db, "member_id")
-        await declare(db, "last_open")
+        await declared(db, "member_id")
+        await declared(db, "last_open")
     text = "email,Member ID,Last open\nada@example.com,12,2024-01-01\n"
 
     done = await take(database, business.id, text)

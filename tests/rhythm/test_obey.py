@@ -140,7 +140,7 @@ async def test_a_pause_waits_for_the_claim_under_way(
     one, other = [await started(now, shop, which) for which in (0, 1)]
     async with now.write(shop.business.id) as db:
         # The range before the rhythm, as a worker does.
-        await campaigns.hold_ranges_of(db, nora)
+        await consent.hold_ranges(db, nora)
         first = await claim(db, one, shop.readers, MONDAY, KEPT)
         pausing = asyncio.ensure_future(wishes(now, shop, Wanted(5, MONDAY)))
         await until_waiting(shared_cluster, 1)
