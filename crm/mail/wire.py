@@ -231,7 +231,9 @@ class Lanes:
         self._changed.set()
         self._on_given_back(parcel)
         if not self._closing:
-            # It may be in the feed again, and the other lanes may be idle.
+            # It may be in the feed again, and the other lanes may be idle. Whoever waits until all
+            # is settled runs before they are told.
+            self._wanted.set()
             asyncio.get_running_loop().call_soon(self.nudge)
 
     def _check_reachable(self) -> None:

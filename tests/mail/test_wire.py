@@ -258,6 +258,21 @@ async def test_a_parcel_that_ends_every_session_does_not_turn_for_ever() -> None
     assert book.kinds() == {"a": "later", "b": "sent", "c": "sent"}
 
 
+@pytest.mark.parametrize("connections", [1, 2])
+async def test_nothing_is_settled_while_what_came_back_is_to_be_tried_again(
+    connections: int,
+) -> None:
+    """Every lane has heard that there is nothing more, and then a session ends under the last."""
+    async with smtpd() as server:
+        server.fails("rcpt", Fault(drop=True))
+        book = Book(to("a"))
+        lanes = await open_lanes(Here(server.port), connections, limits=PATIENT)
+        lanes.deliver(book, book.outcome, book.given_back)
+        await lanes.settled()
+        await lanes.close()
+    assert book.kinds() == {"a": "sent"}
+
+
 async def test_more_work_after_a_pause_is_taken_by_a_nudge() -> None:
     async with smtpd() as server:
         book = Book()
