@@ -194,7 +194,7 @@ def _converter(to: type[T]) -> Callable[[asyncpg.Record], T]:
 
 def _made(to: Any) -> Callable[[asyncpg.Record], Any]:
     if isinstance(to, type) and issubclass(to, Struct):
-        return lambda row: msgspec.convert(dict(row), to, strict=False)
+        return lambda row: msgspec.convert(dict(row.items()), to, strict=False)
     if to is dict:
         return dict
     return lambda row: row[0]
@@ -203,7 +203,7 @@ def _made(to: Any) -> Callable[[asyncpg.Record], Any]:
 def _all(rows: list[asyncpg.Record], to: type[T]) -> list[T]:
     if isinstance(to, type) and issubclass(to, Struct):
         # At once: a third less than one by one.
-        return msgspec.convert([dict(row) for row in rows], list[to], strict=False)  # type: ignore[valid-type]
+        return msgspec.convert([dict(row.items()) for row in rows], list[to], strict=False)  # type: ignore[valid-type]
     return list(map(_converter(to), rows))
 
 

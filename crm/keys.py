@@ -88,8 +88,15 @@ class Keys(Struct, frozen=True):
 
 
 def _mac(key: bytes, business_id: UUID, label: str, data: bytes) -> bytes:
-    message = label.encode() + b"\0" + data
-    return hmac.digest(_derived(key, business_id), message, "sha256")[:MAC_SIZE]
+    # Each mail has several: a copy of one that has taken in the key saves half of the work.
+    mac = _keyed(key, business_id).copy()
+    mac.update(label.encode() + b"\0" + data)
+    return mac.digest()[:MAC_SIZE]
+
+
+@lru_cache(maxsize=4096)
+def _keyed(key: bytes, business_id: UUID) -> hmac.HMAC:
+    return hmac.new(_derived(key, business_id), digestmod="sha256")
 
 
 @lru_cache(maxsize=4096)

@@ -84,7 +84,8 @@ class Sending(Struct, frozen=True):
     """How campaigns are handed to the relay."""
 
     connections: Annotated[int, Meta(ge=1, le=200)] = 10
-    # The most deliveries claimed at once; the bound on what is uncertain after a crash.
+    # Twice as many deliveries, and one for each connection, are without a recorded outcome at most:
+    # the bound on what is uncertain after a crash.
     batch: Annotated[int, Meta(ge=1, le=500)] = 50
     # Customers per range; a range is worked on by one worker at a time.
     range: Positive = 10_000

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from crm import campaigns
+from crm import campaigns, ledger
 from crm.bench import certificate
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
 from crm.bench.letter import Letter, letter
@@ -40,12 +40,15 @@ from crm.bench.stage import (
     peak_rss_mb,
 )
 from crm.campaigns import State, jobs
+from crm.consent import monitor
+from crm.journal import journal_of
 from crm.up import process
 
 _POLL = 0.05
 # The naive sender is a hundred times slower: its rate shows after a few hundred.
 _NAIVE = 400
 _FEW = 2_000
+_SEALED = 100_000
 # A relay far away, and as many connections as it takes to keep it busy.
 _DELAY = 0.005
 _FAR = 50
@@ -199,7 +202,24 @@ async def prepared(stage: Stage, count: int) -> tuple[Cast, Letter]:
     """Add a business with so many customers, and write it a letter."""
     cast = await found(stage.quiet)
     await audience(stage.quiet, cast, count)
+    await _kept_up(stage, cast)
     return cast, await letter(stage.quiet, cast)
+
+
+async def _kept_up(stage: Stage, cast: Cast) -> None:
+    """Seal what was decided, and look at all of it: else a worker would, once, beside its sending.
+
+    The round of the monitor comes once a day.
+    """
+    journal = journal_of(stage.here.settings)
+    while await ledger.seal(stage.quiet, cast.business.id, journal, most=_SEALED):
+        pass
+    async with stage.quiet.write(cast.business.id) as db:
+        await ledger.begin_watch(db)
+    more = True
+    while more:
+        async with stage.quiet.write(cast.business.id) as db:
+            more = await monitor.watch_next(db) is not None
 
 
 async def _into_fast_sink(

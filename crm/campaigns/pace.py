@@ -11,18 +11,22 @@ FLUSH_SECONDS = 0.25
 
 
 class Pace:
-    """How much to claim: what goes in a quarter of a second, so that a claim is never old."""
+    """How much to claim: what goes in a quarter of a second, so that a claim is never old.
+
+    At most two batches, which is what may be on its way: the lanes go on with the one while the
+    other's outcomes are written and their successors claimed.
+    """
 
     def __init__(self, settings: Sending) -> None:
-        """Begin now, at the size of a full batch."""
-        self._limit = settings.batch
+        """Begin now, as if the relay took all that may be claimed."""
+        self._limit = 2 * settings.batch
         self._rate = settings.rate
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._taken = 0
         self._counted = 0
         self._since = self._began
-        self._measured = float(settings.batch) / FLUSH_SECONDS
+        self._measured = self._limit / FLUSH_SECONDS
 
     @property
     def batch(self) -> int:

@@ -252,7 +252,7 @@ class Conversation:
         self._listener.handed(envelope.parcel)
         if len(envelope.content) <= INLINE:
             self._dotted = True
-            self._write(envelope.content + b".\r\n" + self._next_group())
+            self._write(b"".join((envelope.content, b".\r\n", self._next_group())))
         else:
             self._write_blocks()
 

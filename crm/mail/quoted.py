@@ -13,7 +13,8 @@ _LINE = 75  # 76 with the "=" of a soft break
 SOFT = b"=\r\n"
 _OCTETS = {n: f"={n:02X}" for n in range(256) if chr(n) == "=" or not " " <= chr(n) <= "~"}
 # Two columns are kept free for a dot at the line's start; an "=XX" is never cut.
-_CUT = re.compile(r".{1,73}(?<!=)(?<!=.)")
+_ROOM = 73
+_CUT = re.compile(rf".{{1,{_ROOM}}}(?<!=)(?<!=.)")
 
 
 def quoted(text: str) -> bytes:
@@ -40,6 +41,9 @@ def _octets(text: str) -> str:
 
 
 def _folded(octets: str) -> str:
-    return "=\r\n".join(
-        f"=2E{line[1:]}" if line.startswith(".") else line for line in _CUT.findall(octets)
-    )
+    if "=" in octets:
+        lines: list[str] = _CUT.findall(octets)
+    else:
+        # As most values are, a link among them: to look for what must not be cut costs more.
+        lines = [octets[start : start + _ROOM] for start in range(0, len(octets), _ROOM)]
+    return "=\r\n".join([f"=2E{line[1:]}" if line[0] == "." else line for line in lines])

@@ -65,10 +65,18 @@ class Limits(Struct, frozen=True):
 
     def of(self, step: Step) -> float:
         """How long the reply to this step may take."""
-        named = {Step.rcpt: self.rcpt, Step.data: self.data, Step.quit: self.quit}
-        if step in (Step.content, Step.discard):
-            return min(self.dot, self.patience)
-        return min(named.get(step, self.mail), self.patience)
+        match step:
+            case Step.content | Step.discard:
+                limit = self.dot
+            case Step.rcpt:
+                limit = self.rcpt
+            case Step.data:
+                limit = self.data
+            case Step.quit:
+                limit = self.quit
+            case _:
+                limit = self.mail
+        return min(limit, self.patience)
 
 
 class Unreachable(Exception):
