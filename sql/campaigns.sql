@@ -69,6 +69,14 @@ RETURNING campaign_id AS id, purpose_id, subject, preheader, source, format, que
           created_by, approved_by, created_at, changed_at, scheduled_at, local_at, held_why, started_at,
           ended_at;
 
+-- name: next_version
+-- A draft whose pictures changed is another one than was reviewed.
+UPDATE crm.campaign
+   SET version = version + 1, changed_at = :now
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id
+   AND state = 'draft';
+
 -- name: hold_campaign
 -- Nobody else changes a campaign or moves it to another state before this transaction ends.
 SELECT campaign_id

@@ -112,6 +112,16 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
  WHERE business_id = :business_id
    AND folded = :folded;
 
+-- name: hold_by_folded
+-- Whose address this is, held until the change that follows is written.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND folded = :folded
+   FOR UPDATE;
+
 -- name: customer_by_address_hash
 -- Whose address has this fingerprint, which is all that a link carries.
 SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
@@ -129,6 +139,16 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
   FROM crm.customer
  WHERE business_id = :business_id
    AND external_id = :external_id;
+
+-- name: hold_by_external_id
+-- Who is called this in the business's own systems, held until the change that follows is written.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND external_id = :external_id
+   FOR UPDATE;
 
 -- name: customers_before
 -- Living customers, the newest first, by pages; but those who only wait for their erasure.

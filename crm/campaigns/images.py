@@ -1,4 +1,7 @@
-"""Pictures of a draft: attached, looked at and taken out; what was sent keeps its own."""
+"""Pictures of a draft: attached, looked at and taken out; what was sent keeps its own.
+
+With other pictures it is another version: who approves names the one that was reviewed.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ async def attach(db: Db, by: Actor, campaign_id: UUID, name: str, content: bytes
         media_type=image.media_type,
         content=content,
     )
-    await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    await _changed(db, by, campaign_id)
     return ImageSize(name, image.media_type, len(content))
 
 
@@ -63,6 +66,11 @@ async def take_out(db: Db, by: Actor, campaign_id: UUID, name: str) -> None:
     await _insist_on_draft(db, campaign_id)
     if not await db.run(sql.drop_image, campaign_id=campaign_id, name=name):
         raise NoImage
+    await _changed(db, by, campaign_id)
+
+
+async def _changed(db: Db, by: Actor, campaign_id: UUID) -> None:
+    await db.run(sql.next_version, campaign_id=campaign_id)
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
 
 

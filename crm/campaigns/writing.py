@@ -95,8 +95,8 @@ async def post_text(
         return await _sheet(db, form, campaign=campaign, taken=taken)
     try:
         async with db.together():
-            await _pictures(db, who, id, form, image)
             await campaigns.change(db, who.actor, id, new, version=version)
+            await _pictures(db, who, id, form, image)
             await campaigns.expire_after(db, id, sheet.expires_hours(form))
     except Invalid as refusal:
         form.take(refusal)

@@ -94,6 +94,11 @@ async def change(
     customer = await _locked(db, customer_id)
     if expected is not None and customer.version != expected:
         raise Stale
+    return await change_held(db, by, customer, changes)
+
+
+async def change_held(db: Db, by: Actor, customer: Customer, changes: Changes) -> Customer:
+    """Change a customer whose row this transaction holds, as `change` does."""
     name, locale, time_zone, external_id = changed(customer, changes)
     held = (customer.name, customer.locale, customer.time_zone, customer.external_id)
     if (name, locale, time_zone, external_id) == held:
@@ -104,7 +109,7 @@ async def change(
         customer = await db.one(
             sql.change_customer,
             Customer,
-            customer_id=customer_id,
+            customer_id=customer.id,
             name=name,
             locale=locale,
             time_zone=time_zone,
@@ -113,7 +118,7 @@ async def change(
     except asyncpg.UniqueViolationError:
         # UPDATE has no ON CONFLICT: somebody took the id between the look and here.
         raise named(ExternalIdTaken(), "external_id") from None
-    await events.record(db, by, Kind.customer_changed, customer_id=customer_id)
+    await events.record(db, by, Kind.customer_changed, customer_id=customer.id)
     return customer
 
 

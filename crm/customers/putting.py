@@ -72,20 +72,22 @@ async def put(db: Db, by: Actor, said: Put) -> tuple[Customer, bool]:
         time_zone=said.time_zone,
         external_id=said.external_id,
     )
-    customer = await actions.change(db, by, known.id, changes)
-    # Also where nothing differs: the other system keeps her id.
-    await db.run(sql.own_customer, customer_id=customer.id)
+    customer = await actions.change_held(db, by, known, changes)
+    if customer.source is Source.imported:
+        # Also where nothing differs: the other system keeps her id.
+        await db.run(sql.own_customer, customer_id=customer.id)
     return customer, False
 
 
 async def _known(db: Db, said: Put, folded: str) -> Customer | None:
+    """Find whom it is about, and hold her row: what is compared here is what is changed."""
     if said.external_id is not UNSET:
-        known = await actions.by_external_id(db, said.external_id)
+        known = await db.maybe(sql.hold_by_external_id, Customer, external_id=said.external_id)
         if known is not None:
             if fold(known.address) != folded:
                 raise named(AddressDiffers(), "address")
             return known
-    known = await actions.by_address(db, said.address)
+    known = await db.maybe(sql.hold_by_folded, Customer, folded=folded)
     if known is None or said.external_id is UNSET:
         return known
     # Who was added between the two questions has the external id already.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import httpx2
@@ -12,12 +13,14 @@ import pytest
 
 from crm import campaigns, consent
 from crm.businesses import Business
-from crm.campaigns import Campaign, ChangedSinceReview, NewCampaign, State, checking, jobs
-from crm.db import Database
+from crm.campaigns import Campaign, ChangedSinceReview, NewCampaign, State, checking, images, jobs
+from crm.db import Database, Db
+from crm.events import Actor
 from crm.mail import sending_domains
 from crm.staff import Member
 from tests import make
 from tests.campaigns.site import approving, caller, client, drafted, form, member, present, wall
+from tests.campaigns.test_images import PNG
 from tests.campaigns.test_send import settings
 from tests.campaigns.test_share import until_waiting
 from tests.conftest import Cluster
@@ -135,6 +138,29 @@ async def test_staff_look_again_at_what_has_changed(
         assert (await browser.post(f"{base}/start", data=approving(changed))).status_code == 303
 
     assert (await present(database, business, campaign)).approved_by == who.id
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_other_pictures_are_another_version(
+    database: Database, business: Business, who: Member, campaign: Campaign, *, gone: bool
+) -> None:
+    """A picture says as much as the text around it."""
+    async with database.write(business.id) as db:
+        await images.attach(db, make.SYSTEM, campaign.id, "rye.png", PNG)
+        reviewed = await campaigns.get(db, campaign.id)
+        if gone:
+            await images.take_out(db, make.SYSTEM, campaign.id, "rye.png")
+        else:
+            await images.attach(db, make.SYSTEM, campaign.id, "rye.png", PNG)
+    for act in (campaigns.start, schedule_tomorrow):
+        with pytest.raises(ChangedSinceReview):
+            async with database.write(business.id) as db:
+                await act(db, who.actor, campaign.id, version=reviewed.version)
+
+
+async def schedule_tomorrow(db: Db, by: Actor, campaign_id: UUID, *, version: int) -> Campaign:
+    at = db.now + timedelta(days=1)
+    return await campaigns.schedule(db, by, campaign_id, at, version=version)
 
 
 async def test_programs_name_the_version_if_they_like(

@@ -257,7 +257,7 @@ async def test_staff_attach_and_take_out_without_losing_their_text(
         checked = await web.post(f"/staff/campaigns/check?draft={campaign.id}", data=form(**typed))
         shown = await web.get(f"{path}/mail")
         picture = await web.get(f"{path}/images/rye.png")
-        out = await web.post(f"{path}/text", data=form(**typed, version="2", drop="rye.png"))
+        out = await web.post(f"{path}/text", data=form(**typed, version="3", drop="rye.png"))
         after = await web.get(f"{path}/preview")
 
     assert (svg.status_code, attached.status_code, out.status_code) == (422, 303, 303)
