@@ -281,11 +281,15 @@ SELECT :business_id, kept.customer_id, :purpose_id, :import_id, kept.part, kept.
        :now, :ends_at
   FROM unnest(:customer_ids::uuid[], :parts::text[], :lines::integer[], :whys::text[])
        AS kept (customer_id, part, line, why)
-  JOIN crm.consent_now s
-    ON s.business_id = :business_id
-   AND s.customer_id = kept.customer_id
-   AND s.purpose_id = :purpose_id
-   AND s.status = 'unknown'
+ -- Each by her key, as there are no statistics of what this import has written.
+ CROSS JOIN LATERAL (
+   SELECT
+     FROM crm.consent_now s
+    WHERE s.business_id = :business_id
+      AND s.customer_id = kept.customer_id
+      AND s.purpose_id = :purpose_id
+      AND s.status = 'unknown'
+   OFFSET 0) asked
   JOIN crm.customer c
     ON c.business_id = :business_id
    AND c.customer_id = kept.customer_id
