@@ -40,7 +40,6 @@ from crm.imports.judged import Judged, Task, decided_at, network, without
 from crm.imports.model import (
     Bad,
     Row,
-    Seen,
     Tally,
     Told,
     evidence,
@@ -48,6 +47,7 @@ from crm.imports.model import (
 )
 from crm.imports.quarantine import Unproven
 from crm.imports.remarks import Report
+from crm.imports.seen import Seen
 from crm.mail import Scope, Why
 
 _TOO_OLD = (

@@ -360,18 +360,3 @@ def opts_out(row: Row) -> bool:
 def _rank(row: Row) -> tuple[int, int, int]:
     proof = (row.opted_in_at is not None) + (row.confirmed_at is not None)
     return -_WEIGHT[row.status], -proof, row.line
-
-
-class Seen:
-    """Which addresses of a file have come by, so that a repetition is reported.
-
-    It keeps one entry per address, about 0.2 kB: the only part of an import that grows.
-    """
-
-    def __init__(self) -> None:
-        self._first: dict[str, Spot] = {}
-
-    def earlier(self, folded: str, spot: Spot) -> Spot | None:
-        """Where this address stood first, or None and it is remembered."""
-        first = self._first.setdefault(folded, spot)
-        return None if first == spot else first

@@ -11,7 +11,8 @@ from crm.consent import EvidenceKind
 from crm.customers.address import NotAnAddress, parse
 from crm.demo.people import Expected, write_export
 from crm.imports.decision import KnownCustomer, Outcome, decide
-from crm.imports.model import Bad, Row, Seen, Tool, evidence_kind, merge
+from crm.imports.model import Bad, Row, Tool, evidence_kind, merge
+from crm.imports.seen import Seen
 from crm.imports.table import read
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -15,12 +15,10 @@ from crm.imports.decision import (
     KnownCustomer,
     Outcome,
     decide,
-    repeated,
 )
 from crm.imports.model import (
     Row,
     RowStatus,
-    Seen,
     evidence_kind,
     merge,
     opts_out,
@@ -245,12 +243,3 @@ def test_no_order_and_no_cut_into_batches_matters(rows: list[Row], chance: objec
                 ever_mailable = ever_mailable or mailable(books)
     assert ever_mailable == mailable(books)
     assert mailable(books) == (PROVEN in rows and not any(map(opts_out, rows)))
-
-
-def test_repetitions_are_reported_with_the_first_line() -> None:
-    seen = Seen()
-    assert seen.earlier("a@example.com", 2) is None
-    assert seen.earlier("b@example.com", 3) is None
-    assert seen.earlier("a@example.com", 9) == 2
-    assert "line 2;" in repeated(2)
-    assert "line 2 of left.csv;" in repeated(("left.csv", 2))
