@@ -88,7 +88,7 @@ class Keys(Struct, frozen=True):
 
 
 def _mac(key: bytes, business_id: UUID, label: str, data: bytes) -> bytes:
-    # Each mail has several: a copy of one that has taken in the key saves half of the work.
+    # Each mail has several: to copy one that has taken in the key is cheaper than to begin anew.
     mac = _keyed(key, business_id).copy()
     mac.update(label.encode() + b"\0" + data)
     return mac.digest()[:MAC_SIZE]

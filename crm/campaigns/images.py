@@ -9,6 +9,7 @@ from uuid import UUID
 
 from crm import events
 from crm.businesses.image import ALL_TOGETHER, Image, ImageSize, sniffed
+from crm.campaigns import checking
 from crm.campaigns.actions import locked
 from crm.campaigns.model import State, WrongState
 from crm.db import Db, ReadDb, Statements
@@ -72,6 +73,8 @@ async def take_out(db: Db, by: Actor, campaign_id: UUID, name: str) -> None:
 async def _changed(db: Db, by: Actor, campaign_id: UUID) -> None:
     await db.run(sql.next_version, campaign_id=campaign_id)
     await events.record(db, by, Kind.campaign_changed, ref=campaign_id)
+    # Of another version nothing is known yet; and a text may only now have all that it names.
+    await checking.begin(db, campaign_id)
 
 
 async def _insist_on_draft(db: Db, campaign_id: UUID) -> None:

@@ -60,7 +60,8 @@ async def get_image(
     tags=["Campaigns"],
     summary="Attach a picture to a draft",
     description="The body is the picture: PNG, JPEG, GIF or WebP by its bytes, 200 kB at most, and "
-    "1 MB with the others. One of the same name is replaced. The campaign has a new version then.",
+    "1 MB with the others. One of the same name is replaced. The campaign has a new version then: "
+    "read it again before you name that.",
 )
 async def put_image(
     request: Request[Any, Any, Any],
@@ -78,7 +79,8 @@ async def put_image(
     guards=WRITE,
     tags=["Campaigns"],
     summary="Take a picture out of a draft",
-    description="A text that still names it cannot be sent. The campaign has a new version then.",
+    description="A text that still names it cannot be sent. The campaign has a new version then: "
+    "read it again before you name that.",
 )
 async def delete_image(
     db: NamedDependency[Db],

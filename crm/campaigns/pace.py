@@ -19,20 +19,20 @@ class Pace:
 
     def __init__(self, settings: Sending) -> None:
         """Begin now, as if the relay took all that may be claimed."""
-        self._limit = 2 * settings.batch
+        self.most = 2 * settings.batch
         self._rate = settings.rate
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._taken = 0
         self._counted = 0
         self._since = self._began
-        self._measured = self._limit / FLUSH_SECONDS
+        self._measured = self.most / FLUSH_SECONDS
 
     @property
     def batch(self) -> int:
         """The size of a micro-batch at the present rate."""
         rate = min(self._measured, self._rate or self._measured)
-        return int(min(max(rate * FLUSH_SECONDS, 1), self._limit))
+        return int(min(max(rate * FLUSH_SECONDS, 1), self.most))
 
     def may_go(self) -> bool:
         """Say whether another message keeps to the configured rate."""

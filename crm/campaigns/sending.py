@@ -143,8 +143,7 @@ class RangeSender:
 
     def _room(self) -> int:
         """How many more may be claimed without a recorded outcome."""
-        allowed = 2 * self._settings.batch + self._routes.connections
-        return allowed - len(self._hand)
+        return self._pace.most + self._routes.connections - len(self._hand)
 
     def _on_outcome(self, parcel: Parcel, outcome: Outcome) -> None:
         self._hand.outcome(parcel, outcome)
@@ -171,7 +170,7 @@ class RangeSender:
                 ids: list[UUID] = []
                 if claiming:
                     zone = self._issue.business.time_zone
-                    allowed = await allow(db, self._routes, self._settings.batch, zone)
+                    allowed = await allow(db, self._routes, self._pace.most, zone)
                     ids = await self._next(db, tally)
                 ids = await self._turns(db, ids)
                 if claiming:

@@ -14,8 +14,8 @@ from crm.mail.routes import Routes, Way
 _NO_CAP = 2**31 - 1
 
 
-async def allow(db: Db, routes: Routes, batch: int, time_zone: str) -> list[tuple[Way, int]]:
-    """Let relays with a rate or a cap take up to a batch more; says what was added to each.
+async def allow(db: Db, routes: Routes, most: int, time_zone: str) -> list[tuple[Way, int]]:
+    """Let relays with a rate or a cap have up to so many ahead; says what was added to each.
 
     Costs nothing where no relay has one. The rows stay held until the transaction ends.
     """
@@ -37,7 +37,7 @@ async def allow(db: Db, routes: Routes, batch: int, time_zone: str) -> list[tupl
         use = uses[way.relay.id]
         if use.day != day:
             use = replace(use, day=day, taken=0)
-        number, use = _added(way, use, batch, db)
+        number, use = _added(way, use, most, db)
         added.append((way, number))
         written.append(use)
     await db.run(
@@ -52,12 +52,12 @@ async def allow(db: Db, routes: Routes, batch: int, time_zone: str) -> list[tupl
     return added
 
 
-def _added(way: Way, use: RelayUse, batch: int, db: Db) -> tuple[int, RelayUse]:
+def _added(way: Way, use: RelayUse, most: int, db: Db) -> tuple[int, RelayUse]:
     relay, here = way.relay, way.allowed or 0
     cap = relay.cap(use.day) or _NO_CAP
     left = max(cap - use.taken, 0)
     way.full = left == 0 and here == 0
-    most = min(batch, ceil(relay.rate * AHEAD.total_seconds())) if relay.rate else batch
+    most = min(most, ceil(relay.rate * AHEAD.total_seconds())) if relay.rate else most
     number, next_at = max(min(most - here, left), 0), use.next_at
     if relay.rate:
         number, next_at = spoken_for(relay.rate, use.next_at, number, db.now)

@@ -156,6 +156,15 @@ async def test_other_pictures_are_another_version(
         with pytest.raises(ChangedSinceReview):
             async with database.write(business.id) as db:
                 await act(db, who.actor, campaign.id, version=reviewed.version)
+    # Its values are checked anew, so that it can be approved as it is now.
+    ctx: jobs.Ctx = {"database": database, "settings": settings(1), "sending": asyncio.Lock()}
+    await jobs.check_values(ctx, str(business.id), str(campaign.id))
+    now = await present(database, business, campaign)
+    async with database.write(business.id) as db:
+        check = await checking.newest(db, now)
+        assert check is not None
+        assert (check.state, check.version) == ("done", now.version)
+        await campaigns.start(db, who.actor, campaign.id, version=now.version)
 
 
 async def schedule_tomorrow(db: Db, by: Actor, campaign_id: UUID, *, version: int) -> Campaign:
