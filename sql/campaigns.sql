@@ -537,11 +537,17 @@ UPDATE crm.delivery d
 RETURNING d.customer_id, d.state;
 
 -- name: retry_later
--- What could not go now is looked at again when it is due.
+-- What could not go now is looked at again when it is due. Who has left since she was read waits for
+-- nothing.
 INSERT INTO crm.retry (business_id, campaign_id, customer_id, due_at, waits_for)
 SELECT :business_id, :campaign_id, r.customer_id, r.due_at, r.waits_for
   FROM unnest(:customer_ids::uuid[], :due_ats::timestamptz[], :waits_for::text[])
          AS r (customer_id, due_at, waits_for)
+  JOIN crm.delivery d
+    ON d.business_id = :business_id
+   AND d.campaign_id = :campaign_id
+   AND d.customer_id = r.customer_id
+ WHERE d.state = 'waiting'
 ON CONFLICT (business_id, campaign_id, customer_id) DO UPDATE
    SET due_at = excluded.due_at, waits_for = excluded.waits_for;
 
@@ -672,8 +678,8 @@ UPDATE crm.campaign SET expires_hours = :hours
 RETURNING campaign_id;
 
 -- name: next_to_try
--- Whom of a range to try next: those whose next try is due, then, for what room they leave, the next
--- along the key. `again` tells the former.
+-- Whom of a range to try next: those whose next try is due, and so many along the key. `again` tells
+-- the former.
 WITH due AS (
   DELETE FROM crm.retry r
    WHERE r.business_id = :business_id
@@ -692,25 +698,22 @@ WITH due AS (
 SELECT due.customer_id, due.waits_for, true AS again FROM due
 UNION ALL
 SELECT w.customer_id, '', false
-  FROM (SELECT n.customer_id
-          FROM (SELECT d.customer_id
-                  FROM crm.delivery d
-                 WHERE d.business_id = :business_id
-                   AND d.campaign_id = :campaign_id
-                   AND d.customer_id > :cursor
-                   AND d.customer_id <= :high
-                   AND d.state = 'waiting'
-                 ORDER BY d.customer_id
-                 -- The planner goes by this limit; of one that is counted first it knows nothing.
-                 LIMIT :size::integer) n
-         ORDER BY n.customer_id
-         LIMIT :size::integer - (SELECT count(*) FROM due)) w;
+  FROM (SELECT d.customer_id
+          FROM crm.delivery d
+         WHERE d.business_id = :business_id
+           AND d.campaign_id = :campaign_id
+           AND d.customer_id > :cursor
+           AND d.customer_id <= :high
+           AND d.state = 'waiting'
+         ORDER BY d.customer_id
+         LIMIT :ahead::integer) w;
 
 -- name: claim_deliveries
 -- Promise 2, second half: the warrant is looked at in the statement that takes the delivery. A row
 -- that a withdrawal has just excluded is not waiting any more when its lock is free.
 -- Promise 12: so is the rhythm, under the lock of its row. Whom it keeps off waits, at most until
 -- `last`; the place of the week is taken by the row that this statement writes.
+-- It counts, too, in the range's row, what it takes and what else the transaction has changed.
 WITH kept_off AS MATERIALIZED (
   SELECT h.customer_id, h.due_at, h.waits_for
     FROM crm.hold_rhythms(:business_id, :campaign_id, :customer_ids::uuid[], :now) h
@@ -769,8 +772,29 @@ WITH kept_off AS MATERIALIZED (
   SELECT :business_id, :campaign_id, k.customer_id, least(k.due_at, :last::timestamptz), k.waits_for
     FROM kept_off k
    WHERE k.customer_id NOT IN (SELECT l.customer_id FROM looked l)
+     -- Who has left since she was read waits for nothing.
+     AND EXISTS (SELECT FROM crm.delivery d
+                  WHERE d.business_id = :business_id
+                    AND d.campaign_id = :campaign_id
+                    AND d.customer_id = k.customer_id
+                    AND d.state = 'waiting')
   ON CONFLICT (business_id, campaign_id, customer_id) DO UPDATE
      SET due_at = excluded.due_at, waits_for = excluded.waits_for
+), counted AS (
+  UPDATE crm.lease r
+     SET cursor = :cursor, waiting = r.waiting + :waiting - n.looked,
+         sending = r.sending + :sending + n.looked - n.left_out,
+         sent = r.sent + :sent, failed = r.failed + :failed,
+         excluded = r.excluded + :excluded + n.left_out, uncertain = r.uncertain + :uncertain,
+         hard = r.hard + :hard, blocked = :blocked,
+         reasons = crm.count_reasons(r.reasons, :reasons::text[] || n.reasons)
+    FROM (SELECT count(*)::integer AS looked, count(l.reason)::integer AS left_out,
+                 array_agg(l.reason) AS reasons
+            FROM looked l) n
+   WHERE r.business_id = :business_id
+     AND r.campaign_id = :campaign_id
+     AND r.number = :number
+     AND r.epoch = :epoch
 )
 SELECT l.customer_id, l.state, l.reason, l.attempt, l.address, l.name, l.address_hash, l.merged,
        l.asked

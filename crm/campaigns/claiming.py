@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from crm.campaigns.actions import sql
 from crm.campaigns.composing import MergeValue
-from crm.campaigns.deferring import RHYTHM
 from crm.campaigns.expression import ATTRIBUTE
 from crm.campaigns.model import Campaign, DeliveryState
 from crm.campaigns.render import Compiled
@@ -20,6 +20,9 @@ from crm.db import Db
 from crm.mail import domains
 from crm.mail.outcome import Kind, Outcome
 from crm.mail.pacing import DomainPace, asks_for_less, faster, slower, turns
+
+# What of each mail's values is kept with its delivery: arguments of `claim_deliveries`.
+Kept = Mapping[str, Any]
 
 
 class Lease(Struct, frozen=True):
@@ -33,6 +36,25 @@ class Lease(Struct, frozen=True):
     sending: int
     # Refusals for reasons of policy in a row, so far.
     blocked: int
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """By how much a transaction changes the row of a range that it holds, and how far it walked."""
+
+    campaign_id: UUID
+    number: int
+    epoch: int
+    cursor: UUID
+    blocked: int
+    hard: int = 0
+    # Why customers are left out, each once for each of them.
+    reasons: list[str] = []
+    waiting: int = 0
+    sending: int = 0
+    sent: int = 0
+    failed: int = 0
+    excluded: int = 0
+    uncertain: int = 0
 
 
 class Claimed(Struct, frozen=True):
@@ -49,24 +71,6 @@ class Claimed(Struct, frozen=True):
     merged: dict[str, str] | None
     # Whether her consent ends soon, and the mail asks if it goes on.
     asked: bool
-
-
-class Candidates(Struct, frozen=True):
-    """Whom to claim; `cursor` is how far the walk along the key has come."""
-
-    ids: list[UUID]
-    cursor: UUID
-    exhausted: bool
-    # Whom of them her own rhythm has kept it from until now, and how.
-    kept_off: dict[UUID, str]
-
-
-class _Next(Struct, frozen=True):
-    """A customer to try: for the first time, or `again`, and then what that waited for."""
-
-    customer_id: UUID
-    waits_for: str
-    again: bool
 
 
 class Ended(Struct, frozen=True):
@@ -203,60 +207,40 @@ class Domains:
                 self._on_the_way[domain] -= 1
 
 
-async def candidates(
-    db: Db, campaign: Campaign, lease: Lease, cursor: UUID, size: int
-) -> Candidates:
-    """Look at retries that are due, then along the key."""
-    found = await db.many(
-        sql.next_to_try,
-        _Next,
-        campaign_id=campaign.id,
-        low=lease.low,
-        high=lease.high,
-        cursor=cursor,
-        size=size,
-    )
-    walked = [each.customer_id for each in found if not each.again]
-    if walked:
-        cursor = max(walked)
-    elif len(found) < size:
-        cursor = lease.high
-    return Candidates(
-        [each.customer_id for each in found],
-        cursor,
-        exhausted=not found,
-        kept_off={each.customer_id: each.waits_for for each in found if each.waits_for in RHYTHM},
-    )
-
-
 async def claim(
-    db: Db, campaign: Campaign, ids: list[UUID], last: datetime, kept: Mapping[str, Any]
+    db: Db, campaign: Campaign, ids: list[UUID], last: datetime, *, kept: Kept, change: Change
 ) -> list[Claimed]:
     """Claim who may be mailed now; whom her rhythm keeps it from waits, at most until `last`.
 
-    `kept` is what of each mail's values is kept with its delivery.
+    `change` is what else the transaction changes of the range: it and the claims are counted at
+    once. `kept` is what of each mail's values is kept with its delivery.
     """
-    if not ids:
-        return []
     return await db.many(
         sql.claim_deliveries,
         Claimed,
-        campaign_id=campaign.id,
         purpose_id=campaign.purpose_id,
         customer_ids=ids,
         last=last,
         **kept,
+        **asdict(change),
     )
 
 
-async def expire(db: Db, campaign: Campaign, late: Candidates) -> list[Ended]:
+async def count(db: Db, change: Change) -> None:
+    """Count what a transaction changes of a range, where it claims nobody."""
+    await db.run(sql.count_lease, **asdict(change))
+
+
+async def expire(
+    db: Db, campaign: Campaign, ids: list[UUID], kept_off: Mapping[UUID, str]
+) -> list[Ended]:
     """End what is too late to be delivered: failed, or left out where her rhythm kept it off."""
     return await db.many(
         sql.expire_deliveries,
         Ended,
         campaign_id=campaign.id,
-        customer_ids=late.ids,
-        kept_off=[late.kept_off.get(each, "") for each in late.ids],
+        customer_ids=ids,
+        kept_off=[kept_off.get(each, "") for each in ids],
     )
 
 

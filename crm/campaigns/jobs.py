@@ -13,7 +13,7 @@ from crm import above, businesses, consent
 from crm.above import DueDigest, DueLeases
 from crm.campaigns import actions, approving, cancelling, checking, digests, filling
 from crm.campaigns.canary import waits_for_canary
-from crm.campaigns.claiming import Lease, leave
+from crm.campaigns.claiming import Change, Lease, count, leave
 from crm.campaigns.composing import Envelope, compiled
 from crm.campaigns.issue import Issue
 from crm.campaigns.line import Line, Rests
@@ -287,22 +287,16 @@ async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> 
             doubted = await db.run(
                 sql.doubt_deliveries, campaign_id=campaign_id, low=lease.low, high=lease.high
             )
-            await db.run(
-                sql.count_lease,
+            change = Change(
                 campaign_id=campaign_id,
                 number=lease.number,
                 epoch=lease.epoch,
                 cursor=lease.cursor,
-                waiting=0,
-                sending=-doubted,
-                sent=0,
-                failed=0,
-                excluded=0,
-                uncertain=doubted,
-                reasons=[],
-                hard=0,
                 blocked=lease.blocked,
+                sending=-doubted,
+                uncertain=doubted,
             )
+            await count(db, change)
     return lease
 
 

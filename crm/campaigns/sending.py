@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -19,11 +20,11 @@ from msgspec import Struct
 from crm.campaigns import breaker
 from crm.campaigns.by_clock import latest, reached_now
 from crm.campaigns.claiming import (
-    Candidates,
+    Change,
     Claimed,
     Lease,
-    candidates,
     claim,
+    count,
     expire,
     leave,
     merge_values,
@@ -34,6 +35,7 @@ from crm.campaigns.issue import Issue
 from crm.campaigns.model import DeliveryState, State
 from crm.campaigns.pace import Pace
 from crm.campaigns.recording import Books, Result, write
+from crm.campaigns.walking import Candidates, Walk
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
 from crm.mail.allowing import allow, settle, take_back
@@ -75,10 +77,9 @@ class RangeSender:
         self._lease = lease
         self._routes = routes
         self._settings = settings
-        self._cursor = lease.cursor
+        self._walk = Walk(issue.campaign.id, lease)
         self._hand = Hand(lease.blocked)
         self._state = State.sending
-        self._exhausted = False
         # Our own code could not write a mail; said once.
         self._failed = False
         # Why the present transaction leaves customers out.
@@ -139,7 +140,7 @@ class RangeSender:
 
     def _hungry(self) -> bool:
         """Say whether another claim could bring something now."""
-        return self._state is State.sending and not self._exhausted and self._room() > 0
+        return self._state is State.sending and not self._walk.exhausted and self._room() > 0
 
     def _room(self) -> int:
         """How many more may be claimed without a recorded outcome."""
@@ -158,7 +159,7 @@ class RangeSender:
         hand.give_back_stale()
         unreachable = self._routes.open == 0 and self._routes.trouble is not None
         claimed: list[Claimed] = []
-        results, cursor = hand.results, self._cursor
+        results, cursor = hand.results, self._walk.cursor
         allowed: list[tuple[Way, int]] = []
         soon = False
         try:
@@ -173,10 +174,8 @@ class RangeSender:
                     allowed = await allow(db, self._routes, self._pace.most, zone)
                     ids = await self._next(db, tally)
                 ids = await self._turns(db, ids)
-                if claiming:
-                    claimed = await self._claim(db, ids, tally)
-                    soon = await self._due_soon(db)
-                await self._count(db, tally)
+                claimed = await self._claim(db, ids, tally)
+                soon = claiming and await self._due_soon(db)
                 values = await merge_values(db, self._issue.compiled, claimed)
         except BaseException:
             self._take_back(results, cursor, claimed)
@@ -189,7 +188,7 @@ class RangeSender:
         if not claiming:
             hand.give_back_all()
         await self._judge()
-        more = claiming and not self._exhausted and not self._rest[0]
+        more = claiming and not self._walk.exhausted and not self._rest[0]
         return not unreachable and (len(hand) > 0 or more or soon)
 
     def _written(self, now: datetime) -> None:
@@ -218,7 +217,7 @@ class RangeSender:
 
     async def _due_soon(self, db: Db) -> bool:
         """Whether a range that is walked through has somebody whose turn comes at once."""
-        if not self._exhausted or not self._hand.domains.known:
+        if not self._walk.exhausted or not self._hand.domains.known:
             return False
         due = await db.maybe(
             sql.next_due,
@@ -245,7 +244,7 @@ class RangeSender:
             for each in claimed
             if each.customer_id not in known
         ]
-        self._cursor = cursor
+        self._walk.back(cursor)
 
     async def _wait(self) -> None:
         self._routes.nudge()
@@ -279,12 +278,12 @@ class RangeSender:
                 if not await self._hold(db):
                     return
                 tally = await self._record(db, unreachable=self._routes.trouble is not None)
-                await self._count(db, tally)
+                await count(db, self._change(tally))
                 await settle(db, self._routes, self._issue.business.time_zone)
                 await self._turns(db, [])
                 await leave(db, self._issue.campaign.id, self._lease, *self._rest)
         except BaseException:
-            self._take_back(results, self._cursor, [])
+            self._take_back(results, self._walk.cursor, [])
             raise
         await self._give_places()
 
@@ -332,8 +331,7 @@ class RangeSender:
         size = self._size(db)
         if size <= 0 or self._hand.queued > self._pace.batch // 2:
             return []
-        found = await candidates(db, self._issue.campaign, self._lease, self._cursor, size)
-        self._cursor, self._exhausted = found.cursor, found.exhausted
+        found = await self._walk.further(db, size)
         last = self._until(db)
         if found.ids and last <= db.now:
             await self._expire(db, found, tally)
@@ -351,11 +349,12 @@ class RangeSender:
     async def _claim(
         self, db: Db, ids: list[UUID], tally: dict[DeliveryState, int]
     ) -> list[Claimed]:
-        looked = await claim(db, self._issue.campaign, ids, self._until(db), self._issue.kept)
-        for each in looked:
-            tally[each.state] += 1
-            tally[DeliveryState.waiting] -= 1
-        self._left_out += [each.reason for each in looked if each.reason]
+        """Claim whom to mail, and count all that the transaction has changed."""
+        campaign, last, change = self._issue.campaign, self._until(db), self._change(tally)
+        if not ids:
+            await count(db, change)
+            return []
+        looked = await claim(db, campaign, ids, last, kept=self._issue.kept, change=change)
         return [each for each in looked if each.state is DeliveryState.sending]
 
     def _size(self, db: Db) -> int:
@@ -371,24 +370,24 @@ class RangeSender:
 
     async def _expire(self, db: Db, late: Candidates, tally: dict[DeliveryState, int]) -> None:
         """What is late ends, instead of being delivered stale."""
-        for each in await expire(db, self._issue.campaign, late):
+        for each in await expire(db, self._issue.campaign, late.ids, late.kept_off):
             tally[each.state] += 1
             tally[DeliveryState.waiting] -= 1
             self._left_out += [each.reason] if each.reason else []
 
-    async def _count(self, db: Db, tally: dict[DeliveryState, int]) -> None:
+    def _change(self, tally: dict[DeliveryState, int]) -> Change:
         self._counted, self._hand.hard = self._hand.hard, 0
-        await db.run(
-            sql.count_lease,
+        states: dict[str, Any] = {state.value: change for state, change in tally.items()}
+        return Change(
             **self._key(),
-            cursor=self._cursor,
+            cursor=self._walk.cursor,
             reasons=self._left_out,
             hard=self._counted,
             blocked=self._hand.blocked,
-            **{state.value: change for state, change in tally.items()},
+            **states,
         )
 
-    def _key(self) -> dict[str, UUID | int]:
+    def _key(self) -> dict[str, Any]:
         return {
             "campaign_id": self._issue.campaign.id,
             "number": self._lease.number,

@@ -11,9 +11,11 @@ import pytest
 
 from crm import campaigns
 from crm.businesses import Business
-from crm.campaigns import Counts, State, jobs, sending
+from crm.campaigns import Counts, State, claiming, jobs, sending
+from crm.campaigns.claiming import Claimed
+from crm.campaigns.render import Compiled
 from crm.campaigns.sending import RangeSender
-from crm.db import Database
+from crm.db import Database, Db
 from crm.events import Actor
 from tests.campaigns.test_send import settings, started
 from tests.smtpd import Fault, Smtpd, smtpd
@@ -79,16 +81,18 @@ async def test_a_lost_transaction_loses_nobody(
     turn: int,
 ) -> None:
     """Its outcomes are written by the next one, and whom it looked at is looked at again."""
-    usual, calls = RangeSender._count, 0  # noqa: SLF001
+    usual, calls = claiming.merge_values, 0
 
-    async def cut_off(sender: RangeSender, *given: object) -> None:
+    async def cut_off(
+        db: Db, message: Compiled, claimed: list[Claimed]
+    ) -> dict[UUID, dict[str, str]]:
         nonlocal calls
         calls += 1
         if calls == turn:
             raise wrong
-        await usual(sender, *given)  # type: ignore[arg-type]
+        return await usual(db, message, claimed)
 
-    monkeypatch.setattr(RangeSender, "_count", cut_off)
+    monkeypatch.setattr(sending, "merge_values", cut_off)
     async with smtpd() as relay:
         ctx, campaign_id = await filled(database, business, relay)
         with pytest.raises(wrong):

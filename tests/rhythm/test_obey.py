@@ -12,7 +12,7 @@ from msgspec import Struct
 from crm import campaigns, consent, customers, rhythm
 from crm.businesses import Business
 from crm.campaigns import Campaign, Counts, DeliveryState, NewCampaign, State, jobs
-from crm.campaigns.claiming import Claimed, claim
+from crm.campaigns.claiming import Change, Claimed, claim
 from crm.campaigns.deferring import give_places, limited
 from crm.campaigns.recording import Row, write
 from crm.consent import Method
@@ -101,6 +101,12 @@ def ctx(database: Database, port: int) -> jobs.Ctx:
     return {"database": database, "settings": settings(port), "sending": asyncio.Lock()}
 
 
+async def claimed(db: Db, campaign: Campaign, ids: list[UUID], last: datetime) -> list[Claimed]:
+    """Claim them beside any range."""
+    beside = Change(campaign_id=campaign.id, number=-1, epoch=0, cursor=UUID(int=0), blocked=0)
+    return await claim(db, campaign, ids, last, kept=KEPT, change=beside)
+
+
 async def test_two_campaigns_never_share_the_last_place(
     database: Database, shared_cluster: Cluster
 ) -> None:
@@ -112,7 +118,7 @@ async def test_two_campaigns_never_share_the_last_place(
 
     async def claims(db: Db, campaign: Campaign) -> list[Claimed]:
         last = WEDNESDAY + 100 * HOUR
-        return await claim(db, campaign, shop.readers[::-1], last, KEPT)
+        return await claimed(db, campaign, shop.readers[::-1], last)
 
     async def second() -> list[Claimed]:
         async with now.write(shop.business.id) as db:
@@ -129,6 +135,21 @@ async def test_two_campaigns_never_share_the_last_place(
     assert (told.week.taken, [each.campaign_id for each in told.deferred]) == (1, [other.id])
 
 
+async def test_who_has_left_is_deferred_no_more(database: Database) -> None:
+    """A worker reads on ahead, and she may leave before it comes to her."""
+    now = at(database, WEDNESDAY)
+    shop = await opened(now)
+    (nora,) = shop.readers
+    await wishes(now, shop, Wanted(5, MONDAY))
+    one = await started(now, shop, 0)
+    async with now.write(shop.business.id) as db:
+        await consent.withdraw(db, Actor.customer(nora), nora, one.purpose_id, method=Method.portal)
+    async with now.write(shop.business.id) as db:
+        assert await claimed(db, one, [nora], WEDNESDAY + 100 * HOUR) == []
+    async with now.read(shop.business.id) as read:
+        assert (await rhythm.attention(read, nora)).deferred == []
+
+
 async def test_a_pause_waits_for_the_claim_under_way(
     database: Database, shared_cluster: Cluster
 ) -> None:
@@ -141,12 +162,12 @@ async def test_a_pause_waits_for_the_claim_under_way(
     async with now.write(shop.business.id) as db:
         # The range before the rhythm, as a worker does.
         await consent.hold_ranges(db, nora)
-        first = await claim(db, one, shop.readers, MONDAY, KEPT)
+        first = await claimed(db, one, shop.readers, MONDAY)
         pausing = asyncio.ensure_future(wishes(now, shop, Wanted(5, MONDAY)))
         await until_waiting(shared_cluster, 1)
     await pausing
     async with now.write(shop.business.id) as db:
-        assert await claim(db, other, shop.readers, MONDAY, KEPT) == []
+        assert await claimed(db, other, shop.readers, MONDAY) == []
     assert [each.customer_id for each in first] == [nora]
 
 
@@ -267,9 +288,9 @@ async def test_a_place_is_given_back_while_another_finds_none(
     one, other = [await started(now, shop, which) for which in (0, 1)]
     last = WEDNESDAY + 100 * HOUR
     async with now.write(shop.business.id) as db:
-        assert await claim(db, one, [nora], last, KEPT)
+        assert await claimed(db, one, [nora], last)
     async with now.write(shop.business.id) as second:
-        assert await claim(second, other, [nora], last, KEPT) == []
+        assert await claimed(second, other, [nora], last) == []
         async with now.write(shop.business.id) as db:
             failed = Row(nora, DeliveryState.failed, 550, "gone", 0, None)
             assert await write(db, one.id, [failed])
