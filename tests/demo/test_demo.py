@@ -87,16 +87,13 @@ async def test_a_newsletter_that_cannot_be_sent_is_refused(directory: Path, tmp_
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the collection of foreign files is not here")
-@pytest.mark.parametrize(
-    "newsletter", ["ja-bitcoin-optech-2024-12-20.md", "no-via-nytt-word-html.html"]
-)
-async def test_real_files(directory: Path, newsletter: str) -> None:
-    """Real exports and real newsletters end right."""
+async def test_real_files(directory: Path) -> None:
+    """Real exports, and a real newsletter as Word writes HTML, end right."""
     lists = SHARED / "contact-lists"
     balanced(
         *await demo(
             directory,
             *(f"--customers-file={lists / name}" for name in own_files()),
-            f"--newsletter={SHARED / 'newsletters' / newsletter}",
+            f"--newsletter={SHARED / 'newsletters' / 'no-via-nytt-word-html.html'}",
         )
     )
