@@ -43,6 +43,12 @@ SELECT via, kind, sum(reports)::bigint AS reports, max(last_at) AS last_at
  GROUP BY via, kind
  ORDER BY sum(reports) DESC, via, kind;
 
+-- name: begin_soft_bounce
+-- The first soft bounce of an address; no row where it has one. Of two at once the later one waits.
+INSERT INTO crm.soft_bounce (business_id, address_hash, bounces, first_at, last_at)
+VALUES (:business_id, :address_hash, 1, :now, :now)
+ON CONFLICT (business_id, address_hash) DO NOTHING;
+
 -- name: soft_bounce
 -- Since when mail to an address has bounced softly, held until it is counted on.
 SELECT address_hash, bounces, first_at, last_at

@@ -30,12 +30,21 @@ SELECT EXISTS (SELECT FROM crm.soft_bounce
 )
 
 
+(_BOUNCES,) = parse(
+    """-- name: bounces
+-- How often an address bounced softly.
+SELECT bounces FROM crm.soft_bounce
+ WHERE business_id = :business_id AND address_hash = :address_hash;
+"""
+)
+
+
 def letter_to(
-    database: Database, business: Business, her: Customer, status: str
+    database: Database, business: Business, her: Customer, status: str, *, number: int = 1
 ) -> tuple[bytes, Arrival]:
     """Fingerprint an address, and write what comes back of a letter to it."""
     hashed = database.keys.address_hash(business.id, her.address)
-    letter = UUID(int=1)
+    letter = UUID(int=number)
     sender = return_address(database.keys, business.id, DOMAIN, Way.service, hashed, letter)
     return hashed, arrived(sender, dsn(status))
 
@@ -60,6 +69,22 @@ async def test_a_bounce_brings_no_fingerprint_back(
     await second(database, business, *order)
 
     await _nothing_is_kept(database, business, hashed)
+
+
+async def test_two_first_ones_at_once_are_two(database: Database, business: Business) -> None:
+    """The later one waits for the other, and counts on from it."""
+    async with database.write(business.id) as db:
+        her = await make.customer(db)
+    hashed, one = letter_to(database, business, her, "4.2.2")
+    _, other = letter_to(database, business, her, "4.2.1", number=2)
+    await second(
+        database,
+        business,
+        lambda db: inbound.hear(db, one, Via.listener),
+        lambda db: inbound.hear(db, other, Via.listener),
+    )
+    async with database.read(business.id) as read:
+        assert await read.one(_BOUNCES, int, address_hash=hashed) == 2
 
 
 async def test_nor_that_of_an_address_which_was_hers(
