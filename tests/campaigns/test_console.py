@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import httpx2
 import pytest
 
-from crm import campaigns, customers, events
-from crm.businesses import Business
+from crm import businesses, campaigns, customers, events
+from crm.businesses import Business, NewBusiness
 from crm.campaigns import NewCampaign, State, filling
 from crm.campaigns.progress import Glance, progress
 from crm.db import Database
@@ -284,6 +284,27 @@ async def test_without_postal_address_the_way_to_it_is_shown(database: Database)
     assert refused.status_code == 409
     assert 'href="/staff/settings"' in refused.text
     assert (await present(database, bare, campaign)).state is State.draft
+
+
+async def test_what_would_not_start_says_so_beside_its_time(database: Database) -> None:
+    """Whoever reads when it starts by itself reads there that it would not."""
+    bakery = await make.business(database)
+    who = await member(database, bakery)
+    campaign, _, _ = await drafted(database, bakery)
+    at = datetime.now(UTC) + timedelta(days=2)
+    async with database.write(bakery.id) as db:
+        await campaigns.schedule(db, SYSTEM, campaign.id, at)
+    async with client(database, bakery, who=who) as browser:
+        ready = await browser.get(f"{LIST}/{campaign.id}/review")
+        async with database.write(bakery.id) as db:
+            known = {name: getattr(bakery, name) for name in NewBusiness.__struct_fields__}
+            await businesses.change(db, SYSTEM, NewBusiness(**known | {"postal_address": ""}))
+        not_so = await browser.get(f"{LIST}/{campaign.id}/review")
+
+    for page in (ready, not_so):
+        assert "It starts by itself" in page.text
+    assert "But not as things are" not in ready.text
+    assert "But not as things are" in not_so.text
 
 
 async def test_progress_adds_up_and_follows(
