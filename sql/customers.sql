@@ -2,15 +2,22 @@
 -- Owns: customer, attribute, attribute_value, tag, customer_tag, interaction_kind, interaction.
 
 -- name: add_customer
--- A new customer; no row where the address or the external id is taken.
-INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
-                          time_zone, external_id, source, created_at, changed_at)
-VALUES (:business_id, :customer_id, :address, :folded, :address_hash, :name, :locale,
-        :time_zone, :external_id, :source, :now, :now)
-ON CONFLICT DO NOTHING
-RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
-       external_id, source,
-       version, created_at, changed_at, restricted_at, erased_at;
+-- A new customer, and that she was added; no row where the address or the external id is taken.
+WITH added AS (
+  INSERT INTO crm.customer (business_id, customer_id, address, folded, address_hash, name, locale,
+                            time_zone, external_id, source, created_at, changed_at)
+  VALUES (:business_id, :customer_id, :address, :folded, :address_hash, :name, :locale,
+          :time_zone, :external_id, :source, :now, :now)
+  ON CONFLICT DO NOTHING
+  RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+            external_id, source,
+            version, created_at, changed_at, restricted_at, erased_at
+)
+SELECT a.id, a.address, a.name, a.locale, a.time_zone, a.external_id, a.source, a.version,
+       a.created_at, a.changed_at, a.restricted_at, a.erased_at,
+       crm.record_event(:business_id, :told_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
+                        a.id, NULL) AS told
+  FROM added a;
 
 -- name: add_customers
 -- Those of these customers whose address is new; the index decides, whoever else is adding.
@@ -192,16 +199,23 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
  LIMIT :limit;
 
 -- name: change_customer
--- What may change of a customer; a changed row has the next version.
-UPDATE crm.customer
-   SET name = :name, locale = :locale, time_zone = :time_zone, external_id = :external_id,
-       version = version + 1, changed_at = :now
- WHERE business_id = :business_id
-   AND customer_id = :customer_id
-   AND erased_at IS NULL
-RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
-       external_id, source,
-       version, created_at, changed_at, restricted_at, erased_at;
+-- What may change of a customer; a changed row has the next version, and it is told with the change.
+WITH changed AS (
+  UPDATE crm.customer
+     SET name = :name, locale = :locale, time_zone = :time_zone, external_id = :external_id,
+         version = version + 1, changed_at = :now
+   WHERE business_id = :business_id
+     AND customer_id = :customer_id
+     AND erased_at IS NULL
+  RETURNING customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+            external_id, source,
+            version, created_at, changed_at, restricted_at, erased_at
+)
+SELECT c.id, c.address, c.name, c.locale, c.time_zone, c.external_id, c.source, c.version,
+       c.created_at, c.changed_at, c.restricted_at, c.erased_at,
+       crm.record_event(:business_id, :told_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
+                        c.id, NULL) AS told
+  FROM changed c;
 
 -- name: own_customer
 -- Another system knows a customer whom an import had added: her record hangs on that no longer.

@@ -117,6 +117,24 @@ async def test_a_post_with_a_key_of_idempotency_is_one_transaction(
     assert len(asked.heard()) == 4
 
 
+async def test_a_customer_put_is_one_look_and_one_statement(
+    process: ASGIApp, asked: Asked, database: Database, business: Business
+) -> None:
+    """Behind its key: who is meant is held, and what changes is written and told at once."""
+    address = f"ada-{uuid4().hex[:8]}@example.com"
+    async with Browser(process, business.origin) as program:
+        await make.let_in_by_key(database, business, program)
+        await program.put("/v1/customers", json={"address": address, "name": "Ada"})
+        await asyncio.sleep(0)
+        asked.heard()
+        answer = await program.put("/v1/customers", json={"address": address, "name": "Ada L."})
+        await asyncio.sleep(0)
+    assert answer.status_code == 200, answer.text
+    heard = asked.heard()
+    assert (heard[0], heard[-1]) == ("BEGIN", "COMMIT")
+    assert len(heard) == 2 + 1 + 2, heard
+
+
 async def test_a_consent_event_is_one_look_and_one_statement(
     process: ASGIApp, asked: Asked, database: Database, business: Business, customer: Customer
 ) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, field
 
-from crm import customers
+from crm import customers, events
 from crm.consent import network
 from crm.consent.grounds import (
     SALE,
@@ -188,11 +188,7 @@ async def append(
         salt=salt,
         canonical=record,
         moves=moving,
-        told_id=time_ordered(),
-        kind=TOLD[wish.status],
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_name=by.name,
+        **events.told(by, TOLD[wish.status]),
     )
     if yes and moving and not moved:
         # Somebody opted out between our look and this statement; nothing of this is kept.

@@ -74,12 +74,12 @@ async def add(
         time_zone=zone(new.time_zone),
         external_id=external_id,
         source=source,
+        **events.told(by, Kind.customer_added),
     )
     if customer is None:
         if await db.maybe(sql.customer_by_folded, Customer, folded=address.folded) is None:
             raise named(ExternalIdTaken(), "external_id")
         raise named(AddressTaken(), "address")
-    await events.record(db, by, Kind.customer_added, customer_id=customer.id)
     return customer
 
 
@@ -106,7 +106,7 @@ async def change_held(db: Db, by: Actor, customer: Customer, changes: Changes) -
     if external_id is not None and external_id != customer.external_id:
         await _check_external_id(db, external_id)
     try:
-        customer = await db.one(
+        return await db.one(
             sql.change_customer,
             Customer,
             customer_id=customer.id,
@@ -114,12 +114,11 @@ async def change_held(db: Db, by: Actor, customer: Customer, changes: Changes) -
             locale=locale,
             time_zone=time_zone,
             external_id=external_id,
+            **events.told(by, Kind.customer_changed),
         )
     except asyncpg.UniqueViolationError:
         # UPDATE has no ON CONFLICT: somebody took the id between the look and here.
         raise named(ExternalIdTaken(), "external_id") from None
-    await events.record(db, by, Kind.customer_changed, customer_id=customer.id)
-    return customer
 
 
 async def get(db: ReadDb, customer_id: UUID) -> Customer:

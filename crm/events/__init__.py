@@ -19,6 +19,7 @@ from crm.events.actions import (
     place,
     record,
     record_each,
+    told,
 )
 from crm.events.model import Actor, ActorKind, Event, Kind, Look, Numbered
 
@@ -42,4 +43,5 @@ __all__ = [
     "place",
     "record",
     "record_each",
+    "told",
 ]

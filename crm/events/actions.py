@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from crm.db import Db, ReadDb, Statements
@@ -46,14 +47,25 @@ async def record(
     )
 
 
-async def record_each(db: Db, by: Actor, told: Sequence[tuple[Kind, UUID, UUID]]) -> None:
+def told(by: Actor, kind: Kind) -> dict[str, Any]:
+    """Return what a statement is given that calls `crm.record_event` for what it does itself."""
+    return {
+        "told_id": time_ordered(),
+        "kind": kind,
+        "actor_kind": by.kind,
+        "actor_id": by.id,
+        "actor_name": by.name,
+    }
+
+
+async def record_each(db: Db, by: Actor, happened: Sequence[tuple[Kind, UUID, UUID]]) -> None:
     """Record what happened to many customers: for each the kind, the customer and to what."""
     await db.run(
         sql.record_events,
-        event_ids=[time_ordered() for _ in told],
-        kinds=[kind.value for kind, _, _ in told],
-        customer_ids=[customer_id for _, customer_id, _ in told],
-        refs=[ref for _, _, ref in told],
+        event_ids=[time_ordered() for _ in happened],
+        kinds=[kind.value for kind, _, _ in happened],
+        customer_ids=[customer_id for _, customer_id, _ in happened],
+        refs=[ref for _, _, ref in happened],
         actor_kind=by.kind,
         actor_id=by.id,
         actor_name=by.name,
