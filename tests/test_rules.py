@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import httpx2
@@ -96,10 +97,10 @@ OPEN = {
 }
 
 
-def _parsed(folder: str) -> Iterator[tuple[Path, ast.Module]]:
-    for path in MODULES:
-        if path.relative_to(PACKAGE).parts[0] == folder:
-            yield path, ast.parse(path.read_text())
+@cache
+def _parsed(folder: str) -> list[tuple[Path, ast.Module]]:
+    within = [path for path in MODULES if path.relative_to(PACKAGE).parts[0] == folder]
+    return [(path, ast.parse(path.read_text())) for path in within]
 
 
 def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
