@@ -39,6 +39,8 @@ GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    # It has said that it ends, while nothing was asked, and its end has not been heard yet.
+    asyncpg.InternalClientError,
 )
 
 

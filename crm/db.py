@@ -61,6 +61,7 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    *GONE,
 )
 
 _TRIES = 3

@@ -16,7 +16,7 @@ import pytest
 from crm import connections
 from crm.businesses import Business
 from crm.connections import Connection, Connections, connected
-from crm.db import Database, Db, NotCommitted, Statement, open_database
+from crm.db import AWAY, Database, Db, NotCommitted, Statement, open_database
 from tests import make
 from tests.conftest import KEYS, Cluster
 
@@ -565,3 +565,24 @@ async def test_what_may_be_done_twice_begins_anew_on_another_connection(
     async with asyncio.timeout(30):
         assert await single.attempt(business.id, act) > 0
     assert tries == 2
+
+
+async def test_a_server_that_has_said_it_ends_is_away(single: Database, business: Business) -> None:
+    """It says so before its end is heard: whoever comes between is told to come again."""
+    before = await pid_of(single, business)
+    await _told_to_end(single, business)
+    with pytest.raises(AWAY):
+        await pid_of(single, business)
+    assert await pid_of(single, business) != before
+
+    await _told_to_end(single, business)
+    async with asyncio.timeout(30):
+        assert await single.attempt(business.id, lambda db: db.one(PID, int)) > 0
+
+
+async def _told_to_end(single: Database, business: Business) -> None:
+    """Let the one connection hear that PostgreSQL ends it, as in a restart, and no more yet."""
+    async with single.read(business.id) as db:
+        protocol = db._conn._protocol  # type: ignore[attr-defined]  # noqa: SLF001
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    protocol.data_received(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
