@@ -30,8 +30,9 @@ WORKERS = 2
 BATCH = 20
 CONNECTIONS = 4
 LEASE_SECONDS = 2
-# The disk of PostgreSQL, where root may mount one: small enough to be filled at once.
-DISK_BYTES = 400_000_000
+# The disk of PostgreSQL, where root may mount one: small enough to be filled at once, and large
+# enough for an hour of campaigns and for the log that it recovers from.
+DISK_BYTES = 1_000_000_000
 FAKETIME = next(
     (path for path in sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None
 )
