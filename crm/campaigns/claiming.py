@@ -1,4 +1,4 @@
-"""Who of a range is claimed next, and who is put off because her domain goes slower."""
+"""Claiming whom to mail, and who is put off because her domain goes slower."""
 
 from __future__ import annotations
 

@@ -376,7 +376,8 @@ class RangeSender:
             self._left_out += [each.reason] if each.reason else []
 
     def _change(self, tally: dict[DeliveryState, int]) -> Change:
-        self._counted, self._hand.hard = self._hand.hard, 0
+        """Take all that the transaction changes of the range; `_take_back` knows it again."""
+        self._counted, self._hand.hard = self._counted + self._hand.hard, 0
         states: dict[str, Any] = {state.value: change for state, change in tally.items()}
         return Change(
             **self._key(),

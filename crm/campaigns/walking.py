@@ -13,9 +13,10 @@ from crm.campaigns.claiming import Lease
 from crm.campaigns.deferring import RHYTHM
 from crm.db import Db
 
-# So many are read along the key at once: most turns need not ask who is next.
+# So many are read along the key at once, and at least as many as are asked for: most turns need not
+# ask who is next.
 _AHEAD = 500
-# Retries are looked for so often at least, as long as others are left to try.
+# Retries are looked for by the first turn after so long, as long as others are left to try.
 _LOOK_EVERY = timedelta(seconds=0.25)
 
 
@@ -39,7 +40,7 @@ class Walk:
     """How far a range is walked through.
 
     Who was read ahead may have left since: the claim looks whether she still waits. `cursor` is the
-    last who was offered to it; whoever begins there again leaves nobody out.
+    last who was offered to it, or the end when all were; whoever begins there leaves nobody out.
     """
 
     def __init__(self, campaign_id: UUID, lease: Lease) -> None:
@@ -58,7 +59,7 @@ class Walk:
         again: list[_Next] = []
         short = len(self._ahead) < size and not (self._ahead and self._all_read)
         if short or self._look_at is None or self._look_at <= db.now:
-            again = await self._look(db, size, _AHEAD if short else 0)
+            again = await self._look(db, size, max(_AHEAD, size) if short else 0)
         room = min(size - len(again), len(self._ahead))
         walked = [self._ahead.popleft() for _ in range(room)]
         if walked:
@@ -72,7 +73,7 @@ class Walk:
         )
 
     def back(self, cursor: UUID) -> None:
-        """Go on from a cursor as it was: what the transaction took was not kept."""
+        """Be at a cursor as it was: what the transaction took was not kept."""
         self.cursor = cursor
         self.exhausted = self._all_read = False
         self._look_at = None
@@ -93,5 +94,6 @@ class Walk:
         self._ahead.extend(sorted(each.customer_id for each in found if not each.again))
         if ahead:
             self._all_read = len(found) - len(again) < ahead
-        self._look_at = db.now + _LOOK_EVERY
+        # As many as there was room for may not be all.
+        self._look_at = None if len(again) == size else db.now + _LOOK_EVERY
         return again

@@ -85,12 +85,13 @@ async def _soft(db: Db, address_hash: bytes) -> None:
     """Count a soft bounce; what was sent since the last one and never came back begins anew."""
     if not await _is_known(db, address_hash):
         return
-    if await db.run(sql.begin_soft_bounce, address_hash=address_hash):
-        return
-    known = await db.maybe(sql.soft_bounce, SoftBounce, address_hash=address_hash)
-    if known is not None and await campaigns.arrived(
-        db, address_hash, known.last_at, db.now - SETTLES
-    ):
+    known: SoftBounce | None = None
+    # Of two first ones at once the later one counts on; one may also have been forgotten meanwhile.
+    while known is None:
+        if await db.run(sql.begin_soft_bounce, address_hash=address_hash):
+            return
+        known = await db.maybe(sql.soft_bounce, SoftBounce, address_hash=address_hash)
+    if await campaigns.arrived(db, address_hash, known.last_at, db.now - SETTLES):
         known = None
     bounces = known.bounces + 1 if known else 1
     first_at = known.first_at if known else db.now

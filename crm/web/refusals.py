@@ -235,6 +235,9 @@ def answer_to(exc: Exception) -> Answer:
     if isinstance(exc, RecursionError | UnicodeError) and _frames(exc)[-1].endswith(" decode_json"):
         # msgspec's answer to 100,000 opening brackets, and to bytes that are not UTF-8.
         return _plain(400)
+    if isinstance(exc, asyncpg.InternalClientError):
+        # Mostly of a connection that PostgreSQL ends; said all the same: it may be our own fault.
+        _log.warning("connection_ended", error=_kinds(exc), frames=_frames(exc))
     if isinstance(exc, (*RETRIABLE, *AWAY)):
         said = _IN_DOUBT if isinstance(exc, InDoubt) else _WORDS[503]
         return _said(503, said, {"retry-after": "1"})

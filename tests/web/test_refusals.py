@@ -101,6 +101,14 @@ async def test_a_bug_says_a_number_and_logs_no_value() -> None:
     assert "nora@example.com" not in page.text + machine.text + repr(logs)
 
 
+def test_a_connection_that_was_ended_is_told_to_whoever_runs_it() -> None:
+    """It passes by itself; were it our fault, it would come again and again."""
+    with capture_logs() as logs:
+        answer = answer_to(asyncpg.InternalClientError("another operation (2) is in progress"))
+    assert (answer.status, answer.code) == (503, "busy")
+    assert [each["event"] for each in logs] == ["connection_ended"]
+
+
 async def test_a_reader_without_session_is_led_to_the_sign_in() -> None:
     async with client() as web:
         led = await web.get("/staff/locked")
