@@ -56,13 +56,7 @@ RETRIABLE = (
 # PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # Those of them that pass by themselves, when PostgreSQL is back.
-AWAY = (
-    ConnectionError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    *GONE,
-)
+AWAY = (*GONE, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 
 _TRIES = 3
 

@@ -13,8 +13,7 @@ WITH added AS (
             external_id, source,
             version, created_at, changed_at, restricted_at, erased_at
 )
-SELECT a.id, a.address, a.name, a.locale, a.time_zone, a.external_id, a.source, a.version,
-       a.created_at, a.changed_at, a.restricted_at, a.erased_at,
+SELECT a.*,
        crm.record_event(:business_id, :told_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
                         a.id, NULL) AS told
   FROM added a;
@@ -211,8 +210,7 @@ WITH changed AS (
             external_id, source,
             version, created_at, changed_at, restricted_at, erased_at
 )
-SELECT c.id, c.address, c.name, c.locale, c.time_zone, c.external_id, c.source, c.version,
-       c.created_at, c.changed_at, c.restricted_at, c.erased_at,
+SELECT c.*,
        crm.record_event(:business_id, :told_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
                         c.id, NULL) AS told
   FROM changed c;

@@ -28,9 +28,9 @@ COUNT = 25
 
 
 async def walk_of(
-    database: Database, business: Business, *, lost: int = 0
+    database: Database, business: Business, *, due: int = 0
 ) -> tuple[Walk, list[UUID]]:
-    """A walk through the one range of a campaign, and who is in it; so many wait no more."""
+    """A walk through the one range of a campaign, and who is in it; so many are due once more."""
     campaign_id, ids = await started(database, business, COUNT)
     ctx: jobs.Ctx = {"database": database, "settings": settings(1), "sending": asyncio.Lock()}
     await jobs.fill(ctx, str(business.id), str(campaign_id))
@@ -43,7 +43,7 @@ async def walk_of(
             holder="test",
             expires_at=db.now + timedelta(minutes=1),
         )
-        for each in ids[:lost]:
+        for each in ids[:due]:
             await put_off(db, campaign_id, each, db.now)
     return Walk(campaign_id, lease), ids
 
@@ -119,7 +119,7 @@ async def test_more_retries_than_there_is_room_for_are_found_at_once(
     database: Database, business: Business
 ) -> None:
     """The next turn goes on with them, before the others."""
-    walk, ids = await walk_of(database, business, lost=6)
+    walk, ids = await walk_of(database, business, due=6)
     async with database.write(business.id) as db:
         first = await walk.further(db, 4)
         second = await walk.further(db, 4)
@@ -140,7 +140,7 @@ async def test_as_many_are_read_as_are_asked_for(
 async def test_a_full_house_of_retries_moves_no_cursor(
     database: Database, business: Business
 ) -> None:
-    walk, ids = await walk_of(database, business, lost=3)
+    walk, ids = await walk_of(database, business, due=3)
     async with database.write(business.id) as db:
         before = walk.cursor
         step = await walk.further(db, 3)
