@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 
 from crm import consent, customers, events, mail, privacy, staff
 from crm.businesses import Business
-from crm.consent import Method, Status
+from crm.consent import Circumstances, Method, Status
 from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewTag
 from crm.db import Database, Db
 from crm.events import Actor, Look
@@ -85,6 +85,35 @@ async def program(site: ASGIApp, business: Business) -> AsyncIterator[Browser]:
         yield browser
 
 
+class Three(msgspec.Struct, frozen=True):
+    """One of whom much is known, one whose address is suppressed, and one from a list."""
+
+    nora: customers.Customer
+    given: dict[str, Any]
+    word: Circumstances
+    silent: customers.Customer
+    elsewhere: UUID
+
+
+async def _three(db: Db) -> Three:
+    nora = await make.customer(db, name='Nora "Ó" Lindqvist', external_id="n-1", locale="pt")
+    await _declare(db, "points", AttributeType.number)
+    await _declare(db, "member", AttributeType.boolean)
+    await _declare(db, "town", AttributeType.text)
+    given: dict[str, Any] = {"points": 9.4, "member": True, "town": "Évora\nnorth"}
+    await customers.set_attributes(db, make.SYSTEM, nora.id, given)
+    await _tagged(db, nora.id, "regular")
+    letter = await make.purpose(db, slug="letter")
+    notice = await make.notice(db, letter.id)
+    word = await make.own_word(db, nora.id)
+    await consent.give(db, Actor.customer(nora.id), nora.id, notice.question, word)
+    silent = await make.customer(db)
+    fingerprint = db.keys.address_hash(db.business_id, customers.fold(silent.address))
+    await mail.suppress_many(db, [(fingerprint, mail.Scope.all, mail.Why.bounced)])
+    (elsewhere,) = await make.audience(db, notice, 1)
+    return Three(nora, given, word, silent, elsewhere)
+
+
 async def test_it_works(
     program: Browser, database: Database, business: Business, other_business: Business
 ) -> None:
@@ -92,29 +121,7 @@ async def test_it_works(
     async with database.write(other_business.id) as db:
         await make.customer(db)
     async with database.write(business.id) as db:
-        nora = await make.customer(db, name='Nora "Ó" Lindqvist', external_id="n-1", locale="pt")
-        await _declare(db, "points", AttributeType.number)
-        await _declare(db, "member", AttributeType.boolean)
-        await _declare(db, "town", AttributeType.text)
-        given: dict[str, Any] = {"points": 9.4, "member": True, "town": "Évora\nnorth"}
-        await customers.set_attributes(db, make.SYSTEM, nora.id, given)
-        await _tagged(db, nora.id, "regular")
-        letter = await make.purpose(db, slug="letter")
-        notice = await make.notice(db, letter.id)
-        word = await make.own_word(db, nora.id)
-        await consent.give(db, Actor.customer(nora.id), nora.id, notice.question, word)
-        silent = await make.customer(db)
-        await mail.suppress_many(
-            db,
-            [
-                (
-                    db.keys.address_hash(db.business_id, customers.fold(silent.address)),
-                    mail.Scope.all,
-                    mail.Why.bounced,
-                )
-            ],
-        )
-        elsewhere = (await make.audience(db, notice, 1))[0]
+        three = await _three(db)
     key = await _key(database, business, Scope.customers_read, Scope.consents_read)
     program.headers["authorization"] = f"Bearer {key}"
 
@@ -125,27 +132,29 @@ async def test_it_works(
     lines, last = read(answer.content)
     assert last["closing"]["count"] == 3
     told = {each.id: each for each in msgspec.convert(lines, list[CustomerLine])}
-    assert set(told) == {nora.id, silent.id, elsewhere}
-    hers = told[nora.id]
-    assert (hers.name, hers.external_id, hers.locale) == ('Nora "Ó" Lindqvist', "n-1", "pt")
-    assert (hers.attributes, hers.tags) == (given, ["regular"])
-    assert isinstance(hers.consents, dict)
-    decided = hers.consents["letter"]
-    assert (decided.status, decided.method) == (Status.given, Method.portal)
-    assert word.opt_in is not None
-    assert (decided.opted_in_at, decided.confirmed_at) == (
-        word.opt_in.mailed_at,
-        word.opt_in.confirmed_at,
-    )
-    assert (decided.authorises, decided.reason, hers.suppressed) == (True, None, None)
-    assert (told[silent.id].suppressed, told[silent.id].consents) == ("bounced", {})
-    theirs = told[elsewhere].consents
+    assert set(told) == {three.nora.id, three.silent.id, three.elsewhere}
+    _is_nora(told[three.nora.id], three)
+    silent = told[three.silent.id]
+    assert (silent.suppressed, silent.consents) == ("bounced", {})
+    theirs = told[three.elsewhere].consents
     assert isinstance(theirs, dict)
     assert theirs["letter"].method is Method.imported
     assert theirs["letter"].opted_in_at == theirs["letter"].at
     for each in told:
         (look,) = await _looks(database, business, each)
         assert look.reason == "to print the cards (export of all)"
+
+
+def _is_nora(hers: CustomerLine, three: Three) -> None:
+    assert (hers.name, hers.external_id, hers.locale) == ('Nora "Ó" Lindqvist', "n-1", "pt")
+    assert (hers.attributes, hers.tags) == (three.given, ["regular"])
+    assert isinstance(hers.consents, dict)
+    decided = hers.consents["letter"]
+    assert (decided.status, decided.method) == (Status.given, Method.portal)
+    asked = three.word.opt_in
+    assert asked is not None
+    assert (decided.opted_in_at, decided.confirmed_at) == (asked.mailed_at, asked.confirmed_at)
+    assert (decided.authorises, decided.reason, hers.suppressed) == (True, None, None)
 
 
 async def test_what_a_key_may_not_read_is_not_in_it(

@@ -45,72 +45,78 @@ async def met(database: Database, shared_cluster: Cluster) -> AsyncIterator[Peop
         await conn.close()
 
 
-def _rules() -> st.SearchStrategy[dict[str, Any]]:
-    """Every rule there is, over the names that `people` declares; purposes by their number."""
-    text = st.sampled_from([*TEXTS, "zzz"]) | st.text("ab%_'\\;\"", min_size=1, max_size=4)
-    number = st.sampled_from([*NUMBERS, 2, 1e6])
-    days = st.integers(0, 400)
-    day = st.dates().filter(lambda each: 1900 <= each.year <= 2900).map(str)
-    near = st.sampled_from([-8, -3, 0, 3, 8])
-    values = {
-        "text": text, "number": number, "date": day, "boolean": st.booleans(),
-    }  # fmt: skip
-    compared = {
-        "text": ["equals", "begins_with", "contains"],
-        "number": ["equals", "less_than", "at_most", "at_least", "more_than"],
-        "date": ["equals", "before", "after"],
-        "boolean": ["equals"],
-    }
+_Rules = st.SearchStrategy[dict[str, Any]]
 
-    def of(test: str, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
-        return st.fixed_dictionaries({"test": st.just(test), **fields})
+_DAYS = st.integers(0, 400)
+_DAY = st.dates().filter(lambda each: 1900 <= each.year <= 2900).map(str)
+_NEAR = st.sampled_from([-8, -3, 0, 3, 8])
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.sampled_from([*TEXTS, "zzz"]) | st.text("ab%_'\\;\"", min_size=1, max_size=4),
+    "number": st.sampled_from([*NUMBERS, 2, 1e6]),
+    "date": _DAY,
+    "boolean": st.booleans(),
+}
+_COMPARED = {
+    "text": ["equals", "begins_with", "contains"],
+    "number": ["equals", "less_than", "at_most", "at_least", "more_than"],
+    "date": ["equals", "before", "after"],
+    "boolean": ["equals"],
+}
 
-    def since(test: str, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
-        return (
-            of(test, **fields)
-            | of(test, within_days=days, **fields)
-            | of(test, since=day, **fields)
-        )
 
-    attributes = [
-        of(
+def _of(test: str, **fields: Any) -> _Rules:
+    return st.fixed_dictionaries({"test": st.just(test), **fields})
+
+
+def _since(test: str, **fields: Any) -> _Rules:
+    whenever = _of(test, **fields)
+    return whenever | _of(test, within_days=_DAYS, **fields) | _of(test, since=_DAY, **fields)
+
+
+def _of_attributes() -> _Rules:
+    known = _of("attribute", name=st.sampled_from(list(TYPES)), **{"is": st.just("known")})
+    compared = [
+        _of(
             "attribute",
             name=st.just(name),
-            **{"is": st.sampled_from(compared[kind]), "value": values[kind]},
+            **{"is": st.sampled_from(_COMPARED[kind]), "value": _VALUES[kind]},
         )
         for name, kind in TYPES.items()
     ]
+    return st.one_of(known, *compared)
+
+
+def _of_her_birthday() -> _Rules:
+    name = st.just("birthday")
+    near = st.tuples(_NEAR, _NEAR).flatmap(
+        lambda two: _of(
+            "date_near", name=name, from_days=st.just(min(two)), to_days=st.just(max(two))
+        )
+    )
+    return near | _of("anniversary", name=name, within_days=st.integers(0, 365))
+
+
+def _rules() -> _Rules:
+    """Every rule there is, over the names that `people` declares; purposes by their number."""
+    states = ["allowed", "asked", "ended", "never_asked"]
     leaves = st.one_of(
-        *attributes,
-        of("attribute", name=st.sampled_from(list(TYPES)), **{"is": st.just("known")}),
-        st.tuples(near, near).flatmap(
-            lambda two: of(
-                "date_near",
-                name=st.just("birthday"),
-                from_days=st.just(min(two)),
-                to_days=st.just(max(two)),
-            )
-        ),
-        of("anniversary", name=st.just("birthday"), within_days=st.integers(0, 365)),
-        of("tag", name=st.sampled_from(TAGS)),
-        since("interaction", kind=st.sampled_from(KINDS), at_least=st.integers(1, 3)),
-        of(
-            "consent",
-            purpose_id=st.sampled_from([0, 1, 2]),
-            state=st.sampled_from(["allowed", "asked", "ended", "never_asked"]),
-        ),
-        of("delivery", campaign_id=st.sampled_from([0, 1]), state=st.sampled_from(STATES)),
-        since("mailed"),
-        of("created", before=day) | since("created", before=day),
-        of("created", within_days=days),
-        of("language", code=st.sampled_from(["de", "de-AT", "en", "fr"])),
+        _of_attributes(),
+        _of_her_birthday(),
+        _of("tag", name=st.sampled_from(TAGS)),
+        _since("interaction", kind=st.sampled_from(KINDS), at_least=st.integers(1, 3)),
+        _of("consent", purpose_id=st.sampled_from([0, 1, 2]), state=st.sampled_from(states)),
+        _of("delivery", campaign_id=st.sampled_from([0, 1]), state=st.sampled_from(STATES)),
+        _since("mailed"),
+        _of("created", before=_DAY) | _since("created", before=_DAY),
+        _of("created", within_days=_DAYS),
+        _of("language", code=st.sampled_from(["de", "de-AT", "en", "fr"])),
     )
     return st.recursive(
         leaves,
         lambda inner: (
-            of("not", of=inner)
-            | of("all", of=st.lists(inner, max_size=3))
-            | of("any", of=st.lists(inner, max_size=3))
+            _of("not", of=inner)
+            | _of("all", of=st.lists(inner, max_size=3))
+            | _of("any", of=st.lists(inner, max_size=3))
         ),
         max_leaves=6,
     )
