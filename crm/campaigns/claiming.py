@@ -187,6 +187,13 @@ class Domains:
             theirs.setdefault(typed.get(each.domain, each.domain), []).append(each.customer_id)
         return theirs
 
+    def limits(self, recipient: str) -> bool:
+        """Say whether connections to this domain are counted."""
+        if not self.known:
+            return False
+        pace = self.known.get(domain_of(recipient))
+        return pace is not None and pace.limit_connections is not None
+
     def may_go(self, recipient: str) -> bool:
         """Say whether one more connection may be busy with this domain."""
         pace = self.known.get(domain_of(recipient))

@@ -21,8 +21,8 @@ OLDEST_CLAIM = 1.0
 UNWRITABLE = refused_here("unwritable", Whose.ours)
 
 
-class Waiting(Struct, frozen=True):
-    """Claimed, and in line: her mail is written when it is her turn, while others are on their way.
+class Waiting(Struct, eq=False):
+    """Claimed, and in line: her mail is written shortly before it is her turn.
 
     `recipient` is her address as it goes on the wire, `since` when her claim was committed.
     """
@@ -31,6 +31,7 @@ class Waiting(Struct, frozen=True):
     recipient: str
     values: Mapping[str, str]
     since: float
+    parcel: Parcel | None = None
 
 
 class Hand:
@@ -82,6 +83,19 @@ class Hand:
                 self._queue.appendleft(waiting)
                 return waiting
         return None
+
+    def unwritten(self, most: int) -> list[Waiting]:
+        """The first in line and some after her, of those whose mail is not written.
+
+        Not those whose domain takes few at once: who knows when it is their turn.
+        """
+        found: list[Waiting] = []
+        for waiting in self._queue:
+            if len(found) == most:
+                break
+            if waiting.parcel is None and not (found and self.domains.limits(waiting.recipient)):
+                found.append(waiting)
+        return found
 
     def take(self) -> Waiting:
         """Take the first out of the line, on her way."""

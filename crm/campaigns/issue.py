@@ -1,7 +1,8 @@
-"""All that is the same for every delivery of a campaign, and one customer's message from it."""
+"""All that is the same for every delivery of a campaign, and the customers' messages from it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,17 +39,31 @@ class Issue(Struct, frozen=True):
         keeps = self.business.mail_days > 0 and bool(own or attributes)
         return {"keeps": keeps, "own": own, "attributes": attributes}
 
-    def parcel(self, waiting: Waiting, at: datetime) -> Parcel:
-        """Write one customer's message; a ValueError where a value or her address forbids it."""
-        claimed, recipient = waiting.claimed, waiting.recipient
+    def write(self, line: Sequence[Waiting], at: datetime) -> int:
+        """Write the mails of these, sign them side by side, and return how many bytes they have.
+
+        A ValueError where a value or an address of one forbids it.
+        """
+        contents = [self._content(waiting) for waiting in line]
+        if self.signer:
+            contents = self.signer.signed_each(contents, at, tidy=True)
+        for waiting, content in zip(line, contents, strict=True):
+            waiting.parcel = self._parcel(waiting, content)
+        return sum(map(len, contents))
+
+    def _content(self, waiting: Waiting) -> bytes:
+        claimed = waiting.claimed
         values = values_of(claimed.name, claimed.address, waiting.values)
-        slots = self.envelope.slots(recipient, claimed.address_hash)
-        content = (self.asking if claimed.asked else self.compiled).bytes_for(values, slots)
+        slots = self.envelope.slots(waiting.recipient, claimed.address_hash)
+        return (self.asking if claimed.asked else self.compiled).bytes_for(values, slots)
+
+    def _parcel(self, waiting: Waiting, content: bytes) -> Parcel:
+        claimed, recipient = waiting.claimed, waiting.recipient
         return Parcel(
             claimed.customer_id,
             self.envelope.sender(claimed.address_hash),
             recipient,
-            self.signer.signed(content, at, tidy=True) if self.signer else content,
+            content,
             smtputf8=needs_smtputf8(recipient),
             envelope_id=self.envelope.envelope_id(claimed.address_hash),
             sound=True,

@@ -8,6 +8,8 @@ from crm.settings import Sending
 
 # Outcomes are written at least so often, and no more is claimed than goes in this time.
 FLUSH_SECONDS = 0.25
+# No more is written at once than goes in so short a time.
+_AHEAD_SECONDS = 0.01
 
 
 class Pace:
@@ -31,8 +33,17 @@ class Pace:
     @property
     def batch(self) -> int:
         """The size of a micro-batch at the present rate."""
-        rate = min(self._measured, self._rate or self._measured)
-        return int(min(max(rate * FLUSH_SECONDS, 1), self.most))
+        return int(min(max(self._now * FLUSH_SECONDS, 1), self.most))
+
+    @property
+    def ahead(self) -> int:
+        """How many mails may be written at once at the present rate."""
+        return int(max(self._now * _AHEAD_SECONDS, 1))
+
+    @property
+    def _now(self) -> float:
+        """Mails a second, as measured and as configured."""
+        return min(self._measured, self._rate or self._measured)
 
     def may_go(self) -> bool:
         """Say whether another message keeps to the configured rate."""

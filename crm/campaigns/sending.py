@@ -18,6 +18,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm.campaigns import breaker
+from crm.campaigns.ahead import Ahead
 from crm.campaigns.by_clock import latest, reached_now
 from crm.campaigns.claiming import (
     Change,
@@ -80,13 +81,12 @@ class RangeSender:
         self._walk = Walk(issue.campaign.id, lease)
         self._hand = Hand(lease.blocked)
         self._state = State.sending
-        # Our own code could not write a mail; said once.
-        self._failed = False
         # Why the present transaction leaves customers out.
         self._left_out: list[str] = []
         # Whose place of the week the present transaction gives back.
         self._freed: list[UUID] = []
         self._pace = Pace(settings)
+        self._ahead = Ahead(issue, self._hand, self._pace, database.clock)
         self._counted = 0
         self._judged_at = 0.0
         # Until when the range rests as a whole, and for what.
@@ -112,31 +112,13 @@ class RangeSender:
     # The feed of the lanes ----------------------------------------------------------------------
 
     def take(self) -> Parcel | None:
-        """Write the next claimed mail for a lane; None where there is none, or the pace says so."""
+        """Hand the next claimed mail to a lane; None where there is none, or the pace says so."""
         # A turn may wait long for a lock, and the whole process may have slept.
         self._hand.give_back_stale()
-        parcel = self._next_parcel()
+        parcel = self._ahead.next()
         if self._hand.queued <= self._pace.batch // 2 and self._hungry():
             self._hand.stirred.set()
         return parcel
-
-    def _next_parcel(self) -> Parcel | None:
-        hand = self._hand
-        while hand.first() is not None and self._pace.may_go():
-            waiting = hand.take()
-            try:
-                parcel = self._issue.parcel(waiting, self._database.clock())
-            except ValueError:
-                hand.unwritable(waiting)
-            except Exception:  # noqa: BLE001  (a lane cannot raise, and others' mails are on it)
-                if not self._failed:
-                    _log.exception("mail_not_written", campaign=str(self._issue.campaign.id))
-                self._failed = True
-                hand.unwritable(waiting)
-            else:
-                self._pace.went()
-                return parcel
-        return None
 
     def _hungry(self) -> bool:
         """Say whether another claim could bring something now."""

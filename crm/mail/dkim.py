@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 from msgspec import Struct
+
+from crm.mail.side_by_side import side_by_side
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -85,14 +87,27 @@ class _Form(Struct, frozen=True):
     written: tuple[bytes, bytes]
     relaxed: tuple[bytes, bytes]
 
-    def filled(self, canonical: bytes, at: bytes, body_hash: bytes) -> bytes:
-        """Sign these header fields, and write the signature's own."""
-        before, after = self.written
+    def digest(self, draft: _Draft, at: bytes) -> bytes:
+        """Hash what is signed: the header fields of a mail, and the signature's own."""
         head, rest = self.relaxed
-        own = b"".join((canonical, head, at, rest, body_hash, b"; b="))
-        raw = b64encode(self.key.sign(sha256(own).digest()))
+        own = (draft.canonical, head, at, rest, draft.body_hash, b"; b=")
+        return sha256(b"".join(own)).digest()
+
+    def field(self, draft: _Draft, at: bytes, signature: bytes) -> bytes:
+        """Write the signature as a header field."""
+        before, after = self.written
+        raw = b64encode(signature)
         lines = b"\r\n ".join([raw[start : start + _LINE] for start in range(0, len(raw), _LINE)])
-        return b"".join((before, at, after, body_hash, b";\r\n b=", lines, b"\r\n"))
+        return b"".join((before, at, after, draft.body_hash, b";\r\n b=", lines, b"\r\n"))
+
+
+class _Draft(Struct, frozen=True):
+    """A mail before its signatures, with what they cover of it."""
+
+    content: bytes
+    canonical: bytes
+    body_hash: bytes
+    forms: list[_Form]
 
 
 class Signer:
@@ -105,14 +120,42 @@ class Signer:
         self._known: dict[tuple[bytes, ...], tuple[tuple[bytes, ...], list[_Form]]] = {}
 
     def signed(self, content: bytes, at: datetime, *, tidy: bool = False) -> bytes:
-        """Return the message with its signatures on top.
+        """Return one message with its signatures on top; see `signed_each`."""
+        return self.signed_each([content], at, tidy=tidy)[0]
 
-        `tidy` says that the body is as relaxed canonicalization leaves it, which a `Skeleton`
-        writes: to look at it again would cost more than its hash.
-        A ValueError where it has no From, a field twice that a message has once (RFC 5322 §3.6), or
-        a line that is no field.
+    def signed_each(
+        self, contents: Sequence[bytes], at: datetime, *, tidy: bool = False
+    ) -> list[bytes]:
+        """Return these messages with their signatures on top, made side by side.
+
+        `tidy` says that bodies are as relaxed canonicalization leaves them, which a `Skeleton`
+        writes: to look at them again would cost more than their hash.
+        A ValueError where one has no From, a field twice that a message has once (RFC 5322 §3.6),
+        or a line that is no field.
         """
-        head, found, body = content.partition(_END)
+        second = b"%d" % int(at.timestamp())
+        drafts = [self._draft(content, tidy=tidy) for content in contents]
+        signatures = iter(
+            side_by_side(
+                [
+                    partial(form.key.sign, form.digest(draft, second))
+                    for draft in drafts
+                    for form in draft.forms
+                ]
+            )
+        )
+        return [
+            b"".join(
+                (
+                    *[form.field(draft, second, next(signatures)) for form in draft.forms],
+                    draft.content,
+                )
+            )
+            for draft in drafts
+        ]
+
+    def _draft(self, content: bytes, *, tidy: bool) -> _Draft:
+        head, _, body = content.partition(_END)
         fields = _fields(head)
         present = tuple(fields)
         known = self._known.get(present)
@@ -120,10 +163,8 @@ class Signer:
             known = self._known[present] = self._prepared(present)
         covered, forms = known
         canonical = b"".join([fields[name] for name in covered])
-        body_hash = b64encode(sha256(body if tidy else relaxed_body(body)).digest())
-        second = b"%d" % int(at.timestamp())
-        signatures = [form.filled(canonical, second, body_hash) for form in forms]
-        return b"".join((*signatures, head, found, body))
+        hashed = sha256(body if tidy else relaxed_body(body))
+        return _Draft(content, canonical, b64encode(hashed.digest()), forms)
 
     def _prepared(self, present: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], list[_Form]]:
         covered, names = _chosen(present)

@@ -103,7 +103,7 @@ async def test_what_our_own_code_cannot_write_fails_too(
         async with database.write(business.id) as db:
             await relays.limit_domain(db, SYSTEM, "example.com", 1000, None)
         whole = sender._issue  # noqa: SLF001
-        sender._issue = structs.replace(whole, envelope=None)  # noqa: SLF001
+        sender._ahead._issue = structs.replace(whole, envelope=None)  # noqa: SLF001
         await sender.run(asyncio.get_running_loop().time() + 20)
 
     async with database.read(business.id) as db:
