@@ -96,11 +96,15 @@ SELECT EXISTS (SELECT FROM crm.customer c
                   AND m.customer_id IS NULL);
 
 -- name: forget_soft_bounce
--- How an address bounced goes with its owner until then.
+-- How an address bounced goes with its owner until then: all of it where nobody has it now.
 DELETE FROM crm.soft_bounce
  WHERE business_id = :business_id
    AND address_hash = :address_hash
-   AND (:until::timestamptz IS NULL OR first_at <= :until);
+   AND (:until::timestamptz IS NULL
+        OR first_at <= :until
+        OR NOT EXISTS (SELECT FROM crm.customer c
+                        WHERE c.business_id = :business_id
+                          AND c.address_hash = :address_hash));
 
 -- name: drop_soft_bounce
 -- Mail arrives again, or the address is suppressed.

@@ -368,11 +368,18 @@ SELECT address_hash, scope, reason, at, beneath, beneath_at
  LIMIT :limit;
 
 -- name: lift_suppression
--- The owner of the address until then asked that nothing at all remains.
+-- The owner of the address asked that nothing at all remains.
+DELETE FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash;
+
+-- name: lift_former
+-- The same of whose it was until then. What somebody has decided since stands; that a mail came back
+-- from it was nobody's decision, whenever it was.
 DELETE FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = :address_hash
-   AND (:until::timestamptz IS NULL OR at <= :until);
+   AND (coalesce(beneath_at, at) <= :until OR reason = 'bounced' AND beneath IS NULL);
 
 -- name: lift_bounce
 -- What came back from a mailbox before it proved itself, and nobody decided: it works again.

@@ -225,12 +225,20 @@ async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> froze
     return frozenset(found)
 
 
-async def lift(db: Db, address_hash: bytes, *, until: datetime | None = None) -> int:
-    """Forget a suppression with its owner, who asked for everything to go when she left.
+async def lift(db: Db, address_hash: bytes) -> int:
+    """Forget a suppression with its owner, who asked for everything to go when she left."""
+    lifted = await db.run(sql.lift_suppression, address_hash=address_hash)
+    if lifted:
+        db.note(Lifted(address_hash.hex()))
+    return lifted
 
-    Of an address that she had `until` an instant, only one from before.
+
+async def lift_former(db: Db, address_hash: bytes, until: datetime) -> int:
+    """Forget with her that of an address which was hers until an instant, and nobody's since.
+
+    Mail may have come back from it later: that goes too. What somebody decided since stands.
     """
-    lifted = await db.run(sql.lift_suppression, address_hash=address_hash, until=until)
+    lifted = await db.run(sql.lift_former, address_hash=address_hash, until=until)
     if lifted:
         db.note(Lifted(address_hash.hex()))
     return lifted

@@ -305,7 +305,9 @@ async def _forget_former(
         gone.update(await forget_address(db, each.address_hash, each.changed_at))
         # Whoever has had it since may have objected: that is not hers to lift.
         if fingerprint is Fingerprint.drop and not each.taken:
-            gone["suppression"] += await _drop(db, each.address_hash, until=each.changed_at)
+            await consent.disown_proofs(db, each.address_hash)
+            until = each.changed_at
+            gone["suppression"] += await mail.lift_former(db, each.address_hash, until)
     return gone
 
 
@@ -322,16 +324,12 @@ async def _her_choice(
 async def _mark(db: Db, address_hash: bytes, fingerprint: Fingerprint) -> int:
     """Keep the fingerprint, or delete it; return how many were deleted."""
     if fingerprint is Fingerprint.drop:
-        return await _drop(db, address_hash)
+        # Nothing is found by it any more.
+        await consent.disown_proofs(db, address_hash)
+        return await mail.lift(db, address_hash)
     # Not in her name: the event would tie the address to the number of the empty record.
     await mail.suppress(db, Actor.system(), address_hash, Scope.marketing, Why.erased)
     return 0
-
-
-async def _drop(db: Db, address_hash: bytes, *, until: datetime | None = None) -> int:
-    """Let nothing be found by the fingerprint any more; return how many entries it stood in."""
-    await consent.disown_proofs(db, address_hash)
-    return await mail.lift(db, address_hash, until=until)
 
 
 async def _erased_at(db: ReadDb, customer_id: UUID) -> datetime:

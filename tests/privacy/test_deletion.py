@@ -374,6 +374,23 @@ async def test_a_former_address_that_is_nobodys(
     assert await _kept(database, business, address) is None
 
 
+async def test_what_was_decided_since_about_a_former_address_stands(
+    database: Database, business: Business, nora: Life
+) -> None:
+    """Nobody has it, and still that is not hers to lift."""
+    address = f"earlier.{nora.customer.address}"
+    hashed = KEYS.address_hash(business.id, customers.fold(address))
+    async with database.write(business.id) as db:
+        await mail.suppress(db, make.SYSTEM, hashed, Scope.all, Why.staff)
+    async with database.write(business.id) as db:
+        her = Actor.customer(nora.customer.id)
+        await privacy.erase(db, her, nora.customer.id, fingerprint=Fingerprint.drop)
+
+    found = await _kept(database, business, address)
+    assert found is not None
+    assert found.reason is Why.staff
+
+
 async def test_what_she_asked_is_not_said_to_be_done(
     database: Database, business: Business, ada: Customer
 ) -> None:
