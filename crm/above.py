@@ -202,3 +202,8 @@ async def feeds_due(database: Database) -> list[UUID]:
 async def endpoints_due(database: Database) -> list[DueEndpoint]:
     """List where events are to be told to now."""
     return await database.above(sql.endpoints_due, DueEndpoint)
+
+
+async def endpoints_to_clear(database: Database) -> list[DueEndpoint]:
+    """List endpoints of which posts that go nowhere any more are left."""
+    return await database.above(sql.endpoints_to_clear, DueEndpoint)

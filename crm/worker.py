@@ -64,6 +64,7 @@ JOBS: dict[str, tuple[Job, int]] = {
 SCHEDULE: dict[str, tuple[Job, int]] = {
     "ledger.sweep": (ledger_jobs.sweep, 2),
     "webhooks.sweep": (webhooks_jobs.sweep, 2),
+    "webhooks.clear": (webhooks_jobs.clear, 10),
     "journal.pay": (journal_jobs.pay, 5),
     "restore.sweep": (restore_jobs.sweep, 5),
     "journal.beat": (journal_jobs.beat, 10),

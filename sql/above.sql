@@ -86,3 +86,7 @@ SELECT business_id FROM crm.feeds_behind(:now);
 -- name: endpoints_due
 -- Where events are to be told to now.
 SELECT business_id, endpoint_id FROM crm.endpoints_due(:now);
+
+-- name: endpoints_to_clear
+-- Endpoints of which posts that go nowhere any more are left.
+SELECT business_id, endpoint_id FROM crm.endpoints_to_clear();

@@ -81,7 +81,7 @@ SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.o
 
 -- name: known_endpoint
 -- That an endpoint is there, and what it is called: without counting what waits for it.
-SELECT e.name, e.state
+SELECT e.name, e.state, e.beginning
   FROM crm.endpoint e
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
@@ -92,10 +92,11 @@ SELECT e.name, e.state
 SELECT count(*) FROM crm.endpoint e WHERE e.business_id = :business_id AND e.state <> 'removed';
 
 -- name: change_endpoint
--- What an owner or a program says of it anew; only where it is the version that was looked at.
+-- What an owner or a program says of it anew; only where it is the version that was looked at. What
+-- waits of other kinds is to be cleared away.
 UPDATE crm.endpoint e
    SET name = :name, url = :url, kinds = :kinds::text[], acknowledges = :acknowledges,
-       version = e.version + 1, changed_at = :now,
+       version = e.version + 1, changed_at = :now, clearing = 0,
        -- Somewhere else it may go better.
        failures = CASE WHEN e.url = :url THEN e.failures ELSE 0 END,
        rest_until = CASE WHEN e.url = :url THEN e.rest_until END
@@ -116,77 +117,110 @@ UPDATE crm.endpoint e
 RETURNING name;
 
 -- name: switch_endpoint_on
--- It begins anew with what has waited.
+-- It begins anew with what has waited: all of it is due, and has its whole schedule before it.
 UPDATE crm.endpoint e
    SET state = 'on', off_why = NULL, off_at = NULL, next_at = :now, failures = 0,
-       rest_until = NULL, version = e.version + 1, changed_at = :now
+       rest_until = NULL, beginning = e.beginning + 1, version = e.version + 1, changed_at = :now
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
    AND e.state = 'off'
 RETURNING name;
 
--- name: begin_posts_anew
--- What waits for an endpoint has its whole schedule before it again.
-UPDATE crm.post p
-   SET attempts = 0, begun_at = NULL, next_at = :now
- WHERE p.business_id = :business_id
-   AND p.endpoint_id = :endpoint_id
-   AND p.state = 'waiting';
-
 -- name: remove_endpoint
--- What is left is the name of whom withdrawals were told to.
+-- What is left is the name of whom withdrawals were told to; its posts are to be cleared away.
 UPDATE crm.endpoint e
-   SET state = 'removed', off_why = NULL, off_at = NULL, url = '', next_at = NULL,
+   SET state = 'removed', off_why = NULL, off_at = NULL, url = '', next_at = NULL, clearing = 0,
        leased_until = NULL, epoch = e.epoch + 1, version = e.version + 1, changed_at = :now
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
    AND e.state <> 'removed'
 RETURNING name;
 
+-- name: hold_clearing
+-- What is to be cleared away of an endpoint, and where to go on: nothing of it changes meanwhile.
+SELECT e.state, e.kinds, e.clearing AS after
+  FROM crm.endpoint e
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.clearing IS NOT NULL
+   FOR UPDATE;
+
 -- name: drop_posts
--- What goes nowhere any more; that something was told stays, where it is a proof.
-WITH gone AS (
+-- A piece of what goes nowhere any more, and whether more may be left; that something was told stays,
+-- where it is a proof.
+WITH piece AS MATERIALIZED (
+  SELECT p.number
+    FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.endpoint_id = :endpoint_id
+     AND p.number > :after
+     AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
+   ORDER BY p.number
+   LIMIT :limit
+     FOR UPDATE
+), gone AS (
   DELETE FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
-  RETURNING p.business_id, p.endpoint_id, p.number
+     AND p.number = ANY (ARRAY(SELECT o.number FROM piece o))
+  RETURNING p.number
+), tries AS (
+  DELETE FROM crm.post_try t
+   WHERE t.business_id = :business_id
+     AND t.endpoint_id = :endpoint_id
+     AND t.number = ANY (ARRAY(SELECT g.number FROM gone g))
 )
-DELETE FROM crm.post_try t USING gone g
- WHERE t.business_id = :business_id
-   AND t.endpoint_id = g.endpoint_id
-   AND t.number = g.number;
+UPDATE crm.endpoint e
+   SET clearing = CASE WHEN (SELECT count(*) FROM piece) = :limit
+                       THEN (SELECT max(o.number) FROM piece o) END
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+RETURNING e.clearing IS NOT NULL;
 
 -- name: drop_unwanted
--- What waits of kinds that an endpoint wants no more; what was told, and is to be once more, stays
--- as it was. A test is wanted always.
-WITH unwanted AS MATERIALIZED (
+-- A piece of what waits of kinds that an endpoint wants no more, and whether more may be left; what
+-- was told, and is to be once more, stays as it was. A test is wanted always. After the last piece
+-- it is seen at once what waited behind them.
+WITH piece AS MATERIALIZED (
   SELECT p.number, p.told_at
-    FROM crm.endpoint e
-    JOIN crm.post p
-      ON p.business_id = :business_id AND p.endpoint_id = :endpoint_id AND p.state = 'waiting'
-   WHERE e.business_id = :business_id
-     AND e.endpoint_id = :endpoint_id
-     AND e.kinds <> '{}'
-     AND NOT p.kind = ANY (e.kinds)
+    FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.endpoint_id = :endpoint_id
+     AND p.state = 'waiting'
+     AND p.number > :after
+     AND :kinds::text[] <> '{}'
+     AND NOT p.kind = ANY (:kinds::text[])
      AND p.kind <> 'webhook.tested'
+   ORDER BY p.number
+   LIMIT :limit
+     FOR UPDATE
 ), kept AS (
   UPDATE crm.post p
      SET state = 'told', next_at = NULL
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NOT NULL))
+     AND p.number = ANY (ARRAY(SELECT o.number FROM piece o WHERE o.told_at IS NOT NULL))
 ), gone AS (
   DELETE FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND p.number = ANY (ARRAY(SELECT u.number FROM unwanted u WHERE u.told_at IS NULL))
-  RETURNING p.endpoint_id, p.number
+     AND p.number = ANY (ARRAY(SELECT o.number FROM piece o WHERE o.told_at IS NULL))
+  RETURNING p.number
+), tries AS (
+  DELETE FROM crm.post_try t
+   WHERE t.business_id = :business_id
+     AND t.endpoint_id = :endpoint_id
+     AND t.number = ANY (ARRAY(SELECT g.number FROM gone g))
 )
-DELETE FROM crm.post_try t USING gone g
- WHERE t.business_id = :business_id
-   AND t.endpoint_id = g.endpoint_id
-   AND t.number = g.number;
+UPDATE crm.endpoint e
+   SET clearing = CASE WHEN (SELECT count(*) FROM piece) = :limit
+                       THEN (SELECT max(o.number) FROM piece o) END,
+       next_at = CASE WHEN e.state = 'on' AND (SELECT count(*) FROM piece) < :limit
+                      THEN greatest(:now::timestamptz, e.rest_until)
+                      ELSE e.next_at END
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+RETURNING e.clearing IS NOT NULL;
 
 -- name: wake_endpoints
 -- There is something new in the stream, for each that is not resting.
@@ -215,7 +249,8 @@ UPDATE crm.endpoint e
    AND e.endpoint_id = :endpoint_id
    AND e.epoch = :epoch
    AND e.state = 'on'
-RETURNING name, url, failures, succeeded_at, rest_until;
+RETURNING name, url, failures, succeeded_at, rest_until, beginning,
+          clearing IS NOT NULL AS is_clearing;
 
 -- name: fan_out
 -- Posts for the next events of the stream, of the kinds that the endpoint wants; a test is for the
@@ -253,14 +288,17 @@ UPDATE crm.endpoint e
 RETURNING (SELECT count(*) FROM piece);
 
 -- name: due_posts
--- What can go now: of each customer the first that waits, and whatever is about none.
-SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks, p.attempts, p.begun_at
+-- What can go now: of each customer the first that waits, and whatever is about none. What was tried
+-- before the endpoint began anew counts as never tried.
+SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
+       CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END AS attempts,
+       CASE WHEN p.beginning = :beginning THEN p.begun_at END AS begun_at
   FROM crm.post p
   JOIN crm.event v ON v.business_id = :business_id AND v.event_id = p.event_id
  WHERE p.business_id = :business_id
    AND p.endpoint_id = :endpoint_id
    AND p.state = 'waiting'
-   AND p.next_at <= :now
+   AND (p.next_at <= :now OR p.beginning < :beginning)
    AND NOT EXISTS (SELECT FROM crm.post q
                     WHERE q.business_id = :business_id
                       AND q.endpoint_id = :endpoint_id
@@ -274,8 +312,10 @@ SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks, p.attem
 -- What became of some posts.
 UPDATE crm.post p
    SET state = r.state,
-       attempts = p.attempts + 1,
-       begun_at = coalesce(p.begun_at, :now::timestamptz),
+       attempts = CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END + 1,
+       begun_at = coalesce(CASE WHEN p.beginning = :beginning THEN p.begun_at END,
+                           :now::timestamptz),
+       beginning = :beginning,
        next_at = r.next_at,
        told_at = CASE WHEN r.state = 'told' THEN coalesce(p.told_at, :now::timestamptz)
                       ELSE p.told_at END,
@@ -319,7 +359,9 @@ UPDATE crm.endpoint e
                              WHERE h.business_id = :business_id)
            THEN greatest(:now::timestamptz, e.rest_until)
          ELSE (SELECT greatest(min(f.next_at), e.rest_until)
-                 FROM (SELECT DISTINCT ON (coalesce(p.customer_id, p.event_id)) p.next_at
+                 FROM (SELECT DISTINCT ON (coalesce(p.customer_id, p.event_id))
+                              CASE WHEN p.beginning = e.beginning THEN p.next_at
+                                   ELSE least(p.next_at, :now) END AS next_at
                          FROM crm.post p
                         WHERE p.business_id = :business_id
                           AND p.endpoint_id = :endpoint_id
@@ -382,8 +424,12 @@ RETURNING p.acknowledged_at;
 
 -- name: posts
 -- What was told to an endpoint or waits for it, the newest first, by pages.
-SELECT p.number, p.event_id, p.kind, p.state, p.attempts, p.next_at, p.told_at, p.done_at, p.asks,
-       p.acknowledged_at, p.acknowledged_by
+SELECT p.number, p.event_id, p.kind, p.state,
+       CASE WHEN p.state = 'waiting' AND p.beginning < :beginning THEN 0
+            ELSE p.attempts END AS attempts,
+       CASE WHEN p.state = 'waiting' AND p.beginning < :beginning THEN least(p.next_at, :now)
+            ELSE p.next_at END AS next_at,
+       p.told_at, p.done_at, p.asks, p.acknowledged_at, p.acknowledged_by
   FROM crm.post p
  WHERE p.business_id = :business_id
    AND p.endpoint_id = :endpoint_id
@@ -405,7 +451,8 @@ SELECT t.try_id AS id, p.event_id, p.kind, t.at, t.status, t.trouble, t.millis
  LIMIT :limit;
 
 -- name: told_of_customer
--- Whom a customer's withdrawals were told to, and when, the newest first.
+-- Whom a customer's withdrawals were told to, and when, the newest first; nothing of what goes
+-- nowhere any more, and is not yet cleared away.
 SELECT p.event_id, p.kind, v.at, v.ref, e.name AS recipient, p.told_at, p.asks, p.acknowledged_at,
        p.acknowledged_by
   FROM crm.post p
@@ -414,6 +461,9 @@ SELECT p.event_id, p.kind, v.at, v.ref, e.name AS recipient, p.told_at, p.asks, 
  WHERE p.business_id = :business_id
    AND p.customer_id = ANY (crm.records_of(:business_id, :customer_id))
    AND p.kind = ANY (:proofs::text[])
+   AND (p.told_at IS NOT NULL
+        OR (e.state <> 'removed'
+            AND (p.state <> 'waiting' OR e.kinds = '{}' OR p.kind = ANY (e.kinds))))
  ORDER BY p.number DESC, p.endpoint_id
  LIMIT :limit;
 

@@ -51,9 +51,9 @@ COLUMNS: dict[str, str] = {
     ),
     "domain_trouble": "business_id campaign_id customers domain kind reason",
     "endpoint": (
-        "acknowledges business_id changed_at created_at endpoint_id epoch failures kinds "
-        "leased_until made_by made_by_kind name next_at off_at off_why position rest_until state "
-        "succeeded_at url version"
+        "acknowledges beginning business_id changed_at clearing created_at endpoint_id epoch "
+        "failures kinds leased_until made_by made_by_kind name next_at off_at off_why position "
+        "rest_until state succeeded_at url version"
     ),
     "endpoint_secret": "business_id endpoint_id ends_at made_at number sealed",
     "event_unread": "business_id entered_at event_id",

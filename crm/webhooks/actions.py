@@ -18,6 +18,7 @@ from crm.ids import secret, time_ordered
 from crm.keys import KeyWrong
 from crm.pieces import Piece
 from crm.webhooks import signature
+from crm.webhooks.clearing import clear
 from crm.webhooks.model import (
     COUNTED,
     KEPT,
@@ -55,6 +56,7 @@ class EndpointStale(Conflict):
 class _Known(Struct, frozen=True):
     name: str
     state: str
+    beginning: int
 
     @property
     def is_on(self) -> bool:
@@ -115,7 +117,8 @@ async def change(
 ) -> Endpoint:
     """Replace what is known of an endpoint.
 
-    What waits goes to the new address, but for the kinds that are wanted no more.
+    What waits goes to the new address, but for the kinds that are wanted no more: the first of it
+    is gone at once, and nothing is told until the rest is as well.
     """
     new = checked(new, local=local)
     changed = await db.maybe(
@@ -124,7 +127,7 @@ async def change(
     if changed is None:
         await _known(db, endpoint_id)
         raise EndpointStale
-    await db.run(sql.drop_unwanted, endpoint_id=endpoint_id)
+    await clear(db, endpoint_id)
     await events.record(db, by, Kind.webhook_changed, ref=endpoint_id, reason=new.name)
     return await endpoint(db, endpoint_id)
 
@@ -134,7 +137,6 @@ async def switch(db: Db, by: Actor, endpoint_id: UUID, *, on: bool) -> Endpoint:
     found = await _known(db, endpoint_id)
     if on and not found.is_on:
         await db.one(sql.switch_endpoint_on, str, endpoint_id=endpoint_id)
-        await db.run(sql.begin_posts_anew, endpoint_id=endpoint_id)
         await events.record(db, by, Kind.webhook_switched_on, ref=endpoint_id, reason=found.name)
     elif found.is_on and not on:
         await _switch_off(db, by, endpoint_id, OffWhy.staff)
@@ -155,13 +157,14 @@ async def _switch_off(db: Db, by: Actor, endpoint_id: UUID, why: OffWhy) -> None
 async def remove(db: Db, by: Actor, endpoint_id: UUID) -> None:
     """Forget an endpoint, its secrets and what waits for it.
 
-    Its name stays, for the customers whose withdrawals it was told.
+    Its name stays, for the customers whose withdrawals it was told. Of much that waits the worker
+    takes away the rest.
     """
     name = await db.maybe(sql.remove_endpoint, str, endpoint_id=endpoint_id)
     if name is None:
         raise UnknownEndpoint
     await db.run(sql.drop_secrets, endpoint_id=endpoint_id)
-    await db.run(sql.drop_posts, endpoint_id=endpoint_id, proofs=list(PROOFS))
+    await clear(db, endpoint_id)
     await events.record(db, by, Kind.webhook_removed, ref=endpoint_id, reason=name)
 
 
@@ -238,11 +241,12 @@ async def posts(
     db: ReadDb, endpoint_id: UUID, *, state: str = "", before: int | None = None, limit: int = 50
 ) -> list[Post]:
     """Return what was told to an endpoint or waits for it, newest first."""
-    await _known(db, endpoint_id)
+    found = await _known(db, endpoint_id)
     return await db.many(
         sql.posts,
         Post,
         endpoint_id=endpoint_id,
+        beginning=found.beginning,
         state=state,
         before_number=_AFTER_ALL if before is None else before,
         limit=limit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import TypedDict
 from uuid import UUID
@@ -14,6 +15,7 @@ from crm.db import Database, Db, Statements
 from crm.rounds import apart
 from crm.settings import Settings
 from crm.webhooks import signature, telling
+from crm.webhooks.clearing import clear as clear_piece
 from crm.webhooks.model import DuePost, payload
 from crm.webhooks.telling import AT_ONCE, Batch, Held, Went
 from crm.webhooks.transport import Way, way
@@ -42,6 +44,16 @@ async def sweep(ctx: Ctx) -> None:
         with apart("webhooks.sweep", due.business_id):
             slot = str(due.endpoint_id)
             await database.wake("webhooks.tell", (str(due.business_id), slot), slot)
+
+
+async def clear(ctx: Ctx) -> None:
+    """Take away what goes nowhere any more, piece by piece, for as long as one turn may take."""
+    database, until = ctx["database"], monotonic() + _WORKS_FOR
+    for due in await above.endpoints_to_clear(database):
+        piece = partial(clear_piece, endpoint_id=due.endpoint_id)
+        with apart("webhooks.clear", due.business_id):
+            while monotonic() < until and await database.attempt(due.business_id, piece):
+                continue
 
 
 async def _numbered(db: Db) -> bool:

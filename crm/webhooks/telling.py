@@ -68,6 +68,10 @@ class _Endpoint(Struct, frozen=True):
     failures: int
     succeeded_at: datetime | None
     rest_until: datetime | None
+    # How often it was switched on: what was tried before counts as never tried.
+    beginning: int
+    # What waits of kinds that it wants no more is being cleared away.
+    is_clearing: bool
 
 
 async def take(db: Db, endpoint_id: UUID) -> Held | None:
@@ -94,7 +98,10 @@ async def go_on(db: Db, held: Held, went: Sequence[Went]) -> Batch | None:
         await give_up(db, held.endpoint_id, why)
         await tell_staff(db, endpoint.name, why)
         return None
-    posts = [] if rests else await _due(db, held, 1 if is_tried_out(failures) else AT_ONCE)
+    posts = []
+    if not rests and not endpoint.is_clearing:
+        limit = 1 if is_tried_out(failures) else AT_ONCE
+        posts = await _due(db, held, endpoint.beginning, limit)
     if not posts:
         await let_go(db, held)
         return None
@@ -107,7 +114,7 @@ async def let_go(db: Db, held: Held) -> None:
     await db.run(sql.drop_secrets, endpoint_id=held.endpoint_id)
 
 
-async def _due(db: Db, held: Held, limit: int) -> list[DuePost]:
+async def _due(db: Db, held: Held, beginning: int, limit: int) -> list[DuePost]:
     """Find what can go now, and make posts of the next events while that is less than there could.
 
     What waits behind a failing one of the same customer keeps nothing of others from being made.
@@ -116,8 +123,12 @@ async def _due(db: Db, held: Held, limit: int) -> list[DuePost]:
     found: list[DuePost] = []
     for _ in range(_PIECES):
         found = await db.many(
-            sql.due_posts, DuePost, endpoint_id=held.endpoint_id, limit=limit
-        )  # fmt: skip
+            sql.due_posts,
+            DuePost,
+            endpoint_id=held.endpoint_id,
+            beginning=beginning,
+            limit=limit,
+        )
         if len(found) == limit:
             break
         if not await db.one(
@@ -141,6 +152,7 @@ async def _record(
     await db.run(
         sql.record_posts,
         endpoint_id=held.endpoint_id,
+        beginning=endpoint.beginning,
         numbers=[each.post.number for each in went],
         states=[each.state for each in fates],
         next_ats=[each.next_at for each in fates],
