@@ -104,6 +104,14 @@ class ReadDb:
         conn.asked_at = None
         return _all(rows, to)
 
+    async def total(self, statement: Statement, **params: Any) -> int:
+        """Return the number that a statement makes of many rows, read by several processes.
+
+        PostgreSQL lets them help whoever asks for all rows, and `one` asks for one.
+        """
+        (number,) = await self.many(statement, int, **params)
+        return number
+
     async def sent(self) -> None:
         """Wait until a statement that another task asks has left, and its answer is waited for."""
         await self._conn.sent()

@@ -49,6 +49,12 @@ GROW = Statement(
     " FROM generate_series(1, $4) AS n",
     ("business_id", "scope", "now", "rows"),
 )
+HELPED = Statement(
+    "helped",
+    "Which process of PostgreSQL has computed this.",
+    "SELECT crm.which_process()",
+    (),
+)
 
 
 class Table(Struct):
@@ -169,3 +175,26 @@ async def test_a_snapshot_is_one_also_where_plans_are_old(
     for begin in (database.snapshot, database.read, database.write):
         async with begin(business.id) as db:
             assert await customers.page(db) == []
+
+
+async def test_several_processes_help_with_a_total(
+    database: Database, business: Business, shared_cluster: Cluster
+) -> None:
+    """And with one row none does, whatever was planned."""
+    conn = await asyncpg.connect(shared_cluster.superuser_url)
+    await conn.execute(
+        "CREATE FUNCTION crm.which_process() RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS"
+        " $$ BEGIN RETURN pg_backend_pid(); END $$"
+    )
+    name = "debug_parallel_query" if conn.get_server_version().major > 15 else "force_parallel_mode"
+    try:
+        async with database.read(business.id) as db:
+            own = await db._conn.fetchval("SELECT pg_backend_pid()")  # noqa: SLF001
+            await db._conn.execute(f"SET LOCAL {name} = on")  # noqa: SLF001
+            alone, helped = await db.one(HELPED, int), await db.total(HELPED)
+    finally:
+        await conn.execute("DROP FUNCTION crm.which_process()")
+        await conn.close()
+
+    assert alone == own
+    assert helped != own

@@ -66,7 +66,7 @@ async def consequences(db: ReadDb, purpose_id: UUID, terms: Terms) -> Consequenc
         replaces=present.version,
         changed=changes.changed(before, terms),
         substance=changes.substance(before, terms),
-        standing=await db.one(sql.standing_on, int, purpose_id=purpose_id),
+        standing=await db.total(sql.standing_on, purpose_id=purpose_id),
     )
 
 

@@ -167,7 +167,7 @@ async def count(db: ReadDb, given: Written, *, sample: int = SAMPLE) -> Counted:
     (rule,), known, _ = await _read(db, [given])
     at = await instant(db)
     asked = counting(rule, known, at)
-    customers = await db.one(asked.statement, int, **asked.values)
+    customers = await db.total(asked.statement, **asked.values)
     some = sampling(rule, known, at, customers, sample)
     found = await db.many(some.statement, UUID, **some.values) if customers else []
     return Counted(customers=customers, sample=found)

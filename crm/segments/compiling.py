@@ -211,13 +211,14 @@ class _Writing:
         Their own rows are wide, and read only where a test asks for what stands in them.
         """
         tests = rule.of if isinstance(rule, All) else [rule]
-        lead = next((each for each in tests if _leads(each)), None)
-        if lead is None or any(map(_asks_for_her_row, tests)):
+        # A single test rather than several of which one has to hold.
+        leading = sorted(filter(_leads, tests), key=lambda each: isinstance(each, Any))
+        if not leading or any(map(_asks_for_her_row, tests)):
             return f"crm.customer c WHERE {_FREE}{self.near_to('c')} AND {self.test(rule)}"
         self._leads = True
-        those = self.test(lead)
+        those = self.test(leading[0])
         self._leads = False
-        rest = self.test(All(of=[each for each in tests if each is not lead]))
+        rest = self.test(All(of=[each for each in tests if each is not leading[0]]))
         return f"({those}) c WHERE {_NOT_APART} AND {rest}"
 
     @singledispatchmethod
@@ -232,6 +233,8 @@ class _Writing:
 
     @test.register
     def _(self, test: Any) -> str:
+        if self._leads:  # UNION: whoever passes several comes once
+            return " UNION ".join(map(self.test, test.of))
         return f"({' OR '.join(self._alone(each) for each in test.of) or 'false'})"
 
     @test.register
@@ -245,12 +248,8 @@ class _Writing:
             return self._value(declared, "")
         column, kind = _COLUMNS[declared.type]
         given = written(declared.type, test.value)
-        typed = {
-            AttributeType.text: given.text,
-            AttributeType.number: given.number,
-            AttributeType.date: given.date,
-            AttributeType.boolean: given.boolean,
-        }[declared.type]
+        # Each type has a field of its name.
+        typed = getattr(given, declared.type)
         value = self.bind("value", typed, kind)
         compared = _COMPARED[test.is_].format(column=column, value=value)
         if test.is_ is Is.equals and len(given.text) <= _INDEXED and column == "v.text_value":
@@ -385,6 +384,8 @@ class _Writing:
 
 
 def _leads(test: Rule) -> bool:
+    if isinstance(test, Any):
+        return bool(test.of) and all(map(_leads, test.of))
     never = isinstance(test, Consent) and test.state is Allowing.never_asked
     return isinstance(test, _ONCE) and not never
 

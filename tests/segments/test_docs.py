@@ -87,7 +87,10 @@ def test_below_any_and_not_nobody_is_sought_in_a_list(text: str, around: str) ->
         ({"test": "not", "of": TAG}, True),
         ({"test": "all", "of": [TAG, {"test": "language", "code": "de"}]}, True),
         ({"test": "all", "of": [TAG, {"test": "not", "of": CREATED}]}, True),
-        ({"test": "any", "of": [TAG, TAG]}, True),
+        ({"test": "any", "of": [TAG, TAG]}, False),
+        ({"test": "any", "of": [TAG, {"test": "language", "code": "de"}]}, True),
+        ({"test": "all", "of": [TAG, {"test": "any", "of": [TAG, CREATED]}]}, True),
+        ({"test": "any", "of": []}, True),
         # A delivery outlives the row of whom it was to.
         ({"test": "delivery", "campaign_id": str(LETTER), "state": "sent"}, True),
         ({"test": "all", "of": []}, True),

@@ -64,6 +64,9 @@ _COMPARED = {
 }
 
 
+_CITY = {"test": "attribute", "name": "city", "is": "known"}
+
+
 def _of(test: str, **fields: Any) -> _Rules:
     return st.fixed_dictionaries({"test": st.just(test), **fields})
 
@@ -149,6 +152,16 @@ def _deep(rule: Any) -> int:
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rule=_rules())
 @example(rule={"test": "any", "of": []})
+@example(rule={"test": "any", "of": [_CITY, {"test": "tag", "name": "bakes"}, _CITY]})
+@example(
+    rule={
+        "test": "all",
+        "of": [
+            {"test": "any", "of": [_CITY, {"test": "tag", "name": "bakes"}]},
+            {"test": "not", "of": {"test": "any", "of": [_CITY]}},
+        ],
+    }
+)
 @example(rule={"test": "not", "of": {"test": "attribute", "name": "size", "is": "known"}})
 async def test_sql_and_python_agree(database: Database, met: People, rule: dict[str, Any]) -> None:
     if _deep(rule) > 8:
