@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -23,7 +24,7 @@ from crm.log import configure
 from crm.outside import outside
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.routes import ROOMS, TABS, provide_business, routers
-from crm.settings import Settings
+from crm.settings import Settings, Web
 from crm.staff import auth as staff_auth
 from crm.wakes import Waker, open_pool
 from crm.web import reader
@@ -140,4 +141,15 @@ async def listen(settings: Settings, application: Litestar) -> None:
     # What is here by now stays: to look through it for garbage stops all requests for 60 ms.
     gc.collect()
     gc.freeze()
-    await uvicorn.Server(config).serve()
+    several = settings.web.processes > 1
+    await uvicorn.Server(config).serve([_shared(settings.web)] if several else None)
+
+
+def _shared(web: Web) -> socket.socket:
+    """Bind to the address beside other processes; the kernel gives each its part of connections."""
+    family, kind, _, _, address = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(address)
+    return bound

@@ -59,7 +59,7 @@ from crm.migrate import MigrationRefused, migrate
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.settings import BadSettings, Settings
 from crm.terminal import compared, database_of, joined, out, place_of, run
-from crm.up import keep
+from crm.up import keep, keep_several
 
 # What the operator can mend: told in its own words, without a traceback.
 _TOLD = (BadSettings, EmbeddedRefused, MigrationRefused, Unfit, Refused, OSError)
@@ -125,9 +125,9 @@ async def _up(*, dev: bool) -> None:
         web = here.settings.web
         out.print(f"Firsthand on http://{web.host}:{web.port}, Ctrl-C ends it.")
         await _say_whose(here)
-        tasks = [keep("web", here.environ, watch=dev), keep("worker", here.environ, watch=dev)]
+        tasks = [keep(each, environ=here.environ, watch=dev) for each in ("web", "worker")]
         if here.settings.inbound.port:
-            tasks.append(keep("inbound", here.environ, watch=dev))
+            tasks.append(keep("inbound", environ=here.environ, watch=dev))
         if here.directory is not None:
             tasks.append(_watch(here.settings))
         if dev:
@@ -171,14 +171,18 @@ async def _watch(settings: Settings) -> None:
 
 
 @cli.command()
-def web() -> None:
+@click.option("--one", is_flag=True, hidden=True, help="Be one of several.")
+def web(*, one: bool) -> None:
     """Serve pages and API."""
-    run(_checked(_serve), quick=True)
+    run(_checked(app.serve if one else _serve), quick=True)
 
 
 async def _serve(settings: Settings) -> None:
     _check_port(settings)
-    await app.serve(settings)
+    if settings.web.processes > 1:
+        await keep_several(settings.web.processes, "web", "--one")
+    else:
+        await app.serve(settings)
 
 
 def _check_port(settings: Settings) -> None:

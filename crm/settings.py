@@ -68,6 +68,8 @@ class Web(Struct, frozen=True):
 
     host: str = "127.0.0.1"
     port: Port = 8000
+    # So many answer there: one keeps one processor busy.
+    processes: Annotated[int, Meta(ge=1, le=64)] = 1
     # Addresses of proxies whose X-Forwarded-For is believed, comma-separated.
     trusted_proxies: str = "127.0.0.1"
     # The largest body of a request, in bytes; an uploaded import is bounded by `imports`.

@@ -53,13 +53,13 @@ async def stop(running: asyncio.subprocess.Process) -> None:
         await running.wait()
 
 
-async def keep(command: str, environ: Mapping[str, str], *, watch: bool = False) -> None:
+async def keep(*command: str, environ: Mapping[str, str], watch: bool = False) -> None:
     """Run a command again whenever it ends, and with `watch` whenever our own files change."""
     clock = asyncio.get_running_loop().time
     in_a_row = 0
     while True:
         began = clock()
-        async with process(command, environ=environ) as running:
+        async with process(*command, environ=environ) as running:
             ended = asyncio.create_task(running.wait())
             changed = asyncio.create_task(_changed() if watch else _never())
             try:
@@ -72,6 +72,14 @@ async def keep(command: str, environ: Mapping[str, str], *, watch: bool = False)
             continue
         in_a_row = 1 if clock() - began > _STEADY else in_a_row + 1
         await asyncio.sleep(_PAUSES[min(in_a_row, len(_PAUSES)) - 1])
+
+
+async def keep_several(many: int, *command: str) -> None:
+    """Keep so many of a command running, each with the settings of this process."""
+    environ = {name: value for name, value in os.environ.items() if name.startswith("CRM_")}
+    async with asyncio.TaskGroup() as group:
+        for _ in range(many):
+            group.create_task(keep(*command, environ=environ))
 
 
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,16 @@ import msgspec
 
 from crm.bench import web
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
-from crm.bench.requests import TAKEN_DOWN, benched, keyed, numbered, pgbench, served, transcript
+from crm.bench.requests import (
+    PROCESSES,
+    TAKEN_DOWN,
+    benched,
+    keyed,
+    numbered,
+    pgbench,
+    served,
+    transcript,
+)
 from crm.bench.stage import Stage, crowd
 from crm.bench.traffic import CONNECTIONS, Traffic, drive, request
 from crm.customers.putting import Put
@@ -39,7 +48,7 @@ async def upsert(
     first = 4
     await numbered(stage, cast, first + 2 * rounds * asked)
     traffic: list[Traffic] = []
-    async with served(stage) as port:
+    async with served(stage, processes=PROCESSES) as port:
         path = await transcript(
             stage, "customer-upsert", lambda begin, many: _said(key, begin, many), say
         )
@@ -58,7 +67,12 @@ async def upsert(
             "pgbench": ("transactions/s", ceiling),
         }
         runs = await interleaved(rounds, contenders, say)
-    notes: Notes = {"customers": count, "requests": asked, "ceiling": TAKEN_DOWN}
+    notes: Notes = {
+        "customers": count,
+        "requests": asked,
+        "web processes": PROCESSES,
+        "ceiling": TAKEN_DOWN,
+    }
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     figure = Figure("customer upsert", runs["PUT customers"], beside, notes)
     return [figure, _late("customer upsert", traffic)]

@@ -42,6 +42,8 @@ _EVIDENCE = {"kind": "former_double_opt_in"}
 _BEFORE = 5
 _AT_ONCE = 1_000
 _LIMIT_MS = 20.0
+# Where pgbench may use all processors, the product may.
+PROCESSES = len(os.sched_getaffinity(0))
 TAKEN_DOWN = (
     "what that request asks PostgreSQL from BEGIN to COMMIT, with the look-up of its key, taken "
     "down while it was answered"
@@ -61,7 +63,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
     first = 3 + count
     await numbered(stage, cast, 2 + count + 2 * rounds * count)
     late: list[float] = []
-    async with served(stage) as port:
+    async with served(stage, processes=PROCESSES) as port:
         await drive(port, _events(cast, key, 3, count), 201)
         path = await transcript(
             stage, "consent-event", lambda first, many: _events(cast, key, first, many), say
@@ -82,7 +84,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         }
         runs = await interleaved(rounds, contenders, say)
     timed = {"requests": count, "connections": CONNECTIONS, "p99_ms": median(late)}
-    notes: Notes = {**timed, "ceiling": TAKEN_DOWN}
+    notes: Notes = {**timed, "web processes": PROCESSES, "ceiling": TAKEN_DOWN}
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     return [Figure("consent event", runs["POST consent-events"], beside, notes)]
 
@@ -158,10 +160,10 @@ async def bulk(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure |
 
 
 @asynccontextmanager
-async def served(stage: Stage, *, bench: bool = False) -> AsyncIterator[int]:
-    """Run one web process of the product, with an empty handler more for a bench; its port."""
+async def served(stage: Stage, *, bench: bool = False, processes: int = 1) -> AsyncIterator[int]:
+    """Run the web process of the product, with an empty handler more for a bench; its port."""
     port = free_port()
-    environ = stage.environ(WEB__HOST="127.0.0.1", WEB__PORT=port)
+    environ = stage.environ(WEB__HOST="127.0.0.1", WEB__PORT=port, WEB__PROCESSES=processes)
     if not bench:
         async with process("web", environ=environ):
             await answers(port)
