@@ -375,11 +375,21 @@ DELETE FROM crm.suppression
 
 -- name: lift_former
 -- The same of whose it was until then. What somebody has decided since stands; that a mail came back
--- from it was nobody's decision, whenever it was.
+-- from it, or that it was left, was nobody's decision, whenever it was.
 DELETE FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = :address_hash
-   AND (coalesce(beneath_at, at) <= :until OR reason = 'bounced' AND beneath IS NULL);
+   AND (coalesce(beneath_at, at) <= :until
+        OR reason IN ('bounced', 'moved') AND coalesce(beneath, 'moved') = 'moved');
+
+-- name: lift_heard
+-- What nobody decided, as it stood at an instant: mail came back from it, or it was left.
+DELETE FROM crm.suppression
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND reason IN ('bounced', 'moved')
+   AND beneath IS NULL
+   AND at <= :until;
 
 -- name: lift_bounce
 -- What came back from a mailbox before it proved itself, and nobody decided: it works again.

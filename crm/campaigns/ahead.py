@@ -46,6 +46,10 @@ class Ahead:
         while (waiting := hand.first()) is not None and self._pace.may_go():
             if waiting.parcel is None:
                 self._write(min(self._most, self._fit, self._pace.ahead))
+                # That may have taken long, and consent is as new as it was before.
+                hand.give_back_stale()
+                if hand.first() is not waiting:
+                    continue
             hand.take()
             if waiting.parcel is not None:
                 self._pace.went()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from uuid import UUID
 
 from msgspec import Struct
@@ -85,17 +86,16 @@ class Hand:
         return None
 
     def unwritten(self, most: int) -> list[Waiting]:
-        """The first in line and some after her, of those whose mail is not written.
+        """Of so many at the head of the line those whose mail is not written, with the first.
 
-        Not those whose domain takes few at once: who knows when it is their turn.
+        Without others whose domain takes few at once: who knows when it is their turn.
         """
-        found: list[Waiting] = []
-        for waiting in self._queue:
-            if len(found) == most:
-                break
-            if waiting.parcel is None and not (found and self.domains.limits(waiting.recipient)):
-                found.append(waiting)
-        return found
+        limits = self.domains.limits
+        return [
+            waiting
+            for number, waiting in enumerate(islice(self._queue, most))
+            if waiting.parcel is None and not (number and limits(waiting.recipient))
+        ]
 
     def take(self) -> Waiting:
         """Take the first out of the line, on her way."""

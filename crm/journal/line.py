@@ -40,7 +40,7 @@ class Suppressed(Struct, tag="suppressed"):
 
 
 class Lifted(Struct, tag="lifted"):
-    """A suppression that its owner took with her."""
+    """What kept mail from an address: its owner took it with her, or her mailbox works again."""
 
     address: str
 

@@ -244,6 +244,12 @@ async def lift_former(db: Db, address_hash: bytes, until: datetime) -> int:
     return lifted
 
 
+async def lift_heard(db: Db, address_hash: bytes, until: datetime) -> None:
+    """Forget what was heard of a mailbox until an instant; what anybody decided stands."""
+    if await db.run(sql.lift_heard, address_hash=address_hash, until=until):
+        db.note(Lifted(address_hash.hex()))
+
+
 async def lift_move(db: Db, address_hash: bytes) -> None:
     """Forget that an address was left; why else it may be suppressed stands."""
     if await db.run(sql.lift_move, address_hash=address_hash):

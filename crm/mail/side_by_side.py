@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -32,9 +33,17 @@ def side_by_side(tasks: Sequence[Callable[[], T]], helpers: int = _HELPERS) -> l
                 return
             found[number] = task()
 
-    beside = [_POOL.submit(take_part) for _ in range(min(helpers, len(tasks) - 1))]
-    take_part()
-    for each in beside:
-        if not each.cancel():
-            each.result()
+    beside: list[Future[None]] = []
+    try:
+        # Help is an offer: where no thread can be started, none is needed.
+        with suppress(RuntimeError):
+            for _ in range(min(helpers, len(tasks) - 1)):
+                beside.append(_POOL.submit(take_part))  # noqa: PERF401  (those before it stay)
+        take_part()
+    finally:
+        left.clear()
+        begun = [each for each in beside if not each.cancel()]
+        wait(begun)
+    for each in begun:
+        each.result()
     return [found[number] for number in range(len(tasks))]

@@ -34,7 +34,7 @@ async def replay(
         for each in entry.decisions:
             await end(db, each, at, unless_since)
     elif isinstance(entry, journal.Suppressed | journal.Lifted | journal.Left):
-        await _by_address(db, entry)
+        await _by_address(db, entry, at, uncertain=unless_since is not None)
     elif isinstance(entry, journal.Restricted):
         change = customers.restrict if entry.frozen else customers.unrestrict
         # Whoever waits for her deletion stays frozen: only she calls it off, and says so.
@@ -70,8 +70,17 @@ async def end(db: Db, ended: Decision, at: datetime, unless_since: datetime | No
         await mail.suppress(db, _SYSTEM, address, Scope.marketing, Why.left)
 
 
-async def _by_address(db: Db, entry: journal.Suppressed | journal.Lifted | journal.Left) -> None:
-    if isinstance(entry, journal.Lifted):
+async def _by_address(
+    db: Db,
+    entry: journal.Suppressed | journal.Lifted | journal.Left,
+    at: datetime,
+    *,
+    uncertain: bool,
+) -> None:
+    if isinstance(entry, journal.Lifted) and uncertain:
+        # Whoever took her decisions with her is erased again, and they with her.
+        await mail.lift_heard(db, bytes.fromhex(entry.address), at)
+    elif isinstance(entry, journal.Lifted):
         await mail.lift(db, bytes.fromhex(entry.address))
     elif isinstance(entry, journal.Left):
         stop = Stop(db.business_id, bytes.fromhex(entry.address), entry.purpose_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -60,7 +61,7 @@ def writing(issue: Issue, hand: Hand, **rate: int) -> Ahead:
 
 def written(hand: Hand) -> int:
     """How many in line have their mail already."""
-    return hand.queued - len(hand.unwritten(hand.queued))
+    return sum(waiting.parcel is not None for waiting in hand._queue)  # noqa: SLF001
 
 
 def numbers(parcels: list[Parcel | None]) -> list[int | None]:
@@ -144,10 +145,48 @@ async def test_who_waits_for_her_domain_is_written_when_it_takes_one(issue: Issu
     went = [ahead_of.next() for _ in range(3)]
 
     assert numbers(went) == [0, 1, None]
-    assert all(waiting.parcel is None for waiting in hand._queue)  # noqa: SLF001
+    assert written(hand) == 0
     assert went[0] is not None
     hand.given_back(went[0])
     assert numbers([ahead_of.next()]) == [2]
+
+
+async def test_those_of_a_slow_domain_bring_no_others_in(issue: Issue) -> None:
+    """However many of them there are, no more are written than at once."""
+    hand = line(*["Nora"] * 40)
+    for waiting in list(hand._queue)[::2]:  # noqa: SLF001
+        waiting.recipient = "nora@example.net"
+    hand.domains.known["example.net"] = DomainPace(
+        domain="example.net", limit_connections=10, changed_at=utc_now()
+    )
+    ahead_of = writing(issue, hand)
+    for _ in range(5):
+        ahead_of.next()
+
+    assert written(hand) <= 8
+
+
+async def test_what_gets_too_old_while_it_is_written_does_not_go(
+    issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine under load may take a second for it."""
+    hand = line(*["Nora"] * 3)
+    ahead_of = writing(issue, hand)
+    usual, now = hand._clock, [0.0]  # noqa: SLF001
+    monkeypatch.setattr(hand, "_clock", lambda: usual() + now[0])
+
+    def later() -> datetime:
+        now[0] = OLDEST_CLAIM * 1.5
+        return utc_now()
+
+    monkeypatch.setattr(ahead_of, "_clock", later)
+
+    assert ahead_of.next() is None
+    assert [(each.customer_id.int, each.outcome) for each in hand.results] == [
+        (0, None),
+        (1, None),
+        (2, None),
+    ]
 
 
 async def test_written_or_not_what_is_too_old_goes_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,6 +47,35 @@ def test_nobody_waits_for_who_has_not_begun() -> None:
 
     assert idents == [threading.get_ident()] * 5
     assert all(each.result() for each in busy)
+
+
+def test_where_no_thread_can_be_started_the_caller_does_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a limit of processes or of memory, and when the interpreter ends."""
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    monkeypatch.setattr(module, "_POOL", pool)
+
+    assert side_by_side([threading.get_ident] * 5, 3) == [threading.get_ident()] * 5
+
+
+def test_what_was_begun_has_ended_when_another_has_failed() -> None:
+    meet, failed = threading.Barrier(2, timeout=30), threading.Event()
+    ended: list[bool] = []
+
+    def fails() -> None:
+        meet.wait()
+        failed.set()
+        raise ValueError("no")
+
+    def goes_on() -> None:
+        meet.wait()
+        ended.append(failed.wait(30))
+
+    with pytest.raises(ValueError, match="no"):
+        side_by_side([fails, goes_on], 1)
+    assert ended == [True]
 
 
 @pytest.mark.parametrize("where", [0, 1])
