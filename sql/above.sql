@@ -84,9 +84,9 @@ SELECT business_id FROM crm.feeds_due()
 SELECT business_id FROM crm.feeds_behind(:now);
 
 -- name: endpoints_due
--- Where events are to be told to now.
+-- Where events are to be told to now; nowhere that is being cleared.
 SELECT business_id, endpoint_id FROM crm.endpoints_due(:now);
 
 -- name: endpoints_to_clear
--- Endpoints of which posts that go nowhere any more are left.
+-- Endpoints of which posts that go nowhere any more are left; last those that nobody waits for.
 SELECT business_id, endpoint_id FROM crm.endpoints_to_clear();

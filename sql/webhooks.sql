@@ -92,11 +92,18 @@ SELECT e.name, e.state, e.beginning
 SELECT count(*) FROM crm.endpoint e WHERE e.business_id = :business_id AND e.state <> 'removed';
 
 -- name: change_endpoint
--- What an owner or a program says of it anew; only where it is the version that was looked at. What
--- waits of other kinds is to be cleared away.
+-- What an owner or a program says of it anew; only where it is the version that was looked at.
+-- Where a kind is wanted no more, what waits of it is to be cleared away.
 UPDATE crm.endpoint e
    SET name = :name, url = :url, kinds = :kinds::text[], acknowledges = :acknowledges,
-       version = e.version + 1, changed_at = :now, clearing = 0,
+       version = e.version + 1, changed_at = :now,
+       clearing = CASE WHEN :kinds::text[] = '{}' THEN NULL
+                       WHEN e.kinds <> '{}' AND e.kinds <@ :kinds::text[] THEN e.clearing
+                       ELSE 0 END,
+       next_at = CASE WHEN e.state = 'on' AND (e.url <> :url OR e.clearing IS NOT NULL)
+                      THEN greatest(:now::timestamptz,
+                                    CASE WHEN e.url = :url THEN e.rest_until END)
+                      ELSE e.next_at END,
        -- Somewhere else it may go better.
        failures = CASE WHEN e.url = :url THEN e.failures ELSE 0 END,
        rest_until = CASE WHEN e.url = :url THEN e.rest_until END
@@ -137,32 +144,45 @@ UPDATE crm.endpoint e
 RETURNING name;
 
 -- name: hold_clearing
--- What is to be cleared away of an endpoint, and where to go on: nothing of it changes meanwhile.
+-- What is to be cleared away of an endpoint, and where to go on: nothing of it changes meanwhile,
+-- and what is only added for it waits for nothing.
 SELECT e.state, e.kinds, e.clearing AS after
   FROM crm.endpoint e
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
    AND e.clearing IS NOT NULL
-   FOR UPDATE;
+   FOR NO KEY UPDATE;
 
 -- name: drop_posts
--- A piece of what goes nowhere any more, and whether more may be left; that something was told stays,
--- where it is a proof.
-WITH piece AS MATERIALIZED (
+-- What goes nowhere any more, of the next posts, and whether there may be posts behind them; that
+-- something was told stays, where it is a proof. The range is said throughout, so that by it few
+-- are read.
+WITH looked AS MATERIALIZED (
+  SELECT count(*) AS posts, max(o.number) AS upto
+    FROM (SELECT p.number
+            FROM crm.post p
+           WHERE p.business_id = :business_id
+             AND p.endpoint_id = :endpoint_id
+             AND p.number > :after
+           ORDER BY p.number
+           LIMIT :limit) o
+), piece AS MATERIALIZED (
   SELECT p.number
     FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
      AND p.number > :after
+     AND p.number <= (SELECT l.upto FROM looked l)
      AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
    ORDER BY p.number
-   LIMIT :limit
      FOR UPDATE
 ), gone AS (
   DELETE FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND p.number = ANY (ARRAY(SELECT o.number FROM piece o))
+     AND p.number > :after
+     AND p.number <= (SELECT max(o.number) FROM piece o)
+     AND (p.told_at IS NULL OR NOT p.kind = ANY (:proofs::text[]))
   RETURNING p.number
 ), tries AS (
   DELETE FROM crm.post_try t
@@ -171,40 +191,57 @@ WITH piece AS MATERIALIZED (
      AND t.number = ANY (ARRAY(SELECT g.number FROM gone g))
 )
 UPDATE crm.endpoint e
-   SET clearing = CASE WHEN (SELECT count(*) FROM piece) = :limit
-                       THEN (SELECT max(o.number) FROM piece o) END
+   SET clearing = CASE WHEN l.posts = :limit THEN l.upto END
+  FROM looked l
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
 RETURNING e.clearing IS NOT NULL;
 
 -- name: drop_unwanted
--- A piece of what waits of kinds that an endpoint wants no more, and whether more may be left; what
--- was told, and is to be once more, stays as it was. A test is wanted always. After the last piece
--- it is seen at once what waited behind them.
-WITH piece AS MATERIALIZED (
-  SELECT p.number, p.told_at
+-- Kinds that an endpoint wants no more, of the next posts that wait, and whether there may be some
+-- behind them; what was told, and is to be once more, stays as it was. A test is wanted always.
+-- After the last piece it is seen at once what waited behind them.
+WITH looked AS MATERIALIZED (
+  SELECT count(*) AS posts, max(o.number) AS upto
+    FROM (SELECT p.number
+            FROM crm.post p
+           WHERE p.business_id = :business_id
+             AND p.endpoint_id = :endpoint_id
+             AND p.state = 'waiting'
+             AND p.number > :after
+             AND :kinds::text[] <> '{}'
+           ORDER BY p.number
+           LIMIT :limit) o
+), piece AS MATERIALIZED (
+  SELECT p.number
     FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
      AND p.state = 'waiting'
      AND p.number > :after
-     AND :kinds::text[] <> '{}'
-     AND NOT p.kind = ANY (:kinds::text[])
-     AND p.kind <> 'webhook.tested'
+     AND p.number <= (SELECT l.upto FROM looked l)
+     AND NOT p.kind = ANY (:kinds::text[] || ARRAY['webhook.tested'])
    ORDER BY p.number
-   LIMIT :limit
      FOR UPDATE
 ), kept AS (
   UPDATE crm.post p
      SET state = 'told', next_at = NULL
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND p.number = ANY (ARRAY(SELECT o.number FROM piece o WHERE o.told_at IS NOT NULL))
+     AND p.state = 'waiting'
+     AND p.number > :after
+     AND p.number <= (SELECT max(o.number) FROM piece o)
+     AND NOT p.kind = ANY (:kinds::text[] || ARRAY['webhook.tested'])
+     AND p.told_at IS NOT NULL
 ), gone AS (
   DELETE FROM crm.post p
    WHERE p.business_id = :business_id
      AND p.endpoint_id = :endpoint_id
-     AND p.number = ANY (ARRAY(SELECT o.number FROM piece o WHERE o.told_at IS NULL))
+     AND p.state = 'waiting'
+     AND p.number > :after
+     AND p.number <= (SELECT max(o.number) FROM piece o)
+     AND NOT p.kind = ANY (:kinds::text[] || ARRAY['webhook.tested'])
+     AND p.told_at IS NULL
   RETURNING p.number
 ), tries AS (
   DELETE FROM crm.post_try t
@@ -213,11 +250,11 @@ WITH piece AS MATERIALIZED (
      AND t.number = ANY (ARRAY(SELECT g.number FROM gone g))
 )
 UPDATE crm.endpoint e
-   SET clearing = CASE WHEN (SELECT count(*) FROM piece) = :limit
-                       THEN (SELECT max(o.number) FROM piece o) END,
-       next_at = CASE WHEN e.state = 'on' AND (SELECT count(*) FROM piece) < :limit
+   SET clearing = CASE WHEN l.posts = :limit THEN l.upto END,
+       next_at = CASE WHEN e.state = 'on' AND l.posts < :limit
                       THEN greatest(:now::timestamptz, e.rest_until)
                       ELSE e.next_at END
+  FROM looked l
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
 RETURNING e.clearing IS NOT NULL;
@@ -232,12 +269,14 @@ UPDATE crm.endpoint e
    AND e.position < (SELECT h.number FROM crm.feed_head h WHERE h.business_id = :business_id);
 
 -- name: lease_endpoint
--- Takes an endpoint that nobody works on and that has something to do.
+-- Takes an endpoint that nobody works on and that has something to do; of one that is being cleared
+-- the last piece says when.
 UPDATE crm.endpoint e
    SET epoch = e.epoch + 1, leased_until = :leased_until
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
    AND e.next_at <= :now
+   AND e.clearing IS NULL
    AND (e.leased_until IS NULL OR e.leased_until <= :now)
 RETURNING epoch;
 
@@ -355,6 +394,8 @@ UPDATE crm.endpoint e
 UPDATE crm.endpoint e
    SET leased_until = NULL,
        next_at = CASE
+         -- Once all is cleared, it is looked at anew.
+         WHEN e.clearing IS NOT NULL THEN e.next_at
          WHEN e.position < (SELECT h.number FROM crm.feed_head h
                              WHERE h.business_id = :business_id)
            THEN greatest(:now::timestamptz, e.rest_until)
@@ -403,12 +444,12 @@ ON CONFLICT (business_id, endpoint_id, number) DO UPDATE
 RETURNING number;
 
 -- name: wake_endpoint
--- There is something to do now.
+-- There is something to do now, unless it is off; held before its posts are, also then.
 UPDATE crm.endpoint e
-   SET next_at = greatest(:now::timestamptz, e.rest_until)
+   SET next_at = CASE WHEN e.state = 'on' THEN greatest(:now::timestamptz, e.rest_until) END
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
-   AND e.state = 'on';
+   AND e.state <> 'removed';
 
 -- name: acknowledge
 -- Whoever was told says that it was heeded; once is enough.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from crm.businesses import Business
 from crm.db import Database, Db, parse
@@ -25,11 +26,21 @@ Act = Callable[[Db], Awaitable[object]]
 async def second(database: Database, business: Business, first: Act, then: Act) -> None:
     """Let `then` begin while `first` is written and not committed; commit when it waits."""
     async with database.write(business.id) as watch, database.write(business.id) as late:
-        pid = await late.one(_PID, int)
+        late_pid = await pid(late)
         async with database.write(business.id) as early:
             await first(early)
             task = asyncio.ensure_future(then(late))
-            while not task.done() and not await watch.one(_BLOCKED, bool, pid=pid):
-                continue
-            assert not task.done(), "it did not wait"
+            await blocked(watch, late_pid, task)
         await task
+
+
+async def pid(db: Db) -> int:
+    """Which server process serves a transaction."""
+    return await db.one(_PID, int)
+
+
+async def blocked(watch: Db, pid: int, task: asyncio.Future[Any]) -> None:
+    """Return once what that process does for a task waits for a lock."""
+    while not task.done() and not await watch.one(_BLOCKED, bool, pid=pid):
+        continue
+    assert not task.done(), "it did not wait"

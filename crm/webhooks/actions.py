@@ -205,12 +205,13 @@ async def try_out(db: Db, by: Actor, endpoint_id: UUID) -> None:
 async def replay(db: Db, by: Actor, endpoint_id: UUID, event_id: UUID) -> None:
     """Have one event told once more, under the same id, whatever became of it."""
     found = await _known(db, endpoint_id)
+    # The endpoint before its posts, as whoever clears it or tells them.
+    await db.run(sql.wake_endpoint, endpoint_id=endpoint_id)
     again = await db.maybe(
         sql.replay_one, int, endpoint_id=endpoint_id, event_id=event_id, proofs=list(PROOFS)
     )
     if again is None:
         raise UnknownPost
-    await db.run(sql.wake_endpoint, endpoint_id=endpoint_id)
     await events.record(db, by, Kind.webhook_replayed, ref=endpoint_id, reason=found.name)
 
 

@@ -16,7 +16,7 @@ from crm.webhooks.model import PROOFS
 
 sql = Statements("webhooks")
 
-# Each with its tries: some hundredths of a second.
+# So many posts are looked at, and what goes with its tries: some hundredths of a second.
 PIECE = 1000
 
 
@@ -27,7 +27,7 @@ class _Clearing(Struct, frozen=True):
 
 
 async def clear(db: Db, endpoint_id: UUID) -> bool:
-    """Take away the next piece; returns whether more may be left.
+    """Look at the next posts and take away what goes nowhere; returns whether more may be left.
 
     Nothing is told to the endpoint before the last piece, as nothing may be told that goes
     nowhere. A kind that is wanted again before then is told from what is left of it on.

@@ -22,7 +22,10 @@ GRANT SELECT (clearing) ON crm.endpoint TO crm_sweep;
 
 CREATE FUNCTION crm.endpoints_to_clear() RETURNS TABLE (business_id uuid, endpoint_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
-  SELECT e.business_id, e.endpoint_id FROM crm.endpoint e WHERE e.clearing IS NOT NULL
+  SELECT e.business_id, e.endpoint_id FROM crm.endpoint e
+   WHERE e.clearing IS NOT NULL
+   -- Nobody waits for one that is removed.
+   ORDER BY e.state = 'removed', e.business_id, e.endpoint_id
 $$;
 
 ALTER FUNCTION crm.endpoints_to_clear() OWNER TO crm_sweep;
@@ -30,5 +33,15 @@ ALTER FUNCTION crm.endpoints_to_clear() OWNER TO crm_sweep;
 REVOKE ALL ON FUNCTION crm.endpoints_to_clear() FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION crm.endpoints_to_clear() TO crm_app;
+
+-- Nothing is told to an endpoint before it is cleared, so nobody is to look.
+CREATE OR REPLACE FUNCTION crm.endpoints_due(_now timestamptz)
+RETURNS TABLE (business_id uuid, endpoint_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+  SELECT e.business_id, e.endpoint_id FROM crm.endpoint e
+   WHERE e.next_at <= _now AND (e.leased_until IS NULL OR e.leased_until <= _now)
+     AND e.clearing IS NULL
+   ORDER BY e.next_at
+$$;
 
 REVOKE CREATE ON SCHEMA crm FROM crm_sweep;

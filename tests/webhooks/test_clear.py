@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +15,8 @@ from crm.businesses import Business
 from crm.db import Database
 from crm.events import Kind
 from crm.statements import parse
-from crm.webhooks import Endpoint, NewEndpoint, clearing, jobs
+from crm.webhooks import Endpoint, NewEndpoint, clearing, jobs, telling
+from tests import make
 from tests.webhooks.conftest import Clock
 from tests.webhooks.receiver import Receiver, Reply
 from tests.webhooks.site import SYSTEM, added, ctx, happened, turn
@@ -35,7 +37,7 @@ class Left(Struct, frozen=True):
     tries: int
 
 
-_LEFT, _TRIES = parse("""-- name: left
+_LEFT, _TRIES, _AT, _NEXT = parse("""-- name: left
 -- What is left of the posts of an endpoint.
 SELECT p.kind, p.told_at IS NOT NULL AS is_told,
        (SELECT count(*) FROM crm.post_try t
@@ -48,7 +50,20 @@ SELECT p.kind, p.told_at IS NOT NULL AS is_told,
 -- name: tries
 -- How often something went out to it.
 SELECT count(*) FROM crm.post_try t
- WHERE t.business_id = :business_id AND t.endpoint_id = :endpoint_id;""")
+ WHERE t.business_id = :business_id AND t.endpoint_id = :endpoint_id;
+
+-- name: at
+-- How many of its posts are yet to be looked at in clearing it; none where that is over.
+SELECT (SELECT count(*) FROM crm.post p
+         WHERE p.business_id = :business_id AND p.endpoint_id = :endpoint_id
+           AND p.number > e.clearing)
+  FROM crm.endpoint e
+ WHERE e.business_id = :business_id AND e.endpoint_id = :endpoint_id AND e.clearing IS NOT NULL;
+
+-- name: next
+-- When there is something to do for it.
+SELECT e.next_at FROM crm.endpoint e
+ WHERE e.business_id = :business_id AND e.endpoint_id = :endpoint_id;""")
 
 
 class Killed(Exception):
@@ -71,11 +86,21 @@ async def _tries(database: Database, business: Business, endpoint: Endpoint) -> 
         return await db.one(_TRIES, int, endpoint_id=endpoint.id)
 
 
+async def _ahead(database: Database, business: Business, endpoint: Endpoint) -> int | None:
+    async with database.read(business.id) as db:
+        return await db.maybe(_AT, int, endpoint_id=endpoint.id)
+
+
 async def _wanted(
-    database: Database, business: Business, endpoint: Endpoint, there: Receiver, *kinds: Kind
+    database: Database,
+    business: Business,
+    endpoint: Endpoint,
+    there: Receiver,
+    *kinds: Kind,
+    name: str = "Shop",
 ) -> None:
     async with database.write(business.id) as db:
-        new = NewEndpoint(name="Shop", url=there.url, kinds=list(kinds))
+        new = NewEndpoint(name=name, url=there.url, kinds=list(kinds))
         await webhooks.change(db, SYSTEM, endpoint.id, new, local=True)
 
 
@@ -147,6 +172,7 @@ async def test_what_waited_behind_what_is_wanted_no_more_goes_at_once(
         clock.move(timedelta(minutes=6))
     assert [each.kind for each in there.heard] == [RECORDED] * 3
     await _wanted(clocked, business, endpoint, there, CHANGED)
+    await jobs.clear(ctx(clocked))
     there.answer = lambda _: Reply(200)
     await jobs.tell(ctx(clocked), str(business.id), str(endpoint.id))
     assert [each.kind for each in there.heard[3:]] == [CHANGED]
@@ -158,6 +184,7 @@ async def test_a_kind_that_is_wanted_again_meanwhile_is_told_from_what_is_left_o
     endpoint = await _waiting(clocked, business, there)
     await _wanted(clocked, business, endpoint, there, CHANGED)
     await _wanted(clocked, business, endpoint, there, RECORDED, CHANGED)
+    await jobs.clear(ctx(clocked))
     await turn(clocked, business, endpoint)
     hers = [each.kind for each in there.heard if each.told["data"]["customer_id"] == str(NORA)]
     assert hers == [RECORDED, CHANGED]
@@ -192,3 +219,115 @@ async def test_of_a_removed_endpoint_proofs_stay_and_all_else_leaves_in_pieces(
     await jobs.clear(ctx(clocked))
     assert await _left(clocked, business, endpoint) == [Left(WITHDRAWN, is_told=True, tries=1)] * 2
     assert await _tries(clocked, business, endpoint) == 2
+
+
+async def test_a_removed_endpoint_is_looked_through_in_pieces_also_where_all_of_it_stays(
+    clocked: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(clocked, business, there, WITHDRAWN)
+    async with clocked.write(business.id) as db:
+        for _ in range(5):
+            await events.record(db, SYSTEM, WITHDRAWN, customer_id=NORA)
+    await turn(clocked, business, endpoint)
+    async with clocked.write(business.id) as db:
+        await webhooks.remove(db, SYSTEM, endpoint.id)
+    assert await _ahead(clocked, business, endpoint) == 3
+    await jobs.clear(ctx(clocked))
+    assert await _ahead(clocked, business, endpoint) is None
+    assert await _left(clocked, business, endpoint) == [Left(WITHDRAWN, is_told=True, tries=1)] * 5
+
+
+async def test_an_endpoint_that_is_cleared_is_taken_by_no_worker_before_the_last_piece(
+    clocked: Database, business: Business, there: Receiver
+) -> None:
+    endpoint = await _waiting(clocked, business, there)
+    await _wanted(clocked, business, endpoint, there, CHANGED)
+    async with clocked.write(business.id) as db:
+        await db.run(jobs.sql.wake_endpoint, endpoint_id=endpoint.id)
+        assert await telling.take(db, endpoint.id) is None
+    assert endpoint.id not in {each.endpoint_id for each in await above.endpoints_due(clocked)}
+    await jobs.clear(ctx(clocked))
+    assert endpoint.id in {each.endpoint_id for each in await above.endpoints_due(clocked)}
+
+
+async def test_what_changes_without_a_kind_being_dropped_begins_no_clearing(
+    clocked: Database, business: Business, there: Receiver
+) -> None:
+    """Nor does it look again at what was looked at, or send what was to wait."""
+    endpoint = await _waiting(clocked, business, there)
+    async with clocked.read(business.id) as db:
+        before = await db.one(_NEXT, datetime, endpoint_id=endpoint.id)
+    await _wanted(clocked, business, endpoint, there, CHANGED, RECORDED, name="Store")
+    await _wanted(clocked, business, endpoint, there, CHANGED, RECORDED, WITHDRAWN)
+    assert await _ahead(clocked, business, endpoint) is None
+    async with clocked.read(business.id) as db:
+        assert await db.one(_NEXT, datetime, endpoint_id=endpoint.id) == before
+    await _wanted(clocked, business, endpoint, there, CHANGED)
+    # The first of seven stays, as it was told; the second is gone, and five are ahead.
+    assert await _ahead(clocked, business, endpoint) == 5
+    await _wanted(clocked, business, endpoint, there, CHANGED, name="Store")
+    assert await _ahead(clocked, business, endpoint) == 3
+
+
+async def test_where_every_kind_is_wanted_again_nothing_is_cleared_and_telling_goes_on(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint = await _waiting(clocked, business, there)
+    await _wanted(clocked, business, endpoint, there, CHANGED)
+    await _wanted(clocked, business, endpoint, there)
+    assert await _ahead(clocked, business, endpoint) is None
+    clock.move(timedelta(minutes=1))
+    assert endpoint.id in {each.endpoint_id for each in await above.endpoints_due(clocked)}
+    await jobs.tell(ctx(clocked), str(business.id), str(endpoint.id))
+    kinds = [each.kind for each in there.heard]
+    assert (kinds.count(RECORDED), kinds.count(CHANGED)) == (3, 2)
+
+
+async def test_a_secret_is_replaced_while_a_piece_is_taken_away(
+    clocked: Database, business: Business, there: Receiver
+) -> None:
+    endpoint = await _waiting(clocked, business, there)
+    await _wanted(clocked, business, endpoint, there, CHANGED)
+    async with clocked.write(business.id) as first, clocked.write(business.id) as second:
+        assert await clearing.clear(first, endpoint.id)
+        async with asyncio.timeout(10):
+            await webhooks.rotate(second, SYSTEM, endpoint.id)
+
+
+async def test_endpoints_are_cleared_in_turn_and_removed_ones_after_others(
+    own_database: Database, there: Receiver
+) -> None:
+    """However much is left of one, the next waits for one piece of it."""
+    found: list[tuple[Business, Endpoint]] = []
+    for _ in range(3):
+        business = await make.business(own_database)
+        endpoint, _ = await added(own_database, business, there, RECORDED)
+        async with own_database.write(business.id) as db:
+            await happened(db, NORA, *"abcdefgh")
+        there.answer = lambda _: Reply(500)
+        await turn(own_database, business, endpoint)
+        found.append((business, endpoint))
+    gone, *changed = found
+    async with own_database.write(gone[0].id) as db:
+        await webhooks.remove(db, SYSTEM, gone[1].id)
+    for business, endpoint in changed:
+        await _wanted(own_database, business, endpoint, there, CHANGED)
+    pieces = iter(range(4))
+
+    def killed_at_the_fifth() -> datetime:
+        if next(pieces, None) is None:
+            raise asyncio.CancelledError
+        return own_database.clock()
+
+    worker = Database(
+        own_database.connections, own_database.keys, own_database.wake, killed_at_the_fifth
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await jobs.clear(ctx(worker))
+    left = [len(await _left(own_database, *each)) for each in found]
+    # Each had six left. A piece of two went of each, and of one that was changed another.
+    assert left[0] == 4
+    assert sorted(left[1:]) == [2, 4]
+    assert [each.endpoint_id for each in await above.endpoints_to_clear(own_database)][-1] == (
+        gone[1].id
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+import asyncio
+from uuid import UUID, uuid4
 
 import pytest
 
-from crm import above
+from crm import above, webhooks
 from crm.db import Database
 from crm.webhooks import jobs, telling
-from crm.webhooks.model import Answer
-from tests import make
+from crm.webhooks.model import Answer, UnknownPost
+from tests import make, races
 from tests.webhooks.receiver import Receiver
-from tests.webhooks.site import added, ctx, happened, turn
+from tests.webhooks.site import SYSTEM, added, ctx, happened, turn
 
 NORA, ZOE = uuid4(), uuid4()
 
@@ -48,3 +49,29 @@ async def test_it_is_numbered_while_a_worker_lets_the_endpoint_go(
 
     assert [each.told["data"]["customer_id"] for each in there.heard] == [str(ZOE)]
     assert await above.feeds_due(own_database) == []
+
+
+async def test_an_event_is_told_once_more_while_its_endpoint_is_held(
+    own_database: Database, there: Receiver
+) -> None:
+    """It waits for whoever has the endpoint, and keeps none of its posts from them."""
+    business = await make.business(own_database)
+    endpoint, _ = await added(own_database, business, there)
+    async with own_database.write(business.id) as db:
+        await happened(db, NORA, "Rang")
+    await turn(own_database, business, endpoint)
+    told = UUID(there.heard[-1].id)
+
+    async def again() -> None:
+        async with own_database.write(business.id) as db:
+            waits.set_result(await races.pid(db))
+            await webhooks.replay(db, SYSTEM, endpoint.id, told)
+
+    waits: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with own_database.write(business.id) as db:
+        await db.run(jobs.sql.wake_endpoint, endpoint_id=endpoint.id)
+        task = asyncio.ensure_future(again())
+        await races.blocked(db, await waits, task)
+        await webhooks.remove(db, SYSTEM, endpoint.id)
+    with pytest.raises(UnknownPost):
+        await task
