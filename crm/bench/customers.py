@@ -13,8 +13,8 @@ import msgspec
 from crm.bench import web
 from crm.bench.figure import Beside, Figure, Goal, Missing, Notes, Run, Say, Series, interleaved
 from crm.bench.requests import (
+    BY_SEVERAL,
     PROCESSES,
-    TAKEN_DOWN,
     benched,
     keyed,
     numbered,
@@ -44,8 +44,7 @@ async def upsert(
     say(f"adding {count:,} customers")
     cast = await crowd(stage, count)
     # A key that reads nobody: then there is no look to commit, and all is in one transaction.
-    key = await keyed(stage, cast, [Scope.customers_write])
-    first = 4
+    key, first = await keyed(stage, cast, [Scope.customers_write]), 4
     await numbered(stage, cast, first + 2 * rounds * asked)
     traffic: list[Traffic] = []
     async with served(stage, processes=PROCESSES) as port:
@@ -67,12 +66,7 @@ async def upsert(
             "pgbench": ("transactions/s", ceiling),
         }
         runs = await interleaved(rounds, contenders, say)
-    notes: Notes = {
-        "customers": count,
-        "requests": asked,
-        "web processes": PROCESSES,
-        "ceiling": TAKEN_DOWN,
-    }
+    notes: Notes = {"customers": count, "requests": asked, **BY_SEVERAL}
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     figure = Figure("customer upsert", runs["PUT customers"], beside, notes)
     return [figure, _late("customer upsert", traffic)]

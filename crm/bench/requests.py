@@ -48,6 +48,7 @@ TAKEN_DOWN = (
     "what that request asks PostgreSQL from BEGIN to COMMIT, with the look-up of its key, taken "
     "down while it was answered"
 )
+BY_SEVERAL: Notes = {"web processes": PROCESSES, "ceiling": TAKEN_DOWN}
 customers_sql = Statements("customers")
 
 
@@ -84,7 +85,7 @@ async def event(stage: Stage, count: int, rounds: int, say: Say) -> list[Figure 
         }
         runs = await interleaved(rounds, contenders, say)
     timed = {"requests": count, "connections": CONNECTIONS, "p99_ms": median(late)}
-    notes: Notes = {**timed, "web processes": PROCESSES, "ceiling": TAKEN_DOWN}
+    notes: Notes = {**timed, **BY_SEVERAL}
     beside = [Beside(runs["pgbench"], Goal(0.45))]
     return [Figure("consent event", runs["POST consent-events"], beside, notes)]
 
