@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from crm import campaigns
 from crm.businesses import Business
-from crm.campaigns import Counts, State, breaker, jobs
+from crm.campaigns import Counts, State, breaker, jobs, sending
 from crm.campaigns.line import Line
 from crm.db import Database
 from crm.errors import Invalid
@@ -230,6 +230,13 @@ async def test_what_is_late_fails_as_stale(database: Database, business: Busines
     assert {row.reply for row in rows} == {"stale"}
 
 
+@pytest.fixture
+def judged_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a machine that stands still for a second has sent all before the breaker looks again."""
+    monkeypatch.setattr(sending, "_JUDGE_EVERY", 0.05)
+
+
+@pytest.mark.usefixtures("judged_often")
 @pytest.mark.parametrize(
     ("refusal", "count", "words"),
     [
