@@ -263,16 +263,15 @@ async def smtpd(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = _Client(server, reader, writer)
-        try:
-            with suppress(_Gone, ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
-                await client.serve()
-        finally:
-            writer.close()
+        with suppress(_Gone, ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+            await client.serve()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        # Not by the task itself: one that is cancelled before it begins closes nothing.
+        task.add_done_callback(lambda _: writer.close())
 
     listener = await asyncio.start_server(begin, "127.0.0.1", port, limit=4 * 1024 * 1024)
     server.port = listener.sockets[0].getsockname()[1]
