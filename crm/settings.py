@@ -87,8 +87,8 @@ class Sending(Struct, frozen=True):
 
     connections: Annotated[int, Meta(ge=1, le=200)] = 10
     # Twice as many deliveries, and one for each connection, are without a recorded outcome at most:
-    # the bound on what is uncertain after a crash.
-    batch: Annotated[int, Meta(ge=1, le=500)] = 50
+    # the bound on what is uncertain after a crash. A quarter of a second's worth, if that is less.
+    batch: Annotated[int, Meta(ge=1, le=500)] = 100
     # Customers per range; a range is worked on by one worker at a time.
     range: Positive = 10_000
     # A worker silent for so long has lost its range.

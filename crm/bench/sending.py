@@ -29,7 +29,6 @@ from crm.bench.relay import (
     tls_sink,
 )
 from crm.bench.stage import (
-    BATCH,
     CONNECTIONS,
     SYSTEM,
     Cast,
@@ -52,7 +51,6 @@ _SEALED = 100_000
 # A relay far away, and as many connections as it takes to keep it busy.
 _DELAY = 0.005
 _FAR = 50
-_FAR_BATCH = 100
 _NO_SOURCE = "install postfix for smtp-source"
 _LARGEST_WORKER = 120.0
 # By the rows themselves: from the first claim to the last answer recorded.
@@ -239,11 +237,7 @@ async def _into_fast_sink(
         async with fast_sink(stage.directory, delay=delay) as relay:
             show = Show(stage, cast, written, relay, messages)
             cpu: list[float] = []
-            batch = BATCH if connections == CONNECTIONS else _FAR_BATCH
-            environ = {
-                "CRM_SENDING__CONNECTIONS": str(connections),
-                "CRM_SENDING__BATCH": str(batch),
-            }
+            environ = {"CRM_SENDING__CONNECTIONS": str(connections)}
             contenders = {
                 "crm worker": ("messages/s", ours(show, cpu, environ)),
                 "smtp-source": ("messages/s", _source(show, connections)),

@@ -30,12 +30,10 @@ SYSTEM = Actor.system()
 CONNECTIONS = 10
 # The attribute that the letter writes for each customer, besides her name.
 TOWN = "town"
-BATCH = 50
 # What is measured is the service as it comes, whatever this shell has set.
 _SETTINGS = {
     "CRM_LOG_LEVEL": "error",
     "CRM_SENDING__CONNECTIONS": str(CONNECTIONS),
-    "CRM_SENDING__BATCH": str(BATCH),
 }
 _AT_ONCE = 5_000
 
