@@ -354,14 +354,19 @@ UPDATE crm.campaign SET filled_by = pg_current_xact_id()::text::bigint
 
 -- name: begin_sending
 -- Starts claiming once every transaction has ended that could not see all the deliveries: a
--- withdrawal among them would have left its customer's delivery waiting.
+-- withdrawal among them would have left its customer's delivery waiting. Which business each is of
+-- nobody can tell, but for an import, which says so and may take minutes.
 UPDATE crm.campaign SET state = 'sending', changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = 'starting'
    -- Where no such transaction has been yet, another server counted: none of it is at work.
-   AND (pg_snapshot_xmin(pg_current_snapshot())::text::bigint > filled_by
-        OR pg_snapshot_xmax(pg_current_snapshot())::text::bigint <= filled_by)
+   AND (pg_snapshot_xmax(pg_current_snapshot())::text::bigint <= filled_by
+        OR NOT EXISTS (
+          SELECT FROM (SELECT w::text::bigint AS xact
+                         FROM pg_snapshot_xip(pg_current_snapshot()) w) at_work
+           WHERE at_work.xact <= filled_by
+             AND NOT crm.imports_elsewhere(:business_id, at_work.xact, :now)))
    -- A canary that has not passed holds everybody back.
    AND NOT EXISTS (
      SELECT FROM crm.canary k

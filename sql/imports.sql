@@ -7,8 +7,9 @@ INSERT INTO crm.import_turn (business_id) VALUES (:business_id)
 ON CONFLICT (business_id) DO NOTHING;
 
 -- name: take_turn
--- The turn, held until this transaction ends; no row while another import works.
-SELECT business_id
+-- The turn, held until this transaction ends, whose number it says; no row while another import
+-- works.
+SELECT pg_current_xact_id()::text::bigint AS xact
   FROM crm.import_turn
  WHERE business_id = :business_id
    FOR UPDATE SKIP LOCKED;
@@ -163,9 +164,9 @@ UPDATE crm.import
    AND state = 'undoing';
 
 -- name: beat
--- A sign of life with how far the work is, committed apart from the work.
+-- A sign of life with how far the work is and in which transaction, committed apart from it.
 UPDATE crm.import
-   SET rows_read = :rows_read, beat_at = :now
+   SET rows_read = :rows_read, beat_at = :now, xact = :xact
  WHERE business_id = :business_id
    AND import_id = :import_id
    AND state = 'running';

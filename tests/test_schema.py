@@ -110,6 +110,7 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "via",
         "waiting",
         "what",
+        "xact",
     }
 
 
@@ -230,6 +231,7 @@ async def test_functions_above_the_caller_are_few(catalog: asyncpg.Connection) -
         "end_files": "crm_eraser",
         "end_kept_proofs": "crm_eraser",
         "end_requests": "crm_eraser",
+        "imports_elsewhere": "crm_sweep",
         "imports_waiting": "crm_sweep",
         "journal_marks": "crm_sweep",
         "leases_due": "crm_sweep",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import msgspec
 
 from crm import businesses, consent, customers, events
@@ -33,7 +31,7 @@ async def take_row(
     one import at a time: AnotherRuns.
     """
     await db.run(sql.add_turn)
-    if await db.maybe(sql.take_turn, UUID) is None:
+    if await db.maybe(sql.take_turn, int) is None:
         raise AnotherRuns
     given = Given(Tool.firsthand, sha256)
     begun = await actions.add(db, by, notice, given, file_name=file_name, state=State.running)

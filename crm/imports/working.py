@@ -161,6 +161,8 @@ class Work:
         self._resumable = resumable
         self._beat_at = 0.0
         self._begun: Import | None = None
+        # The number of the transaction that does the work.
+        self._xact: int | None = None
 
     async def through(
         self, begin: Begin, opened: Callable[[Import], Awaitable[Lists]]
@@ -186,13 +188,15 @@ class Work:
     async def _once(
         self, begin: Begin, opened: Callable[[Import], Awaitable[Lists]]
     ) -> Import | None:
-        async with _turn(self._database, self._business_id) as db:
+        async with _turn(self._database, self._business_id) as (db, self._xact):
             if self._begun is None:
                 await self._clear_abandoned(db)
                 self._begun = await begin()
             begun = self._begun
             if begun is None:
                 return None
+            # Before the first row: who need not wait for this transaction knows it by then.
+            await self._alive(begun, 0)
             lists = await opened(begun)
             if begun.only_try:
                 return await elsewhere.done(db, begun, await self._tried(db, begun, lists))
@@ -239,8 +243,11 @@ class Work:
         if self._begun is None or now - self._beat_at < _BEAT_SECONDS:
             return
         self._beat_at = now
+        await self._alive(self._begun, progress.rows_read)
+
+    async def _alive(self, begun: Import, rows_read: int) -> None:
         async with self._database.write(self._business_id) as beside:
-            await beside.run(sql.beat, import_id=self._begun.id, rows_read=progress.rows_read)
+            await beside.run(sql.beat, import_id=begun.id, rows_read=rows_read, xact=self._xact)
 
     async def _fail(self, problem: str) -> None:
         if self._begun is None:
@@ -250,13 +257,17 @@ class Work:
 
 
 @asynccontextmanager
-async def _turn(database: Database, business_id: UUID) -> AsyncIterator[Db]:
-    """Hold the turn of the business in the one transaction of the work, or refuse."""
+async def _turn(database: Database, business_id: UUID) -> AsyncIterator[tuple[Db, int]]:
+    """Hold the turn of the business in the one transaction of the work, or refuse.
+
+    Yields that transaction with its number.
+    """
     async with database.write(business_id) as db:
         await db.run(sql.add_turn)
     async with database.write(business_id) as db:
-        if await db.maybe(sql.take_turn, UUID) is None:
+        xact = await db.maybe(sql.take_turn, int)
+        if xact is None:
             since = await db.maybe(sql.running_since, datetime)
             when = f" since {since:%H:%M:%S} UTC" if since else ""
             raise AnotherRuns(f"Another import is running{when}. Wait for it to end, then start.")
-        yield db
+        yield db, xact

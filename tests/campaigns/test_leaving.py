@@ -6,16 +6,21 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from litestar.types import ASGIApp
 from msgspec import Struct
 
 from crm import campaigns, consent, customers, privacy
 from crm.businesses import Business
-from crm.campaigns import DeliveryState, Received, State, jobs
+from crm.campaigns import DeliveryState, Received, State, filling, jobs
 from crm.consent import Method, Purpose
 from crm.customers import Customer
 from crm.db import Database
+from crm.errors import Refused
 from crm.events import Actor
+from crm.imports import Import
+from crm.imports.lists import Lists
+from crm.imports.working import Work, sql
 from crm.tokens import Stop, stop_token
 from tests import make
 from tests.browser import Browser
@@ -175,6 +180,52 @@ async def test_a_withdrawal_during_the_filling_is_seen(
     assert before == "starting"
     assert counts.reasons == {"withdrawn": 1}
     assert counts.sent == CUSTOMERS - 1
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+async def test_only_an_import_of_ones_own_is_waited_for(
+    own_database: Database, *, elsewhere: bool
+) -> None:
+    """It may decide about customers of the campaign; that of another business about none."""
+    business = await make.business(own_database)
+    campaign_id, purpose, _ = await _started(own_database, business)
+    importing = business
+    if elsewhere:
+        importing = await make.business(own_database)
+        async with own_database.write(importing.id) as db:
+            purpose = await make.purpose(db)
+            await make.notice(db, purpose.id)
+    async with own_database.write(importing.id) as db:
+        waiting = await make.received(db, purpose.slug, "email\n")
+    at_work, may_end = asyncio.Event(), asyncio.Event()
+
+    async def begin() -> Import | None:
+        async with own_database.write(importing.id) as db:
+            return await db.maybe(
+                sql.begin_import, Import, import_id=waiting.id, quiet_since=db.now
+            )
+
+    async def opened(_: Import) -> Lists:
+        at_work.set()
+        await may_end.wait()
+        raise Refused("Enough was seen.")
+
+    work = asyncio.create_task(Work(own_database, importing.id).through(begin, opened))
+    await at_work.wait()
+    more = True
+    while more:
+        async with own_database.write(business.id) as db:
+            more = await filling.fill_piece(db, campaign_id, 1000)
+    async with own_database.write(business.id) as db:
+        opened_meanwhile = await filling.begin_sending(db, campaign_id)
+    may_end.set()
+    with pytest.raises(Refused):
+        await work
+    async with own_database.write(business.id) as db:
+        opened_afterwards = await filling.begin_sending(db, campaign_id)
+
+    assert opened_meanwhile is elsewhere
+    assert opened_afterwards is not elsewhere
 
 
 async def _filled(database: Database, business: Business, campaign_id: UUID) -> bool:
