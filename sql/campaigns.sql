@@ -374,6 +374,16 @@ UPDATE crm.campaign SET state = 'sending', changed_at = :now
         AND k.campaign_id = :campaign_id
         AND k.passed_at IS NULL);
 
+-- name: waits_for_import
+-- Whether a campaign whose deliveries are written waits for an import of its business to end.
+SELECT EXISTS (
+  SELECT FROM crm.campaign c
+    JOIN crm.import i
+      ON i.business_id = :business_id AND i.state = 'running' AND i.xact <= c.filled_by
+   WHERE c.business_id = :business_id
+     AND c.campaign_id = :campaign_id
+     AND c.state = 'starting');
+
 -- name: release_canary
 -- A canary on its way; another replaces one that has not passed.
 INSERT INTO crm.canary (business_id, campaign_id, mark, sent_at)

@@ -47,7 +47,14 @@ from crm.campaigns.canary import (
 from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
-from crm.campaigns.course import came_back, course, expire_after, health, waits
+from crm.campaigns.course import (
+    came_back,
+    course,
+    expire_after,
+    health,
+    waits,
+    waits_for_import,
+)
 from crm.campaigns.deferring import deferred, look_again
 from crm.campaigns.digests import (
     DigestChoice,
@@ -237,4 +244,5 @@ __all__ = [
     "values_of",
     "verdicts",
     "waits",
+    "waits_for_import",
 ]

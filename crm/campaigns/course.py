@@ -14,6 +14,11 @@ async def waits(db: ReadDb, campaign_id: UUID) -> list[Wait]:
     return await db.many(sql.waits, Wait, campaign_id=campaign_id)
 
 
+async def waits_for_import(db: ReadDb, campaign_id: UUID) -> bool:
+    """Say whether a start waits for an import, which may decide about customers of the campaign."""
+    return await db.one(sql.waits_for_import, bool, campaign_id=campaign_id)
+
+
 async def course(db: ReadDb, campaign_id: UUID) -> Course:
     """Return its own expiry, and why it paused by itself."""
     return await db.one(sql.course, Course, campaign_id=campaign_id)

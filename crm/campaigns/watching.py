@@ -59,6 +59,7 @@ async def get_progress(
         reasons=shown.counts.reasons,
         told=await may_be_told(db, who, campaign, shown.counts.audience),
         waits=await campaigns.waits(db, id) if shown.running else [],
+        importing=await campaigns.waits_for_import(db, id),
         away=away.sentence,
         course=await campaigns.course(db, id),
         warning=breaker.warns(await campaigns.health(db, id)),

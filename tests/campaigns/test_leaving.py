@@ -218,6 +218,7 @@ async def test_only_an_import_of_ones_own_is_waited_for(
             more = await filling.fill_piece(db, campaign_id, 1000)
     async with own_database.write(business.id) as db:
         opened_meanwhile = await filling.begin_sending(db, campaign_id)
+        waited = await campaigns.waits_for_import(db, campaign_id)
     may_end.set()
     with pytest.raises(Refused):
         await work
@@ -225,6 +226,8 @@ async def test_only_an_import_of_ones_own_is_waited_for(
         opened_afterwards = await filling.begin_sending(db, campaign_id)
 
     assert opened_meanwhile is elsewhere
+    # The console says so.
+    assert waited is not elsewhere
     assert opened_afterwards is not elsewhere
 
 
