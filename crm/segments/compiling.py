@@ -38,6 +38,8 @@ from crm.segments.rule import (
     Question,
     Rule,
     Tag,
+    asks_for_her_row,
+    leads,
 )
 from crm.statements import Statement
 
@@ -49,11 +51,6 @@ _NOT_APART = (
     " AND h.customer_id = c.customer_id"
     " AND (h.restricted_at IS NOT NULL OR h.erased_at IS NOT NULL))"
 )
-# What stands in her own row.
-_HERS = (Created, Language)
-# Who passes such a test has one row for it that refers to her own, and so can be counted by it.
-_ONCE = (Attribute, DateNear, Anniversary, Tag, Consent)
-
 _COLUMNS = {
     AttributeType.text: ("v.text_value", "text"),
     AttributeType.number: ("v.number", "numeric"),
@@ -120,7 +117,7 @@ def sampling(rule: Rule, vocabulary: Vocabulary, at: Instant, selected: int, mos
     writing = _Writing(vocabulary, at)
     if selected > _SPARE * most:
         last = UUID(int=2**128 // selected * _SPARE * most)
-        writing.near = "{alias}.customer_id <= " + writing.bind("last", last, "uuid")
+        writing.near = " AND {id} <= " + writing.bind("last", last, "uuid")
     sql = (
         f"SELECT c.customer_id FROM {writing.selected(rule)}"
         f" ORDER BY c.customer_id LIMIT {writing.bind('most', most, 'integer')}"
@@ -134,9 +131,9 @@ def choosing(
     """Ask which of these customers a rule selects."""
     writing = _Writing(vocabulary, at)
     among = writing.bind("among", list(customer_ids), "uuid[]")
-    writing.near = f"{{alias}}.customer_id = ANY ({among})"
+    writing.near = f" AND {{id}} = ANY ({among})"
     sql = (
-        f"SELECT c.customer_id FROM crm.customer c WHERE {_FREE}{writing.near_to('c')}"
+        f"SELECT c.customer_id FROM crm.customer c WHERE {_FREE}{writing.near_to('c.customer_id')}"
         f" AND {writing.test(rule)}"
     )
     return writing.compiled("choose_by_segment", "Which of some customers a rule selects.", sql)
@@ -212,9 +209,11 @@ class _Writing:
         """
         tests = rule.of if isinstance(rule, All) else [rule]
         # A single test rather than several of which one has to hold.
-        leading = sorted(filter(_leads, tests), key=lambda each: isinstance(each, Any))
-        if not leading or any(map(_asks_for_her_row, tests)):
-            return f"crm.customer c WHERE {_FREE}{self.near_to('c')} AND {self.test(rule)}"
+        leading = sorted(filter(leads, tests), key=lambda each: isinstance(each, Any))
+        if not leading or any(map(asks_for_her_row, tests)):
+            return (
+                f"crm.customer c WHERE {_FREE}{self.near_to('c.customer_id')} AND {self.test(rule)}"
+            )
         self._leads = True
         those = self.test(leading[0])
         self._leads = False
@@ -302,11 +301,11 @@ class _Writing:
     def _(self, test: Delivery) -> str:
         campaign = self.bind("campaign", test.campaign_id, "uuid")
         state = self.bind("state", test.state.value, "text")
-        return self._has("crm.delivery v", f"v.campaign_id = {campaign} AND v.state = {state}")
+        return self._went(f"v.campaign_id = {campaign} AND v.state = {state}")
 
     @test.register
     def _(self, test: Mailed) -> str:
-        return self._has("crm.delivery v", f"v.state = 'sent'{self._since('v.done_at', test)}")
+        return self._went(f"v.state = 'sent'{self._since('v.done_at', test)}")
 
     @test.register
     def _(self, test: Created) -> str:
@@ -354,10 +353,22 @@ class _Writing:
         if self._joined:
             return (
                 "c.customer_id IN (SELECT v.customer_id FROM crm.interaction v"
-                f" WHERE v.business_id = $1 AND {happened}{self.near_to('v')}"
+                f" WHERE v.business_id = $1 AND {happened}{self.near_to('v.customer_id')}"
                 f" GROUP BY v.customer_id HAVING count(*) >= {often})"
             )
         return self._has("crm.interaction v", happened, f" OFFSET {often} - 1")
+
+    def _went(self, delivered: str) -> str:
+        """Ask for a delivery to her, or to a record that was merged into hers: it keeps its own."""
+        where = f"v.business_id = $1 AND {delivered}"
+        return (
+            "EXISTS (SELECT FROM (SELECT v.customer_id FROM crm.delivery v"
+            f" WHERE {where}{self.near_to('v.customer_id')}"
+            " UNION ALL SELECT g.merged_into FROM crm.customer g JOIN crm.delivery v"
+            " ON v.customer_id = g.customer_id WHERE g.business_id = $1"
+            f" AND g.merged_into IS NOT NULL AND {where}{self.near_to('g.merged_into')}) d"
+            " WHERE d.customer_id = c.customer_id)"
+        )
 
     def _alone(self, test: Question) -> str:
         """Write a test that need not hold."""
@@ -368,29 +379,17 @@ class _Writing:
 
     def _has(self, table: str, condition: str, past: str = "") -> str:
         alias = table[-1]
+        near = self.near_to(f"{alias}.customer_id")
         if self._leads:
             return (
                 f"SELECT {alias}.customer_id FROM {table} WHERE {alias}.business_id = $1"
-                f" AND {condition}{self.near_to(alias)}"
+                f" AND {condition}{near}"
             )
         return (
             f"EXISTS (SELECT FROM {table} WHERE {alias}.business_id = $1"
-            f" AND {alias}.customer_id = c.customer_id AND {condition}{self.near_to(alias)}{past})"
+            f" AND {alias}.customer_id = c.customer_id AND {condition}{near}{past})"
         )
 
-    def near_to(self, alias: str) -> str:
+    def near_to(self, column: str) -> str:
         """Look only at the customers who are asked about, where these are few."""
-        return f" AND {self.near.replace('{alias}', alias)}" if self.near else ""
-
-
-def _leads(test: Rule) -> bool:
-    if isinstance(test, Any):
-        return bool(test.of) and all(map(_leads, test.of))
-    never = isinstance(test, Consent) and test.state is Allowing.never_asked
-    return isinstance(test, _ONCE) and not never
-
-
-def _asks_for_her_row(test: Rule) -> bool:
-    if isinstance(test, All | Any):
-        return any(map(_asks_for_her_row, test.of))
-    return _asks_for_her_row(test.of) if isinstance(test, Not) else isinstance(test, _HERS)
+        return self.near.replace("{id}", column)

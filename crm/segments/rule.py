@@ -175,3 +175,23 @@ Rule: TypeAlias = (
     | Created
     | Language
 )
+
+# Who passes such a test has one row for it that refers to her own, and so can be counted by it.
+_ONCE = (Attribute, DateNear, Anniversary, Tag, Consent)
+# What stands in her own row.
+_HERS = (Created, Language)
+
+
+def leads(rule: Rule) -> bool:
+    """Say whether those whom a rule selects are found by rows that each of them has once."""
+    if isinstance(rule, Any):
+        return bool(rule.of) and all(map(leads, rule.of))
+    never = isinstance(rule, Consent) and rule.state is Allowing.never_asked
+    return isinstance(rule, _ONCE) and not never
+
+
+def asks_for_her_row(rule: Rule) -> bool:
+    """Say whether a rule asks for what stands in a customer's own row."""
+    if isinstance(rule, All | Any):
+        return any(map(asks_for_her_row, rule.of))
+    return asks_for_her_row(rule.of) if isinstance(rule, Not) else isinstance(rule, _HERS)
