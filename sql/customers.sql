@@ -438,8 +438,9 @@ SELECT (SELECT count(*) FROM gone) AS deleted,
             END AS upto;
 
 -- name: lapse_values_of_purposes
--- Deletes values that were kept for a purpose only, where that has ended for the customer or for
--- everybody; and those of who never allowed it, a day after they were set.
+-- Deletes values that were kept for a purpose only, where that has ended for the customer, also if
+-- she has allowed it again since, or for everybody; and those of who never allowed it, a day after
+-- they were set.
 WITH piece AS MATERIALIZED (
   SELECT v.customer_id, v.name, v.set_at
     FROM crm.attribute_value v
@@ -458,6 +459,7 @@ WITH piece AS MATERIALIZED (
    WHERE (p.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+          OR crm.ended_since(:business_id, x.customer_id, a.purpose_id, x.set_at)
           OR coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
              AND x.set_at <= :now::timestamptz - interval '1 day')
      AND NOT EXISTS (SELECT FROM crm.customer c
@@ -574,8 +576,9 @@ SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
  ORDER BY v.name;
 
 -- name: lapse_tags
--- Deletes tags whose time is over (promise 13), or whose purpose has ended for the customer or for
--- everybody, among those of some customers; not of one who has her record frozen.
+-- Deletes tags whose time is over (promise 13), or whose purpose has ended for the customer, also if
+-- she has allowed it again since, or for everybody, among those of some customers; not of one who
+-- has her record frozen.
 WITH piece AS MATERIALIZED (
   SELECT v.customer_id, v.name, v.set_at
     FROM crm.customer_tag v
@@ -594,6 +597,7 @@ WITH piece AS MATERIALIZED (
           OR p.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+          OR crm.ended_since(:business_id, x.customer_id, t.purpose_id, x.set_at)
           OR t.purpose_id IS NOT NULL
              AND coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
              AND x.set_at <= :now::timestamptz - interval '1 day')
@@ -722,7 +726,8 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
 
 -- name: lapse_interactions
 -- Deletes interactions whose retention is over (promise 13), among some, and those for a purpose
--- that has ended for the customer or for everybody, or that she never allowed; not of one who has her record frozen.
+-- that has ended for the customer, also if she has allowed it again since, or for everybody, or that
+-- she never allowed; not of one who has her record frozen.
 WITH piece AS MATERIALIZED (
   SELECT i.interaction_id, i.customer_id, i.kind, i.at, i.recorded_at
     FROM crm.interaction i
@@ -741,6 +746,7 @@ WITH piece AS MATERIALIZED (
           OR u.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
+          OR crm.ended_since(:business_id, p.customer_id, k.purpose_id, p.recorded_at)
           OR k.purpose_id IS NOT NULL
              AND coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
              AND p.recorded_at <= :now::timestamptz - interval '1 day')

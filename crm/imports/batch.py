@@ -188,9 +188,7 @@ class Books:
             else set()
         )
         holds = {
-            folded: filling.holding(
-                fields, have, each, states.get(each.id), suppressed=folded in silent
-            )
+            folded: filling.holding(have, each, states.get(each.id), suppressed=folded in silent)
             for folded, each in known.items()
         }
         for folded in silent - known.keys():

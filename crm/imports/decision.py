@@ -18,14 +18,16 @@ class KnownCustomer(Struct, frozen=True):
     """What the books already hold about an address.
 
     `exists` is false when only a suppression is left, as after an erasure. `own_consent_at` is set
-    when the customer gave the present consent to us, not to a former tool. `filled` names the
-    fields that hold a value, `tagged` the tags that she has.
+    when the customer gave the present consent to us, not to a former tool. `frozen` is a record
+    of which she wanted nothing used (Art. 18 GDPR). `filled` names the fields that hold a value,
+    `tagged` the tags that she has.
     """
 
     exists: bool = True
     standing: Status | None = None
     suppressed: bool = False
     own_consent_at: datetime | None = None
+    frozen: bool = False
     filled: frozenset[str] = frozenset()
     tagged: frozenset[str] = frozenset()
 
@@ -93,6 +95,10 @@ _STAYS_ENDED = (
 _STAYS_QUIET = Decision(
     Outcome.kept_out, "Left as it is: mail to this address is suppressed, an import keeps it so."
 )
+_STAYS_FROZEN = Decision(
+    Outcome.kept_out,
+    "Left as it is: this customer's record is frozen, and an import begins nothing with it.",
+)
 _NOTHING = Decision(Outcome.unchanged, "Already known; nothing to change.")
 CAME_BACK = Decision(
     Outcome.unchanged, "Left as it is: the customer gave consent to us after leaving there."
@@ -120,8 +126,8 @@ def decide(
         return _bounce(now)
     if now.standing in _LEFT:
         return _STAYS_OUT
-    if now.suppressed:
-        return _STAYS_QUIET
+    if now.suppressed or now.frozen:
+        return _STAYS_QUIET if now.suppressed else _STAYS_FROZEN
     fill, lacking = _empty_fields(row, now, declared), _lacking(row, now, tags)
     return _join(row, now, accepts, fill, lacking)
 

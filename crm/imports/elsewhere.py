@@ -14,7 +14,7 @@ from crm.imports.batch import Books
 from crm.imports.fields import Fields
 from crm.imports.judged import Task
 from crm.imports.mapping import Given
-from crm.imports.model import AnotherRuns, Import, Row, State, Tool
+from crm.imports.model import AnotherRuns, Import, PurposeOutOfUse, Row, State, Tool
 
 sql = Statements("imports")
 
@@ -41,8 +41,13 @@ async def take_row(
 
 
 async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
-    """Look up what is the same for every row of an import."""
+    """Look up what is the same for every row of an import.
+
+    Refuses with PurposeOutOfUse where the purpose was retired while the list waited.
+    """
     purpose = await consent.purpose(db, begun.purpose_id)
+    if purpose.retired_at is not None:
+        raise PurposeOutOfUse
     notice = consent.narrowed(await consent.notice(db, begun.notice_id), purpose)
     business = await businesses.get(db)
     return Task(

@@ -59,7 +59,6 @@ async def held(db: ReadDb, fields: Fields, ids: Sequence[UUID], groups: Iterable
 
 
 def holding(
-    fields: Fields,
     have: Held,
     known: Known,
     state: consent.Consent | None,
@@ -68,19 +67,14 @@ def holding(
 ) -> KnownCustomer:
     """What a decision has to know of a customer."""
     ours = state is not None and state.method is not Method.imported
-    if known.restricted_at is not None:
-        # Of a frozen customer nothing is changed but what she stops herself (Art. 18 GDPR).
-        filled, tagged = OWN | fields.names, fields.tags
-    else:
-        own = _FILLED[bool(known.name), bool(known.time_zone), bool(known.external_id)]
-        filled = own | have.values.get(known.id, _NONE)
-        tagged = frozenset(have.tags.get(known.id, _NONE))
+    own = _FILLED[bool(known.name), bool(known.time_zone), bool(known.external_id)]
     return KnownCustomer(
         standing=state.status if state else None,
         suppressed=suppressed,
         own_consent_at=state.at if state is not None and ours else None,
-        filled=filled,
-        tagged=tagged,
+        frozen=known.restricted_at is not None,
+        filled=own | have.values.get(known.id, _NONE),
+        tagged=frozenset(have.tags.get(known.id, _NONE)),
     )
 
 

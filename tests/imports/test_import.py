@@ -19,7 +19,7 @@ from crm.imports import PurposeOutOfUse, State, Unreadable
 from tests import make
 from tests.conftest import Cluster
 from tests.imports import lists
-from tests.imports.lists import HEADER, held, letter, recorded, report, row, rows, take, tally
+from tests.imports.lists import HEADER, SLUG, held, letter, recorded, report, row, rows, take, tally
 
 OWN = Path(__file__).resolve().parents[1] / "fixtures/contact-lists"
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/contact-lists"
@@ -270,6 +270,41 @@ async def test_a_frozen_customer_is_not_filled(database: Database, business: Bus
 
     nora_held = await held(database, notice, business.id, "nora@example.com")
     assert (nora_held.name, nora_held.status) == ("", Status.withdrawn)
+
+
+async def test_with_a_frozen_record_nothing_begins(database: Database, business: Business) -> None:
+    """Not even what would count only once it is not frozen any more (Art. 18 GDPR)."""
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db, address="nora@example.com")
+        await customers.restrict(db, Actor.system(), nora.id)
+
+    done = await take(database, business.id, HEADER + row("nora@example.com"))
+
+    assert recorded(done) == (0, 0, 0, 0)
+    [line] = await report(database, business.id, done.id)
+    assert "frozen" in line.reason
+    async with database.write(business.id) as db:
+        await customers.unrestrict(db, Actor.system(), nora.id)
+    assert not (await held(database, notice, business.id, "nora@example.com")).allowed
+
+
+async def test_nothing_is_taken_for_a_purpose_that_is_retired_meanwhile(
+    database: Database, business: Business
+) -> None:
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        waits = await make.received(db, SLUG, HEADER + row("nora@example.com"))
+    async with database.write(business.id) as db:
+        await consent.retire(db, Actor.system(), notice.purpose_id)
+
+    with pytest.raises(PurposeOutOfUse):
+        await imports.work_waiting(database, business.id, waits.id)
+
+    async with database.read(business.id) as db:
+        failed = await imports.get(db, waits.id)
+    assert (failed.state, failed.problem) == (State.failed, PurposeOutOfUse().message)
+    assert not (await held(database, notice, business.id, "nora@example.com")).known
 
 
 async def test_other_encodings_are_read_and_told(database: Database, business: Business) -> None:

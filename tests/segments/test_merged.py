@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -41,10 +42,10 @@ async def test_what_a_merged_record_got_counts(
     async with database.read(shop.business.id) as db:
         assert await _selected(db, lately) == await _selected(db, hers) == [shop.ids[0]]
         assert await _selected(db, {"test": "not", "of": lately}) == others
-        either = {"test": "any", "of": [hers, {"test": "tag", "name": "bakes"}]}
+        either: dict[str, Any] = {"test": "any", "of": [hers, {"test": "tag", "name": "bakes"}]}
         tagged = {shop.ids[0], *shop.tagged} - {shop.ids[1]}
         assert await _selected(db, either) == sorted(tagged, key=str)
 
 
-async def _selected(db: ReadDb, rule: dict[str, object]) -> list[UUID]:
+async def _selected(db: ReadDb, rule: dict[str, Any]) -> list[UUID]:
     return sorted((await segments.count(db, rule)).sample, key=str)
