@@ -23,6 +23,11 @@ SELECT e.business_id, e.endpoint_id,
    AND e.state <> 'removed'
 RETURNING number;
 
+-- name: replace_secrets_alone
+-- One at a time replaces a secret of an endpoint; whoever clears it or tells it is not waited for.
+SELECT pg_advisory_xact_lock(
+  hashtextextended('crm.endpoint_secret ' || :endpoint_id::uuid::text, 0));
+
 -- name: end_secret
 -- The present secret of an endpoint is good for a while yet.
 UPDATE crm.endpoint_secret s
@@ -86,6 +91,15 @@ SELECT e.name, e.state, e.beginning
  WHERE e.business_id = :business_id
    AND e.endpoint_id = :endpoint_id
    AND e.state <> 'removed';
+
+-- name: hold_known
+-- As `known_endpoint`, and nobody else changes it meanwhile: whoever waited sees what was changed.
+SELECT e.name, e.state, e.beginning
+  FROM crm.endpoint e
+ WHERE e.business_id = :business_id
+   AND e.endpoint_id = :endpoint_id
+   AND e.state <> 'removed'
+   FOR NO KEY UPDATE;
 
 -- name: count_endpoints
 -- To how many events are told.

@@ -106,6 +106,13 @@ async def _known(db: ReadDb, endpoint_id: UUID) -> _Known:
     return found
 
 
+async def _hold(db: Db, endpoint_id: UUID) -> _Known:
+    found = await db.maybe(sql.hold_known, _Known, endpoint_id=endpoint_id)
+    if found is None:
+        raise UnknownEndpoint
+    return found
+
+
 async def change(
     db: Db,
     by: Actor,
@@ -134,7 +141,7 @@ async def change(
 
 async def switch(db: Db, by: Actor, endpoint_id: UUID, *, on: bool) -> Endpoint:
     """Let events go there or keep them; what happens meanwhile waits, and nothing is lost."""
-    found = await _known(db, endpoint_id)
+    found = await _hold(db, endpoint_id)
     if on and not found.is_on:
         await db.one(sql.switch_endpoint_on, str, endpoint_id=endpoint_id)
         await events.record(db, by, Kind.webhook_switched_on, ref=endpoint_id, reason=found.name)
@@ -173,6 +180,7 @@ async def rotate(
 ) -> tuple[Endpoint, str]:
     """Make a new secret, shown this once; the former one signs beside it for the overlap."""
     found = await _known(db, endpoint_id)
+    await db.run(sql.replace_secrets_alone, endpoint_id=endpoint_id)
     await db.run(sql.end_secret, endpoint_id=endpoint_id, ends_at=db.now + overlap)
     text = await _new_secret(db, endpoint_id)
     await db.run(sql.drop_secrets, endpoint_id=endpoint_id)

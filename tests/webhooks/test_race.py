@@ -1,4 +1,4 @@
-"""An event is told, whatever else is done at the moment in which it gets its number."""
+"""What is done with an endpoint at the same moment: one waits for the other, and none is lost."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from crm import above, webhooks
-from crm.db import Database
-from crm.webhooks import jobs, telling
+from crm.businesses import Business
+from crm.db import Database, Db
+from crm.webhooks import jobs, signature, telling
+from crm.webhooks.actions import live_secrets
 from crm.webhooks.model import Answer, UnknownPost
 from tests import make, races
 from tests.webhooks.receiver import Receiver
-from tests.webhooks.site import SYSTEM, added, ctx, happened, turn
+from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
 
 NORA, ZOE = uuid4(), uuid4()
 
@@ -75,3 +77,35 @@ async def test_an_event_is_told_once_more_while_its_endpoint_is_held(
         await webhooks.remove(db, SYSTEM, endpoint.id)
     with pytest.raises(UnknownPost):
         await task
+
+
+async def test_two_make_a_new_secret_at_once(
+    database: Database, business: Business, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there)
+    made = []
+
+    async def rotate(db: Db) -> None:
+        made.append((await webhooks.rotate(db, SYSTEM, endpoint.id))[1])
+
+    await races.second(database, business, rotate, rotate)
+    async with database.read(business.id) as db:
+        live = await live_secrets(db, endpoint.id)
+    assert [signature.written(each) for each in live[:2]] == made[::-1]
+    assert len(live) == 3
+
+
+@pytest.mark.parametrize("on", [True, False])
+async def test_two_switch_it_the_same_way_at_once(
+    *, database: Database, business: Business, there: Receiver, on: bool
+) -> None:
+    endpoint, _ = await added(database, business, there)
+    async with database.write(business.id) as db:
+        before = await webhooks.switch(db, SYSTEM, endpoint.id, on=not on)
+
+    async def switch(db: Db) -> None:
+        found = await webhooks.switch(db, SYSTEM, endpoint.id, on=on)
+        assert found.is_on == on
+
+    await races.second(database, business, switch, switch)
+    assert (await reload(database, business, endpoint)).version == before.version + 1
