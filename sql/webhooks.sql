@@ -466,14 +466,15 @@ UPDATE crm.endpoint e
    AND e.state <> 'removed';
 
 -- name: acknowledge
--- Whoever was told says that it was heeded; once is enough.
+-- Whoever was told says that it was heeded; once is enough. It may do so before its answer is on
+-- record, or where that was lost: a post that it can name was told by now.
 UPDATE crm.post p
-   SET acknowledged_at = coalesce(p.acknowledged_at, :now::timestamptz),
+   SET told_at = coalesce(p.told_at, :now::timestamptz),
+       acknowledged_at = coalesce(p.acknowledged_at, :now::timestamptz),
        acknowledged_by = coalesce(p.acknowledged_by, 'key')
  WHERE p.business_id = :business_id
    AND p.endpoint_id = :endpoint_id
    AND p.event_id = :event_id
-   AND p.told_at IS NOT NULL
    AND p.asks
 RETURNING p.acknowledged_at;
 

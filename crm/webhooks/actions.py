@@ -237,7 +237,10 @@ async def replay_since(db: Db, by: Actor, endpoint_id: UUID, since: datetime) ->
 
 
 async def acknowledge(db: Db, endpoint_id: UUID, event_id: UUID) -> datetime:
-    """Keep that whoever was told has heeded it; returns since when. Again changes nothing."""
+    """Keep that whoever was told has heeded it; returns since when. Again changes nothing.
+
+    Who can name the event was told of it, also while what was answered is not yet on record.
+    """
     found = await db.maybe(
         sql.acknowledge, datetime, endpoint_id=endpoint_id, event_id=event_id
     )  # fmt: skip

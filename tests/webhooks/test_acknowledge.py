@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -88,6 +88,61 @@ async def test_a_program_acknowledges_afterwards_and_once(
     # What asks for none takes none.
     other = next(each.id for each in there.heard if each.kind != "consent.withdrawn")
     assert (await api.post(path.replace(event_id, other))).status_code == 404
+
+
+async def test_a_program_acknowledges_before_its_answer_is_on_record(
+    database: Database, business: Business, api: Browser, there: Receiver
+) -> None:
+    """Answered 200, while others of the same round are still on their way."""
+    endpoint, _ = await added(
+        database, business, there, Kind.consent_withdrawn, acknowledges=True
+    )  # fmt: skip
+    nora, zoe = uuid4(), uuid4()
+    async with database.write(business.id) as db:
+        for her in (nora, zoe):
+            await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her, ref=uuid4())
+    slow = asyncio.Event()
+    there.answer = lambda heard: Reply(
+        holds=slow if heard.told["data"]["customer_id"] == str(zoe) else None
+    )
+    worker = asyncio.create_task(turn(database, business, endpoint))
+    while len(there.heard) < 2:
+        there.came.clear()
+        await there.came.wait()
+    hers = next(each for each in there.heard if each.told["data"]["customer_id"] == str(nora))
+    path = f"/v1/webhooks/{endpoint.id}/deliveries/{hers.id}/acknowledgement"
+    said = await api.post(path)
+    slow.set()
+    await worker
+    assert said.status_code == 200, said.text
+    assert (await api.post(path)).json() == said.json()
+    async with database.read(business.id) as db:
+        (told,) = await webhooks.told(db, nora)
+    assert told.acknowledged_by == "key"
+    assert told.told_at == told.acknowledged_at
+
+
+async def test_an_acknowledgement_is_kept_where_the_answer_was_lost(
+    database: Database, business: Business, api: Browser, there: Receiver
+) -> None:
+    """It is tried again, and whatever becomes of the endpoint, it was told."""
+    endpoint, _ = await added(
+        database, business, there, Kind.consent_withdrawn, acknowledges=True
+    )  # fmt: skip
+    her = uuid4()
+    async with database.write(business.id) as db:
+        await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her, ref=uuid4())
+    there.answer = lambda _: Reply(500)
+    await turn(database, business, endpoint)
+    path = f"/v1/webhooks/{endpoint.id}/deliveries/{there.heard[0].id}/acknowledgement"
+    assert (await api.post(path)).status_code == 200
+    async with database.write(business.id) as db:
+        (post,) = await webhooks.posts(db, endpoint.id)
+        assert post.state == "waiting"
+        await webhooks.remove(db, SYSTEM, endpoint.id)
+        (told,) = await webhooks.told(db, her)
+    assert told.told_at is not None
+    assert told.acknowledged_by == "key"
 
 
 async def test_what_is_not_acknowledged_for_days_is_shown_to_staff(
