@@ -55,7 +55,7 @@ class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
 class Since(Struct, kw_only=True, forbid_unknown_fields=True):
     """From when on everything is told once more."""
 
-    since: datetime
+    since: Annotated[datetime, Meta(tz=True)]
 
 
 class Switch(Struct, kw_only=True, forbid_unknown_fields=True):

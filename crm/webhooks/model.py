@@ -333,14 +333,14 @@ def checked(new: NewEndpoint, *, local: bool) -> NewEndpoint:
         ) from None
     if Kind.customer_looked in new.kinds:
         raise _wrong("kinds", "Looks at customers are not told: a look would follow each of them.")
-    _check_url(new.url, local=local)
+    url = _checked_url(new.url, local=local)
     kinds = {*new.kinds}
     if Kind.consent_withdrawn in kinds:
         kinds.add(Kind.customer_erased)
-    return msgspec.structs.replace(new, kinds=sorted(kinds))
+    return msgspec.structs.replace(new, url=url, kinds=sorted(kinds))
 
 
-def _check_url(url: str, *, local: bool) -> None:
+def _checked_url(url: str, *, local: bool) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -357,6 +357,7 @@ def _check_url(url: str, *, local: bool) -> None:
         raise _wrong("url", sentence)
     if not local and _is_private(host.strip("[]")):
         raise _wrong("url", "This address is on this machine or in a private network.")
+    return parts.scheme + url[len(parts.scheme) :]
 
 
 def _is_private(host: str) -> bool:

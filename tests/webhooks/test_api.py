@@ -79,6 +79,19 @@ async def test_what_cannot_be_is_refused_where_it_is(
     assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
 
 
+async def test_a_scheme_is_kept_in_small_letters(api: Browser) -> None:
+    made = await api.post("/v1/webhooks", json=NEW | {"url": "HTTPS://shop.example/Events"})
+    assert made.status_code == 201, made.text
+    assert made.json()["endpoint"]["url"] == "https://shop.example/Events"
+
+
+async def test_an_instant_without_a_zone_is_refused(api: Browser) -> None:
+    path, _ = await _made(api)
+    answer = await api.post(f"{path}/replay", json={"since": "2026-05-01T09:00:00"})
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["#/since"]
+
+
 @pytest.mark.parametrize(
     ("scopes", "kinds", "status"),
     [
