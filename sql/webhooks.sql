@@ -118,7 +118,8 @@ UPDATE crm.endpoint e
                       THEN greatest(:now::timestamptz,
                                     CASE WHEN e.url = :url THEN e.rest_until END)
                       ELSE e.next_at END,
-       -- Somewhere else it may go better.
+       -- Somewhere else it may go better: it begins anew, as one that is switched on.
+       beginning = CASE WHEN e.url = :url THEN e.beginning ELSE e.beginning + 1 END,
        failures = CASE WHEN e.url = :url THEN e.failures ELSE 0 END,
        rest_until = CASE WHEN e.url = :url THEN e.rest_until END
  WHERE e.business_id = :business_id
@@ -344,6 +345,7 @@ RETURNING (SELECT count(*) FROM piece);
 -- What can go now: of each customer the first that waits, and whatever is about none. What was tried
 -- before the endpoint began anew counts as never tried.
 SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
+       :beginning::integer AS beginning,
        CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END AS attempts,
        CASE WHEN p.beginning = :beginning THEN p.begun_at END AS begun_at
   FROM crm.post p

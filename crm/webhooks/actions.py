@@ -124,8 +124,9 @@ async def change(
 ) -> Endpoint:
     """Replace what is known of an endpoint.
 
-    What waits goes to the new address, but for the kinds that are wanted no more: the first of it
-    is gone at once, and nothing is told until the rest is as well.
+    What waits goes to the new address, with its whole schedule before it, but for the kinds that
+    are wanted no more: the first of it is gone at once, and nothing is told until the rest is as
+    well.
     """
     new = checked(new, local=local)
     changed = await db.maybe(

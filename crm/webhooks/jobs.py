@@ -17,7 +17,7 @@ from crm.rounds import apart
 from crm.settings import Settings
 from crm.webhooks import signature, telling
 from crm.webhooks.clearing import clear as clear_piece
-from crm.webhooks.model import DuePost, payload
+from crm.webhooks.model import DuePost, acknowledged, payload
 from crm.webhooks.telling import AT_ONCE, Batch, Held, Went
 from crm.webhooks.transport import Way, way
 
@@ -109,4 +109,5 @@ async def _tell(out: Way, batch: Batch, post: DuePost, now: datetime) -> Went:
     body = payload(post)
     at = int(now.timestamp())
     signed = signature.headers(batch.secrets, str(post.event_id), at, body)
-    return Went(post, await out.post(batch.url, signed, body))
+    answer = await out.post(batch.url, signed, body)
+    return Went(post, answer, acknowledged(answer, post.event_id))

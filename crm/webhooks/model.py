@@ -218,6 +218,8 @@ class DuePost(Struct, frozen=True, kw_only=True):
     asks: bool
     attempts: int
     begun_at: datetime | None
+    # In which beginning of its endpoint it was taken.
+    beginning: int
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -262,7 +264,7 @@ def acknowledged(answer: Answer, event_id: UUID) -> bool:
         return False
     try:
         said = msgspec.json.decode(answer.body, type=_Acknowledged)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return said.acknowledged == str(event_id)
 

@@ -23,7 +23,6 @@ from crm.webhooks.model import (
     Answer,
     DuePost,
     OffWhy,
-    acknowledged,
     has_failed_long,
     is_tried_out,
     next_try,
@@ -56,10 +55,15 @@ class Batch(Struct, frozen=True):
 
 
 class Went(Struct, frozen=True):
-    """A post that went out, and what came back."""
+    """A post that went out, what came back, and whether that acknowledges it.
+
+    What an endpoint says is read before anything of it is recorded, so that nothing that it says
+    can keep a round from being recorded.
+    """
 
     post: DuePost
     answer: Answer
+    acknowledged: bool = False
 
 
 class _Endpoint(Struct, frozen=True):
@@ -68,7 +72,8 @@ class _Endpoint(Struct, frozen=True):
     failures: int
     succeeded_at: datetime | None
     rest_until: datetime | None
-    # How often it was switched on: what was tried before counts as never tried.
+    # How often it was switched on or got another address: what was tried before counts as never
+    # tried.
     beginning: int
     # What waits of kinds that it wants no more is being cleared away.
     is_clearing: bool
@@ -142,31 +147,16 @@ async def _record(
     db: Db, held: Held, endpoint: _Endpoint, went: Sequence[Went]
 ) -> tuple[OffWhy | None, bool, int]:
     """Write what came back; return why it is given up, if it is, whether it rests, its failures."""
-    if not went:
+    if not went or went[0].post.beginning != endpoint.beginning:
+        # What came back from a former address says nothing of the present one.
+        await _write(db, held, went, [_former_fate(each, db.now) for each in went])
         rests = endpoint.rest_until is not None and endpoint.rest_until > db.now
         return None, rests, endpoint.failures
     arrived = any(each.answer.arrived for each in went)
     succeeded_at = db.now if arrived else endpoint.succeeded_at
     failures = 0 if arrived else endpoint.failures + 1
     fates = [_fate(each, db.now, succeeded_at) for each in went]
-    await db.run(
-        sql.record_posts,
-        endpoint_id=held.endpoint_id,
-        beginning=endpoint.beginning,
-        numbers=[each.post.number for each in went],
-        states=[each.state for each in fates],
-        next_ats=[each.next_at for each in fates],
-        acknowledged=[acknowledged(each.answer, each.post.event_id) for each in went],
-    )
-    await db.run(
-        sql.record_tries,
-        endpoint_id=held.endpoint_id,
-        try_ids=[time_ordered() for _ in went],
-        numbers=[each.post.number for each in went],
-        statuses=[each.answer.status for each in went],
-        troubles=[each.answer.trouble for each in went],
-        millis=[each.answer.millis for each in went],
-    )
+    await _write(db, held, went, fates)
     rest = rest_until(failures, [each.answer for each in went], db.now)
     await db.run(
         sql.note_endpoint,
@@ -178,10 +168,40 @@ async def _record(
     return next((each.off for each in fates if each.off), None), rest is not None, failures
 
 
+async def _write(db: Db, held: Held, went: Sequence[Went], fates: Sequence[_Fate]) -> None:
+    """Write what became of posts and, while those are held, what came back."""
+    if not went:
+        return
+    await db.run(
+        sql.record_posts,
+        endpoint_id=held.endpoint_id,
+        # All of a round were taken in the same one.
+        beginning=went[0].post.beginning,
+        numbers=[each.post.number for each in went],
+        states=[each.state for each in fates],
+        next_ats=[each.next_at for each in fates],
+        acknowledged=[each.acknowledged for each in went],
+    )
+    await db.run(
+        sql.record_tries,
+        endpoint_id=held.endpoint_id,
+        try_ids=[time_ordered() for _ in went],
+        numbers=[each.post.number for each in went],
+        statuses=[each.answer.status for each in went],
+        troubles=[each.answer.trouble for each in went],
+        millis=[each.answer.millis for each in went],
+    )
+
+
 class _Fate(Struct, frozen=True):
     state: str
     next_at: datetime | None = None
     off: OffWhy | None = None
+
+
+def _former_fate(went: Went, now: datetime) -> _Fate:
+    """Decide what becomes of a post that went to a former address: not taken, it is due again."""
+    return _Fate("told") if went.answer.arrived else _Fate("waiting", now)
 
 
 def _fate(went: Went, now: datetime, succeeded_at: datetime | None) -> _Fate:

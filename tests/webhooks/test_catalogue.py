@@ -57,6 +57,7 @@ def test_the_openapi_document_says_what_is_posted() -> None:
         asks=True,
         attempts=0,
         begun_at=None,
+        beginning=0,
     )
     sent = msgspec.json.decode(payload(post))
     assert set(sent) == set(event["properties"])

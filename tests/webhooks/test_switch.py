@@ -1,19 +1,22 @@
-"""An endpoint that is switched on begins anew with what has waited, however much that is."""
+"""An endpoint that is switched on, or has moved, begins anew with what has waited."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from uuid import uuid4
 
-from crm import webhooks
+import pytest
+
+from crm import events, webhooks
 from crm.businesses import Business
 from crm.db import Database
 from crm.events import Kind
 from crm.statements import parse
-from crm.webhooks import jobs, telling
+from crm.webhooks import Endpoint, NewEndpoint, jobs, telling
+from crm.webhooks.model import Answer
 from tests.webhooks.conftest import Clock
 from tests.webhooks.receiver import Receiver, Reply
-from tests.webhooks.site import SYSTEM, added, ctx, happened, turn
+from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
 
 NORA, ZOE = uuid4(), uuid4()
 (_WRITTEN,) = parse("""-- name: written
@@ -93,3 +96,65 @@ async def test_it_is_given_up_only_after_another_whole_schedule(
         assert found.is_on == (times < 10)
         clock.move(timedelta(hours=27))
     assert len(there.heard) == 19
+
+
+async def test_a_new_address_has_the_whole_schedule_before_it(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    endpoint, _ = await added(clocked, business, there, Kind.interaction_recorded)
+    async with clocked.write(business.id) as db:
+        await happened(db, NORA, "waits")
+    there.answer = lambda _: Reply(500)
+    for _ in range(9):
+        await turn(clocked, business, endpoint)
+        clock.move(timedelta(hours=27))
+    await _move(clocked, business, endpoint, there.url)
+    async with clocked.read(business.id) as db:
+        (post,) = await webhooks.posts(db, endpoint.id)
+    assert post.attempts == 9
+    await _move(clocked, business, endpoint, f"{there.url}/new")
+    for times in range(1, 11):
+        await turn(clocked, business, endpoint)
+        assert (await reload(clocked, business, endpoint)).is_on == (times < 10)
+        clock.move(timedelta(hours=27))
+    assert len(there.heard) == 19
+
+
+@pytest.mark.parametrize("status", [410, 429, 500])
+async def test_what_a_former_address_answers_says_nothing_of_the_new_one(
+    database: Database, business: Business, there: Receiver, status: int
+) -> None:
+    """What arrived there arrived, and whatever else was under way goes to the new address."""
+    endpoint, _ = await added(database, business, there, Kind.interaction_recorded)
+    async with database.write(business.id) as db:
+        await happened(db, NORA, "first")
+        await happened(db, ZOE, "hers")
+        await events.number(db)
+        await db.run(jobs.sql.wake_endpoints)
+    async with database.write(business.id) as db:
+        held = await telling.take(db, endpoint.id)
+        assert held is not None
+        batch = await telling.go_on(db, held, [])
+        assert batch is not None
+    await _move(database, business, endpoint, f"{there.url}/new")
+    no = Answer(status=status, retry_after=timedelta(hours=1))
+    went = [
+        telling.Went(each, no if each.customer_id == NORA else Answer(status=200))
+        for each in batch.posts
+    ]
+    async with database.write(business.id) as db:
+        rest = await telling.go_on(db, held, went)
+        tries = await webhooks.tries(db, endpoint.id)
+    assert rest is not None
+    assert rest.url == f"{there.url}/new"
+    assert [(each.customer_id, each.attempts) for each in rest.posts] == [(NORA, 0)]
+    assert sorted(each.status or 0 for each in tries) == [200, status]
+    found = await reload(database, business, endpoint)
+    assert (found.state, found.failures, found.rest_until) == ("on", 0, None)
+    assert found.succeeded_at is None
+
+
+async def _move(database: Database, business: Business, endpoint: Endpoint, url: str) -> None:
+    async with database.write(business.id) as db:
+        new = NewEndpoint(name="Shop", url=url, kinds=endpoint.kinds)
+        await webhooks.change(db, SYSTEM, endpoint.id, new, local=True)

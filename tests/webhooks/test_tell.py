@@ -334,6 +334,23 @@ async def test_what_failed_often_is_asked_with_one_post_until_it_takes_one(
     assert sizes == [16, 16, 16, 16, 1, 16]
 
 
+async def test_an_answer_of_any_depth_is_an_answer(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    """What one says keeps none of its round from being recorded."""
+    endpoint, _ = await added(clocked, business, there, RECORDED)
+    for her, what in ((NORA, "first"), (NORA, "second"), (ZOE, "hers")):
+        await _tell(clocked, business, her, what)
+    deep = Reply(200, body=b'{"x":' + b"[" * 4000)
+    there.answer = lambda heard: deep if heard.told["data"]["customer_id"] == str(NORA) else Reply()
+    for _ in range(2):
+        await turn(clocked, business, endpoint)
+        clock.move(timedelta(minutes=2))
+    async with clocked.read(business.id) as db:
+        states = [each.state for each in await webhooks.posts(db, endpoint.id)]
+    assert (len(there.heard), states) == (3, ["told"] * 3)
+
+
 async def test_a_redirect_is_not_followed_and_little_is_heard(
     database: Database, business: Business, there: Receiver
 ) -> None:
