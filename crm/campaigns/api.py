@@ -353,7 +353,7 @@ async def get_deliveries(
         db, id, wanted, after=last.id if last else None, limit=size + 1
     )
     shown = cursors.cut(rows, size, lambda row: Last(row.customer_id))
-    await looks.record([row.customer_id for row in shown.rows])
+    await looks.listed([row.customer_id for row in shown.rows])
     lines = [line_of(row) for row in shown.rows]
     path = f"{_PATH}/{id}/deliveries"
     return Response(lines, headers=link(path, shown.after, state=wanted.value, limit=size))

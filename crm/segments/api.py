@@ -136,7 +136,7 @@ async def post_count(
 ) -> Counted:
     """Count whom a rule selects."""
     counted = await segments.count(db, data.rule)
-    await looks.record(counted.sample)
+    await looks.listed(counted.sample)
     return counted
 
 

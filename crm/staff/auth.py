@@ -168,7 +168,8 @@ class Looks:
 
         A key looks for the reason declared with it. A member gives one, or has said one for that
         customer a short while ago; without it ReasonMissing is raised, and nothing may be shown.
-        To a key nothing is shown of one who only waits for her erasure: BeingErased.
+        To a key nothing is shown of one who only waits for her erasure: BeingErased, whoever else
+        is among them. What only names customers is `listed` instead.
         """
         if not customer_ids:
             return
@@ -183,12 +184,12 @@ class Looks:
             for why in set(filter(None, whys.values())):
                 seen = [each for each in whys if whys[each] == why]
                 leaving = await events.look(db, self._by.actor, seen, why)
-                if leaving and isinstance(self._by, Caller) and len(customer_ids) == 1:
+                if leaving and isinstance(self._by, Caller):
                     # Nothing is shown, so there was no look: it is not committed.
                     raise BeingErased
 
     async def listed(self, customer_ids: Sequence[UUID]) -> None:
-        """Record that a list named these customers; it is refused for none of them."""
+        """Record that a list named these customers by number; it is refused for none of them."""
         if not customer_ids:
             return
         by = self._by

@@ -11,10 +11,11 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from crm import events
+from crm import customers, events, privacy
 from crm.businesses import Business
 from crm.campaigns import State, filling
 from crm.db import Database
+from crm.privacy import Fingerprint
 from crm.staff import Scope
 from tests import make
 from tests.campaigns.site import caller, client, drafted, member, present
@@ -212,6 +213,25 @@ async def test_counts_add_up_and_deliveries_are_ids(
     assert len(looked) == 1
     assert (await api.get(path)).status_code == 422
     assert (await api.get(path, params={"state": "lost"})).status_code == 422
+
+
+async def test_deliveries_are_read_to_their_end(
+    database: Database, business: Business, api: httpx2.AsyncClient
+) -> None:
+    """Also a page with nobody but one who waits for her deletion: it has her number only."""
+    campaign, _, ids = await drafted(database, business, 3)
+    await api.post(f"{LIST}/{campaign.id}/start", headers=key("s"))
+    async with database.write(business.id) as db:
+        await filling.fill_piece(db, campaign.id, 10)
+        await privacy.plan(db, await customers.get(db, ids[0]), Fingerprint.keep)
+    path = f"{LIST}/{campaign.id}/deliveries"
+    pages = [await api.get(path, params={"state": state}) for state in ("waiting", "excluded")]
+    async with database.read(business.id) as db:
+        looked = await events.looks_at(db, ids[0])
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert [len(page.json()) for page in pages] == [2, 1]
+    assert len(looked) == 1
 
 
 async def test_paused_resumed_and_cancelled(

@@ -167,6 +167,23 @@ async def test_a_program_reads_nothing_of_her(
         assert len(await events.looks_at(db, customer.id)) == seen
 
 
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_program_compares_nobody_with_her(
+    api: Any, database: Database, business: Business, *, kept: bool
+) -> None:
+    """In neither place of a merge, and then it is a look at neither."""
+    async with database.write(business.id) as db:
+        two = [await make.customer(db, name=name) for name in ("Nora", "Eleonora")]
+        await privacy.plan(db, two[not kept], Fingerprint.keep)
+    answer = await api.get(f"/v1/customers/{two[0].id}/merge/{two[1].id}")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "being_erased")
+    assert "Nora" not in answer.text
+    assert "Eleonora" not in answer.text
+    async with database.read(business.id) as db:
+        assert [await events.looks_at(db, each.id) for each in two] == [[], []]
+
+
 async def test_at_once_is_still_possible(
     clocked: Database, business: Business, ada: Customer, asked: str
 ) -> None:

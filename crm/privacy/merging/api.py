@@ -38,7 +38,7 @@ class Merge(Struct, forbid_unknown_fields=True):
     description="What would end, move and stay, purposes by name and details by what they are "
     "called; where both records say something and not the same, with both values. `hindrance` "
     "says why it would be refused now and what to do. Changes nothing. Both customers can see "
-    "this look.",
+    "this look. 409 `being_erased` while one of them waits for her deletion.",
 )
 async def get_merge(
     db: NamedDependency[ReadDb],
