@@ -15,7 +15,7 @@ from msgspec import Struct
 from crm import events
 from crm.db import ReadDb
 from crm.events import ActorKind, Event
-from crm.events.model import DECISIONS, LOOKS, Numbered
+from crm.events.model import DECISIONS, LOOKS, NAMING, Numbered
 from crm.web.paging import Cursors, Slice, capped, link
 
 
@@ -105,7 +105,8 @@ def _plain(event: Numbered) -> Event:
 
 def _told(event: Event, caller: Asking) -> Event:
     """Leave out whom an event is about, and what was decided, where the key may not read that."""
-    if event.customer_id is None and event.actor_kind is not ActorKind.customer:
+    names_her = event.customer_id is not None or event.kind in NAMING
+    if not names_her and event.actor_kind is not ActorKind.customer:
         return event
     known = caller.allows("customers:read")
     decided = event.kind.value.startswith(DECISIONS)

@@ -144,6 +144,8 @@ class Kind(StrEnum):
 
 
 LOOKS = frozenset({Kind.customer_looked, Kind.customer_exported})
+# A customer's number stands in the `ref` of these: of who is no more, and of a record that went.
+NAMING = frozenset({Kind.customer_erased, Kind.customer_merged})
 # How the kinds begin that say what a customer decided: of some purposes that tells of her health.
 DECISIONS = ("consent.", "soft_opt_in.", "proof.", "rhythm.", "digest.")
 

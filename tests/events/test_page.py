@@ -122,6 +122,36 @@ async def test_whom_it_names_and_what_she_decided_is_for_keys_that_may_read_it(
     assert len(found) == 2 * looks
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("by", [Actor.system(), Actor.key(uuid4(), "Shop"), Actor.customer(NORA)])
+@pytest.mark.parametrize("scopes", [[], [Scope.consents_read], [Scope.customers_read]])
+async def test_a_number_in_ref_is_for_keys_that_may_read_it(
+    *,
+    clocked: Database,
+    business: Business,
+    app: Litestar,
+    scopes: list[Scope],
+    by: Actor,
+    order: str,
+) -> None:
+    """Who was erased, and which record went in a merge."""
+    campaign = uuid4()
+    async with clocked.write(business.id) as db:
+        await events.record(db, by, Kind.customer_erased, ref=NORA)
+        await events.record(db, by, Kind.customer_merged, customer_id=uuid4(), ref=NORA)
+        await events.record(db, Actor.system(), Kind.campaign_done, ref=campaign)
+        await events.number(db)
+    headers = await _bearing(clocked, business, Scope.events_read, *scopes)
+    async with _calling(app) as program:
+        answer = await program.get(f"/v1/events?order={order}", headers=headers)
+    refs = {row["kind"]: row["ref"] for row in answer.json()["rows"]}
+
+    told = str(NORA) if Scope.customers_read in scopes else None
+    assert (refs["customer.erased"], refs["customer.merged"]) == (told, told)
+    assert refs["campaign.done"] == str(campaign)
+    assert (str(NORA) in answer.text) == (told is not None)
+
+
 async def test_without_the_scope_there_is_no_feed(
     clocked: Database, business: Business, app: Litestar
 ) -> None:
