@@ -16,13 +16,19 @@ SELECT u.reason, u.at
             AND s.customer_id = :customer_id
             AND crm.exclusion(s.status, s.ends_at, NULL, NULL, NULL, :now) IS NULL));
 
--- name: hold_numbers
--- Whoever numbers purposes of this business next waits until this transaction ends.
+-- name: hold_purposes
+-- Whoever numbers or names purposes of this business next waits until this transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended('crm.purpose.code ' || :business_id::uuid::text, 0));
+
+-- name: serves
+-- Whether service messages, which need no consent, are for a purpose of this short name.
+SELECT EXISTS (SELECT FROM crm.service_purpose s
+                WHERE s.business_id = :business_id
+                  AND s.name = :slug);
 
 -- name: add_purpose
 -- A new purpose with the next free short number; no row where the slug is taken.
--- Run it after hold_numbers, or two at once would take one number.
+-- Run it after hold_purposes, or two at once would take one number.
 INSERT INTO crm.purpose (business_id, purpose_id, code, slug, name, description, channel,
                          double_opt_in, basis, special_category, version, created_at)
 VALUES (:business_id, :purpose_id,

@@ -197,11 +197,14 @@ SELECT name, label, purpose, basis, declared_at
  ORDER BY name;
 
 -- name: service_purpose
--- One of these.
+-- One of these; none whose short name is also that of a purpose that needs consent.
 SELECT name, label, purpose, basis, declared_at
   FROM crm.service_purpose
  WHERE business_id = :business_id
-   AND name = :name;
+   AND name = :name
+   AND NOT EXISTS (SELECT FROM crm.purpose p
+                    WHERE p.business_id = :business_id
+                      AND p.slug = service_purpose.name);
 
 -- name: service_message_at
 -- When a customer was sent the last but so many of the messages of programs, if that is lately; to

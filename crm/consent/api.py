@@ -123,7 +123,8 @@ async def get_purposes(db: NamedDependency[ReadDb]) -> list[Purpose]:
     tags=["Purposes"],
     summary="Add a purpose",
     description="It asks nobody anything until a notice is published. 409 `slug_taken` where the "
-    f"short name is in use. {_KEYED}",
+    "short name is in use, `slug_needs_no_consent` where service messages are for it. "
+    f"{_KEYED}",
     responses={201: ResponseSpec(Purpose, generate_examples=False, description="Added")},
 )
 async def post_purpose(

@@ -76,7 +76,7 @@ async def post_purpose(
             return redirect(
                 f"{_PURPOSES}/{purpose.id}", say=f"{purpose.name} is added. Publish its text next."
             )
-        except consent.SlugTaken as refusal:
+        except (consent.SlugTaken, consent.SlugNeedsNoConsent) as refusal:
             form.wrong("slug", refusal.message)
     return page("consent/pages/new_purpose.html", status=422, form=form)
 

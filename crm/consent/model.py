@@ -33,6 +33,10 @@ class NoNotice(Conflict):
     """The purpose has no notice yet; publish the text that customers are shown first."""
 
 
+class SlugNeedsNoConsent(Conflict):
+    """Service messages go out under this short name without a consent; choose another."""
+
+
 class SlugTaken(Conflict):
     """There is a purpose with this short name already."""
 

@@ -14,6 +14,7 @@ from crm.consent.model import (
     Notice,
     Purpose,
     PurposeRetired,
+    SlugNeedsNoConsent,
     SlugTaken,
     UnknownNotice,
     UnknownPurpose,
@@ -32,11 +33,17 @@ sql = Statements("consent")
 
 
 async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
-    """Add a purpose in its first version; it asks nobody anything until a notice is published."""
+    """Add a purpose in its first version; it asks nobody anything until a notice is published.
+
+    Refuses a short name that another purpose has (SlugTaken), or that service messages are for
+    (SlugNeedsNoConsent).
+    """
     business = await businesses.get(db)
     terms = new.terms(business.locale)
     check_terms(terms, soft_opt_in=business.soft_opt_in)
-    await db.run(sql.hold_numbers)
+    await hold_names(db)
+    if await db.one(sql.serves, bool, slug=new.slug):
+        raise SlugNeedsNoConsent
     purpose = await db.maybe(
         sql.add_purpose,
         Purpose,
@@ -56,6 +63,11 @@ async def add_purpose(db: Db, by: Actor, new: NewPurpose) -> Purpose:
     await add_version(db, by, purpose.id, 1, terms)
     await events.record(db, by, Kind.purpose_added, ref=purpose.id)
     return purpose
+
+
+async def hold_names(db: Db) -> None:
+    """Have whoever gives a purpose of this business a name wait until this transaction ends."""
+    await db.run(sql.hold_purposes)
 
 
 async def version(db: ReadDb, purpose_id: UUID, number: int) -> Version:

@@ -68,6 +68,7 @@ async def declare_service_purpose(
     checked = checked_name(name)
     if new.basis not in GROUNDS:
         raise named(NoGround(), "basis")
+    await consent.hold_names(db)
     await _check_needs_no_consent(db, checked)
     declared = await db.maybe(
         sql.declare_service_purpose,

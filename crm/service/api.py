@@ -61,8 +61,9 @@ async def get_service_purposes(db: NamedDependency[ReadDb]) -> list[ServicePurpo
     summary="Declare a service purpose",
     description="`label` and `purpose` stand in each mail, as the reason why she gets it. `basis` "
     "is `contract` or `legal_obligation`: 422 `no_ground` for every other, since what needs a "
-    "consent or rests on an interest goes as a campaign. Said again, the words change and the "
-    "basis stays (409 `ground_stays`).",
+    "consent or rests on an interest goes as a campaign. 409 `purpose_needs_consent` for the "
+    "short name of a purpose that customers agree to. Said again, the words change and the basis "
+    "stays (409 `ground_stays`).",
 )
 async def put_service_purpose(
     db: NamedDependency[Db],

@@ -18,9 +18,7 @@ from crm.staff import Scope as KeyScope
 from tests import make
 from tests.browser import Browser
 from tests.service.site import (
-    DECLARED,
     MESSAGES,
-    PURPOSE,
     asked,
     carried,
     declare,
@@ -225,33 +223,6 @@ async def test_all_that_is_wrong_is_told_at_once(
         assert any(reason in each for each in told), told
     # The way out of a newsletter, which is none here.
     assert not [each for each in told if "allow this host" in each]
-
-
-async def test_no_purpose_that_needs_consent(
-    database: Database, business: Business, api: Browser, customer: Customer
-) -> None:
-    """Neither declared on such a ground, nor named after a newsletter, nor sent for one."""
-    async with database.write(business.id) as db:
-        await make.purpose(db, slug="letter")
-    await declare(api)
-    grounds = {
-        basis: (await api.put(PURPOSE, json=DECLARED | {"basis": basis})).json()["code"]
-        for basis in ("consent", "legitimate_interests", "public_task", "vital_interests")
-    }
-    named = await api.put("/v1/service-purposes/letter", json=DECLARED)
-    moved = await api.put(PURPOSE, json=DECLARED | {"basis": "legal_obligation"})
-    worded = await api.put(PURPOSE, json=DECLARED | {"label": "Your order"})
-    answer = await post(api, asked(customer, purpose="letter"))
-    listed = (await api.get("/v1/service-purposes")).json()
-
-    assert set(grounds.values()) == {"no_ground"}
-    assert named.json()["code"] == "purpose_needs_consent"
-    assert moved.json()["code"] == "ground_stays"
-    assert worded.json()["label"] == "Your order"
-    assert (answer.status_code, answer.json()["code"]) == (409, "purpose_needs_consent")
-    assert [(each["name"], each["basis"]) for each in listed] == [
-        ("order_confirmation", "contract")
-    ]
 
 
 async def test_suppressed_frozen_and_leaving_get_none(
