@@ -261,28 +261,33 @@ UPDATE crm.privacy_request
    AND request_id = :request_id;
 
 -- name: keep_erasure
--- What an erasure deleted; who had it done, and when, stays as it was the first time.
-INSERT INTO crm.erasure (business_id, customer_id, erased_at, actor_kind, fingerprint, gone,
-                         deliveries, proofs, proofs_until, expires_at)
-VALUES (:business_id, :customer_id, :erased_at, :actor_kind, :fingerprint, :gone, :deliveries,
-        :proofs, :proofs_until, :expires_at)
+-- What an erasure deleted; who had it done, and when, stays as it was the first time. A later one
+-- knows no more which records were merged into this one, so what stays of them stays counted.
+INSERT INTO crm.erasure AS e (business_id, customer_id, erased_at, actor_kind, fingerprint, gone,
+                              records, deliveries, proofs, proofs_until, expires_at)
+VALUES (:business_id, :customer_id, :erased_at, :actor_kind, :fingerprint, :gone, :records,
+        :deliveries, :proofs, :proofs_until, :expires_at)
 ON CONFLICT (business_id, customer_id) DO UPDATE
-   SET gone = excluded.gone, deliveries = excluded.deliveries;
+   SET gone = excluded.gone, records = greatest(e.records, excluded.records),
+       deliveries = greatest(e.deliveries, excluded.deliveries),
+       -- Those that this erasure kept beside the earlier ones.
+       proofs = e.proofs + excluded.proofs,
+       proofs_until = greatest(e.proofs_until, excluded.proofs_until);
 
 -- name: erasure
 -- What one erasure deleted.
-SELECT customer_id, erased_at, actor_kind, fingerprint, gone, deliveries, proofs, proofs_until,
-       expires_at
+SELECT customer_id, erased_at, actor_kind, fingerprint, gone, records, deliveries, proofs,
+       proofs_until, expires_at
   FROM crm.erasure
  WHERE business_id = :business_id
    AND customer_id = :customer_id;
 
 -- name: deliveries_left
--- How many deliveries of a customer stay as a count.
+-- How many deliveries under some numbers stay as a count.
 SELECT count(*)::integer
   FROM crm.delivery
  WHERE business_id = :business_id
-   AND customer_id = :customer_id;
+   AND customer_id = ANY (:customer_ids::uuid[]);
 
 -- name: lapse_erasures
 -- Deletes certificates that nobody has to show any more, some at a time.

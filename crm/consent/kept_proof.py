@@ -57,6 +57,11 @@ class ToKeep(Struct, frozen=True):
     proofs: int
     until: date | None
 
+    def __add__(self, other: ToKeep) -> ToKeep:
+        """Take both together; the last of it goes on the later day."""
+        days = [each for each in (self.until, other.until) if each is not None]
+        return ToKeep(self.proofs + other.proofs, max(days, default=None))
+
 
 class Checked(Struct, frozen=True):
     """A receipt held against what is kept: whether its decision was made here, and its proof."""

@@ -99,6 +99,14 @@ class _Traces(Struct, frozen=True):
     upto: UUID | None
 
 
+class _Merged(Struct, frozen=True):
+    """What went of records that were merged into one, what was kept of them, and their numbers."""
+
+    gone: Counter[str]
+    proof: consent.ToKeep
+    records: list[UUID]
+
+
 async def erase(
     db: Db,
     by: Actor,
@@ -126,18 +134,18 @@ async def erase(
     await consent.withdraw_all(db, by, customer_id, method=Method.erasure)
     dropped = fingerprint is Fingerprint.drop
     proof = await consent.keep_proof(db, customer_id, None if dropped else emptied.address_hash)
-    gone.update(await _forget(db, customer_id))
-    gone.update(await _forget_former(db, former, fingerprint))
+    gone.update(await _forget(db, customer_id, former, fingerprint))
     if emptied.address_hash is not None:
-        gone.update(await forget_address(db, emptied.address_hash))
-        gone["suppression"] += await _mark(db, emptied.address_hash, fingerprint)
+        gone.update(await _forget_present(db, emptied.address_hash, fingerprint))
         db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by))
         # No customer_id: the feed of a customer who is no more is empty, and stays so.
         await events.record(db, by, Kind.customer_erased, ref=customer_id)
-    gone.update(await _erase_merged(db, by, customer_id, fingerprint, asked))
+    merged = await _erase_merged(db, by, customer_id, fingerprint, asked)
+    gone.update(merged.gone)
     erased_at = await _erased_at(db, customer_id)
     if gone.total():
-        await certify(db, asked.by, customer_id, Ended(erased_at, fingerprint, gone, proof))
+        ended = Ended(erased_at, fingerprint, gone, proof + merged.proof, merged.records)
+        await certify(db, asked.by, customer_id, ended)
     return Erased(customer_id=customer_id, erased_at=erased_at)
 
 
@@ -273,27 +281,38 @@ async def _emptied(db: Db, customer_id: UUID, at: datetime) -> tuple[UUID, Forgo
 
 async def _erase_merged(
     db: Db, by: Actor, customer_id: UUID, fingerprint: Fingerprint, asked: Before
-) -> Counter[str]:
+) -> _Merged:
     """Delete what is left under the numbers of records that were merged into one that goes."""
     gone: Counter[str] = Counter()
+    proof = consent.ToKeep(0, None)
     dropped = fingerprint is Fingerprint.drop
-    for each in await customers.merged_records(db, customer_id):
+    records = await customers.merged_records(db, customer_id)
+    for each in records:
         former = await access.former_addresses(db, each)
         # The last it had; every record had one when it was merged.
         left = max(former, key=lambda one: one.changed_at).address_hash
-        await consent.keep_proof(db, each, None if dropped else left)
-        gone.update(await _forget(db, each))
-        gone.update(await _forget_former(db, former, fingerprint))
+        proof += await consent.keep_proof(db, each, None if dropped else left)
+        gone.update(await _forget(db, each, former, fingerprint))
         db.note(journal.Erased(each, left.hex(), dropped, asked.by))
         await events.record(db, by, Kind.customer_erased, ref=each)
+    # After this nothing says any more whose they were.
     await customers.part(db, customer_id, at=asked.at)
-    return gone
+    return _Merged(gone, proof, records)
 
 
-async def _forget(db: Db, customer_id: UUID) -> Counter[str]:
+async def _forget(
+    db: Db, customer_id: UUID, former: Sequence[Former], fingerprint: Fingerprint
+) -> Counter[str]:
     gone: Counter[str] = Counter()
     for forget in FORGET:
         gone.update(await forget(db, customer_id))
+    gone.update(await _forget_former(db, former, fingerprint))
+    return gone
+
+
+async def _forget_present(db: Db, address_hash: bytes, fingerprint: Fingerprint) -> Counter[str]:
+    gone = Counter(await forget_address(db, address_hash))
+    gone["suppression"] += await _mark(db, address_hash, fingerprint)
     return gone
 
 

@@ -22,6 +22,7 @@ from crm.customers import (
 from crm.db import Database, Db
 from crm.events import Actor, Kind
 from crm.privacy import Fingerprint, merging, requests
+from crm.privacy.erasure.staying import would_stay
 from crm.staff import Role, Scope
 from crm.tokens import Stop
 from tests import make
@@ -201,6 +202,55 @@ async def test_an_erasure_reaches_both(
     counted = {each.table: each.gone for each in signed.certificate.stores}
     assert counted["consent_record"] > 1
     assert counted["former_address"] > 1
+
+
+async def test_the_certificate_names_what_stays_of_both_records(
+    database: Database, business: Business, root: Any
+) -> None:
+    """As many as there are, as her page said before; what is erased later takes none away."""
+    async with database.write(business.id) as db:
+        kept, gone, notice = await _readers(db)
+        # Of the record that goes alone, and the last to go.
+        long = (await make.purpose(db, retention="P10Y")).id
+        other = await make.notice(db, long)
+        await consent.give(db, SYSTEM, gone.id, other.question, make.ELSEWHERE)
+    await _waiting(database, business, notice)
+    async with database.write(business.id) as db:
+        await merging.merge(db, SYSTEM, kept.id, gone.id)
+    async with database.write(business.id) as db:
+        told = await would_stay(db, kept, await privacy.inventory(db, kept))
+        await privacy.erase(db, SYSTEM, kept.id)
+        signed = await privacy.certificate(db, kept.id)
+    stays = {each.what: each.count for each in signed.certificate.stays}
+    here = "SELECT count(*) FROM crm.{} WHERE business_id = $1"
+    for table, what in (
+        ("kept_proof", "For each purpose what you allowed, and how it ended"),
+        ("delivery", "Newsletters that went to somebody or left somebody out"),
+        ("customer", "An empty record"),
+        ("suppression", "The fingerprint of each address you had"),
+        ("event", "A line that a record was deleted, and this certificate"),
+    ):
+        where = " AND kind = 'customer.erased'" if table == "event" else ""
+        assert stays[what] == await root.fetchval(here.format(table) + where, business.id)
+    last = "SELECT max(keep_until) FROM crm.kept_proof WHERE business_id = $1"
+    days = {each.what: each.ends for each in signed.certificate.stays}
+    assert days["For each purpose what you allowed, and how it ended"] == await root.fetchval(
+        last, business.id
+    )
+    assert [(each.what, each.ends) for each in told] == list(days.items())
+    sealed = "Checksums of decisions"  # The erasure adds its own.
+    assert {each.what: each.count for each in told} | {sealed: 0} == stays | {sealed: 0}
+
+    await root.execute(
+        "UPDATE crm.delivery SET reply = 'late' WHERE business_id = $1 AND customer_id = $2",
+        business.id,
+        kept.id,
+    )
+    async with database.write(business.id) as db:
+        await privacy.erase_again(db, kept.id)
+        again = await privacy.certificate(db, kept.id)
+    assert again.certificate.stays == signed.certificate.stays
+    assert again.certificate.stores != signed.certificate.stores
 
 
 async def test_a_frozen_record_keeps_what_the_other_brought(

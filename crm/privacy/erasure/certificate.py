@@ -113,6 +113,8 @@ class Erasure(Struct, frozen=True, kw_only=True):
     actor_kind: ActorKind
     fingerprint: Fingerprint
     gone: dict[str, int]
+    # Hers, and those that were merged into it.
+    records: int
     deliveries: int
     # How many proofs of consents were kept, and when the last of them goes.
     proofs: int
@@ -162,6 +164,7 @@ def _left(erasure: Erasure) -> Left:
     kept = erasure.fingerprint is Fingerprint.keep
     return Left(
         at=erasure.erased_at,
+        records=erasure.records,
         deliveries=erasure.deliveries,
         decisions=gone("consent_record", 0),
         proof=ToKeep(erasure.proofs, erasure.proofs_until),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -30,7 +30,10 @@ class Ended(Struct, frozen=True):
     erased_at: datetime
     fingerprint: Fingerprint
     gone: Mapping[str, int]
+    # Of all records.
     proof: consent.ToKeep
+    # The numbers of those that were merged into this one.
+    merged: Sequence[UUID] = ()
 
 
 async def certify(db: Db, by: ActorKind, customer_id: UUID, ended: Ended) -> None:
@@ -38,6 +41,7 @@ async def certify(db: Db, by: ActorKind, customer_id: UUID, ended: Ended) -> Non
     before = await db.maybe(sql.erasure, Erasure, customer_id=customer_id)
     known = before.gone if before else {}
     kept = ended.proof
+    records = [customer_id, *ended.merged]
     await db.run(
         sql.keep_erasure,
         customer_id=customer_id,
@@ -45,7 +49,8 @@ async def certify(db: Db, by: ActorKind, customer_id: UUID, ended: Ended) -> Non
         actor_kind=by,
         fingerprint=ended.fingerprint,
         gone={each: known.get(each, 0) + ended.gone.get(each, 0) for each in {*known, *ended.gone}},
-        deliveries=await db.one(sql.deliveries_left, int, customer_id=customer_id),
+        records=len(records),
+        deliveries=await db.one(sql.deliveries_left, int, customer_ids=records),
         proofs=kept.proofs,
         proofs_until=kept.until,
         expires_at=ended.erased_at + CERTIFICATE_LASTS,

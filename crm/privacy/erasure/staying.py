@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from msgspec import Struct
 
-from crm import access, consent, imports
+from crm import access, consent, customers, imports
 from crm.customers import Customer
 from crm.db import ReadDb
 from crm.inbound.model import LETTERS_REST
@@ -68,6 +68,8 @@ class Left(Struct, frozen=True, kw_only=True):
     """How much an erasure leaves."""
 
     at: datetime
+    # Hers, and those that were merged into it.
+    records: int
     deliveries: int
     decisions: int
     proof: consent.ToKeep
@@ -79,16 +81,16 @@ class Left(Struct, frozen=True, kw_only=True):
 def staying(left: Left) -> list[Stays]:
     """List what stays; only what is under a fingerprint is anybody's."""
     found = [
-        Stays(_EMPTY, _HANGS, _GOOD, 1),
+        Stays(_EMPTY, _HANGS, _GOOD, left.records),
         Stays(_SENT, _BOOKS, _GOOD, left.deliveries),
         Stays(_CHECKSUMS, _LEDGER, _GOOD, left.decisions),
         Stays(_PROOF, _GROUND, _LAST, left.proof.proofs, left.proof.until),
         Stays(_REQUESTS, _ANSWERED, _THREE_YEARS, left.requests),
-        Stays(_LINE, _DONE, _FOUR_YEARS, 1),
+        Stays(_LINE, _DONE, _FOUR_YEARS, left.records),
         Stays(_BACKUPS, _DISKS, _DAY, 1, _after(left.at, outside.backup_days)),
         Stays(_FILES, _TURN, _DAY, 1, _after(left.at, imports.WAITS.days)),
         Stays(_BOX, _ATTACHED, _DAY, 1, _after(left.at, LETTERS_REST.days)),
-        Stays(_JOURNAL, _PUT_RIGHT, _DAY, 1, _after(left.at, outside.journal_days)),
+        Stays(_JOURNAL, _PUT_RIGHT, _DAY, left.records, _after(left.at, outside.journal_days)),
         Stays(_MARKS, _LISTS, _AGAIN, left.addresses),
     ]
     return [*(each for each in found if each.count), Stays(_PROGRAMS, _TWICE, _A_DAY, 0)]
@@ -96,14 +98,17 @@ def staying(left: Left) -> list[Stays]:
 
 async def would_stay(db: ReadDb, customer: Customer, inventory: Inventory) -> list[Stays]:
     """List what an erasure at this moment would leave of a customer."""
+    records = [customer.id, *await customers.merged_records(db, customer.id)]
+    former = [await access.former_addresses(db, each) for each in records]
     return staying(
         Left(
             at=db.now,
+            records=len(records),
             deliveries=inventory.deliveries,
             decisions=inventory.decisions,
             proof=await consent.to_keep(db, customer.id),
             requests=len(await requests.of_customer(db, customer.id)),
-            addresses=1 + len(await access.former_addresses(db, customer.id)),
+            addresses=1 + sum(map(len, former)),
         )
     )
 
