@@ -490,6 +490,13 @@ SELECT answer, given
    AND campaign_id = :campaign_id
  ORDER BY answer;
 
+-- name: mails_sent
+-- To how many a campaign was handed over, by its ranges.
+SELECT coalesce(sum(sent), 0)::bigint
+  FROM crm.lease
+ WHERE business_id = :business_id
+   AND campaign_id = :campaign_id;
+
 -- name: analyze_deliveries
 -- Fresh statistics, without which a claim sorts the whole campaign, or looks for few among many.
 SELECT crm.analyze_deliveries();

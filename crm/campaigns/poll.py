@@ -1,12 +1,14 @@
 """One question to the readers of a campaign, answered without saying who one is.
 
 Each answer is a link, the same in everybody's mail. So nobody is known who answered, and whoever
-answers twice counts twice: the price of asking nothing else.
+answers twice counts twice: the price of asking nothing else. Staff may press as well, so answers
+alone hide no reader among others; only how many have the mail does.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,8 +19,9 @@ from crm.errors import Invalid, NotFound, Problem
 
 sql = Statements("campaigns")
 
-# Fewer answers in all say nothing, and fewer of a kind may say who gave them.
-ENOUGH, FEW = 20, 5
+# Fewer mails, or answers in all, say nothing; of a kind they are told in such steps, for fewer may
+# say who gave them, and a number that moves with each press says when one did.
+ENOUGH, STEP = 20, 5
 _MOST = 5
 _LONGEST = 100
 
@@ -43,23 +46,33 @@ class Asked(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
 
 
+class Hidden(StrEnum):
+    """Why no answer is shown."""
+
+    few_mails = "few_mails"
+    few_answers = "few_answers"
+    # Some are given twice, or by somebody who has no mail: nobody knows which.
+    more_than_mails = "more_than_mails"
+
+
 class Answer(Struct, frozen=True):
-    """How often one answer was given; None where it was so seldom that it could name somebody."""
+    """How often one answer was given, rounded down to fives; None where it was fewer than five."""
 
     answer: str
     given: int | None
 
 
 class Result(Struct, frozen=True):
-    """What came of a question; nothing is shown before there is enough of it.
+    """What came of a question, or why nothing is shown of it.
 
-    `given` adds up the answers that are shown: with the others in it, one could be worked out. It
-    is null as long as none is.
+    `given` adds up what is shown: with more in it, an answer could be worked out. It is null as
+    long as none is.
     """
 
     question: str
     given: int | None
     answers: list[Answer]
+    hidden: Hidden | None = None
 
 
 class _Given(Struct, frozen=True):
@@ -126,11 +139,19 @@ async def result(db: ReadDb, campaign_id: UUID) -> Result | None:
         return None
     counted = await db.many(sql.answers, _Given, campaign_id=campaign_id)
     given = {each.answer: each.given for each in counted}
-    total = sum(given.values())
-    if total < ENOUGH:
-        return Result(found.question, None, [])
+    sent = await db.one(sql.mails_sent, int, campaign_id=campaign_id)
+    if hidden := _hidden(sent, sum(given.values())):
+        return Result(found.question, None, [], hidden)
     shown = [
-        Answer(text, number if (number := given.get(place, 0)) >= FEW else None)
+        Answer(text, given.get(place, 0) // STEP * STEP or None)
         for place, text in enumerate(found.answers, start=1)
     ]
     return Result(found.question, sum(each.given or 0 for each in shown), shown)
+
+
+def _hidden(sent: int, answers: int) -> Hidden | None:
+    if sent < ENOUGH:
+        return Hidden.few_mails
+    if answers < ENOUGH:
+        return Hidden.few_answers
+    return Hidden.more_than_mails if answers > sent else None

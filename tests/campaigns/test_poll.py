@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,16 +11,16 @@ from litestar.types import ASGIApp
 
 from crm import campaigns
 from crm.businesses import Business
-from crm.campaigns import poll
+from crm.campaigns import filling, poll
 from crm.campaigns.composing import compiled
 from crm.campaigns.invented import invented
-from crm.campaigns.poll import NoPoll
+from crm.campaigns.poll import Hidden, NoPoll
 from crm.campaigns.verdict import findings
 from crm.db import Database, Db
 from crm.errors import Invalid
 from tests import make
 from tests.browser import Browser
-from tests.campaigns.site import drafted
+from tests.campaigns.site import client, drafted, member
 from tests.campaigns.test_render import SLOTS, read
 
 QUESTION, ANSWERS = "Which bread next?", ["Rye", "Spelt & oats", "Neither"]
@@ -82,10 +83,10 @@ async def test_what_was_not_asked_is_not_answered(
 
 
 async def test_numbers_are_shown_when_they_tell_of_nobody(
-    database: Database, business: Business
+    database: Database, business: Business, root: Any
 ) -> None:
     """From twenty on; and an answer that few gave stays a few."""
-    campaign_id = await _asking(database, business)
+    campaign_id = await _handed_over(database, business, root, 21)
     async with database.write(business.id) as db:
         await _give(db, campaign_id, 1, 15)
         await _give(db, campaign_id, 2, 4)
@@ -93,14 +94,63 @@ async def test_numbers_are_shown_when_they_tell_of_nobody(
         await _give(db, campaign_id, 1, 1)
         found = await poll.result(db, campaign_id)
     assert early is not None
-    assert (early.given, early.answers) == (None, [])
+    assert (early.given, early.answers, early.hidden) == (None, [], Hidden.few_answers)
     assert found is not None
-    assert found.given == 16
+    assert (found.given, found.hidden) == (15, None)
     assert [(each.answer, each.given) for each in found.answers] == [
-        ("Rye", 16),
+        ("Rye", 15),
         ("Spelt & oats", None),
         ("Neither", None),
     ]
+
+
+async def test_answers_of_others_hide_no_reader(
+    database: Database, business: Business, root: Any
+) -> None:
+    """Staff may press as often as they like: what counts is how many have the mail."""
+    campaign_id = await _handed_over(database, business, root, 19)
+    async with database.write(business.id) as db:
+        await _give(db, campaign_id, 1, 16)
+        await _give(db, campaign_id, 2, 4)
+        await poll.answer(db, campaign_id, 2)
+        found = await poll.result(db, campaign_id)
+    assert found == poll.Result(QUESTION, None, [], Hidden.few_mails)
+
+
+async def test_no_press_is_seen_to_arrive(
+    database: Database, business: Business, root: Any
+) -> None:
+    """In steps of five; the sum too, or it would tell what they do not."""
+    campaign_id = await _handed_over(database, business, root, 30)
+    async with database.write(business.id) as db:
+        await _give(db, campaign_id, 1, 15)
+        await _give(db, campaign_id, 2, 5)
+        before = await poll.result(db, campaign_id)
+        for number in (1, 2, 3):
+            await poll.answer(db, campaign_id, number)
+        after = await poll.result(db, campaign_id)
+    assert before is not None
+    assert before.given == 20
+    assert after == before
+
+
+async def test_more_answers_than_mails_are_not_of_readers_alone(
+    database: Database, business: Business, root: Any
+) -> None:
+    """Nobody can tell which are repeated, so staff read that instead of numbers."""
+    campaign_id = await _handed_over(database, business, root, 20)
+    async with database.write(business.id) as db:
+        await _give(db, campaign_id, 1, 20)
+        enough = await poll.result(db, campaign_id)
+        await poll.answer(db, campaign_id, 1)
+        found = await poll.result(db, campaign_id)
+    assert enough is not None
+    assert enough.given == 20
+    assert found == poll.Result(QUESTION, None, [], Hidden.more_than_mails)
+    who = await member(database, business)
+    async with client(database, business, who=who) as console:
+        shown = await console.get(f"/staff/campaigns/{campaign_id}/figures")
+    assert "more answers than mails" in shown.text
 
 
 @pytest.mark.parametrize(
@@ -119,6 +169,17 @@ async def test_what_cannot_be_asked_is_refused(
     """When it is written, with what to do."""
     with pytest.raises(Invalid):
         await drafted(database, business, 0, question=question, answers=answers)
+
+
+async def _handed_over(database: Database, business: Business, root: Any, mails: int) -> UUID:
+    """A campaign that asks, as if so many had been sent."""
+    campaign_id = await _asking(database, business)
+    async with database.write(business.id) as db:
+        while await filling.fill_piece(db, campaign_id, 20):
+            pass
+    sent = "UPDATE crm.lease SET sent = $2, waiting = 0 WHERE campaign_id = $1"
+    await root.execute(sent, campaign_id, mails)
+    return campaign_id
 
 
 async def _give(db: Db, campaign_id: UUID, number: int, times: int) -> None:

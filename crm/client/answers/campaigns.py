@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """How often one answer was given; None where it was so seldom that it could name somebody."""
+    """How often one answer was given, rounded down to fives; None where it was fewer than five."""
 
     answer: str
     given: int | None
@@ -219,11 +219,12 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What came of a question; nothing is shown before there is enough of it."""
+    """What came of a question, or why nothing is shown of it."""
 
     question: str
     given: int | None
     answers: list[Answer]
+    hidden: str | None = None
 
 
 class Tally(Struct, frozen=True, kw_only=True):
