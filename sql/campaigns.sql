@@ -1487,20 +1487,21 @@ DELETE FROM crm.value_check
    AND version = :version;
 
 -- name: public_campaigns
--- What everybody may read, the newest first: started, and of a cancelled one something was sent,
--- since those who have it are led to its page.
+-- What everybody may read, what started last first: started, and of a cancelled one something was
+-- sent, since those who have it are led to its page.
 SELECT c.campaign_id AS id, c.purpose_id, p.name AS purpose, c.subject, c.preheader, c.started_at
   FROM crm.campaign c
   JOIN crm.purpose p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
  WHERE c.business_id = :business_id
    AND c.public
    AND c.started_at IS NOT NULL
-   AND c.campaign_id < :before
+   AND (c.started_at, c.campaign_id)
+       < (coalesce(:before_at::timestamptz, 'infinity'), :before_id::uuid)
    AND (c.state <> 'cancelled' OR EXISTS (
      SELECT FROM crm.lease l
       WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id
         AND l.sent + l.uncertain > 0))
- ORDER BY c.campaign_id DESC
+ ORDER BY c.started_at DESC, c.campaign_id DESC
  LIMIT :limit;
 
 -- name: public_campaign

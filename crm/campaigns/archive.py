@@ -27,12 +27,12 @@ from crm.db import ReadDb, Statements
 from crm.errors import Invalid, NotFound
 from crm.web.headers import DOWNLOAD, PUBLIC
 from crm.web.pages import HTML, page
+from crm.web.paging import Cursors
 
 sql = Statements("campaigns")
 
 _SHOWN = 50
 _IN_FEED = 20
-_NEWEST = UUID(int=2**128 - 1)
 # The same for everybody, so whoever likes keeps it; five minutes, since staff can take it back.
 _KEPT = {**PUBLIC, "cache-control": "public, max-age=300"}
 # The page is the mail itself: its styles stand in it, its pictures are on the web.
@@ -59,19 +59,28 @@ class PublicIssue(Struct, frozen=True, kw_only=True):
     started_at: datetime
 
 
+class After(Struct, frozen=True):
+    """The last issue of a page: a draft may wait for long, so its id does not say when it began."""
+
+    at: datetime
+    id: UUID
+
+
 @get("/archive")
 async def get_archive(
     db: NamedDependency[ReadDb],
     business: NamedDependency[Business],
-    before: FromQuery[UUID | None] = None,
+    after: FromQuery[str | None] = None,
 ) -> Response[Any]:
-    """List the public issues, the newest first."""
-    found = await _issues(db, business, before or _NEWEST, _SHOWN + 1)
+    """List the public issues, what started last first."""
+    cursors = Cursors(db.keys, db.business_id, "archive")
+    found = await _issues(db, business, _SHOWN + 1, cursors.open(after, After))
+    cut = cursors.cut(found, _SHOWN, lambda issue: After(issue.started_at, issue.id))
     return page(
         "campaigns/pages/archive.html",
         headers=_KEPT,
-        issues=found[:_SHOWN],
-        older=found[_SHOWN - 1].id if len(found) > _SHOWN else None,
+        issues=cut.rows,
+        older=f"/archive?after={cut.after}" if cut.after else "",
     )
 
 
@@ -102,7 +111,7 @@ async def get_feed(
     business: NamedDependency[Business],
 ) -> Response[Any]:
     """Give the newest public issues as a feed (RFC 4287)."""
-    issues = await _issues(db, business, _NEWEST, _IN_FEED)
+    issues = await _issues(db, business, _IN_FEED)
     content = feed(business, issues).encode("utf-8", "replace")
     return _kept(request, content, "application/atom+xml; charset=utf-8", {})
 
@@ -161,8 +170,16 @@ def _entry(business: Business, issue: PublicIssue) -> str:
     )
 
 
-async def _issues(db: ReadDb, business: Business, before: UUID, limit: int) -> list[PublicIssue]:
-    found = await db.many(sql.public_campaigns, PublicIssue, before=before, limit=limit)
+async def _issues(
+    db: ReadDb, business: Business, limit: int, after: After | None = None
+) -> list[PublicIssue]:
+    found = await db.many(
+        sql.public_campaigns,
+        PublicIssue,
+        before_at=after.at if after else None,
+        before_id=after.id if after else None,
+        limit=limit,
+    )
     return [
         PublicIssue(
             id=each.id,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
@@ -10,7 +13,7 @@ import pytest
 from crm import campaigns
 from crm.businesses import Business
 from crm.campaigns import Campaign, archive
-from crm.db import Database
+from crm.db import Database, Statements
 from tests import make
 from tests.campaigns.site import client, drafted
 
@@ -73,6 +76,60 @@ async def test_the_feed_is_atom(database: Database, business: Business) -> None:
     assert entries[0].find(f"{ATOM}link").attrib["href"] == (  # type: ignore[union-attr]
         f"{business.origin}/archive/{second.id}"
     )
+
+
+async def test_what_started_last_is_first(
+    database: Database, business: Business, root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long its draft waited; so in the feed, in the list and from page to page."""
+    early, late, other = [await published(database, business) for _ in range(3)]
+    began = "UPDATE crm.campaign SET started_at = $2 WHERE campaign_id = $1"
+    for campaign, day in ((other, 1), (late, 1), (early, 2)):
+        await root.execute(began, campaign.id, datetime(2026, 3, day, tzinfo=UTC))
+    monkeypatch.setattr(archive, "_SHOWN", 1)
+    listed, where = [], "/archive"
+    async with client(database, business) as web:
+        told = await web.get("/archive/feed.xml")
+        while where:
+            text = (await web.get(where)).text
+            listed += re.findall('href="/archive/([0-9a-f-]{36})"', text)
+            where = next(iter(re.findall('href="(/archive[?]after=[^"]+)"', text)), "")
+        foreign = await web.get("/archive?after=nonsense")
+    root_node = ET.fromstring(told.content)  # noqa: S314  (we wrote it)
+    stamps = [node.text for node in root_node.iter(f"{ATOM}updated")]
+
+    # Of two at once the one that was begun later.
+    assert listed == [str(each.id) for each in (early, other, late)]
+    assert [node.text for node in root_node.iter(f"{ATOM}id")][1:] == [
+        f"urn:uuid:{each}" for each in listed
+    ]
+    assert stamps == sorted(filter(None, stamps), reverse=True)
+    assert stamps[0] == stamps[1] == "2026-03-02T00:00:00+00:00"
+    assert foreign.status_code == 422
+
+
+async def test_a_page_is_read_by_when_issues_started(
+    database: Database, business: Business, root: Any
+) -> None:
+    """Anybody may ask for it: it does not cost what every campaign would."""
+    await published(database, business)
+    statement = Statements("campaigns").public_campaigns
+    given = {
+        "business_id": business.id,
+        "before_at": datetime(2026, 3, 1, tzinfo=UTC),
+        "before_id": business.id,
+        "limit": 20,
+    }
+    async with root.transaction():
+        # What a table of this size would be read by, and one of thousands is not.
+        await root.execute("SET LOCAL enable_seqscan = off")
+        await root.execute("SET LOCAL enable_bitmapscan = off")
+        plan = await root.fetch(
+            f"EXPLAIN {statement.sql}", *(given[name] for name in statement.params)
+        )
+    text = "\n".join(row[0] for row in plan)
+    assert "Index Scan Backward using campaign_archive" in text
+    assert "Sort" not in text
 
 
 @pytest.mark.parametrize("state", ["draft", "private", "cancelled", "theirs"])
