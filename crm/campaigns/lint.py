@@ -7,7 +7,6 @@ what differs from reader to reader is seen whatever made it so.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from urllib.parse import parse_qsl, unquote
@@ -17,12 +16,21 @@ from msgspec import Struct
 from crm.campaigns import wrongs
 from crm.campaigns.markup import Token, css, declarations, tokens
 from crm.campaigns.reader import Message, read
-from crm.campaigns.reference import Reference, Use, embedded, of_message, of_token
+from crm.campaigns.reference import (
+    Reference,
+    Use,
+    decoded,
+    embedded,
+    enclosed,
+    of_message,
+    of_token,
+    passed,
+)
 from crm.campaigns.tracker import Lists
 from crm.campaigns.wrongs import Finding, finding
 
 # What the rules say, for a verdict to name; raised with each change of them.
-RULES = "firsthand-lint-1"
+RULES = "firsthand-lint-2"
 
 _TINY, _SMALL = 1.0, 3.0
 _SHOWN = 160
@@ -33,8 +41,6 @@ _COUNTING = re.compile(r"(?:^|[./-])(?:clicks?|track(?:ing|er)?|trk|pixel|beacon
 _ADDRESS = re.compile(
     r"[A-Z0-9._%+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]{1,63})*\.[A-Z]{2,20}", re.IGNORECASE
 )
-# A slash may be part of it, or stand before it.
-_BASE64 = (re.compile(r"[A-Za-z0-9+_-]{16,}"), re.compile(r"[A-Za-z0-9+/_-]{16,}"))
 # What is the same for no two messages, and of which nothing is fetched.
 _PER_MESSAGE = frozenset(
     {"date", "message-id", "to", "subject", "dkim-signature", "cfbl-feedback-id"}
@@ -120,10 +126,10 @@ def _head(token: Token) -> Iterator[Finding]:
     where = "text/html", token.line
     if token.name == "meta" and token.get("http-equiv").lower() == "refresh":
         yield finding("meta-refresh", *where, _shown(token))
-    if token.name == "link" and token.has("href"):
+    if token.name == "link" and (token.has("href") or token.has("imagesrcset")):
         known = token.get("rel").lower().split()
         code = "stylesheet" if "stylesheet" in known else "prefetch"
-        yield finding(code, *where, token.get("href"))
+        yield finding(code, *where, token.get("href") or token.get("imagesrcset"))
     if token.name == "=" and re.search(r"@import", css(token.text), re.IGNORECASE):
         yield finding("import", *where, token.text.strip()[:_SHOWN])
 
@@ -195,16 +201,25 @@ def _url(
     if scheme == "cid" and unquote(each.split.path) not in cids:
         yield finding("cid", *where, each.url)
     if not each.remote:
-        if each.use is Use.image and not scheme and each.url and not each.url.startswith("#"):
-            yield finding("image-address", *where, each.url)
+        yield from _unasked(each)
         return
     yield from _telling(each, reader, lists)
     if each.use is Use.link:
         yield from _redirecting(each)
     elif each.use is Use.image:
         yield from _picture(each, allowed)
-    elif each.tag in wrongs.LOADED_BY:
-        yield finding(wrongs.LOADED_BY[each.tag], *where, each.url)
+    elif each.tag not in wrongs.FOUND_ITSELF:
+        yield finding(wrongs.LOADED_BY.get(each.tag, wrongs.LOADED), *where, each.url)
+
+
+def _unasked(each: Reference) -> Iterator[Finding]:
+    """Look at what asks nobody, as far as we can read it."""
+    where = each.part, each.line
+    bare = not each.split.scheme and each.url and not each.url.startswith("#")
+    if each.use is Use.image and bare:
+        yield finding("image-address", *where, each.url)
+    elif each.use is Use.load and each.url.startswith(("http://", "https://")):
+        yield finding(wrongs.LOADED, *where, each.url)
 
 
 def _telling(each: Reference, reader: Rendered, lists: Lists) -> Iterator[Finding]:
@@ -224,18 +239,34 @@ def _telling(each: Reference, reader: Rendered, lists: Lists) -> Iterator[Findin
 
 def _redirecting(each: Reference) -> Iterator[Finding]:
     where = each.part, each.line
-    if each.host in wrongs.COUNTING_SHORTENERS:
-        yield finding("redirector", *where, each.url)
-    elif each.host in wrongs.SHORTENERS:
-        yield finding("short-link", *where, each.url)
+    short = _shortener(each.host)
+    if short:
+        yield finding(short, *where, each.url)
     elif _COUNTING.search(each.host) and _opaque(each):
         yield finding("redirector", *where, each.url)
     elif f"{each.host}{each.split.path}".startswith(wrongs.SHARING):
         return
-    elif any(_host(target) != each.host for target in embedded(each.split.query)):
+    elif any(_host(target) != each.host for target in _targets(each)):
         yield finding("redirect", *where, each.url)
     elif any(_host(target) != each.host for target in embedded(each.split.path)):
         yield finding("passed-on", *where, each.url)
+
+
+def _targets(each: Reference) -> list[str]:
+    rest = f"{each.split.path}?{each.split.query}"
+    return [*passed(each.split.query), *enclosed(rest)]
+
+
+def _shortener(host: str) -> str:
+    """Return the code for a host, or for the closest one above it that is known."""
+    labels = host.split(".")
+    for start in range(len(labels) - 1):
+        name = ".".join(labels[start:])
+        if name in wrongs.COUNTING_SHORTENERS:
+            return "redirector"
+        if name in wrongs.SHORTENERS:
+            return "short-link"
+    return ""
 
 
 def _opaque(each: Reference) -> bool:
@@ -265,11 +296,8 @@ def _names_somebody(url: str, address: str) -> bool:
     rest = unquote(url.partition("://")[2].partition("/")[2])
     if address and address.lower() in rest.lower():
         return True
-    for word in (word for pattern in _BASE64 for word in pattern.findall(rest)):
-        whole = word.replace("-", "+").replace("_", "/")
-        clear = b64decode(whole[: len(whole) // 4 * 4])
-        if _ADDRESS.search(clear.decode("latin-1")):
-            return True
+    if any(_ADDRESS.search(clear) for clear in decoded(rest)):
+        return True
     # Of a reader who is known, an address that is everybody's tells nothing.
     return not address and _ADDRESS.search(url.partition("?")[2]) is not None
 

@@ -16,9 +16,25 @@ _NAME = re.compile(r"/?[A-Za-z][^\s/>]*")
 _ATTRIBUTE = re.compile(
     r"""[\s/]*([^\s/>=][^\s/>=]*)(?:\s{0,99}=\s{0,99}(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)|))?"""
 )
-_RAW = frozenset({"script", "style", "title", "textarea", "xmp", "noscript"})
+# Not `noscript`: mail programs run no scripts, so they show what is in it.
+_RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
 _CSS_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))", re.DOTALL)
-_CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+# What looks like a comment in a string, or in parentheses (an address without quotes), is none.
+_CSS_COMMENT = re.compile(
+    r"""(\\.|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\((?:[^()"'\\]|\\.)*)|/\*.*?\*/""",
+    re.DOTALL,
+)
+# What takes an address as a string, or keeps a string for what does.
+_CSS_STRINGS = re.compile(
+    r"(?:image-set|imageloader|cross-fade|\bimage|\bsrc)\s{0,9}\(|--[\w-]{1,99}\s{0,9}:",
+    re.IGNORECASE,
+)
+_CSS_STRING = re.compile(r"""(?<=["'])[^"']+""")
+_CSS_REMOTE = re.compile(r"(?:https?|ftp|file|wss?):|[\\/]{2}", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x20\x7f]+")
+_COMMENT_END = re.compile(r"--!?>")
+# What a program that takes the element around it for raw text reads as markup.
+_HIDDEN = re.compile(r"</[A-Za-z]")
 _CSS_URL = re.compile(r"""\burl\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*))\s*\)?""", re.IGNORECASE)
 _CSS_IMPORT = re.compile(r"""@import\s+(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _CSS_IMAGE_SET = re.compile(r"""image-set\(\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -33,7 +49,7 @@ class Token(Struct, frozen=True):
     name: str
     attributes: tuple[tuple[str, str], ...] = ()
     text: str = ""
-    # Whether only Outlook reads it: it stands in a conditional comment.
+    # Whether only some programs read it, as Outlook what is in a conditional comment.
     aside: bool = False
 
     def get(self, name: str) -> str:
@@ -46,7 +62,7 @@ class Token(Struct, frozen=True):
 
 
 def tokens(html: str, *, line: int = 1, aside: bool = False) -> Iterator[Token]:
-    """Read HTML; what is inside a conditional comment follows the comment, as tokens of its own."""
+    """Read HTML; what a comment or a value hides follows it, as tokens that are `aside`."""
     at = 0
     for kind, start, end in _spans(html):
         line += html.count("\n", at, start)
@@ -59,10 +75,18 @@ def tokens(html: str, *, line: int = 1, aside: bool = False) -> Iterator[Token]:
         elif kind == "comment":
             yield Token(line, "!", text=piece, aside=aside)
             if not aside and "<" in piece[4:]:
-                inside = piece[4:].removesuffix("-->")
-                yield from tokens(inside, line=line, aside=True)
+                yield from tokens(_inside(piece), line=line, aside=True)
         else:
-            yield _tag(piece, line, aside=aside)
+            tag = _tag(piece, line, aside=aside)
+            yield tag
+            for _, value in tag.attributes:
+                if not aside and _HIDDEN.search(value):
+                    yield from tokens(value, line=line, aside=True)
+
+
+def _inside(comment: str) -> str:
+    """Return what a comment holds, where no further comment hides anything."""
+    return re.sub(r"--!?>\Z", "", comment[4:]).replace("<!--", " ")
 
 
 def _spans(html: str) -> Iterator[tuple[str, int, int]]:
@@ -87,13 +111,20 @@ def _spans(html: str) -> Iterator[tuple[str, int, int]]:
 
 def _span(html: str, at: int) -> tuple[str, int]:
     if html.startswith("<!--", at):
-        end = html.find("-->", at + 4)
-        return "comment", len(html) if end < 0 else end + 3
+        return "comment", _end_of_comment(html, at + 4)
     if html.startswith(("<!", "<?"), at):
         end = html.find(">", at)
         return "comment", len(html) if end < 0 else end + 1
     name = _NAME.match(html, at + 1)
     return ("tag", _end_of_tag(html, name.end())) if name else ("text", at + 1)
+
+
+def _end_of_comment(html: str, at: int) -> int:
+    for empty in (">", "->"):
+        if html.startswith(empty, at):
+            return at + len(empty)
+    found = _COMMENT_END.search(html, at)
+    return found.end() if found else len(html)
 
 
 def _end_of_tag(html: str, at: int) -> int:
@@ -106,7 +137,7 @@ def _end_of_tag(html: str, at: int) -> int:
 
 
 def _closing(html: str, name: str, at: int) -> int:
-    found = re.compile(rf"</{name}", re.IGNORECASE).search(html, at)
+    found = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(html, at)
     return found.start() if found else len(html)
 
 
@@ -128,7 +159,7 @@ def _tag(piece: str, line: int, *, aside: bool) -> Token:
 
 def css(text: str) -> str:
     """Return CSS without comments and escapes, which hide addresses and names."""
-    return _CSS_ESCAPE.sub(_unescaped, _CSS_COMMENT.sub("", text))
+    return _CSS_ESCAPE.sub(_unescaped, _CSS_COMMENT.sub(r"\1", text))
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -144,7 +175,12 @@ def addresses(style: str) -> list[str]:
     clean = css(style)
     found = [*_CSS_URL.finditer(clean), *_CSS_IMPORT.finditer(clean)]
     found += _CSS_IMAGE_SET.finditer(clean)
-    return [next((g for g in each.groups() if g), "").strip() for each in found]
+    listed = [next((g for g in each.groups() if g), "").strip() for each in found]
+    if _CSS_STRINGS.search(clean):
+        # Each text between two quotes: a quote that was escaped does not shift what is looked at.
+        strings = (each.strip() for each in _CSS_STRING.findall(clean))
+        listed += [each for each in strings if _CSS_REMOTE.match(_CONTROL.sub("", each))]
+    return list(dict.fromkeys(listed))
 
 
 def declarations(style: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from enum import StrEnum
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -12,6 +13,12 @@ from msgspec import Struct
 from crm.campaigns.markup import Token, addresses, tokens
 from crm.campaigns.reader import Message, Part
 
+_PASSED = re.compile(r"https?:/{1,2}[^\s/?#&]+", re.IGNORECASE)
+_WHOLE = re.compile(r"[\\/]{2}[^\s/\\?#&]+\.[^\s/\\?#&]+")
+# What is in base64 is often JSON or a row of fields.
+_ENCLOSED = re.compile(r"https?:/{1,2}[^\s/?#&\"'<>,;|{}\x00-\x20]+", re.IGNORECASE)
+# A slash may be part of it, or stand before it.
+_BASE64 = (re.compile(r"[A-Za-z0-9+_-]{14,}"), re.compile(r"[A-Za-z0-9+/_-]{14,}"))
 _PLAIN = re.compile(r"(?:https?://|www\.)[^\s<>\"'\x00-\x1f]{3,2000}", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?)]}*_\N{RIGHT SINGLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
 _IN_FIELD = re.compile(r"<([^<>]*)>")
@@ -23,7 +30,6 @@ _LINKS = frozenset({("a", "href"), ("area", "href"), ("form", "action"), ("butto
 _IMAGES = frozenset({
     ("img", "src"), ("img", "srcset"), ("img", "lowsrc"), ("img", "dynsrc"), ("image", "href"),
     ("image", "xlink:href"), ("input", "src"), ("source", "srcset"), ("video", "poster"),
-    ("v:fill", "src"), ("v:imagedata", "src"), ("v:image", "src"),
 })  # fmt: skip
 # Of any element: what a mail program may fetch.
 _LOADING = frozenset({
@@ -31,6 +37,13 @@ _LOADING = frozenset({
     "href", "xlink:href", "ping", "cite", "longdesc", "profile", "manifest", "action",
     "formaction", "imagesrcset", "usemap", "lowsrc", "dynsrc", "icon",
 })  # fmt: skip
+# Elements whose `href` is fetched, or changes what is; of others it can be pressed at most.
+_FETCHES_HREF = frozenset({"link", "base", "image", "script", "use", "feimage"})
+# Shapes of Outlook (VML) whose `href` is a link; of other elements with a prefix it is a picture.
+_SHAPES = frozenset({
+    "arc", "curve", "group", "line", "oval", "polyline", "rect", "roundrect", "shape", "textbox",
+})  # fmt: skip
+_PREFIXED = frozenset({"src", "href", "althref"})
 _NOT_FETCHED = frozenset({"cite", "longdesc", "usemap", "profile"})
 
 
@@ -93,7 +106,33 @@ def embedded(rest: str) -> list[str]:
     """Return whole addresses that stand, written out or encoded, in a path or a query."""
     for _ in range(2):
         rest = unquote(rest)
-    return re.findall(r"https?:/{1,2}[^\s/?#&]+", rest, re.IGNORECASE)
+    return _PASSED.findall(rest)
+
+
+def passed(query: str) -> list[str]:
+    """Return `embedded` ones of a query, and those that are a value without their `https:`."""
+    found = embedded(query)
+    for value in re.split("[&;]", query):
+        for _ in range(2):
+            value = unquote(value)  # noqa: PLW2901
+        whole = _WHOLE.match(value.partition("=")[2].strip())
+        found += [cleaned(whole[0])] if whole else []
+    return found
+
+
+def decoded(rest: str) -> Iterator[str]:
+    """Yield what words of a path or a query are in base64; most of it is noise."""
+    for word in (word for pattern in _BASE64 for word in pattern.findall(rest)):
+        whole = word.replace("-", "+").replace("_", "/")
+        whole = whole[: len(whole) - (len(whole) % 4 == 1)]
+        yield b64decode(whole + "=" * (-len(whole) % 4)).decode("latin-1")
+
+
+def enclosed(rest: str) -> list[str]:
+    """Return whole addresses that stand in base64 in a path or a query."""
+    for _ in range(2):
+        rest = unquote(rest)
+    return [each for clear in decoded(rest) for each in _ENCLOSED.findall(clear)]
 
 
 def of_message(message: Message) -> list[Reference]:
@@ -142,16 +181,32 @@ def _of_attribute(token: Token, name: str, value: str, part: str) -> Iterator[Re
         for url in _META_URL.findall(value):
             yield Reference(cleaned(url), Use.load, part, token.line, "meta")
         return
-    if name not in _LOADING or name in _NOT_FETCHED or not value.strip():
+    if not _fetched(name) or not value.strip():
         return
-    use = Use.load
-    if (token.name, name) in _LINKS:
-        use = Use.link
-    elif (token.name, name) in _IMAGES or name == "background":
-        use = Use.image
+    use = _use(token.name, name)
+    # A report of a press is found under its own name, whatever element has it.
+    tag = name if name == "ping" else token.name
     each = _CANDIDATE.findall(value) if name.endswith("srcset") else [value]
     for url in each:
-        yield Reference(cleaned(url), use, part, token.line, token.name)
+        yield Reference(cleaned(url), use, part, token.line, tag)
+
+
+def _fetched(name: str) -> bool:
+    known = name in _LOADING or name.rpartition(":")[2] in _PREFIXED
+    return known and name not in _NOT_FETCHED
+
+
+def _use(element: str, name: str) -> Use:
+    prefix, _, shape = element.rpartition(":")
+    if (element, name) in _LINKS:
+        return Use.link
+    if (element, name) in _IMAGES or name == "background":
+        return Use.image
+    if prefix and name.rpartition(":")[2] in _PREFIXED:
+        return Use.link if name == "href" and shape in _SHAPES else Use.image
+    if name in {"href", "xlink:href"} and element not in _FETCHES_HREF:
+        return Use.link
+    return Use.load
 
 
 def _of_text(text: str, part: str) -> Iterator[Reference]:

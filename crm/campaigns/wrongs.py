@@ -14,8 +14,11 @@ ELEMENTS = {
     "video": "media", "audio": "media", "source": "media", "track": "media", "bgsound": "media",
     "svg": "svg", "math": "svg",
 }  # fmt: skip
-# What an element loads beside pictures; the element itself may be found as well.
+# What is loaded beside pictures by something that is allowed itself, or the code for any other.
 LOADED_BY = {"style": "style-url"}
+LOADED = "prefetch"
+# Of these the tag or the attribute is found, wherever it leads.
+FOUND_ITSELF = frozenset({*ELEMENTS, "link", "meta", "ping"})
 
 # Hosts whose short links count the presses for whoever made them.
 COUNTING_SHORTENERS = frozenset({

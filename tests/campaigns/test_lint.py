@@ -7,11 +7,14 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 from crm.campaigns import tracker
 from crm.campaigns.lint import Allowed, Rendered, lint
+from crm.campaigns.reader import Part
+from crm.campaigns.reference import of_part
 from crm.campaigns.source import read_newsletter
 from crm.campaigns.wrongs import codes
 from tests.campaigns.mails import ORIGIN, SHARED, composed, html_mail, rendered, slots
@@ -38,6 +41,14 @@ TRICKS = [
     ("pixel", '<img src="https://pictures.example/a" style="position:absolute;left:-9999px">'),
     ("pixel", '<img src="https://pictures.example/a.gif" width="3" height="2">'),
     ("pixel", '<!--[if mso]><img src="https://pictures.example/a" width="1"><![endif]-->'),
+    ("pixel", '<noscript><img src="https://pictures.example/a" width="1"></noscript>'),
+    ("pixel", '<p title="</noscript><img src=//pictures.example/a width=1>">'),
+    ("pixel", '<style></stylex a="</style><img src=//pictures.example/a width=1>">'),
+    ("pixel", '<!-- a --!><!-- b --!><img src="https://pictures.example/a" width="1"> -->'),
+    ("pixel", '<!--><img src="https://pictures.example/a" width="1"> -->'),
+    ("pixel", '<!---><img src="https://pictures.example/a" width="1"> -->'),
+    ("pixel", '<!-- <!--[if mso]><img src="https://pictures.example/a" width=1><![endif]-->'),
+    ("pixel", '<!-- <!-- <!--[if mso]><img src="https://pictures.example/a" width=1> -->'),
     ("image-host", '<img src="https://cdn.example/a.png">'),
     ("image-host", '<img src="//cdn.example/a.png">'),
     ("image-host", '<img src="h&#116;tps://cdn.example/a.png">'),
@@ -48,6 +59,17 @@ TRICKS = [
     ("image-host", '<p style="background:url(https://cdn.example/a.png)">'),
     ("image-host", '<p style="background:\\75rl(https://cdn.example/a.png)">'),
     ("image-host", '<!--[if mso]><v:fill src="https://cdn.example/a.png"/><![endif]-->'),
+    ("image-host", '<!--[if mso]><v:stroke src="https://cdn.example/a.png"/><![endif]-->'),
+    ("image-host", '<v:fill o:althref="https://cdn.example/a.png"/>'),
+    ("image-host", '<v:imagedata o:href="https://cdn.example/a.png"/>'),
+    ("image-host", '<v:fill href="https://cdn.example/a.png"/>'),
+    ("image-host", '<o:anything src="https://cdn.example/a.png"/>'),
+    ("image-host", '<html:img src="https://cdn.example/a.png"/>'),
+    ("image-host", '<body background="https://cdn.example/a.png">'),
+    ("image-host", '<table background="https://cdn.example/a.png">'),
+    ("image-host", '<input type="image" src="https://cdn.example/a.png">'),
+    ("image-host", '<video poster="https://cdn.example/a.png"></video>'),
+    ("image-host", "<p style=\"background:image-set(url(a) 1x,'https://cdn.example/a' 2x)\">"),
     ("image-address", '<img src="http://pictures.example/a.png">'),
     ("image-host", '<img src="\\\\cdn.example\\share\\a.png">'),
     ("image-address", '<img src="file://cdn.example/a.png">'),
@@ -56,16 +78,33 @@ TRICKS = [
     ("stylesheet", '<link rel="stylesheet" href="https://fonts.example/css">'),
     ("prefetch", '<link rel="dns-prefetch" href="//u123.example">'),
     ("prefetch", '<link rel="preload" as="image" href="https://a.example/p">'),
+    ("prefetch", '<link rel="preload" as="image" imagesrcset="https://a.example/p 1x">'),
+    ("prefetch", '<marquee src="https://a.example/p">x</marquee>'),
+    ("prefetch", '<html manifest="https://a.example/p">'),
+    ("prefetch", '<xml src="https://a.example/p"></xml>'),
+    ("prefetch", '<marquee src="https://a.example:99999/p">x</marquee>'),
     ("import", "<style>@import 'https://fonts.example/css';</style>"),
     ("style-url", "<style>@font-face{src:url(https://fonts.example/f.woff2)}</style>"),
     ("style-url", '<style>#a:hover{background:url("https://a.example/h")}</style>'),
+    ("style-url", "<style>a{b:image-set(c(red) 1x, 'https://a.example/1' 2x)}</style>"),
+    ("style-url", "<style>a{b:-webkit-image-set(c(d) 1x,'//a.example/1' 2x)}</style>"),
+    ("style-url", '<style>a{c:"\\"";b:image-set(d(e) 1x,"https://a.example/1" 2x)}</style>'),
+    ("style-url", "<style>:root{--a:'https://a.example/1'}</style>"),
+    ("style-url", "<style>a{b:alpha.ImageLoader(src='https://a.example/1')}</style>"),
+    ("style-url", '<style>a{b:"/*";c:url(https://a.example/1);d:"*/"}</style>'),
+    ("style-url", "<style>a{b:url(/*);c:url(https://a.example/1)}/**/</style>"),
     ("ping", '<a href="https://a.example/" ping="https://a.example/ping">x</a>'),
     ("script", "<script>new Image().src='https://a.example'</script>"),
     ("script", '<a href="javascript:fetch(1)">x</a>'),
     ("script", '<body onload="x()">'),
     ("form", '<form action="https://a.example/"><input name="q"></form>'),
     ("frame", '<iframe src="https://a.example/"></iframe>'),
+    ("frame", '<embed src="https://a.example/">'),
+    ("frame", '<object data="https://a.example/"></object>'),
     ("media", '<video src="https://a.example/v.mp4"></video>'),
+    ("media", '<audio src="https://a.example/v.mp3"></audio>'),
+    ("media", '<picture><source srcset="https://a.example/v.png"></picture>'),
+    ("media", '<track src="https://a.example/v.vtt">'),
     ("svg", '<svg><image href="https://a.example/i.png"/></svg>'),
     ("base", '<base href="https://a.example/">'),
     ("meta-refresh", '<meta http-equiv="Refresh" content="0; url=https://a.example/">'),
@@ -75,10 +114,21 @@ TRICKS = [
     ("tracker", '<a href="https://x.list-manage.com/track/click?u=1">x</a>'),
     ("tracker", '<a href="https://U1.CT.SENDGRID.NET./ls/click?upn=1">x</a>'),
     ("redirector", '<a href="https://bit.ly/abc">x</a>'),
+    ("redirector", '<a href="https://www.bit.ly/abc">x</a>'),
+    ("redirector", '<a href="https://u1.bit.ly./abc">x</a>'),
     ("redirector", '<a href="https://click.mail.example/?qs=944dcb6b7bdd6d948ffc">x</a>'),
     ("redirect", '<a href="https://a.example/go?url=https%3A%2F%2Fb.example%2F">x</a>'),
     ("redirect", '<a href="https://a.example/go?u=https%253A%252F%252Fb.example">x</a>'),
+    ("redirect", '<a href="https://a.example/r?u=//b.example/a">x</a>'),
+    ("redirect", '<a href="https://a.example/r?u=%2F%2Fb.example">x</a>'),
+    ("redirect", '<a href="https://a.example/r?v=1&amp;u=\\\\b.example\\a">x</a>'),
+    ("redirect", '<a href="https://a.example/r?u=aHR0cHM6Ly9ldmlsLmV4YW1wbGUvcGFnZQ">x</a>'),
+    ("redirect", '<a href="https://a.example/r?u=aHR0cDovL3QuY28%3D">x</a>'),
+    ("redirect", '<a href="https://a.example/?eyJ1IjoiaHR0cHM6Ly9hLmV4YW1wbGVAYi5leGFtcGxlIn0">x'),
+    ("redirect", '<a href="https://a.example/r/aHR0cHM6Ly9ldmlsLmV4YW1wbGUvcGFnZQ">x</a>'),
     ("short-link", '<a href="https://tinyurl.com/x">x</a>'),
+    ("short-link", '<a href="https://www.tinyurl.com/x">x</a>'),
+    ("short-link", '<a href="https://maps.app.goo.gl/x">x</a>'),
     ("passed-on", '<a href="https://a.example/to/https://b.example/">x</a>'),
     ("address-in-url", '<a href="https://a.example/?m=nora@mail.example">x</a>'),
     ("address-in-url", '<a href="https://a.example/t/bm9yYUBtYWlsLmV4YW1wbGU">x</a>'),
@@ -99,6 +149,25 @@ HARMLESS = [
     '<p style="width:1px;background:#fff">x</p><hr style="height:1px">',
     "<style>@font-face{font-family:x;panose-1:2 15} .a{color:red}</style>",
     '<div style="display:none">Preview line</div>',
+    "<noscript><p>This mail runs no programs, and needs none.</p></noscript>",
+    '<noscript><a href="https://a.example/plain">Read it there</a></noscript>',
+    '<p title="a &lt;b&gt;bold&lt;/b&gt; word">x</p>',
+    "<!-- a note --><!----><!--> x <!-- 1 < 2, see https://a.example/ -->",
+    '<!--[if !mso]><!--><a href="https://a.example/">x</a><!--<![endif]-->',
+    '<!--[if mso]><v:roundrect href="https://a.example/"><v:fill color="red"/><![endif]-->',
+    '<!--[if mso]><v:fill src="https://pictures.example/a.png"/><![endif]-->',
+    '<html xmlns:v="urn:schemas-microsoft-com:vml" xmlns="http://www.w3.org/1999/xhtml">',
+    '<blockquote cite="https://a.example/">x</blockquote><td href="https://a.example/">',
+    '<a href="https://a.example/login?next=/kontakt&amp;back=%2Fstart">x</a>',
+    '<a href="https://a.example/login?next=//a.example/kontakt">x</a>',
+    '<a href="https://a.example/search?q=//+a+note&amp;w=//">x</a>',
+    '<a href="https://a.example/i?t=rYhd8K2-PqXz_Lm40aVbTnWcEuSgJf7o">x</a>',
+    '<a href="https://a.example/r?u=aHR0cHM6Ly9hLmV4YW1wbGUvcGFnZQ">x</a>',
+    '<a href="https://a.example/r?u=eyJ1IjoiaHR0cHM6Ly9hLmV4YW1wbGUifQ">x</a>',
+    '<a href="https://notbit.ly/abc">x</a> <a href="https://bit.ly.example/abc">x</a>',
+    "<style>a{content:'https://a.example/'}/* url(https://b.example/) */</style>",
+    "<style>a{b:image-set(linear-gradient(red,red) type('image/png'))}</style>",
+    "<style>@namespace 'http://www.w3.org/1999/xhtml';</style>",
 ]
 
 
@@ -116,6 +185,20 @@ def test_a_trick_is_found_where_it_stands(code: str, html: str) -> None:
 @pytest.mark.parametrize("html", HARMLESS)
 def test_what_is_harmless_passes(html: str) -> None:
     assert lint([Rendered(html_mail(html))], ALLOWED, OWN) == ()
+
+
+def test_what_comments_and_styles_hide_is_read_in_linear_time() -> None:
+    def spent(times: int) -> float:
+        hidden = "<!-- " + "<!--[if mso]><i>" * times + "-->" + "<!--->" * times
+        values = f"<p title='{'</a><b>' * times}'>"
+        style = "image-set('//a.example/1') \\" + "(" * times + '"' * times
+        began = process_time()
+        of_html = Part("text/html", (), f"{hidden}{values}<style>{style}</style>".encode())
+        assert list(of_part(of_html))
+        return process_time() - began
+
+    spent(100)
+    assert spent(20_000) < 40 * max(spent(2_000), 0.001)
 
 
 def test_a_spacer_is_no_pixel_and_still_refused() -> None:
