@@ -3,13 +3,13 @@
 import csv
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from crm.imports.columns import Columns, Says, speaks
 from crm.imports.model import OUT, Bad, Row, RowStatus
+from crm.imports.nested import flattened
 
 NAME_LIMIT = 200
 # A reason for leaving is one of a few words there; what is longer was typed and is no such word.
@@ -205,28 +205,15 @@ def _other(cells: list[str], columns: Columns, notes: list[str]) -> dict[str, st
 
 
 def _attributes(cell: str, notes: list[str]) -> dict[str, str]:
-    """The attributes of listmonk, flattened: {"home": {"city": "Oslo"}} is home.city."""
-    flat: dict[str, str] = {}
+    """The attributes of listmonk by their titles; as one text where they are no JSON object."""
     try:
-        found = msgspec.json.decode(cell)
-        if not isinstance(found, dict):
-            return {"attributes": cell}
-        for key, value in found.items():
-            _flatten(key, value, flat)
+        flat = flattened(cell, notes)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         notes.append("The attributes are not plain JSON; they were read as one text, “attributes”.")
+        flat = None
+    if flat is None:
         return {"attributes": cell}
     if _unstorable([*flat, *flat.values()]):
         notes.append("The attributes contain a character that cannot be stored; left out.")
         return {}
     return flat
-
-
-def _flatten(key: str, value: Any, flat: dict[str, str]) -> None:
-    if isinstance(value, dict):
-        for inner, below in value.items():
-            _flatten(f"{key}.{inner}", below, flat)
-    elif isinstance(value, str):
-        flat[key] = value
-    elif value is not None:
-        flat[key] = msgspec.json.encode(value).decode()

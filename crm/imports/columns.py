@@ -10,6 +10,10 @@ from crm.errors import Invalid
 from crm.imports import presets
 from crm.imports.model import RowStatus, Tool
 from crm.imports.presets import words as _words
+from crm.imports.showing import shown
+
+# A tool writes a few dozen; each of them costs time while somebody waits for the answer.
+MOST_COLUMNS = 1000
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
@@ -104,6 +108,15 @@ def names_an_address(header: Iterable[str]) -> bool:
     return any(word(cell) in ADDRESS for cell in header)
 
 
+def check_width(header: Sequence[str]) -> None:
+    """Refuse the header of a table with more columns than any tool writes, as Unreadable."""
+    if len(header) > MOST_COLUMNS:
+        raise Unreadable(
+            f"The first line names {len(header):,} columns, and at most {MOST_COLUMNS:,} are read. "
+            "Take out those that are not needed, and import the list again."
+        )
+
+
 def recognise(header: Sequence[str]) -> Columns:
     """Find the preset for a header, or raise Unreadable with the sentence for the uploader."""
     words = [word(cell) for cell in header]
@@ -168,7 +181,7 @@ def _address(header: Sequence[str], words: list[str]) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        both = " and ".join(f"“{header[at].strip()}”" for at in found[:2])
+        both = " and ".join(shown(header[at].strip()) for at in found[:2])
         raise Unreadable(
             f"The columns {both} could both hold the e-mail address. Keep one of them."
         )
@@ -213,14 +226,15 @@ def _otherwise(tool: Tool, says: tuple[tuple[int, Says], ...]) -> RowStatus:
 
 def _other(header: Sequence[str], words: list[str], taken: set[int]) -> tuple[tuple[int, str], ...]:
     kept: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for at, cell in enumerate(header):
         if at in taken or not words[at] or presets.never_taken(words[at]):
             continue
-        title = " ".join(cell.split())
-        number = 2
+        title = plain = " ".join(cell.split())
         while title in kept:
-            title = f"{' '.join(cell.split())} ({number})"
-            number += 1
+            # Where the last one of this title was kept: in all, no number is tried twice.
+            numbers[plain] = number = numbers.get(plain, 1) + 1
+            title = f"{plain} ({number})"
         kept[title] = at
     return tuple((at, title) for title, at in kept.items())
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from crm.customers import Attribute, Tag, written
 from crm.errors import Refused
 from crm.imports.model import OUT, Bad, Row
-from crm.imports.objects import shown
-from crm.imports.untaken import DECLARE, LONGEST, NAMED, Untaken, counted
+from crm.imports.showing import LONGEST, shown
+from crm.imports.untaken import DECLARE, NAMED, Untaken, counted
 
 _SIGNS = re.compile(r"[\W_]+")
 _GAPS = re.compile(r"[\s_-]+")

@@ -21,6 +21,7 @@ from crm.imports.cells import Cells
 from crm.imports.columns import ADDRESS, Columns, Unreadable, recognise, word
 from crm.imports.model import Bad, Row, RowStatus, Tool, opts_out, standing_there
 from crm.imports.objects import LINE_LIMIT, NoObject, Wrong
+from crm.imports.showing import printable, shown
 from crm.imports.turn import Turn
 from crm.ndjson import Closing, Last, Tally
 
@@ -29,10 +30,16 @@ _HEAD = 4096
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _LONGEST_LOCALE = 35
+_LONGEST_DETAIL = 400
 _LONGEST_EXTERNAL_ID = 200
 _NO_EXTERNAL_ID = "The field “external_id” was left out:"
 # So that a list with other fields in every line takes no more memory than others.
 _HEADERS = 500
+# So many letters of their fields are kept, each field counted for some more than it has.
+_HELD = 1_000_000
+_EACH = 20
+# So many of the fields of one line that are left out are named.
+_NAMED = 50
 # Of an export; what of it is taken over stands in its own place, or belongs to that installation.
 _OWN = frozenset(
     {
@@ -61,6 +68,7 @@ class Lines:
         self._purpose = purpose
         self._now = now
         self._columns: dict[tuple[str, ...], Columns] = {}
+        self._held = 0
 
     @property
     def sha256(self) -> str:
@@ -105,8 +113,10 @@ class Lines:
 
     def _known(self, header: tuple[str, ...]) -> Columns:
         if header not in self._columns:
-            if len(self._columns) >= _HEADERS:
+            if len(self._columns) >= _HEADERS or self._held > _HELD:
                 self._columns.clear()
+                self._held = 0
+            self._held += sum(map(len, header)) + _EACH * len(header)
             self._columns[header] = recognise(header)
         return self._columns[header]
 
@@ -232,10 +242,11 @@ def _compare(line: bytes, number: int, came: Closing) -> None:
     """Hold a closing record against the lines before it."""
     try:
         last = msgspec.json.decode(line, type=Last)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         raise Unreadable(f"The closing record in line {number} cannot be read. {_AGAIN}") from None
     if last.stopped is not None:
-        raise Unreadable(f"The export was stopped before its end: {last.stopped.detail}")
+        why = printable(last.stopped.detail, _LONGEST_DETAIL)
+        raise Unreadable(f"The export was stopped before its end: {why}")
     if last.closing is None or last.closing.count != came.count:
         told = last.closing.count if last.closing else "other"
         raise Unreadable(
@@ -258,14 +269,24 @@ def _cells(said: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
     if not named and "address" not in said:
         raise Wrong("The line has no field “address”.")
     cells: dict[str, str] = {}
-    notes: list[str] = []
+    odd: list[str] = []
     for key, value in said.items():
         mailbox = key == "address" and not named
         if isinstance(value, dict | list) and not mailbox and key not in _OWN:
-            notes.append(f"The field {objects.shown(key)} was left out: it is no plain value.")
+            odd.append(key)
         elif key not in _OWN:
             cells["email" if mailbox else key] = objects.cell(said, key)
-    return cells, notes
+    return cells, _left_out(odd)
+
+
+def _left_out(odd: list[str]) -> list[str]:
+    """A note for each field, and one for all others where they are very many."""
+    notes = [f"The field {shown(key)} was left out: it is no plain value." for key in odd[:_NAMED]]
+    if len(odd) > _NAMED:
+        others = len(odd) - _NAMED
+        more = "1 more field was" if others == 1 else f"{others:,} more fields were"
+        notes.append(f"{more} left out of this line: only plain values are taken.")
+    return notes
 
 
 def _locale(said: Mapping[str, Any], notes: list[str]) -> str:

@@ -18,6 +18,7 @@ from crm.imports.lines import Lines, is_lines
 from crm.imports.lines import read as read_lines
 from crm.imports.mapping import FOUND_OUT, Given, Reading, refused
 from crm.imports.model import Bad, Row, Tool, opts_out, proves
+from crm.imports.showing import printable
 from crm.imports.table import SIZE_LIMIT, Table, is_prose, read
 from crm.imports.turn import Turn, Wanted
 from crm.imports.unpacking import is_archive, unpack
@@ -189,4 +190,4 @@ def _sha256(stream: BinaryIO) -> str:
 
 
 def _plain(names: list[str]) -> list[str]:
-    return ["".join(filter(str.isprintable, name))[:_LONGEST_NAME] or "?" for name in names]
+    return [printable(name, _LONGEST_NAME) or "?" for name in names]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from crm.customers.text import UnusableText, clean
 from crm.errors import Conflict, Invalid, NotFound, Problem
 from crm.imports.columns import Columns, Says, Unreadable
 from crm.imports.model import RowStatus, Tool
@@ -143,6 +144,7 @@ _SAYS = {
     Means.bounced_at: Says.cleaned_at,
 }
 _MANY = frozenset({Means.leave, Means.attribute})
+_NOT_KEPT = "This header has a character that cannot be kept. Rename the column in the list."
 
 
 def checked(columns: Sequence[Column], declared: frozenset[str]) -> list[Column]:
@@ -155,6 +157,8 @@ def checked(columns: Sequence[Column], declared: frozenset[str]) -> list[Column]
         what = (column.means, column.attribute if column.means is Means.attribute else "")
         if header in headers or not header:
             problems.append(Problem(f"columns/{at}/header", "This header stands here twice."))
+        if not _keepable(header):
+            problems.append(Problem(f"columns/{at}/header", _NOT_KEPT))
         if what in taken and column.means is not Means.leave:
             problems.append(Problem(f"columns/{at}/means", "Another column means this already."))
         if column.means is Means.attribute and column.attribute not in declared:
@@ -167,17 +171,20 @@ def checked(columns: Sequence[Column], declared: frozenset[str]) -> list[Column]
     if problems:
         raise BadMapping(problems=problems)
     return [
-        Column(_plain(each.header), each.means, each.attribute if each.means in _MANY else "")
+        Column(
+            _plain(each.header),
+            each.means,
+            each.attribute if each.means is Means.attribute else "",
+        )
         for each in columns
     ]
 
 
 def fitting(header: Sequence[str], mappings: Sequence[Mapping]) -> Mapping | None:
     """Find the mapping whose headers are exactly those of a list, in whatever order."""
-    cells = [_plain(cell) for cell in header if _plain(cell)]
+    cells = sorted(filter(None, map(_plain, header)))
     return next(
-        (each for each in mappings if sorted(cells) == sorted(c.header for c in each.columns)),
-        None,
+        (each for each in mappings if cells == sorted(c.header for c in each.columns)), None
     )
 
 
@@ -222,6 +229,14 @@ def mapped(header: Sequence[str], mapping: Mapping) -> Columns:
         mixed=bool(says) and otherwise is not RowStatus.unsubscribed,
         decisive=1 + max((number for number, _ in says), default=where[Means.address]),
     )
+
+
+def _keepable(header: str) -> bool:
+    try:
+        clean(header)
+    except UnusableText:
+        return False
+    return True
 
 
 def _plain(header: str) -> str:

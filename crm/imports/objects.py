@@ -5,10 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, BinaryIO, NoReturn
 
 from crm.imports.cells import Instant, instant
+from crm.imports.showing import shown
 
 # A record with a value of every length in each of a few dozen attributes has a quarter of that.
 LINE_LIMIT = 1_000_000
@@ -16,7 +17,6 @@ LAST = re.compile(rb'\s*\{\s*"(?:closing|stopped)"\s*:')
 
 _MARK = b"\xef\xbb\xbf"
 _PIECE = 1 << 16
-_SHOWN = 60
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -60,6 +60,8 @@ def read(line: bytes) -> dict[str, Any]:
         raise Wrong("The line is nested too deeply.") from None
     except ValueError:
         raise Wrong("A number in the line is too long.") from None
+    except InvalidOperation:
+        raise Wrong("A number in the line is too large or too small.") from None
     if not isinstance(said, dict):
         raise NoObject("The line is no JSON object.")
     return said
@@ -84,13 +86,6 @@ def _storable(value: str, name: str, within: str = "") -> str:
     if "\0" in value or (not value.isascii() and _SURROGATE.search(value)):
         raise Wrong(f"The field {shown(within, name)} has a character that cannot be stored.")
     return value
-
-
-def shown(*path: str) -> str:
-    """A field as it is named in a report."""
-    name = ".".join(part for part in path if part)
-    kept = "".join(letter for letter in name if letter.isprintable())
-    return f"“{kept[:_SHOWN]}”"
 
 
 def cell(said: Mapping[str, Any], name: str, within: str = "") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from crm.imports.model import RowStatus, Tool
+from crm.imports.showing import shown
 
 # What staff call them.
 TITLES: Mapping[Tool, str] = {
@@ -136,7 +137,7 @@ def never_taken(header_word: str) -> bool:
 
 def told(tool: Tool, dropped: Iterable[str]) -> str:
     """The sentence of the report about columns that were left behind; empty if none was."""
-    names = ", ".join(f"“{each}”" for each in dropped)
+    names = ", ".join(map(shown, dropped))
     if not names:
         return ""
     return f"Read as {TITLES[tool]}. Left behind, as no evidence but observation: {names}."

@@ -20,16 +20,15 @@ class Report:
     """Lines for the report of one import, gathered and written with one statement at a time."""
 
     def __init__(self) -> None:
-        self._said: dict[Spot, list[tuple[Told, str]]] = {}
+        # A dict for its order, and because one line may have very many.
+        self._said: dict[Spot, dict[tuple[Told, str], None]] = {}
         # How much is written of a first line already: it may be spoken of in several writes, as a
         # row and as the beginning of its list.
         self._written: dict[Spot, int] = {}
 
     def say(self, where: Spot, outcome: Told, reason: str) -> None:
         """Add a sentence about a line; the same one twice is said once."""
-        said = self._said.setdefault(where, [])
-        if (outcome, reason) not in said:
-            said.append((outcome, reason))
+        self._said.setdefault(where, {})[outcome, reason] = None
 
     def note(self, row: Row) -> None:
         """Add what was noticed while a row was read."""

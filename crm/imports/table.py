@@ -13,7 +13,13 @@ from typing import BinaryIO
 
 from crm.imports import presets
 from crm.imports.cells import Cells
-from crm.imports.columns import Columns, Unreadable, names_an_address, recognise
+from crm.imports.columns import (
+    Columns,
+    Unreadable,
+    check_width,
+    names_an_address,
+    recognise,
+)
 from crm.imports.encoding import Measured, measure
 from crm.imports.guessing import Head, Heading
 from crm.imports.mapping import (
@@ -27,6 +33,7 @@ from crm.imports.mapping import (
     refused,
 )
 from crm.imports.model import Bad, Row, Tool
+from crm.imports.showing import shown
 from crm.imports.turn import Turn
 
 SIZE_LIMIT = 1_000_000_000
@@ -109,7 +116,7 @@ class Table:
         if self.mapping is None and dropped:
             yield presets.told(self.tool, dropped)
         elif self.mapping is not None and dropped:
-            names = ", ".join(f"“{each}”" for each in dropped)
+            names = ", ".join(map(shown, dropped))
             yield f"Read by the mapping “{self.mapping.name}”, which leaves behind: {names}."
 
     def rows(self, turn: Turn | None = None) -> Iterator[Row | Bad]:
@@ -150,6 +157,7 @@ class Table:
         raise Unreadable("The file is empty. Its first line has to name the columns.")
 
     def _columns_of(self, header: list[str]) -> Columns:
+        check_width(header)
         self.mapping = fitting(header, self._reading.mappings)
         if self.mapping is not None:
             return mapped(header, self.mapping)
@@ -165,6 +173,7 @@ def head(content: bytes) -> Head:
     separator = _separator(sample, ())
     sample.seek(0)
     header, *rows = [*islice(_whole_rows(sample, SIGNS[separator]), 1 + _SHOWN_OF)] or [[]]
+    check_width(header)
     names = [" ".join(cell.split()) for cell in header]
     if not any(names):
         raise Unreadable("The file is empty. Its first line has to name the columns.")

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from crm.imports.columns import Unreadable
+from crm.imports.showing import printable
 
 # Of all lists together. They are held in memory while they are read.
 UNPACKED_LIMIT = 200_000_000
@@ -21,6 +22,7 @@ _LISTS = (".csv", ".tsv", ".txt")
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst")
 _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
 _CHUNK = 1 << 16
+_SHOWN = 100
 
 _BROKEN = (
     zipfile.BadZipFile,
@@ -98,7 +100,7 @@ def _check(found: Iterable[zipfile.ZipInfo]) -> None:
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
-    shown = "".join(letter for letter in entry.filename if letter.isprintable())[:100]
+    shown = printable(entry.filename, _SHOWN)
     name = entry.filename.replace("\\", "/")
     if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
         raise Unreadable(f"The file “{shown}” in the ZIP archive points outside of it. Pack again.")
@@ -124,5 +126,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
             if content.tell() > entry.file_size:
                 raise zipfile.BadZipFile
     if content.getvalue()[:4].startswith(_PACKED):
-        raise Unreadable(f"“{entry.filename[:100]}” is an archive within the ZIP archive.")
+        raise Unreadable(
+            f"“{printable(entry.filename, _SHOWN)}” is an archive within the ZIP archive."
+        )
     return content.getvalue()

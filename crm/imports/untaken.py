@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from crm.imports import presets
 from crm.imports.columns import word
 from crm.imports.model import Bad
-from crm.imports.objects import shown
+from crm.imports.showing import LONGEST, shown
 
 # How many names the report has of each kind; of others it says only that they are there.
 NAMED = 50
-# No label is longer, in small letters; and whatever a list holds, no more of it is kept.
-LONGEST = 600
 # So many letters of titles are kept until they are counted.
 _HELD = 1_000_000
 DECLARE = "Declare {} and import the list again: that only adds what is missing."

@@ -211,6 +211,8 @@ async def test_columns_of_a_table_are_fields_too(database: Database, business: B
         (b'{"address":"ada@example.com","attributes":{"a":1,"a":2}}', "“a” stands twice"),
         (b'{"address":"ada@example.com","attributes":{"a":NaN}}', "NaN is no number"),
         (b'{"address":"ada@example.com","attributes":{"a":' + b"9" * 5000 + b"}}", "too long"),
+        (b'{"address":"ada@example.com","x":1e99999999999999999999}', "too large or too small"),
+        (b'{"address":"ada@example.com","x":[-1e-99999999999999999999]}', "too large or too small"),
         (b'{"address":"ada@example.com","attributes":{"a":[1]}}', "“attributes.a” is no plain"),
         (b'{"address":"ada@example.com","attributes":[]}', "“attributes” is no object"),
         (b'{"address":"ada@example.com","x":' + b"[" * 100_000 + b"}", "nested too deeply"),
@@ -300,6 +302,8 @@ def test_a_time_that_proves_nothing_is_none() -> None:
         (closed(line()).replace(b"\n", b"\r\n"), "SHA-256"),
         (closed(line()) + closed(line(name="Bo")), "two exports"),
         (line() + b'{"closing":7}\n', "cannot be read"),
+        (line() + b'{"closing":{"count":1,"sha256":"\xff"}}\n', "cannot be read"),
+        (line() + b'{"closing":null,"x":' + b"[" * 60_000 + b"\n", "cannot be read"),
         (line() + b'{"stopped":{"code":"unknown_key","detail":"Revoked."}}\n', "Revoked."),
         (b'{\n  "address": "ada@example.com"\n}\n', "Line 1 has to be a whole JSON object"),
     ],
@@ -394,6 +398,20 @@ async def test_a_program_sends_it_and_nothing_is_written_of_what_is_not_whole(
     assert (cut.status_code, cut.json()["code"]) == (422, "unreadable")
     assert begun == 0
     assert (done["format"], done["added"], done["given"], done["reasons"]) == ("ndjson", 1, 1, [])
+
+
+async def test_a_number_that_no_decimal_can_hold_costs_one_line(
+    program: Browser, database: Database, business: Business
+) -> None:
+    """Also where it stands in the first, which is read before the list is taken."""
+    await letter(database, business.id)
+    far = line(points=0).replace(b"0", b"1e" + b"9" * 20)
+
+    sent = await program.post(f"/v1/imports?purpose={SLUG}", content=far + line())
+    done = await imports.work_waiting(database, business.id, sent.json()["id"])
+
+    assert done is not None
+    assert (done.added, done.rejected) == (1, 1)
 
 
 async def test_what_was_there_longer_ago_than_it_may_count_does_not(

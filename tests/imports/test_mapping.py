@@ -168,6 +168,8 @@ async def test_no_more_are_saved_than_each_upload_can_look_through(
     [
         ([Column("Name", Means.name)], "columns"),
         ([Column("A", Means.address), Column(" A ", Means.name)], "columns/1/header"),
+        ([Column("A", Means.address), Column("B\0", Means.leave)], "columns/1/header"),
+        ([Column("A", Means.address), Column("B\ud800", Means.leave)], "columns/1/header"),
         ([Column("A", Means.address), Column("B", Means.address)], "columns/1/means"),
         ([Column("A", Means.address), Column("B", Means.attribute, "no")], "columns/1/attribute"),
     ],
@@ -201,12 +203,21 @@ async def test_a_program_keeps_mappings(
     }
     kept = await program.put("/v1/import-mappings/Old till", json=body)
     wrong = await program.put("/v1/import-mappings/Old till", json={"columns": body["columns"][1:]})
+    column = {"header": "Mail\0", "means": "address"}
+    nul = await program.put("/v1/import-mappings/Old till", json={"columns": [column]})
+    # What is left behind is no attribute, so nothing of one is kept.
+    left = {"header": "Ort", "means": "leave", "attribute": "\0"}
+    body["columns"][1] = left
+    again = await program.put("/v1/import-mappings/Old till", json=body)
     listed = (await program.get("/v1/import-mappings")).json()
     read = (await program.get("/v1/import-mappings/Old till")).json()
 
     assert (kept.status_code, kept.json()["name"]) == (200, "Old till")
     assert (wrong.status_code, wrong.json()["code"]) == (422, "bad_mapping")
-    assert listed == [read] == [kept.json()]
+    assert (nul.status_code, nul.json()["code"]) == (422, "bad_mapping")
+    assert "columns/0/header" in nul.text
+    assert again.json()["columns"] == kept.json()["columns"]
+    assert listed == [read] == [again.json()]
     path = "/v1/imports?purpose=letter&encoding=windows-1251&separator=pipe"
     sent = await program.post(
         f"{path}&mapping=Old till", content="Mail|Ort\nada@example.com|Москва\n".encode("cp1251")

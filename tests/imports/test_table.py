@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crm.consent import EvidenceKind
 from crm.errors import Refused
 from crm.imports.cells import NAME_LIMIT, instant
-from crm.imports.columns import Unreadable
+from crm.imports.columns import MOST_COLUMNS, Unreadable
 from crm.imports.encoding import ENCODINGS
 from crm.imports.mapping import Reading
 from crm.imports.model import Bad, Row, RowStatus, Tool, address_of, evidence, evidence_kind
@@ -252,6 +252,8 @@ def test_nul_costs_one_row() -> None:
         (b"a@example.com\nb@example.com\n", "instead of the names of the columns"),
         (b"email,E-Mail\na@example.com,b@example.com\n", "could both hold"),
         (b"email,OPTIN_TIME,optin time\n", "Two columns"),
+        (b"email,e\xff-mail\0\n" + "ö\n".encode(), "“email” and “e-mail” could both"),
+        (b"email" + b",a" * MOST_COLUMNS, "names 1,001 columns, and at most 1,000 are read"),
         (b"%PDF-1.7", "PDF"),
         (b"email\n\x00\xff\xfe\x01\x02\xff", "not a file of text"),
         (b"\xff\xfee\x00m\x00a", "damaged"),
@@ -279,6 +281,8 @@ def test_header_only_is_an_empty_list() -> None:
 def test_columns_of_the_same_name_are_kept_apart() -> None:
     row = good(opened("email,City,City\na@example.com,Oslo,Rome\n"))[0]
     assert row.other == {"City": "Oslo", "City (2)": "Rome"}
+    row = good(opened("email,City (2),City,City,City\na@example.com,1,2,3,4\n"))[0]
+    assert row.other == {"City (2)": "1", "City": "2", "City (3)": "3", "City (4)": "4"}
 
 
 def test_a_huge_cell_costs_one_row() -> None:
