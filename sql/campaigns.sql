@@ -931,6 +931,10 @@ SELECT v.customer_id, v.name, v.text_value AS value
 -- The names that merge fields may use.
 SELECT a.name FROM crm.attribute a WHERE a.business_id = :business_id ORDER BY a.name;
 
+-- name: attributes_of_hers
+-- The names of what customers may set themselves.
+SELECT a.name FROM crm.attribute a WHERE a.business_id = :business_id AND a.hers ORDER BY a.name;
+
 -- name: count_lease
 -- Moves the range's cursor and its counts in the transaction that changed the rows.
 UPDATE crm.lease

@@ -44,7 +44,7 @@ from crm.campaigns.canary import (
     go_without,
     send_again,
 )
-from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked
+from crm.campaigns.checking import ValueCheck, ValuesAreAddresses, ValuesLacking, ValuesUnchecked
 from crm.campaigns.comparing import Comparison, Difference, campaign_of, compare
 from crm.campaigns.composing import compiled, letterhead, values_of
 from crm.campaigns.course import (
@@ -163,6 +163,7 @@ __all__ = [
     "TooFar",
     "TooLate",
     "ValueCheck",
+    "ValuesAreAddresses",
     "ValuesLacking",
     "ValuesUnchecked",
     "Verdict",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -16,11 +16,14 @@ from uuid import UUID
 from msgspec import Struct
 
 from crm import segments
+from crm.campaigns import words
 from crm.campaigns.aim import would_select
 from crm.campaigns.composing import MergeValue, compiled, values_of
-from crm.campaigns.merge import Field
+from crm.campaigns.expression import ATTRIBUTE, Expression
+from crm.campaigns.merge import Field, upright
 from crm.campaigns.model import Campaign
 from crm.campaigns.render import Compiled
+from crm.campaigns.web_address import is_web_address
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Conflict, Invalid
 
@@ -33,7 +36,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\
 _OPENS = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
 _CLOSES = re.compile("[\u202c\u2069]")
 
-Wrong = Literal["missing", "unwritable", "unworkable"]
+Wrong = Literal["missing", "unwritable", "unworkable", "address"]
 
 
 class ValuesUnchecked(Conflict):
@@ -42,6 +45,13 @@ class ValuesUnchecked(Conflict):
 
 class ValuesLacking(Conflict):
     """Some customers lack what this text says of them. Give a default, or approve it with gaps."""
+
+
+class ValuesAreAddresses(Conflict):
+    """Some customers have a web address of their own in what this text says. Correct their records.
+
+    It would be a link that only one reader has, which is tracking.
+    """
 
 
 class Finding(Struct, frozen=True):
@@ -73,6 +83,11 @@ class ValueCheck(Struct, frozen=True, kw_only=True):
         """How much of the audience was looked at, from 0 to 1."""
         return min(self.looked / self.audience, 1.0) if self.audience else 0.0
 
+    @property
+    def tracks(self) -> bool:
+        """Whether somebody would read a link of her own, which nobody can wave through."""
+        return any(each.wrong == "address" for each in self.findings)
+
 
 class _Looked(Struct, frozen=True):
     customer_id: UUID
@@ -102,11 +117,16 @@ async def newest(db: ReadDb, campaign: Campaign) -> ValueCheck | None:
 async def insist(
     db: ReadDb, campaign: Campaign, message: Compiled, *, despite_gaps: bool = False
 ) -> None:
-    """Refuse while it is not known that nobody reads a gap, or while somebody would."""
+    """Refuse while it is not known that nobody reads a gap, or while somebody would.
+
+    A web address as a value is refused whatever was approved.
+    """
     check = await newest(db, campaign)
     done = check is not None and check.state == "done"
     if message.may_lack and not done:
         raise ValuesUnchecked
+    if check is not None and check.tracks:
+        raise ValuesAreAddresses
     if check is not None and check.lacking and not despite_gaps:
         raise ValuesLacking
 
@@ -132,7 +152,8 @@ async def walk_piece(db: Db, campaign: Campaign, size: int = PIECE) -> bool:
         found = await db.many(sql.customers_to_check, _Looked, **keys)
     aimed = await would_select(db, campaign, [each.customer_id for each in found])
     getting = [each for each in found if each.gets and each.customer_id in aimed]
-    walk = _Walk(message, held.findings)
+    hers = await db.many(sql.attributes_of_hers, str)
+    walk = _Walk(message, held.findings, [f"{ATTRIBUTE}{name}" for name in hers])
     await walk.look(db, getting)
     await db.run(
         sql.walked,
@@ -150,8 +171,9 @@ async def walk_piece(db: Db, campaign: Campaign, size: int = PIECE) -> bool:
 
 
 class _Walk:
-    def __init__(self, message: Compiled, before: list[Finding]) -> None:
+    def __init__(self, message: Compiled, before: list[Finding], hers: Collection[str]) -> None:
         self._message = message
+        self._hers = hers
         self._counts = Counter({(f.field, f.wrong): f.customers for f in before})
         self._examples = {(f.field, f.wrong): list(f.examples) for f in before}
         self.lacking = 0
@@ -171,7 +193,7 @@ class _Walk:
     def _judge(self, customer_id: UUID, values: Mapping[str, str]) -> None:
         whole = True
         for field in self._message.depends:
-            wrong = judged(field, values)
+            wrong = judged(field, values, self._hers)
             if wrong is None:
                 continue
             key = (field.name, wrong)
@@ -190,21 +212,45 @@ class _Walk:
         ]
 
 
-def judged(field: Field, values: Mapping[str, str]) -> Wrong | None:
-    """Say what is wrong with a field for somebody with these values."""
+def judged(field: Field, values: Mapping[str, str], hers: Collection[str] = ()) -> Wrong | None:
+    """Say what is wrong with a field for somebody with these values.
+
+    Of `hers` are the attributes that customers set themselves: a web address in one concerns her
+    mail only, or anybody could keep a campaign from starting. So it is with names.
+    """
     for name in field.asks:
         value = values.get(name, "")
         if not (value.isascii() and value.isprintable()) and _strange(value):
             return "unwritable"
         if len(value) > _LONGEST:
             return "unwritable"
-    if field.expression is None:
-        lacks = field.default is None and not values.get(field.name, "").strip()
-        return "missing" if lacks else None
     try:
-        return "missing" if field.expression.lacks(values) else None
+        if field.expression is None:
+            return _looked_up(field, values.get(field.name, ""), hers)
+        return _worked_out(field.expression, values, hers)
     except ValueError:
         return "unworkable"
+
+
+def _looked_up(field: Field, value: str, hers: Collection[str]) -> Wrong | None:
+    named = field.name in words.NAMES
+    if is_web_address(upright(value)):
+        if not named and field.name not in hers:
+            return "address"
+        # It is as though she had no name; another value of hers goes unless a default does.
+        return None if field.default is not None else "missing" if named else "unwritable"
+    return "missing" if field.default is None and not value.strip() else None
+
+
+def _worked_out(
+    expression: Expression, values: Mapping[str, str], hers: Collection[str]
+) -> Wrong | None:
+    if is_web_address(upright(expression.text(values))):
+        values = words.nameless(values)
+        if is_web_address(upright(expression.text(values))):
+            others = words.nameless(values, hers)
+            return "address" if is_web_address(upright(expression.text(others))) else "unwritable"
+    return "missing" if expression.lacks(values) else None
 
 
 def _strange(value: str) -> bool:

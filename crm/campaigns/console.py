@@ -19,6 +19,7 @@ from crm.campaigns import (
     ChangedSinceReview,
     NeverOpen,
     State,
+    ValuesAreAddresses,
     ValuesLacking,
     ValuesUnchecked,
     by_clock,
@@ -49,7 +50,12 @@ LIST = "/staff/campaigns"
 _SHOWN = 25
 # Refusals whose reason, and the way out, the review shows anyway.
 _SAID_THERE = (
-    NoPostalAddress, Invalid, NeverOpen, ValuesUnchecked, ValuesLacking, ChangedSinceReview,
+    NoPostalAddress, Invalid, NeverOpen, ValuesUnchecked, ValuesAreAddresses, ValuesLacking,
+    ChangedSinceReview,
+)  # fmt: skip
+# Of these, what the review says only where it was asked for.
+_SAID_AGAIN = (
+    NeverOpen, ValuesUnchecked, ValuesAreAddresses, ValuesLacking, ChangedSinceReview,
 )  # fmt: skip
 _VERSION = re.compile(r"\d{1,9}", re.ASCII)
 # A mail as designed, in the dark, with its pictures off, and as plain text.
@@ -259,7 +265,7 @@ def _approval(form: Form) -> Approval:
 
 
 def _kept(form: Form, refusal: Refused) -> Form:
-    if isinstance(refusal, (NeverOpen, ValuesUnchecked, ValuesLacking, ChangedSinceReview)):
+    if isinstance(refusal, _SAID_AGAIN):
         form.wrong("", refusal.message)
     return form
 

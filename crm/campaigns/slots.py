@@ -6,13 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from crm.campaigns.skeleton import Link, Piece, Slot
+from crm.campaigns.web_address import is_web_address
 
 LINK = "link."
 _TOKEN = re.compile(r"[A-Za-z0-9_-]*")
-_ADDRESS = re.compile(
-    r"[a-z][a-z0-9+.-]*://|www\.|//[\w-]+\.|[\w-]+\.[a-z]{2,20}/|(?:javascript|data|mailto):",
-    re.IGNORECASE,
-)
 _LONGEST = 10_000
 
 
@@ -28,7 +25,7 @@ class Filled:
         """Take what stands in one slot; a merge value is text, and no address."""
         if slot.startswith(LINK):
             self.links.setdefault(slot, set()).add(value)
-        elif _ADDRESS.search(value) or len(value) > _LONGEST:
+        elif is_web_address(value) or len(value) > _LONGEST:
             self.wrong.append((slot, value))
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from crm.campaigns.expression import Expression
 from crm.campaigns.merge import Field, upright
+from crm.campaigns.web_address import is_web_address
 from crm.mail import mime
 
 # What a page for everybody says where a mail has somebody's own.
 _NEUTRAL = {"name": "reader", "first_name": "reader", "address": "your address"}
 # What stands where nothing can be worked out.
 UNKNOWN = "…"
+# What anybody may type at a sign-up: a web address there is no name, and stands nowhere.
+NAMES = frozenset({"name", "first_name"})
+
+
+class HoldsAddress(ValueError):
+    """A web address would stand where only one reader has it, which is tracking."""
 
 
 def own(slots: mime.Slots, business: str) -> dict[str, str]:
@@ -29,17 +36,36 @@ def filled(
 ) -> list[str]:
     """Return what stands in each field for a customer with these values, in their order.
 
-    An expression that cannot be worked out refuses with ValueError, or is `…` where `lenient`.
+    An expression that cannot be worked out refuses with ValueError, and so does a web address
+    (HoldsAddress) without a default to stand for it; where `lenient`, it is `…`.
     """
     filling = []
     for field in fields:
-        if field.expression is not None:
-            known = {**values, "business": own["business"]}
-            filling.append(upright(_worked_out(field.expression, known, lenient=lenient)))
-            continue
-        value = own.get(field.name) or values.get(field.name, "")
-        filling.append(upright(value if value.strip() else field.default or ""))
+        if field.expression is None:
+            if ours := own.get(field.name):
+                filling.append(ours if ours.isascii() else upright(ours))
+                continue
+            value = values.get(field.name, "")
+            # One word, as most are, is neither blank nor an address, and turns nothing around.
+            if value.isalnum():
+                filling.append(value)
+                continue
+            value = upright(value if value.strip() else field.default or "")
+            if not is_web_address(value):
+                filling.append(value)
+                continue
+        try:
+            filling.append(_settled(field, values, own["business"]))
+        except ValueError:
+            if not lenient:
+                raise
+            filling.append(UNKNOWN)
     return filling
+
+
+def nameless(values: Mapping[str, str], also: Collection[str] = ()) -> dict[str, str]:
+    """Return values without her names, and without those of `also`."""
+    return {**values, **dict.fromkeys((*NAMES, *also), "")}
 
 
 def neutral(fields: Sequence[Field], business: str) -> list[str]:
@@ -58,10 +84,23 @@ def _neutral(field: Field, nobody: Mapping[str, str]) -> str:
         return UNKNOWN
 
 
-def _worked_out(expression: Expression, values: Mapping[str, str], *, lenient: bool) -> str:
-    try:
-        return expression.text(values)
-    except ValueError:
-        if not lenient:
-            raise
-        return UNKNOWN
+def _settled(field: Field, values: Mapping[str, str], business: str) -> str:
+    """Work out an expression, or say what stands where her value is a web address."""
+    if field.expression is not None:
+        return _worked_out(field.expression, {**values, "business": business})
+    # Where to write to her stands in the header anyway.
+    if field.name == "address":
+        return upright(values["address"])
+    if field.default is None and field.name not in NAMES:
+        raise HoldsAddress(field.name)
+    return upright(field.default or "")
+
+
+def _worked_out(expression: Expression, values: Mapping[str, str]) -> str:
+    text = upright(expression.text(values))
+    if not is_web_address(text) or expression.names == ("business",):
+        return text
+    text = upright(expression.text(nameless(values)))
+    if is_web_address(text):
+        raise HoldsAddress(expression.source)
+    return text

@@ -10,8 +10,15 @@ import pytest
 from crm import above, campaigns, customers
 from crm.businesses import Business
 from crm.campaigns import Campaign, NewCampaign, checking
-from crm.campaigns.checking import ValueCheck, ValuesLacking, ValuesUnchecked, judged
+from crm.campaigns.checking import (
+    ValueCheck,
+    ValuesAreAddresses,
+    ValuesLacking,
+    ValuesUnchecked,
+    judged,
+)
 from crm.campaigns.merge import Marks
+from crm.customers import AttributeType, LawfulBasis, NewAttribute
 from crm.db import Database
 from crm.events import Actor, ActorKind
 from tests import make
@@ -179,3 +186,81 @@ async def test_a_program_is_told_and_may_insist(database: Database, business: Bu
     told = [answer.status_code for answer in (early, gaps, started)]
     assert told == [409, 409, 200]
     assert "default" in gaps.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "wrong"),
+    [
+        (
+            "{{ attribute.page }}",
+            {"attribute.page": "https://shop.example/open?reader=7"},
+            "address",
+        ),
+        ("{{ attribute.page }}", {"attribute.page": "https\u202c://shop.example/7"}, "unwritable"),
+        ("{{ attribute.page | default('x') }}", {"attribute.page": "www.shop.example"}, "address"),
+        ("{{ attribute.page | trim }}", {"attribute.page": "shop.example/open"}, "address"),
+        ("{{ attribute.page | replace('-', '/') }}", {"attribute.page": "a.example-7"}, "address"),
+        ("{% if attribute.page %}Yours.{% endif %}", {"attribute.page": "www.a.example"}, None),
+        ("{{ attribute.city }}", {"attribute.city": "www.spam.example"}, "unwritable"),
+        ("{{ attribute.city | upper }}", {"attribute.city": "www.spam.example"}, "unwritable"),
+        ("{{ attribute.city | default('x') }}", {"attribute.city": "www.spam.example"}, None),
+        ("{{ name }}", {"name": "www.spam.example"}, "missing"),
+        ("{{ name | default('reader') }}", {"name": "www.spam.example"}, None),
+        ("{{ name | upper }}", {"name": "www.spam.example"}, "missing"),
+        ("{{ name | replace(' ', '.') }}", {"name": "www spam"}, "missing"),
+        ("{{ name }}", {"name": "Dr.med. Nora J.-P. O'Neil, St.Gallen"}, None),
+    ],
+)
+def test_a_web_address_is_told(source: str, values: dict[str, str], wrong: str | None) -> None:
+    """By whoever can set it, for nobody may keep a campaign from starting by what she types."""
+    marks = Marks()
+    marks.protect(source)
+    assert judged(marks.fields[0], values, ["attribute.city"]) == wrong
+
+
+async def test_a_web_address_is_not_waved_through(database: Database, business: Business) -> None:
+    """Not with a default, nor by whoever takes gaps; with a name like that it starts."""
+    await _attribute(database, business, hers=False)
+    source = "Dear {{ name | default('reader') }}, {{ attribute.page | default('nothing') }}"
+    campaign, ids = await written(database, business, source)
+    async with database.write(business.id) as db:
+        await customers.change(db, make.SYSTEM, ids[1], customers.Changes(name="www.spam.example"))
+        await customers.set_attributes(db, make.SYSTEM, ids[2], {"page": "https://a.example/2"})
+    check = await walked(database, campaign)
+    assert [(f.wrong, f.customers, f.examples) for f in check.findings] == [
+        ("address", 1, [ids[2]])
+    ]
+    base = f"/staff/campaigns/{campaign.id}"
+    async with client(database, business, who=await member(database, business)) as web:
+        told = await web.get(f"{base}/values")
+        refused = await web.post(f"{base}/start", data=approving(campaign, despite_gaps="on"))
+        assert "web address of their own" in told.text
+        assert refused.status_code == 409
+        assert "Correct their records" in refused.text
+    async with database.write(business.id) as db:
+        with pytest.raises(ValuesAreAddresses):
+            await campaigns.start(db, BY, campaign.id, despite_gaps=True)
+        await customers.set_attributes(db, make.SYSTEM, ids[2], {"page": "a page"})
+        await checking.begin(db, campaign.id)
+    await walked(database, campaign)
+    async with database.write(business.id) as db:
+        assert (await campaigns.start(db, BY, campaign.id)).state == "starting"
+
+
+async def test_what_customers_set_themselves_stops_no_start(
+    database: Database, business: Business
+) -> None:
+    await _attribute(database, business, hers=True)
+    campaign, ids = await written(database, business, "Yours: {{ attribute.page | default('x') }}")
+    async with database.write(business.id) as db:
+        await customers.set_attributes(db, make.SYSTEM, ids[2], {"page": "https://a.example/2"})
+    assert (await walked(database, campaign)).findings == []
+
+
+async def _attribute(database: Database, business: Business, *, hers: bool) -> None:
+    page = NewAttribute(
+        basis=LawfulBasis.legitimate_interests, origin="From us.", label="Page",
+        type=AttributeType.text, purpose="For the page.", retention="P24M", hers=hers,
+    )  # fmt: skip
+    async with database.write(business.id) as db:
+        await customers.declare_attribute(db, make.SYSTEM, "page", page)

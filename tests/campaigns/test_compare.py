@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from email.message import EmailMessage
+from time import process_time
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from msgspec import structs
 from crm.campaigns.comparing import campaign_of, compare
 from crm.campaigns.skeleton import BadSkeleton, packed, skeleton_of, unpacked
 from crm.campaigns.source import read_newsletter
+from crm.campaigns.web_address import is_web_address
 from crm.mail.mime import Slots
 from crm.tokens import Stop, stop_token
 from tests.campaigns.mails import CAMPAIGN, ORIGIN, SHARED, composed, skeleton, slots
@@ -175,3 +177,35 @@ def test_every_newsletter_is_itself_after_a_relay() -> None:
         known = skeleton(new.source, kind=new.kind)
         raw = composed(new.source, kind=new.kind).bytes_for({}, slots(7))
         assert compare(relayed(raw, "base64"), known).differences == (), path.name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "www.spam.example", "first_name": "https://spam.example/x"},
+        {"name": "Nora www.spam.example", "first_name": "Nora"},
+        {"name": "www spam", "first_name": "www", "address": "nora@www.shop.example"},
+        {"name": "N", "attribute.page": "https\u202c://shop.example/open?reader=7"},
+    ],
+)
+def test_no_value_is_a_link_of_one_reader(values: dict[str, str]) -> None:
+    """What stands there instead is her mail as it was sent."""
+    source = (
+        "Hi {{ first_name }}, {{ name | replace(' ', '.') }}, {{ name | default('reader') }}, "
+        "{{ attribute.page | default('x') }}, {{ address }}"
+    )
+    raw = composed(source).bytes_for(values, slots(7))
+    assert compare(raw, skeleton(source)).differences == ()
+    assert "spam.example" not in str(email.message_from_bytes(raw, policy=email.policy.default))
+
+
+def test_a_long_value_is_looked_at_in_one_pass() -> None:
+    """Whatever it repeats, ten times as much takes about ten times as long."""
+    for piece in ("a", "a.", "//", "//a", "a:", "www", "@", "a-"):
+        took = []
+        for count in (20_000, 200_000):
+            value = f"{piece * count} :"
+            began = process_time()
+            is_web_address(value)
+            took.append(process_time() - began)
+        assert took[1] < 40 * took[0] + 0.01

@@ -18,6 +18,7 @@ from crm.campaigns import reader
 from crm.campaigns.merge import escaped_unknown
 from crm.campaigns.render import Compiled, Draft, compile_message
 from crm.campaigns.source import read_newsletter
+from crm.campaigns.web_address import is_web_address
 from crm.mail.mime import Slots
 from tests.campaigns.mails import LETTERHEAD, SHARED, slots
 from tests.campaigns.test_render import OWN
@@ -151,7 +152,8 @@ def test_every_value_everywhere_a_field_may_stand() -> None:
         shown = value.encode("utf-8", "replace").decode()
         shown = _TURNING.sub("", shown).replace("\r\n", "\n").replace("\r", "\n")
         if value.strip():
-            assert f".{shown}." in text
+            # A web address is no name, and is in nobody's mail.
+            assert f".{'' if is_web_address(shown) else shown}." in text
 
 
 @pytest.mark.parametrize("letter", ["x", "\u00fc", "\u4e2d", ".", "=", "<", "\r\n", "\u202e"])

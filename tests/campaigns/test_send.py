@@ -7,9 +7,10 @@ from uuid import UUID
 
 import asyncpg
 
-from crm import campaigns, consent
+from crm import campaigns, consent, customers
 from crm.businesses import Business
 from crm.campaigns import Counts, State, checking, jobs
+from crm.customers import AttributeType, LawfulBasis, NewAttribute
 from crm.db import Database
 from crm.events import Actor
 from crm.mail import relays
@@ -118,3 +119,30 @@ async def test_whose_mail_cannot_be_written_fails_alone(
     assert (counts.sent, counts.failed, counts.waiting, counts.sending) == (6, 3, 0, 0)
     written = [n for n, each in enumerate(ids) if each not in ids[::3]]
     assert sorted(relay.accepted()) == [f"reader{n}@example.com" for n in written]
+
+
+async def test_no_reader_gets_an_address_of_her_own(database: Database, business: Business) -> None:
+    """A value that came after the check: hers fails, and the others' mails are the same for all."""
+    page = NewAttribute(
+        basis=LawfulBasis.legitimate_interests, origin="From us.", label="Page",
+        type=AttributeType.text, purpose="For the page.", retention="P24M",
+    )  # fmt: skip
+    async with database.write(business.id) as db:
+        await customers.declare_attribute(db, SYSTEM, "page", page)
+    source = "Dear {{ first_name }}, yours: {{ attribute.page }}"
+    campaign, _, ids = await drafted(database, business, 3, source=source)
+    async with database.write(business.id) as db:
+        spam = customers.Changes(name="https://spam.example/x")
+        await customers.change(db, SYSTEM, ids[1], spam)
+        await customers.set_attributes(db, SYSTEM, ids[1], {"page": "rye"})
+        own = {"page": "https://shop.example/open?reader=2"}
+        await customers.set_attributes(db, SYSTEM, ids[2], own)
+        await campaigns.start(db, SYSTEM, campaign.id)
+    async with smtpd() as relay:
+        counts = await sent_through(database, business, campaign.id, relay)
+    async with database.read(business.id) as db:
+        (known,) = await campaigns.skeletons(db, campaign.id)
+
+    assert (counts.sent, counts.failed) == (2, 1)
+    assert sorted(relay.accepted()) == ["reader0@example.com", "reader1@example.com"]
+    assert all(campaigns.compare(each.content, known).same for each in relay.messages)
