@@ -17,6 +17,6 @@ _MAILBOX = re.compile(r"[^\s@:/]+@[\w.-]+")
 def is_web_address(value: str) -> bool:
     """Say whether there is a web address in a value, or what would be taken for one."""
     # Nearly every value ends here: this is asked for each mail.
-    if "/" not in value and ":" not in value and ("." not in value or "www." not in value.lower()):
+    if "/" not in value and ":" not in value and "w." not in value and "W." not in value:
         return False
     return _ADDRESS.search(value) is not None and _MAILBOX.fullmatch(value.strip()) is None

@@ -46,11 +46,9 @@ def filled(
                 filling.append(ours if ours.isascii() else upright(ours))
                 continue
             value = values.get(field.name, "")
-            # One word, as most are, is neither blank nor an address, and turns nothing around.
-            if value.isalnum():
-                filling.append(value)
-                continue
-            value = upright(value if value.strip() else field.default or "")
+            value = value if value.strip() else field.default or ""
+            if not value.isascii():
+                value = upright(value)
             if not is_web_address(value):
                 filling.append(value)
                 continue
