@@ -53,6 +53,7 @@ JOBS: dict[str, tuple[Job, int]] = {
     "campaigns.check_values": (campaigns_jobs.check_values, 75),
     "campaigns.fill": (campaigns_jobs.fill, 300),
     "campaigns.clear": (campaigns_jobs.clear, 300),
+    "campaigns.give_places": (campaigns_jobs.give_places, 60),
     "campaigns.send": (campaigns_jobs.send, 75),
     "imports.work": (imports_jobs.work, 3600),
     "ledger.seal": (ledger_jobs.seal, 60),

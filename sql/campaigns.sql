@@ -847,6 +847,16 @@ SELECT DISTINCT r.customer_id
    AND r.customer_id = ANY (:customer_ids::uuid[])
    AND r.waits_for = 'budget';
 
+-- name: deferred_beside
+-- For whom another campaign waits because her week was full, and whose mail of this one has failed.
+SELECT DISTINCT r.customer_id
+  FROM crm.retry r
+  JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = :campaign_id
+   AND d.customer_id = r.customer_id
+   AND d.state = 'failed'
+ WHERE r.business_id = :business_id
+   AND r.waits_for = 'budget';
+
 -- name: lock_leases_deferring
 -- The ranges in which customers wait because of their rhythm, held in the order of their key.
 SELECT l.campaign_id

@@ -44,7 +44,8 @@ class Hand:
         self.domains = Domains()
         # Rung when there is something to record that the next turn should not wait for.
         self.stirred = asyncio.Event()
-        # Refusals that count against the campaign and are not yet written; whether there were new.
+        # Refusals that count against the campaign and are not yet written; whether there were new
+        # ones for reasons of policy.
         self.hard = 0
         self.blocked = blocked
         self.news = False
@@ -117,7 +118,7 @@ class Hand:
         elif outcome.kind is Kind.failed:
             self.hard += outcome.hard
             self.blocked += outcome.whose is Whose.policy
-            self.news = self.news or outcome.hard or outcome.whose is Whose.policy
+            self.news = self.news or outcome.whose is Whose.policy
         self.settle(parcel.key, outcome)
 
     def given_back(self, parcel: Parcel) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from crm import above, businesses, consent
 from crm.above import DueDigest, DueLeases
-from crm.campaigns import actions, approving, cancelling, checking, digests, filling
+from crm.campaigns import actions, approving, cancelling, checking, deferring, digests, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Change, Lease, count, leave
 from crm.campaigns.composing import Envelope, compiled
@@ -191,6 +191,11 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
     while more:
         async with ctx["database"].write(UUID(business)) as db:
             more = await cancelling.clear_range(db, UUID(campaign))
+
+
+async def give_places(ctx: Ctx, business: str, campaign: str) -> None:
+    """Let other campaigns have the places of the week that failed mails of this one had."""
+    await deferring.give_places_of(ctx["database"], UUID(business), UUID(campaign))
 
 
 async def send(ctx: Ctx, business: str, campaign: str, handed_on: str = "0") -> None:

@@ -27,6 +27,7 @@ async def resolve(
     await events.record(
         db, by, Kind.delivery_resolved, customer_id=customer_id, ref=campaign_id, reason=state
     )
+    _give_places(db, campaign_id, state)
 
 
 async def resolve_all(
@@ -47,3 +48,10 @@ async def resolve_all(
     await db.run(sql.resolve_deliveries, campaign_id=campaign_id, state=state, resolved_by=by.id)
     reason = f"{state}: {number}"
     await events.record(db, by, Kind.delivery_resolved, ref=campaign_id, reason=reason)
+    _give_places(db, campaign_id, state)
+
+
+def _give_places(db: Db, campaign_id: UUID, state: DeliveryState) -> None:
+    """Have the places of the week that failed mails have given back offered to other campaigns."""
+    if state is DeliveryState.failed:
+        db.wake("campaigns.give_places", str(db.business_id), str(campaign_id))

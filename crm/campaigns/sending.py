@@ -104,6 +104,8 @@ class RangeSender:
         clock = asyncio.get_running_loop().time
         self._routes.deliver(self, self._on_outcome, self._hand.given_back)
         try:
+            # What came back since the last range was sent counts too.
+            await self._judge()
             while clock() < until + _LINGER and await self._turn(claiming=clock() < until):
                 await self._wait()
         finally:
@@ -186,11 +188,11 @@ class RangeSender:
             await give_places(self._database, self._issue.business.id, freed)
 
     async def _judge(self) -> None:
-        """Let the circuit breaker look when there is a reason to."""
+        """Let the circuit breaker look, every second: mails come back whatever the relay says."""
         now = asyncio.get_running_loop().time()
         # Blocked for good it is at once, and not a second later.
-        blocked = self._hand.blocked >= breaker.BLOCKED
-        if self._hand.news and (blocked or now >= self._judged_at + _JUDGE_EVERY):
+        blocked = self._hand.news and self._hand.blocked >= breaker.BLOCKED
+        if blocked or now >= self._judged_at + _JUDGE_EVERY:
             self._judged_at, self._hand.news = now, False
             if await breaker.judge(
                 self._database, self._issue.business.id, self._issue.campaign.id
@@ -261,7 +263,7 @@ class RangeSender:
                     return
                 tally = await self._record(db, unreachable=self._routes.trouble is not None)
                 await count(db, self._change(tally))
-                await settle(db, self._routes, self._issue.business.time_zone)
+                await settle(db, self._routes)
                 await self._turns(db, [])
                 await leave(db, self._issue.campaign.id, self._lease, *self._rest)
         except BaseException:

@@ -37,6 +37,9 @@ async def allow(db: Db, routes: Routes, most: int, time_zone: str) -> list[tuple
         use = uses[way.relay.id]
         if use.day != day:
             use = replace(use, day=day, taken=0)
+        if way.day != day:
+            # What it was allowed yesterday, and has not taken, was of yesterday's cap.
+            way.day, way.allowed = day, 0
         number, use = _added(way, use, most, db)
         added.append((way, number))
         written.append(use)
@@ -70,15 +73,18 @@ def take_back(added: list[tuple[Way, int]]) -> None:
         way.allowed = max((way.allowed or 0) - number, 0)
 
 
-async def settle(db: Db, routes: Routes, time_zone: str) -> None:
-    """Give back what relays were allowed and have not taken; nothing more goes through them."""
+async def settle(db: Db, routes: Routes) -> None:
+    """Give back what relays were allowed and have not taken, to the day it was allowed of.
+
+    Nothing more goes through them.
+    """
     # In the order of the key, as all who hold several of these rows.
     for way in sorted(routes.ways, key=lambda way: way.relay.id):
         if way.relay.counted and way.allowed:
             await db.run(
                 sql.give_back_relay_use,
                 relay_id=way.relay.id,
-                day=day_of(db.now, time_zone),
+                day=way.day,
                 unused=way.allowed,
             )
             way.allowed = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from datetime import date
 
 from crm.mail.outcome import Outcome
 from crm.mail.pipeline import Parcel
@@ -21,12 +22,16 @@ _TOGETHER = 0.25
 
 
 class Way:
-    """One relay with its lanes; `allowed` is what it may still take, None without bound."""
+    """One relay with its lanes; `allowed` is what it may still take, None without bound.
+
+    `day` is the one whose cap that counts against.
+    """
 
     def __init__(self, relay: Relay, lanes: Lanes) -> None:
         self.relay = relay
         self.lanes = lanes
         self.allowed: int | None = 0 if relay.counted else None
+        self.day: date | None = None
         # Its cap of today is reached.
         self.full = False
         self.taken = 0.0
