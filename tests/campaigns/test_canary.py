@@ -66,6 +66,26 @@ async def test_as_it_was_sent_it_lets_everybody_else_follow(database: Database) 
     assert known.passed_by is None
 
 
+async def test_a_canary_of_a_sender_with_a_long_name(database: Database) -> None:
+    """Its name takes several lines of the header, and its address stands on the last."""
+    business = await make.business(
+        database,
+        canary=SEED,
+        sender_name="Bäckerei an der Ecke von Mühlengasse und Brückenstraße, Inhaber Jörg Öztürk "
+        "und Söhne, seit achtzehnhundertfünfundsiebzig",
+    )
+    campaign, _, _ = await drafted(database, business, 1)
+    async with database.write(business.id) as db:
+        await campaigns.start(db, make.SYSTEM, campaign.id)
+    async with smtpd() as relay:
+        ctx = _ctx(database, relay.port)
+        await jobs.fill(ctx, str(business.id), str(campaign.id))
+        await mail_jobs.deliver(
+            {"database": database, "settings": settings(relay.port)}, str(business.id)
+        )
+    assert relay.accepted() == [SEED]
+
+
 def _pixel(raw: bytes) -> bytes:
     return raw.replace(b"</body>", b'<img src=3D"https://relay.example/o/1.gif">=\r\n</body>')
 
