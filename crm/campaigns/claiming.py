@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from crm import customers
 from crm.campaigns.actions import sql
 from crm.campaigns.composing import MergeValue
 from crm.campaigns.expression import ATTRIBUTE
@@ -179,7 +180,7 @@ class Domains:
         paced = {*slowed, *self._asked}
         if not paced or not ids:
             return {}
-        typed = {name.encode().decode("idna") if "xn--" in name else name: name for name in paced}
+        typed = {customers.in_letters(name): name for name in paced}
         theirs: dict[str, list[UUID]] = {}
         for each in await db.many(
             sql.customers_at, _At, customer_ids=ids, domains=sorted({*paced, *typed})

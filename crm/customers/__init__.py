@@ -34,7 +34,7 @@ from crm.customers.actions import (
     search,
     unrestrict,
 )
-from crm.customers.address import Address, NotAnAddress, fold, masked, parse
+from crm.customers.address import Address, NotAnAddress, fold, in_letters, masked, parse
 from crm.customers.attributes import (
     allowed_values,
     attributes,
@@ -194,6 +194,7 @@ __all__ = [
     "held",
     "held_among",
     "hold",
+    "in_letters",
     "interact",
     "interactions",
     "kept_as",

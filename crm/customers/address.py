@@ -80,6 +80,12 @@ def fold(text: str) -> str:
     return parse(text).folded
 
 
+def in_letters(domain: str) -> str:
+    """A domain in ASCII as people type it (RFC 5891), or as it is where it stands for no other."""
+    checked = _accepted(f"a@{domain}") if "xn--" in domain else None
+    return domain if checked is None else checked.domain
+
+
 def masked(address: str) -> str:
     """Enough for the owner to know it again, too little for anybody else to write to it."""
     local, at, domain = address.strip(_BLANK).rpartition("@")

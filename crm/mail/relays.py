@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from crm import events
+from crm import customers, events
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
 from crm.events import Actor, Kind
@@ -220,11 +220,10 @@ async def limit_domain(
 ) -> None:
     """Set how fast a domain may go at most; None for both leaves what was learned."""
     try:
-        name = domain.strip().strip("@.").encode("idna").decode().lower()
-    except UnicodeError:
-        name = ""
-    if "." not in name:
-        raise _unusable("domain", "A domain looks like example.com.")
+        # As the domains of addresses are written, so that it is the one they are compared with.
+        name = customers.parse(f"postmaster@{domain.strip().strip('@.')}").domain
+    except customers.NotAnAddress:
+        raise _unusable("domain", "A domain looks like example.com.") from None
     await db.run(
         sql.limit_domain, domain=name, limit_rate=rate, limit_connections=connections
     )  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crm.customers import address
-from crm.customers.address import NotAnAddress, fold, masked, parse
+from crm.customers.address import NotAnAddress, fold, in_letters, masked, parse
 from crm.errors import Invalid
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/addresses"
@@ -275,3 +275,17 @@ def test_own_twins_of_isemail() -> None:
             validate_email(text, check_deliverability=False)
     assert accepted("test@iana.org")
     assert not accepted("a@xn--iñvalid.com")
+
+
+@pytest.mark.parametrize(
+    ("domain", "shown"),
+    [
+        ("xn--strae-oqa.de", "straße.de"),
+        ("xn--mnchen-3ya.de", "münchen.de"),
+        ("example.com", "example.com"),
+        ("xn--a.de", "xn--a.de"),
+        ("xn--zzz-.de", "xn--zzz-.de"),
+    ],
+)
+def test_domains_in_letters(domain: str, shown: str) -> None:
+    assert in_letters(domain) == shown

@@ -109,6 +109,27 @@ async def test_a_domain_is_limited_and_let_go(
     assert after == {}
 
 
+@pytest.mark.parametrize("typed", ["Straße.de", "@xn--strae-oqa.de", " straße.de. "])
+async def test_a_domain_is_limited_as_addresses_have_it(
+    database: Database, business: Business, typed: str
+) -> None:
+    """By IDNA 2008: straße.de is not strasse.de."""
+    async with database.write(business.id) as db:
+        await relays.limit_domain(db, Actor.system(), typed, 2, None)
+        assert set(await domains.slowed(db)) == {"xn--strae-oqa.de"}
+
+
+@pytest.mark.parametrize("typed", ["", "example", "a..example.com", "xn--a.de", "a@b@example.com"])
+async def test_what_is_no_domain_is_not_limited(
+    database: Database, business: Business, typed: str
+) -> None:
+    """It is said at its field."""
+    async with database.write(business.id) as db:
+        with pytest.raises(Invalid) as refused:
+            await relays.limit_domain(db, Actor.system(), typed, 2, None)
+    assert [each.field for each in refused.value.problems] == ["domain"]
+
+
 async def test_a_service_message_does_not_wait_for_a_campaign(
     database: Database, business: Business
 ) -> None:
