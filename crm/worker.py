@@ -48,7 +48,7 @@ _AWAY_SECONDS = 0.5
 
 # Names are the contract between processes. A campaign's job stops itself well before its timeout.
 JOBS: dict[str, tuple[Job, int]] = {
-    "mail.deliver": (mail_jobs.deliver, 60),
+    "mail.deliver": (mail_jobs.deliver, 90),
     "mail.carry": (mail_jobs.carry, 3600),
     "campaigns.check_values": (campaigns_jobs.check_values, 75),
     "campaigns.fill": (campaigns_jobs.fill, 300),
@@ -97,11 +97,12 @@ SCHEDULE: dict[str, tuple[Job, int]] = {
     "trust.count": (trust_jobs.count, 3600),
 }
 
-# An hour where four turns are too short: one line may hold what a whole import decided, as much may
-# be let go at once, and a relay may owe an answer for long.
+# Where four turns are too short: one line may hold what a whole import decided, as much may be let
+# go at once, and a relay may owe an answer for long.
 LONGER: dict[str, int] = {
     "restore.sweep": 3600,
     "journal.pay": 3600,
+    "mail.sweep": 90,
     "mail.sweep_programs": 3600,
     "privacy.let_go": 3600,
 }

@@ -15,7 +15,8 @@ DELETE FROM crm.service_message
    AND message_id = :message_id;
 
 -- name: claim_letters
--- Messages that are due, or whose sender has gone quiet; a suppressed one ends here.
+-- Messages that are due, or whose sender has gone quiet. A suppressed one ends here, and so does one
+-- that was tried and is too old, or a sender that goes quiet each time would send it for ever.
 WITH due AS MATERIALIZED (
   SELECT m.message_id
     FROM crm.service_message m
@@ -29,20 +30,21 @@ WITH due AS MATERIALIZED (
      FOR UPDATE SKIP LOCKED
 )
 UPDATE crm.service_message m
-   SET state = CASE WHEN blocked.it THEN 'failed' ELSE 'sending' END,
-       lease_until = CASE WHEN blocked.it THEN NULL ELSE :lease_until::timestamptz END,
-       done_at = CASE WHEN blocked.it THEN :now::timestamptz END,
-       reply = CASE WHEN blocked.it THEN 'suppressed' END,
-       address = CASE WHEN NOT blocked.it THEN m.address END,
-       content = CASE WHEN NOT blocked.it THEN m.content END,
-       attempt = m.attempt + 1
+   SET state = CASE WHEN ends.why IS NULL THEN 'sending' ELSE 'failed' END,
+       lease_until = CASE WHEN ends.why IS NULL THEN :lease_until::timestamptz END,
+       done_at = CASE WHEN ends.why IS NOT NULL THEN :now::timestamptz END,
+       reply = ends.why,
+       address = CASE WHEN ends.why IS NULL THEN m.address END,
+       content = CASE WHEN ends.why IS NULL THEN m.content END,
+       attempt = m.attempt + CASE WHEN ends.why IS NULL THEN 1 ELSE 0 END
   FROM due
   JOIN crm.service_message f ON f.business_id = :business_id AND f.message_id = due.message_id
   LEFT JOIN crm.suppression u
     ON u.business_id = :business_id AND u.address_hash = f.address_hash
  CROSS JOIN LATERAL (
-   SELECT coalesce(u.scope = 'all' AND f.passes <> 'all'
-                OR u.scope = 'marketing' AND f.passes = 'nothing', false) AS it) blocked
+   SELECT CASE WHEN u.scope = 'all' AND f.passes <> 'all'
+                 OR u.scope = 'marketing' AND f.passes = 'nothing' THEN 'suppressed'
+               WHEN f.attempt > 0 AND f.created_at <= :stale_before THEN 'stale' END AS why) ends
  WHERE m.business_id = :business_id
    AND m.message_id = due.message_id
 RETURNING m.message_id, m.state, m.attempt, coalesce(m.address, '') AS address, m.address_hash,

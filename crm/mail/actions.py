@@ -15,6 +15,7 @@ from crm.journal import Lifted, Suppressed
 from crm.mail import keeping, mime
 from crm.mail.model import (
     PASSES,
+    STALE,
     ClaimedLetter,
     HeldLetter,
     HeldSuppression,
@@ -43,7 +44,7 @@ _DAY = timedelta(days=1)
 _BOUNDED = frozenset(
     {LetterKind.confirmation, LetterKind.sign_in, LetterKind.asked, LetterKind.receipt}
 )
-_LEASE = timedelta(seconds=90)
+LEASE = timedelta(seconds=90)
 # What is left of a message once it has gone: that it did.
 LETTERS_KEPT = timedelta(days=365)
 # So many texts are in memory at once.
@@ -155,9 +156,17 @@ def _composed(
 
 
 async def claim_letters(db: Db, limit: int) -> list[ClaimedLetter]:
-    """Take messages that are due for the length of a lease; suppressed ones end in this look."""
+    """Take messages that are due for the length of a lease; suppressed ones end in this look.
+
+    So do those that were tried and are too old by now: whoever had one may have gone quiet each
+    time, and written nothing.
+    """
     claimed = await db.many(
-        sql.claim_letters, ClaimedLetter, limit=limit, lease_until=db.now + _LEASE
+        sql.claim_letters,
+        ClaimedLetter,
+        limit=limit,
+        lease_until=db.now + LEASE,
+        stale_before=db.now - STALE,
     )
     return [letter for letter in claimed if letter.state == "sending"]
 

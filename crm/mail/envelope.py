@@ -48,6 +48,7 @@ class Desk(Struct, frozen=True):
         letter: ClaimedLetter,
         at: datetime,
         begin: Callable[[], Awaitable[None]] | None = None,
+        within: float | None = None,
     ) -> Outcome:
         """Send one; neither rates nor caps are for these: somebody waits for each of them.
 
@@ -59,7 +60,7 @@ class Desk(Struct, frozen=True):
             _log.warning("letter_unreadable", business=str(self.business.id))
             return outcome.refused_here("bad_content", Whose.ours)
         by = [(each, each.hello) for each in self.relays]
-        return await send_by(by, parcel, limits=self.limits, begin=begin)
+        return await send_by(by, parcel, limits=self.limits, begin=begin, within=within)
 
     def _parcel(self, letter: ClaimedLetter, at: datetime) -> Parcel:
         sender = sender_of(letter.content)

@@ -10,12 +10,19 @@ from crm import above
 from crm.db import Database
 from crm.mail import actions, checking, envelope
 from crm.mail.carrying import Carrier
+from crm.mail.envelope import Desk
+from crm.mail.model import ClaimedLetter
 from crm.rounds import apart, each_business
 from crm.settings import Settings
 
 _AT_ONCE = 10
 # So many businesses at once, so that a relay that does not answer holds up few others.
 _BUSINESSES = 8
+# Seconds for which letters are claimed after a job began, and within which a relay has to answer
+# for each. Both together end before the job does, and before the lease of a letter: what became of
+# it is written by then, or a relay that is slow would get it again and again.
+CLAIMING = 10.0
+ANSWER = 70.0
 
 
 class Ctx(TypedDict):
@@ -30,11 +37,12 @@ class Ctx(TypedDict):
 async def sweep(ctx: Ctx) -> None:
     """Send what is due in any business, whether or not a wake arrived."""
     turns = asyncio.Semaphore(_BUSINESSES)
+    last = _now() + CLAIMING
 
     async def send(business_id: UUID) -> None:
         async with turns:
             with apart("mail.sweep", business_id):
-                await deliver(ctx, str(business_id))
+                await _deliver(ctx, business_id, last)
 
     due = await above.businesses_with_letters(ctx["database"])
     await asyncio.gather(*(send(business_id) for business_id in due))
@@ -61,16 +69,28 @@ async def check_domains(ctx: Ctx) -> None:
 
 
 async def deliver(ctx: Ctx, business: str) -> None:
-    """Send the service messages of one business that are due."""
-    database, business_id = ctx["database"], UUID(business)
-    while True:
+    """Send the service messages of one business that are due; `sweep` goes on with a long line."""
+    await _deliver(ctx, UUID(business), _now() + CLAIMING)
+
+
+async def _deliver(ctx: Ctx, business_id: UUID, last: float) -> None:
+    database = ctx["database"]
+    while _now() < last:
         async with database.write(business_id) as db:
             letters = await actions.claim_letters(db, _AT_ONCE)
             desk = await envelope.desk(db, letters, ctx["settings"])
         if not letters:
             return
-        at = database.clock()
-        outcomes = await asyncio.gather(*(desk.hand_over(each, at) for each in letters))
-        async with database.write(business_id) as db:
-            for letter, outcome in zip(letters, outcomes, strict=True):
-                await actions.record_letter(db, letter, outcome)
+        await asyncio.gather(*(_hand_over(database, desk, each) for each in letters))
+
+
+async def _hand_over(database: Database, desk: Desk, letter: ClaimedLetter) -> None:
+    """Hand over one and write what became of it, however long the others take."""
+    with apart("mail.deliver", desk.business.id):
+        outcome = await desk.hand_over(letter, database.clock(), within=ANSWER)
+        async with database.write(desk.business.id) as db:
+            await actions.record_letter(db, letter, outcome)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -176,11 +176,11 @@ class SentLetter(Struct, frozen=True):
 
 # Soon, since somebody waits for it; then slower; an expired link is not worth delivering.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 120, 300, 900, 1800))
-_STALE = timedelta(hours=4)
+STALE = timedelta(hours=4)
 
 
 def next_letter_try(
-    attempt: int, now: datetime, created_at: datetime, patience: timedelta = _STALE
+    attempt: int, now: datetime, created_at: datetime, patience: timedelta = STALE
 ) -> datetime | None:
     """Say when a service message is tried again, or None when nobody waits for it any more."""
     due = now + _PAUSES[min(attempt, len(_PAUSES)) - 1]

@@ -79,15 +79,19 @@ async def send_by(
     *,
     limits: Limits | None = None,
     begin: Callable[[], Awaitable[None]] | None = None,
+    within: float | None = None,
 ) -> Outcome:
     """One message by the first of these relays, each with its greeting, that can be reached.
 
-    `begin` is waited for once one is, before it hears of the message; what it raises ends all.
+    `begin` is waited for once, when one is, before it hears of the message; what it raises ends
+    all. After `within` seconds it is cut off: `uncertain` where the content had left by then.
     """
+    until = None if within is None else asyncio.get_running_loop().time() + within
+    once = None if begin is None else _Once(begin)
     trouble = outcome.unreachable("no_relay", Whose.ours)
     for relay, hello in relays:
         try:
-            return await _send(relay, parcel, limits=limits, hello=hello, begin=begin)
+            return await _send(relay, parcel, limits=limits, hello=hello, begin=once, until=until)
         except Unreachable as no:
             trouble = no.trouble
     return trouble
@@ -100,17 +104,28 @@ async def _send(
     limits: Limits | None,
     hello: str,
     tls: ssl.SSLContext | None = None,
-    begin: Callable[[], Awaitable[None]] | None = None,
+    begin: "_Once | None" = None,
+    until: float | None = None,
 ) -> Outcome:
-    lanes = await open_lanes(relay, 1, limits=limits, hello=hello, tls=tls)
-    one = _One(parcel)
     try:
-        if begin is not None:
-            await begin()
-        lanes.deliver(one, one.outcome, one.given_back)
-        return await one.result
+        async with asyncio.timeout_at(until):
+            lanes = await open_lanes(relay, 1, limits=limits, hello=hello, tls=tls)
+    except TimeoutError:
+        raise Unreachable(outcome.unreachable("no_answer")) from None
+    one, bound = _One(parcel), asyncio.timeout_at(until)
+    try:
+        async with bound:
+            if begin is not None:
+                await begin()
+            lanes.deliver(one, one.outcome, one.given_back)
+            await lanes.until(lambda: one.result is not None)
+    except TimeoutError:
+        if not bound.expired():
+            raise
     finally:
+        # What is still in flight learns from this whether its content had left.
         await lanes.close(grace=0)
+    return one.result or outcome.lost(content_left=False, timeout=True)
 
 
 class Lanes:
@@ -152,7 +167,11 @@ class Lanes:
 
     async def opened(self) -> None:
         """Wait for the first session; Unreachable when every lane has failed to open one."""
-        while not self._sessions:
+        await self.until(lambda: bool(self._sessions))
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Wait until this is so; Unreachable when every lane has failed to open a session."""
+        while not done():
             self._check_reachable()
             await self._change()
 
@@ -180,9 +199,7 @@ class Lanes:
 
         After Unreachable the lanes keep trying; the caller chooses to wait again or to close.
         """
-        while self.in_flight or self._wanted.is_set():
-            self._check_reachable()
-            await self._change()
+        await self.until(lambda: not self.in_flight and not self._wanted.is_set())
 
     async def close(self, grace: float | None = None) -> None:
         """Take nothing more, wait for what is in flight, QUIT; after `grace` seconds cut it off."""
@@ -296,7 +313,7 @@ class _One:
     """A feed of a single parcel and a place for its outcome."""
 
     def __init__(self, parcel: Parcel) -> None:
-        self.result: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.result: Outcome | None = None
         self._parcel: Parcel | None = parcel
 
     def take(self) -> Parcel | None:
@@ -306,12 +323,25 @@ class _One:
 
     def outcome(self, _parcel: Parcel, result: Outcome) -> None:
         """Keep it."""
-        if not self.result.done():
-            self.result.set_result(result)
+        self.result = self.result or result
 
     def given_back(self, parcel: Parcel) -> None:
         """One session, one try."""
         self.outcome(parcel, outcome.lost(content_left=False))
+
+
+class _Once:
+    """What is done before the first relay that is reached hears of a message, and not again."""
+
+    def __init__(self, begin: Callable[[], Awaitable[None]]) -> None:
+        self._begin = begin
+        self._begun = False
+
+    async def __call__(self) -> None:
+        """Do it, unless it was done."""
+        if not self._begun:
+            await self._begin()
+            self._begun = True
 
 
 def _nothing(*_: object) -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import datetime, timedelta
+
 import pytest
 
-from crm import mail
+from crm import mail, worker
 from crm.businesses import Business
 from crm.db import Database
-from crm.mail import jobs
+from crm.mail import actions, jobs
 from crm.mail.actions import post_written
 from tests import make
 from tests.campaigns.test_send import settings
-from tests.smtpd import smtpd
+from tests.smtpd import Fault, smtpd
+
+
+def later(database: Database, wait: timedelta) -> Database:
+    """The database as it is so much later."""
+
+    def clock() -> datetime:
+        return database.clock() + wait
+
+    return Database(database.connections, database.keys, database.wake, clock)
 
 
 async def posted(database: Database, business: Business) -> str:
@@ -77,3 +90,84 @@ async def test_one_that_cannot_be_read_costs_no_other(
     assert server.accepted() == [address]
     (broken, other) = await stand(database, business)
     assert (broken, other[0]) == (("failed", "bad_content"), "sent")
+
+
+async def test_a_letter_to_a_slow_relay_ends(database: Database, business: Business) -> None:
+    """It takes the mail, and each job is ended before it says so: not a copy for ever."""
+    await posted(database, business)
+    async with smtpd() as server:
+        held = asyncio.Event()
+        server.fails("dot", *[Fault(until=held, accept=True) for _ in range(20)])
+        for hours in range(0, 10, 3):
+            ctx: jobs.Ctx = {
+                "database": later(database, timedelta(hours=hours)),
+                "settings": settings(server.port),
+            }
+            running = asyncio.create_task(jobs.deliver(ctx, str(business.id)))
+            waiting = asyncio.create_task(server.until_heard(".", hours // 3 + 1))
+            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            for each in (running, waiting):
+                each.cancel()
+                with suppress(asyncio.CancelledError):
+                    await each
+        held.set()
+    assert sum(line.startswith("DATA") for _, line in server.commands) == 2
+    assert await stand(database, business) == [("failed", "stale")]
+
+
+async def test_one_that_waited_for_a_worker_is_tried(
+    database: Database, business: Business
+) -> None:
+    """However old it is by then: nobody had it yet."""
+    address = await posted(database, business)
+    async with smtpd() as server:
+        late = later(database, timedelta(days=1))
+        await jobs.deliver({"database": late, "settings": settings(server.port)}, str(business.id))
+    assert server.accepted() == [address]
+
+
+async def test_a_slow_answer_keeps_no_other_from_being_written(
+    database: Database, business: Business
+) -> None:
+    """Each is over when its own answer is there."""
+    slow = await posted(database, business)
+    for _ in range(3):
+        await posted(database, business)
+    async with smtpd() as server:
+        held = asyncio.Event()
+        server.fails_for(slow, "dot", Fault(until=held))
+        ctx: jobs.Ctx = {"database": database, "settings": settings(server.port)}
+        running = asyncio.create_task(jobs.deliver(ctx, str(business.id)))
+        during: list[str] = []
+        for _ in range(200):
+            during = [state for state, _ in await stand(database, business)]
+            if during.count("sent") == 3:
+                break
+            await asyncio.sleep(0.05)
+        held.set()
+        await running
+        after = [state for state, _ in await stand(database, business)]
+    assert (during, after) == (["sending", *["sent"] * 3], ["sent"] * 4)
+
+
+async def test_what_has_no_answer_in_time_is_written_so(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay may have it; it is tried again after a while, not after a lease."""
+    await posted(database, business)
+    monkeypatch.setattr(jobs, "ANSWER", 0.3)
+    async with smtpd() as server:
+        held = asyncio.Event()
+        server.fails("dot", Fault(until=held, accept=True))
+        ctx: jobs.Ctx = {"database": database, "settings": settings(server.port)}
+        await jobs.deliver(ctx, str(business.id))
+        held.set()
+    assert await stand(database, business) == [("waiting", "connection_lost")]
+
+
+def test_letters_are_over_before_their_job_and_their_lease() -> None:
+    """A job that is ended, or a lease, would leave nothing written of what a relay has."""
+    known = worker._all()  # noqa: SLF001
+    ends = min(known[name][1] for name in ("mail.deliver", "mail.sweep"))
+    assert ends > jobs.CLAIMING + jobs.ANSWER
+    assert actions.LEASE.total_seconds() > jobs.ANSWER

@@ -4,14 +4,14 @@ import asyncio
 import json
 import random
 from collections import Counter, deque
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 from msgspec import Struct
 
 from crm.mail.outcome import Outcome
-from crm.mail.wire import Limits, Parcel, Unreachable, open_lanes, send_one
+from crm.mail.wire import Limits, Parcel, Unreachable, open_lanes, send_by, send_one
 from tests.smtpd import OFFERS, Fault, Smtpd, smtpd
 
 QUICK = Limits(dot=0.3, mail=0.3, rcpt=0.3, data=0.3, block=0.3, quit=0.3, first_pause=0.001,
@@ -341,3 +341,53 @@ async def test_no_parcel_is_lost_or_doubled(
     uncertain = {name for name in names if kinds[name] == "uncertain"}
     assert sent <= set(accepted) <= sent | uncertain
     assert sent | uncertain <= book.handed
+
+
+@pytest.mark.parametrize("others", [True, False])
+async def test_a_relay_that_goes_while_a_message_is_begun_holds_nobody_up(*, others: bool) -> None:
+    """It greets, closes and is away: the next relay has it, or it is `later`; begun once."""
+    begun = 0
+    async with smtpd() as other, AsyncExitStack() as stack:
+        gone = await stack.enter_async_context(smtpd())
+
+        async def begin() -> None:
+            nonlocal begun
+            begun += 1
+            await stack.aclose()
+            # The lane hears of it before the message is in the feed.
+            await asyncio.sleep(0.1)
+
+        relays = [(Here(gone.port), "here"), (Here(other.port), "here")]
+        limits = Limits(open=1, first_pause=0.001, quit=0.3)
+        async with asyncio.timeout(20):
+            result = await send_by(relays[: 1 + others], to("a"), limits=limits, begin=begin)
+    assert result.kind == ("sent" if others else "later")
+    assert (begun, other.accepted()) == (1, ["a@example.com"] if others else [])
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [("greeting", "later"), ("mail", "later"), ("data", "later"), ("dot", "uncertain")],
+)
+async def test_what_is_not_over_in_time_is_cut_off(step: str, kind: str) -> None:
+    """Uncertain only where the content had left, whatever a single answer may take."""
+    async with smtpd() as server:
+        held = asyncio.Event()
+        server.fails(step, Fault(until=held))
+        by = [(Here(server.port), "here")]
+        async with asyncio.timeout(20):
+            result = await send_by(by, to("a"), limits=PATIENT, within=0.3)
+        held.set()
+    assert result.kind == kind
+
+
+async def test_a_relay_that_does_not_greet_leaves_no_time_for_the_next() -> None:
+    """Both together have the time of one."""
+    async with smtpd() as silent, smtpd() as other:
+        held = asyncio.Event()
+        silent.fails("greeting", Fault(until=held))
+        relays = [(Here(silent.port), "here"), (Here(other.port), "here")]
+        async with asyncio.timeout(20):
+            result = await send_by(relays, to("a"), limits=PATIENT, within=0.3)
+        held.set()
+    assert (result.kind, result.reason, other.accepted()) == ("later", "no_answer", [])
