@@ -150,7 +150,9 @@ class Conversation:
                     self._line(line.rstrip(b"\r"))
             if self._premature and self._buffer:
                 self._garbage(0)
-            if not self.over and len(self._buffer) + sum(map(len, self._lines)) > MAX_REPLY:
+            # A line counts also where it says nothing, or a reply of such lines had no end.
+            held = len(self._buffer) + sum(len(line) + 1 for line in self._lines)
+            if not self.over and held > MAX_REPLY:
                 self._garbage(0)
         finally:
             self._busy = False

@@ -2,12 +2,14 @@
 
 import asyncio
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import trustme
 
+from crm.mail.pipeline import Conversation, Offers
 from crm.mail.wire import Limits, Parcel, Unreachable, open_lanes, send_one
 from tests.mail.test_wire import PATIENT, QUICK, Book, Here, delivered, to
 from tests.smtpd import OFFERS, Fault, smtpd
@@ -206,6 +208,27 @@ async def test_a_reply_that_drips_is_waited_for_only_so_long() -> None:
         async with asyncio.timeout(10):
             result = await send_one(Here(port), to("a"), limits=SHORT)
     assert (result.kind, result.reason) == ("later", "connection_lost")
+
+
+@pytest.mark.parametrize("line", [b"250-\r\n", b"250-x\r\n", b"250-" + b"x" * 400 + b"\r\n"])
+def test_a_reply_without_end_ends(line: bytes) -> None:
+    """Also where its lines say nothing; and what it takes meanwhile is bounded."""
+
+    class Nobody:
+        def take(self) -> None:
+            return None
+
+    talk = Conversation(Offers(pipelining=True), lambda _: None, Nobody())  # type: ignore[arg-type]
+    chunk = line * (60_000 // len(line))
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            talk.receive(chunk)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert talk.over
+    assert most < 3_000_000
 
 
 async def test_a_reply_cut_into_packets_is_one_reply() -> None:
