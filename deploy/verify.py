@@ -165,6 +165,12 @@ class Key:
             raise Wrong("keys.vkey", "name and key have the id " + self.id.hex())
 
 
+def like_key(line):
+    """Whether a line is like a key; looked at in steps, which take no longer than the line is."""
+    inside = re.search(r"(?<=.)\+[0-9a-f]{8}\+(?=.)", line, re.DOTALL)
+    return inside is not None and not re.search(r"\s", line, re.ASCII)
+
+
 def good_name(name):
     return bool(name) and not any(c == "+" or c.isspace() or c < " " for c in name)
 
@@ -375,7 +381,7 @@ class Papers:
             self.receipts.append((text.rstrip("\n"), "", ""))
         elif "\n\n\u2014 " in text:
             self.checkpoints.append(text)
-        elif re.fullmatch(r"(\S+\+[0-9a-f]{8}\+\S+\n)+", text, re.ASCII):
+        elif text.endswith("\n") and all(map(like_key, text.split("\n")[:-1])):
             self.vkeys += [Key(line) for line in text.split("\n")[:-1]]
         else:
             raise Wrong("file.kind", "nothing that is known")

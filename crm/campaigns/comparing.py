@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from difflib import SequenceMatcher
 
 from msgspec import Struct
@@ -29,6 +29,10 @@ _GUARDED = frozenset({
 })  # fmt: skip
 _MOST = 40
 _ALIGNED = 1500
+# Without what stands before it, each blank of a long row would be a beginning.
+_ENDS_OF_LINES = re.compile(r"(?<![ \t])[ \t]+\n")
+# A mailto: URL of one address alone: no second one, none in disguise, and no fields to copy it to.
+_ONE_ADDRESS = re.compile(r"mailto:[^@%?,;\s]+@([A-Za-z0-9.-]+)", re.IGNORECASE)
 _ID = re.compile(r"<([0-9a-f]{32})\.[0-9a-f]{32}@([A-Za-z0-9.-]+)>")
 
 
@@ -76,6 +80,7 @@ def _differences(
 ) -> list[Difference]:
     filled = Filled()
     found = list(_named(message, skeleton)) if named else []
+    found += _doubtful(message)
     found += _fields(message, variant, skeleton, filled)
     found += _leaves(message, variant, skeleton.links, filled)
     for slot, value in filled.wrong:
@@ -103,6 +108,26 @@ def _named(message: Message, skeleton: Skeleton) -> Iterator[Difference]:
         )
 
 
+def _doubtful(message: Message) -> Iterator[Difference]:
+    """Tell what mail programs may read in another way than we, who take the first."""
+    for part in message.parts:
+        for name, values in part.doubtful:
+            if len(values) > 1:
+                yield Difference(_times(name, len(values)), now=" | ".join(values)[:300])
+            else:
+                sentence = gettext("The header %(name)s was changed.", name=name)
+                yield Difference(sentence, now=values[0][:300])
+
+
+def _times(name: str, number: int) -> str:
+    return ngettext(
+        "The header %(name)s is there %(number)s time.",
+        "The header %(name)s is there %(number)s times.",
+        number,
+        name=name,
+    )
+
+
 def _fields(
     message: Message, variant: Variant, skeleton: Skeleton, filled: Filled
 ) -> Iterator[Difference]:
@@ -115,19 +140,15 @@ def _fields(
                 gettext("The header %(name)s is missing.", name=field.name), was=_shown(field.value)
             )
         elif len(values) > 1:
-            sentence = ngettext(
-                "The header %(name)s is there %(number)s time.",
-                "The header %(name)s is there %(number)s times.",
-                len(values),
-                name=field.name,
-            )
+            sentence = _times(field.name, len(values))
             yield Difference(sentence, was=_shown(field.value), now=" | ".join(values)[:300])
         elif not fits(expected, _bare(values[0]), skeleton.links, filled):
             sentence = gettext("The header %(name)s was changed.", name=field.name)
             yield Difference(sentence, was=_shown(field.value), now=values[0][:300])
     yield from _leaving(message, skeleton, filled)
+    guarded = _GUARDED - known - {"list-unsubscribe"} - PACKING
     for name, value in message.fields:
-        if name.lower() in _GUARDED - known - {"list-unsubscribe"} - PACKING:
+        if name.lower() in guarded:
             yield Difference(gettext("The header %(name)s was put in.", name=name), now=value[:300])
 
 
@@ -137,7 +158,7 @@ def _leaving(message: Message, skeleton: Skeleton, filled: Filled) -> Iterator[D
     pressed = [each for each in links if not each.lower().startswith("mailto:")]
     mailed = [each for each in links if each.lower().startswith("mailto:")]
     ours = skeleton.links["unsubscribe"]
-    same_domain = all(each.partition("?")[0].endswith(f"{skeleton.domain}") for each in mailed)
+    same_domain = all(_to(each, skeleton.domain) for each in mailed)
     if len(values) == 1 and len(pressed) == 1 and is_ours(pressed[0], ours) and len(mailed) < 2:  # noqa: PLR2004
         filled.take(f"{LINK}unsubscribe", pressed[0])
         if same_domain:
@@ -147,6 +168,11 @@ def _leaving(message: Message, skeleton: Skeleton, filled: Filled) -> Iterator[D
         was=f"<{ours.begins}…>",
         now=" ".join(values)[:300] or gettext("missing"),
     )
+
+
+def _to(mailto: str, domain: str) -> bool:
+    found = _ONE_ADDRESS.fullmatch(mailto)
+    return found is not None and f".{found[1]}".lower().endswith(f".{domain}".lower())
 
 
 def _leaves(
@@ -226,7 +252,7 @@ def _units(
         yield Difference(sentence, _first(left), _first(right))
         return
     keys = [_key(each, left, links, filled) for each in right]
-    matcher = SequenceMatcher(None, [each.shown for each in left], keys, autojunk=False)
+    matcher = SequenceMatcher(None, [_own_key(each) for each in left], keys, autojunk=False)
     for kind, low, high, begin, after in matcher.get_opcodes():
         if kind != "equal":
             for sentence, was, now in told(left[low:high], right[begin:after]):
@@ -234,15 +260,21 @@ def _units(
 
 
 def _is(one: Unit, other: Unit, links: dict[str, Link], filled: Filled) -> bool:
-    return fits(one.pieces, other.text, links, filled)
+    # Of the same name, too: a text can spell a tag out.
+    return one.name == other.name and fits(one.pieces, other.text, links, filled)
 
 
-def _key(unit: Unit, expected: Sequence[Unit], links: dict[str, Link], filled: Filled) -> str:
-    """Return the key of the expected unit with slots that this one fits, or its own text."""
+def _key(unit: Unit, expected: Sequence[Unit], links: dict[str, Link], filled: Filled) -> Hashable:
+    """Return the key of the expected unit with slots that this one fits, or its own."""
     for each in expected:
-        if each.slotted and fits(each.pieces, unit.text, links, filled):
-            return each.shown
-    return unit.text
+        if each.slotted and _is(each, unit, links, filled):
+            return _own_key(each)
+    return _own_key(unit)
+
+
+def _own_key(unit: Unit) -> Hashable:
+    """Tell a slot from a text that looks as it is shown."""
+    return unit.name, unit.pieces if unit.slotted else unit.shown
 
 
 def _first(units: Sequence[Unit]) -> str:
@@ -265,7 +297,7 @@ def _by_line(pieces: Sequence[Piece]) -> list[Unit]:
 def _trimmed(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     """Take blanks from the ends of lines, which relays lose, and empty lines from the end."""
     out: list[Piece] = [
-        re.sub(r"[ \t]+\n", "\n", each) if isinstance(each, str) else each for each in pieces
+        _ENDS_OF_LINES.sub("\n", each) if isinstance(each, str) else each for each in pieces
     ]
     if out and isinstance(out[-1], str):
         out[-1] = out[-1].rstrip()

@@ -14,14 +14,15 @@ from msgspec import Struct
 
 _NAME = re.compile(r"/?[A-Za-z][^\s/>]*")
 _ATTRIBUTE = re.compile(
-    r"""[\s/]*([^\s/>=][^\s/>=]*)(?:\s{0,99}=\s{0,99}(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)|))?"""
+    r"""([^\s/>=]+)(?:\s{0,99}=\s{0,99}(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)|))?"""
 )
+_BETWEEN = re.compile(r"[\s/=]+")
 # Not `noscript`: mail programs run no scripts, so they show what is in it.
 _RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
 _CSS_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))", re.DOTALL)
 # What looks like a comment in a string, or in parentheses (an address without quotes), is none.
 _CSS_COMMENT = re.compile(
-    r"""(\\.|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\((?:[^()"'\\]|\\.)*)|/\*.*?\*/""",
+    r"""(\\.|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\((?:[^()"'\\]|\\.)*)|/\*.*?(?:\*/|\Z)""",
     re.DOTALL,
 )
 # What takes an address as a string, or keeps a string for what does.
@@ -38,6 +39,8 @@ _HIDDEN = re.compile(r"</[A-Za-z]")
 _CSS_URL = re.compile(r"""\burl\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*))\s*\)?""", re.IGNORECASE)
 _CSS_IMPORT = re.compile(r"""@import\s+(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _CSS_IMAGE_SET = re.compile(r"""image-set\(\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+# Python refuses to read numbers of thousands of digits.
+_LONG_NUMBER = re.compile(r"&#(?=[0-9]{100})0*([0-9]{0,8})[0-9]*")
 _LAST = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -69,7 +72,7 @@ def tokens(html: str, *, line: int = 1, aside: bool = False) -> Iterator[Token]:
         at = start
         piece = html[start:end]
         if kind == "text":
-            yield Token(line, "", text=unescape(piece), aside=aside)
+            yield Token(line, "", text=_characters(piece), aside=aside)
         elif kind == "raw":
             yield Token(line, "=", text=piece, aside=aside)
         elif kind == "comment":
@@ -131,8 +134,8 @@ def _end_of_tag(html: str, at: int) -> int:
     while at < len(html):
         if html[at] == ">":
             return at + 1
-        found = _ATTRIBUTE.match(html, at)
-        at = found.end() if found and found.end() > at else at + 1
+        found = _BETWEEN.match(html, at) or _ATTRIBUTE.match(html, at)
+        at = found.end() if found else at + 1
     return len(html)
 
 
@@ -148,13 +151,18 @@ def _tag(piece: str, line: int, *, aside: bool) -> Token:
     at = 1 + len(name)
     while at < len(piece) and piece[at] != ">":
         each = _ATTRIBUTE.match(piece, at)
-        if each is None or each.end() == at:
-            at += 1
+        if each is None:
+            between = _BETWEEN.match(piece, at)
+            at = between.end() if between else at + 1
             continue
         value = next((group for group in each.groups()[1:] if group is not None), "")
-        attributes.append((each[1].lower(), unescape(value)))
+        attributes.append((each[1].lower(), _characters(value)))
         at = each.end()
     return Token(line, name.lower(), tuple(attributes), aside=aside)
+
+
+def _characters(text: str) -> str:
+    return unescape(_LONG_NUMBER.sub(r"&#0\1", text))
 
 
 def css(text: str) -> str:

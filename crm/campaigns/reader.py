@@ -7,8 +7,10 @@ it takes what relays make of a message: other encodings, other line ends, more h
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -20,6 +22,18 @@ _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(r"(\?=)[ \t\r\n]+(?==\?)")
 _PARAMETER = re.compile(r';\s*([A-Za-z0-9_.*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
+_END_OF_DELIMITER = re.compile(rb"(--)?[ \t]*(?=\n|\Z)")
+# What says how a part is to be read: of two, some programs obey the first and some the last.
+_HOW = (
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "MIME-Version",
+    "Content-Disposition",
+    "Content-ID",
+)
+_HOW_PARAMETERS = ("boundary", "charset")
+# Codecs of names of hosts, which Python takes for charsets; their time is the square of the length.
+_NO_CHARSETS = frozenset({"idna", "punycode"})
 
 
 class Part(Struct, frozen=True):
@@ -31,6 +45,9 @@ class Part(Struct, frozen=True):
     charset: str = ""
     content_id: str = ""
     disposition: str = ""
+    # Header fields, of this part or one around it, that tell two ways to read it: with what they
+    # say, of which there is one where it contradicts itself.
+    doubtful: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def text(self) -> str:
@@ -38,7 +55,7 @@ class Part(Struct, frozen=True):
         raw = self.content
         for charset in (self.charset or "utf-8", "utf-8", "windows-1252"):
             try:
-                found = raw.decode(charset)
+                found = raw.decode(_known(charset))
                 break
             except (LookupError, UnicodeError, ValueError):
                 continue
@@ -75,12 +92,19 @@ def decoded_words(value: str) -> str:
     return " ".join(_WORD.sub(_word, _BETWEEN.sub(r"\1", value)).split())
 
 
+def _known(charset: str) -> str:
+    name = codecs.lookup(charset).name
+    if name in _NO_CHARSETS:
+        raise LookupError(name)
+    return name
+
+
 def _word(found: re.Match[str]) -> str:
     charset, kind, text = found[1], found[2].lower(), found[3]
     raw = text.encode("latin-1", "replace")
     raw = _base64(raw) if kind == "b" else binascii.a2b_qp(raw, header=True)
     try:
-        return raw.decode(charset, "replace")
+        return raw.decode(_known(charset), "replace")
     except (LookupError, ValueError):
         return raw.decode("utf-8", "replace")
 
@@ -89,26 +113,35 @@ def _split(raw: bytes) -> tuple[list[tuple[str, str]], bytes]:
     if raw.startswith(b"\n"):
         return [], raw[1:]
     head, _, body = raw.partition(b"\n\n")
-    unfolded: list[str] = []
+    folded: list[list[str]] = []
     for line in head.split(b"\n"):
         text = line.decode("utf-8", "surrogateescape")
-        if text[:1] in {" ", "\t"} and unfolded:
-            unfolded[-1] += f" {text.strip()}"
+        if text[:1] in {" ", "\t"} and folded:
+            folded[-1].append(text.strip())
         else:
-            unfolded.append(text)
-    found = [_FIELD.fullmatch(line) for line in unfolded]
+            folded.append([text])
+    found = [_FIELD.fullmatch(" ".join(lines)) for lines in folded]
     fields = [
         (field[1], field[2].strip().encode("utf-8", "replace").decode()) for field in found if field
     ]
     return fields, body
 
 
-def _leaves(fields: list[tuple[str, str]], body: bytes, within: tuple[str, ...]) -> Iterator[Part]:
+def _leaves(
+    fields: list[tuple[str, str]],
+    body: bytes,
+    within: tuple[str, ...],
+    doubtful: tuple[tuple[str, tuple[str, ...]], ...] = (),
+) -> Iterator[Part]:
+    doubtful += tuple(_doubtful(fields))
     kind, parameters = _value(_field(fields, "content-type") or "text/plain")
     boundary = parameters.get("boundary", "")
-    if kind.startswith("multipart/") and boundary and len(within) < _DEEPEST:
-        for piece in _pieces(body, boundary):
-            yield from _leaves(*_split(piece), (*within, kind.removeprefix("multipart/")))
+    nests = kind.startswith("multipart/") and boundary and len(within) < _DEEPEST
+    pieces = _pieces(body, boundary) if nests else []
+    for piece in pieces:
+        inside = (*within, kind.removeprefix("multipart/"))
+        yield from _leaves(*_split(piece), inside, doubtful)
+    if pieces:
         return
     disposition, _ = _value(_field(fields, "content-disposition"))
     yield Part(
@@ -118,23 +151,38 @@ def _leaves(fields: list[tuple[str, str]], body: bytes, within: tuple[str, ...])
         charset=parameters.get("charset", ""),
         content_id=_field(fields, "content-id").strip("<> "),
         disposition=disposition,
+        doubtful=doubtful,
     )
+
+
+def _doubtful(fields: list[tuple[str, str]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name in _HOW:
+        values = tuple(value for known, value in fields if known.lower() == name.lower())
+        named: Counter[str] = Counter()
+        for value in values:
+            named.update(each[1].lower().partition("*")[0] for each in _PARAMETER.finditer(value))
+        if len(values) > 1 or any(named[each] > 1 for each in _HOW_PARAMETERS):
+            yield name, values
 
 
 def _pieces(body: bytes, boundary: str) -> list[bytes]:
     """Cut at delimiters (RFC 2046 §5.1.1): the line end before one belongs to it."""
-    mark = re.escape(b"--" + boundary.encode("utf-8", "replace"))
-    delimiter = re.compile(rb"(?:^|\n)" + mark + rb"(--)?[ \t]*(?=\n|\Z)")
+    whole = b"\n" + body
+    mark = b"\n--" + boundary.encode("utf-8", "replace")
     found: list[bytes] = []
     start = -1
-    for each in delimiter.finditer(b"\n" + body):
-        if start >= 0:
-            found.append((b"\n" + body)[start : each.start()])
-        start = each.end() + 1
-        if each[1] or len(found) > _MOST_PARTS:
-            return found
+    at = whole.find(mark)
+    while at >= 0:
+        each = _END_OF_DELIMITER.match(whole, at + len(mark))
+        if each:
+            if start >= 0:
+                found.append(whole[start:at])
+            start = each.end() + 1
+            if each[1] or len(found) > _MOST_PARTS:
+                return found
+        at = whole.find(mark, each.end() if each else at + 1)
     if start >= 0:
-        found.append((b"\n" + body)[start:])
+        found.append(whole[start:])
     return found
 
 

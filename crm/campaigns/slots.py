@@ -25,7 +25,7 @@ class Filled:
         """Take what stands in one slot; a merge value is text, and no address."""
         if slot.startswith(LINK):
             self.links.setdefault(slot, set()).add(value)
-        elif is_web_address(value) or len(value) > _LONGEST:
+        elif len(value) > _LONGEST or is_web_address(value):
             self.wrong.append((slot, value))
 
 

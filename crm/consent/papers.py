@@ -22,7 +22,8 @@ from crm.ledger.note import read as read_note
 LARGEST_FILE = 16 * 1024 * 1024
 _PUBLIC = 32
 _JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\n?", re.ASCII)
-_VKEYS = re.compile(r"(?:\S+\+[0-9a-f]{8}\+\S+\n)+", re.ASCII)
+# Once a line has an id in it, no other place is tried: else the time is the square of the length.
+_VKEYS = re.compile(r"(?:(?>\S+?\+[0-9a-f]{8}\+)\S++\n)+", re.ASCII)
 _ENDORSED = {"vkey": str, "endorsement": str}
 _SHAPE: dict[str, Any] = {
     "format": str,

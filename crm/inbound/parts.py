@@ -43,7 +43,14 @@ _STRUCTURE = re.compile(
 )
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,998}>")
 _NESTS = re.compile(r"<(/?)(?!(?:br|hr|img|li|link|meta|p|td|tr)\b)[a-z]", re.IGNORECASE)
-_CHARSETS = {"unicode-1-1-utf-7": "utf-7", "ansi_x3.110-1983": "latin-1", "x-unknown": "utf-8"}
+_CHARSETS = {
+    "unicode-1-1-utf-7": "utf-7",
+    "ansi_x3.110-1983": "latin-1",
+    "x-unknown": "utf-8",
+    # Codecs of names of hosts, whose time is the square of the length.
+    "idna": "utf-8",
+    "punycode": "utf-8",
+}
 
 
 class TooMuch(ValueError):
@@ -54,7 +61,7 @@ def parse(raw: bytes) -> Message:
     """The mail of these bytes, its lines ended by LF; refuses what would take long to look at."""
     text = raw[:LONGEST]
     if b"\r" in text:
-        text = re.sub(rb"\r+\n", b"\n", text).replace(b"\r", b"\n")
+        text = re.sub(rb"(?<!\r)\r+\n", b"\n", text).replace(b"\r", b"\n")
     text = text.lstrip(b"\xef\xbb\xbf\n")
     if text.count(b"boundary") > MANY_PARTS or text.count(b"\n") > MANY_LINES:
         text = text[:LONGEST_OF_MANY]

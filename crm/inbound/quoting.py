@@ -41,7 +41,8 @@ def own_words(text: str) -> str:
     Quoted lines between what was written stay: without them an answer point by point says nothing.
     """
     lines = [line.rstrip()[:_LONGEST_LINE] for line in text.replace("\xa0", " ").splitlines()]
-    end = next((at for at in range(len(lines)) if _ends(lines, at)), len(lines))
+    quoted = _only_quoted(lines)
+    end = next((at for at in range(len(lines)) if _ends(lines, at, quoted)), len(lines))
     kept = lines[:end]
     while kept and (not kept[-1].strip() or kept[-1].lstrip().startswith(">")):
         kept.pop()
@@ -55,23 +56,30 @@ def unquoted(text: str) -> str:
     )
 
 
-def _ends(lines: list[str], at: int) -> bool:
+def _ends(lines: list[str], at: int, quoted: list[bool]) -> bool:
     line = lines[at].strip()
     if line == "--" or _DIVIDER.match(line) or _DEVICE.match(line):
         return True
     following = lines[at + 1].strip() if at + 1 < len(lines) else ""
     if _HEADER.match(line) and _SECOND_HEADER.match(following):
         return True
-    if _ATTRIBUTION.match(line) and _only_quoted(lines[at + 1 :]):
+    if quoted[at + 1] and _ATTRIBUTION.match(line):
         return True
-    return bool(_ATTRIBUTION.match(f"{line} {following}")) and _only_quoted(lines[at + 2 :])
+    return quoted[min(at + 2, len(lines))] and bool(_ATTRIBUTION.match(f"{line} {following}"))
 
 
-def _only_quoted(rest: list[str]) -> bool:
-    """Below an attribution stands the quotation; where its lines are marked, only marked ones."""
-    said = [line.strip() for line in rest if line.strip()]
-    marked = [line.startswith(">") for line in said]
-    if not any(marked):
-        return True
-    own = [line for line, quoted in zip(said, marked, strict=True) if not quoted]
-    return marked[0] and (not own or own[0] == "--")
+def _only_quoted(lines: list[str]) -> list[bool]:
+    """Say for each line, and the end, whether what stands from there on can be the quotation.
+
+    Where lines of it are marked, only marked ones can, down to the signature.
+    """
+    found = [True]
+    any_marked = first_marked = False
+    first_own = "--"
+    for line in reversed([each.strip() for each in lines]):
+        if line:
+            first_marked = line.startswith(">")
+            any_marked = any_marked or first_marked
+            first_own = first_own if first_marked else line
+        found.append(not any_marked or (first_marked and first_own == "--"))
+    return found[::-1]

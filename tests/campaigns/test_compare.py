@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections.abc import Callable
 from email.message import EmailMessage
+from html import escape
 from time import process_time
 from uuid import UUID
 
@@ -13,7 +15,9 @@ from msgspec import structs
 
 from crm.campaigns.comparing import campaign_of, compare
 from crm.campaigns.skeleton import BadSkeleton, packed, skeleton_of, unpacked
+from crm.campaigns.slots import Filled
 from crm.campaigns.source import read_newsletter
+from crm.campaigns.tokens import of_html
 from crm.campaigns.web_address import is_web_address
 from crm.mail.mime import Slots
 from crm.tokens import Stop, stop_token
@@ -138,6 +142,155 @@ def test_our_links_must_be_ours_and_one_readers() -> None:
         assert not compare(changed, known).same
 
 
+OURS = slots(7).unsubscribe.encode()
+PAGE = b"--evil\r\nContent-Type: text/html\r\n\r\n<p>Pay here</p>\r\n--evil--\r\n"
+PICTURE = "Rye\n\n![rye](https://letters.example/rye.png)\n"
+
+
+def _doubled(field: bytes) -> Callable[[bytes], bytes]:
+    """Another body before ours, which is read where the last of two fields is obeyed."""
+
+    def altered(raw: bytes) -> bytes:
+        head, body = raw.split(b"\r\n\r\n", 1)
+        return head + b"\r\n" + field + b"\r\n\r\n" + PAGE + body
+
+    return altered
+
+
+def _replaced(was: bytes, now: bytes) -> Callable[[bytes], bytes]:
+    return lambda raw: raw.replace(was, now)
+
+
+def _another_part(raw: bytes) -> bytes:
+    """Which has two ways to be read, and nothing in it for who takes the first."""
+    boundary = raw.split(b'boundary="')[1].split(b'"')[0]
+    empty = b"\r\nContent-Type: multipart/mixed; boundary=no\r\n\r\n<p>Pay here</p>\r\n--"
+    end = b"--" + boundary + b"--"
+    return raw.replace(end, b"--" + boundary + empty + boundary + b"--")
+
+
+@pytest.mark.parametrize(
+    ("alter", "sentence"),
+    [
+        (_doubled(b'Content-Type: multipart/mixed; boundary="evil"'),
+         "The header Content-Type is there 2 times."),
+        (_doubled(b"Content-Transfer-Encoding: 7bit\r\ncontent-transfer-encoding: base64"),
+         "The header Content-Transfer-Encoding is there 2 times."),
+        (_doubled(b"Mime-Version: 1.0"), "The header MIME-Version is there 2 times."),
+        (_replaced(b"\r\nContent-Type: text/html",
+                   b"\r\nContent-Type: text/html\r\nContent-Type: text/plain"),
+         "The header Content-Type is there 2 times."),
+        (_replaced(b"boundary=", b"boundary*0=evil; boundary="),
+         "The header Content-Type was changed."),
+        (_another_part, "A part was put in (multipart/mixed)."),
+        (_replaced(b'href=3D"' + OURS, b'href=3D"{link.unsubscribe}'), "Markup was changed."),
+        (_replaced(b"leave+abc@bakery.example", b"leave@evilbakery.example"),
+         "The header List-Unsubscribe was changed."),
+        (_replaced(b"leave+abc@bakery.example", b"a@evil.example,b@bakery.example"),
+         "The header List-Unsubscribe was changed."),
+        (_replaced(b"leave+abc@bakery.example", b"a%40evil.example%2Cb@bakery.example"),
+         "The header List-Unsubscribe was changed."),
+        (_replaced(b"leave+abc@bakery.example", b"a@bakery.example?cc=3Db@evil.example"),
+         "The header List-Unsubscribe was changed."),
+    ],
+    ids=["type", "encoding", "mime", "type of a part", "boundary", "empty part", "no way out",
+         "elsewhere", "two addresses", "in disguise", "with a copy"],
+)  # fmt: skip
+def test_an_altered_mail_is_not_called_the_same(
+    alter: Callable[[bytes], bytes], sentence: str
+) -> None:
+    known = skeleton(SOURCE)
+    mine = structs.replace(slots(7), unsubscribe_mail="mailto:leave+abc@bakery.example")
+    raw = composed(SOURCE).bytes_for(NAMES[0], mine).replace(b"=\r\n", b"")
+    altered = alter(raw)
+
+    assert compare(raw, known).same
+    assert altered != raw
+    assert sentence in [each.sentence for each in compare(altered, known).differences]
+
+
+def test_a_tag_that_is_spelt_out_is_not_the_tag() -> None:
+    known = skeleton(PICTURE)
+    raw = composed(PICTURE).bytes_for({}, slots(7)).replace(b"=\r\n", b"")
+    start = raw.index(b"<img")
+    end = raw.index(b">", start)
+    tag = raw[start : end + 1].replace(b"=3D", b"=").decode()
+    text = next(each.shown for each in of_html([tag]) if each.name == "img")
+    spelt = raw[:start] + escape(text).replace("=", "=3D").encode() + raw[end + 1 :]
+
+    assert compare(raw, known).same
+    assert not compare(spelt, known).same
+
+
+def test_one_may_leave_by_mail_below_the_domain() -> None:
+    for address in ("leave@bakery.example", "leave@bounces.Bakery.example"):
+        mine = structs.replace(slots(7), unsubscribe_mail=f"mailto:{address}")
+        raw = composed(SOURCE, subject=SUBJECT).bytes_for(NAMES[0], mine)
+        assert compare(raw, skeleton(SOURCE, subject=SUBJECT)).same
+
+
+TEXT, HTML = b"Content-Type: text/plain", b"Content-Type: text/html\n\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "again", "end"),
+    [
+        (TEXT + b"\n\n", b" ", b"x"),
+        (HTML + b"<a", b" ", b">"),
+        (HTML + b"<a", b"/", b">"),
+        (HTML + b"<a", b" a='\"", b""),
+        (HTML, b"<a ", b""),
+        (b"Subject: Rye", b"\n a", b"\n\n"),
+        (TEXT + b"; charset=punycode\n\n" + b"a" * 5_000 + b"-", b"9a", b""),
+        (b"Content-Type: multipart/mixed; boundary=a\n\n" + b"\n--a\nx" * 150, b"x", b""),
+    ],
+    ids=["blanks", "tag", "slashes", "quotes", "tags", "folded", "punycode", "parts"],
+)
+def test_whatever_is_pasted_takes_linear_time(begin: bytes, again: bytes, end: bytes) -> None:
+    known = skeleton("Rye")
+
+    def took(size: int) -> float:
+        raw = begin + again * (size // len(again)) + end
+        began = process_time()
+        compare(raw, known)
+        return process_time() - began
+
+    assert took(200_000) < 40 * max(took(20_000), 0.005)
+
+
+@pytest.mark.parametrize("again", ["a", "a.", "a-", "9.", "//a"])
+def test_a_long_value_takes_linear_time(again: str) -> None:
+    def took(size: int) -> float:
+        began = process_time()
+        for _ in range(10):
+            Filled().take("name", again * (size // len(again)))
+        return process_time() - began
+
+    assert took(10_000) < 40 * max(took(1_000), 0.001)
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("https://t.example", True),
+        ("99+a9.-://t", True),
+        ("é9.a://t", True),
+        ("99.-://t", False),
+        ("see t.example/a", True),
+        ("-.aé/", False),
+        ("-.example/", True),
+        ("//t-t.example", True),
+        ("Data:x", True),
+        ("Nora v. Ünal / Söhne", False),
+        ("a" * 10_001, True),
+    ],
+)
+def test_a_value_is_no_address(value: str, *, wrong: bool) -> None:
+    filled = Filled()
+    filled.take("name", value)
+    assert bool(filled.wrong) == wrong
+
+
 def test_parts_put_in_and_missing_are_named() -> None:
     raw = mail()
     boundary = raw.split(b'boundary="')[1].split(b'"')[0]
@@ -164,7 +317,16 @@ def test_what_is_no_skeleton_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"\n\n", b"\xff\xfe", b"a: b", b"<" * 100_000, b"Content-Type: multipart/x; boundary=a"],
+    [
+        b"",
+        b"\n\n",
+        b"\xff\xfe",
+        b"a: b",
+        b"<" * 100_000,
+        b"Content-Type: multipart/x; boundary=a",
+        HTML + b"&#" + b"1" * 5_000 + b";",
+        HTML + b"&#" + b"0" * 5_000,
+    ],
 )
 def test_whatever_is_handed_in_gets_an_answer(raw: bytes) -> None:
     assert not compare(raw, skeleton("Rye")).same

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
+from time import process_time
 from types import ModuleType
 from typing import Any
 
@@ -174,11 +175,26 @@ def test_a_bit_of_a_receipt() -> None:
         (b"c2sp.org/tlog-proof@v1\n", "proof.form"),
         (b"x\n\n\xe2\x80\x94 x x\n", "checkpoint.form"),
         (b"x+01020304+AA==\n", "keys.vkey"),
+        (b"x+y+01020304+01020304+z\n", "keys.vkey"),
+        (b"x+01020304+AA==\ny", "file.kind"),
+        (b"+01020304+AA==\n", "file.kind"),
+        (b"x+01020304+\n", "file.kind"),
+        (b"x +01020304+AA==\n", "file.kind"),
+        (b"x+01020304+AA==\n\n", "file.kind"),
         (b" " * (16 * 1024 * 1024 + 1), "file.size"),
     ],
 )
 def test_files_that_are_nothing(file: bytes, check: str) -> None:
     assert verdict([file]) == check
+
+
+def test_a_long_line_takes_linear_time() -> None:
+    def took(ids: int) -> float:
+        began = process_time()
+        assert verdict([b"x" + b"+01020304" * ids]) == "file.kind"
+        return process_time() - began
+
+    assert took(20_000) < 40 * max(took(2_000), 0.002)
 
 
 def test_checkpoints_that_were_kept() -> None:

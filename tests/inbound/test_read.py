@@ -1,6 +1,7 @@
 """Whatever the bytes: one answer, in little time; and the whole corpus as its sources judge it."""
 
 from collections import Counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,26 @@ _DAEMON = b"From: MAILER-DAEMON\nSubject: failure notice\n\n"
 )
 def test_a_hostile_mail_is_looked_at_in_part(raw: bytes) -> None:
     assert isinstance(read(raw), KINDS)
+
+
+@pytest.mark.parametrize(
+    ("head", "again", "end"),
+    [
+        (b"Subject: Rye\n\n", b"\r", b"x"),
+        (b"\n", b"on Monday Nora wrote\n", b"> Rye\n"),
+    ],
+    ids=["returns", "attributions"],
+)
+def test_what_comes_again_and_again_takes_linear_time(
+    head: bytes, again: bytes, end: bytes
+) -> None:
+    def took(size: int) -> float:
+        raw = b"From: nora@rye.example\n" + head + again * (size // len(again)) + end
+        began = process_time()
+        read(raw)
+        return process_time() - began
+
+    assert took(100_000) < 40 * max(took(10_000), 0.005)
 
 
 def test_only_so_much_of_a_mail_is_parsed() -> None:
