@@ -275,7 +275,7 @@ def test_a_long_value_takes_linear_time(again: str) -> None:
         ("https://t.example", True),
         ("99+a9.-://t", True),
         ("é9.a://t", True),
-        ("99.-://t", False),
+        ("99.-://t", True),
         ("see t.example/a", True),
         ("-.aé/", False),
         ("-.example/", True),
