@@ -17,13 +17,14 @@ from msgspec import Struct
 
 from crm import businesses, consent, customers, events, mail
 from crm.businesses import Business
-from crm.campaigns.comparing import Comparison, Difference, compare
+from crm.campaigns.comparing import LARGEST_MAIL, Comparison, Difference, compare
 from crm.campaigns.composing import Envelope, compiled, message_id
 from crm.campaigns.invented import invented
 from crm.campaigns.model import Campaign, NoCanary, State
 from crm.campaigns.reader import read
 from crm.campaigns.underway import Sent, underway
 from crm.campaigns.verdict import skeletons
+from crm.characters import storable
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import opaque
@@ -95,9 +96,10 @@ async def waits_for_canary(db: ReadDb, campaign_id: UUID) -> bool:
 def canary_marks(keys: Keys, business_id: UUID, raw: bytes) -> list[bytes]:
     """Read what may be the mark of a canary: in its Message-ID, or in the links that we signed.
 
-    A relay may write a Message-ID of its own. What a mark proves PostgreSQL knows.
+    A relay may write a Message-ID of its own. What a mark proves PostgreSQL knows. Of mail larger
+    than any of ours the beginning is read.
     """
-    message = read(raw)
+    message = read(raw[:LARGEST_MAIL])
     if found := _MESSAGE_ID.fullmatch(message.first("Message-ID").strip()):
         return [bytes.fromhex(found[1])]
     header = " ".join(message.every("List-Unsubscribe"))
@@ -128,12 +130,15 @@ async def canary_arrived(db: Db, mark: bytes, raw: bytes) -> bool:
     )
     nearest = min(found, key=lambda each: len(each.differences), default=_UNPUBLISHED)
     differences = (*nearest.differences, *way.differences)
-    told = [msgspec.structs.asdict(each) for each in differences]
+    told = [
+        {name: storable(said) for name, said in msgspec.structs.asdict(each).items()}
+        for each in differences
+    ]
     await db.run(
         sql.land_canary,
         campaign_id=known.campaign_id,
         differences=told,
-        remarks=list(way.remarks),
+        remarks=[storable(each) for each in way.remarks],
     )
     happened = Kind.canary_changed if differences else Kind.canary_passed
     await events.record(db, Actor.system(), happened, ref=known.campaign_id)

@@ -7,13 +7,14 @@ it takes what relays make of a message: other encodings, other line ends, more h
 from __future__ import annotations
 
 import binascii
-import codecs
 import re
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
 
 from msgspec import Struct
+
+from crm.characters import charset as charset_of
 
 _DEEPEST = 20
 _MOST_PARTS = 200
@@ -32,8 +33,6 @@ _HOW = (
     "Content-ID",
 )
 _HOW_PARAMETERS = ("boundary", "charset")
-# Codecs of names of hosts, which Python takes for charsets; their time is the square of the length.
-_NO_CHARSETS = frozenset({"idna", "punycode"})
 
 
 class Part(Struct, frozen=True):
@@ -55,7 +54,7 @@ class Part(Struct, frozen=True):
         raw = self.content
         for charset in (self.charset or "utf-8", "utf-8", "windows-1252"):
             try:
-                found = raw.decode(_known(charset))
+                found = raw.decode(charset_of(charset))
                 break
             except (LookupError, UnicodeError, ValueError):
                 continue
@@ -92,19 +91,12 @@ def decoded_words(value: str) -> str:
     return " ".join(_WORD.sub(_word, _BETWEEN.sub(r"\1", value)).split())
 
 
-def _known(charset: str) -> str:
-    name = codecs.lookup(charset).name
-    if name in _NO_CHARSETS:
-        raise LookupError(name)
-    return name
-
-
 def _word(found: re.Match[str]) -> str:
     charset, kind, text = found[1], found[2].lower(), found[3]
     raw = text.encode("latin-1", "replace")
     raw = _base64(raw) if kind == "b" else binascii.a2b_qp(raw, header=True)
     try:
-        return raw.decode(_known(charset), "replace")
+        return raw.decode(charset_of(charset), "replace")
     except (LookupError, ValueError):
         return raw.decode("utf-8", "replace")
 

@@ -3,6 +3,7 @@
 import re
 from email.message import Message
 
+from crm.characters import storable
 from crm.inbound import dsn, parts
 from crm.inbound.dsn import Fields
 from crm.inbound.heard import Complaint
@@ -31,11 +32,12 @@ def read(mail: Message) -> Complaint | None:
 
 def _groups(part: Message) -> list[Fields]:
     """The fields, also of a parser that took the report for a mail of its own."""
-    inside = part.get_payload()
-    if isinstance(inside, list) and inside and isinstance(inside[0], Message):
+    inside = parts.inside(part)
+    if inside:
         found: Fields = {}
         for name, value in inside[0].items():
-            found.setdefault(name.casefold(), []).append(" ".join(str(value).split()))
+            plain = storable(str(value)[: parts.LONGEST_FIELD])
+            found.setdefault(name.casefold(), []).append(" ".join(plain.split()))
         return [found]
     return dsn.groups(part)
 

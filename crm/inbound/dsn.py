@@ -4,6 +4,7 @@ import re
 from email.message import Message
 from quopri import decodestring
 
+from crm.characters import storable
 from crm.inbound import parts
 from crm.inbound.heard import Bounce, Failure, Verdict
 from crm.inbound.judging import judge
@@ -61,17 +62,15 @@ def of_groups(mail: Message, found: list[Fields]) -> Bounce | None:
 
 def groups(part: Message) -> list[Fields]:
     """The groups of fields of a part that consists of them, each name in lower case."""
-    payload = part.get_payload()
-    if isinstance(payload, list):
+    if part.is_multipart():
         # The library takes one of the two types for groups, the other for a mail in the mail.
         apart = "\n" if part.get_content_type() == "message/delivery-status" else "\n\n"
-        blocks = [block for block in payload if isinstance(block, Message)]
-        text = "\n\n".join(_as_lines(block, apart) for block in blocks)
+        text = "\n\n".join(_as_lines(block, apart) for block in parts.inside(part))
         if "quoted-printable" in str(part.get("content-transfer-encoding", "")).casefold():
             text = decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
     else:
         text = parts.text_of(part)
-    return groups_of(text)
+    return groups_of(storable(text))
 
 
 def groups_of(text: str) -> list[Fields]:
@@ -102,20 +101,16 @@ def groups_of(text: str) -> list[Fields]:
 def original_id(mail: Message) -> str:
     """The Message-ID of the mail that this one is about, from what it cites of it."""
     cited = original(mail)
-    return parts.message_id(str(cited.get("message-id", ""))) if cited is not None else ""
+    return parts.message_id(parts.field(cited, "message-id")) if cited is not None else ""
 
 
 def original(mail: Message) -> Message | None:
     """The mail, or the headers of it, that a report carries."""
     for part in parts.leaves(mail):
         kind = part.get_content_type()
-        inside = part.get_payload()
-        if kind in _CITED and isinstance(inside, list) and inside:
-            return inside[0] if isinstance(inside[0], Message) else None
         if kind in _CITED_HEADS or kind in _CITED:
-            if isinstance(inside, list) and inside and isinstance(inside[0], Message):
-                return inside[0]
-            return parts.parse(parts.text_of(part).encode())
+            found = parts.inside(part)
+            return found[0] if found else parts.parse(parts.text_of(part).encode())
     return None
 
 
@@ -184,5 +179,4 @@ def _as_lines(block: Message, apart: str) -> str:
     head = [f"{name}: {str(value)[: parts.LONGEST_FIELD]}" for name, value in block.raw_items()]
     rest = block.get_payload(decode=True)
     said = parts.decoded(rest, "utf-8") if isinstance(rest, bytes) else ""
-    text = apart.join(["\n".join(head), said])
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return storable(apart.join(["\n".join(head), said]))

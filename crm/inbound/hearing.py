@@ -24,8 +24,10 @@ async def hear_mail(
 
     Raises Nobodys where it cannot be said for which of several businesses it is.
     """
-    if await heard_as_canary(database, businesses, raw):
-        return Effect.done
+    for each in businesses:
+        marks = await asyncio.to_thread(campaigns.canary_marks, database.keys, each, raw)
+        if await heard_as_canary(database, each, marks, raw):
+            return Effect.done
     arrival = await asyncio.to_thread(arrived, recipient, raw)
     return await hear_arrival(database, _whose(database, businesses, arrival), arrival, via)
 
@@ -35,13 +37,14 @@ async def hear_arrival(database: Database, business_id: UUID, arrival: Arrival, 
     return await database.attempt(business_id, lambda db: actions.hear(db, arrival, via))
 
 
-async def heard_as_canary(database: Database, businesses: Sequence[UUID], raw: bytes) -> bool:
+async def heard_as_canary(
+    database: Database, business_id: UUID, marks: Sequence[bytes], raw: bytes
+) -> bool:
     """Take the first copy of a campaign, which nobody but us has sent to this mailbox."""
-    for each in businesses:
-        for mark in await asyncio.to_thread(campaigns.canary_marks, database.keys, each, raw):
-            async with database.write(each) as db:
-                if await campaigns.canary_arrived(db, mark, raw):
-                    return True
+    for mark in marks:
+        async with database.write(business_id) as db:
+            if await campaigns.canary_arrived(db, mark, raw):
+                return True
     return False
 
 

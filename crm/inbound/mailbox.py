@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from email import message_from_bytes
+from email.message import Message
 from email.utils import getaddresses
 
 from imap_tools import AND, BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
 from imap_tools.errors import ImapToolsError, MailboxLoginError
 
 from crm import names
+from crm.inbound import parts
 from crm.inbound.model import Mailbox, MailboxTrouble
 from crm.return_path import FEEDBACK, parted
 
@@ -23,6 +25,7 @@ PORT_SECONDS = 20
 # Larger mail is read in its beginning, which is all that reports and letters say.
 LARGEST = 5_000_000
 _MOST = 50
+_MOST_LINES = 20
 # Who delivered it says to whom, most certain first; the last is what its writer typed.
 _RECIPIENT_HEADERS = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 _UID = re.compile(r"[0-9]+")
@@ -101,19 +104,27 @@ def opened(mailbox: Mailbox, password: str, *, local: bool) -> Iterator[Opened]:
 def recipient_of(raw: bytes, domain: str) -> str:
     """Say which address of ours a fetched mail came to: one with a token, else none.
 
-    A header proves nothing; the token in it does.
+    A header proves nothing; the token in it does. Of headers longer than any honest mail has, the
+    beginning counts, where servers write to whom they delivered it.
     """
-    head = message_from_bytes(raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+    head = message_from_bytes(raw[: parts.LONGEST_HEAD].partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
     plain = ""
-    for name in _RECIPIENT_HEADERS:
-        lines = [str(each) for each in head.get_all(name, [])]
-        for _, address in getaddresses(lines):
-            way, _, at = parted(address)
-            if domain and at == domain and way is not None:
-                return address
-            if domain and at == domain and address.lower().startswith(f"{FEEDBACK}@"):
-                plain = address
+    for address in _addresses(head):
+        way, _, at = parted(address)
+        if domain and at == domain and way is not None:
+            return address
+        if domain and at == domain and address.lower().startswith(f"{FEEDBACK}@"):
+            plain = address
     return plain
+
+
+def _addresses(head: Message) -> Iterator[str]:
+    for name in _RECIPIENT_HEADERS:
+        for line in head.get_all(name, [])[:_MOST_LINES]:
+            # One that is broken hides no other.
+            with suppress(*parts.BROKEN):
+                found = getaddresses([str(line)[: parts.LONGEST_FIELD]])
+                yield from (address for _, address in found)
 
 
 def _sign_in(box: BaseMailBox, mailbox: Mailbox, password: str) -> None:

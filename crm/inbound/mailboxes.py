@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from datetime import date, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from msgspec import Struct
 
-from crm import businesses, events
+from crm import businesses, campaigns, events
 from crm.db import BROKEN, Database, Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.inbound.heard import Bounce, Complaint, Unsubscribe
@@ -18,6 +21,7 @@ from crm.inbound.hearing import hear_arrival, heard_as_canary
 from crm.inbound.mailbox import opened, recipient_of
 from crm.inbound.model import (
     LETTERS_REST,
+    Arrival,
     Effect,
     Mailbox,
     MailboxTrouble,
@@ -26,6 +30,7 @@ from crm.inbound.model import (
     Via,
     arrived,
 )
+from crm.journal import JournalAway, PutBack
 from crm.log import logger
 
 sql = Statements("inbound")
@@ -37,12 +42,32 @@ _EVERY = timedelta(seconds=60)
 _LEASE = timedelta(minutes=10)
 # Heard and authenticated, nobody needs to read these again.
 _REPORTS = (Bounce, Complaint, Unsubscribe)
-# How long a thread waits for what a mail does.
+# How long a thread waits for what a mail says, and then for what it does.
 _PATIENCE = 60.0
+# So long a round goes on beginning with mails: another worker must not take it for killed.
+_ROUND = 300.0
 
 
 class _NotHeard(Exception):
-    """The database was away."""
+    """The database was away, or this worker ends."""
+
+
+# What PostgreSQL says of values that it would refuse at every try.
+_REFUSED = (asyncpg.DataError, asyncpg.CheckViolationError)
+# What passes by itself, or comes of the worker's end; the mail lies there until then.
+_NOT_NOW = (_NotHeard, TimeoutError, CancelledError, JournalAway, PutBack)
+
+
+class _TooSlow(Exception):
+    """A mail took too long to read, by itself."""
+
+
+class _Mail(Struct, frozen=True):
+    """A mail, read: what it says, and the canaries that it may be."""
+
+    raw: bytes
+    arrival: Arrival
+    marks: list[bytes]
 
 
 class Round(Struct):
@@ -50,6 +75,8 @@ class Round(Struct):
 
     heard: int = 0
     kept: int = 0
+    # Mails that nobody could read, which lie with what was kept.
+    aside: int = 0
     # Letters that had lain there for long enough.
     ended: int = 0
 
@@ -112,16 +139,19 @@ async def read_mailbox(database: Database, business_id: UUID, *, local: bool) ->
         return None
     done, trouble = Round(), ""
 
-    async def hear(raw: bytes) -> bool:
-        if await heard_as_canary(database, [business_id], raw):
-            return True
-        arrival = await asyncio.to_thread(arrived, recipient_of(raw, domain), raw)
-        effect = await hear_arrival(database, business_id, arrival, Via.mailbox)
-        return effect is not Effect.counted and isinstance(arrival.heard, _REPORTS)
+    def read(raw: bytes) -> _Mail:
+        arrival = arrived(recipient_of(raw, domain), raw)
+        return _Mail(raw, arrival, campaigns.canary_marks(database.keys, business_id, raw))
 
-    loop = asyncio.get_running_loop()
+    async def hear(mail: _Mail) -> bool:
+        if await heard_as_canary(database, business_id, mail.marks, mail.raw):
+            return True
+        effect = await hear_arrival(database, business_id, mail.arrival, Via.mailbox)
+        return effect is not Effect.counted and isinstance(mail.arrival.heard, _REPORTS)
+
+    ears = _Ears(asyncio.get_running_loop(), business_id, read, hear)
     try:
-        await asyncio.to_thread(_round, loop, (claimed, password, local), before, hear, done)
+        await asyncio.to_thread(_round, ears, (claimed, password, local), before, done)
     except MailboxTrouble as wrong:
         trouble = wrong.message
     except _NotHeard:
@@ -131,35 +161,73 @@ async def read_mailbox(database: Database, business_id: UUID, *, local: bool) ->
     return done
 
 
-def _round(
-    loop: asyncio.AbstractEventLoop,
-    where: tuple[Mailbox, str, bool],
-    before: date,
-    hear: Callable[[bytes], Coroutine[Any, Any, bool]],
-    done: Round,
-) -> None:
+class _Ears(Struct, frozen=True):
+    """How a mail is heard from the thread of a round: read beside it, and done in the loop."""
+
+    loop: asyncio.AbstractEventLoop
+    business_id: UUID
+    read: Callable[[bytes], _Mail]
+    hear: Callable[[_Mail], Coroutine[Any, Any, bool]]
+
+
+def _round(ears: _Ears, where: tuple[Mailbox, str, bool], before: date, done: Round) -> None:
     """Walk through the folder, in a thread: the client blocks."""
     claimed, password, local = where
+    until = monotonic() + _ROUND
     with opened(claimed, password, local=local) as folder:
         for uid in folder.uids():
+            if monotonic() > until:
+                break
             raw = folder.raw(uid)
             if raw is None:
                 continue
-            try:
-                was_report = asyncio.run_coroutine_threadsafe(hear(raw), loop).result(_PATIENCE)
-            except (*BROKEN, TimeoutError) as wrong:
-                _log.warning("not_heard", error=type(wrong).__name__)
-                raise _NotHeard from None
-            except Exception:  # noqa: BLE001  (ours to mend; it must not hold up the others)
-                _log.exception("not_heard")
-                continue
+            was_report = _heard(ears, uid, raw)
             if was_report:
                 folder.delete(uid)
                 done.heard += 1
+                continue
+            folder.keep(uid)
+            if was_report is None:
+                done.aside += 1
             else:
-                folder.keep(uid)
                 done.kept += 1
         done.ended = folder.clear(before)
+
+
+def _heard(ears: _Ears, uid: str, raw: bytes) -> bool | None:
+    """Say whether it was a report; None where it is to be put aside, since it would fail again.
+
+    Were it left where it is, it would be the first of every round, and with others the only ones.
+    """
+    try:
+        mail = _read_in_time(ears.read, raw)
+        return asyncio.run_coroutine_threadsafe(ears.hear(mail), ears.loop).result(_PATIENCE)
+    except (_TooSlow, *_REFUSED) as wrong:
+        error = type(wrong).__name__
+        _log.error("put_aside", business=str(ears.business_id), uid=uid, error=error)
+    except (*BROKEN, *_NOT_NOW) as wrong:
+        _log.warning("not_heard", error=type(wrong).__name__)
+        raise _NotHeard from None
+    except Exception:  # noqa: BLE001  (ours to mend; it must not hold up the others)
+        if ears.loop.is_closed():
+            raise _NotHeard from None
+        _log.exception("put_aside", business=str(ears.business_id), uid=uid)
+    return None
+
+
+def _read_in_time(read: Callable[[bytes], _Mail], raw: bytes) -> _Mail:
+    """Read a mail in a thread of its own, which goes on for nobody where it takes too long."""
+    pool = ThreadPoolExecutor(1, "inbound")
+    try:
+        reading = pool.submit(read, raw)
+    except RuntimeError:
+        # No thread begins any more.
+        raise _NotHeard from None
+    finally:
+        pool.shutdown(wait=False)
+    if not wait((reading,), _PATIENCE).done:
+        raise _TooSlow
+    return reading.result()
 
 
 def _waiting(known: Mailbox, password: str, *, local: bool) -> int:

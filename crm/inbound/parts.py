@@ -12,6 +12,9 @@ from html.parser import HTMLParser
 
 import nh3
 
+from crm.characters import charset as charset_of
+from crm.characters import storable
+
 # What of a mail is looked at. Reports and answers come first in a mail, what it cites or carries
 # comes after; the parser's time is lines times the parts they are in.
 LONGEST = 16 * 1024 * 1024
@@ -47,9 +50,6 @@ _CHARSETS = {
     "unicode-1-1-utf-7": "utf-7",
     "ansi_x3.110-1983": "latin-1",
     "x-unknown": "utf-8",
-    # Codecs of names of hosts, whose time is the square of the length.
-    "idna": "utf-8",
-    "punycode": "utf-8",
 }
 
 
@@ -74,14 +74,21 @@ def parse(raw: bytes) -> Message:
 
 def leaves(mail: Message, depth: int = 0) -> Iterator[Message]:
     """Every part that is no container; a mail inside the mail is one part, not opened."""
-    subparts = mail.get_payload()
-    if mail.get_content_maintype() != "multipart" or not isinstance(subparts, list):
+    if mail.get_content_maintype() != "multipart" or not mail.is_multipart():
         yield mail
         return
     if depth < DEEPEST:
-        for part in subparts:
-            if isinstance(part, Message):
-                yield from leaves(part, depth + 1)
+        for part in inside(mail):
+            yield from leaves(part, depth + 1)
+
+
+def inside(part: Message) -> list[Message]:
+    """The mails or parts that the parser has found in this one.
+
+    Asked for a text, the library would decode it by whatever codec the mail names.
+    """
+    found = part.get_payload() if part.is_multipart() else []
+    return [each for each in found if isinstance(each, Message)]
 
 
 def kind(part: Message) -> str:
@@ -96,18 +103,20 @@ def field(mail: Message, name: str) -> str:
         return ""
     text = " ".join(str(value)[:LONGEST_FIELD].split())
     if "=?" not in text:
-        return _whole(text)
+        return storable(text)
     try:
-        return _whole(str(make_header(decode_header(text))))
+        words = decode_header(text)
+        known = [(said, charset and charset_of(charset)) for said, charset in words]
+        return storable(str(make_header(known)))
     except BROKEN:
-        return _whole(text)
+        return storable(text)
 
 
 def address(mail: Message, name: str) -> str:
     """The first address of a header, or nothing."""
     value = str(mail.get(name, ""))[:LONGEST_FIELD]
     try:
-        return next((who for _, who in getaddresses([_whole(value)]) if "@" in who), "")
+        return next((who for _, who in getaddresses([storable(value)]) if "@" in who), "")
     except BROKEN:
         return ""
 
@@ -148,11 +157,13 @@ def decoded(payload: bytes, charset: str) -> str:
     """These bytes as text: a wrong or unknown charset costs single characters, not the text."""
     for name in (_CHARSETS.get(charset, charset), "utf-8"):
         try:
-            text = payload.decode(name, errors="strict" if name == "utf-8" else "replace")
+            text = payload.decode(
+                charset_of(name), errors="strict" if name == "utf-8" else "replace"
+            )
         except BROKEN:
             continue
-        return _whole(text)
-    return payload.decode("latin-1")
+        return storable(text)
+    return storable(payload.decode("latin-1"))
 
 
 def filename(part: Message) -> str:
@@ -161,7 +172,7 @@ def filename(part: Message) -> str:
         name = part.get_filename() or ""
     except BROKEN:
         return ""
-    return re.split(r"[/\\\\]", _whole(" ".join(name.split())))[-1][:LONGEST_NAME]
+    return re.split(r"[/\\\\]", storable(" ".join(name.split())))[-1][:LONGEST_NAME]
 
 
 def size(part: Message) -> int:
@@ -230,10 +241,3 @@ class _Lines(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._quoted:
             self.found.append(data)
-
-
-def _whole(text: str) -> str:
-    """Text that can be stored: no lone surrogate, no NUL."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", " ")

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from msgspec import Struct
 
+from crm.characters import storable
 from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Unsubscribe, Verdict
 from crm.inbound.model import Arrival, NotAProvider, NotSigned, Vouched
 from crm.mail.outcome import Reply, Step, clean, verdict
@@ -165,7 +166,7 @@ def ses_arrivals(message: SnsMessage) -> list[Arrival]:
     if kind == "bounce":
         found = [_ses_bounce(notice.bounce, each) for each in _recipients(notice.bounce, "bounced")]
     elif kind == "complaint":
-        said = str(notice.complaint.get("complaintFeedbackType") or "abuse").lower()
+        said = storable(str(notice.complaint.get("complaintFeedbackType") or "abuse").lower())
         found = [
             (str(each.get("emailAddress", "")), Complaint(said))
             for each in _recipients(notice.complaint, "complained")

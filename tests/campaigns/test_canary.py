@@ -255,6 +255,18 @@ async def test_a_signature_of_ours_must_not_cover_what_the_relay_writes_anew(
     assert known.passed_at is None
 
 
+async def test_what_cannot_be_stored_is_a_difference_too(database: Database) -> None:
+    """A relay that puts a NUL in, or half a character, does not keep staff from reading so."""
+    async with smtpd() as relay:
+        business, campaign_id = await released(database, relay)
+        raw = b"Cc: \0 =?utf-7?q?+2AA-?=\r\n" + relay.messages[0].content
+        assert await _arrives(database, business, raw) is Effect.done
+    async with database.read(business.id) as db:
+        known = await campaigns.canary(db, campaign_id)
+    assert known is not None
+    assert [each.sentence for each in known.differences] == ["The header Cc was put in."]
+
+
 async def test_nobody_else_can_let_it_pass(database: Database) -> None:
     """A mail that names the campaign and not the token is none."""
     async with smtpd() as relay:

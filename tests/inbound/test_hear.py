@@ -189,6 +189,30 @@ async def test_a_complaint_is_an_objection(database: Database, business: Busines
     assert (health.complaints, health.sent) == (1, 3)
 
 
+async def test_a_nul_hides_no_complaint(database: Database, business: Business) -> None:
+    """PostgreSQL takes none; what is kept of the kind has a blank there."""
+    known = await sent(database, business)
+    effect = await known.hear(database, known.messages[0].sender, arf("ab\0use"))
+    assert effect is Effect.done
+    assert await _suppressed(database, known) == (Scope.marketing, Why.complained)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-7", "utf-16", "x-unheard-of", "unicode_escape"])
+async def test_a_nul_hides_no_reply(database: Database, business: Business, charset: str) -> None:
+    """In its subject or its text, whatever it says of its letters."""
+    known = await sent(database, business)
+    reader = await known.reader(database)
+    raw = (
+        f"From: {known.messages[0].recipients[0]}\r\nMessage-ID: <nul@rye.example>\r\n"
+        f"Subject: Rye\0 =?{charset}?q?=00+2AA-=5Cud800?=\r\n"
+        f"Content-Type: text/plain; charset={charset}\r\n\r\n"
+    ).encode() + b"Rye\0\xff +2AA- \\ud800 \\0"
+    assert await known.hear(database, f"letter@{DOMAIN}", raw) is Effect.done
+    async with database.read(business.id) as db:
+        (kept,) = await customers.interactions(db, reader.id)
+    assert kept.kind == "reply"
+
+
 async def test_a_report_that_objects_to_nothing(database: Database, business: Business) -> None:
     """Not-spam and a failed signature are no objection; a forged complaint proves nothing."""
     known = await sent(database, business)

@@ -1,0 +1,80 @@
+"""Text of mail: by charsets alone it is decoded, and what is kept of it PostgreSQL takes."""
+
+from time import process_time
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.campaigns import reader
+from crm.campaigns.canary import canary_marks
+from crm.characters import charset, storable
+from crm.inbound import parts
+from tests.conftest import KEYS
+
+_NO_CHARSETS = ("punycode", "idna", "unicode_escape", "raw_unicode_escape", "zlib", "rot13", "hex")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("UTF-8", "utf_8"),
+        ("iso-8859-1", "latin_1"),
+        ("Windows-1252", "cp1252"),
+        ("ANSI_X3.4-1968", "ascii"),
+        ("ks_c_5601-1987", "euc_kr"),
+        ("iso-2022-jp", "iso2022_jp"),
+    ],
+)
+def test_a_charset_is_known_by_every_name(name: str, known: str) -> None:
+    assert charset(name) == known
+
+
+@pytest.mark.parametrize("name", [*_NO_CHARSETS, "", "x-unheard-of", "\0", "a" * 1_000_000])
+def test_what_is_no_charset_is_refused(name: str) -> None:
+    with pytest.raises(LookupError):
+        charset(name)
+
+
+@given(text=st.text(st.characters(), max_size=50))
+def test_any_text_becomes_one_that_can_be_stored(text: str) -> None:
+    stored = storable(text)
+    assert "\0" not in stored
+    assert stored.encode().decode() == stored
+    assert storable(stored) == stored
+
+
+@pytest.mark.parametrize("name", _NO_CHARSETS)
+def test_a_mail_is_read_by_no_other_codec(name: str) -> None:
+    """Its letters are what they are in UTF-8, in both readers and in a header."""
+    said = b"Caf\xc3\xa9\\u0041 789c-0"
+    head = f"Subject: =?{name}?q?A=5Cu0041?=\nContent-Type: text/plain; charset={name}\n\n"
+    raw = head.encode() + said
+    message = reader.read(raw)
+    assert message.parts[0].text == said.decode()
+    assert message.first("Subject") == "A\\u0041"
+    mail = parts.parse(raw)
+    assert parts.written(mail) == said.decode()
+    assert parts.field(mail, "Subject") == f"=?{name}?q?A=5Cu0041?="
+
+
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        (b"Content-Type: text/plain; charset=punycode\n\nab-", b"a"),
+        (b"Content-Type: text/plain; charset=punycode\n\nab-\xff", b"a"),
+        (b"Subject: =?punycode?q?ab-", b"a"),
+        (b"Subject: Rye\n", b" Rye\n"),
+    ],
+    ids=["body", "bytes", "word", "folded"],
+)
+def test_a_mail_is_looked_at_in_linear_time(head: bytes, again: bytes) -> None:
+    def took(size: int) -> float:
+        raw = b"From: nora@rye.example\n" + head + again * (size // len(again)) + b"?=\n"
+        began = process_time()
+        canary_marks(KEYS, UUID(int=1), raw)
+        parts.written(parts.parse(raw[: parts.LONGEST_HEAD]))
+        return process_time() - began
+
+    assert took(1_000_000) < 40 * max(took(100_000), 0.005)
