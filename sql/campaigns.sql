@@ -360,6 +360,7 @@ UPDATE crm.campaign SET state = 'sending', changed_at = :now
  WHERE business_id = :business_id
    AND campaign_id = :campaign_id
    AND state = 'starting'
+   AND filled_by IS NOT NULL
    -- Where no such transaction has been yet, another server counted: none of it is at work.
    AND (pg_snapshot_xmax(pg_current_snapshot())::text::bigint <= filled_by
         OR NOT EXISTS (
@@ -845,16 +846,6 @@ SELECT DISTINCT r.customer_id
   FROM crm.retry r
  WHERE r.business_id = :business_id
    AND r.customer_id = ANY (:customer_ids::uuid[])
-   AND r.waits_for = 'budget';
-
--- name: deferred_beside
--- For whom another campaign waits because her week was full, and whose mail of this one has failed.
-SELECT DISTINCT r.customer_id
-  FROM crm.retry r
-  JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = :campaign_id
-   AND d.customer_id = r.customer_id
-   AND d.state = 'failed'
- WHERE r.business_id = :business_id
    AND r.waits_for = 'budget';
 
 -- name: lock_leases_deferring
@@ -1362,7 +1353,7 @@ SELECT uncertain
 
 -- name: resolve_deliveries
 -- A member of staff says what became of all that is uncertain; the ranges are held, and their
--- counts follow in the same statement.
+-- counts follow in the same statement. Says whose deliveries these are.
 WITH resolved AS (
   UPDATE crm.delivery d
      SET state = :state, resolved_by = :resolved_by, done_at = :now,
@@ -1376,18 +1367,20 @@ WITH resolved AS (
      AND d.customer_id > l.low
      AND d.customer_id <= l.high
      AND d.state = 'uncertain'
-  RETURNING l.number
+  RETURNING l.number, d.customer_id
 ), per_range AS (
   SELECT number, count(*)::integer AS customers FROM resolved GROUP BY number
+), counted AS (
+  UPDATE crm.lease l
+     SET uncertain = l.uncertain - p.customers,
+         sent = l.sent + CASE WHEN :state::text = 'sent' THEN p.customers ELSE 0 END,
+         failed = l.failed + CASE WHEN :state::text = 'failed' THEN p.customers ELSE 0 END
+    FROM per_range p
+   WHERE l.business_id = :business_id
+     AND l.campaign_id = :campaign_id
+     AND l.number = p.number
 )
-UPDATE crm.lease l
-   SET uncertain = l.uncertain - p.customers,
-       sent = l.sent + CASE WHEN :state::text = 'sent' THEN p.customers ELSE 0 END,
-       failed = l.failed + CASE WHEN :state::text = 'failed' THEN p.customers ELSE 0 END
-  FROM per_range p
- WHERE l.business_id = :business_id
-   AND l.campaign_id = :campaign_id
-   AND l.number = p.number;
+SELECT customer_id FROM resolved;
 
 -- name: lock_lease_of
 -- The range a customer's delivery is in, held before the delivery.

@@ -48,9 +48,9 @@ class ValuesLacking(Conflict):
 
 
 class ValuesAreAddresses(Conflict):
-    """Some customers have a web address of their own in what this text says. Correct their records.
+    """A web address would stand where this text has a field. Correct the records, or the default.
 
-    It would be a link that only one reader has, which is tracking.
+    It would be a link that not all readers have, which is tracking.
     """
 
 
@@ -125,7 +125,8 @@ async def insist(
     done = check is not None and check.state == "done"
     if message.may_lack and not done:
         raise ValuesUnchecked
-    if check is not None and check.tracks:
+    given = any(is_web_address(field.default or "") for field in message.depends)
+    if given or (check is not None and check.tracks):
         raise ValuesAreAddresses
     if check is not None and check.lacking and not despite_gaps:
         raise ValuesLacking
@@ -245,11 +246,11 @@ def _looked_up(field: Field, value: str, hers: Collection[str]) -> Wrong | None:
 def _worked_out(
     expression: Expression, values: Mapping[str, str], hers: Collection[str]
 ) -> Wrong | None:
-    if is_web_address(upright(expression.text(values))):
+    if words.leads_astray(expression, values):
         values = words.nameless(values)
-        if is_web_address(upright(expression.text(values))):
+        if words.leads_astray(expression, values):
             others = words.nameless(values, hers)
-            return "address" if is_web_address(upright(expression.text(others))) else "unwritable"
+            return "address" if words.leads_astray(expression, others) else "unwritable"
     return "missing" if expression.lacks(values) else None
 
 

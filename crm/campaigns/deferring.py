@@ -39,14 +39,6 @@ async def give_places(database: Database, business_id: UUID, customer_ids: list[
             await look_again(db, waiting)
 
 
-async def give_places_of(database: Database, business_id: UUID, campaign_id: UUID) -> None:
-    """Do so for all whose mail of this campaign has failed, and whom another keeps waiting."""
-    async with database.read(business_id) as read:
-        waiting = await read.many(sql.deferred_beside, UUID, campaign_id=campaign_id)
-    if waiting:
-        await give_places(database, business_id, waiting)
-
-
 async def look_again(db: Db, customer_ids: list[UUID]) -> None:
     """Judge anew, and soon, what waits for these customers because of their rhythm."""
     await db.many(sql.lock_leases_deferring, UUID, customer_ids=customer_ids)

@@ -193,9 +193,12 @@ async def clear(ctx: Ctx, business: str, campaign: str) -> None:
             more = await cancelling.clear_range(db, UUID(campaign))
 
 
-async def give_places(ctx: Ctx, business: str, campaign: str) -> None:
-    """Let other campaigns have the places of the week that failed mails of this one had."""
-    await deferring.give_places_of(ctx["database"], UUID(business), UUID(campaign))
+async def give_places(ctx: Ctx, business: str, *customers: str) -> None:
+    """Let other campaigns have the places of the week that failed mails to these customers had."""
+    async with ctx["database"].read(UUID(business)) as read:
+        limited = await deferring.limited(read, [UUID(each) for each in customers])
+    if limited:
+        await deferring.give_places(ctx["database"], UUID(business), limited)
 
 
 async def send(ctx: Ctx, business: str, campaign: str, handed_on: str = "0") -> None:

@@ -11,8 +11,7 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
-from crm.campaigns.expression import ADDRESS_IN_IT, ATTRIBUTE, Expression, NoExpression
-from crm.campaigns.web_address import is_web_address
+from crm.campaigns.expression import ATTRIBUTE, Expression, NoExpression
 
 # A mark stands for one field while Markdown, sanitiser and inliner work on the text around it: one
 # private-use character of plane 16, which is a letter to none of them and is in no font.
@@ -207,8 +206,6 @@ def _understood(found: re.Match[str]) -> tuple[str, Field | None]:
         return r"The field is not closed by }} on the same line. For plain braces write \{{.", None
     plain = _FIELD.fullmatch(inside)
     if plain is not None:
-        if is_web_address(plain["default"] or ""):
-            return ADDRESS_IN_IT, None
         return "", Field(plain["name"], plain["default"])
     return _worked_out(f"{{{{{inside}}}}}", _NO_FIELD)
 

@@ -11,6 +11,9 @@ from crm.events import Actor, ActorKind, Kind
 
 sql = Statements("campaigns")
 
+# So many customers' places are offered by one job.
+_AT_ONCE = 200
+
 
 async def resolve(
     db: Db, by: Actor, campaign_id: UUID, customer_id: UUID, state: DeliveryState
@@ -27,7 +30,7 @@ async def resolve(
     await events.record(
         db, by, Kind.delivery_resolved, customer_id=customer_id, ref=campaign_id, reason=state
     )
-    _give_places(db, campaign_id, state)
+    _give_places(db, [customer_id], state)
 
 
 async def resolve_all(
@@ -45,13 +48,17 @@ async def resolve_all(
         raise NothingUncertain
     if uncertain != number:
         raise OtherNumber
-    await db.run(sql.resolve_deliveries, campaign_id=campaign_id, state=state, resolved_by=by.id)
+    resolved = await db.many(
+        sql.resolve_deliveries, UUID, campaign_id=campaign_id, state=state, resolved_by=by.id
+    )
     reason = f"{state}: {number}"
     await events.record(db, by, Kind.delivery_resolved, ref=campaign_id, reason=reason)
-    _give_places(db, campaign_id, state)
+    _give_places(db, resolved, state)
 
 
-def _give_places(db: Db, campaign_id: UUID, state: DeliveryState) -> None:
+def _give_places(db: Db, customer_ids: list[UUID], state: DeliveryState) -> None:
     """Have the places of the week that failed mails have given back offered to other campaigns."""
     if state is DeliveryState.failed:
-        db.wake("campaigns.give_places", str(db.business_id), str(campaign_id))
+        for first in range(0, len(customer_ids), _AT_ONCE):
+            theirs = map(str, customer_ids[first : first + _AT_ONCE])
+            db.wake("campaigns.give_places", str(db.business_id), *theirs)

@@ -9,6 +9,8 @@ from crm.campaigns.skeleton import Link, Piece, Slot
 from crm.campaigns.web_address import is_web_address
 
 LINK = "link."
+# What may stand before the @ (RFC 5322 §3.2.3), which may look like the path of a page.
+_MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w.-]{1,253}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]*")
 _LONGEST = 10_000
 
@@ -25,6 +27,8 @@ class Filled:
         """Take what stands in one slot; a merge value is text, and no address."""
         if slot.startswith(LINK):
             self.links.setdefault(slot, set()).add(value)
+        elif slot == "address" and _MAILBOX.fullmatch(value):
+            return
         elif len(value) > _LONGEST or is_web_address(value):
             self.wrong.append((slot, value))
 

@@ -13,6 +13,8 @@ from crm.mail import mime
 _NEUTRAL = {"name": "reader", "first_name": "reader", "address": "your address"}
 # What stands where nothing can be worked out.
 UNKNOWN = "…"
+# Instead of what may look like a web address, and is none that only one reader has.
+_PLAIN = {"business": "business", "address": "address"}
 # What anybody may type at a sign-up: a web address there is no name, and stands nowhere.
 NAMES = frozenset({"name", "first_name"})
 
@@ -66,6 +68,17 @@ def nameless(values: Mapping[str, str], also: Collection[str] = ()) -> dict[str,
     return {**values, **dict.fromkeys((*NAMES, *also), "")}
 
 
+def leads_astray(expression: Expression, values: Mapping[str, str]) -> bool:
+    """Say whether what an expression comes to is a web address that only some readers would have.
+
+    What the business is called is the same for all, and where to write to her stands in the header
+    anyway.
+    """
+    if not is_web_address(upright(expression.text(values))):
+        return False
+    return is_web_address(upright(expression.text({**values, **_PLAIN})))
+
+
 def neutral(fields: Sequence[Field], business: str) -> list[str]:
     """Return what stands in each field for everybody: defaults, or neutral words."""
     return [_neutral(field, {"business": business}) for field in fields]
@@ -95,10 +108,8 @@ def _settled(field: Field, values: Mapping[str, str], business: str) -> str:
 
 
 def _worked_out(expression: Expression, values: Mapping[str, str]) -> str:
-    text = upright(expression.text(values))
-    if not is_web_address(text) or expression.names == ("business",):
-        return text
-    text = upright(expression.text(nameless(values)))
-    if is_web_address(text):
-        raise HoldsAddress(expression.source)
-    return text
+    if leads_astray(expression, values):
+        values = nameless(values)
+        if leads_astray(expression, values):
+            raise HoldsAddress(expression.source)
+    return upright(expression.text(values))

@@ -22,7 +22,7 @@ _BUSINESSES = 8
 # for each. Both together end before the job does, and before the lease of a letter: what became of
 # it is written by then, or a relay that is slow would get it again and again.
 CLAIMING = 10.0
-ANSWER = 70.0
+ANSWER = 65.0
 
 
 class Ctx(TypedDict):
@@ -30,12 +30,23 @@ class Ctx(TypedDict):
 
     database: Database
     settings: Settings
-    # One job of a worker hands over the messages of programs.
+    # One job of a worker hands over the messages of programs, and one looks into all businesses.
     carrying: NotRequired[asyncio.Lock]
+    sweeping: NotRequired[asyncio.Lock]
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Send what is due in any business, whether or not a wake arrived."""
+    """Send what is due in any business, whether or not a wake arrived; one job of a worker.
+
+    It comes every few seconds, and takes as long as the slowest relay does.
+    """
+    lock = ctx.setdefault("sweeping", asyncio.Lock())
+    if not lock.locked():
+        async with lock:
+            await _sweep(ctx)
+
+
+async def _sweep(ctx: Ctx) -> None:
     turns = asyncio.Semaphore(_BUSINESSES)
     last = _now() + CLAIMING
 
@@ -74,14 +85,19 @@ async def deliver(ctx: Ctx, business: str) -> None:
 
 
 async def _deliver(ctx: Ctx, business_id: UUID, last: float) -> None:
+    """Hand over so many at once: as soon as one is over, the next in line is claimed."""
     database = ctx["database"]
-    while _now() < last:
-        async with database.write(business_id) as db:
-            letters = await actions.claim_letters(db, _AT_ONCE)
-            desk = await envelope.desk(db, letters, ctx["settings"])
-        if not letters:
-            return
-        await asyncio.gather(*(_hand_over(database, desk, each) for each in letters))
+    going: set[asyncio.Task[None]] = set()
+    async with asyncio.TaskGroup() as group:
+        while _now() < last:
+            async with database.write(business_id) as db:
+                letters = await actions.claim_letters(db, _AT_ONCE - len(going))
+                desk = await envelope.desk(db, letters, ctx["settings"])
+            going |= {group.create_task(_hand_over(database, desk, each)) for each in letters}
+            if not going:
+                return
+            wait = max(last - _now(), 0)
+            _, going = await asyncio.wait(going, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _hand_over(database: Database, desk: Desk, letter: ClaimedLetter) -> None:

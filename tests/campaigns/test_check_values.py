@@ -209,6 +209,9 @@ async def test_a_program_is_told_and_may_insist(database: Database, business: Bu
         ("{{ name | upper }}", {"name": "www.spam.example"}, "missing"),
         ("{{ name | replace(' ', '.') }}", {"name": "www spam"}, "missing"),
         ("{{ name }}", {"name": "Dr.med. Nora J.-P. O'Neil, St.Gallen"}, None),
+        ("{{ name | default(address) }}", {"address": "x.ab/y@example.org"}, None),
+        ("{{ 'Dear ' ~ address }}", {"address": "reader@www.example.org"}, None),
+        ("{{ business ~ ', for ' ~ name }}", {"business": "www.rye.example", "name": "Nora"}, None),
     ],
 )
 def test_a_web_address_is_told(source: str, values: dict[str, str], wrong: str | None) -> None:
@@ -236,7 +239,7 @@ async def test_a_web_address_is_not_waved_through(database: Database, business: 
         refused = await web.post(f"{base}/start", data=approving(campaign, despite_gaps="on"))
         assert "web address of their own" in told.text
         assert refused.status_code == 409
-        assert "Correct their records" in refused.text
+        assert "Correct the records" in refused.text
     async with database.write(business.id) as db:
         with pytest.raises(ValuesAreAddresses):
             await campaigns.start(db, BY, campaign.id, despite_gaps=True)
@@ -255,6 +258,16 @@ async def test_what_customers_set_themselves_stops_no_start(
     async with database.write(business.id) as db:
         await customers.set_attributes(db, make.SYSTEM, ids[2], {"page": "https://a.example/2"})
     assert (await walked(database, campaign)).findings == []
+
+
+async def test_no_default_is_a_web_address(database: Database, business: Business) -> None:
+    """It would be a link for those who have no name; what has started with one goes on."""
+    source = "Dear {{ name | default('www.rye.example') }}"
+    campaign, _ = await written(database, business, source)
+    await walked(database, campaign)
+    async with database.write(business.id) as db:
+        with pytest.raises(ValuesAreAddresses):
+            await campaigns.start(db, BY, campaign.id, despite_gaps=True)
 
 
 async def _attribute(database: Database, business: Business, *, hers: bool) -> None:

@@ -131,13 +131,6 @@ def test_a_plain_field_works_nothing_out() -> None:
     assert [field.expression is not None for field in MESSAGE.fields][:2] == [False, True]
 
 
-def test_no_default_is_an_address() -> None:
-    """It would be a link for those who have no value."""
-    with pytest.raises(Invalid) as refused:
-        compiled("{{ attribute.page | default('www.shop.example') }}")
-    assert "which is tracking" in refused.value.problems[0].message
-
-
 def test_no_expression_comes_to_an_address() -> None:
     message = compiled("{{ attribute.host | replace('-', '/') }} {{ business | upper }}")
     with pytest.raises(HoldsAddress):

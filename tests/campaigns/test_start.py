@@ -108,6 +108,19 @@ async def test_claims_are_planned_for_as_many_as_there_are(
     assert {row["relname"] for row in known} == {"delivery", "consent", "customer"}
 
 
+async def test_nobody_is_mailed_before_all_are_written_down(
+    database: Database, business: Business
+) -> None:
+    """A second worker finds nothing to write where the first is at it, and opens nothing."""
+    campaign, _, _ = await drafted(database, business, 3)
+    async with database.write(business.id) as db:
+        await campaigns.start(db, SYSTEM, campaign.id)
+    async with database.write(business.id) as db:
+        assert await filling.fill_piece(db, campaign.id, 2)
+    async with database.write(business.id) as db:
+        assert not await filling.begin_sending(db, campaign.id)
+
+
 async def test_it_starts_on_a_server_that_counts_from_the_beginning(
     database: Database, business: Business, root: asyncpg.Connection
 ) -> None:

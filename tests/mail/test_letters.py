@@ -13,6 +13,7 @@ from crm.businesses import Business
 from crm.db import Database
 from crm.mail import actions, jobs
 from crm.mail.actions import post_written
+from crm.mail.session import Limits
 from tests import make
 from tests.campaigns.test_send import settings
 from tests.smtpd import Fault, smtpd
@@ -57,7 +58,8 @@ async def test_service_messages_of_any_sender_go(database: Database, name: str) 
     business = await make.business(database, sender_name=name)
     address = await posted(database, business)
     async with smtpd() as server:
-        await jobs.sweep({"database": database, "settings": settings(server.port)})
+        ctx: jobs.Ctx = {"database": database, "settings": settings(server.port)}
+        await jobs.deliver(ctx, str(business.id))
     (message,) = server.messages
     assert (message.sender, message.recipients) == (business.sender_address, [address])
 
@@ -169,5 +171,7 @@ def test_letters_are_over_before_their_job_and_their_lease() -> None:
     """A job that is ended, or a lease, would leave nothing written of what a relay has."""
     known = worker._all()  # noqa: SLF001
     ends = min(known[name][1] for name in ("mail.deliver", "mail.sweep"))
-    assert ends > jobs.CLAIMING + jobs.ANSWER
-    assert actions.LEASE.total_seconds() > jobs.ANSWER
+    # Then the relay is told goodbye, and what became of it is written.
+    answered = jobs.ANSWER + Limits().quit + 5
+    assert ends > jobs.CLAIMING + answered
+    assert actions.LEASE.total_seconds() > answered

@@ -46,7 +46,7 @@ async def test_what_is_resolved_to_failed_gives_its_place(
                 reader = shop.readers[0]
                 await campaigns.resolve(db, who.actor, one.id, reader, DeliveryState.failed)
             wakes = [(job, args) for job, args, _ in db.wakes]
-        own = (str(shop.business.id), str(one.id))
+        own = (str(shop.business.id), str(shop.readers[0]))
         assert wakes == [("campaigns.give_places", own)]
         await jobs.give_places(ctx(now, server.port), *own)
         soon = at(database, WEDNESDAY + HOUR)
