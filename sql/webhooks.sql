@@ -363,6 +363,16 @@ SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
  ORDER BY p.number
  LIMIT :limit;
 
+-- name: mark_out
+-- That some posts go out now, before they do: only what was out can be acknowledged.
+UPDATE crm.post p
+   SET out_at = :now::timestamptz
+ WHERE p.business_id = :business_id
+   AND p.endpoint_id = :endpoint_id
+   AND p.number = ANY (:numbers::bigint[])
+   AND p.asks
+   AND p.out_at IS NULL;
+
 -- name: record_posts
 -- What became of some posts.
 UPDATE crm.post p
@@ -469,7 +479,8 @@ UPDATE crm.endpoint e
 
 -- name: acknowledge
 -- Whoever was told says that it was heeded; once is enough. It may do so before its answer is on
--- record, or where that was lost: a post that it can name was told by now.
+-- record, or where that was lost, so of each post that went out; of one that only waits it cannot
+-- know, whoever names it.
 UPDATE crm.post p
    SET told_at = coalesce(p.told_at, :now::timestamptz),
        acknowledged_at = coalesce(p.acknowledged_at, :now::timestamptz),
@@ -478,6 +489,7 @@ UPDATE crm.post p
    AND p.endpoint_id = :endpoint_id
    AND p.event_id = :event_id
    AND p.asks
+   AND (p.told_at IS NOT NULL OR p.out_at IS NOT NULL)
 RETURNING p.acknowledged_at;
 
 -- name: posts

@@ -80,6 +80,7 @@ KNOWS: dict[str, Place] = {
         unsaid={
             "attempts": "how often the other system was asked",
             "begun_at": "when it was asked first",
+            "out_at": "when it was sent to the other system first",
             "next_at": "when it is asked again",
         }
     ),

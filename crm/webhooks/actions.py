@@ -29,6 +29,7 @@ from crm.webhooks.model import (
     Endpoint,
     EndpointOff,
     HeldPost,
+    NeverSent,
     NewEndpoint,
     OffWhy,
     Post,
@@ -240,13 +241,14 @@ async def replay_since(db: Db, by: Actor, endpoint_id: UUID, since: datetime) ->
 async def acknowledge(db: Db, endpoint_id: UUID, event_id: UUID) -> datetime:
     """Keep that whoever was told has heeded it; returns since when. Again changes nothing.
 
-    Who can name the event was told of it, also while what was answered is not yet on record.
+    It counts as soon as the event went out, also while what was answered is not yet on record; of
+    one that only waits it is refused with NeverSent.
     """
     found = await db.maybe(
         sql.acknowledge, datetime, endpoint_id=endpoint_id, event_id=event_id
     )  # fmt: skip
     if found is None:
-        raise UnknownPost
+        raise NeverSent
     return found
 
 

@@ -91,18 +91,14 @@ async def _round_by_round(ctx: Ctx, business_id: UUID, held: Held) -> None:
     async with way(local=ctx["settings"].webhooks.local, connections=AT_ONCE, tls=tls) as out:
         while True:
             async with database.write(business_id) as db:
-                batch = await telling.go_on(db, held, went)
+                # Whatever is left at the end is for the next turn.
+                batch = await telling.go_on(db, held, went, takes=monotonic() <= until)
             if batch is None:
                 return
-            if monotonic() > until:
-                break
             now = database.clock()
             went = list(
                 await asyncio.gather(*(_tell(out, batch, each, now) for each in batch.posts))
             )
-    # The next turn goes on: everything that went is recorded.
-    async with database.write(business_id) as db:
-        await telling.let_go(db, held)
 
 
 async def _tell(out: Way, batch: Batch, post: DuePost, now: datetime) -> Went:

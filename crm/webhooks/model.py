@@ -66,6 +66,10 @@ class UnknownPost(NotFound):
     """There is no such event for this endpoint."""
 
 
+class NeverSent(UnknownPost):
+    """No such event was sent to this endpoint yet. Acknowledge it when it has come there."""
+
+
 class OthersEndpoint(Forbidden):
     """Somebody else made this endpoint. An owner changes it, or a key with `webhooks:manage`."""
 

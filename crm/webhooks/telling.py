@@ -87,8 +87,11 @@ async def take(db: Db, endpoint_id: UUID) -> Held | None:
     return None if epoch is None else Held(endpoint_id, epoch)
 
 
-async def go_on(db: Db, held: Held, went: Sequence[Went]) -> Batch | None:
-    """Record what came of some posts and take the next; None: there are none, or it is lost."""
+async def go_on(db: Db, held: Held, went: Sequence[Went], *, takes: bool = True) -> Batch | None:
+    """Record what came of some posts and take the next; None: there are none, or it is lost.
+
+    What is taken counts as sent from this transaction on. Unless it `takes`, it lets go at once.
+    """
     endpoint = await db.maybe(
         sql.hold_endpoint,
         _Endpoint,
@@ -104,13 +107,17 @@ async def go_on(db: Db, held: Held, went: Sequence[Went]) -> Batch | None:
         await tell_staff(db, endpoint.name, why)
         return None
     posts = []
-    if not rests and not endpoint.is_clearing:
+    if takes and not rests and not endpoint.is_clearing:
         limit = 1 if is_tried_out(failures) else AT_ONCE
         posts = await _due(db, held, endpoint.beginning, limit)
     if not posts:
         await let_go(db, held)
         return None
-    return Batch(endpoint.url, await live_secrets(db, held.endpoint_id), posts)
+    secrets = await live_secrets(db, held.endpoint_id)
+    await db.run(
+        sql.mark_out, endpoint_id=held.endpoint_id, numbers=[each.number for each in posts]
+    )
+    return Batch(endpoint.url, secrets, posts)
 
 
 async def let_go(db: Db, held: Held) -> None:

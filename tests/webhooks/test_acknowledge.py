@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
+import pytest
 
 from crm import consent, events, privacy, webhooks
 from crm.businesses import Business
@@ -143,6 +144,60 @@ async def test_an_acknowledgement_is_kept_where_the_answer_was_lost(
         (told,) = await webhooks.told(db, her)
     assert told.told_at is not None
     assert told.acknowledged_by == "key"
+
+
+async def test_what_was_never_sent_cannot_be_acknowledged(
+    database: Database, business: Business, api: Browser, there: Receiver
+) -> None:
+    """It waits behind another of the same customer: whoever names it cannot have heeded it."""
+    endpoint, _ = await added(
+        database, business, there, Kind.consent_withdrawn, acknowledges=True
+    )  # fmt: skip
+    her = uuid4()
+    async with database.write(business.id) as db:
+        for _ in range(2):
+            await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her, ref=uuid4())
+    there.answer = lambda _: Reply(500)
+    await turn(database, business, endpoint)
+    async with database.read(business.id) as db:
+        second, first = await webhooks.posts(db, endpoint.id)
+    path = f"/v1/webhooks/{endpoint.id}/deliveries/{{}}/acknowledgement"
+    refused = await api.post(path.format(second.event_id))
+
+    assert [each.id for each in there.heard] == [str(first.event_id)]
+    assert refused.status_code == 404
+    assert "was sent to this endpoint yet" in refused.text
+    async with database.read(business.id) as db:
+        assert all(each.told_at is None for each in await webhooks.told(db, her))
+    assert (await api.post(path.format(first.event_id))).status_code == 200
+
+
+async def test_what_is_left_at_the_end_of_a_turn_was_not_sent(
+    database: Database,
+    business: Business,
+    api: Browser,
+    there: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endpoint, _ = await added(
+        database, business, there, Kind.consent_withdrawn, acknowledges=True
+    )  # fmt: skip
+    her = uuid4()
+    async with database.write(business.id) as db:
+        for _ in range(2):
+            await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her, ref=uuid4())
+    times = iter((0.0, 0.0))
+    monkeypatch.setattr(jobs, "monotonic", lambda: next(times, 10_000.0))
+    await turn(database, business, endpoint)
+    async with database.read(business.id) as db:
+        second, first = await webhooks.posts(db, endpoint.id)
+    path = f"/v1/webhooks/{endpoint.id}/deliveries/{second.event_id}/acknowledgement"
+
+    assert (first.state, second.state) == ("told", "waiting")
+    assert (await api.post(path)).status_code == 404
+    monkeypatch.undo()
+    await turn(database, business, endpoint)
+    assert (await api.post(path)).status_code == 200
 
 
 async def test_what_is_not_acknowledged_for_days_is_shown_to_staff(
