@@ -25,8 +25,9 @@ from crm.pieces import Piece
 sql = Statements("consent")
 
 _UNLESS_DECLARED = f"P{PROOF_KEPT_YEARS}Y"
-# The middle of a signed receipt; alone, or in the file of one with its proof.
-_RECEIPT = re.compile(r"[\w-]{20,}\.([\w-]{20,})\.[\w-]{20,}", re.ASCII)
+# The middle of a signed receipt; alone, or in the file of one with its proof. Without what stands
+# before it, each letter of a long row would be a beginning.
+_RECEIPT = re.compile(r"(?<![\w-])[\w-]{20,}+\.([\w-]{20,}+)\.[\w-]{20,}", re.ASCII)
 
 
 class NotAReceipt(Invalid):
@@ -124,7 +125,7 @@ async def check_receipt(db: ReadDb, text: str) -> Checked:
         sealed = msgspec.json.decode(_decoded(found[1]), type=_Said).sealed
         salt, canonical = _decoded(sealed.salt), _decoded(sealed.canonical)
         event_id = read(canonical).id
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NotAReceipt from None
     stub = await db.maybe(sql.stub, bytes, event_id=event_id)
     if stub != commitment(salt, canonical):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from datetime import timedelta
+from time import process_time
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +13,7 @@ import pytest
 from crm import consent, customers, events, ledger, privacy
 from crm.businesses import Business
 from crm.consent import AUTHORISES, KeptProof, Status
+from crm.consent.kept_proof import NotAReceipt
 from crm.db import Database
 from crm.doctor import age_problems
 from crm.events import Actor, Kind
@@ -146,6 +149,33 @@ async def test_a_dropped_fingerprint_leaves_it_to_her_receipt(
     assert checked.genuine
     assert checked.proof is not None
     assert checked.proof.purpose_id == nora.notice.purpose_id
+
+
+@pytest.mark.parametrize("row", ["a", "a" * 20 + ".", "a" * 19 + "."])
+async def test_a_long_text_is_searched_in_linear_time(
+    database: Database, business: Business, row: str
+) -> None:
+    """Whatever staff paste into the box, nobody else waits for it."""
+
+    async def took(size: int) -> float:
+        began = process_time()
+        async with database.read(business.id) as db:
+            with pytest.raises(NotAReceipt):
+                await consent.check_receipt(db, row * (size // len(row)))
+        return process_time() - began
+
+    assert await took(200_000) < 40 * max(await took(20_000), 0.005)
+
+
+async def test_a_text_that_is_nested_without_end_is_no_receipt(
+    database: Database, business: Business
+) -> None:
+    deep = "[" * 20_000
+    for said in (f'{{"sealed":{deep}', f'{{"other":{deep}'):
+        middle = urlsafe_b64encode(said.encode()).decode().rstrip("=")
+        async with database.read(business.id) as db:
+            with pytest.raises(NotAReceipt):
+                await consent.check_receipt(db, f"{'a' * 20}.{middle}.{'a' * 20}")
 
 
 async def test_staff_find_it_by_address_or_receipt(
