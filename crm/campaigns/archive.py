@@ -26,7 +26,7 @@ from crm.campaigns.render import neutral
 from crm.db import ReadDb, Statements
 from crm.errors import Invalid, NotFound
 from crm.web.headers import DOWNLOAD, PUBLIC
-from crm.web.pages import HTML, page
+from crm.web.pages import HTML, page, redirect
 from crm.web.paging import Cursors
 
 sql = Statements("campaigns")
@@ -71,8 +71,12 @@ async def get_archive(
     db: NamedDependency[ReadDb],
     business: NamedDependency[Business],
     after: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """List the public issues, what started last first."""
+    if before is not None:
+        # A link of a former version, which named another place: no page is where it was.
+        return redirect("/archive")
     cursors = Cursors(db.keys, db.business_id, "archive")
     found = await _issues(db, business, _SHOWN + 1, cursors.open(after, After))
     cut = cursors.cut(found, _SHOWN, lambda issue: After(issue.started_at, issue.id))

@@ -108,6 +108,21 @@ async def test_what_started_last_is_first(
     assert foreign.status_code == 422
 
 
+async def test_a_link_to_a_page_of_former_days_leads_to_the_list(
+    database: Database, business: Business
+) -> None:
+    """What it named is no place any more: it shows nothing under its own address."""
+    first = await published(database, business)
+    async with client(database, business) as web:
+        former = await web.get(f"/archive?before={first.id}")
+        other = await web.get("/archive?utm_source=mail")
+
+    assert former.status_code == 303
+    assert former.headers["location"] == "/archive"
+    assert other.status_code == 200
+    assert str(first.id) in other.text
+
+
 async def test_a_page_is_read_by_when_issues_started(
     database: Database, business: Business, root: Any
 ) -> None:
