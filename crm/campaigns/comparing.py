@@ -31,8 +31,12 @@ _MOST = 40
 _ALIGNED = 1500
 # Without what stands before it, each blank of a long row would be a beginning.
 _ENDS_OF_LINES = re.compile(r"(?<![ \t])[ \t]+\n")
-# A mailto: URL of one address alone: no second one, none in disguise, and no fields to copy it to.
-_ONE_ADDRESS = re.compile(r"mailto:[^@%?,;\s]+@([A-Za-z0-9.-]+)", re.IGNORECASE)
+# A mailto: URL of one address, and of a subject at most: no second address, none in disguise, and
+# no other field, which could copy it elsewhere, also not behind a line end in the subject.
+_ONE_ADDRESS = re.compile(
+    r"mailto:[^@%?,;\s]+@([A-Za-z0-9.-]+)(?:\?subject=(?:[^?&;=#%\s]|%(?!0[AD])[0-9A-F]{2})*)?",
+    re.IGNORECASE,
+)
 _ID = re.compile(r"<([0-9a-f]{32})\.[0-9a-f]{32}@([A-Za-z0-9.-]+)>")
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
@@ -45,7 +45,7 @@ class Part(Struct, frozen=True):
     content_id: str = ""
     disposition: str = ""
     # Header fields, of this part or one around it, that tell two ways to read it: with what they
-    # say, of which there is one where it contradicts itself.
+    # say, of which there is one where it contradicts itself. Said twice alike is one way.
     doubtful: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
@@ -150,11 +150,27 @@ def _leaves(
 def _doubtful(fields: list[tuple[str, str]]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name in _HOW:
         values = tuple(value for known, value in fields if known.lower() == name.lower())
-        named: Counter[str] = Counter()
-        for value in values:
-            named.update(each[1].lower().partition("*")[0] for each in _PARAMETER.finditer(value))
-        if len(values) > 1 or any(named[each] > 1 for each in _HOW_PARAMETERS):
+        said = {_meant(name, value) for value in values}
+        if len(said) > 1 or any(len(each) > 1 for each in _how(values).values()):
             yield name, values
+
+
+def _meant(name: str, value: str) -> str:
+    """Fold a value, unless its case says something, as that of a boundary does."""
+    folded = value.casefold()
+    return value if name == "Content-ID" or "boundary" in folded else folded
+
+
+def _how(values: Sequence[str]) -> dict[str, set[tuple[str, str]]]:
+    """Collect what each parameter that decides is said to be, in whole or in pieces."""
+    found: dict[str, set[tuple[str, str]]] = {each: set() for each in _HOW_PARAMETERS}
+    for each in chain.from_iterable(map(_PARAMETER.finditer, values)):
+        name = each[1].lower()
+        known = name.partition("*")[0]
+        if known in found:
+            said = each[3] if each[2] is None else each[2]
+            found[known].add((name, said if known == "boundary" else said.casefold()))
+    return found
 
 
 def _pieces(body: bytes, boundary: str) -> list[bytes]:
