@@ -264,11 +264,13 @@ UPDATE crm.privacy_request
 -- What an erasure deleted; who had it done, and when, stays as it was the first time. A later one
 -- knows no more which records were merged into this one, so what stays of them stays counted.
 INSERT INTO crm.erasure AS e (business_id, customer_id, erased_at, actor_kind, fingerprint, gone,
-                              records, deliveries, proofs, proofs_until, expires_at)
+                              records, addresses, deliveries, proofs, proofs_until,
+                              expires_at)
 VALUES (:business_id, :customer_id, :erased_at, :actor_kind, :fingerprint, :gone, :records,
-        :deliveries, :proofs, :proofs_until, :expires_at)
+        :addresses, :deliveries, :proofs, :proofs_until, :expires_at)
 ON CONFLICT (business_id, customer_id) DO UPDATE
    SET gone = excluded.gone, records = greatest(e.records, excluded.records),
+       addresses = greatest(e.addresses, excluded.addresses),
        deliveries = greatest(e.deliveries, excluded.deliveries),
        -- Those that this erasure kept beside the earlier ones.
        proofs = e.proofs + excluded.proofs,
@@ -276,8 +278,8 @@ ON CONFLICT (business_id, customer_id) DO UPDATE
 
 -- name: erasure
 -- What one erasure deleted.
-SELECT customer_id, erased_at, actor_kind, fingerprint, gone, records, deliveries, proofs,
-       proofs_until, expires_at
+SELECT customer_id, erased_at, actor_kind, fingerprint, gone, records, addresses, deliveries,
+       proofs, proofs_until, expires_at
   FROM crm.erasure
  WHERE business_id = :business_id
    AND customer_id = :customer_id;

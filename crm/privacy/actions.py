@@ -100,11 +100,12 @@ class _Traces(Struct, frozen=True):
 
 
 class _Merged(Struct, frozen=True):
-    """What went of records that were merged into one, what was kept of them, and their numbers."""
+    """What went of records that were merged into one, what was kept of them, and whose it was."""
 
     gone: Counter[str]
     proof: consent.ToKeep
     records: list[UUID]
+    hashes: set[bytes]
 
 
 async def erase(
@@ -137,14 +138,14 @@ async def erase(
     gone.update(await _forget(db, customer_id, former, fingerprint))
     if emptied.address_hash is not None:
         gone.update(await _forget_present(db, emptied.address_hash, fingerprint))
-        db.note(journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by))
-        # No customer_id: the feed of a customer who is no more is empty, and stays so.
-        await events.record(db, by, Kind.customer_erased, ref=customer_id)
+        line = journal.Erased(customer_id, emptied.address_hash.hex(), dropped, asked.by)
+        await _write_down(db, by, line)
     merged = await _erase_merged(db, by, customer_id, fingerprint, asked)
     gone.update(merged.gone)
     erased_at = await _erased_at(db, customer_id)
     if gone.total():
-        ended = Ended(erased_at, fingerprint, gone, proof + merged.proof, merged.records)
+        count = len(_hashes(emptied.address_hash, former) | merged.hashes)
+        ended = Ended(erased_at, fingerprint, gone, proof + merged.proof, merged.records, count)
         await certify(db, asked.by, customer_id, ended)
     return Erased(customer_id=customer_id, erased_at=erased_at)
 
@@ -286,18 +287,29 @@ async def _erase_merged(
     gone: Counter[str] = Counter()
     proof = consent.ToKeep(0, None)
     dropped = fingerprint is Fingerprint.drop
+    hashes: set[bytes] = set()
     records = await customers.merged_records(db, customer_id)
     for each in records:
         former = await access.former_addresses(db, each)
         # The last it had; every record had one when it was merged.
         left = max(former, key=lambda one: one.changed_at).address_hash
+        hashes |= _hashes(left, former)
         proof += await consent.keep_proof(db, each, None if dropped else left)
         gone.update(await _forget(db, each, former, fingerprint))
-        db.note(journal.Erased(each, left.hex(), dropped, asked.by))
-        await events.record(db, by, Kind.customer_erased, ref=each)
+        await _write_down(db, by, journal.Erased(each, left.hex(), dropped, asked.by))
     # After this nothing says any more whose they were.
     await customers.part(db, customer_id, at=asked.at)
-    return _Merged(gone, proof, records)
+    return _Merged(gone, proof, records, hashes)
+
+
+async def _write_down(db: Db, by: Actor, line: journal.Erased) -> None:
+    db.note(line)
+    # No customer_id: the feed of a customer who is no more is empty, and stays so.
+    await events.record(db, by, Kind.customer_erased, ref=line.customer_id)
+
+
+def _hashes(present: bytes | None, former: Sequence[Former]) -> set[bytes]:
+    return {each.address_hash for each in former} | ({present} if present else set())
 
 
 async def _forget(

@@ -11,3 +11,7 @@ ALTER TABLE crm.post NO FORCE ROW LEVEL SECURITY;
 UPDATE crm.post SET out_at = begun_at WHERE asks AND begun_at IS NOT NULL;
 
 ALTER TABLE crm.post FORCE ROW LEVEL SECURITY;
+
+-- How many addresses she had, of all her records: one that two of them had has one fingerprint. Of
+-- an erasure from before, nothing.
+ALTER TABLE crm.erasure ADD COLUMN addresses integer CHECK (addresses > 0);

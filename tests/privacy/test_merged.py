@@ -253,6 +253,32 @@ async def test_the_certificate_names_what_stays_of_both_records(
     assert again.certificate.stores != signed.certificate.stores
 
 
+async def test_an_address_that_two_of_her_records_had_counts_once(
+    database: Database, business: Business, nora: Life, root: Any
+) -> None:
+    """She left it, was here with it anew, and both records were merged: told before, and after."""
+    was = "SELECT address FROM crm.former_address WHERE business_id = $1"
+    address = await root.fetchval(was, business.id)
+    async with database.write(business.id) as db:
+        anew = await make.customer(db, address=address)
+        await _answered(db, nora.customer)
+        await merging.merge(db, SYSTEM, anew.id, nora.customer.id)
+    async with database.read(business.id) as db:
+        told = await would_stay(db, anew, await privacy.inventory(db, anew))
+    async with database.write(business.id) as db:
+        await privacy.erase(db, SYSTEM, anew.id)
+        found = (await privacy.certificate(db, anew.id)).certificate
+    marks = "SELECT count(*) FROM crm.suppression WHERE business_id = $1"
+    kept = await root.fetchval(marks, business.id)
+    async with database.write(business.id) as db:
+        await privacy.erase_again(db, anew.id)
+        again = (await privacy.certificate(db, anew.id)).certificate
+
+    for stays in (told, found.stays, again.stays):
+        counts = {each.what: each.count for each in stays}
+        assert counts["The fingerprint of each address you had"] == kept == 2
+
+
 async def test_a_frozen_record_keeps_what_the_other_brought(
     database: Database, business: Business, root: Any
 ) -> None:

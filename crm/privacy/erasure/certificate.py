@@ -115,6 +115,8 @@ class Erasure(Struct, frozen=True, kw_only=True):
     gone: dict[str, int]
     # Hers, and those that were merged into it.
     records: int
+    # How many different ones all of those had; unknown of an erasure that did not count them.
+    addresses: int | None
     deliveries: int
     # How many proofs of consents were kept, and when the last of them goes.
     proofs: int
@@ -162,6 +164,7 @@ def open_certificate(keys: Keys, business_id: UUID, token: str) -> UUID:
 def _left(erasure: Erasure) -> Left:
     gone = erasure.gone.get
     kept = erasure.fingerprint is Fingerprint.keep
+    addresses = erasure.addresses or 1 + gone("former_address", 0)
     return Left(
         at=erasure.erased_at,
         records=erasure.records,
@@ -169,5 +172,5 @@ def _left(erasure: Erasure) -> Left:
         decisions=gone("consent_record", 0),
         proof=ToKeep(erasure.proofs, erasure.proofs_until),
         requests=gone("privacy_request", 0),
-        addresses=1 + gone("former_address", 0) if kept else 0,
+        addresses=addresses if kept else 0,
     )

@@ -34,6 +34,8 @@ class Ended(Struct, frozen=True):
     proof: consent.ToKeep
     # The numbers of those that were merged into this one.
     merged: Sequence[UUID] = ()
+    # How many different addresses all of them had, as far as they are known yet.
+    addresses: int = 1
 
 
 async def certify(db: Db, by: ActorKind, customer_id: UUID, ended: Ended) -> None:
@@ -50,6 +52,7 @@ async def certify(db: Db, by: ActorKind, customer_id: UUID, ended: Ended) -> Non
         fingerprint=ended.fingerprint,
         gone={each: known.get(each, 0) + ended.gone.get(each, 0) for each in {*known, *ended.gone}},
         records=len(records),
+        addresses=max(1, ended.addresses),
         deliveries=await db.one(sql.deliveries_left, int, customer_ids=records),
         proofs=kept.proofs,
         proofs_until=kept.until,

@@ -74,7 +74,7 @@ class Left(Struct, frozen=True, kw_only=True):
     decisions: int
     proof: consent.ToKeep
     requests: int
-    # Addresses whose fingerprint is kept; none where she has it deleted.
+    # Different addresses whose fingerprint is kept; none where she has it deleted.
     addresses: int
 
 
@@ -99,7 +99,9 @@ def staying(left: Left) -> list[Stays]:
 async def would_stay(db: ReadDb, customer: Customer, inventory: Inventory) -> list[Stays]:
     """List what an erasure at this moment would leave of a customer."""
     records = [customer.id, *await customers.merged_records(db, customer.id)]
-    former = [await access.former_addresses(db, each) for each in records]
+    hashes = {db.keys.address_hash(db.business_id, customers.fold(customer.address))}
+    for each in records:
+        hashes |= {one.address_hash for one in await access.former_addresses(db, each)}
     return staying(
         Left(
             at=db.now,
@@ -108,7 +110,7 @@ async def would_stay(db: ReadDb, customer: Customer, inventory: Inventory) -> li
             decisions=inventory.decisions,
             proof=await consent.to_keep(db, customer.id),
             requests=len(await requests.of_customer(db, customer.id)),
-            addresses=1 + sum(map(len, former)),
+            addresses=len(hashes),
         )
     )
 
