@@ -270,7 +270,9 @@ VALUES (:business_id, :customer_id, :erased_at, :actor_kind, :fingerprint, :gone
         :addresses, :deliveries, :proofs, :proofs_until, :expires_at)
 ON CONFLICT (business_id, customer_id) DO UPDATE
    SET gone = excluded.gone, records = greatest(e.records, excluded.records),
-       addresses = greatest(e.addresses, excluded.addresses),
+       -- Where the first did not count them, a later one cannot.
+       addresses = CASE WHEN e.addresses IS NOT NULL
+                        THEN greatest(e.addresses, excluded.addresses) END,
        deliveries = greatest(e.deliveries, excluded.deliveries),
        -- Those that this erasure kept beside the earlier ones.
        proofs = e.proofs + excluded.proofs,

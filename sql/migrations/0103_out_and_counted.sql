@@ -5,7 +5,6 @@
 ALTER TABLE crm.post ADD COLUMN out_at timestamptz;
 
 -- The owner sees the rows meanwhile.
-
 ALTER TABLE crm.post NO FORCE ROW LEVEL SECURITY;
 
 UPDATE crm.post SET out_at = begun_at WHERE asks AND begun_at IS NOT NULL;

@@ -279,6 +279,25 @@ async def test_an_address_that_two_of_her_records_had_counts_once(
         assert counts["The fingerprint of each address you had"] == kept == 2
 
 
+async def test_a_certificate_from_before_says_as_many_addresses_as_ever(
+    database: Database, business: Business, nora: Life, root: Any
+) -> None:
+    """What the first erasure did not count a later one, which finds but traces, cannot."""
+    async with database.write(business.id) as db:
+        await privacy.erase(db, SYSTEM, nora.customer.id)
+    await root.execute(
+        "UPDATE crm.erasure SET addresses = NULL WHERE business_id = $1", business.id
+    )
+    late = "UPDATE crm.delivery SET reply = 'late' WHERE business_id = $1 AND customer_id = $2"
+    await root.execute(late, business.id, nora.customer.id)
+    async with database.write(business.id) as db:
+        await privacy.erase_again(db, nora.customer.id)
+        again = (await privacy.certificate(db, nora.customer.id)).certificate
+
+    counts = {each.what: each.count for each in again.stays}
+    assert counts["The fingerprint of each address you had"] == 2
+
+
 async def test_a_frozen_record_keeps_what_the_other_brought(
     database: Database, business: Business, root: Any
 ) -> None:
