@@ -25,12 +25,13 @@ from crm.campaigns.reference import (
     of_message,
     of_token,
     passed,
+    wrapped,
 )
 from crm.campaigns.tracker import Lists
 from crm.campaigns.wrongs import Finding, finding
 
 # What the rules say, for a verdict to name; raised with each change of them.
-RULES = "firsthand-lint-2"
+RULES = "firsthand-lint-3"
 
 _TINY, _SMALL = 1.0, 3.0
 _SHOWN = 160
@@ -38,6 +39,8 @@ _LONG_VALUE = 12
 _OPAQUE = re.compile(r"(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _JUMBLED = re.compile(r"(?=.{6,16}$)[A-Za-z0-9]*[a-z0-9][A-Z][A-Za-z0-9]*")
 _COUNTING = re.compile(r"(?:^|[./-])(?:clicks?|track(?:ing|er)?|trk|pixel|beacon|opens?)\d*[.-]")
+_AUTHORITY = re.compile(r"https?:[\\/]{1,2}([^\\/?#]*)", re.IGNORECASE)
+_HOST = re.compile(r"[\w.-]+")
 _ADDRESS = re.compile(
     r"[A-Z0-9._%+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]{1,63})*\.[A-Z]{2,20}", re.IGNORECASE
 )
@@ -246,15 +249,31 @@ def _redirecting(each: Reference) -> Iterator[Finding]:
         yield finding("redirector", *where, each.url)
     elif f"{each.host}{each.split.path}".startswith(wrongs.SHARING):
         return
-    elif any(_host(target) != each.host for target in _targets(each)):
+    elif any(_elsewhere(target, each.host) for target in _targets(each)):
         yield finding("redirect", *where, each.url)
-    elif any(_host(target) != each.host for target in embedded(each.split.path)):
+    elif any(_elsewhere(target, each.host) for target in _mentioned(each)):
         yield finding("passed-on", *where, each.url)
 
 
 def _targets(each: Reference) -> list[str]:
-    rest = f"{each.split.path}?{each.split.query}"
-    return [*passed(each.split.query), *enclosed(rest)]
+    return [*passed(each.split.query), *wrapped(each.split.query)]
+
+
+def _mentioned(each: Reference) -> list[str]:
+    """List what may be a target, or the name of a page, or who signed a token."""
+    return [*embedded(each.split.path), *enclosed(f"{each.split.path}?{each.split.query}")]
+
+
+def _elsewhere(target: str, host: str) -> bool:
+    """Whether an address leads to another host than this one, or one below it.
+
+    Not one above it: what counts presses is often given a name below that of the page.
+    """
+    asked = _host(target)
+    bare = host.removeprefix("www.")
+    home = bare if "." in bare else host
+    below = asked.endswith(f".{home}") and _HOST.fullmatch(asked) is not None
+    return asked not in {host, home} and not below
 
 
 def _shortener(host: str) -> str:
@@ -262,6 +281,8 @@ def _shortener(host: str) -> str:
     labels = host.split(".")
     for start in range(len(labels) - 1):
         name = ".".join(labels[start:])
+        if name in wrongs.WITH_PAGES and labels[:start] not in ([], ["www"]):
+            return ""
         if name in wrongs.COUNTING_SHORTENERS:
             return "redirector"
         if name in wrongs.SHORTENERS:
@@ -277,7 +298,9 @@ def _opaque(each: Reference) -> bool:
 
 
 def _host(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0].partition(":")[0].lower()
+    found = _AUTHORITY.match(url)
+    authority = found[1].rpartition("@")[2] if found else ""
+    return authority.partition(":")[0].rstrip(".").lower()
 
 
 def _picture(each: Reference, allowed: Allowed) -> Iterator[Finding]:

@@ -17,12 +17,14 @@ _PASSED = re.compile(r"https?:/{1,2}[^\s/?#&]+", re.IGNORECASE)
 _WHOLE = re.compile(r"[\\/]{2}[^\s/\\?#&]+\.[^\s/\\?#&]+")
 # What is in base64 is often JSON or a row of fields.
 _ENCLOSED = re.compile(r"https?:/{1,2}[^\s/?#&\"'<>,;|{}\x00-\x20]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?:/{1,2}[^\x00-\x20]+", re.IGNORECASE)
 # A slash may be part of it, or stand before it.
 _BASE64 = (re.compile(r"[A-Za-z0-9+_-]{14,}"), re.compile(r"[A-Za-z0-9+/_-]{14,}"))
 _PLAIN = re.compile(r"(?:https?://|www\.)[^\s<>\"'\x00-\x1f]{3,2000}", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?)]}*_\N{RIGHT SINGLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
 _IN_FIELD = re.compile(r"<([^<>]*)>")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]+")
+_BLANKS = "".join(map(chr, range(0x21)))
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _CANDIDATE = re.compile(r"\s*,?\s*([^\s,]\S*)(?:\s+[^,]*)?")
 _META_URL = re.compile(r"url\s*=\s*['\"]?([^'\"]+)", re.IGNORECASE)
@@ -129,10 +131,18 @@ def decoded(rest: str) -> Iterator[str]:
 
 
 def enclosed(rest: str) -> list[str]:
-    """Return whole addresses that stand in base64 in a path or a query."""
+    """Return addresses that stand in base64 in a path or a query, among other things too."""
     for _ in range(2):
         rest = unquote(rest)
     return [each for clear in decoded(rest) for each in _ENCLOSED.findall(clear)]
+
+
+def wrapped(query: str) -> list[str]:
+    """Return addresses that are, in base64, all of a value; a signed token names its maker too."""
+    for _ in range(2):
+        query = unquote(query)
+    values = (clear.strip(_BLANKS) for clear in decoded(query))
+    return [value for value in values if _ADDRESS.fullmatch(value)]
 
 
 def of_message(message: Message) -> list[Reference]:

@@ -29,8 +29,10 @@ COUNTING_SHORTENERS = frozenset({
 # Short links of which the one who made them learns little; still, nobody sees where they lead.
 SHORTENERS = frozenset({
     "tinyurl.com", "is.gd", "v.gd", "forms.gle", "amzn.to", "aka.ms", "g.co", "fb.me", "wp.me",
-    "git.io", "maps.app.goo.gl", "a.co", "da.gd", "w.wiki",
+    "git.io", "maps.app.goo.gl", "photos.app.goo.gl", "a.co", "da.gd", "w.wiki",
 })  # fmt: skip
+# Those of them below which their makers have ordinary pages, as support.bitly.com.
+WITH_PAGES = frozenset({"bitly.com", "short.io", "bl.ink"})
 # Pages that are handed an address to do something with it, and lead nobody on unseen.
 SHARING = (
     "twitter.com/intent/", "twitter.com/share", "x.com/intent/", "x.com/share",
