@@ -12,17 +12,21 @@ from html import unescape
 
 from msgspec import Struct
 
-_NAME = re.compile(r"/?[A-Za-z][^\s/>]*")
+# Blanks are those of HTML: to Python there are more of them, which hide what stands behind.
+_NAME = re.compile(r"/?[A-Za-z][^ \t\n\f\r/>]*")
 _ATTRIBUTE = re.compile(
-    r"""([^\s/>=]+)(?:\s{0,99}=\s{0,99}(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)|))?"""
+    r"""([^ \t\n\f\r/>=]++)(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+"""
+    r"""(?:"([^"]*)"|'([^']*)'|([^ \t\n\f\r>"'][^ \t\n\f\r>]*+)|))?"""
 )
-_BETWEEN = re.compile(r"[\s/=]+")
+_BETWEEN = re.compile(r"[ \t\n\f\r/=]++")
 # Not `noscript`: mail programs run no scripts, so they show what is in it.
 _RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
 _CSS_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))", re.DOTALL)
-# What looks like a comment in a string, or in parentheses (an address without quotes), is none.
+# What looks like a comment in a string, or in parentheses (an address without quotes), is none;
+# a string without end ends with its line.
 _CSS_COMMENT = re.compile(
-    r"""(\\.|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\((?:[^()"'\\]|\\.)*)|/\*.*?(?:\*/|\Z)""",
+    r"""(\\.|"(?:[^"\\\n\f\r]|\\.)*+"?|'(?:[^'\\\n\f\r]|\\.)*+'?|\((?:[^()"'\\]|\\.)*)"""
+    r"""|/\*.*?(?:\*/|\Z)""",
     re.DOTALL,
 )
 # What takes an address as a string, or keeps a string for what does.
@@ -34,7 +38,8 @@ _CSS_STRING = re.compile(r"""(?<=["'])[^"']+""")
 _CSS_REMOTE = re.compile(r"(?:https?|ftp|file|wss?):|[\\/]{2}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x20\x7f]+")
 _COMMENT_END = re.compile(r"--!?>")
-# What a program that takes the element around it for raw text reads as markup.
+# What a program that takes the element around it for raw text, such as noscript, noframes,
+# noembed or iframe, reads as markup.
 _HIDDEN = re.compile(r"</[A-Za-z]")
 _CSS_URL = re.compile(r"""\burl\(\s*(?:"([^"]*)"|'([^']*)'|([^)"']*))\s*\)?""", re.IGNORECASE)
 _CSS_IMPORT = re.compile(r"""@import\s+(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -64,8 +69,13 @@ class Token(Struct, frozen=True):
         return any(known == name for known, _ in self.attributes)
 
 
-def tokens(html: str, *, line: int = 1, aside: bool = False) -> Iterator[Token]:
-    """Read HTML; what a comment or a value hides follows it, as tokens that are `aside`."""
+def tokens(
+    html: str, *, line: int = 1, aside: bool = False, swallowed: bool = False
+) -> Iterator[Token]:
+    """Read HTML; what a comment, a style or a value hides follows it, as `aside` tokens.
+
+    Of what is `swallowed` by a style no further style is looked into: that could go on for long.
+    """
     at = 0
     for kind, start, end in _spans(html):
         line += html.count("\n", at, start)
@@ -75,6 +85,8 @@ def tokens(html: str, *, line: int = 1, aside: bool = False) -> Iterator[Token]:
             yield Token(line, "", text=_characters(piece), aside=aside)
         elif kind == "raw":
             yield Token(line, "=", text=piece, aside=aside)
+            if not swallowed and _HIDDEN.search(piece):
+                yield from tokens(piece, line=line, aside=True, swallowed=True)
         elif kind == "comment":
             yield Token(line, "!", text=piece, aside=aside)
             if not aside and "<" in piece[4:]:
@@ -140,7 +152,7 @@ def _end_of_tag(html: str, at: int) -> int:
 
 
 def _closing(html: str, name: str, at: int) -> int:
-    found = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(html, at)
+    found = re.compile(rf"</{name}(?=[ \t\n\f\r/>])", re.IGNORECASE | re.ASCII).search(html, at)
     return found.start() if found else len(html)
 
 
@@ -167,7 +179,11 @@ def _characters(text: str) -> str:
 
 def css(text: str) -> str:
     """Return CSS without comments and escapes, which hide addresses and names."""
-    return _CSS_ESCAPE.sub(_unescaped, _CSS_COMMENT.sub(r"\1", text))
+    return _CSS_ESCAPE.sub(_unescaped, _bare(text))
+
+
+def _bare(text: str) -> str:
+    return _CSS_COMMENT.sub(r"\1", text.replace("\r\n", "\n"))
 
 
 def _unescaped(found: re.Match[str]) -> str:
