@@ -29,11 +29,27 @@ _CSS_COMMENT = re.compile(
     r"""|/\*.*?(?:\*/|\Z)""",
     re.DOTALL,
 )
-# What takes an address as a string, or keeps a string for what does.
-_CSS_STRINGS = re.compile(
-    r"(?:image-set|imageloader|cross-fade|\bimage|\bsrc)\s{0,9}\(|--[\w-]{1,99}\s{0,9}:",
+# What takes an address as a string, or keeps a string for what does. A name with `--` in it, as
+# `.button--primary:hover`, keeps nothing.
+_TAKING = r"(?:image-set|imageloader|cross-fade|\bimage|\bsrc)\s*+\(|\binitial-value\s*+:"
+_CSS_STRINGS = re.compile(rf"{_TAKING}|(?<![^{{}};\s])--", re.IGNORECASE)
+_CSS_WHOLE = (
+    r"""\"[^\"\n\f\r]*+\"|'[^'\n\f\r]*+'"""
+    r"""|url\([ \t\n\f\r]*+[^\"'() \t\n\f\r][^\"'()]*+\)"""
+)
+# Each of them to the end of its declaration; a semicolon in an address or a string is none.
+_CSS_KEPT = re.compile(
+    rf"((?:{_TAKING}|(?<![^{{}};\s])--[^ \t\n\f\r:;{{}}()\"']*+\s*+:)"
+    rf"(?:{_CSS_WHOLE}|[^;}}\"'])*+)|{_CSS_WHOLE}",
     re.IGNORECASE,
 )
+# Where quotes come in pairs, and none stands in an address without quotes.
+_CSS_EVEN = re.compile(
+    rf"(?:{_CSS_WHOLE}|(?!url\([ \t\n\f\r]*+[^\"'() \t\n\f\r])[^\"'])*+\Z", re.IGNORECASE
+)
+# Of an escape these shift where names, strings and declarations end.
+_CSS_ENDS = frozenset("\"'\\;{}()[] \t\n\f\r")
+_CSS_SELECTED = re.compile(r"""\[[^\[\]()"'=]*+=\s*+(?:"[^"]*+"|'[^']*+')[^\[\]()"']*+\]""")
 _CSS_STRING = re.compile(r"""(?<=["'])[^"']+""")
 _CSS_REMOTE = re.compile(r"(?:https?|ftp|file|wss?):|[\\/]{2}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x20\x7f]+")
@@ -201,10 +217,23 @@ def addresses(style: str) -> list[str]:
     found += _CSS_IMAGE_SET.finditer(clean)
     listed = [next((g for g in each.groups() if g), "").strip() for each in found]
     if _CSS_STRINGS.search(clean):
-        # Each text between two quotes: a quote that was escaped does not shift what is looked at.
-        strings = (each.strip() for each in _CSS_STRING.findall(clean))
-        listed += [each for each in strings if _CSS_REMOTE.match(_CONTROL.sub("", each))]
+        listed += [each for each in _kept(style, clean) if _CSS_REMOTE.match(_squeezed(each))]
     return list(dict.fromkeys(listed))
+
+
+def _kept(style: str, clean: str) -> list[str]:
+    """List the strings of declarations that load them; all strings where we may miscount quotes."""
+    shifted = any(_unescaped(each) in _CSS_ENDS for each in _CSS_ESCAPE.finditer(_bare(style)))
+    places = [clean]
+    if not shifted and _CSS_EVEN.match(clean):
+        kept = (each[1] for each in _CSS_KEPT.finditer(clean) if each[1])
+        places = [_CSS_SELECTED.sub(" ", each) for each in kept]
+    # Each text between two quotes: a quote that was escaped does not shift what is looked at.
+    return [each.strip() for place in places for each in _CSS_STRING.findall(place)]
+
+
+def _squeezed(text: str) -> str:
+    return _CONTROL.sub("", text)
 
 
 def declarations(style: str) -> dict[str, str]:
