@@ -28,10 +28,6 @@ _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 _TAG = re.compile(r"\{%-?\s*(\w*)")
 _INSIDE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")
 _NO_WORDS = re.compile(r"[*`<>\[\]\\~|]|(?<!\w)_|&\w+;|&#")
-ADDRESS_IN_IT = (
-    "An address in it would be different from customer to customer, which is tracking. "
-    "Write the link beside it, the same for everybody."
-)
 _ADDRESS = re.compile(r"://|www\.|mailto:", re.IGNORECASE)
 _EMPTY_DEFAULT = re.compile(r"\b(?:default|d)\s*\(\s*(?:\"\"|'')\s*\)")
 
@@ -143,7 +139,10 @@ def _look_at(source: str) -> None:
             "Brackets are not understood here. There are the filters first, last and replace."
         )
     if _ADDRESS.search(source):
-        raise NoExpression(ADDRESS_IN_IT)
+        raise NoExpression(
+            "An address in it would be different from customer to customer, which is tracking. "
+            "Write the link beside it, the same for everybody."
+        )
     if _NO_WORDS.search(_INSIDE.sub("", source)):
         raise NoExpression(
             "Between {% if … %} and {% endif %} there can be plain words and fields only. Put "

@@ -30,23 +30,18 @@ class Ctx(TypedDict):
 
     database: Database
     settings: Settings
-    # One job of a worker hands over the messages of programs, and one looks into all businesses.
+    # One job of a worker hands over the messages of programs.
     carrying: NotRequired[asyncio.Lock]
-    sweeping: NotRequired[asyncio.Lock]
+    # For which businesses a sweep is at work: the next one, seconds later, leaves them alone.
+    sweeping: NotRequired[set[UUID]]
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Send what is due in any business, whether or not a wake arrived; one job of a worker.
+    """Send what is due in any business, whether or not a wake arrived.
 
-    It comes every few seconds, and takes as long as the slowest relay does.
+    A relay that does not answer holds up its own business, and one sweep of a worker.
     """
-    lock = ctx.setdefault("sweeping", asyncio.Lock())
-    if not lock.locked():
-        async with lock:
-            await _sweep(ctx)
-
-
-async def _sweep(ctx: Ctx) -> None:
+    at_work = ctx.setdefault("sweeping", set())
     turns = asyncio.Semaphore(_BUSINESSES)
     last = _now() + CLAIMING
 
@@ -54,9 +49,14 @@ async def _sweep(ctx: Ctx) -> None:
         async with turns:
             with apart("mail.sweep", business_id):
                 await _deliver(ctx, business_id, last)
+        at_work.discard(business_id)
 
-    due = await above.businesses_with_letters(ctx["database"])
-    await asyncio.gather(*(send(business_id) for business_id in due))
+    due = set(await above.businesses_with_letters(ctx["database"])) - at_work
+    at_work |= due
+    try:
+        await asyncio.gather(*(send(business_id) for business_id in due))
+    finally:
+        at_work -= due
 
 
 async def carry(ctx: Ctx) -> None:

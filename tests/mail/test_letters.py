@@ -167,6 +167,31 @@ async def test_what_has_no_answer_in_time_is_written_so(
     assert await stand(database, business) == [("waiting", "connection_lost")]
 
 
+async def test_a_relay_that_does_not_answer_holds_up_its_own_business(
+    own_database: Database,
+) -> None:
+    """The next sweep leaves it alone, and what is due of others goes meanwhile."""
+    slow, other = [await make.business(own_database) for _ in range(2)]
+    stuck = await posted(own_database, slow)
+    answer = asyncio.Event()
+    async with smtpd() as server:
+        server.fails_for(stuck, "dot", Fault(until=answer, accept=True))
+        ctx: jobs.Ctx = {"database": own_database, "settings": settings(server.port)}
+        first = asyncio.create_task(jobs.sweep(ctx))
+        await server.until_heard(".", 1)
+        await posted(own_database, other)
+        await jobs.sweep(ctx)
+        meanwhile = [
+            state for each in (slow, other) for state, _ in await stand(own_database, each)
+        ]
+        answer.set()
+        await first
+        afterwards = [state for state, _ in await stand(own_database, slow)]
+
+    assert (meanwhile, afterwards) == (["sending", "sent"], ["sent"])
+    assert ctx["sweeping"] == set()
+
+
 def test_letters_are_over_before_their_job_and_their_lease() -> None:
     """A job that is ended, or a lease, would leave nothing written of what a relay has."""
     known = worker._all()  # noqa: SLF001
