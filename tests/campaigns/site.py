@@ -16,7 +16,7 @@ from litestar.handlers import BaseRouteHandler
 
 from crm import campaigns, staff
 from crm.businesses import Business
-from crm.campaigns import Campaign, api, archive, console, portal
+from crm.campaigns import Campaign, api, archive, console, filling, portal
 from crm.consent import Notice
 from crm.customers import Customer
 from crm.db import Database
@@ -80,6 +80,17 @@ async def present(database: Database, business: Business, campaign: Campaign) ->
     """The campaign as it is now."""
     async with database.read(business.id) as db:
         return await campaigns.get(db, campaign.id)
+
+
+async def begun(database: Database, business: Business, campaign_id: UUID) -> None:
+    """Open a filled campaign, as soon as nobody is at work who may not have seen its deliveries.
+
+    Anybody may be: another database of the same server counts too, and so does a statistics run.
+    """
+    opened = False
+    while not opened:
+        async with database.write(business.id) as db:
+            opened = await filling.begin_sending(db, campaign_id)
 
 
 def client(

@@ -18,7 +18,7 @@ from crm.db import Database
 from crm.privacy import Fingerprint
 from crm.staff import Scope
 from tests import make
-from tests.campaigns.site import caller, client, drafted, member, present
+from tests.campaigns.site import begun, caller, client, drafted, member, present
 
 LIST = "/v1/campaigns"
 
@@ -245,10 +245,7 @@ async def test_paused_resumed_and_cancelled(
     async with database.write(business.id) as db:
         await filling.fill_piece(db, campaign.id, 10)
         await filling.fill_piece(db, campaign.id, 10)
-    begun = False
-    while not begun:
-        async with database.write(business.id) as db:
-            begun = await filling.begin_sending(db, campaign.id)
+    await begun(database, business, campaign.id)
 
     moves = ("pause", "resumption", "cancellation")
     states = [(await api.post(f"{base}/{move}")).json()["state"] for move in moves]

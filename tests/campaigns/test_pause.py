@@ -15,7 +15,7 @@ from crm.campaigns.claiming import Lease
 from crm.campaigns.sending import sql as range_sql
 from crm.db import Database, parse
 from crm.events import Actor
-from tests.campaigns.site import drafted
+from tests.campaigns.site import begun, drafted
 
 SYSTEM = Actor.system()
 
@@ -29,10 +29,7 @@ async def sending(database: Database, business: Business, count: int = 5) -> UUI
     while more:
         async with database.write(business.id) as db:
             more = await filling.fill_piece(db, campaign.id, 2)
-    begun = False
-    while not begun:
-        async with database.write(business.id) as db:
-            begun = await filling.begin_sending(db, campaign.id)
+    await begun(database, business, campaign.id)
     return campaign.id
 
 
