@@ -236,8 +236,12 @@ async def test_a_web_address_is_not_waved_through(database: Database, business: 
     base = f"/staff/campaigns/{campaign.id}"
     async with client(database, business, who=await member(database, business)) as web:
         told = await web.get(f"{base}/values")
+        page = await web.get(f"{base}/review")
         refused = await web.post(f"{base}/start", data=approving(campaign, despite_gaps="on"))
         assert "web address of their own" in told.text
+        # Nothing is offered that would be refused.
+        assert "Put right what is said above" in page.text
+        assert "despite_gaps" not in page.text
         assert refused.status_code == 409
         assert "Correct the records" in refused.text
     async with database.write(business.id) as db:
