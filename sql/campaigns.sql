@@ -87,13 +87,15 @@ SELECT campaign_id
 
 -- name: move_campaign
 -- From one state to another; no row if another was first. A draft again is approved by nobody. At
--- its start it keeps its segment as that is now.
+-- its start it keeps its segment as that is now. Planned or started, it goes by the clocks that are
+-- given, or by none.
 UPDATE crm.campaign
    SET state = :state, changed_at = :now,
        approved_by = CASE WHEN :state::text <> 'draft' THEN coalesce(:approved_by, approved_by) END,
        scheduled_at = CASE WHEN :state::text <> 'draft'
                            THEN coalesce(:scheduled_at, scheduled_at) END,
-       local_at = CASE WHEN :state::text <> 'draft' THEN coalesce(:local_at, local_at) END,
+       local_at = CASE WHEN :state::text IN ('scheduled', 'starting') THEN :local_at
+                       WHEN :state::text <> 'draft' THEN local_at END,
        started_at = CASE WHEN :state::text = 'starting' THEN :now ELSE started_at END,
        segment_kept = CASE WHEN :state::text = 'starting' THEN (
          SELECT jsonb_build_object('id', g.segment_id, 'name', g.name, 'rule', g.rule)

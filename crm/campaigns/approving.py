@@ -93,23 +93,21 @@ async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
 async def start(db: Db, by: Actor, campaign_id: UUID, **approval: Unpack[Approval]) -> Campaign:
     """Begin: deliveries are written next, then sent. Of two that start it at once one is refused.
 
-    Refuses a business without postal address, a text that cannot be sent or would watch its
-    readers, any state but draft, scheduled and held, and another version than `version`. Refuses a
-    member or a program while the values of the text are not checked, and, unless `despite_gaps`,
-    where somebody lacks one; and where it would expire before the mailing hours open for anybody.
-    The system only carries out what they approved. The verdict on it is published from now on.
+    Before the instant it was planned for it goes at once, by nobody's clock. Refuses a business
+    without postal address, a text that cannot be sent or would watch its readers, any state but
+    draft, scheduled and held, and another version than `version`. Refuses a member or a program
+    while the values of the text are not checked, and, unless `despite_gaps`, where somebody lacks
+    one; and where it would expire before the mailing hours open for anybody.
     """
     approved = await _approved(db, campaign_id, approval)
-    await _insist_sendable(db, by, approved, approval, publish=True)
-    if by.kind is not ActorKind.system:
-        await insist_open(db, approved, db.now, approved.local_at)
-    campaign = await move(db, by, campaign_id, State.starting)
-    db.note(journal.Campaign(campaign_id, "started"))
-    await events.record(db, by, Kind.campaign_started, ref=campaign_id)
-    await release(db, campaign)
-    await offer_with(db, by, campaign)
-    db.wake("campaigns.fill", str(db.business_id), str(campaign_id))
-    return campaign
+    early = approved.scheduled_at is not None and db.now < approved.scheduled_at
+    return await _begin(db, by, approved, None if early else approved.local_at, approval)
+
+
+async def start_planned(db: Db, campaign_id: UUID) -> Campaign:
+    """Begin what is due, by the clocks it was planned for: the system carries out an approval."""
+    planned = await locked(db, campaign_id)
+    return await _begin(db, Actor.system(), planned, planned.local_at, {})
 
 
 async def hold(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
@@ -131,6 +129,22 @@ async def hindrances(db: ReadDb, campaign: Campaign) -> list[Refused]:
     if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
         found.append(SoftOptInOff())
     return found
+
+
+async def _begin(
+    db: Db, by: Actor, approved: Campaign, local_at: datetime | None, approval: Approval
+) -> Campaign:
+    """Publish the verdict on it, and wake who writes its deliveries."""
+    await _insist_sendable(db, by, approved, approval, publish=True)
+    if by.kind is not ActorKind.system:
+        await insist_open(db, approved, db.now, local_at)
+    campaign = await move(db, by, approved.id, State.starting, local_at=local_at)
+    db.note(journal.Campaign(approved.id, "started"))
+    await events.record(db, by, Kind.campaign_started, ref=approved.id)
+    await release(db, campaign)
+    await offer_with(db, by, campaign)
+    db.wake("campaigns.fill", str(db.business_id), str(approved.id))
+    return campaign
 
 
 async def _approved(db: Db, campaign_id: UUID, approval: Approval) -> Campaign:

@@ -144,7 +144,7 @@ async def _start_scheduled(ctx: Ctx, business_id: UUID, campaign_id: UUID) -> No
                 # Nobody is surprised by news of last week: staff say whether it is still wanted.
                 await approving.hold(db, Actor.system(), campaign_id)
             elif campaign.state is State.scheduled:
-                await approving.start(db, Actor.system(), campaign_id)
+                await approving.start_planned(db, campaign_id)
             else:
                 slot = f"{campaign_id}:{_round(db)}"
                 db.wake("campaigns.fill", str(business_id), str(campaign_id), slot=slot)

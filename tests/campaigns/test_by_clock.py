@@ -20,6 +20,7 @@ from tests import make
 from tests.campaigns.site import approving, client, drafted, member
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
+from tests.rhythm.test_obey import at, ctx, opened, worked
 from tests.smtpd import Smtpd, smtpd
 
 KEY = Actor.key(UUID(int=7), "Shop")
@@ -188,6 +189,62 @@ async def test_staff_see_whom_an_expiry_misses(database: Database) -> None:
     assert refused.status_code == 409
     assert "until then nobody may be mailed" in refused.text
     assert "would not get it" not in enough.text
+
+
+@pytest.mark.parametrize("before", ["draft", "scheduled", "restored"])
+async def test_a_start_before_the_plan_is_a_start_at_once(database: Database, before: str) -> None:
+    """Whoever sends now means now: four weeks ahead of every clock, all of them are mailed."""
+    now = at(database, _utc(2030, 6, 3, 10))
+    shop = await opened(now, 3)
+    async with now.write(shop.business.id) as db:
+        campaign = await make.campaign(db, shop.purposes[0])
+        if before != "draft":
+            await campaigns.schedule_by_clock(db, make.SYSTEM, campaign.id, EIGHT.replace(month=7))
+    if before == "restored":
+        await campaigns.hold_restored(now, shop.business.id, [])
+    async with now.write(shop.business.id) as db:
+        started = await campaigns.start(db, make.SYSTEM, campaign.id)
+    assert (started.state, started.local_at) == (State.starting, None)
+
+    await jobs.fill(ctx(now, 1), str(shop.business.id), str(campaign.id))
+    async with smtpd() as relay:
+        assert (await worked(now, shop, campaign, relay)).sent == 3
+
+
+async def test_a_start_at_once_is_judged_without_the_plan(database: Database) -> None:
+    """By the clock it would reach them by day; now is night, and it expires before morning."""
+    night = at(database, _utc(2030, 6, 3, 21))
+    business = await make.business(night, mails_from=8, mails_until=20, time_zone="UTC")
+    async with night.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        await make.audience(db, notice, 1)
+        campaign = await make.campaign(db, notice.purpose_id)
+        await campaigns.expire_after(db, campaign.id, 4)
+        morning = EIGHT + timedelta(days=1, hours=1)
+        await campaigns.schedule_by_clock(db, KEY, campaign.id, morning)
+        with pytest.raises(NeverOpen):
+            await campaigns.start(db, KEY, campaign.id)
+
+
+@pytest.mark.parametrize("starts", ["staff", "worker"])
+async def test_a_plan_that_is_due_is_kept(database: Database, starts: str) -> None:
+    """From the first clock on it goes on by clocks, whoever is first to start it."""
+    business = await make.business(database, time_zone="UTC")
+    async with at(database, _utc(2030, 6, 1)).write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        await make.audience(db, notice, 1, prefix="east")
+        await _living(db, {"east": "Asia/Tokyo"})
+        campaign = await make.campaign(db, notice.purpose_id)
+        planned = await campaigns.schedule_by_clock(db, make.SYSTEM, campaign.id, EIGHT)
+    assert planned.scheduled_at is not None
+    due = at(database, planned.scheduled_at)
+    if starts == "worker":
+        await jobs.sweep(ctx(due, 1))
+    async with due.write(business.id) as db:
+        if starts == "staff":
+            await campaigns.start(db, KEY, campaign.id)
+        started = await campaigns.get(db, campaign.id)
+    assert (started.state, started.local_at) == (State.starting, EIGHT)
 
 
 async def test_a_zone_that_is_none_is_refused(database: Database) -> None:
