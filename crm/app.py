@@ -31,6 +31,7 @@ from crm.web import reader
 from crm.web.bodies import read_strictly
 from crm.web.closed import closed_while_put_back
 from crm.web.docs import documentation
+from crm.web.forwarded import tells_untrusted
 from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, of_journal, stores
@@ -78,7 +79,7 @@ def application(settings: Settings, state: State, *more: ControllerRouterHandler
 
 def served(application: Litestar) -> ASGIApp:
     """Wrap the application in what must be around all of it."""
-    return reader.speaks(answers_head(in_one_transaction(application)))
+    return tells_untrusted(reader.speaks(answers_head(in_one_transaction(application))))
 
 
 def state_of(settings: Settings, database: Database, looks: Database, redis: Redis) -> State:

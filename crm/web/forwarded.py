@@ -1,0 +1,48 @@
+"""Tells the operator that a proxy speaks for visitors and is not believed."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+_log = structlog.get_logger(__name__)
+
+
+def tells_untrusted(app: ASGIApp) -> ASGIApp:
+    """Wrap the whole application: warn, once, of a proxy that CRM_WEB__TRUSTED_PROXIES lacks.
+
+    The server has put in place what a trusted one said, so the address is one of those in the
+    header. One that is not, and is ours, is that of the proxy: all visitors share its limits.
+    """
+    told = False
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal told
+        if not told and (proxy := _untrusted(scope)):
+            told = True
+            _log.warning("proxy_not_trusted", peer=proxy, setting="CRM_WEB__TRUSTED_PROXIES")
+        await app(scope, receive, send)
+
+    return answer
+
+
+def _untrusted(scope: Scope) -> str:
+    if scope["type"] != ScopeType.HTTP:
+        return ""
+    peer = scope["client"]
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for" and value]
+    if not peer or not forwarded or peer[0].encode() in b",".join(forwarded):
+        return ""
+    return peer[0] if _ours(peer[0]) else ""
+
+
+def _ours(host: str) -> bool:
+    """Say whether an address is of this machine or a private network: no stranger's."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_private
