@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from crm.businesses import NewBusiness
 from crm.db import AWAY
 from crm.demo import run as demo_run
 from crm.doctor import (
+    Away,
     Unfit,
     check,
     database_problems,
@@ -55,7 +57,7 @@ from crm.ids import opaque
 from crm.inbound import listener as inbound_listener
 from crm.installation import Installation, installation
 from crm.letterbox import serve as letterbox_serve
-from crm.migrate import MigrationRefused, migrate
+from crm.migrate import MigrationRefused, OwnerAway, migrate
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.settings import BadSettings, Settings
 from crm.terminal import compared, database_of, joined, out, place_of, run
@@ -65,6 +67,9 @@ from crm.up import keep, keep_several
 _TOLD = (BadSettings, EmbeddedRefused, MigrationRefused, Unfit, Refused, OSError)
 _LOST = (*AWAY, asyncpg.InterfaceError, asyncpg.InvalidAuthorizationSpecificationError, RedisError)
 _USAGE = 2
+# What passes by itself: whoever runs us may begin anew (EX_TEMPFAIL of sysexits.h).
+_LATER = 75
+_PASSES = (*_LOST, Away, OwnerAway, TimeoutError, socket.gaierror)
 # How often `crm up` looks at its servers, and how often in a row they may be away.
 _LOOK_SECONDS = 3.0
 # A shop that is being written stands on the same machine.
@@ -75,7 +80,10 @@ _PATIENCE = 3
 
 
 def main() -> None:
-    """Run a command; what the operator can mend is one line and exit status 2."""
+    """Run a command; what the operator can mend is one line and exit status 2.
+
+    Where it may pass by itself, as a server that is away does, the status is 75.
+    """
     # What is imported stays: the collector need not go through it again and again.
     gc.freeze()
     gc.enable()
@@ -91,12 +99,17 @@ def main() -> None:
     except _TOLD as wrong:
         for line in _lines(wrong):
             click.echo(f"crm: {line}", err=True)
-        sys.exit(_USAGE)
+        sys.exit(_LATER if _passes(wrong) else _USAGE)
     except _LOST as lost:
         # Its text may quote a row or an address.
         click.echo(f"crm: A server was lost or refused ({type(lost).__name__}).", err=True)
         click.echo("crm: Look with `crm doctor`, then run the command again.", err=True)
-        sys.exit(_USAGE)
+        sys.exit(_LATER)
+
+
+def _passes(wrong: BaseException) -> bool:
+    # Several failures to connect come as one OSError without a number.
+    return isinstance(wrong, _PASSES) or (type(wrong) is OSError and wrong.errno is None)
 
 
 def _lines(wrong: BaseException) -> list[str]:

@@ -42,6 +42,10 @@ GONE = (
     # It has said that it ends, while nothing was asked, and its end has not been heard yet.
     asyncpg.InternalClientError,
 )
+# What passes by itself, when PostgreSQL is back.
+AWAY = (*GONE, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+# What keeps anybody from connecting: it is away or refuses, or its address is none.
+UNCONNECTED = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Lost(ConnectionError):
@@ -239,6 +243,12 @@ class Connections:
             self._free.append((conn, monotonic()))
         if self._closing and not self._lent:
             self._all_back.set()
+
+
+def passes(wrong: BaseException) -> bool:
+    """Say whether what kept us from connecting may end by itself, as no wrong address does."""
+    away = isinstance(wrong, (*AWAY, OSError, asyncpg.InterfaceError))
+    return away and not isinstance(wrong, ValueError)
 
 
 async def connected(url: str) -> Connection:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from crm.clock import Clock
-from crm.connections import GONE, Connection, Connections, connected
+from crm.connections import AWAY, GONE, Connection, Connections, connected
 from crm.errors import NotFound, Refused
 from crm.keys import Keys
 from crm.statements import SQL, Statement, Statements, parse
@@ -55,8 +55,6 @@ RETRIABLE = (
 
 # PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# Those of them that pass by themselves, when PostgreSQL is back.
-AWAY = (*GONE, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 
 _TRIES = 3
 

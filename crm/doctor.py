@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from crm import above, businesses
 from crm.above import LedgerHealth, RetentionRound
 from crm.campaigns.tracker import BadLists, load
+from crm.connections import UNCONNECTED, passes
 from crm.db import Database
 from crm.journal import Found, Journal
 from crm.migrate import MigrationRefused, missing
@@ -38,26 +39,46 @@ class Unfit(Exception):
     """The servers cannot be used as they are; the message lists every reason."""
 
 
+class Away(Unfit):
+    """Nothing is wrong but that the database cannot be reached, and by itself it may be later."""
+
+
 async def check(settings: Settings) -> None:
     """Refuse with Unfit unless database, role, migrations and settings are as they must be.
 
-    Redis may be away: everything works without it, only later.
+    With Away where it is only that the database is away. Redis may be: everything works without it,
+    only later.
     """
-    problems = await database_problems(settings.database_url)
-    problems += address_problems(settings.redis_url)
+    problems = address_problems(settings.redis_url)
     problems += journal_problems(settings)
     problems += list_problems(settings) + age_problems(settings)
-    if problems:
-        raise Unfit("\n".join(problems))
+    try:
+        found = await _looked_into(settings.database_url)
+    except Away as away:
+        if not problems:
+            raise
+        found = [str(away)]
+    if found or problems:
+        raise Unfit("\n".join(found + problems))
 
 
 async def database_problems(url: str) -> list[str]:
     """Look at version, role and migrations; promise 14 needs a role that row security binds."""
     try:
+        return await _looked_into(url)
+    except Away as away:
+        return [str(away)]
+
+
+async def _looked_into(url: str) -> list[str]:
+    try:
         conn = await asyncpg.connect(url, timeout=10)
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+    except UNCONNECTED as wrong:
         reason = type(wrong).__name__
-        return [f"CRM_DATABASE_URL: the database cannot be reached ({reason}); check the address."]
+        told = f"CRM_DATABASE_URL: the database cannot be reached ({reason}); check the address."
+        if passes(wrong):
+            raise Away(told) from None
+        return [told]
     try:
         return await _inside(conn)
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 from msgspec import Struct
 
+from crm.connections import UNCONNECTED, passes
 from crm.db import SQL
 
 # Two replicas that start together: polled, because waiting for the lock inside PostgreSQL
@@ -47,6 +48,10 @@ class MigrationRefused(Exception):
     """The database cannot be brought to this version; the message says why."""
 
 
+class OwnerAway(MigrationRefused):
+    """The database cannot be reached as its owner, and by itself may be later."""
+
+
 def migrations(directory: Path = SQL / "migrations") -> list[Migration]:
     """Read all migrations, in order; a gap or a bad name is our bug."""
     found = [_read(path) for path in sorted(directory.glob("*.sql"))]
@@ -72,9 +77,10 @@ async def migrate(url: str) -> list[str]:
     """Apply what is missing as the owner of the database; return the names applied."""
     try:
         conn = await asyncpg.connect(url, server_settings={"lock_timeout": "10s"})
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+    except UNCONNECTED as wrong:
         message = f"CRM_MIGRATE_DATABASE_URL: cannot be reached ({type(wrong).__name__})"
-        raise MigrationRefused(f"{message}; check the address and the password.") from None
+        refused = OwnerAway if passes(wrong) else MigrationRefused
+        raise refused(f"{message}; check the address and the password.") from None
     try:
         # Another process may hold it; PostgreSQL tells nobody when it lets go.
         while not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110

@@ -1,4 +1,4 @@
-"""The command line as an operator uses it: what goes wrong is one line and exit status 2."""
+"""The command line as an operator uses it: what goes wrong is one line and a status that tells."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from crm import webhooks
+from crm import cli, webhooks
 from crm.businesses import Business
+from crm.connections import Lost
 from crm.db import Database
 from crm.keys import Keys
 from crm.mail import relays
@@ -23,6 +27,7 @@ from tests.commands import SECRETS, crm
 from tests.conftest import KEYS, Cluster
 from tests.smtpd import smtpd
 
+ROOT = Path(__file__).resolve().parents[1]
 LETTER = "# Rye\n\nDear {{ first_name | default('reader') }}, there is rye bread.\n"
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 URLS = {"CRM_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "CRM_REDIS_URL": "redis://127.0.0.1:1"}
@@ -169,7 +174,7 @@ async def test_relays_from_the_terminal(
         (URLS | SECRETS | {"CRM_LINK_KEYS": "1:beef"}, "CRM_LINK_KEYS"),
         (URLS | SECRETS | {"CRM_SMTP__SENDS_FROM": "mx.example"}, "these are IP addresses"),
         (URLS, "CRM_LINK_KEYS: is not set"),
-        (URLS | SECRETS, "the database cannot be reached"),
+        (URLS | SECRETS | {"CRM_DATABASE_URL": "no address"}, "the database cannot be reached"),
         (URLS | SECRETS | {"CRM_JOURNAL": ""}, "CRM_JOURNAL: is not set"),
         (URLS | SECRETS | {"CRM_JOURNAL": "/proc/journal"}, "/proc/journal cannot be written"),
         ({"CRM_DATA": "/proc/firsthand"}, "/proc/firsthand"),
@@ -182,7 +187,7 @@ async def test_relays_from_the_terminal(
         "short-key",
         "no-addresses",
         "no-secrets",
-        "unreachable",
+        "no-address",
         "no-journal",
         "a-journal-nowhere",
         "no-place",
@@ -197,6 +202,73 @@ async def test_bad_settings_are_told(settings: dict[str, str], words: str) -> No
     assert words in err
     assert all(line.startswith("crm: ") for line in err.splitlines())
     assert KEYS.pepper.hex() not in err
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "inbound", "migrate", "doctor", "business"])
+async def test_a_database_that_is_away_passes_by_itself(command: str) -> None:
+    """Another status than a wrong setting has, so that a supervisor begins again."""
+    urls = URLS | {"CRM_MIGRATE_DATABASE_URL": URLS["CRM_DATABASE_URL"]}
+    arguments = (command, "list") if command == "business" else (command,)
+    status, out, err = await crm(*arguments, **urls | SECRETS)
+
+    assert (status, out) == (75, "")
+    assert "cannot be reached (ConnectionRefusedError)" in err
+    assert len(err.splitlines()) == 1
+
+
+async def test_a_database_that_there_is_not_is_a_wrong_setting(
+    shared_cluster: Cluster, redis_url: str
+) -> None:
+    """PostgreSQL answers and says no: that stays so, also for its owner."""
+    url = urlsplit(shared_cluster.app_url)._replace(path="/nowhere").geturl()
+    urls = {"CRM_DATABASE_URL": url, "CRM_MIGRATE_DATABASE_URL": url, "CRM_REDIS_URL": redis_url}
+    for command in ("worker", "migrate"):
+        status, _, err = await crm(command, **urls | SECRETS)
+
+        assert status == 2
+        assert "InvalidCatalogNameError" in err
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (asyncpg.CannotConnectNowError("x"), 75),
+        (asyncpg.TooManyConnectionsError("x"), 75),
+        (Lost("x"), 75),
+        (TimeoutError("x"), 75),
+        (RedisConnectionError("x"), 75),
+        (OSError("Multiple exceptions: x, y"), 75),
+        (FileNotFoundError(2, "x"), 2),
+        (PermissionError(13, "x"), 2),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else str(each),
+)
+def test_what_passes_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, status: int
+) -> None:
+    """Also where it happens in the middle of a command."""
+
+    def command(**_given: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli, "cli", command)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == status
+
+
+@pytest.mark.parametrize("unit", ["web", "worker", "inbound", "migrate"])
+def test_a_unit_begins_again_unless_an_operator_has_to_mend(unit: str) -> None:
+    """However often it has failed, and whether or not migrations could be looked at yet."""
+    file = (ROOT / "deploy" / "systemd" / f"crm-{unit}.service").read_text()
+    lines = [line for line in file.splitlines() if not line.startswith("#")]
+
+    assert ("Restart=always" in lines) or (unit == "migrate" and "Restart=on-failure" in lines)
+    assert "RestartSec=2" in lines
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+    assert "RestartPreventExitStatus=2" in lines
+    assert not [line for line in lines if line.startswith(("Requires=", "BindsTo="))]
 
 
 @pytest.mark.parametrize(
