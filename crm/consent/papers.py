@@ -10,6 +10,7 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, field
@@ -17,6 +18,7 @@ from msgspec import Struct, field
 from crm.consent.bundle import FORMAT, thumbprint
 from crm.consent.receipt import encoded
 from crm.ledger import BadNote, Verifier, read_vkey
+from crm.ledger.note import Known, keyed
 from crm.ledger.note import read as read_note
 
 LARGEST_FILE = 16 * 1024 * 1024
@@ -67,8 +69,8 @@ class GivenOrigin(Struct, frozen=True):
     proof: str
 
 
-class Papers(Struct):
-    """All that the files hold."""
+class Papers(Struct, dict=True):
+    """All that the files hold; what follows from it is worked out once, when they are read."""
 
     receipts: list[Given] = field(default_factory=list)
     proofs: list[str] = field(default_factory=list)
@@ -84,16 +86,31 @@ class Papers(Struct):
     origins: list[list[GivenOrigin]] = field(default_factory=list)
     paths: dict[tuple[int, int], list[str]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def kids(self) -> dict[str, bytes]:
         """Every key that can have signed a receipt, by its thumbprint."""
         known = [*self.vkeys, *(each for chain in self.receipt_keys for each in chain)]
         return self.jwks | {thumbprint(each.public): each.public for each in known}
 
-    @property
-    def signers(self) -> list[Verifier]:
+    @cached_property
+    def signers(self) -> Known:
         """Every key that can have signed a head."""
-        return [*self.vkeys, *(each for chain in self.checkpoint_keys for each in chain)]
+        return keyed([*self.vkeys, *(each for chain in self.checkpoint_keys for each in chain)])
+
+    @cached_property
+    def alone(self) -> frozenset[Verifier]:
+        """The keys that came alone."""
+        return frozenset(self.vkeys)
+
+    @cached_property
+    def ledgers(self) -> dict[Verifier, set[str]]:
+        """The keys that each key for heads follows from the beginning, or is, as vkeys."""
+        begun: dict[Verifier, set[str]] = {}
+        for chain in self.checkpoint_keys:
+            first = str(chain[0]) if chain else ""
+            for each in chain:
+                begun.setdefault(each, set()).add(first)
+        return begun
 
 
 def read(files: Sequence[bytes]) -> Papers:

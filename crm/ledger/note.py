@@ -8,7 +8,8 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -45,6 +46,10 @@ class Verifier(Struct, frozen=True):
         return f"{self.name}+{self.key_id.hex()}+{key}"
 
 
+# Keys by what a signature says of its own: a name, and four bytes.
+Known: TypeAlias = Mapping[tuple[str, bytes], Verifier]
+
+
 class Signature(Struct, frozen=True):
     """One line of a note: whose it says it is, and its bytes."""
 
@@ -64,7 +69,10 @@ class Note(Struct, frozen=True):
 
         A signature of a known key that does not verify spoils the note, whoever else signed it.
         """
-        known = {(each.name, each.key_id): each for each in verifiers}
+        return self.signer(keyed(verifiers))
+
+    def signer(self, known: Known) -> Verifier:
+        """Do the same with keys that are asked for more than one note: each is hashed once."""
         signers = []
         for each in self.signatures:
             verifier = known.get((each.name, each.key_id))
@@ -77,6 +85,11 @@ class Note(Struct, frozen=True):
             message = f"none of the known keys signed it; it names {names}"
             raise BadNote(message)
         return signers[0]
+
+
+def keyed(verifiers: Iterable[Verifier]) -> dict[tuple[str, bytes], Verifier]:
+    """Return the keys as a signature names them."""
+    return {(each.name, each.key_id): each for each in verifiers}
 
 
 def sign(text: str, name: str, key: Ed25519PrivateKey) -> str:

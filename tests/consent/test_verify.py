@@ -14,8 +14,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from crm import consent
+from crm.consent.bundle import FORMAT
+from crm.consent.receipt import encoded
+from crm.ledger import note
+from crm.ledger.signing import endorsement_text
 from tests.consent.forge import Forge, public
 from tests.consent.tampering import (
     CHANGES,
@@ -236,3 +241,41 @@ def test_keys_known_from_elsewhere() -> None:
     assert verdict(files, [], [packed(Forge(6).bundle())]) == "keys.trusted"
     assert verdict([packed(Forge(6).bundle(0))], [], files) == "keys.trusted"
     assert len({public(each) for each in forge.receipt_keys}) == 3
+
+
+def test_a_ledger_of_many_names_and_keys_takes_no_square_of_them() -> None:
+    """A copy from elsewhere holds as many as a stranger likes."""
+    took = []
+    for many in (200, 2_000):
+        papers = _long_chain(many)
+        begun = process_time()
+        assert consent.verify([papers]).failed == ""
+        took.append(process_time() - begun)
+    assert took[1] < 30 * took[0]
+
+
+def _long_chain(many: int) -> bytes:
+    """A bundle of nothing but keys, each named by the one before, and names that all cite one."""
+    keys = [Ed25519PrivateKey.generate() for _ in range(many)]
+    vkeys = [note.Verifier("a", each.public_key().public_bytes_raw()) for each in keys]
+    endorsed = [
+        note.sign(endorsement_text(vkey, "x"), "a", before)
+        for before, vkey in zip(keys, vkeys[1:], strict=False)
+    ]
+    head = note.sign(f"a\n1\n{b64encode(bytes(32)).decode()}\n", "a", keys[-1])
+    origins = [{"origin": "a", "begins_at": 0, "opening": "", "predecessor": "", "proof": ""}]
+    for number in range(many):
+        said = {"origin": f"o{number}", "begins_at": 1, "predecessor": head}
+        origins.append({**said, "opening": encoded(json.dumps(said).encode()), "proof": ""})
+    chain = [
+        {"vkey": str(vkey), "endorsement": said}
+        for vkey, said in zip(vkeys, ["", *endorsed], strict=True)
+    ]
+    empty: dict[str, Any] = {"receipts": [], "head": "", "receipt_keys": [], "consistency": []}
+    return json.dumps(
+        {
+            **empty,
+            **{"format": FORMAT, "jwks": {"keys": []}},
+            **{"checkpoint_keys": chain, "origins": origins},
+        }
+    ).encode()

@@ -8,6 +8,7 @@ their receipts, and mails.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -201,7 +202,7 @@ class _Taking:
         if not last:
             return
         digest = await self._evidence()
-        records = self._records()
+        records = await self._records()
         names = {each.id: each.slug for each in self._copy.rows("purposes", foreign.Asked)}
         for purpose_id, event in last.items():
             theirs = names.get(purpose_id, "")
@@ -217,17 +218,19 @@ class _Taking:
                     self.took.said.append(f"No receipt in the copy shows the yes to {theirs}.")
                 self.took.states[ours] = await self._decided(notice, row, digest)
 
-    def _records(self) -> dict[str, dict[str, Any]]:
+    async def _records(self) -> dict[str, dict[str, Any]]:
         """Check the receipts with our own verifier, and return what they show by its id."""
         papers = self._copy.whole(RECEIPTS)
         if not papers:
             self.took.said.append("There are no receipts in it, so no yes in it is confirmed.")
             return {}
         try:
-            return {each["event"]: each for each in verifying.proven(papers)}
+            # Thousands of signatures, while others are answered.
+            shown = await asyncio.to_thread(verifying.proven, papers)
         except Fault as fault:
             message = f"{RECEIPTS} does not hold: {fault}"
             raise BrokenArchive(message) from None
+        return {each["event"]: each for each in shown}
 
     async def _evidence(self) -> str:
         """Keep the receipts, or where there are none the decisions, as a file that shows them."""
