@@ -367,12 +367,15 @@ SELECT h.address, h.locale, h.customer_id
          WHERE c.business_id = :business_id
            AND c.address_hash = :address_hash
         UNION ALL
-        SELECT 2, f.address, c.locale, NULL
+        SELECT 2, f.address, k.locale, NULL
           FROM crm.former_address f
           JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+          -- A record that was merged is erased; the one that was kept speaks for it.
+          JOIN crm.customer k ON k.business_id = :business_id
+           AND k.customer_id = coalesce(c.merged_into, c.customer_id)
          WHERE f.business_id = :business_id
            AND f.address_hash = :address_hash
-           AND c.erased_at IS NULL
+           AND k.erased_at IS NULL
         UNION ALL
         SELECT 3, s.address, s.locale, NULL
           FROM crm.signup s

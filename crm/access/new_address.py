@@ -61,8 +61,8 @@ async def ask(db: Db, me: Customer, new: Address) -> int:
 
     Nothing comes back that tells whether somebody else here has that address: the owner of the
     mailbox is told, and the secret of the change stands in no mail. Each way costs the same
-    statements. After too many mails nothing is sent, and an earlier change goes on waiting; where
-    it is she who asked too often, the seconds to wait are returned, else 0.
+    statements. After too many mails of hers nothing is sent, and an earlier change goes on waiting;
+    where it is she who asked too often, the seconds to wait are returned, else 0.
     """
     if new.folded == customers.fold(me.address):
         raise SameAddress
@@ -74,8 +74,11 @@ async def ask(db: Db, me: Customer, new: Address) -> int:
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
     code = credentials.new_code()
     letter = _asking(db, business, me, new, owner, token=token, code=code)
-    message_id = await posted(db, letter, send=not wait and not flood)
-    if not message_id:
+    may = not wait and not flood
+    # Nothing, where others have filled that mailbox for today: what is mailed to an address that
+    # somebody here has is counted apart, so whether the change waits must not hang on it.
+    message_id = await posted(db, letter, send=may)
+    if not may:
         await waiting(db, me.id)
         return wait
     await db.run(

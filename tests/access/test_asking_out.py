@@ -16,6 +16,8 @@ from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
 from crm.mail import Scope, Why
+from crm.privacy import merging
+from tests import make
 from tests.access.conftest import Asking, Inbox, Rows, SignUp
 from tests.access.test_sign_up import Counting
 
@@ -191,3 +193,16 @@ async def test_a_form_from_elsewhere_mails_nobody(
 
     assert answer.status_code == 403
     assert await inbox.mails() == []
+
+
+async def test_a_record_that_was_merged_lets_its_address_out(
+    inbox: Inbox, database: Database, business: Business, nora: Customer
+) -> None:
+    """Whoever still reads that mailbox is mailed as before."""
+    async with database.write(business.id) as db:
+        kept = await make.customer(db, address="kept@example.com", locale="de")
+        await merging.merge(db, make.SYSTEM, kept.id, nora.id, tells=False)
+    async with database.write(business.id) as db:
+        await access.send_way_out(db, customers.parse("nora@example.com"))
+    (sent,) = await inbox.mails()
+    assert (sent.to, sent.message["Content-Language"]) == ("nora@example.com", "de")

@@ -13,7 +13,16 @@ import pytest
 from litestar import Router
 
 from crm import access, campaigns, consent, customers, imports, mail
-from crm.access import Choice, NewSignup, auth, leaving, new_address, new_address_portal, sessions
+from crm.access import (
+    Choice,
+    NewSignup,
+    auth,
+    leaving,
+    new_address,
+    new_address_portal,
+    sessions,
+    wording,
+)
 from crm.access.actions import tidy
 from crm.businesses import Business
 from crm.businesses.host import of_host
@@ -23,7 +32,7 @@ from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
 from crm.imports.working import work_waiting
-from crm.mail import Scope, Why
+from crm.mail import Scope, TooManyLetters, Why
 from crm.tokens import Stop, stop_token
 from crm.web.csrf import same_session
 from crm.web.head import answers_head
@@ -219,6 +228,31 @@ async def test_as_many_statements_whoever_has_it(
             await new_address.ask(counting, nora, customers.parse(address))
             counted.append(counting.count)
     assert counted[0] == counted[1]
+
+
+async def test_what_others_mailed_there_tells_nothing(
+    *, moved: Database, business: Business, nora: Customer
+) -> None:
+    """Whoever fills a mailbox first learns as little: the change waits, known or not."""
+    seen = []
+    async with moved.write(business.id) as db:
+        await make.customer(db, address="zoe@example.com")
+        for address in ("zoe@example.com", "nobody@example.com"):
+            to = customers.parse(address)
+            letter = wording.answer(
+                mail.LetterKind.asked,
+                wording.words("address_taken", "en", business, asked="", link="", code=""),
+                to,
+                KEYS.address_hash(business.id, to.folded),
+                None,
+            )
+            with pytest.raises(TooManyLetters):
+                for _ in range(100):
+                    await mail.post_letter(db, letter)
+            await new_address.ask(db, nora, to)
+            waits = await new_address.waiting(db, nora.id)
+            seen.append(waits is not None and waits.address == address)
+    assert seen == [True, True]
 
 
 async def test_undone_from_the_old_mailbox(
