@@ -127,7 +127,7 @@ def cli() -> None:
 @click.option("--dev", is_flag=True, help="Catch mail in a letterbox; reload when files change.")
 def up(*, dev: bool) -> None:
     """Run everything: servers of our own if none are configured, web and worker."""
-    run(_up(dev=dev))
+    run(_up(dev=dev), serves=True)
 
 
 async def _up(*, dev: bool) -> None:
@@ -187,7 +187,7 @@ async def _watch(settings: Settings) -> None:
 @click.option("--one", is_flag=True, hidden=True, help="Be one of several.")
 def web(*, one: bool) -> None:
     """Serve pages and API."""
-    run(_checked(app.serve if one else _serve), quick=True)
+    run(_checked(app.serve if one else _serve), serves=True, quick=True)
 
 
 async def _serve(settings: Settings) -> None:
@@ -206,13 +206,14 @@ def _check_port(settings: Settings) -> None:
 @cli.command("worker")
 def work() -> None:
     """Send mail, write deliveries, work through imports."""
-    run(_checked(worker.work), quick=os.environ.get("CRM_SMTP__TLS", "none") == "none")
+    quick = os.environ.get("CRM_SMTP__TLS", "none") == "none"
+    run(_checked(worker.work), serves=True, quick=quick)
 
 
 @cli.command("inbound")
 def inbound_command() -> None:
     """Hear mail that comes back, behind a mail server."""
-    run(_checked(_inbound))
+    run(_checked(_inbound), serves=True)
 
 
 async def _inbound(settings: Settings) -> None:
@@ -294,7 +295,7 @@ async def _doctor() -> None:
 @click.option("--pace", type=float, default=None, help="Messages per second at most.")
 def letterbox(directory: Path, smtp_port: int, http_port: int, pace: float | None) -> None:
     """Catch mail and show it on a local page; for development."""
-    run(_letterbox(directory, smtp_port, http_port, pace))
+    run(_letterbox(directory, smtp_port, http_port, pace), serves=True)
 
 
 async def _letterbox(directory: Path, smtp: int, http: int, pace: float | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
 out = Console()
+# A shell adds to the number of a signal.
+_SIGNALLED = 128
 of_business = click.option(
     "--business", "which", default="", help="Its id, where there are several."
 )
@@ -106,20 +109,33 @@ def place_of(here: Installation) -> Path:
     return here.directory or Path.cwd()
 
 
-def run(work: Coroutine[Any, Any, None], *, quick: bool = False) -> None:
-    """Run to the end; `quick` on uvloop, which is slower only where Python does the TLS."""
+def run(work: Coroutine[Any, Any, None], *, serves: bool = False, quick: bool = False) -> None:
+    """Run to the end; where a signal cut it off, exit as a shell says so (143, 130), put away.
+
+    What `serves` is done whenever it is told to stop. `quick` on uvloop, which is slower only where
+    Python does the TLS.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if quick else None) as runner:
-        runner.run(_until_told(work))
+        told = runner.run(_until_told(work))
+    if told and not serves:
+        sys.exit(_SIGNALLED + told)
 
 
-async def _until_told(work: Coroutine[Any, Any, None]) -> None:
-    """Work; SIGTERM ends it as Ctrl-C does, so that everything begun is also put away."""
+async def _until_told(work: Coroutine[Any, Any, None]) -> int:
+    """Work; SIGTERM ends it as Ctrl-C does, so that everything begun is also put away.
+
+    Returns the number of the signal that cut it off, and 0 where it came to its end.
+    """
     task = asyncio.ensure_future(work)
     with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     watching = asyncio.ensure_future(parent.end_with_parent())
     try:
-        with suppress(asyncio.CancelledError):
-            await task
+        await task
+    except asyncio.CancelledError:
+        # Ctrl-C is heard by the runner, which cancels us.
+        this = asyncio.current_task()
+        return signal.SIGINT if this is not None and this.cancelling() else signal.SIGTERM
     finally:
         watching.cancel()
+    return 0

@@ -86,5 +86,5 @@ async def test_several_answer_and_one_that_dies_is_replaced(
         assert len(second & first) == 1
 
         running.terminate()
-        await ended(running, PATIENCE)
+        assert await ended(running, PATIENCE) == 0
         assert not any(map(_is_there, second))
