@@ -14,7 +14,7 @@ from msgspec import Struct
 from crm import consent
 from crm.businesses import Business
 from crm.consent import Consequences, EvidenceKind, NewVersion, Notice
-from crm.consent.changes import Piece, by_words
+from crm.consent.changes import Piece, Work, by_words
 from crm.consent.particulars import particulars
 from crm.consent.states import Basis
 from crm.consent.terms import DataKind, Terms, check_terms
@@ -181,15 +181,15 @@ async def _compared(db: ReadDb, business: Business, purpose_id: UUID, new: Next)
     purpose = await consent.purpose(db, purpose_id)
     before = (await consent.version(db, purpose_id, purpose.version)).entered.wording
     in_use = await _texts_in_use(db, purpose_id)
-    found = []
+    found, work = [], Work()
     for each in new.texts:
         wording, notice = before.get(each.locale), in_use.get(each.locale)
         found.append(
             Compared(
                 each.locale,
-                by_words(wording.name if wording else "", each.name),
-                by_words(notice.text if notice else "", each.text),
-                by_words(notice.control_label if notice else "", each.control_label),
+                by_words(wording.name if wording else "", each.name, work),
+                by_words(notice.text if notice else "", each.text, work),
+                by_words(notice.control_label if notice else "", each.control_label, work),
                 particulars(new.terms, business, each.locale),
             )
         )

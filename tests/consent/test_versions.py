@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
@@ -36,7 +37,7 @@ from crm.consent import (
     Wording,
     jobs,
 )
-from crm.consent.changes import by_words, substance
+from crm.consent.changes import Piece, Work, by_words, substance
 from crm.consent.terms import DataItem, DataKind, Party
 from crm.db import Database, Db
 from tests import make
@@ -81,6 +82,69 @@ def test_the_pieces_are_both_texts(old: str, new: str) -> None:
     pieces = by_words(old, new)
     assert "".join(each.words for each in pieces if each.kind != "come") == old
     assert "".join(each.words for each in pieces if each.kind != "gone") == new
+
+
+@given(st.text("!? a", max_size=60), st.text("!? a", max_size=60), st.integers(0, 400))
+def test_the_pieces_are_both_texts_however_little_may_be_compared(
+    old: str, new: str, left: int
+) -> None:
+    work = Work(left)
+    pieces = by_words(old, new, work)
+    assert "".join(each.words for each in pieces if each.kind != "come") == old
+    assert "".join(each.words for each in pieces if each.kind != "gone") == new
+    assert 0 <= work.left <= left
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("We bake.", "We bake.", "We bake."),
+        ("", "We bake.", "+We bake.+"),
+        ("We bake bread daily.", "We bake rolls daily.", "We bake -bread-+rolls+ daily."),
+        ("One a week.", "One letter a week, or two.", "One +letter +a week+, or two+."),
+        # Words replaced one after the other are read as one passage.
+        ("We bake good bread.", "We bake fine rolls.", "We bake -good bread-+fine rolls+."),
+    ],
+)
+def test_what_is_other_is_told_word_by_word(old: str, new: str, found: str) -> None:
+    assert marked(by_words(old, new)) == found
+
+
+def marked(pieces: list[Piece]) -> str:
+    signs = {"gone": "-", "come": "+", "same": ""}
+    return "".join(f"{signs[each.kind]}{each.words}{signs[each.kind]}" for each in pieces)
+
+
+def test_a_long_text_is_told_word_by_word_though_it_says_most_things_often() -> None:
+    said = [f"Of the {n} loaves that we bake, {n % 7} are yours." for n in range(100)]
+    other = [*said[:20], "And rolls.", *said[20:70], "Or none.", *said[71:]]
+    pieces = by_words(" ".join(said), " ".join(other))
+    assert marked(pieces).count("+") <= 20
+    assert sum(len(each.words) for each in pieces if each.kind == "same") > 4000
+
+
+def test_nobody_waits_for_two_texts_that_repeat_themselves() -> None:
+    def taken(length: int) -> float:
+        since = time.process_time()
+        for _ in range(3):
+            by_words(("!?" * length)[:length], ("?.!" * length)[:length])
+        return time.process_time() - since
+
+    assert taken(5000) < 20 * taken(500)
+    pieces = by_words("!?" * 2500, "?.!" * 1600)
+    assert [each.kind for each in pieces] == ["gone", "come"]
+
+
+def test_the_texts_of_one_page_share_what_may_be_compared() -> None:
+    """So many languages, all written anew: the last are shown as a whole."""
+    old, new = "!? " * 150, "?.! " * 110
+    work = Work()
+    found = [by_words(old, new, work) for _ in range(30)]
+    assert work.left >= 0
+    assert len(found[0]) > 10
+    assert len(found[-1]) < 5
+    # What stays at both ends needs no comparing.
+    assert marked(by_words(f"We {old}.", f"We {new}.", work)) == f"We -{old[:-1]}-+{new[:-1]}+ ."
 
 
 async def terms_of(db: Db, purpose: UUID) -> Terms:
