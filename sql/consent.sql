@@ -215,26 +215,10 @@ SELECT notice_id AS id, purpose_id, purpose_version, version, locale, text, part
    AND purpose_id = :purpose_id
  ORDER BY published_at DESC, version DESC, locale;
 
--- name: current_notice
--- The newest text in this locale, or in its language, or the newest there is. Nobody is asked with
--- a text of a version that another has replaced.
-SELECT n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
-       n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
-  FROM crm.notice n
-  JOIN crm.purpose_version v
-    ON v.business_id = :business_id
-   AND v.purpose_id = n.purpose_id
-   AND v.version = n.purpose_version
-   AND v.stale_at IS NULL
- WHERE n.business_id = :business_id
-   AND n.purpose_id = :purpose_id
- ORDER BY n.locale = :locale DESC, split_part(n.locale, '-', 1) = :language DESC,
-          n.published_at DESC, n.version DESC
- LIMIT 1;
-
 -- name: current_notices
--- For every purpose the text that is shown when asking in this locale now: in it, in another of
--- its language, in the business's own, or else the newest.
+-- For every purpose, or for one, the text that is shown when asking in this locale now: in it, in
+-- another of its language, in the business's own, or else the newest. Nobody is asked with a text of
+-- a version that another has replaced.
 SELECT DISTINCT ON (n.purpose_id)
        n.notice_id AS id, n.purpose_id, n.purpose_version, n.version, n.locale, n.text,
        n.particulars, n.control_label, n.sha256, n.accepts, n.published_at
@@ -246,6 +230,7 @@ SELECT DISTINCT ON (n.purpose_id)
    AND v.stale_at IS NULL
   JOIN crm.business b ON b.business_id = :business_id
  WHERE n.business_id = :business_id
+   AND (:purpose_id::uuid IS NULL OR n.purpose_id = :purpose_id)
  ORDER BY n.purpose_id, n.locale = :locale DESC,
           split_part(n.locale, '-', 1) = :language DESC, n.locale = b.locale DESC,
           n.published_at DESC, n.version DESC;

@@ -176,10 +176,7 @@ async def notices(db: ReadDb, purpose_id: UUID) -> list[Notice]:
 
 async def current_notices(db: ReadDb, locale: str) -> dict[UUID, Notice]:
     """Return for each purpose the text `current_notice` would; one never published has none."""
-    found = await db.many(
-        sql.current_notices, Notice, locale=locale, language=locale.split("-", maxsplit=1)[0]
-    )
-    return {each.purpose_id: each for each in found}
+    return {each.purpose_id: each for each in await _current(db, locale)}
 
 
 async def notices_shown_to(db: ReadDb, customer_id: UUID) -> list[Notice]:
@@ -188,17 +185,14 @@ async def notices_shown_to(db: ReadDb, customer_id: UUID) -> list[Notice]:
 
 
 async def current_notice(db: ReadDb, purpose_id: UUID, locale: str) -> Notice:
-    """Return the newest text in this language, or else in any; NoNotice if there is none."""
-    found = await db.maybe(
-        sql.current_notice,
-        Notice,
-        purpose_id=purpose_id,
-        locale=locale,
-        language=locale.split("-", maxsplit=1)[0],
-    )
-    if found is None:
+    """Return the newest text in this language, or the business's, or in any; NoNotice if none is.
+
+    It is the one that a page shows which is drawn from `current_notices`.
+    """
+    found = await _current(db, locale, purpose_id)
+    if not found:
         raise NoNotice
-    return found
+    return found[0]
 
 
 async def add_version(db: Db, by: Actor, purpose_id: UUID, number: int, terms: Terms) -> Version:
@@ -215,6 +209,13 @@ async def add_version(db: Db, by: Actor, purpose_id: UUID, number: int, terms: T
         terms=written,
         sha256=sha256(written),
         published_by=by.id if by.kind is ActorKind.member else None,
+    )
+
+
+async def _current(db: ReadDb, locale: str, purpose_id: UUID | None = None) -> list[Notice]:
+    language = locale.split("-", maxsplit=1)[0]
+    return await db.many(
+        sql.current_notices, Notice, locale=locale, language=language, purpose_id=purpose_id
     )
 
 

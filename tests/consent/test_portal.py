@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +20,7 @@ from crm.events import Actor
 from tests import make
 from tests.consent.conftest import SIGNED, say_no, say_yes
 from tests.consent.site import client, form
+from tests.consent.test_ageing import at
 
 HERE = "/me/consent"
 
@@ -148,6 +150,25 @@ async def test_a_version_published_meanwhile_is_shown_anew(
     assert newer.text in unescape(answer.text)
     assert await status_of(database, business, customer, notice.purpose_id) is None
     assert (await portal.post(path, data=shown(newer))).status_code == 303
+
+
+async def test_whoever_has_no_text_in_her_language_starts_with_that_of_the_business(
+    database: Database, business: Business, purpose: Purpose
+) -> None:
+    async with database.write(business.id) as db:
+        me = await make.customer(db, locale="fr")
+        word = await make.own_word(db, me.id)
+        own = await make.notice(db, purpose.id, locale=business.locale)
+        now = db.now
+    async with at(database, now + timedelta(hours=1)).write(business.id) as db:
+        await make.notice(db, purpose.id, locale="de", text="Ja, schickt mir den Brief.")
+    async with client(database, business, me=me, mailbox=word.opt_in) as web:
+        page = unescape((await web.get(HERE)).text)
+        assert own.text in page
+        assert own.sha256.hex() in page
+        started = await web.post(f"{HERE}/{purpose.id}/grant", data=shown(own))
+    assert started.status_code == 303
+    assert await status_of(database, business, me.id, purpose.id) is Status.given
 
 
 async def test_whoever_agreed_to_earlier_words_reads_those(

@@ -221,6 +221,26 @@ async def test_a_text_in_another_language_of_the_old_version_asks_nobody(
         assert found.text == ASK.text
 
 
+@pytest.mark.parametrize(
+    ("locale", "found"),
+    [("de", "de"), ("de-AT", "de"), ("es-MX", "es"), ("en-GB", "en"), ("fr", "en"), ("ar", "en")],
+)
+async def test_one_text_alone_is_chosen_as_among_all(
+    *, database: Database, business: Business, purpose: Purpose, locale: str, found: str
+) -> None:
+    async with database.write(business.id) as db:
+        other = await make.purpose(db)
+        await make.notice(db, other.id, locale="fr")
+        now = db.now
+    for hours, each in enumerate(["en", "es", "de"]):
+        async with at(database, now + timedelta(hours=hours)).write(business.id) as db:
+            await make.notice(db, purpose.id, locale=each)
+    async with database.read(business.id) as db:
+        alone = await consent.current_notice(db, purpose.id, locale)
+        assert (await consent.current_notices(db, locale))[purpose.id] == alone
+    assert alone.locale == found
+
+
 async def test_what_is_published_is_what_was_looked_at(
     database: Database, business: Business, notice: Notice
 ) -> None:
