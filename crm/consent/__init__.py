@@ -65,6 +65,7 @@ from crm.consent.grounds import (
     EvidenceNotAccepted,
     WeakEvidence,
     checked_evidence,
+    fitting_evidence,
 )
 from crm.consent.kept_proof import (
     KeptProof,
@@ -276,6 +277,7 @@ __all__ = [
     "export",
     "file_content",
     "files",
+    "fitting_evidence",
     "forget",
     "give",
     "history",

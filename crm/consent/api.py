@@ -222,7 +222,8 @@ async def post_notice(
     "sign-up or in her portal (409 `opt_out_stands`), nor a suppression (409 `silenced`). "
     "`refused` and `deferred` need the notice asked. `unobjected` tells of a sale, for a purpose "
     "on the basis of soft opt-in only, and is no consent. `withdrawn` needs none of it, is always "
-    "accepted, at once, and again changes nothing. `at` has a zone and lies between 1990 and now. "
+    "accepted, at once, and again changes nothing; evidence that cannot be kept is left out. `at` "
+    "has a zone and lies between 1990 and now. "
     f"{_NAMED} {_KEYED}",
     responses={201: ResponseSpec(ConsentEvent, generate_examples=False, description="Recorded")},
 )
@@ -323,16 +324,17 @@ async def post_checks(
 
 async def _decided(db: Db, by: Actor, customer_id: UUID, data: NewConsentEvent) -> ConsentEvent:
     at = consent.check_instant(data.at, db.now) if data.at else None
-    evidence = consent.checked_evidence(data.evidence)
     purpose_id = await consent.purpose_named(db, data.purpose)
     if data.status == "withdrawn":
         # Of a record that was merged into another it counts there: leaving is never refused.
         customer_id = await customers.kept_as(db, customer_id) or customer_id
         await customers.get(db, customer_id)
         method = Method.complaint if data.complaint else Method.api
+        said = consent.fitting_evidence(data.evidence)
         return await consent.withdraw(
-            db, by, customer_id, purpose_id, method=method, at=at, said=evidence
+            db, by, customer_id, purpose_id, method=method, at=at, said=said
         )
+    evidence = consent.checked_evidence(data.evidence)
     if data.notice is None:
         sentence = "Name the notice that was shown."
         raise Invalid(sentence, [Problem("notice", sentence)])

@@ -12,6 +12,7 @@ import msgspec
 from crm.consent import network
 from crm.consent.actions import withdraw
 from crm.consent.deciding import TOLD
+from crm.consent.grounds import kind_of
 from crm.consent.model import Consent, NewEvent
 from crm.consent.record import Place, canonicals, commitment
 from crm.consent.states import AUTHORISES, OPTED_OUT, Status
@@ -173,7 +174,7 @@ def _columns(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
     said: list[NewEvent] = []
     numbers: list[int] = []
     for event in events:
-        kind = event.evidence.get("kind")
+        kind = kind_of(event.evidence)
         key = (id(event.purpose), id(event.notice), event.status, event.method, kind)
         number = alike.setdefault(key, len(said) + 1)
         if number > len(said):
@@ -190,7 +191,7 @@ def _columns(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
         "notice_ids": [event.notice.id if event.notice else None for event in said],
         "statuses": [event.status.value for event in said],
         "methods": [event.method.value for event in said],
-        "evidence_kinds": [event.evidence.get("kind") for event in said],
+        "evidence_kinds": [kind_of(event.evidence) for event in said],
         "warrants": [_warrants(event) for event in said],
     }
 

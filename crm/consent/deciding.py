@@ -17,6 +17,7 @@ from crm.consent.grounds import (
     EvidenceKind,
     EvidenceNotAccepted,
     check_foreign_evidence,
+    kind_of,
 )
 from crm.consent.model import (
     CitedNotice,
@@ -216,7 +217,7 @@ def _columns(event: NewEvent, place: Place) -> dict[str, Any]:
         "method": event.method,
         "at": event.at,
         "valid_until": event.valid_until,
-        "evidence_kind": event.evidence.get("kind"),
+        "evidence_kind": kind_of(event.evidence),
         "proof_id": event.opt_in.proof_id if event.opt_in else None,
     }
 

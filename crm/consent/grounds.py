@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from crm.errors import Conflict, Invalid, Problem
@@ -49,12 +51,18 @@ def check_foreign_evidence(
     version: int, accepts: frozenset[EvidenceKind], evidence: dict[str, Any]
 ) -> None:
     """Refuse evidence collected elsewhere of a kind that this version of the notice accepts not."""
-    kind = str(evidence.get("kind", ""))
+    kind = kind_of(evidence)
     if kind in {each.value for each in accepts}:
         return
     accepted = ", ".join(sorted(accepts)) or "no evidence from elsewhere"
     sentence = f"Version {version} of this notice accepts {accepted}, not {kind or 'none'}."
     raise EvidenceNotAccepted(sentence)
+
+
+def kind_of(evidence: Mapping[str, Any]) -> str | None:
+    """Return of which kind evidence is, or None where it does not say so by a text."""
+    kind = evidence.get("kind")
+    return kind if isinstance(kind, str) else None
 
 
 def check_accepts(accepts: list[EvidenceKind], *, double_opt_in: bool) -> None:
@@ -65,7 +73,10 @@ def check_accepts(accepts: list[EvidenceKind], *, double_opt_in: bool) -> None:
 
 
 def checked_evidence(given: dict[str, Any]) -> dict[str, Any]:
-    """Return evidence that can be kept for ever exactly as it came, or refuse with BadEvidence."""
+    """Return evidence that can be kept for ever exactly as it came, or refuse with BadEvidence.
+
+    A withdrawal is never refused: with it, what `fitting_evidence` leaves is kept.
+    """
     problems = [
         Problem(f"evidence/{name}" if _NAME.fullmatch(name) else "evidence", wrong)
         for name, value in given.items()
@@ -78,7 +89,19 @@ def checked_evidence(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def fitting_evidence(given: dict[str, Any]) -> dict[str, Any]:
+    """Return of evidence what can be kept for ever, and leave out the rest."""
+    fitting = {name: value for name, value in given.items() if not _not_kept(name, value)}
+    return dict(islice(fitting.items(), _MOST_EVIDENCE))
+
+
 def _wrong_evidence(name: str, value: object) -> str:
+    if name == "kind" and not isinstance(value, str):
+        return "A kind is a text."
+    return _not_kept(name, value)
+
+
+def _not_kept(name: str, value: object) -> str:
     if not _NAME.fullmatch(name):
         return "A name has up to 40 small letters, digits and underscores, and begins with one."
     if isinstance(value, str):

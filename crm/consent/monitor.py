@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import MsgspecError, Struct
 
 from crm import ledger
+from crm.consent.grounds import kind_of
 from crm.consent.model import ConsentEvent
 from crm.consent.record import commitment, read
 from crm.db import Db, ReadDb, Statements
@@ -147,7 +148,7 @@ def _differing(row: _Leaf, canonical: bytes) -> list[str]:
     said = [name for name in _COLUMNS if getattr(row, name) != getattr(event, name)]
     if event.id != row.entry_id:
         said.append("event_id")
-    if event.evidence.get("kind") != row.evidence_kind:
+    if kind_of(event.evidence) != row.evidence_kind:
         said.append("evidence_kind")
     return said if _proof(row, event) == row.proof_id else [*said, "proof_id"]
 

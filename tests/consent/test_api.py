@@ -137,6 +137,9 @@ async def test_a_text_that_makes_no_sense(
         ({"evidence": {"kind": "signed_form", "clé": "x"}}, 422, "bad_evidence"),
         ({"evidence": {"kind": "signed_form", "long": "x" * 1001}}, 422, "bad_evidence"),
         ({"evidence": {f"k{n}": n for n in range(31)}}, 422, "bad_evidence"),
+        ({"evidence": {"kind": 3}}, 422, "bad_evidence"),
+        ({"evidence": {"kind": True}, "status": "refused"}, 422, "bad_evidence"),
+        ({"evidence": {"kind": 3}, "status": "deferred"}, 422, "bad_evidence"),
     ],
 )
 async def test_bad_input(
@@ -169,6 +172,40 @@ async def test_a_no_stands_and_says_whose_word_lifts_it(
     assert (lifted.status_code, lifted.json()["code"]) == (409, "opt_out_stands")
     refused = await api.post(path, json=decision(notice, status="refused"))
     assert refused.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("evidence", "kept"),
+    [
+        ({"kind": 3, "form": 7, "asked": True}, {"kind": 3, "form": 7, "asked": True}),
+        ({"kind": False}, {"kind": False}),
+        ({"kind": "letter", "big": 2**53, "nul": "\0"}, {"kind": "letter"}),
+        ({"clé": "x", "long": "x" * 1001, "said": "No."}, {"said": "No."}),
+        ({f"k{n}": n for n in range(31)}, {f"k{n}": n for n in range(30)}),
+    ],
+)
+async def test_no_withdrawal_is_lost_over_its_evidence(
+    *,
+    api: httpx2.AsyncClient,
+    customer: UUID,
+    notice: Notice,
+    evidence: dict[str, Any],
+    kept: dict[str, Any],
+) -> None:
+    path = f"/v1/customers/{customer}/consent-events"
+    await api.post(path, json=decision(notice))
+    stop = {"purpose": str(notice.purpose_id), "status": "withdrawn", "evidence": evidence}
+    answer = await api.post(path, json=stop)
+    assert (answer.status_code, answer.json()["status"]) == (201, "withdrawn")
+    assert answer.json()["evidence"] == kept
+
+
+async def test_a_kind_that_is_no_text_is_named(
+    api: httpx2.AsyncClient, customer: UUID, notice: Notice
+) -> None:
+    path = f"/v1/customers/{customer}/consent-events"
+    answer = await api.post(path, json=decision(notice, status="refused", evidence={"kind": 3}))
+    assert answer.json()["errors"][0]["pointer"] == "#/evidence/kind"
 
 
 async def test_a_refusal_is_recorded(

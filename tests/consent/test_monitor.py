@@ -8,12 +8,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import pytest
 from msgspec import Struct
 
 from crm import above, consent, customers, ledger
 from crm.businesses import Business
-from crm.consent import Notice, Status, jobs
+from crm.consent import Method, Notice, Status, jobs
 from crm.db import Database
 from crm.journal import Journal
 from crm.settings import Settings
@@ -61,6 +62,26 @@ async def test_nothing_is_found_where_nothing_was_done(database: Database, lived
         done = await ledger.watch(db)
     assert done is not None
     assert (done.position, done.found, done.ended_at is not None) == (8, 0, True)
+
+
+async def test_a_kind_that_is_no_text_is_in_no_column(
+    database: Database, business: Business, notice: Notice, tmp_path: Path
+) -> None:
+    """A withdrawal is not lost over it, and says what it said."""
+    async with database.write(business.id) as db:
+        rows = []
+        for kind in (3, True):
+            her = await add_customer(db)
+            said = {"kind": kind}
+            ended = await consent.withdraw(
+                db, make.SYSTEM, her, notice.purpose_id, method=Method.api, said=said
+            )
+            assert ended.evidence == said
+            event, state = await imported(db, await add_customer(db), notice, Status.withdrawn)
+            rows.append((msgspec.structs.replace(event, evidence=said), state))
+        await consent.append_many(db, make.SYSTEM, rows)
+    await ledger.seal(database, business.id, Journal(tmp_path), most=1000)
+    assert await watched(database, business) == []
 
 
 @pytest.mark.parametrize("how", ALL, ids=str)
