@@ -619,8 +619,9 @@ SELECT s.customer_id, s.purpose_id, s.purpose_version, v.basis, v.sha256, s.reco
    FOR UPDATE OF s SKIP LOCKED;
 
 -- name: hold_customers
--- Customers about whom much is decided at once, held before their states and in one order.
-SELECT customer_id, merged_into
+-- Customers about whom much is decided at once, held before their states and in one order. Whose
+-- erasure was waited for is no more; a record that was merged leads on to the other.
+SELECT customer_id, merged_into, erased_at IS NOT NULL AND merged_into IS NULL AS gone
   FROM crm.customer
  WHERE business_id = :business_id
    AND customer_id = ANY (:customer_ids::uuid[])

@@ -36,7 +36,7 @@ from crm.consent.actions import (
 from crm.consent.again import end_again
 from crm.consent.ageing import Ageing, Month, ages, ending_by_month
 from crm.consent.ageing import lapse as lapse_consents
-from crm.consent.appending import Written, append_many, append_written, written
+from crm.consent.appending import Held, Written, append_many, append_written, hold_many, written
 from crm.consent.bundle import Bundle, packed
 from crm.consent.checks import Allowed, Check, Unproven, allowed, check, check_many, unproven
 from crm.consent.deciding import Circumstances
@@ -199,6 +199,7 @@ __all__ = [
     "Exhibit",
     "FileUnreadable",
     "Form",
+    "Held",
     "KeptNetwork",
     "KeptProof",
     "MailboxProof",
@@ -282,6 +283,7 @@ __all__ = [
     "give",
     "history",
     "hold",
+    "hold_many",
     "hold_names",
     "hold_ranges",
     "invalidate",

@@ -29,6 +29,7 @@ from crm.consent.receipts import receipts_if_signed
 from crm.consent.record import read
 from crm.consent.standing import Silence, Standing, arranged
 from crm.consent.states import OPTED_OUT, Method, Status
+from crm.customers import UnknownCustomer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor
 
@@ -117,12 +118,15 @@ async def withdraw(
     """Take back consent for one purpose. Always accepted, and at once; again changes nothing.
 
     Waiting deliveries of the purpose are taken out in this transaction (promise 2). What is said of
-    a record that was merged into another counts there.
+    a record that was merged into another counts there. Of whoever was erased, also while this
+    waited, nothing is written down again (UnknownCustomer): only her erasure itself ends all.
     """
     asked = await held(db, customer_id, purpose_id, None)
     if asked.merged_into is not None:
         kept_id = asked.merged_into
         return await withdraw(db, by, kept_id, purpose_id, method=method, at=at, said=said)
+    if not asked.known and method is not Method.erasure:
+        raise UnknownCustomer
     if asked.status is Status.withdrawn and asked.event_id is not None:
         return await event(db, asked.event_id)
     wish = Wish(customer_id, purpose_id, Status.withdrawn, None)

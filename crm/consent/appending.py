@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +26,19 @@ _NOTHING = UUID(int=0)
 _NO = frozenset({Status.withdrawn, Status.refused})
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _Row(msgspec.Struct, frozen=True):
     customer_id: UUID
     merged_into: UUID | None
+    gone: bool
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Customers that nobody erases or merges before this transaction ends."""
+
+    # Into which record one was merged already.
+    merged: dict[UUID, UUID]
+    # Who was erased already: of her nothing is written down.
+    gone: frozenset[UUID]
 
 
 class _Appended(msgspec.Struct, frozen=True):
@@ -73,33 +82,52 @@ async def append_many(
 
     The statement repeats the one rule that matters: an opt-out that is there when it looks stands.
     Each no that moved a state is told, and no yes. From where they came is kept for `network_days`.
-    Returns how many states moved.
+    Of whoever was erased meanwhile nothing is. Returns how many states moved.
     """
-    return await append_written(db, by, written(db, by, new), network_days=network_days)
+    held = await hold_many(db, [event.customer_id for event, _ in new])
+    there = [each for each in new if each[0].customer_id not in held.gone]
+    if not there:
+        return 0
+    return await append_written(db, by, written(db, by, there), held, network_days=network_days)
+
+
+async def hold_many(db: Db, customer_ids: Sequence[UUID]) -> Held:
+    """Let nobody erase these, or merge them into others, before their states are written.
+
+    Before the states, as an erasure does, which is waited for.
+    """
+    if not customer_ids:
+        return Held({}, frozenset())
+    rows = await db.many(sql.hold_customers, _Row, customer_ids=list(customer_ids))
+    merged = {each.customer_id: each.merged_into for each in rows if each.merged_into}
+    gone = {each.customer_id for each in rows if each.gone}
+    if merged:
+        # Whoever was merged into one that is erased went with it.
+        kept = await hold_many(db, sorted(set(merged.values())))
+        gone |= {each for each, kept_id in merged.items() if kept_id in kept.gone}
+    return Held(merged, frozenset(gone))
 
 
 async def append_written(
     db: Db,
     by: Actor,
     new: Written,
+    held: Held,
     *,
-    added: AbstractSet[UUID] = frozenset(),
     network_days: int = 0,
 ) -> int:
-    """Append decisions that are written out, as `append_many` does.
+    """Append decisions that are written out, as `append_many` does: about nobody who is gone.
 
-    Whom this transaction has `added` nobody else can see, so they need not be held.
+    They are about customers who are `held`, or whom this transaction has added.
     """
     events = new.events
-    there = [each.customer_id for each in events if each.customer_id not in added]
-    held_now = await _hold(db, there)
     appended = await db.one(
         sql.append_events, _Appended, **new.columns, actor_kind=by.kind, actor_id=by.id
     )
     await _tell_ends(db, by, new, set(appended.ended))
     if network_days:
         await _keep_networks(db, new.places, events, network_days)
-    await _carry(db, by, events, held_now)
+    await _carry(db, by, events, held)
     return appended.moved
 
 
@@ -115,18 +143,10 @@ async def _tell_ends(db: Db, by: Actor, new: Written, ended: set[UUID]) -> None:
         await record_each(db, by, told)
 
 
-async def _hold(db: Db, customer_ids: list[UUID]) -> list[_Held]:
-    """Let nobody merge these into others before their states are written."""
-    if not customer_ids:
-        return []
-    return await db.many(sql.hold_customers, _Held, customer_ids=customer_ids)
-
-
-async def _carry(db: Db, by: Actor, events: Sequence[NewEvent], held_now: Sequence[_Held]) -> None:
+async def _carry(db: Db, by: Actor, events: Sequence[NewEvent], held: Held) -> None:
     """Let a no count for the record that hers was merged into while it was judged."""
-    merged = {each.customer_id: each.merged_into for each in held_now if each.merged_into}
     for event in events:
-        kept_id = merged.get(event.customer_id)
+        kept_id = held.merged.get(event.customer_id)
         if kept_id and event.status in _NO:
             purpose_id = event.purpose.purpose_id
             await withdraw(db, by, kept_id, purpose_id, method=event.method, at=event.at)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from crm import consent, customers, mail
 from crm.consent import (
     Consent,
+    Held,
     Method,
     NewEvent,
     Status,
@@ -114,13 +115,13 @@ class Books:
     async def _settle(self, groups: Mapping[str, Group], meanwhile: Callable[[], None]) -> None:
         while groups:
             judged = await self._judged(groups)
-            written, added = await self._added(judged)
+            written, added, held = await self._added(judged)
             self._appends = bool(written.events)
             ended = {event.customer_id for event in written.events if self._over(event)}
             kept: list[tuple[UUID | None, Judged]] = []
             lost: dict[str, Group] = {}
             for each in judged:
-                if each.new_id is not None and each.new_id not in added:
+                if _is_lost(each, added, held):
                     lost[each.group.address.folded] = each.group
                     continue
                 kept.append((each.id or each.new_id, each))
@@ -128,7 +129,7 @@ class Books:
             self._ended |= {
                 each.group.address.folded for each_id, each in taken if each_id in ended
             }
-            deciding = asyncio.create_task(self._decide(taken, written, added))
+            deciding = asyncio.create_task(self._decide(taken, written, held))
             late: list[tuple[UUID, Judged]] = []
             try:
                 # Where all are new, the statement that keeps PostgreSQL busy longest.
@@ -145,7 +146,8 @@ class Books:
             left_out = await filling.fill(self._db, self._task.fields, taken, self._report)
             for customer_id, each in late:
                 self._count(without(each, left_out.get(customer_id)))
-            # Somebody signed up with these addresses in this very moment: look again.
+            # In this very moment somebody signed up with these addresses, or was erased who had
+            # one: look again.
             groups = lost
 
     async def _judged(self, groups: Mapping[str, Group]) -> list[Judged]:
@@ -196,18 +198,23 @@ class Books:
         standing = {folded: states[each.id] for folded, each in known.items() if each.id in states}
         return known, holds, standing
 
-    async def _added(self, judged: list[Judged]) -> tuple[Written, set[UUID]]:
-        """Add who is new and, while PostgreSQL does so, write out what is decided of all."""
+    async def _added(self, judged: list[Judged]) -> tuple[Written, set[UUID], Held]:
+        """Add who is new and, while PostgreSQL does so, write out what is decided of all.
+
+        Of whom something is decided who was there before is held from then on.
+        """
         adding = asyncio.create_task(self._add([each for each in judged if each.new_id]))
         try:
             await self._db.sent()
             written = await asyncio.to_thread(self._written, judged)
         finally:
             added = await adding
-        if any(each.new_id and each.new_id not in added for each in judged):
-            there = [each for each in judged if not each.new_id or each.new_id in added]
+        known = [each.id for each in judged if each.id and each.decision.event is not None]
+        held = await consent.hold_many(self._db, known)
+        there = [each for each in judged if not _is_lost(each, added, held)]
+        if len(there) < len(judged):
             written = self._written(there)
-        return written, added
+        return written, added, held
 
     async def _add(self, new: list[Judged]) -> set[UUID]:
         if not new:
@@ -237,14 +244,12 @@ class Books:
         ]
         return consent.written(self._db, self._task.by, events)
 
-    async def _decide(
-        self, taken: list[tuple[UUID, Judged]], written: Written, added: AbstractSet[UUID]
-    ) -> None:
-        """Write what is allowed from now on, and what is not; some were just `added`."""
+    async def _decide(self, taken: list[tuple[UUID, Judged]], written: Written, held: Held) -> None:
+        """Write what is allowed from now on, and what is not."""
         db, task = self._db, self._task
         if written.events:
             days = task.network_days
-            await consent.append_written(db, task.by, written, added=added, network_days=days)
+            await consent.append_written(db, task.by, written, held, network_days=days)
         unproven = [
             Unproven(customer_id, spot(each.group.row), each.decision.reason)
             for customer_id, each in taken
@@ -323,6 +328,13 @@ class Books:
         tally.unchanged += not decision.changes
         if decision.outcome not in _AS_SAID or decision is CAME_BACK:
             report.say(here, Told.noted, decision.reason)
+
+
+def _is_lost(judged: Judged, added: AbstractSet[UUID], held: Held) -> bool:
+    """Whether somebody was quicker: to sign up with the address, or to erase who had it."""
+    if judged.new_id is not None:
+        return judged.new_id not in added
+    return judged.id in held.gone
 
 
 def _named(row: Row, report: Report) -> Row:

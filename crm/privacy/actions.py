@@ -153,8 +153,8 @@ async def erase(
 async def traces(db: ReadDb) -> list[UUID]:
     """Return who was erased of late, and of whom something was recorded after all.
 
-    A withdrawal waits for the erasure and is then written, because leaving is never refused; so
-    is what a relay answered about a mail that was on its way.
+    What waits for the erasure is written when it commits, unless it looks whether she is gone: what
+    a relay answered about a mail that was on its way, or a look at her record.
     """
     recent = db.now - _SETTLED
     return (await _traces(db, recent, _FIRST, _MANY)).found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,21 +11,26 @@ import pytest
 from crm import access, campaigns, consent, customers, privacy
 from crm.businesses import Business
 from crm.campaigns import jobs
-from crm.consent import Method, Notice, Status
+from crm.consent import EvidenceKind, Method, Notice, Status
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.imports import Progress
+from crm.privacy import Fingerprint, merging
 from crm.privacy.copies.building import build_next
 from crm.tokens import Stop
 from tests import make
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
-from tests.imports.lists import HEADER, letter, row, take
+from tests.consent.conftest import imported, say_yes
+from tests.imports.lists import HEADER, letter, row, take, tally
 from tests.privacy import site
 from tests.privacy.life import Life, erase_traces, lived
 from tests.privacy.search import Mark, Places, search
+from tests.races import second
 from tests.smtpd import Fault, smtpd
+
+KEY = Actor.key(UUID(int=9), "Till")
 
 
 async def _erase(database: Database, business: Business, customer_id: UUID) -> None:
@@ -166,6 +172,105 @@ async def test_an_import_brings_her_at_the_same_time(
         back = await customers.by_address(reading, "nora@example.com")
         history = await consent.history(reading, her.id)
     assert (back, history) == (None, [])
+
+
+async def _decisions(database: Database, business: Business, *ids: UUID) -> list[int]:
+    async with database.read(business.id) as db:
+        return [len(await consent.history(db, each)) for each in ids]
+
+
+async def test_a_withdrawal_that_waits_for_her_erasure_writes_nothing(
+    database: Database, business: Business
+) -> None:
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        her = await make.customer(db)
+        await say_yes(db, her.id, notice)
+
+    async def withdraw(db: Db) -> None:
+        said = {"said_by": her.address}
+        with pytest.raises(UnknownCustomer):
+            await consent.withdraw(db, KEY, her.id, notice.purpose_id, method=Method.api, said=said)
+
+    await second(database, business, lambda db: privacy.erase(db, KEY, her.id), withdraw)
+    assert await _decisions(database, business, her.id) == [0]
+
+
+@pytest.mark.parametrize("status", [Status.given, Status.withdrawn])
+async def test_decisions_of_many_that_wait_for_an_erasure_leave_her_out(
+    database: Database, business: Business, status: Status
+) -> None:
+    async with database.write(business.id) as db:
+        notice = await make.notice(
+            db, (await make.purpose(db)).id, accepts=[EvidenceKind.signed_form]
+        )
+        her, other = await make.customer(db), await make.customer(db)
+
+    async def append(db: Db) -> None:
+        rows = [await imported(db, each.id, notice, status) for each in (her, other)]
+        assert await consent.append_many(db, make.SYSTEM, rows) == 1
+        assert await consent.append_many(db, make.SYSTEM, rows[:1]) == 0
+
+    await second(database, business, lambda db: privacy.erase(db, KEY, her.id), append)
+    assert await _decisions(database, business, her.id, other.id) == [0, 1]
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_what_waits_under_a_record_that_was_merged_into_hers_writes_nothing(
+    database: Database, business: Business, *, many: bool
+) -> None:
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        kept, gone = await make.customer(db), await make.customer(db)
+        row = await imported(db, gone.id, notice, Status.withdrawn)
+        await say_yes(db, kept.id, notice)
+        await merging.merge(db, make.SYSTEM, kept.id, gone.id)
+
+    async def late(db: Db) -> None:
+        if many:
+            assert await consent.append_many(db, make.SYSTEM, [row]) == 0
+            return
+        with pytest.raises(UnknownCustomer):
+            await consent.withdraw(db, KEY, gone.id, notice.purpose_id, method=Method.api)
+
+    await second(database, business, lambda db: privacy.erase(db, KEY, kept.id), late)
+    assert await _decisions(database, business, kept.id, gone.id) == [0, 0]
+
+
+@pytest.mark.parametrize("fingerprint", [Fingerprint.keep, Fingerprint.drop])
+async def test_a_row_of_an_import_about_whom_it_finds_erased_is_looked_at_again(
+    database: Database,
+    business: Business,
+    monkeypatch: pytest.MonkeyPatch,
+    fingerprint: Fingerprint,
+) -> None:
+    """It is a row about nobody known: kept out by her fingerprint, or somebody new without it."""
+    await letter(database, business.id)
+    async with database.write(business.id) as db:
+        her = await make.customer(db, address="nora@example.com")
+        await make.customer(db, address="otto@example.com")
+    hold_many, erased = consent.hold_many, False
+
+    async def late(db: Db, ids: Sequence[UUID]) -> consent.Held:
+        nonlocal erased
+        if not erased:
+            erased = True
+            async with database.write(business.id) as early:
+                by = Actor.customer(her.id)
+                await privacy.erase(early, by, her.id, fingerprint=fingerprint)
+        return await hold_many(db, ids)
+
+    monkeypatch.setattr(consent, "hold_many", late)
+    text = HEADER + row("nora@example.com", "Nora") + row("otto@example.com", "Otto")
+    done = await take(database, business.id, text)
+
+    dropped = fingerprint is Fingerprint.drop
+    assert tally(done) == ((1, 1, 0, 0) if dropped else (0, 1, 0, 1))
+    assert done.given == 1 + dropped
+    assert await _decisions(database, business, her.id) == [0]
+    async with database.read(business.id) as reading:
+        back = await customers.by_address(reading, "nora@example.com")
+    assert (back is not None and back.id != her.id) is dropped
 
 
 @pytest.mark.parametrize("all_of_it", [True, False])
