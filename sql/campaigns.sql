@@ -207,6 +207,16 @@ SELECT t.reason, sum(t.customers)::bigint AS customers, sum(t.asked)::bigint AS 
 HAVING sum(t.customers) > 0
  ORDER BY 2 DESC;
 
+-- name: hold_plan_of_digest
+-- Where a campaign is a digest, no other of its purpose is written before this transaction ends: how
+-- far those made together are written tells which of them is a reader's.
+SELECT p.purpose_id
+  FROM crm.digest_plan p
+  JOIN crm.digest g ON g.business_id = :business_id AND g.purpose_id = p.purpose_id
+ WHERE p.business_id = :business_id
+   AND g.campaign_id = :campaign_id
+   FOR UPDATE OF p;
+
 -- name: share_digest_plan
 -- The digest of a campaign's purpose is not stopped before this transaction ends: whom the campaign
 -- leaves out for it is then seen by whoever stops it.
@@ -220,7 +230,8 @@ SELECT p.purpose_id
 -- name: campaign_to_fill
 -- A campaign whose deliveries are being written, held against a second writer; none if one is
 -- at it already, or it has been cancelled.
-SELECT c.purpose_id, c.filled_to, c.filled_by, c.segment_kept, c.started_at, g.issues,
+SELECT c.purpose_id, c.filled_to, c.filled_by, c.segment_kept, c.started_at,
+       g.campaign_id IS NOT NULL AS digest,
        -- Whoever chose the digest gets no single issue where there is one.
        g.campaign_id IS NULL AND EXISTS (
          SELECT FROM crm.digest_plan p
@@ -289,30 +300,28 @@ SELECT count(*) FILTER (WHERE w.state = 'waiting')::integer AS waiting,
   FROM written w;
 
 -- name: write_digest_deliveries
--- The same for a digest: its audience is everybody for whom an issue of the week was kept.
+-- The same for a digest: of the next customers who chose one, those whom it is for.
 WITH piece AS MATERIALIZED (
   SELECT k.customer_id
     FROM crm.digest_choice k
    WHERE k.business_id = :business_id
      AND k.purpose_id = :purpose_id
      AND k.customer_id > :after
-     AND EXISTS (SELECT FROM crm.delivery d
-                  WHERE d.business_id = :business_id
-                    AND d.campaign_id = ANY (:issues::uuid[])
-                    AND d.customer_id = k.customer_id
-                    AND d.reason = 'digest')
    ORDER BY k.customer_id
    LIMIT :size
 ), judged AS MATERIALIZED (
-  SELECT p.customer_id, s.event_id, s.notice_id,
+  SELECT r.customer_id, s.event_id, s.notice_id,
          crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
            AS reason
-    FROM piece p
-    JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = p.customer_id
+    FROM crm.readers_of_digest(
+           :business_id, :campaign_id, :after,
+           (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p)) r
+    JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = r.customer_id
     LEFT JOIN crm.consent_now s ON s.business_id = :business_id
-     AND s.purpose_id = :purpose_id AND s.customer_id = p.customer_id
+     AND s.purpose_id = :purpose_id AND s.customer_id = r.customer_id
     LEFT JOIN crm.suppression u
       ON u.business_id = :business_id AND u.address_hash = c.address_hash
+   WHERE r.customer_id > :after
 ), written AS (
   INSERT INTO crm.delivery (business_id, campaign_id, customer_id, state, reason, event_id,
                             notice_id)
@@ -1192,13 +1201,20 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
 -- name: digests_of_issues
 -- What became of issues that were kept for one customer's digest: the digest with its state for her
 -- and when that was, once it is made; until then when it is due, if one is still offered.
-SELECT c.campaign_id AS issue, g.campaign_id AS digest, d.state,
-       coalesce(d.done_at, d.claimed_at) AS at, p.due_at
+SELECT c.campaign_id AS issue, g.campaign_id AS digest, g.state, g.at, p.due_at
   FROM crm.campaign c
-  LEFT JOIN crm.digest g ON g.business_id = :business_id AND g.purpose_id = c.purpose_id
-   AND c.campaign_id = ANY (g.issues)
-  LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = g.campaign_id
-   AND d.customer_id = :customer_id
+  -- Of several that it stands in, the one that was written for her.
+  LEFT JOIN LATERAL (
+    SELECT g.campaign_id, d.state, coalesce(d.done_at, d.claimed_at) AS at
+      FROM crm.digest g
+      LEFT JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = g.campaign_id
+       AND d.customer_id = ANY (crm.records_of(:business_id, :customer_id))
+     WHERE g.business_id = :business_id
+       AND g.purpose_id = c.purpose_id
+       AND c.campaign_id = ANY (g.issues)
+     ORDER BY d.state IN ('sending', 'sent', 'uncertain') DESC NULLS LAST,
+              d.customer_id = :customer_id DESC NULLS LAST, g.campaign_id
+     LIMIT 1) g ON true
   LEFT JOIN crm.digest_plan p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
    AND p.offered AND g.campaign_id IS NULL
  WHERE c.business_id = :business_id
@@ -1753,7 +1769,7 @@ UPDATE crm.digest_plan SET due_at = :due_at
    AND purpose_id = :purpose_id;
 
 -- name: digest_of_week
--- Whether the digest of a purpose and week was made, other than by stopping it.
+-- Whether the digests of a purpose and week were made, other than by stopping them.
 SELECT EXISTS (
   SELECT FROM crm.digest
    WHERE business_id = :business_id
@@ -1783,10 +1799,22 @@ SELECT c.campaign_id AS id, c.subject, c.source, c.format, c.public,
                       AND (g.campaign_id = c.campaign_id OR c.campaign_id = ANY (g.issues)))
  ORDER BY c.started_at, c.campaign_id;
 
+-- name: sets_for_digests
+-- Each set of these issues that is due to readers who chose the digest, that of most readers first.
+SELECT s.due
+  FROM crm.kept_for_digest(:business_id, :purpose_id, :issues::uuid[],
+                           '00000000-0000-0000-0000-000000000000',
+                           'ffffffff-ffff-ffff-ffff-ffffffffffff') s
+ GROUP BY s.due
+ ORDER BY count(*) DESC, s.due;
+
 -- name: add_digest
--- The digest of a purpose and week, which there is once, but for those left when it was stopped.
-INSERT INTO crm.digest (business_id, purpose_id, week, campaign_id, issues, stopped, made_at)
-VALUES (:business_id, :purpose_id, :week::date, :campaign_id, :issues::uuid[], :stopped, :now);
+-- A digest of a purpose and week with its set of issues, and the first of those made with it. There
+-- is one first, but for those left when it was stopped.
+INSERT INTO crm.digest (business_id, purpose_id, week, campaign_id, first_id, issues, stopped,
+                        made_at)
+VALUES (:business_id, :purpose_id, :week::date, :campaign_id, :first_id, :issues::uuid[], :stopped,
+        :now);
 
 -- name: choose_digest
 -- One digest a week instead of single issues, from the next issue on.
@@ -1824,15 +1852,17 @@ SELECT purpose_id, chosen_at, left_at
 SELECT crm.exclude_merged(:business_id, :merged_into, :customer_id);
 
 -- name: take_digest_choices
--- Where either of two records that are merged takes one digest a week, so does the one that is kept.
-INSERT INTO crm.digest_choice AS k (business_id, purpose_id, customer_id, chosen_at)
-SELECT :business_id, o.purpose_id, :merged_into, o.chosen_at
+-- Where either of two records that are merged takes one digest a week, so does the one that is kept;
+-- what was kept for one that left the digest still comes in it.
+INSERT INTO crm.digest_choice AS k (business_id, purpose_id, customer_id, chosen_at, left_at)
+SELECT :business_id, o.purpose_id, :merged_into, o.chosen_at, o.left_at
   FROM crm.digest_choice o
  WHERE o.business_id = :business_id
    AND o.customer_id = :customer_id
-   AND o.left_at IS NULL
 ON CONFLICT (business_id, purpose_id, customer_id) DO UPDATE
-   SET chosen_at = excluded.chosen_at, left_at = NULL
+   SET chosen_at = excluded.chosen_at,
+       left_at = CASE WHEN excluded.left_at IS NOT NULL
+                      THEN greatest(k.left_at, excluded.left_at) END
  WHERE k.left_at IS NOT NULL;
 
 -- name: forget_digest_choices
@@ -1876,25 +1906,22 @@ SELECT 'digest' AS reason, count(*) AS customers,
    AND crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) IS NULL;
 
 -- name: digest_by_reason
--- For whom the issues of a digest were kept: how many would get it now, why others not, and whom it
--- would ask; no row where the campaign is no digest.
+-- Whom a digest is for: how many would get it now, why others not, and whom it would ask; no row
+-- where the campaign is no digest.
 SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) AS reason,
        count(*) AS customers,
        count(*) FILTER (WHERE s.status IN ('given', 'renewed')
                           AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now)) AS asked
   FROM crm.digest g
-  JOIN crm.digest_choice k ON k.business_id = :business_id AND k.purpose_id = g.purpose_id
-  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = k.customer_id
-  LEFT JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = k.purpose_id
-   AND s.customer_id = k.customer_id
+ CROSS JOIN crm.readers_of_digest(:business_id, :campaign_id,
+                                  '00000000-0000-0000-0000-000000000000',
+                                  'ffffffff-ffff-ffff-ffff-ffffffffffff') r
+  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = r.customer_id
+  LEFT JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = g.purpose_id
+   AND s.customer_id = r.customer_id
   LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
  WHERE g.business_id = :business_id
    AND g.campaign_id = :campaign_id
-   AND EXISTS (SELECT FROM crm.delivery d
-                WHERE d.business_id = :business_id
-                  AND d.campaign_id = ANY (g.issues)
-                  AND d.customer_id = k.customer_id
-                  AND d.reason = 'digest')
  GROUP BY 1
  ORDER BY 2 DESC;
 

@@ -37,7 +37,7 @@ COLUMNS: dict[str, str] = {
     "consent_erased": "business_id erased_on event_id",
     "consent_event": "business_id commitment event_id warrants",
     "consent_tally": "business_id customers entry_id purpose_id purpose_version status",
-    "digest": "business_id campaign_id issues made_at purpose_id stopped week",
+    "digest": "business_id campaign_id first_id issues made_at purpose_id stopped week",
     "digest_plan": (
         "business_id due_at hour intro offered purpose_id subject switched_at switched_by weekday"
     ),

@@ -330,8 +330,9 @@ _COMES_BACK = (
          FROM crm.purpose WHERE business_id = $1
        ON CONFLICT (business_id, purpose_id) DO UPDATE
           SET offered = true, due_at = excluded.due_at""",
-    """digest (business_id, purpose_id, week, campaign_id, issues, made_at)
-       SELECT business_id, purpose_id, '2030-12-30', campaign_id, ARRAY[campaign_id], $2
+    """digest (business_id, purpose_id, week, campaign_id, first_id, issues, made_at)
+       SELECT business_id, purpose_id, '2030-12-30', campaign_id, campaign_id,
+              ARRAY[campaign_id], $2
          FROM crm.campaign WHERE business_id = $1 LIMIT 1""",
     """retention_sweep (business_id, what, begun_at, pieces, deleted)
        VALUES ($1, 'attributes', $2, 2, 3)""",

@@ -68,7 +68,7 @@ from crm.campaigns.digests import (
     digest_plans,
     digests_off,
     digests_offered,
-    make_digest,
+    make_digests,
     offer_digest,
     stop_digest,
 )
@@ -214,7 +214,7 @@ __all__ = [
     "letterhead",
     "look_again",
     "mails",
-    "make_digest",
+    "make_digests",
     "make_public",
     "offer_digest",
     "origin",

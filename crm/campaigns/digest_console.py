@@ -95,12 +95,15 @@ async def post_digest(
 async def post_digest_end(
     db: NamedDependency[Db], who: NamedDependency[Member], purpose_id: FromPath[UUID]
 ) -> Response[Any]:
-    """Switch it off; what was kept for this week is a draft that staff may send."""
+    """Switch it off; what was kept for this week is left as drafts that staff may send."""
     left = await campaigns.stop_digest(db, who.actor, purpose_id)
-    if left is None:
+    if not left:
         return redirect(_PATH, say="Switched off. Everybody gets the next issue singly.")
     say = "Switched off. Some wait for the digest of this week: here it is, as a draft."
-    return redirect(f"/staff/campaigns/{left}", say=say)
+    if len(left) > 1:
+        say = "Switched off. Some wait for the digests of this week: here they are, as drafts."
+        return redirect("/staff/campaigns", say=say)
+    return redirect(f"/staff/campaigns/{left[0]}", say=say)
 
 
 async def _plan(db: ReadDb, purpose_id: UUID) -> Plan | None:

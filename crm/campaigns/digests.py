@@ -1,4 +1,8 @@
-"""The weekly digest: offered, chosen by customers, and one campaign a week carries it."""
+"""The weekly digest: offered, chosen by customers, and one mail a week carries it.
+
+What is kept differs where an issue went to a segment, or a reader chose the digest in mid-week.
+So a week has a campaign for each set of issues that is due to readers, and each reader gets one.
+"""
 
 from __future__ import annotations
 
@@ -63,10 +67,10 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 class _Over(Struct, frozen=True):
-    """A week that is over; its digest, where anything was kept for one."""
+    """A week that is over; its digests, one for each set of issues that is due to readers."""
 
     plan: Plan
-    made: Campaign | None
+    made: list[Campaign]
 
 
 class DigestChoice(Struct, frozen=True, kw_only=True):
@@ -110,17 +114,17 @@ async def offer_digest(db: Db, by: Actor, purpose_id: UUID, new: NewPlan) -> Non
     await events.record(db, by, Kind.digest_switched, ref=purpose_id, reason=reason)
 
 
-async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> UUID | None:
+async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> list[UUID]:
     """Offer it no longer, and not with the next issue either: everybody gets that singly.
 
-    What was kept for the digest of this week is left as a draft, for staff to send or not; returns
+    What was kept for the digests of this week is left as drafts, for staff to send or not; returns
     which. A stopped digest starts nothing by itself, and is offered again only by `offer_digest`.
     """
     purpose = await consent.purpose(db, purpose_id)
     if by.kind is not ActorKind.member or by.id is None:
         raise NotAPerson
     plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
-    left = await _made(db, plan, until=db.now, stopped=True) if plan else None
+    left = await _made(db, plan, until=db.now, stopped=True) if plan else []
     await db.run(
         sql.switch_digest_off,
         purpose_id=purpose_id,
@@ -131,40 +135,40 @@ async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> UUID | None:
     )
     reason = f"off: {purpose.name}"
     await events.record(db, by, Kind.digest_switched, ref=purpose_id, reason=reason)
-    return left.id if left else None
+    return [each.id for each in left]
 
 
-async def make_digest(db: Db, purpose_id: UUID) -> UUID | None:
-    """Make the digest of the week that is over, once, and let it start; None: nothing to make.
+async def make_digests(db: Db, purpose_id: UUID) -> list[UUID]:
+    """Make the digests of the week that is over, once, and let them start; returns which.
 
-    It is scheduled for the end of the week, so it starts as any scheduled campaign does: judged
-    anew, or held where that is long past. In an issue-less week nothing is made. While an issue's
+    They are scheduled for the end of the week, so they start as any scheduled campaign does: judged
+    anew, or held where that is long past. In an issue-less week none is made. While an issue's
     audience is still being written, nothing is decided: the next look does.
     """
     over = await _week_over(db, purpose_id)
-    if over is None or over.made is None:
-        return None
-    plan, made = over.plan, over.made
-    await db.one(
-        sql.move_campaign,
-        Campaign,
-        campaign_id=made.id,
-        state=State.scheduled,
-        from_states=[State.draft],
-        approved_by=plan.switched_by,
-        scheduled_at=plan.due_at,
-        local_at=None,
-    )
-    await events.record(db, Actor.system(), Kind.campaign_scheduled, ref=made.id)
-    return made.id
+    if over is None:
+        return []
+    for each in over.made:
+        await db.one(
+            sql.move_campaign,
+            Campaign,
+            campaign_id=each.id,
+            state=State.scheduled,
+            from_states=[State.draft],
+            approved_by=over.plan.switched_by,
+            scheduled_at=over.plan.due_at,
+            local_at=None,
+        )
+        await events.record(db, Actor.system(), Kind.campaign_scheduled, ref=each.id)
+    return [each.id for each in over.made]
 
 
 async def unsent_digests(db: Db) -> list[Campaign]:
     """Make every digest of a week that is over, as a draft that nothing starts by itself."""
-    made = []
+    made: list[Campaign] = []
     for plan in await digest_plans(db):
         while over := await _week_over(db, plan.purpose_id):
-            made += [over.made] if over.made else []
+            made += over.made
     return made
 
 
@@ -202,7 +206,7 @@ async def _issues(db: ReadDb, plan: Plan, until: datetime) -> list[Issue]:
 
 
 async def _week_over(db: Db, purpose_id: UUID) -> _Over | None:
-    """Make the digest of a week that is over, and let the next week begin; None: not yet."""
+    """Make the digests of a week that is over, and let the next week begin; None: not yet."""
     plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
     if plan is None or plan.due_at > db.now:
         return None
@@ -219,17 +223,24 @@ async def _week_over(db: Db, purpose_id: UUID) -> _Over | None:
     return _Over(plan, made)
 
 
-async def _made(db: Db, plan: Plan, *, until: datetime, stopped: bool = False) -> Campaign | None:
-    """Write the digest of the plan's present week as a draft, where something is kept for it."""
+async def _made(db: Db, plan: Plan, *, until: datetime, stopped: bool = False) -> list[Campaign]:
+    """Write the digests of the plan's present week as drafts, those of most readers first."""
     kept = [each for each in await _issues(db, plan, until) if each.kept]
     business = await businesses.get(db)
+    keys = {"purpose_id": plan.purpose_id}
     week = monday_of(plan.due_at, business.time_zone)
-    keys = {"purpose_id": plan.purpose_id, "week": week}
-    if not kept or (not stopped and await db.one(sql.digest_of_week, bool, **keys)):
-        return None
-    text = composed(plan.intro, kept, f"{business.origin}/archive")
-    new = NewCampaign(purpose_id=plan.purpose_id, subject=plan.subject, source=text, format="html")
-    campaign = await draft(db, Actor.system(), new)
+    if not kept or (not stopped and await db.one(sql.digest_of_week, bool, **keys, week=week)):
+        return []
     issues = [each.id for each in kept]
-    await db.run(sql.add_digest, **keys, campaign_id=campaign.id, issues=issues, stopped=stopped)
-    return campaign
+    made: list[Campaign] = []
+    for due in await db.many(sql.sets_for_digests, list[UUID], **keys, issues=issues):
+        text = composed(
+            plan.intro, [each for each in kept if each.id in due], f"{business.origin}/archive"
+        )
+        new = NewCampaign(
+            purpose_id=plan.purpose_id, subject=plan.subject, source=text, format="html"
+        )
+        made.append(await draft(db, Actor.system(), new))
+        row = {"campaign_id": made[-1].id, "first_id": made[0].id, "issues": due}
+        await db.run(sql.add_digest, **keys, week=week, **row, stopped=stopped)
+    return made

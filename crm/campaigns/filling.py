@@ -27,8 +27,8 @@ class Filling(Struct, frozen=True):
     # The segment as it was at the start, where it goes to one.
     segment_kept: KeptSegment | None
     started_at: datetime
-    # The issues in it, where it is a digest; else whether its purpose offers one.
-    issues: list[UUID] | None
+    # Whether it is a digest; else whether its purpose offers one.
+    digest: bool
     offers_digest: bool
 
 
@@ -49,6 +49,7 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
 
     A crash between two pieces loses nothing: the next call goes on after the last one.
     """
+    await db.maybe(sql.hold_plan_of_digest, UUID, campaign_id=campaign_id)
     await db.maybe(sql.share_digest_plan, UUID, campaign_id=campaign_id)
     filling = await db.maybe(sql.campaign_to_fill, Filling, campaign_id=campaign_id)
     if filling is None or filling.filled_by is not None:
@@ -58,7 +59,7 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
     if piece.last is None:
         await db.run(sql.filled, campaign_id=campaign_id)
         return False
-    # Where a segment has nobody there is nothing to lease.
+    # Where a segment or a digest has nobody there is nothing to lease.
     if piece.waiting or piece.excluded:
         await db.run(
             sql.add_lease,
@@ -75,10 +76,8 @@ async def fill_piece(db: Db, campaign_id: UUID, size: int) -> bool:
 
 async def _write(db: Db, campaign_id: UUID, filling: Filling, after: UUID, size: int) -> Piece:
     keys = {"campaign_id": campaign_id, "purpose_id": filling.purpose_id, "after": after}
-    if filling.issues is not None:
-        return await db.one(
-            sql.write_digest_deliveries, Piece, **keys, issues=filling.issues, size=size
-        )
+    if filling.digest:
+        return await db.one(sql.write_digest_deliveries, Piece, **keys, size=size)
     among, upto = None, None
     if filling.segment_kept is not None:
         asked = await db.many(

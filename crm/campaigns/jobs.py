@@ -122,13 +122,13 @@ async def sweep_digests(ctx: Ctx) -> None:
     """Make the digests of weeks that are over; each starts as a scheduled campaign does."""
     for due in await above.digests_due(ctx["database"]):
         with apart("campaigns.sweep_digests", due.business_id):
-            await _make_digest(ctx["database"], due)
+            await _make_digests(ctx["database"], due)
 
 
-async def _make_digest(database: Database, due: DueDigest) -> None:
+async def _make_digests(database: Database, due: DueDigest) -> None:
     try:
         async with database.write(due.business_id) as db:
-            await digests.make_digest(db, due.purpose_id)
+            await digests.make_digests(db, due.purpose_id)
     except Refused as no:
         # Looked at again at the next turn.
         _log.warning("digest_not_made", purpose=str(due.purpose_id), code=no.code)

@@ -177,7 +177,7 @@ async def test_a_digest_that_may_have_gone_is_held(database: Database) -> None:
     held = await campaigns.hold_restored(later, shop.business.id, [])
     (digest,) = [each for each in held if each.subject == digests.PLAN.subject]
     assert await campaigns.hold_restored(later, shop.business.id, []) == []
-    assert await digests.made(later, shop) is None
+    assert await digests.made(later, shop) == []
     async with later.read(shop.business.id) as db:
         assert (await campaigns.get(db, digest.id)).state is State.held
         (plan,) = await campaigns.digest_plans(db)
