@@ -422,7 +422,7 @@ WITH her AS MATERIALIZED (
      AND k.customer_id = :customer_id
      FOR KEY SHARE
 ), held AS MATERIALIZED (
-  SELECT c.record_id, c.status, c.method, c.event_id, c.notice_id, c.purpose_version
+  SELECT c.record_id, c.status, c.method, c.event_id, c.notice_id, c.purpose_version, c.at
     FROM her h
     JOIN crm.consent c
       ON c.business_id = :business_id
@@ -435,11 +435,12 @@ SELECT k.customer_id IS NOT NULL AS known, (SELECT m.merged_into FROM her m) AS 
                 WHERE u.business_id = :business_id
                   AND u.address_hash = k.address_hash) AS silenced,
        p.retired_at, p.double_opt_in, v.purpose_id, v.version AS purpose_version, v.basis,
-       v.validity, v.sha256 AS purpose_sha256, b.soft_opt_in, b.country, b.keeps_network,
-       b.network_days,
+       v.validity, v.sha256 AS purpose_sha256, v.ends_at AS version_ends_at, b.soft_opt_in,
+       b.country, b.keeps_network, b.network_days,
        n.notice_id, n.version AS notice_version, n.locale, n.control_label,
        n.sha256 AS notice_sha256, n.accepts,
-       h.record_id, h.status, h.method, h.event_id
+       h.record_id, h.status, h.method, h.event_id, h.at AS state_at,
+       h.purpose_version AS state_version
   FROM crm.purpose p
   JOIN crm.business b ON b.business_id = :business_id
   LEFT JOIN crm.notice n
@@ -459,7 +460,8 @@ SELECT k.customer_id IS NOT NULL AS known, (SELECT m.merged_into FROM her m) AS 
 -- One decision, whole: the stub that stays for ever, the record that an erasure deletes, the entry
 -- to be sealed, the event that is told, and the state that follows. A withdrawal keeps the text it
 -- ends. The state is not touched where what was committed in the meantime stands against it: an
--- opt-out that this is not the customer's own word to lift, or, for a request, any yes or no.
+-- opt-out that this is not the customer's own word to lift; a yes that is newer than this one, to a
+-- later version or, where this is not her own word, a consent; or, for a request, any yes or no.
 WITH stub AS (
   INSERT INTO crm.consent_event (business_id, event_id, commitment, warrants)
   VALUES (:business_id, :event_id, :commitment, :warrants)
@@ -489,7 +491,10 @@ WITH stub AS (
          AND c.status NOT IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
       OR excluded.status IN ('given', 'renewed', 'unobjected')
          AND (excluded.method IN ('double_opt_in', 'portal', 'renewal')
-              OR c.status NOT IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated'))
+              OR c.status NOT IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated',
+                                  'given', 'renewed'))
+         AND (c.status NOT IN ('given', 'renewed', 'unobjected')
+              OR excluded.at >= c.at AND excluded.purpose_version >= c.purpose_version)
   RETURNING c.event_id
 )
 SELECT (SELECT count(*) FROM state) > 0 AS moved,

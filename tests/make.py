@@ -22,6 +22,7 @@ from crm.consent import (
     NewEvent,
     NewNotice,
     NewPurpose,
+    NewVersion,
     Notice,
     OptIn,
     Purpose,
@@ -186,6 +187,20 @@ async def own_word(
     proof = await entered(db, customer_id)
     opt_in = OptIn(proof.proof_id, "sign_in_link", db.now, db.now)
     return Circumstances(method, opt_in=opt_in, **changes)
+
+
+async def other_words(db: Db, purpose_id: UUID, *, grace: timedelta) -> consent.Notice:
+    """Publish another version of a purpose; a yes to the present one ends after the grace."""
+    present = (await consent.purpose(db, purpose_id)).version
+    terms = (await consent.version(db, purpose_id, present)).entered
+    text = NewNotice(
+        locale="en",
+        text="Yes, e-mail me The Corner Letter, and tell the mill.",
+        control_label="Send me both",
+    )
+    new = NewVersion(terms=terms, notices=[text], replaces=present, is_substance=True, grace=grace)
+    await consent.publish_version(db, SYSTEM, purpose_id, new)
+    return await consent.current_notice(db, purpose_id, "en")
 
 
 async def received(db: Db, slug: str, text: str, *, only_try: bool = False) -> imports.Import:

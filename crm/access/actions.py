@@ -18,6 +18,7 @@ from crm.access.model import (
     IDLE,
     SIGNUP_LASTS,
     Agreed,
+    Choice,
     Confirmed,
     Export,
     FormerAddress,
@@ -29,6 +30,7 @@ from crm.access.model import (
     Signup,
     Standing,
     WaitingAddress,
+    WordsOver,
     WrongCode,
     offered,
     wanted,
@@ -126,6 +128,21 @@ async def waiting(db: ReadDb, token: str) -> Signup | None:
     return await db.maybe(sql.signup, Signup, token_hash=credentials.fingerprint(token))
 
 
+async def open_choices(db: ReadDb, signup: Signup) -> list[Choice]:
+    """Return what of a sign-up can be confirmed: of purposes in use, by words that still hold.
+
+    Where nothing is left: WordsOver if other words can be read by now, and else PurposeRetired.
+    """
+    in_use = {each.id for each in await consent.purposes(db)}
+    chosen = [each for each in signup.choices if each.purpose_id in in_use]
+    if not chosen:
+        raise PurposeRetired
+    found = [each for each in chosen if await _holds(db, each)]
+    if not found:
+        raise WordsOver
+    return found
+
+
 async def goes_on(db: ReadDb, signup: Signup) -> bool:
     """Say whether what waits can be confirmed: a renewal only while there is what to renew."""
     customer = await customers.by_hash(db, signup.address_hash) if signup.again else None
@@ -136,7 +153,7 @@ async def confirm(db: Db, token: str, network: Network | None = None) -> Confirm
     """Make a sign-up's wish count, once: customer, request, yes, and the mailbox free for mail.
 
     A second press records nothing and tells what the first did; a link that is over is refused
-    with LinkOver, one that is none with BadLink.
+    with LinkOver, one that is none with BadLink, and as `open_choices` does where nothing is left.
     """
     link = credentials.open_confirm(db.keys, db.business_id, token)
     await db.maybe(sql.hold_owner, UUID, address_hash=link.address_hash)
@@ -149,7 +166,7 @@ async def confirm(db: Db, token: str, network: Network | None = None) -> Confirm
 async def confirm_by_code(
     db: Db, address: Address, code: str, network: Network | None = None
 ) -> Confirmed:
-    """Make a sign-up's wish count by the typed code, or refuse with WrongCode.
+    """Make a sign-up's wish count by the typed code, or refuse with WrongCode or as `confirm` does.
 
     The caller has counted this try and committed the count.
     """
@@ -270,6 +287,7 @@ class _Secret(Struct, frozen=True):
 
 
 async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | None) -> Confirmed:
+    chosen = await open_choices(db, signup)
     customer = await (_renewing if signup.again else _customer)(db, signup)
     proof_id = await db.one(
         sql.prove_sign_up,
@@ -288,16 +306,19 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
     events = []
     # In one order for everybody, so that two at once wait and do not deadlock. The text that was
     # shown counts, whatever is published by now.
-    in_use = {each.id for each in await consent.purposes(db)}
-    chosen = [each for each in signup.choices if each.purpose_id in in_use]
-    if not chosen:
-        raise PurposeRetired
     for choice in sorted(chosen, key=lambda choice: choice.purpose_id):
         question = Question(choice.purpose_id, choice.notice_id)
         await consent.request(db, asking, customer.id, question, asked)
         events.append(await consent.give(db, actor, customer.id, question, given))
     await bounds.forgive_letters(db, bounds.SIGN_UP, signup.address_hash)
     return await _told(db, customer, events, before=False)
+
+
+async def _holds(db: ReadDb, choice: Choice) -> bool:
+    """Say whether a yes to the words that were ticked would allow anything now."""
+    notice = await consent.notice(db, choice.notice_id)
+    version = await consent.version(db, notice.purpose_id, notice.purpose_version)
+    return version.ends_at is None or version.ends_at > db.now
 
 
 async def _renewing(db: ReadDb, signup: Signup) -> Customer:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from crm import customers
 from crm.consent import EMAIL, Basis, Network, Notice, OptIn, Purpose
 from crm.customers import Address, Customer
-from crm.errors import Invalid, NotFound, Problem, TooMany, Unauthenticated
+from crm.errors import Conflict, Invalid, NotFound, Problem, TooMany, Unauthenticated
 
 # Long enough for a mailbox read once a week; what nobody confirms is then forgotten.
 SIGNUP_LASTS = timedelta(days=7)
@@ -61,6 +61,10 @@ class SameAddress(Invalid):
     def __init__(self) -> None:
         """Point at the field."""
         super().__init__(problems=[Problem("address", (type(self).__doc__ or "").strip())])
+
+
+class WordsOver(Conflict):
+    """Other words took the place of those you read. Sign up once more and read the present ones."""
 
 
 class WrongCode(Invalid):

@@ -19,7 +19,15 @@ from crm.access.auth import (
     session_cookie,
 )
 from crm.access.mailed import LEAVE, SIGN_IN, Typed, on_its_way, typed_before
-from crm.access.model import LONGEST_TYPED, Confirmed, Entered, LinkOver, OtherBrowser, WrongCode
+from crm.access.model import (
+    LONGEST_TYPED,
+    Confirmed,
+    Entered,
+    LinkOver,
+    OtherBrowser,
+    WordsOver,
+    WrongCode,
+)
 from crm.businesses import Business
 from crm.consent.asking import network_of
 from crm.customers import Address, Customer
@@ -45,6 +53,7 @@ _CAME_BACK = marked(
 _HERS = "/me"
 _WITH_THE_BUTTON = frozenset({_HERS, "/me/consent"})
 _RENEWAL_OVER = "access/pages/renewal_over.html"
+_WORDS_OVER = "access/pages/words_over.html"
 _MANY = 60
 _QUARTER = 900
 
@@ -69,6 +78,8 @@ async def post_confirm(request: Request[Any, Any, Any], db: NamedDependency[Db])
     if address is not None and code:
         try:
             done = await access.confirm_by_code(db, address, code, network_of(request))
+        except WordsOver:
+            return page(_WORDS_OVER, status=409)
         except (WrongCode, LinkOver):
             form.take(WrongCode())
         else:
@@ -87,7 +98,11 @@ async def get_confirmation(
     prefer_hers(request, signup.locale)
     if not await access.goes_on(db, signup):
         return page(_RENEWAL_OVER, status=404)
-    asked_for = [await consent.notice(db, choice.notice_id) for choice in signup.choices]
+    try:
+        chosen = await access.open_choices(db, signup)
+    except WordsOver:
+        return page(_WORDS_OVER, status=409)
+    asked_for = [await consent.notice(db, choice.notice_id) for choice in chosen]
     names = {each.id: each.name for each in await consent.purposes(db)}
     return page(
         "access/pages/confirm.html", signup=signup, token=token, notices=asked_for, names=names
@@ -103,6 +118,8 @@ async def post_confirmation(
         prefer_hers(request, signup.locale)
     try:
         done = await access.confirm(db, token, network_of(request))
+    except WordsOver:
+        return page(_WORDS_OVER, status=409)
     except LinkOver:
         over = _RENEWAL_OVER if signup and signup.again else "access/pages/confirm_over.html"
         return page(over, status=404)

@@ -106,6 +106,7 @@ from crm.consent.model import (
     UnknownNotice,
     UnknownPurpose,
     Version,
+    VersionEnded,
     VersionMoved,
     check_instant,
 )
@@ -242,6 +243,7 @@ __all__ = [
     "Unproven",
     "Verdict",
     "Version",
+    "VersionEnded",
     "VersionMoved",
     "WeakEvidence",
     "Wording",

@@ -22,6 +22,7 @@ from crm.consent.grounds import (
 from crm.consent.model import (
     CitedNotice,
     CitedVersion,
+    Consent,
     ConsentEvent,
     Form,
     Network,
@@ -33,6 +34,7 @@ from crm.consent.model import (
     SoftOptInOff,
     UnknownNotice,
     UnknownPurpose,
+    VersionEnded,
     check_basis,
     check_clock,
     check_own_word,
@@ -52,7 +54,7 @@ from crm.consent.states import (
     moves,
 )
 from crm.customers import UnknownCustomer
-from crm.db import Db, Statements
+from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import instant_of, opaque, secret, time_ordered
 from crm.journal import Decision, Withdrawn
@@ -114,6 +116,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     basis: Basis
     validity: str
     purpose_sha256: bytes
+    # When a yes to that version ends, where another has replaced it.
+    version_ends_at: datetime | None
     soft_opt_in: bool
     country: str
     keeps_network: bool
@@ -128,6 +132,15 @@ class Asked(Struct, frozen=True, kw_only=True):
     status: Status | None
     method: Method | None
     event_id: UUID | None
+    # Since when the state stands, and the version it rests on.
+    state_at: datetime | None
+    state_version: int | None
+
+    def overtakes(self, at: datetime) -> bool:
+        """Say whether the yes that stands is newer than that, or to a later version."""
+        if self.status not in AUTHORISES or self.state_at is None:
+            return False
+        return self.state_at > at or (self.state_version or 0) > self.purpose_version
 
     @property
     def version(self) -> CitedVersion:
@@ -179,7 +192,8 @@ async def append(
     event = _event(db, wish, circumstances, asked)
     salt, record = secret(), canonical(db.business_id, place, event, by, db.now)
     yes = wish.status in AUTHORISES
-    moving = moves(asked.status, wish.status, circumstances.method)
+    overtaken = asked.overtakes(event.at)
+    moving = moves(asked.status, wish.status, circumstances.method, overtaken=overtaken)
     moved = await db.one(
         sql.append_event,
         bool,
@@ -191,7 +205,7 @@ async def append(
         moves=moving,
         **events.told(by, TOLD[wish.status]),
     )
-    if yes and moving and not moved:
+    if yes and moving and not moved and await _opted_out(db, wish):
         # Somebody opted out between our look and this statement; nothing of this is kept.
         raise OptOutStands
     if wish.status in OPTED_OUT:
@@ -201,6 +215,14 @@ async def append(
         kept = [(place.event_id, wish.customer_id, circumstances.network)]
         await network.keep(db, kept, days=asked.network_days)
     return read(record)
+
+
+async def _opted_out(db: ReadDb, wish: Wish) -> bool:
+    """Look again at a state that did not move: a newer or stronger yes may have come as well."""
+    found = await db.maybe(
+        sql.consent_state, Consent, customer_id=wish.customer_id, purpose_id=wish.purpose_id
+    )
+    return found is not None and found.status in OPTED_OUT
 
 
 def _columns(event: NewEvent, place: Place) -> dict[str, Any]:
@@ -229,8 +251,7 @@ def _judge(
     check_transition(asked.status, wish.status, circumstances.method)
     if wish.status not in AUTHORISES:
         return
-    if asked.retired_at is not None:
-        raise PurposeRetired
+    _check_open(asked, now)
     check_basis(asked.basis, wish.status)
     check_clock(instant_of(asked.event_id) if asked.event_id else None, now)
     if circumstances.method in OWN_WORD:
@@ -251,6 +272,14 @@ def _judge(
         # Also where it was published before the purpose asked for the mailbox.
         accepts -= WITHOUT_MAILBOX
     check_foreign_evidence(asked.notice_version or 0, accepts, circumstances.evidence)
+
+
+def _check_open(asked: Asked, now: datetime) -> None:
+    """Refuse a yes that would allow nothing: to what is out of use, or by words that ended."""
+    if asked.retired_at is not None:
+        raise PurposeRetired
+    if asked.version_ends_at is not None and asked.version_ends_at <= now:
+        raise VersionEnded
 
 
 def _event(db: Db, wish: Wish, circumstances: Circumstances, asked: Asked) -> NewEvent:

@@ -57,6 +57,10 @@ class PurposeRetired(Conflict):
     """This purpose is not in use any more, so nobody can consent to it."""
 
 
+class VersionEnded(Conflict):
+    """These words hold no more: others took their place. Ask with the present text."""
+
+
 class VersionMoved(Conflict):
     """Another version was published since you looked. Look at that one, then publish yours."""
 

@@ -137,10 +137,13 @@ def check_transition(present: Status | None, status: Status, method: Method) -> 
         raise ImpossibleTransition(sentence)
 
 
-def moves(present: Status | None, status: Status, method: Method) -> bool:
+def moves(
+    present: Status | None, status: Status, method: Method, *, overtaken: bool = False
+) -> bool:
     """Say whether an event changes the state, or only stands in the history.
 
-    A request changes neither a yes nor a no; weaker evidence never overrides what is known.
+    A request changes neither a yes nor a no; weaker evidence never overrides what is known. Nor
+    does a yes that is `overtaken`: the yes that stands is newer, or to a later version.
     """
     if status in _ASKED:
         return present is None or present is Status.unknown or present in _ASKED
@@ -148,6 +151,6 @@ def moves(present: Status | None, status: Status, method: Method) -> bool:
         return present is None
     if status is Status.withdrawn:
         return True
-    if status in AUTHORISES and present in CONSENTS and method not in OWN_WORD:
-        return False
+    if status in AUTHORISES and present in AUTHORISES:
+        return not overtaken and (method in OWN_WORD or present not in CONSENTS)
     return present not in OPTED_OUT or method in OWN_WORD

@@ -14,7 +14,15 @@ from crm.imports.batch import Books
 from crm.imports.fields import Fields
 from crm.imports.judged import Task
 from crm.imports.mapping import Given
-from crm.imports.model import AnotherRuns, Import, PurposeOutOfUse, Row, State, Tool
+from crm.imports.model import (
+    AnotherRuns,
+    Import,
+    PurposeOutOfUse,
+    Row,
+    State,
+    Tool,
+    WordsReplaced,
+)
 
 sql = Statements("imports")
 
@@ -43,17 +51,21 @@ async def take_row(
 async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
     """Look up what is the same for every row of an import.
 
-    Refuses with PurposeOutOfUse where the purpose was retired while the list waited.
+    Refuses, where that happened while the list waited, with PurposeOutOfUse if the purpose was
+    retired, and with WordsReplaced if a yes to the version that its text belongs to has ended.
     """
     purpose = await consent.purpose(db, begun.purpose_id)
     if purpose.retired_at is not None:
         raise PurposeOutOfUse
     notice = consent.narrowed(await consent.notice(db, begun.notice_id), purpose)
+    version = await consent.version(db, begun.purpose_id, notice.purpose_version)
+    if version.ends_at is not None and version.ends_at <= db.now:
+        raise WordsReplaced
     business = await businesses.get(db)
     return Task(
         import_id=begun.id,
         by=begun.actor,
-        version=await consent.version(db, begun.purpose_id, notice.purpose_version),
+        version=version,
         notice=notice,
         network_days=business.network_days if business.keeps_network else 0,
         tool=tool,

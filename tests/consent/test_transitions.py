@@ -99,6 +99,19 @@ def test_a_request_moves_neither_a_yes_nor_a_no(present: Status | None, method: 
 
 
 @pytest.mark.parametrize("present", [None, *Status])
+@pytest.mark.parametrize("status", [*AUTHORISES, Status.withdrawn])
+@pytest.mark.parametrize("method", [Method.portal, Method.api])
+def test_a_yes_gives_way_to_none_that_is_overtaken(
+    present: Status | None, status: Status, method: Method
+) -> None:
+    moved = moves(present, status, method, overtaken=True)
+    if present in AUTHORISES:
+        assert moved is (status is Status.withdrawn)
+    else:
+        assert moved is moves(present, status, method)
+
+
+@pytest.mark.parametrize("present", [None, *Status])
 def test_giving_again_renews(present: Status | None) -> None:
     """Also where a soft opt-in stood: that was no consent, so the first yes is given."""
     renewed = announced(present, Status.given) is Status.renewed

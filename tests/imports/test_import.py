@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from crm.db import Database
 from crm.errors import NotFound
 from crm.events import Actor, Kind
 from crm.imports import PurposeOutOfUse, State, Unreadable
+from crm.imports.model import WordsReplaced
 from tests import make
 from tests.conftest import Cluster
 from tests.imports import lists
@@ -304,6 +306,26 @@ async def test_nothing_is_taken_for_a_purpose_that_is_retired_meanwhile(
     async with database.read(business.id) as db:
         failed = await imports.get(db, waits.id)
     assert (failed.state, failed.problem) == (State.failed, PurposeOutOfUse().message)
+    assert not (await held(database, notice, business.id, "nora@example.com")).known
+
+
+async def test_nothing_is_taken_by_words_that_end_meanwhile(
+    database: Database, business: Business
+) -> None:
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        waits = await make.received(db, SLUG, HEADER + row("nora@example.com"))
+    async with database.write(business.id) as db:
+        await make.other_words(db, notice.purpose_id, grace=timedelta(days=1))
+        then = db.now + timedelta(days=2)
+    later = Database(database.connections, database.keys, database.wake, lambda: then)
+
+    with pytest.raises(WordsReplaced):
+        await imports.work_waiting(later, business.id, waits.id)
+
+    async with database.read(business.id) as db:
+        failed = await imports.get(db, waits.id)
+    assert (failed.state, failed.problem) == (State.failed, WordsReplaced().message)
     assert not (await held(database, notice, business.id, "nora@example.com")).known
 
 
