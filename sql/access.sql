@@ -2,14 +2,21 @@
 -- Owns: signup, portal_link, portal_session, address_change, former_address.
 
 -- name: standing
--- Who has this address, and which purposes that person allows already; no row for a stranger.
+-- Who has this address, and which purposes that person allows already; no row for a stranger. What
+-- a fresh yes would begin anew is not among them: while nothing is sent to the address any of it,
+-- what rests on a version that another has replaced, and what ends so soon that she is asked again.
 SELECT c.customer_id,
        ARRAY(SELECT s.purpose_id
                FROM crm.consent_now s
               WHERE s.business_id = :business_id
                 AND s.customer_id = c.customer_id
                 AND s.status IN ('given', 'renewed')
-                AND (s.ends_at IS NULL OR s.ends_at > :now)) AS allowed
+                AND (s.ends_at IS NULL OR s.ends_at > :now)
+                AND s.stale_at IS NULL
+                AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now) IS NOT TRUE
+                AND NOT EXISTS (SELECT FROM crm.silenced u
+                                 WHERE u.business_id = :business_id
+                                   AND u.address_hash = c.address_hash)) AS allowed
   FROM crm.customer c
  WHERE c.business_id = :business_id
    AND c.address_hash = :address_hash;

@@ -163,7 +163,7 @@ class Signup(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Struct, frozen=True):
-    """Whose address it is, and what that person allows already."""
+    """Whose address it is, and what that person allows already, with nothing to say again."""
 
     customer_id: UUID
     allowed: frozenset[UUID]
