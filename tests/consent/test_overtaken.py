@@ -177,3 +177,22 @@ async def test_the_monitor_agrees(
     await ledger.seal(database, business.id, Journal(tmp_path), most=100)
 
     assert await watched(database, business) == []
+
+
+async def test_what_moved_nothing_is_no_end_and_no_proof(
+    database: Database, business: Business, customer: UUID
+) -> None:
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db, retention="P3Y")
+        notice = await make.notice(db, purpose.id, accepts=[EvidenceKind.signed_form])
+        given = Circumstances(Method.api, at=db.now - 3650 * DAY, evidence=SIGNED)
+        stood = await consent.give(db, KEY, customer, notice.question, given)
+        before = await consent.to_keep(db, customer)
+        again = Circumstances(Method.api, evidence=SIGNED)
+        await consent.give(db, KEY, customer, notice.question, again)
+        assert await consent.to_keep(db, customer) == before
+        await say_no(db, customer, purpose.id)
+        fingerprint = bytes(range(16))
+        await consent.keep_proof(db, customer, fingerprint)
+        kept = await consent.kept_proofs(db, fingerprint)
+    assert [each.event_id for each in kept] == [stood.id]
