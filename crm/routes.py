@@ -60,6 +60,7 @@ from crm.ledger import public as ledger_public
 from crm.mail import api as mail_api
 from crm.mail import console as mail_console
 from crm.mail import domain_console
+from crm.privacy import address_back_portal
 from crm.privacy import api as privacy_api
 from crm.privacy import console as privacy_console
 from crm.privacy import portal as privacy_portal
@@ -201,7 +202,7 @@ _CONSOLE = [
 # A signed link or an open form; no session.
 _BY_LINK = [
     *access_portal.by_link,
-    *new_address_portal.by_link,
+    *address_back_portal.by_link,
     *campaigns_portal.by_link,
     *requests_portal.by_link,
     *erasure_public.by_link,

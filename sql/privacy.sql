@@ -93,13 +93,18 @@ SELECT request_id
    FOR UPDATE;
 
 -- name: request_of_link
--- The open request whose link this is.
-SELECT request_id
-  FROM crm.privacy_request
- WHERE business_id = :business_id
-   AND link_hash = :link_hash
-   AND link_expires_at > :now
-   AND closed_at IS NULL;
+-- The open request whose link this is, while the mailbox that it was mailed to is hers, or is the
+-- one that asked.
+SELECT r.request_id
+  FROM crm.privacy_request r
+  LEFT JOIN crm.customer c
+    ON c.business_id = :business_id
+   AND c.customer_id = crm.kept_as(:business_id, r.customer_id)
+ WHERE r.business_id = :business_id
+   AND r.link_hash = :link_hash
+   AND r.link_expires_at > :now
+   AND r.closed_at IS NULL
+   AND r.mailed_hash IN (c.address_hash, r.address_hash);
 
 -- name: open_requests
 -- Requests that wait for an answer, the most urgent first, by pages.
@@ -176,7 +181,7 @@ SELECT kind, count(*) FILTER (WHERE by_itself)::integer AS count,
 -- name: keep_link
 -- The link that proves the mailbox; one before it opens nothing any more.
 UPDATE crm.privacy_request
-   SET link_hash = :link_hash, link_expires_at = :expires_at,
+   SET link_hash = :link_hash, mailed_hash = :mailed_hash, link_expires_at = :expires_at,
        state = CASE WHEN state = 'received' THEN 'identity' ELSE state END
  WHERE business_id = :business_id
    AND request_id = :request_id;
@@ -184,11 +189,25 @@ UPDATE crm.privacy_request
 -- name: prove_request
 -- It is known now who asks.
 UPDATE crm.privacy_request
-   SET proof = :proof, proved_at = :now, link_hash = NULL, link_expires_at = NULL,
+   SET proof = :proof, proved_at = :now, link_hash = NULL, mailed_hash = NULL,
+       link_expires_at = NULL,
        state = CASE WHEN state = 'extended' THEN state ELSE 'in_progress' END
  WHERE business_id = :business_id
    AND request_id = :request_id
    AND proved_at IS NULL;
+
+-- name: unprove_requests
+-- What her mailbox or a session has proved since then was in other hands; of whoever asked, with
+-- the records that were merged into hers.
+UPDATE crm.privacy_request
+   SET proof = NULL, proved_at = NULL,
+       state = CASE WHEN state = 'in_progress' THEN 'received' ELSE state END
+ WHERE business_id = :business_id
+   AND customer_id = ANY (crm.records_of(:business_id, :customer_id))
+   AND closed_at IS NULL
+   AND proof IN ('session', 'mailbox')
+   AND proved_at >= :since
+RETURNING request_id;
 
 -- name: take_request
 -- A member works on it.
@@ -211,7 +230,7 @@ UPDATE crm.privacy_request
 -- It is answered or refused, once.
 UPDATE crm.privacy_request
    SET state = :state, ground = :ground, answer = :answer, closed_at = :now,
-       keep_until = :keep_until, link_hash = NULL, link_expires_at = NULL
+       keep_until = :keep_until, link_hash = NULL, mailed_hash = NULL, link_expires_at = NULL
  WHERE business_id = :business_id
    AND request_id = :request_id
    AND closed_at IS NULL;
@@ -251,7 +270,7 @@ SELECT request_id, closed_at IS NULL AS open
 -- waited is done where she proved that she wanted just this, and otherwise has lost its object.
 UPDATE crm.privacy_request
    SET customer_id = NULL, address = '', address_hash = NULL, name = '', words = '', answer = '',
-       extended_why = '', link_hash = NULL, link_expires_at = NULL,
+       extended_why = '', link_hash = NULL, mailed_hash = NULL, link_expires_at = NULL,
        state = CASE WHEN closed_at IS NOT NULL THEN state
                     WHEN kind = 'erasure' AND proof IS NOT NULL THEN 'done'
                     ELSE 'moot' END,

@@ -90,6 +90,7 @@ KNOWS: dict[str, Place] = {
             "member_id": "which of the staff works on it, by name beside it",
             "link_hash": "of a secret that only the mail holds",
             "link_expires_at": "how long that link is good",
+            "mailed_hash": "of the address that the link was mailed to, which stands with her",
             "reminded": "how urgently staff were reminded of it",
             "address_hash": "of somebody who is no customer",
         }

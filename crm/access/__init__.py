@@ -47,6 +47,7 @@ from crm.access.model import (
 from crm.access.receipts import mail_receipt
 from crm.access.sessions import (
     end_sessions,
+    hold_herself,
     link,
     of_browser,
     open_by_code,
@@ -84,6 +85,7 @@ __all__ = [
     "former_addresses",
     "fresh",
     "goes_on",
+    "hold_herself",
     "holder",
     "leave",
     "leave_by_address",

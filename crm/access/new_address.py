@@ -50,9 +50,10 @@ class Undoable(Struct, frozen=True, kw_only=True):
 
 
 class Returned(Struct, frozen=True):
-    """Whose old address is hers again, and how many yeses ended with that."""
+    """Whose old address is hers again, since when it was not, and how many yeses ended by it."""
 
     customer: Customer
+    since: datetime
     ended: int
 
 
@@ -190,7 +191,8 @@ async def undo(db: Db, token: str) -> Returned:
     """Put the old address back, end every session, and tell the address that was there instead.
 
     It needs no sign-in: her record may be in wrong hands. Every yes to mails ends, because it was
-    said for the other mailbox. Whatever was changed since cannot be undone any more.
+    said for the other mailbox. Whatever was changed since cannot be undone any more. What else was
+    asked from there is called off by `privacy.take_back`.
     """
     change = await undoable(db, token)
     there = await customers.get(db, change.customer_id)
@@ -211,7 +213,7 @@ async def undo(db: Db, token: str) -> Returned:
     await db.run(sql.forget_link, customer_id=there.id)
     await events.record(db, by, Kind.address_change_undone, customer_id=there.id)
     await mail.post_letter(db, await _word(db, "moved_back", there, link="/sign-in"))
-    return Returned(await customers.get(db, there.id), ended)
+    return Returned(await customers.get(db, there.id), change.changed_at, ended)
 
 
 async def carry_over(db: Db, by: Actor, old: bytes, new: bytes) -> None:

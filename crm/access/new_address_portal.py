@@ -1,4 +1,4 @@
-"""Her address changes: she names the new one, its mailbox answers, and the old one can undo it."""
+"""Her address changes: she names the new one, and its mailbox answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from crm.db import Db, ReadDb
 from crm.languages import gettext, marked, ngettext
 from crm.web.forms import Form, read_form
 from crm.web.pages import Flash, page, redirect
-from crm.web.reader import prefer_hers
 
 _BODY = 20_000
 _CHANGED = marked(
@@ -109,34 +108,6 @@ async def post_link(
     return await _confirmed(request, db, me, await read_form(request), token=token)
 
 
-@get("/undo/{token:str}")
-async def get_undo(
-    request: Request[Any, Any, Any], db: NamedDependency[ReadDb], token: FromPath[str]
-) -> Response[Any]:
-    """Show the button that puts the old address back."""
-    try:
-        found = await new_address.undoable(db, token)
-    except LinkOver:
-        return page("access/pages/undo_over.html", status=404)
-    prefer_hers(request, (await customers.get(db, found.customer_id)).locale)
-    masked = customers.masked(found.address)
-    return page("access/pages/undo.html", change=found, masked=masked, token=token)
-
-
-@post("/undo/{token:str}", status_code=200, request_max_body_size=_BODY)
-async def post_undo(
-    request: Request[Any, Any, Any], db: NamedDependency[Db], token: FromPath[str]
-) -> Response[Any]:
-    """Put the old address back; the link alone is the right: the session may be a thief's."""
-    try:
-        done = await new_address.undo(db, token)
-    except LinkOver:
-        return page("access/pages/undo_over.html", status=404)
-    prefer_hers(request, done.customer.locale)
-    masked = customers.masked(done.customer.address)
-    return page("access/pages/undone.html", masked=masked, ended=done.ended)
-
-
 async def _confirmed(
     request: Request[Any, Any, Any],
     db: Db,
@@ -211,5 +182,3 @@ def _fresh(request: Request[Any, Any, Any], db: ReadDb) -> bool:
 
 
 handlers = [get_address, post_address, post_code, get_link, post_link]
-
-by_link = [get_undo, post_undo]

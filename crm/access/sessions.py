@@ -20,6 +20,7 @@ from crm.access.model import (
     OtherBrowser,
     Session,
     SessionOver,
+    SignedOut,
     WrongCode,
 )
 from crm.businesses import Business
@@ -171,6 +172,18 @@ async def close_one(db: Db, customer_id: UUID, proof_id: UUID) -> None:
     """
     if not await db.run(sql.close_one_session, customer_id=customer_id, proof_id=proof_id):
         raise SessionOver
+
+
+async def hold_herself(db: Db, me: Customer) -> Customer | None:
+    """Hold the row of whoever is signed in; None once she is erased.
+
+    Refuses with SignedOut where her address was changed or put back while this waited for it: that
+    signed out whoever had asked.
+    """
+    held = await customers.hold(db, me.id)
+    if held is not None and held.address != me.address:
+        raise SignedOut
+    return held
 
 
 async def close_others(db: Db, customer_id: UUID, token: str) -> None:

@@ -25,6 +25,7 @@ from crm.privacy.actions import (
     traces,
     unfreeze,
 )
+from crm.privacy.address_back import TakenBack, take_back
 from crm.privacy.copies.actions import ask
 from crm.privacy.copies.model import Copy, NotReady, UnknownCopy
 from crm.privacy.erasure.certificate import (
@@ -84,6 +85,7 @@ __all__ = [
     "RequestKind",
     "RequestState",
     "Signed",
+    "TakenBack",
     "UnknownCopy",
     "UnknownErasure",
     "Wish",
@@ -116,6 +118,7 @@ __all__ = [
     "processing",
     "remind",
     "stop_ends",
+    "take_back",
     "traces",
     "unfreeze",
     "wish",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import consent, customers, mail, staff
+from crm import access, consent, customers, mail, staff
 from crm.consent import EMAIL, Method
 from crm.customers import Customer, fold
 from crm.db import Db, ReadDb, Statements
@@ -164,9 +164,10 @@ async def objected_at(db: ReadDb, me: Customer) -> datetime | None:
 async def erase_herself(db: Db, me: Customer, fingerprint: Fingerprint) -> Erased:
     """Take the press by which a customer deletes everything; the log keeps that somebody did.
 
-    Of two presses the second finds it done, and changes nothing.
+    Of two presses the second finds it done, and changes nothing. Refuses with SignedOut where her
+    address was put back at that moment.
     """
-    first = await customers.hold(db, me.id) is not None
+    first = await access.hold_herself(db, me) is not None
     erased = await erase(db, Actor.customer(me.id), me.id, fingerprint=fingerprint)
     if first:
         await requests.settle(db, Actor.customer(me.id), RequestKind.erasure, None)

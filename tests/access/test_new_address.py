@@ -33,6 +33,7 @@ from crm.db import Database
 from crm.events import Actor
 from crm.imports.working import work_waiting
 from crm.mail import Scope, TooManyLetters, Why
+from crm.privacy import address_back_portal
 from crm.tokens import Stop, stop_token
 from crm.web.csrf import same_session
 from crm.web.head import answers_head
@@ -57,7 +58,7 @@ _ROUTERS = (
     ),
     Router(
         "/",
-        route_handlers=new_address_portal.by_link,
+        route_handlers=address_back_portal.by_link,
         guards=[of_host],
         exception_handlers=PAGES,
     ),

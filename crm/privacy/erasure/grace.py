@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import structs
 
 from crm import businesses, customers, events, journal, mail
-from crm.access import credentials, wording
+from crm.access import credentials, hold_herself, wording
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.errors import NotFound
@@ -37,10 +37,12 @@ async def plan(db: Db, me: Customer, fingerprint: Fingerprint) -> Wish:
     """Delete everything in some days, and use nothing until then.
 
     She is told by mail, with a link that calls it off. Again changes neither the day nor the link,
-    only what becomes of the fingerprint: what she said last counts.
+    only what becomes of the fingerprint: what she said last counts. Refuses with SignedOut where
+    her address was put back at that moment.
     """
     by = Actor.customer(me.id)
-    # Holds her row: of two presses the second finds the wish of the first.
+    # Of two presses the second finds the wish of the first.
+    await hold_herself(db, me)
     frozen = await customers.restrict(db, by, me.id)
     waits = await wish(db, me.id)
     if waits is not None:
@@ -83,6 +85,16 @@ async def call_off(db: Db, customer_id: UUID) -> None:
     if not was_frozen:
         await customers.unrestrict(db, by, customer_id)
     await events.record(db, by, Kind.erasure_called_off, customer_id=customer_id)
+
+
+async def call_off_since(db: Db, customer_id: UUID, since: datetime) -> bool:
+    """Call off a deletion that was planned since then, and say whether there was one."""
+    await customers.hold(db, customer_id)
+    waits = await wish(db, customer_id)
+    if waits is None or waits.asked_at < since:
+        return False
+    await call_off(db, customer_id)
+    return True
 
 
 async def due(db: ReadDb) -> list[UUID]:

@@ -10,21 +10,18 @@ from crm.privacy.requests.actions import (
     forget_address,
     get,
     of_customer,
-    of_link,
-    prove,
     receive,
     recipient,
     refuse,
-    send_link,
     settle,
     settled,
     step,
     steps,
     take,
     today,
-    vouch,
     waiting,
 )
+from crm.privacy.requests.proving import of_link, prove, send_link, unprove, vouch
 
 __all__ = [
     "answer",
@@ -48,6 +45,7 @@ __all__ = [
     "steps",
     "take",
     "today",
+    "unprove",
     "vouch",
     "waiting",
 ]

@@ -5,18 +5,17 @@ Each step is in the log of the request, in the transaction that makes it.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from crm import businesses, customers
-from crm.access import credentials
 from crm.customers import Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
-from crm.ids import secret, time_ordered
+from crm.ids import time_ordered
 from crm.pieces import Piece
 from crm.privacy.requests import wording
 from crm.privacy.requests.model import (
@@ -44,12 +43,8 @@ from crm.privacy.requests.model import (
     checked_receipt,
     months_after,
 )
-from crm.tokens import BadLink
 
 sql = Statements("privacy")
-
-# A letter may lie in a mailbox over a holiday; a new link can be sent at any time.
-LINK_LASTS = timedelta(days=7)
 
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
@@ -140,54 +135,9 @@ async def settle(db: Db, by: Actor, kind: RequestKind, customer_id: UUID | None)
     await step(db, by, request_id, What.settled)
 
 
-async def send_link(db: Db, by: Actor, request_id: UUID) -> None:
-    """Mail a link to the address on record: whoever opens it has that mailbox (Art. 12(6)).
-
-    Refuses with NoAddressToAnswer where there is no address.
-    """
-    request = await _held(db, request_id)
-    token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
-    await db.run(
-        sql.keep_link,
-        request_id=request_id,
-        link_hash=credentials.fingerprint(token),
-        expires_at=db.now + LINK_LASTS,
-    )
-    until = db.now + LINK_LASTS
-    await wording.identity(db, request, await recipient(db, request), token=token, until=until)
-    await step(db, by, request_id, What.link_sent)
-
-
-async def of_link(db: ReadDb, token: str) -> Request:
-    """Return the request that a link is about, or refuse with BadLink."""
-    credentials.check_token(db.business_id, token)
-    hashed = credentials.fingerprint(token)
-    found = await db.maybe(sql.request_of_link, UUID, link_hash=hashed)
-    if found is None:
-        raise BadLink
-    return await get(db, found)
-
-
-async def prove(db: Db, token: str) -> Request:
-    """Take it as proved whose mailbox it is: the secret came back from there."""
-    request = await of_link(db, token)
-    await _held(db, request.id)
-    await db.run(sql.prove_request, request_id=request.id, proof=Proof.mailbox)
-    # Nobody is signed in here; that it is she is what the step says.
-    await step(db, Actor(ActorKind.customer), request.id, What.proved)
-    return await get(db, request.id)
-
-
-async def vouch(db: Db, by: Actor, request_id: UUID) -> None:
-    """Take a member's word that they know who asks; the log names the member."""
-    await _held(db, request_id)
-    if await db.run(sql.prove_request, request_id=request_id, proof=Proof.person):
-        await step(db, by, request_id, What.vouched)
-
-
 async def take(db: Db, by: Actor, request_id: UUID) -> None:
     """Have a member work on it."""
-    await _held(db, request_id)
+    await held(db, request_id)
     await db.run(sql.take_request, request_id=request_id, member_id=by.id)
     await step(db, by, request_id, What.taken)
 
@@ -198,7 +148,7 @@ async def extend(db: Db, by: Actor, request_id: UUID, why: str, *, told: bool = 
     `told` says that she was told on paper, where there is no address to mail.
     """
     check_words(why, LONGEST)
-    request = await _held(db, request_id)
+    request = await held(db, request_id)
     here = await today(db)
     check_extension(request, here)
     await db.run(
@@ -221,7 +171,7 @@ async def answer(db: Db, by: Actor, request_id: UUID, words: str, *, told: bool 
     Refuses with IdentityMissing while it is not known who asks.
     """
     check_words(words)
-    request = await _held(db, request_id)
+    request = await held(db, request_id)
     if request.proved_at is None:
         raise IdentityMissing
     return await _close(db, by, request, RequestState.done, words, told=told)
@@ -232,7 +182,7 @@ async def refuse(
 ) -> Request:
     """End it as refused; the letter says why, and where to complain and to sue (Art. 12(4))."""
     check_words(words)
-    request = await _held(db, request_id)
+    request = await held(db, request_id)
     check_ground(request.kind, ground)
     return await _close(db, by, request, RequestState.refused, words, told=told, ground=ground)
 
@@ -339,8 +289,8 @@ async def _whose(db: ReadDb, new: NewRequest) -> Customer | None:
     return await customers.by_address(db, new.address) if new.address else None
 
 
-async def _held(db: Db, request_id: UUID) -> Request:
-    """Hold a request that is open, or refuse."""
+async def held(db: Db, request_id: UUID) -> Request:
+    """Hold a request until its next step is written; RequestClosed where it has ended."""
     await db.maybe(sql.request_locked, UUID, request_id=request_id)
     request = await get(db, request_id)
     check_open(request)

@@ -135,6 +135,8 @@ class What(StrEnum):
     link_sent = "link_sent"
     proved = "proved"
     vouched = "vouched"
+    # Her mailbox had been in other hands.
+    unproved = "unproved"
     taken = "taken"
     extended = "extended"
     reminded = "reminded"

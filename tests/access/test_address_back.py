@@ -1,0 +1,245 @@
+"""An old mailbox takes its record back: what was begun from the other one ends with that."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from litestar import Router
+
+from crm import customers, privacy
+from crm.access import SignedOut, new_address
+from crm.businesses import Business
+from crm.businesses.host import of_host
+from crm.customers import Customer
+from crm.db import Database, Db
+from crm.events import Actor
+from crm.privacy import (
+    Fingerprint,
+    NewRequest,
+    Request,
+    RequestKind,
+    RequestState,
+    address_back_portal,
+    requests,
+)
+from crm.privacy.requests.model import Proof, Way, What
+from crm.tokens import BadLink
+from crm.web.head import answers_head
+from crm.web.refusals import PAGES
+from tests import make
+from tests.access.conftest import Clock, Inbox, application
+from tests.races import second
+
+OLD, NEW = "nora@example.com", "nora@new.example"
+_ROUTER = Router(
+    "/",
+    route_handlers=address_back_portal.by_link,
+    guards=[of_host],
+    exception_handlers=PAGES,
+)
+
+
+@pytest.fixture
+async def app(moved: Database) -> Any:
+    """The domain's routes, and the way back."""
+    return answers_head(application(moved, _ROUTER))
+
+
+class Takeover:
+    """Nora's address becomes another's, and is put back."""
+
+    def __init__(self, database: Database, business: Business, her: Customer, inbox: Inbox) -> None:
+        self.database = database
+        self.business = business
+        self.her = her
+        self.inbox = inbox
+
+    async def move(self) -> str:
+        """Let the new mailbox answer; return the token that undoes it."""
+        async with self.database.write(self.business.id) as db:
+            session = await make.signed_in(db, self.her.id)
+            await new_address.ask(db, self.her, customers.parse(NEW))
+        code = (await self.inbox.newest()).code
+        async with self.database.write(self.business.id) as db:
+            change = await new_address.held(db, self.her.id)
+            await new_address.confirm(db, self.her, change, {}, session=session, code=code)
+        return (await self.inbox.newest()).link.rpartition("/")[2]
+
+    async def now(self) -> Customer:
+        async with self.database.read(self.business.id) as db:
+            return await customers.get(db, self.her.id)
+
+    async def plan(self) -> None:
+        """Plan the deletion of the record as whoever has its mailbox now."""
+        async with self.database.write(self.business.id) as db:
+            await privacy.plan(db, await customers.get(db, self.her.id), Fingerprint.keep)
+
+    async def back(self, undo: str) -> privacy.TakenBack:
+        async with self.database.write(self.business.id) as db:
+            return await privacy.take_back(db, undo)
+
+    async def asked(self, *, proof: Proof | None = None, mails: bool = False) -> Request:
+        """Ask for a deletion in words, with a proof or a link that is to bring one."""
+        new = NewRequest(kind=RequestKind.erasure, customer_id=self.her.id)
+        async with self.database.write(self.business.id) as db:
+            asked = await requests.receive(db, make.SYSTEM, new, way=Way.letter, proof=proof)
+            if mails:
+                await requests.send_link(db, make.SYSTEM, asked.id)
+        return asked
+
+    async def prove(self, token: str) -> None:
+        async with self.database.write(self.business.id) as db:
+            await requests.prove(db, token)
+
+    async def request(self, asked: Request) -> tuple[RequestState, Proof | None]:
+        async with self.database.read(self.business.id) as db:
+            found = await requests.get(db, asked.id)
+        return found.state, found.proof
+
+    async def token(self) -> str:
+        """Read the secret of the link that was mailed last."""
+        return (await self.inbox.newest()).link.rpartition("/")[2]
+
+
+@pytest.fixture
+async def taken(moved: Database, business: Business, nora: Customer, inbox: Inbox) -> Takeover:
+    return Takeover(moved, business, nora, inbox)
+
+
+async def test_a_deletion_planned_from_the_other_mailbox_is_called_off(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, clocked: Clock
+) -> None:
+    """The page says so; nothing is deleted, and her record is used as before."""
+    undo = await taken.move()
+    await taken.plan()
+    done = await elsewhere.post(f"/undo/{undo}")
+    clocked.ahead += timedelta(days=8)
+    async with taken.database.write(taken.business.id) as db:
+        carried_out = await privacy.carry_out(db, taken.her.id)
+
+    assert done.status_code == 200
+    assert "A deletion of your record had been planned" in done.text
+    assert not carried_out
+    back = await taken.now()
+    assert (back.address, back.restricted_at) == (OLD, None)
+
+
+async def test_what_she_planned_before_stands(
+    taken: Takeover, elsewhere: httpx2.AsyncClient
+) -> None:
+    """Her own mailbox has the link that calls it off."""
+    await taken.plan()
+    undo = await taken.move()
+    done = await elsewhere.post(f"/undo/{undo}")
+    async with taken.database.read(taken.business.id) as db:
+        waits = await privacy.wish(db, taken.her.id)
+
+    assert "A deletion of your record" not in done.text
+    assert waits is not None
+
+
+async def test_whoever_waits_for_her_row_plans_nothing_more(
+    taken: Takeover, business: Business
+) -> None:
+    """A press that came before the address was put back counts for nothing after it."""
+    undo = await taken.move()
+    thief = await taken.now()
+    refused = []
+
+    async def plans(db: Db) -> None:
+        with pytest.raises(SignedOut):
+            await privacy.plan(db, thief, Fingerprint.keep)
+        refused.append(True)
+
+    await second(taken.database, business, lambda db: privacy.take_back(db, undo), plans)
+
+    async with taken.database.read(business.id) as db:
+        assert await privacy.wish(db, taken.her.id) is None
+    assert refused == [True]
+
+
+async def test_whoever_waits_for_her_row_deletes_nothing(
+    taken: Takeover, business: Business
+) -> None:
+    undo = await taken.move()
+    thief = await taken.now()
+
+    async def erases(db: Db) -> None:
+        with pytest.raises(SignedOut):
+            await privacy.erase_herself(db, thief, Fingerprint.keep)
+
+    await second(taken.database, business, lambda db: privacy.take_back(db, undo), erases)
+
+    assert (await taken.now()).address == OLD
+
+
+async def test_a_link_to_the_other_mailbox_proves_nothing_any_more(taken: Takeover) -> None:
+    """Nor does one to the old mailbox while the record has another address."""
+    before = await taken.asked(mails=True)
+    hers = await taken.token()
+    undo = await taken.move()
+    with pytest.raises(BadLink):
+        await taken.prove(hers)
+    since = await taken.asked(mails=True)
+    letter = await taken.inbox.newest()
+    await taken.back(undo)
+    with pytest.raises(BadLink):
+        await taken.prove(letter.link.rpartition("/")[2])
+    await taken.prove(hers)
+
+    assert letter.to == NEW
+    assert await taken.request(since) == (RequestState.identity, None)
+    assert await taken.request(before) == (RequestState.in_progress, Proof.mailbox)
+
+
+async def test_a_link_that_is_pressed_at_that_moment(taken: Takeover, business: Business) -> None:
+    undo = await taken.move()
+    asked = await taken.asked(mails=True)
+    token = await taken.token()
+
+    async def proves(db: Db) -> None:
+        with pytest.raises(BadLink):
+            await requests.prove(db, token)
+
+    await second(taken.database, business, lambda db: privacy.take_back(db, undo), proves)
+
+    assert await taken.request(asked) == (RequestState.identity, None)
+
+
+async def test_what_the_other_mailbox_proved_is_open_again(
+    taken: Takeover, elsewhere: httpx2.AsyncClient
+) -> None:
+    """It waits for a new proof; a member's word, and what she had proved before, stand."""
+    hers = await taken.asked(proof=Proof.session)
+    undo = await taken.move()
+    by_session = await taken.asked(proof=Proof.session)
+    by_link = await taken.asked(mails=True)
+    await taken.prove(await taken.token())
+    longer = await taken.asked(mails=True)
+    await taken.prove(await taken.token())
+    by_member = await taken.asked()
+    async with taken.database.write(taken.business.id) as db:
+        await requests.extend(db, make.SYSTEM, longer.id, "It is much.")
+        await requests.vouch(db, make.SYSTEM, by_member.id)
+    done = await elsewhere.post(f"/undo/{undo}")
+
+    assert "waits until it is known that it was you" in done.text
+    assert await taken.request(hers) == (RequestState.received, Proof.session)
+    assert await taken.request(by_session) == (RequestState.received, None)
+    assert await taken.request(by_link) == (RequestState.received, None)
+    assert await taken.request(longer) == (RequestState.extended, None)
+    assert await taken.request(by_member) == (RequestState.in_progress, Proof.person)
+    async with taken.database.read(taken.business.id) as db:
+        last = (await requests.steps(db, by_link.id))[-1]
+    assert (last.what, last.actor_kind) == (What.unproved, Actor.customer(taken.her.id).kind)
+
+
+async def test_nothing_was_begun(taken: Takeover, elsewhere: httpx2.AsyncClient) -> None:
+    done = await elsewhere.post(f"/undo/{await taken.move()}")
+
+    assert done.status_code == 200
+    assert "A deletion of your record" not in done.text
+    assert "waits until it is known" not in done.text
