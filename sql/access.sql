@@ -105,20 +105,24 @@ DELETE FROM crm.signup
    AND expires_at <= :now;
 
 -- name: replace_link
--- A way in for one customer in one browser; the newest replaces the older one.
-INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, browser_hash,
-                             created_at, expires_at)
-VALUES (:business_id, :customer_id, :token_hash, :code_hash, :browser_hash, :now, :expires_at)
+-- A way in for one customer in one browser, mailed to that address; the newest replaces the older
+-- one.
+INSERT INTO crm.portal_link (business_id, customer_id, address_hash, token_hash, code_hash,
+                             browser_hash, created_at, expires_at)
+VALUES (:business_id, :customer_id, :address_hash, :token_hash, :code_hash, :browser_hash, :now,
+        :expires_at)
 ON CONFLICT (business_id, customer_id, browser_hash) DO UPDATE
-   SET token_hash = excluded.token_hash, code_hash = excluded.code_hash,
-       created_at = excluded.created_at, expires_at = excluded.expires_at;
+   SET address_hash = excluded.address_hash, token_hash = excluded.token_hash,
+       code_hash = excluded.code_hash, created_at = excluded.created_at,
+       expires_at = excluded.expires_at;
 
 -- name: link
--- The way in that a mailed link names, while it is open.
+-- The way in that a mailed link names, while it is open and the address it was mailed to is hers.
 SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
   FROM crm.portal_link l
   JOIN crm.customer c ON c.business_id = l.business_id AND c.customer_id = l.customer_id
  WHERE l.business_id = :business_id
+   AND l.address_hash = c.address_hash
    AND l.token_hash = :token_hash
    AND l.expires_at > :now
    AND c.erased_at IS NULL;
@@ -130,12 +134,13 @@ SELECT l.customer_id, c.address_hash, l.token_hash, l.code_hash, l.browser_hash
   JOIN crm.customer c ON c.business_id = l.business_id AND c.customer_id = l.customer_id
  WHERE l.business_id = :business_id
    AND c.address_hash = :address_hash
+   AND l.address_hash = c.address_hash
    AND l.code_hash = :code_hash
    AND l.expires_at > :now;
 
 -- name: prove_sign_in
 -- The way in is used up by its secret, and the mailbox of that customer has proved itself; null
--- where it is over.
+-- where it is over, or was mailed to an address that is hers no more.
 SELECT crm.prove_sign_in(:business_id, :proof_id, :customer_id, :token, :code_hash, :now);
 
 -- name: link_of_customer

@@ -54,13 +54,16 @@ SELECT token_hash, code_hash, browser_hash, created_at, expires_at
 
 -- name: way_in
 -- A way in like a mailed one.
-INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, browser_hash,
-                             created_at, expires_at)
-VALUES (:business_id, :customer_id, :token_hash, :code_hash, :browser_hash, :created_at,
-        :expires_at)
+INSERT INTO crm.portal_link (business_id, customer_id, address_hash, token_hash, code_hash,
+                             browser_hash, created_at, expires_at)
+SELECT :business_id, c.customer_id, c.address_hash, :token_hash, :code_hash, :browser_hash,
+       :created_at, :expires_at
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
 ON CONFLICT (business_id, customer_id, browser_hash) DO UPDATE
-   SET token_hash = excluded.token_hash, code_hash = excluded.code_hash,
-       created_at = excluded.created_at,
+   SET address_hash = excluded.address_hash, token_hash = excluded.token_hash,
+       code_hash = excluded.code_hash, created_at = excluded.created_at,
        expires_at = excluded.expires_at;
 """
 )

@@ -123,9 +123,12 @@ KNOWS: dict[str, Place] = {
         key="address_hash",
     ),
     "portal_link": Place(
-        unsaid=dict.fromkeys(
-            ("token_hash", "code_hash", "browser_hash"), "of a secret that only she holds"
-        )
+        unsaid={
+            "address_hash": "stands with the customer",
+            "token_hash": "of a secret that only she holds",
+            "code_hash": "of a secret that only she holds",
+            "browser_hash": "of a secret that only she holds",
+        }
     ),
     "address_change": Place(
         unsaid={

@@ -43,7 +43,8 @@ async def send_link(db: Db, address: Address, browser: str, *, asker: str = "") 
 
     Nothing comes back, and each way costs the same statements. When the network of the `asker`
     caused too many mails to it, nothing is sent and an earlier way in stays open; those that other
-    browsers asked for do so anyway.
+    browsers asked for do so anyway. A way in is good while she has that address: her row is not
+    held for it.
     """
     fingerprint = db.keys.address_hash(db.business_id, address.folded)
     wait = await bounds.count_letter(db, bounds.SIGN_IN, fingerprint, asker)
@@ -221,6 +222,7 @@ async def _replace(db: Db, customer_id: UUID, address_hash: bytes, way: _Way, br
     await db.run(
         sql.replace_link,
         customer_id=customer_id,
+        address_hash=address_hash,
         token_hash=credentials.fingerprint(way.token),
         code_hash=credentials.code_hash(db.keys, db.business_id, address_hash, way.code),
         browser_hash=credentials.fingerprint(browser),

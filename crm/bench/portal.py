@@ -32,9 +32,12 @@ _PAGES = (
     """
 -- name: way_in
 -- A way in like a mailed one.
-INSERT INTO crm.portal_link (business_id, customer_id, token_hash, code_hash, browser_hash,
-                             created_at, expires_at)
-VALUES (:business_id, :customer_id, :hash, :hash, :hash, :now, :expires_at)
+INSERT INTO crm.portal_link (business_id, customer_id, address_hash, token_hash, code_hash,
+                             browser_hash, created_at, expires_at)
+SELECT :business_id, c.customer_id, c.address_hash, :hash, :hash, :hash, :now, :expires_at
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
 """
 )
 

@@ -1,5 +1,7 @@
 -- A link proves a mailbox only while that mailbox is hers.
 
+GRANT CREATE ON SCHEMA crm TO crm_prover;
+
 -- The owner sees rows while row security is not forced.
 ALTER TABLE crm.privacy_request NO FORCE ROW LEVEL SECURITY;
 
@@ -66,3 +68,40 @@ ALTER TABLE crm.privacy_request_step
   ADD CONSTRAINT privacy_request_step_what_check CHECK (what IN (
     'received', 'link_sent', 'proved', 'vouched', 'unproved', 'taken', 'extended', 'reminded',
     'answered', 'refused', 'settled', 'erased'));
+
+-- The address that a way in was mailed to. Those from before lasted ten minutes.
+TRUNCATE crm.portal_link;
+
+ALTER TABLE crm.portal_link
+  ADD COLUMN address_hash bytea NOT NULL CHECK (length(address_hash) = 16);
+
+-- A way into the portal is used up by its secret, while the address that it was mailed to is hers.
+-- Whoever changes or puts back an address waits for whoever comes in, or the other way round.
+CREATE OR REPLACE FUNCTION crm.prove_sign_in(
+  _business uuid, _proof uuid, _customer uuid, _token text, _code_hash bytea, _now timestamptz)
+RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  hers bytea;
+  mailed timestamptz;
+BEGIN
+  SELECT c.address_hash INTO hers FROM crm.customer c
+   WHERE c.business_id = _business AND c.customer_id = _customer AND c.erased_at IS NULL
+     FOR KEY SHARE;
+  DELETE FROM crm.portal_link l
+   WHERE l.business_id = _business AND l.customer_id = _customer AND l.expires_at > _now
+     AND l.address_hash = hers
+     AND (l.token_hash = sha256(convert_to(_token, 'UTF8')) OR l.code_hash = _code_hash)
+  RETURNING l.created_at INTO mailed;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  INSERT INTO crm.mailbox_proof (business_id, proof_id, customer_id, way, mailed_at, proved_at)
+  VALUES (_business, _proof, _customer,
+          CASE WHEN _token IS NULL THEN 'sign_in_code' ELSE 'sign_in_link' END,
+          least(mailed, _now), _now);
+  RETURN _proof;
+END
+$$;
+
+REVOKE CREATE ON SCHEMA crm FROM crm_prover;

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 from litestar import Router
 
-from crm import customers, privacy
-from crm.access import SignedOut, new_address
+from crm import access, customers, privacy
+from crm.access import LinkOver, SignedOut, new_address, sessions
 from crm.businesses import Business
 from crm.businesses.host import of_host
 from crm.customers import Customer
@@ -31,9 +32,11 @@ from crm.web.head import answers_head
 from crm.web.refusals import PAGES
 from tests import make
 from tests.access.conftest import Clock, Inbox, application
-from tests.races import second
+from tests.conftest import Cluster
+from tests.races import Act, second
 
 OLD, NEW = "nora@example.com", "nora@new.example"
+MARK = "b" * 64
 _ROUTER = Router(
     "/",
     route_handlers=address_back_portal.by_link,
@@ -59,14 +62,23 @@ class Takeover:
 
     async def move(self) -> str:
         """Let the new mailbox answer; return the token that undoes it."""
+        confirm = await self.ask()
+        async with self.database.write(self.business.id) as db:
+            await confirm(db)
+        return await self.token()
+
+    async def ask(self) -> Act:
+        """Ask the new mailbox; return what its answer does."""
         async with self.database.write(self.business.id) as db:
             session = await make.signed_in(db, self.her.id)
             await new_address.ask(db, self.her, customers.parse(NEW))
         code = (await self.inbox.newest()).code
-        async with self.database.write(self.business.id) as db:
+
+        async def confirm(db: Db) -> None:
             change = await new_address.held(db, self.her.id)
             await new_address.confirm(db, self.her, change, {}, session=session, code=code)
-        return (await self.inbox.newest()).link.rpartition("/")[2]
+
+        return confirm
 
     async def now(self) -> Customer:
         async with self.database.read(self.business.id) as db:
@@ -243,3 +255,98 @@ async def test_nothing_was_begun(taken: Takeover, elsewhere: httpx2.AsyncClient)
     assert done.status_code == 200
     assert "A deletion of your record" not in done.text
     assert "waits until it is known" not in done.text
+
+
+async def _lets_in(taken: Takeover, to: str, web: httpx2.AsyncClient) -> bool:
+    """Try every way in that was mailed to an address: by its link, and by its code."""
+    web.cookies.set("way", MARK)
+    ways = [each for each in await taken.inbox.mails() if (each.kind, each.to) == ("sign_in", to)]
+    assert ways
+    for each in ways:
+        assert (await web.post(each.link)).status_code == 404
+        typed = await web.post("/sign-in/code", data={"address": to, "code": each.code})
+        assert typed.status_code == 422
+    return (await web.get("/me")).status_code == 200
+
+
+async def test_a_way_in_that_is_asked_for_while_the_address_is_put_back(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, business: Business
+) -> None:
+    """It waits, and is written after all others ended: it lets nobody in."""
+    undo = await taken.move()
+    await second(
+        taken.database,
+        business,
+        lambda db: privacy.take_back(db, undo),
+        lambda db: access.send_link(db, customers.parse(NEW), MARK),
+    )
+
+    assert not await _lets_in(taken, NEW, elsewhere)
+
+
+async def test_a_way_in_that_is_asked_for_while_the_address_changes(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, business: Business
+) -> None:
+    confirm = await taken.ask()
+    await second(
+        taken.database,
+        business,
+        confirm,
+        lambda db: access.send_link(db, customers.parse(OLD), MARK),
+    )
+
+    assert not await _lets_in(taken, OLD, elsewhere)
+
+
+async def test_a_way_in_that_is_opened_while_the_address_is_put_back(
+    taken: Takeover, business: Business
+) -> None:
+    """Looked at before, and used up after: it is over."""
+    undo = await taken.move()
+    async with taken.database.write(business.id) as db:
+        await access.send_link(db, customers.parse(NEW), MARK)
+    token = await taken.token()
+
+    async def opens(db: Db) -> None:
+        with pytest.raises(LinkOver):
+            await access.open_link(db, token, MARK)
+
+    await second(taken.database, business, lambda db: privacy.take_back(db, undo), opens)
+
+
+async def test_whoever_came_in_at_that_moment_is_out(taken: Takeover, business: Business) -> None:
+    """The address is put back after whoever came in before it, and ends that session too."""
+    undo = await taken.move()
+    async with taken.database.write(business.id) as db:
+        await access.send_link(db, customers.parse(NEW), MARK)
+    token = await taken.token()
+    opened = []
+
+    async def opens(db: Db) -> None:
+        opened.append(await access.open_session(db, await access.open_link(db, token, MARK)))
+
+    await second(taken.database, business, opens, lambda db: privacy.take_back(db, undo))
+
+    async with taken.database.read(business.id) as read:
+        assert await sessions.session(read, opened[0]) is None
+
+
+async def test_a_way_in_to_another_address_proves_nothing(
+    taken: Takeover, shared_cluster: Cluster, business: Business
+) -> None:
+    """PostgreSQL itself uses up no way in that was mailed to an address which is hers no more."""
+    async with taken.database.write(business.id) as db:
+        await access.send_link(db, customers.parse(OLD), MARK)
+    token = await taken.token()
+    conn = await asyncpg.connect(shared_cluster.app_url)
+    try:
+        await conn.execute(f"BEGIN; SELECT crm.begin_business('{business.id}')")
+        proves = "SELECT crm.prove_sign_in($1, gen_random_uuid(), $2, $3, NULL, now())"
+        asked = (proves, business.id, taken.her.id, token)
+        await conn.execute("SAVEPOINT hers")
+        assert await conn.fetchval(*asked) is not None
+        await conn.execute("ROLLBACK TO hers")
+        await conn.execute("UPDATE crm.portal_link SET address_hash = substr(sha256('x'), 1, 16)")
+        assert await conn.fetchval(*asked) is None
+    finally:
+        await conn.close()
