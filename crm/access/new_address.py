@@ -191,11 +191,14 @@ async def undo(db: Db, token: str) -> Returned:
     """Put the old address back, end every session, and tell the address that was there instead.
 
     It needs no sign-in: her record may be in wrong hands. Every yes to mails ends, because it was
-    said for the other mailbox. Whatever was changed since cannot be undone any more. What else was
-    asked from there is called off by `privacy.take_back`.
+    said for the other mailbox; a no to all advertising stays hers. Whatever was changed since
+    cannot be undone any more. What else was asked from there is called off by `privacy.take_back`.
     """
     change = await undoable(db, token)
-    there = await customers.get(db, change.customer_id)
+    # Held, so that no other change comes between what she has now and what she gets back.
+    there = await customers.hold(db, change.customer_id)
+    if there is None:
+        raise LinkOver
     try:
         done = await db.maybe(sql.undo_new_address, UUID, token=token)
     except asyncpg.UniqueViolationError:
@@ -207,6 +210,7 @@ async def undo(db: Db, token: str) -> Returned:
     left = _hash(db, customers.fold(there.address))
     await mail.lift_move(db, change.address_hash)
     if left != change.address_hash:
+        await carry_over(db, by, left, change.address_hash)
         await mail.suppress(db, by, left, Scope.marketing, Why.moved)
     await db.run(sql.forget_changes, customer_id=there.id)
     await db.run(sql.forget_sessions, customer_id=there.id)

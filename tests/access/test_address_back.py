@@ -10,13 +10,14 @@ import httpx2
 import pytest
 from litestar import Router
 
-from crm import access, customers, privacy
+from crm import access, customers, mail, privacy
 from crm.access import LinkOver, SignedOut, new_address, sessions
 from crm.businesses import Business
 from crm.businesses.host import of_host
 from crm.customers import Customer
 from crm.db import Database, Db
 from crm.events import Actor
+from crm.mail import Scope, Why
 from crm.privacy import (
     Fingerprint,
     NewRequest,
@@ -67,16 +68,17 @@ class Takeover:
             await confirm(db)
         return await self.token()
 
-    async def ask(self) -> Act:
-        """Ask the new mailbox; return what its answer does."""
+    async def ask(self, address: str = NEW) -> Act:
+        """Ask a new mailbox; return what its answer does."""
+        her = await self.now()
         async with self.database.write(self.business.id) as db:
-            session = await make.signed_in(db, self.her.id)
-            await new_address.ask(db, self.her, customers.parse(NEW))
+            session = await make.signed_in(db, her.id)
+            await new_address.ask(db, her, customers.parse(address))
         code = (await self.inbox.newest()).code
 
         async def confirm(db: Db) -> None:
-            change = await new_address.held(db, self.her.id)
-            await new_address.confirm(db, self.her, change, {}, session=session, code=code)
+            change = await new_address.held(db, her.id)
+            await new_address.confirm(db, her, change, {}, session=session, code=code)
 
         return confirm
 
@@ -350,3 +352,53 @@ async def test_a_way_in_to_another_address_proves_nothing(
         assert await conn.fetchval(*asked) is None
     finally:
         await conn.close()
+
+
+async def _silenced(taken: Takeover, address: str) -> Why | None:
+    async with taken.database.read(taken.business.id) as db:
+        fingerprint = db.keys.address_hash(db.business_id, address)
+        found = await mail.decided_against(db, fingerprint)
+    return found.reason if found else None
+
+
+async def test_her_objection_stays_hers(taken: Takeover) -> None:
+    """It was said with the other address, and is about her."""
+    undo = await taken.move()
+    async with taken.database.write(taken.business.id) as db:
+        await privacy.object_herself(db, await customers.get(db, taken.her.id))
+    await taken.back(undo)
+
+    async with taken.database.read(taken.business.id) as read:
+        assert await privacy.objected_at(read, await customers.get(read, taken.her.id)) is not None
+    assert await _silenced(taken, OLD) is Why.objected
+
+
+@pytest.mark.parametrize(
+    ("reason", "there"),
+    [(Why.complained, Why.complained), (Why.staff, Why.staff), (Why.bounced, None)],
+)
+async def test_what_silenced_the_other_address(
+    taken: Takeover, reason: Why, there: Why | None
+) -> None:
+    """A complaint and a decision of staff go with her; a bounce is of the mailbox alone."""
+    undo = await taken.move()
+    async with taken.database.write(taken.business.id) as db:
+        fingerprint = db.keys.address_hash(db.business_id, NEW)
+        await mail.suppress(db, make.SYSTEM, fingerprint, Scope.marketing, reason)
+    await taken.back(undo)
+
+    assert await _silenced(taken, OLD) is there
+
+
+async def test_the_address_that_is_left_is_the_one_the_record_had(
+    taken: Takeover, business: Business
+) -> None:
+    """Also where it changed once more while the first mailbox took it back."""
+    undo = await taken.move()
+    confirm = await taken.ask("thief@third.example")
+    await second(taken.database, business, confirm, lambda db: privacy.take_back(db, undo))
+
+    assert (await taken.now()).address == OLD
+    assert await _silenced(taken, "thief@third.example") is Why.moved
+    told = [each.to for each in await taken.inbox.mails() if each.kind == "notice"]
+    assert "thief@third.example" in told
