@@ -1,11 +1,13 @@
-"""Which names of charsets in mail are believed, and what of its text can be stored.
+"""Which names of charsets in mail are believed, and what of its text can be stored and composed.
 
 Python's codecs are more than charsets: those of names of hosts take the square of the length, and
-others make something else of the bytes than their writer's letters.
+others make something else of the bytes than their writer's letters. To compose a text takes the
+square of the marks that stand on one letter, so their number is bounded first.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
@@ -27,6 +29,10 @@ mac_romanian mac_turkish
 """
 _CHARSETS = frozenset(_NAMES.split())
 _LONGEST_NAME = 40
+
+# UAX #15 §13: so many marks in a row no language needs; the joiner between more looks like nothing.
+_MOST_MARKS = 30
+_JOINER = "\u034f"
 
 
 def charset(name: str) -> str:
@@ -50,3 +56,37 @@ def storable(text: str) -> str:
     except UnicodeEncodeError:
         raw = text.encode("utf-8", "replace")
     return raw.decode("utf-8", "replace").replace("\0", " ")
+
+
+def composed(text: str) -> str:
+    """Return a text in composed form (NFC), a pile of marks in it parted before."""
+    return unicodedata.normalize("NFC", parted(text))
+
+
+def piled(text: str) -> bool:
+    """Say whether more marks stand on one letter than any language needs (UAX #15 §13)."""
+    return len(parted(text)) > len(text)
+
+
+def parted(text: str) -> str:
+    """Part each pile of marks by joiners that nobody sees, so that to compose it takes no time."""
+    if text.isascii():
+        return text
+    marks = {char: found for char in set(text) if any(found := _marks(char))}
+    if not any(alone for _, alone in marks.values()):
+        return text
+    pieces, run = [], 0
+    for char in text:
+        number, alone = marks.get(char, (0, False))
+        run = run + number if alone else number
+        if run > _MOST_MARKS:
+            pieces.append(_JOINER)
+            run = number
+        pieces.append(char)
+    return "".join(pieces)
+
+
+def _marks(char: str) -> tuple[int, bool]:
+    """Say how many marks are in a character, and whether there is nothing but marks in it."""
+    found = [unicodedata.combining(each) > 0 for each in unicodedata.normalize("NFKD", char)]
+    return sum(found), all(found)

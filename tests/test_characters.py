@@ -1,5 +1,6 @@
 """Text of mail: by charsets alone it is decoded, and what is kept of it PostgreSQL takes."""
 
+import unicodedata
 from time import process_time
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from crm.campaigns import reader
 from crm.campaigns.canary import canary_marks
-from crm.characters import charset, storable
+from crm.characters import charset, composed, parted, piled, storable
 from crm.inbound import parts
 from tests.conftest import KEYS
 
@@ -43,6 +44,42 @@ def test_any_text_becomes_one_that_can_be_stored(text: str) -> None:
     assert "\0" not in stored
     assert stored.encode().decode() == stored
     assert storable(stored) == stored
+
+
+@pytest.mark.parametrize(
+    "text", ["Cafe\u0301", "Đỗ Thị Hà", "مُحَمَّد", "שָׁלוֹם", "नमस्ते", "e" + "\u0301" * 30]
+)
+def test_what_people_write_is_only_composed(text: str) -> None:
+    assert not piled(text)
+    assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0301\u0316", "\u0344", "\u0f73"])
+def test_a_pile_of_marks_is_parted_where_nobody_sees_it(mark: str) -> None:
+    text = f"one a{mark * 40} two"
+    assert piled(text)
+    assert parted(text).replace("\u034f", "") == text
+    assert not piled(parted(text))
+
+
+@given(
+    text=st.text(st.sampled_from("aé\u1ea5\u0301\u0316\u0344\u0f73\uff9e\u0345가"), max_size=200)
+)
+def test_what_is_composed_stays_as_it_is(text: str) -> None:
+    once = composed(text)
+    assert composed(once) == once
+    assert not piled(once)
+
+
+@pytest.mark.parametrize("mark", ["\u0301\u0316", "\u0344\u0316", "\u0f73", "\uff9e\u0316"])
+def test_marks_are_composed_in_linear_time(mark: str) -> None:
+    def took(size: int) -> float:
+        text = "a" + mark * (size // len(mark))
+        began = process_time()
+        composed(text)
+        return process_time() - began
+
+    assert took(300_000) < 40 * max(took(30_000), 0.005)
 
 
 @pytest.mark.parametrize("name", _NO_CHARSETS)

@@ -16,6 +16,7 @@ from crm.campaigns.attached import Placed
 from crm.campaigns.merge import MARK, Marks, MergeProblem, literal
 from crm.campaigns.source import Kind
 from crm.campaigns.tree import Node, every, parsed, plain
+from crm.characters import parted
 
 _CONTAINERS = frozenset({
     "address", "article", "aside", "center", "details", "fieldset", "figcaption", "figure",
@@ -257,7 +258,7 @@ def _pixel(node: Node) -> bool:
 
 def _absolute(url: str) -> bool:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(parted(url))
     except ValueError:
         return False
     needs_host = parts.scheme in {"https", "http"}

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm.campaigns.markup import Token, addresses, tokens
 from crm.campaigns.reader import Message, Part
+from crm.characters import parted
 
 _PASSED = re.compile(r"https?:/{1,2}[^\s/?#&]+", re.IGNORECASE)
 _WHOLE = re.compile(r"[\\/]{2}[^\s/\\?#&]+\.[^\s/\\?#&]+")
@@ -70,7 +71,7 @@ class Reference(Struct, frozen=True):
     def split(self) -> SplitResult:
         """The URL in its pieces; one that cannot be read has none."""
         try:
-            parts = urlsplit(self.url)
+            parts = urlsplit(parted(self.url))
             _ = parts.port, parts.hostname
         except ValueError:
             return urlsplit("")

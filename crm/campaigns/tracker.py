@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import Struct
 
+from crm.characters import parted
+
 _OWN = Path(__file__).parent / "lists" / "own.txt"
 _LARGEST = 50_000_000
 _HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+(\S+)")
@@ -61,7 +63,7 @@ class Lists(Struct, frozen=True):
         low = url.lower()
         if any(each.search(low) for each in self.except_for):
             return ""
-        host = (urlsplit(low).hostname or "").rstrip(".")
+        host = (urlsplit(parted(low)).hostname or "").rstrip(".")
         if image:
             labels = host.split(".")
             for start in range(len(labels) - 1):
@@ -77,7 +79,7 @@ class Lists(Struct, frozen=True):
 
     def parameter(self, url: str) -> str:
         """Return the first parameter of the URL that is there for tracking, or nothing."""
-        parts = urlsplit(url)
+        parts = urlsplit(parted(url))
         names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
         names += [name for name, _ in parse_qsl(parts.fragment) if "=" in parts.fragment]
         for name in names:

@@ -7,12 +7,12 @@ a download that no browser renders.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
+from crm.characters import composed
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Conflict, Invalid, NotFound, Problem
 from crm.events import Actor, ActorKind
@@ -97,7 +97,7 @@ async def file_content(db: ReadDb, customer_id: UUID, file_id: UUID) -> tuple[st
 
 def _plain(name: str) -> str:
     """The last part of a name without what no file system or header could take."""
-    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    last = composed(name).replace("\\", "/").rpartition("/")[2]
     kept = "".join(char for char in last if char.isprintable() and char not in '"<>:|?*')
     return kept.strip(" .")[:_LONGEST_NAME]
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from crm.characters import composed
 from crm.customers.retention import retention
 from crm.customers.text import Duration, Label, Sentence, Word, named
 from crm.errors import Invalid, Problem
@@ -204,10 +205,9 @@ def _said(kind: str, text: str) -> str:
 
 def _plain(text: str, *, lines: bool = False) -> str:
     kept = "\n\t" if lines else ""
-    composed = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
     return "".join(
         char if char in kept or unicodedata.category(char) not in ("Cc", "Cs") else " "
-        for char in composed
+        for char in composed(text.replace("\r\n", "\n"))
     )
 
 

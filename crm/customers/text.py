@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from crm.characters import composed, piled
 from crm.errors import Invalid, Problem, Refused
 from crm.languages import gettext
 
@@ -28,8 +29,15 @@ class UnusableName(Invalid):
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """Trim and compose (NFC) what was typed, or refuse control characters with UnusableText."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    """Trim and compose (NFC) what was typed, or refuse with UnusableText.
+
+    Control characters are refused, and more marks on a letter than any language needs.
+    """
+    if piled(text):
+        raise UnusableText(
+            gettext("A letter in this has more marks than can be kept. Type it anew.")
+        )
+    text = composed(text.replace("\r\n", "\n")).strip()
     # Cc: control, Cs: half of a pair. Cf stays: it joins letters in Arabic, Persian and emoji.
     for char in text:
         if unicodedata.category(char) in ("Cc", "Cs") and not (lines and char in "\n\t"):

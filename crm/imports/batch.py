@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -14,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from crm import consent, customers, mail
+from crm.characters import composed, piled
 from crm.consent import (
     Consent,
     Held,
@@ -341,8 +341,8 @@ def _named(row: Row, report: Report) -> Row:
     """A name as it may be kept: composed, and without characters that nobody can see."""
     if not row.name or (row.name.isascii() and row.name.isprintable()):
         return row
-    name = unicodedata.normalize("NFC", row.name)
-    if _CONTROL.search(name):
+    name = composed(row.name)
+    if _CONTROL.search(name) or piled(row.name):
         name = ""
         report.say(
             spot(row), Told.noted, "The name was left out: it has a character that cannot be kept."

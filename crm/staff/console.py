@@ -32,6 +32,8 @@ HOME = "/staff"
 ACCOUNT = "/staff/account"
 # What a member may do before she has the second factor that her business insists on.
 WITHOUT_FACTOR = {"without_factor": True}
+# The most that a form can need which is open to everybody.
+OPEN_BODY = 20_000
 PASSWORD_SET = "Your password is set. You are signed in."  # noqa: S105  (a sentence)
 _FIRST_ROOM = "/staff/campaigns"
 _SIGN_IN = "/staff/sign-in"
@@ -46,7 +48,7 @@ def get_sign_in() -> Response[Any]:
     return page("staff/pages/sign_in.html", form=Form())
 
 
-@post("/sign-in", guards=[same_site], status_code=303)
+@post("/sign-in", guards=[same_site], status_code=303, request_max_body_size=OPEN_BODY)
 async def post_sign_in(
     request: Request[Any, Any, Any], business: NamedDependency[Business]
 ) -> Response[Any]:
@@ -80,7 +82,7 @@ def get_new_password() -> Response[Any]:
     return page("staff/pages/new_password.html", form=Form(), shortest=SHORTEST)
 
 
-@post("/new-password", guards=[same_site], status_code=303)
+@post("/new-password", guards=[same_site], status_code=303, request_max_body_size=OPEN_BODY)
 async def post_new_password(
     request: Request[Any, Any, Any], business: NamedDependency[Business]
 ) -> Response[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -11,6 +10,7 @@ from uuid import UUID
 from msgspec import Meta, Struct, field
 
 from crm.businesses.model import ADDRESS_PATTERN
+from crm.characters import composed
 from crm.errors import Conflict, Forbidden, Invalid, Problem, TooMany, Unauthenticated
 from crm.events import Actor
 
@@ -376,7 +376,7 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
 
 def folded(address: str) -> str:
     """The form in which two addresses of staff are compared."""
-    return unicodedata.normalize("NFC", address.strip()).lower()
+    return composed(address.strip()).lower()
 
 
 def window_of(now: datetime, lasts: timedelta = ATTEMPT_WINDOW) -> datetime:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 SHORTEST = 12
 # Argon2 hashes any length; the bound keeps a form from being a way to make us work.
 LONGEST = 256
+# A letter is typed in at most so many characters: what is longer is too long, and stays as it is.
+_SPELT = 4
 
 # So many letters must be left of a password without words that everybody knows; a shorter word
 # than this is found in honest sentences too.
@@ -141,10 +143,9 @@ def _hash(password: str, cost: Cost) -> str:
 
 def _matches(password: str, kept: str | None, cost: Cost) -> bool:
     against = kept.removeprefix(_ONCE) if kept else _nobodys(cost)
-    if len(password) > LONGEST:
-        return False
+    fits = len(password) <= LONGEST
     try:
-        return _hasher(cost).verify(against, password) and bool(kept)
+        return _hasher(cost).verify(against, password[:LONGEST]) and fits and bool(kept)
     except (VerificationError, InvalidHashError):
         return False
 
@@ -179,4 +180,6 @@ def _obvious(small: str, names: Iterable[str]) -> bool:
 def _prepared(password: str) -> str:
     # NIST SP 800-63B-4 §3.1.1.2: the same password typed on another keyboard is the same. Half
     # a pair of UTF-16 cannot be hashed, and no keyboard makes one.
-    return unicodedata.normalize("NFKC", password).encode(errors="replace").decode()
+    if len(password) <= _SPELT * LONGEST:
+        password = unicodedata.normalize("NFKC", password)
+    return password.encode(errors="replace").decode()

@@ -13,6 +13,7 @@ from crm.db import Db
 from crm.staff import Member, second_factor
 from crm.staff.console import (
     ACCOUNT,
+    OPEN_BODY,
     PASSWORD_SET,
     WITHOUT_FACTOR,
     account_page,
@@ -27,7 +28,7 @@ from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
 
-@post("/second-factor", guards=[same_site], status_code=303)
+@post("/second-factor", guards=[same_site], status_code=303, request_max_body_size=OPEN_BODY)
 async def post_second_factor(
     request: Request[Any, Any, Any], business: NamedDependency[Business]
 ) -> Response[Any]:

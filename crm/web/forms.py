@@ -18,6 +18,7 @@ from litestar import Request
 from litestar.datastructures import UploadFile
 from litestar.exceptions import ValidationException
 
+from crm.characters import composed, piled
 from crm.errors import Invalid, Problem, Refused
 from crm.languages import gettext, marked
 
@@ -27,6 +28,8 @@ T = TypeVar("T")
 # The largest form of ours has a few dozen fields; a thousand is somebody trying.
 _MAX_FIELDS = 1000
 _MAX_TEXT = 200
+# A letter is typed in at most so many characters, and a line ends in two: longer is too long.
+_SPELT = 4
 # PostgreSQL's bigint, so that no number that passes here fails there.
 _MAX_INTEGER = 2**63 - 1
 
@@ -99,20 +102,20 @@ class Form:
         self, name: str, *, required: bool = True, max: int = _MAX_TEXT, lines: bool = False
     ) -> str:
         """Read words: trimmed, in composed form (NFC), without control characters."""
-        value = unicodedata.normalize("NFC", self.typed(name).replace("\r\n", "\n")).strip()
-        if not value:
-            if required:
-                self.wrong(name, gettext(_MISSING))
+        typed = self.typed(name).strip()
+        if len(typed) > _SPELT * max:
+            self.wrong(name, _too_long(len(typed), max))
             return ""
-        if len(value) > max:
-            self.wrong(name, _too_long(len(value), max))
-            return ""
-        if any(_control(char) and not (lines and char in "\n\t") for char in value):
+        if piled(typed):
             self.wrong(
-                name, gettext("There is a character in this that cannot be kept. Type it anew.")
+                name, gettext("A letter in this has more marks than can be kept. Type it anew.")
             )
             return ""
-        return value
+        value = composed(typed.replace("\r\n", "\n")).strip()
+        wrong = _unkept(value, max, lines=lines)
+        if wrong and (value or required):
+            self.wrong(name, wrong)
+        return "" if wrong else value
 
     def address(self, name: str, *, required: bool = True) -> str:
         """Read an e-mail address as typed; the domain that keeps it folds it."""
@@ -276,6 +279,17 @@ def _too_long(found: int, room: int) -> str:
     return gettext(
         "This has %(found)s characters; there is room for %(room)s.", found=found, room=room
     )
+
+
+def _unkept(value: str, most: int, *, lines: bool) -> str:
+    """Say why a text cannot be kept as it is, or nothing."""
+    if not value:
+        return gettext(_MISSING)
+    if len(value) > most:
+        return _too_long(len(value), most)
+    if any(_control(char) and not (lines and char in "\n\t") for char in value):
+        return gettext("There is a character in this that cannot be kept. Type it anew.")
+    return ""
 
 
 def _control(char: str) -> bool:

@@ -171,7 +171,7 @@ def test_what_is_not_of_the_type_is_refused(type: str, given: Any) -> None:
         written(AttributeType(type), given)
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "a\x1bb", "a\ud800b", "a\x7f"])
+@pytest.mark.parametrize("text", ["a\x00b", "a\x1bb", "a\ud800b", "a\x7f", "a" + "\u0301" * 31])
 def test_a_text_has_no_control_characters(text: str) -> None:
     with pytest.raises(UnusableText):
         written(AttributeType.text, text)

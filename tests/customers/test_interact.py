@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from crm import customers
 from crm.businesses import Business
 from crm.clock import utc_now
 from crm.customers import Customer, NewInteraction, NewKind
+from crm.customers.interaction import NewReply, kept_reply
 from crm.db import open_database
 from crm.pieces import Piece
 from tests import make
@@ -30,6 +32,17 @@ CAKE = {
     "amount": "32.00",
     "currency": "GBP",
 }
+
+
+def test_a_letter_is_kept_whatever_stands_on_its_letters() -> None:
+    pile = "\u0301" * 40
+    new = NewReply(subject=f"Ry{pile}e?", text=f"On{pile} Sundays?")
+    kept = kept_reply(new, utc_now())
+    joined = {name: str(kept[name]).replace("\u034f", "") for name in ("title", "detail")}
+    assert joined == {
+        "title": unicodedata.normalize("NFC", new.subject),
+        "detail": unicodedata.normalize("NFC", new.text),
+    }
 
 
 @pytest.fixture

@@ -43,6 +43,19 @@ async def test_the_report_names_what_can_be_read_of_it(
     assert any(words in each for each in said), said
 
 
+async def test_a_name_with_a_pile_of_marks_is_left_out(
+    database: Database, business: Business
+) -> None:
+    await letter(database, business.id)
+
+    content = f"email,name\na@example.com,N{chr(0x301) * 40}ora\nb@example.com,José\n"
+    done = await take(database, business.id, content.encode())
+
+    assert tally(done) == (2, 0, 0, 0)
+    said = [each.reason for each in await report(database, business.id, done.id)]
+    assert [each for each in said if each.startswith("The name was left out")]
+
+
 def test_so_does_what_is_said_of_a_mapping_that_was_saved_before_it_was_refused() -> None:
     columns = [Column("Mail", Means.address), Column("Nr\1", Means.leave)]
     reading = Reading(mappings=[Mapping(name="Till", columns=columns)])

@@ -7,6 +7,7 @@ import base64
 import re
 import threading
 from datetime import timedelta
+from time import process_time
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,14 @@ from crm import staff
 from crm.businesses import Business
 from crm.db import Database
 from crm.staff import Role, credentials, passwords
-from crm.staff.model import ABSOLUTE, ADDRESS_ATTEMPTS, CLIENT_ATTEMPTS, IDLE, SEEN_EVERY
+from crm.staff.model import (
+    ABSOLUTE,
+    ADDRESS_ATTEMPTS,
+    CLIENT_ATTEMPTS,
+    IDLE,
+    SEEN_EVERY,
+    WeakPassword,
+)
 from tests import make
 from tests.staff import site
 from tests.staff.conftest import Clock
@@ -185,7 +193,7 @@ async def test_a_member_is_led_back_to_where_she_was(
 
 @pytest.mark.parametrize(
     ("address", "password"),
-    [("", PASSWORD), (ADDRESS, ""), (f"{ADDRESS}\0", PASSWORD), ("a" * 300, "b" * 100_000)],
+    [("", PASSWORD), (ADDRESS, ""), (f"{ADDRESS}\0", PASSWORD), ("a" * 300, "b" * 10_000)],
 )
 async def test_what_is_no_try_is_shown_again(
     owner: site.Browser, address: str, password: str
@@ -197,6 +205,31 @@ async def test_what_is_no_try_is_shown_again(
 
 async def test_a_longer_password_than_there_is_room_for_is_wrong(owner: site.Browser) -> None:
     assert (await owner.enter(ADDRESS, PASSWORD + "x" * 1000)).status_code == 422
+
+
+async def test_a_pile_of_accents_is_too_long_at_once(business: Business) -> None:
+    def took(size: int) -> float:
+        typed = "a" + "\u0301\u0316" * (size // 2)
+        began = process_time()
+        with pytest.raises(WeakPassword, match="there is room for 256"):
+            passwords.checked(typed, ADDRESS, business)
+        return process_time() - began
+
+    assert took(300_000) < 40 * max(took(30_000), 0.005)
+
+
+async def test_the_beginning_of_a_long_password_is_not_enough() -> None:
+    long = "x" * passwords.LONGEST
+    kept = await passwords.hashed(long, cost=site.CHEAP)
+    assert await passwords.matches(long, kept, cost=site.CHEAP)
+    for more in (1, 4 * passwords.LONGEST):
+        assert not await passwords.matches(long + "x" * more, kept, cost=site.CHEAP)
+
+
+@pytest.mark.parametrize("path", ["sign-in", "new-password", "second-factor"])
+async def test_nobody_is_listened_to_for_long(browser: site.Browser, path: str) -> None:
+    answer = await browser.post(f"/staff/{path}", data={"address": "x" * 20_000})
+    assert answer.status_code == 413
 
 
 async def test_a_token_made_by_somebody_else_is_never_kept(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import process_time
 from typing import Any
 
 import httpx2
@@ -38,6 +39,26 @@ def test_text_is_kept_as_meant(typed: str, read: str) -> None:
 def test_text_that_cannot_be_kept_is_told(typed: str) -> None:
     read, problem = value(lambda form: form.text("x"), typed)
     assert (read, bool(problem)) == ("", True)
+
+
+def test_a_letter_that_is_typed_in_pieces_counts_once() -> None:
+    assert value(lambda form: form.text("x", max=2), "\u03b1\u0313\u0300\u0345" * 2)[0] == "ᾂᾂ"
+    assert value(lambda form: form.text("x", max=2, lines=True), "a\r\n" * 3)[1]
+    assert "has 9 characters" in value(lambda form: form.text("x", max=2), "e\u0301\u0301" * 3)[1]
+
+
+@pytest.mark.parametrize(("most", "said"), [(200, "room for 200"), (1_000_000, "more marks")])
+def test_a_pile_of_marks_is_told_in_linear_time(most: int, said: str) -> None:
+    def took(size: int) -> float:
+        began = process_time()
+        read, problem = value(
+            lambda form: form.text("x", max=most), "a" + "\u0301\u0316" * (size // 2)
+        )
+        assert read == ""
+        assert said in problem
+        return process_time() - began
+
+    assert took(300_000) < 40 * max(took(30_000), 0.005)
 
 
 def test_lines_may_be_kept() -> None:
