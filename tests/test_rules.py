@@ -159,6 +159,19 @@ def test_every_route_knows_who_asks() -> None:
         assert "with_key" in guards or not route.path.startswith("/v1/"), route
 
 
+def test_a_large_body_of_the_console_is_read_of_nobody_without_the_right() -> None:
+    """A guard of the handler comes after the one that reads the form; `opt` is asked before."""
+    most = APP.request_max_body_size
+    assert isinstance(most, int)
+    large = [
+        route for route in ROUTES if (route.handler.resolve_request_max_body_size() or 0) > most
+    ]
+    behind = [route for route in large if route.path.startswith("/staff/")]
+
+    assert behind
+    assert [str(route) for route in behind if "right" not in route.handler.opt] == []
+
+
 def test_a_get_cannot_write() -> None:
     """Promise 8: what answers a GET asks for no transaction that writes."""
     wanted = {

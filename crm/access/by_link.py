@@ -24,8 +24,9 @@ from crm.journal import Left, PutBack
 from crm.languages import gettext
 from crm.tokens import Stop
 from crm.web.closed import ANSWERS, put_back
-from crm.web.forms import BadForm, Form, read_form
+from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.posted import BadForm
 from crm.web.reader import prefer_hers
 
 _BODY = 20_000

@@ -53,7 +53,13 @@ async def get_check() -> Response[Any]:
     return page(_PAGE, form=Form(), compared=None, campaign="")
 
 
-@post("/mail-check", guards=[_OFTEN], status_code=200, request_max_body_size=_BODY)
+@post(
+    "/mail-check",
+    guards=[_OFTEN],
+    opt={"typed": _BODY},
+    status_code=200,
+    request_max_body_size=_BODY,
+)
 async def post_check(request: Request[Any, Any, Any], db: NamedDependency[ReadDb]) -> Response[Any]:
     """Compare a mail with what was sent; nothing of it is kept or logged."""
     form = await read_form(request)

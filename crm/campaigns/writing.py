@@ -26,6 +26,7 @@ WRITE = [may(Right.write_campaigns)]
 LIST = "/staff/campaigns"
 # A text of a megabyte; most letters of the world take three bytes, and nine in a plain form.
 _TEXT = 10 * 1024 * 1024
+_TYPED = {"right": Right.write_campaigns, "typed": _TEXT}
 
 
 @get("/campaigns/new", guards=WRITE)
@@ -34,7 +35,7 @@ async def get_new_campaign(db: NamedDependency[ReadDb]) -> Response[Any]:
     return await _sheet(db, Form.of(format="markdown"))
 
 
-@post("/campaigns", guards=WRITE, request_max_body_size=_TEXT)
+@post("/campaigns", opt=_TYPED, request_max_body_size=_TEXT)
 async def post_campaign(
     request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
 ) -> Response[Any]:
@@ -52,7 +53,7 @@ async def post_campaign(
     return _saved(form, campaign.id, "Kept as a draft." + _noted(taken))
 
 
-@post("/campaigns/check", guards=WRITE, status_code=200, request_max_body_size=_TEXT)
+@post("/campaigns/check", opt=_TYPED, status_code=200, request_max_body_size=_TEXT)
 async def post_check(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
@@ -74,7 +75,7 @@ async def get_text(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[
     return await _sheet(db, form, campaign=campaign)
 
 
-@post("/campaigns/{id:uuid}/text", guards=WRITE, request_max_body_size=_TEXT)
+@post("/campaigns/{id:uuid}/text", opt=_TYPED, request_max_body_size=_TEXT)
 async def post_text(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],

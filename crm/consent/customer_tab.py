@@ -207,7 +207,7 @@ async def post_invalidation(
 
 @post(
     "/customers/{id:uuid}/consent/{purpose_id:uuid}/signed-form",
-    guards=[may(Right.change_customers)],
+    opt={"right": Right.change_customers},
     request_max_body_size=_FILE_BODY,
 )
 async def post_signed_form(

@@ -97,7 +97,7 @@ async def get_imports(
 
 @post(
     "/imports",
-    guards=[may(Right.import_customers)],
+    opt={"right": Right.import_customers},
     request_max_body_size=_BODY,
     status_code=303,
 )

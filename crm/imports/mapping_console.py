@@ -59,7 +59,7 @@ async def get_mappings(db: NamedDependency[ReadDb]) -> Response[Any]:
 
 @post(
     "/imports/mappings/columns",
-    guards=_IMPORTS,
+    opt={"right": Right.import_customers},
     request_max_body_size=_BODY,
     status_code=200,
 )

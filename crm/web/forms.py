@@ -10,23 +10,20 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
 from litestar import Request
 from litestar.datastructures import UploadFile
-from litestar.exceptions import ValidationException
 
 from crm.characters import composed, piled
 from crm.errors import Invalid, Problem, Refused
 from crm.languages import gettext, marked
+from crm.web.posted import posted
 
 S = TypeVar("S", bound=str)
 T = TypeVar("T")
 
-# The largest form of ours has a few dozen fields; a thousand is somebody trying.
-_MAX_FIELDS = 1000
 _MAX_TEXT = 200
 # A letter is typed in at most so many characters, and a line ends in two: longer is too long.
 _SPELT = 4
@@ -38,10 +35,6 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 _MISSING = marked("Please fill this in.")
 _ADDRESS_LENGTH = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
-
-
-class BadForm(Refused):
-    """The form could not be read. Send it as a browser does, in UTF-8."""
 
 
 class Form:
@@ -228,51 +221,12 @@ def _sent(text: str) -> str:
 
 
 async def read_form(request: Request[Any, Any, Any]) -> Form:
-    """Read the body once, whoever asks; the route's `request_max_body_size` bounds it."""
+    """Read the body once, whoever asks."""
     state = request.scope["state"]
     if "form" not in state:
-        kind, _ = request.content_type
-        if kind == "application/x-www-form-urlencoded":
-            state["form"] = (_parse(await request.body()), {})
-        elif kind == "multipart/form-data":
-            state["form"] = await _parts(request)
-        else:
-            return Form()
+        state["form"] = await posted(request)
     values, files = state["form"]
     return Form(values, files)
-
-
-def _parse(body: bytes) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except ValueError as error:
-        raise BadForm from error
-    for name, value in pairs:
-        values.setdefault(name, []).append(value)
-    return values
-
-
-async def _parts(
-    request: Request[Any, Any, Any],
-) -> tuple[dict[str, list[str]], dict[str, UploadFile]]:
-    values: dict[str, list[str]] = {}
-    files: dict[str, UploadFile] = {}
-    try:
-        form = await request.form()
-    except (UnicodeDecodeError, LookupError, ValidationException) as error:
-        raise BadForm from error
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            files[name] = value
-        else:
-            values.setdefault(name, []).append(str(value))
-    return values, files
 
 
 def _too_long(found: int, room: int) -> str:

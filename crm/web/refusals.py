@@ -25,11 +25,11 @@ from crm.errors import Problem, Refused
 from crm.journal import JournalAway, PutBack
 from crm.languages import gettext, marked
 from crm.web.etag import MatchFailed, MatchMissing
-from crm.web.forms import BadForm
 from crm.web.head import allowed
 from crm.web.idempotency import KeyMissing
 from crm.web.pages import page as show
 from crm.web.pages import redirect
+from crm.web.posted import BadForm
 from crm.web.ratelimit import Exhausted, Unavailable
 from crm.web.wanted import remembered
 

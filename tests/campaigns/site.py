@@ -129,10 +129,11 @@ async def here(connection: Connection, _: BaseRouteHandler) -> None:
     connection.scope["state"].update(connection.app.state.put)
 
 
-async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
     """Find who asks where `application` put it."""
     state = connection.app.state
     connection.scope["state"].update(state.put | state.known | {"session_secret": SECRET})
+    applications.check_right(connection, handler)
 
 
 @functools.cache

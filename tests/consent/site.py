@@ -84,9 +84,10 @@ def client(
     return httpx2.AsyncClient(transport=transport, base_url=business.origin, follow_redirects=False)
 
 
-async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
     """Find who asks where `client` put it."""
     connection.scope["state"].update(connection.app.state.put)
+    applications.check_right(connection, handler)
 
 
 @functools.cache

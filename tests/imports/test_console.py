@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -31,6 +32,27 @@ async def _send(
     if files is None:
         return await browser.post("/staff/imports", data=data)
     return await browser.post("/staff/imports", data=data, files=files)
+
+
+@pytest.mark.parametrize("path", ["/staff/imports", "/staff/imports/mappings/columns"])
+async def test_nothing_is_read_of_whom_the_role_keeps_out(
+    app: Litestar, database: Database, business: Business, path: str
+) -> None:
+    sent = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 100_000_000:
+            sent += 65_536
+            yield b"a" * 65_536
+
+    await member(database, business.id, Role.viewer)
+    async with Browser(app, business) as browser:
+        await browser.enter("owner@bakery.example")
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await browser.post(path, content=pieces(), headers=headers)
+    assert answer.status_code == 403
+    assert sent <= 65_536
 
 
 async def test_it_works(owner: Browser, database: Database, business: Business) -> None:

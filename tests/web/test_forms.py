@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from time import process_time
 from typing import Any
@@ -191,3 +192,68 @@ async def test_a_broken_form_is_told(body: bytes, kind: str, status: int) -> Non
     async with echo() as web:
         answer = await web.post("/echo", content=body, headers={"content-type": kind})
     assert answer.status_code == status, answer.text
+
+
+@post("/files", request_max_body_size=100_000_000, status_code=200)
+async def post_files(request: Request[Any, Any, Any]) -> int:
+    """Say how large the file was."""
+    form = await read_form(request)
+    file = form.file("list", required=False)
+    return len(await file.read()) if file else 0
+
+
+@post("/pages", request_max_body_size=100_000_000, opt={"typed": 5_000_000}, status_code=200)
+async def post_pages(request: Request[Any, Any, Any]) -> int:
+    """Say how much was typed."""
+    return len((await read_form(request)).typed("a"))
+
+
+_FILE = b'--B\r\nContent-Disposition: form-data; name="list"; filename="l.csv"\r\n\r\n'
+_PLAIN = "application/x-www-form-urlencoded"
+_MIXED = "multipart/form-data; boundary=B"
+
+
+@pytest.mark.parametrize(
+    ("path", "head", "kind", "size", "status"),
+    [
+        ("/files", b"a=", _PLAIN, 50_000_000, 413),
+        ("/files", _PART, _MIXED, 50_000_000, 413),
+        ("/files", b"", "text/plain", 50_000_000, 413),
+        ("/files", _FILE, _MIXED, 50_000_000, 200),
+        ("/pages", b"a=", _PLAIN, 4_000_000, 200),
+        ("/pages", _PART, _MIXED, 4_000_000, 200),
+        ("/pages", b"a=", _PLAIN, 6_000_000, 413),
+    ],
+)
+async def test_what_is_typed_is_bounded_and_a_file_is_not_held(
+    path: str, head: bytes, kind: str, size: int, status: int
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield head
+        for _ in range(size // 50_000):
+            yield b"1" * 50_000
+        yield b"\r\n--B--\r\n" if kind == _MIXED else b""
+
+    app = Litestar(
+        [post_files, post_pages],
+        exception_handlers=PROBLEMS,
+        request_max_body_size=1_000_000,
+        logging_config=None,
+        openapi_config=None,
+    )
+    async with client(app) as web:
+        tracemalloc.start()
+        answer = await web.post(path, content=pieces(), headers={"content-type": kind})
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert answer.status_code == status
+    assert status == 413 or answer.json() == size
+    if status == 413:
+        assert most < 30_000_000
+
+
+async def test_a_form_has_a_few_files() -> None:
+    async with echo() as web:
+        few = await web.post("/echo", files=[("list", ("l.csv", b"x"))] * 3)
+        many = await web.post("/echo", files=[("list", ("l.csv", b"x"))] * 4)
+    assert (few.status_code, many.status_code) == (200, 400)

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from crm import errors
 from crm.errors import Refused
-from crm.web.forms import BadForm
 from crm.web.idempotency import InFlight, KeyMissing, KeyReused
+from crm.web.posted import BadForm
 from crm.web.ratelimit import Exhausted, Unavailable
 from crm.web.refusals import answer_to
 from tests.web.sample import client

@@ -33,7 +33,12 @@ async def get_copy(db: NamedDependency[ReadDb]) -> Response[Any]:
     return await _shown(db, Form())
 
 
-@post("/imports/copy", guards=_IMPORTS, status_code=303, request_max_body_size=_BODY)
+@post(
+    "/imports/copy",
+    opt={"right": Right.import_customers, "typed": _BODY},
+    status_code=303,
+    request_max_body_size=_BODY,
+)
 async def post_copy(
     request: Request[Any, Any, Any], db: NamedDependency[Db], who: NamedDependency[Member]
 ) -> Response[Any]:
