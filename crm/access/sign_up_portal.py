@@ -114,7 +114,10 @@ async def _spoken(
 def _page_of(request: Request[Any, Any, Any], business: Business) -> str:
     """Say where the form stood, without query; our own pages send no referrer."""
     said = request.headers.get("referer") or request.headers.get("origin") or ""
-    parts = urlsplit(said)
+    try:
+        parts = urlsplit(said)
+    except ValueError:
+        return ""
     here = f"{parts.scheme}://{parts.netloc}{parts.path}"
     if parts.scheme not in {"http", "https"} or here.startswith(f"{business.origin}/"):
         return ""

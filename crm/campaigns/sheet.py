@@ -52,7 +52,7 @@ async def read(db: ReadDb, form: Form) -> NewCampaign | None:
 
 
 def typed(form: Form) -> NewCampaign:
-    """Take what is typed as a draft, right or not."""
+    """Take what is typed as a draft, where `read` has found no problem in it."""
     question, answers = _asked(form)
     return NewCampaign(
         purpose_id=UUID(form.typed("purpose_id")),

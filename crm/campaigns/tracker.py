@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -63,7 +63,7 @@ class Lists(Struct, frozen=True):
         low = url.lower()
         if any(each.search(low) for each in self.except_for):
             return ""
-        host = (urlsplit(parted(low)).hostname or "").rstrip(".")
+        host = (_split(low).hostname or "").rstrip(".")
         if image:
             labels = host.split(".")
             for start in range(len(labels) - 1):
@@ -79,7 +79,7 @@ class Lists(Struct, frozen=True):
 
     def parameter(self, url: str) -> str:
         """Return the first parameter of the URL that is there for tracking, or nothing."""
-        parts = urlsplit(parted(url))
+        parts = _split(url)
         names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
         names += [name for name, _ in parse_qsl(parts.fragment) if "=" in parts.fragment]
         for name in names:
@@ -90,6 +90,14 @@ class Lists(Struct, frozen=True):
                 if pattern.fullmatch(low) and place.search(url):
                     return name
         return ""
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL to pieces; one that cannot be read has none."""
+    try:
+        return urlsplit(parted(url))
+    except ValueError:
+        return urlsplit("")
 
 
 def load(directory: str = "") -> Lists:

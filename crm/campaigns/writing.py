@@ -130,7 +130,9 @@ async def _sheet(
     taken: Newsletter | None = None,
 ) -> Response[Any]:
     purposes = [each for each in await consent.purposes(db) if each.channel == "email"]
-    typed = sheet.typed(form) if form.typed("purpose_id") else None
+    # Where something is wrong, nothing is checked: what is no id cannot even be read.
+    right = bool(form.typed("purpose_id")) and not form.problems
+    typed = sheet.typed(form) if right else None
     return page(
         "campaigns/pages/text.html",
         status=status,

@@ -10,6 +10,7 @@ from msgspec import Struct
 from crm.campaigns import Deferred, Offer
 from crm.errors import Invalid, Problem
 from crm.languages import gettext
+from crm.time_zones import FIRST_YEAR, LAST_YEAR
 
 # How many mails a week can be chosen; the table takes up to 20.
 BUDGETS = (1, 2, 3, 5)
@@ -110,6 +111,11 @@ def said(wanted: Wanted) -> str:
 def day(text: str) -> date:
     """Read a day as a browser sends it, or refuse with what one looks like."""
     try:
-        return date.fromisoformat(text)
+        named = date.fromisoformat(text)
     except ValueError:
         raise Invalid(gettext("This is a date, like 2026-06-23.")) from None
+    if not FIRST_YEAR <= named.year <= LAST_YEAR:
+        raise Invalid(
+            gettext("The year is from %(first)s to %(last)s.", first=FIRST_YEAR, last=LAST_YEAR)
+        )
+    return named

@@ -85,7 +85,11 @@ def _check_origin(request: Request[Any, Any, Any]) -> None:
     # (Fetch §3.2.6), so in a browser without Sec-Fetch-Site null proves nothing either way.
     if origin in (None, "null"):
         return
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        raise ForeignForm from None
+    if host != request.headers.get("host"):
         raise ForeignForm
 
 

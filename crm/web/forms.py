@@ -19,6 +19,7 @@ from litestar.datastructures import UploadFile
 from crm.characters import composed, piled
 from crm.errors import Invalid, Problem, Refused
 from crm.languages import gettext, marked
+from crm.time_zones import FIRST_YEAR, LAST_YEAR
 from crm.web.posted import posted
 
 S = TypeVar("S", bound=str)
@@ -29,9 +30,6 @@ _MAX_TEXT = 200
 _SPELT = 4
 # PostgreSQL's bigint, so that no number that passes here fails there.
 _MAX_INTEGER = 2**63 - 1
-
-# Far from where a change of zone leaves the calendar.
-_FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 _MISSING = marked("Please fill this in.")
 _ADDRESS_LENGTH = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
@@ -269,9 +267,9 @@ def _wall(value: str, zone: str) -> tuple[datetime | None, str]:
         naive = datetime.fromisoformat(value)
     except ValueError:
         return None, gettext("This is a date and a time, like 2026-06-04 07:00.")
-    if not _FIRST_YEAR <= naive.year <= _LAST_YEAR:
+    if not FIRST_YEAR <= naive.year <= LAST_YEAR:
         return None, gettext(
-            "The year is from %(first)s to %(last)s.", first=_FIRST_YEAR, last=_LAST_YEAR
+            "The year is from %(first)s to %(last)s.", first=FIRST_YEAR, last=LAST_YEAR
         )
     if naive.tzinfo is not None:
         return naive, ""

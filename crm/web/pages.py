@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -92,11 +94,15 @@ def page(
 
 
 def redirect(path: str, *, say: str = "", tone: Tone = "yes") -> Response[Any]:
-    """Lead to `path` after a POST (303), where the page says `say` once."""
+    """Lead to `path` after a POST (303), where the page says `say` once.
+
+    Letters that no header takes are encoded in it; what is encoded already stays.
+    """
     if not path.startswith("/") or path.startswith(("//", "/\\")):
         message = "a redirect stays on this site"
         raise ValueError(message)
-    return _Redirect(path, Flash(say[:_FLASH_LENGTH], tone) if say else None)
+    target = quote(path, safe=string.punctuation, errors="replace")
+    return _Redirect(target, Flash(say[:_FLASH_LENGTH], tone) if say else None)
 
 
 def in_english(path: str) -> bool:

@@ -18,6 +18,7 @@ from multipart import (  # type: ignore[import-untyped]
     PushMultipartParser,
 )
 
+from crm.characters import charset
 from crm.errors import Refused
 
 Posted: TypeAlias = tuple[dict[str, list[str]], dict[str, UploadFile]]
@@ -149,6 +150,8 @@ class _Gathered:
             await self._file.seek(0)
             self.files[name] = self._file
         else:
-            text = self._text.decode(segment.charset or "utf-8")
+            text = self._text.decode(charset(segment.charset or "utf-8"))
+            # Some charsets write halves of pairs of UTF-16, which nothing behind this takes.
+            f"{name}{text}".encode()
             self.values.setdefault(name, []).append(text)
         self._segment = None

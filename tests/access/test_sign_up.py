@@ -38,6 +38,12 @@ async def test_it_works(sign_up: SignUp, inbox: Inbox, rows: Rows) -> None:
     assert await rows.count("customer") == 0
 
 
+async def test_a_page_that_nobody_can_read_is_none(sign_up: SignUp) -> None:
+    answer = await sign_up.post(headers={"referer": "http://[bad"})
+
+    assert answer.status_code == 303
+
+
 async def test_the_form_shows_the_exact_words_and_no_ticked_box(
     web: httpx2.AsyncClient, asking: Asking
 ) -> None:

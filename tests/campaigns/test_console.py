@@ -46,6 +46,16 @@ async def purpose_of(database: Database, business: Business) -> UUID:
         return (await make.purpose(db)).id
 
 
+@pytest.mark.parametrize("field", ["purpose_id", "segment_id"])
+async def test_what_is_no_id_is_told(
+    database: Database, business: Business, browser: httpx2.AsyncClient, field: str
+) -> None:
+    fields = {"purpose_id": str(await purpose_of(database, business)), field: "é"}
+    for path in (LIST, f"{LIST}/check"):
+        answer = await browser.post(path, data=form(**fields, format="markdown"))
+        assert answer.status_code == (422 if path == LIST else 200)
+
+
 async def test_a_draft_is_written_saved_and_listed(
     database: Database, business: Business, browser: httpx2.AsyncClient
 ) -> None:

@@ -75,6 +75,11 @@ def test_a_spacer_is_no_pixel_and_still_refused() -> None:
     assert all(each.blocking for each in found)
 
 
+@pytest.mark.parametrize("url", ["http://[bad", "https://a\u2100.example/x.gif"])
+def test_an_address_that_cannot_be_read_is_no_trackers(url: str) -> None:
+    assert OWN.tracker(url, image=True) == OWN.parameter(url) == ""
+
+
 def test_amp_and_receipts_are_refused() -> None:
     raw = (
         b"Disposition-Notification-To: <a@b.example>\n"

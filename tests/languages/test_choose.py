@@ -97,6 +97,16 @@ async def test_a_reader_chooses_at_the_foot_of_the_page(web: Browser) -> None:
     )
 
 
+async def test_the_way_back_is_in_any_letters(web: Browser) -> None:
+    """Our own page of what is nowhere offers the choice too."""
+    missing = await web.get("/%E6%97%A5")
+    back = re.search(r'name="back" value="([^"]*)"', missing.text)
+    assert back
+    led = await web.post("/language", data={"language": "de", "back": back[1]})
+
+    assert (led.status_code, led.headers["location"]) == (303, "/%E6%97%A5")
+
+
 @pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/\\evil", "", "/\r\n"])
 async def test_the_way_back_stays_here(web: Browser, back: str) -> None:
     led = await web.post("/language", data={"language": "de", "back": back})

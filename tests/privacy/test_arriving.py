@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import httpx2
+import pytest
 
 from crm import consent, customers
 from crm.businesses import Business
@@ -49,6 +50,13 @@ async def _send(console: Browser, packed: bytes, **fields: str) -> httpx2.Respon
     csrf = await console.token(PAGE)
     file = {"file": ("your-data.zip", packed, "application/zip")}
     return await console.post(PAGE, data={**fields, "csrf": csrf}, files=file)
+
+
+@pytest.mark.parametrize("copy", ["é", "a", "===="])
+async def test_what_did_not_come_back_whole_is_told(console: Browser, copy: str) -> None:
+    answer = await console.post(PAGE, data={"csrf": await console.token(PAGE), "copy": copy})
+    assert answer.status_code == 422
+    assert "Choose the file again" in answer.text
 
 
 async def test_staff_see_first_what_would_come_of_it(

@@ -93,6 +93,7 @@ async def test_a_pause_ends_with_a_day_of_her_clock(
     ("fields", "sentence"),
     [
         ({"budget": "0", "pause": "until", "until": "soon"}, "This is a date, like 2026-06-23."),
+        ({"budget": "0", "pause": "until", "until": "0001-01-01"}, "The year is from 1900"),
         ({"budget": "0", "pause": "until", "until": ""}, "Please fill this in."),
         ({"budget": "0", "pause": "until", "until": "2001-02-03"}, "This day has begun already."),
         ({"budget": "0", "pause": "until", "until": "2999-02-03"}, "A pause ends within a year."),

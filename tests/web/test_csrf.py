@@ -38,6 +38,7 @@ def test_what_is_no_token_is_refused(token: str) -> None:
         ({"origin": "null"}, 303),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "http://bakery.example.evil.example"}, 403),
+        ({"origin": "http://[bad"}, 403),
     ],
 )
 async def test_another_site_cannot_write(headers: dict[str, str], status: int) -> None:

@@ -171,6 +171,12 @@ async def test_both_encodings_are_read() -> None:
     assert long.json() == {"values": {"a": ["1", "2"], "b": [""]}, "file": "x,y"}
 
 
+def _in_charset(name: str, text: bytes) -> bytes:
+    kind = f"\r\nContent-Type: text/plain; charset={name}".encode()
+    head = b'--B\r\nContent-Disposition: form-data; name="a"' + kind
+    return head + b"\r\n\r\n" + text + b"\r\n--B--\r\n"
+
+
 _PART = b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
 
 
@@ -184,6 +190,10 @@ _PART = b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
         (_PART + b"\xff\r\n--B--\r\n", "multipart/form-data; boundary=B", 400),
         (_PART + b"1", "multipart/form-data; boundary=B", 400),
         (_PART + b"1", "multipart/form-data", 400),
+        (_in_charset("utf-7", b"+2AA-"), "multipart/form-data; boundary=B", 400),
+        (_in_charset("unicode_escape", b"\\ud800"), "multipart/form-data; boundary=B", 400),
+        (_in_charset("undefined", b"a"), "multipart/form-data; boundary=B", 400),
+        (_in_charset("iso-8859-1", b"\xe9"), "multipart/form-data; boundary=B", 200),
         (b"", "multipart/form-data; boundary=B", 200),
         (b"a=1", "text/plain", 200),
     ],

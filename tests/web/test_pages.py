@@ -156,6 +156,20 @@ def test_a_redirect_stays_here(path: str) -> None:
         redirect(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/日?q=é", "/%E6%97%A5?q=%C3%A9"),
+        ("/%E6%97%A5?q=a%26b&c=1#d", "/%E6%97%A5?q=a%26b&c=1#d"),
+        ("/a b\r\nc", "/a%20b%0D%0Ac"),
+        ("/\t/evil.example", "/%09/evil.example"),
+        ("/\ud800", "/?"),
+    ],
+)
+def test_a_redirect_is_written_as_a_header_takes_it(path: str, target: str) -> None:
+    assert redirect(path).headers["location"] == target
+
+
 async def test_a_form_comes_back_with_what_was_typed() -> None:
     async with client() as web:
         answer = await web.post(

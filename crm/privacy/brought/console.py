@@ -5,7 +5,6 @@ Between the two it is kept nowhere: the page that shows what would come of it ho
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -98,7 +97,7 @@ async def _content(form: Form) -> bytes:
     if kept:
         try:
             return b64decode(kept, validate=True)
-        except binascii.Error:
+        except ValueError:
             form.wrong("file", "It did not come back whole. Choose the file again.")
             return b""
     file = form.file("file")
