@@ -88,15 +88,19 @@ class InteractionKind(Struct, frozen=True, kw_only=True):
         return _said(self.name, self.purpose)
 
 
+Title = Annotated[str, Meta(min_length=1, max_length=300)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+
+
 class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
     """Something that happened; without `at`, it is happening now."""
 
     kind: Word
-    title: Annotated[str, Meta(min_length=1, max_length=300)]
+    title: Title
     at: datetime | None = None
     detail: Annotated[str, Meta(max_length=10_000)] = ""
     amount: Decimal | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
+    currency: Currency | None = None
 
 
 class NewReply(Struct, frozen=True, kw_only=True):

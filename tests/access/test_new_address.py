@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -247,9 +248,9 @@ async def test_what_others_mailed_there_tells_nothing(
                 KEYS.address_hash(business.id, to.folded),
                 None,
             )
-            with pytest.raises(TooManyLetters):
-                for _ in range(100):
-                    await mail.post_letter(db, letter)
+            with suppress(TooManyLetters):
+                while await mail.post_letter(db, letter):
+                    pass
             await new_address.ask(db, nora, to)
             waits = await new_address.waiting(db, nora.id)
             seen.append(waits is not None and waits.address == address)

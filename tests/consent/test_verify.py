@@ -271,11 +271,15 @@ def _long_chain(many: int) -> bytes:
         {"vkey": str(vkey), "endorsement": said}
         for vkey, said in zip(vkeys, ["", *endorsed], strict=True)
     ]
-    empty: dict[str, Any] = {"receipts": [], "head": "", "receipt_keys": [], "consistency": []}
     return json.dumps(
         {
-            **empty,
-            **{"format": FORMAT, "jwks": {"keys": []}},
-            **{"checkpoint_keys": chain, "origins": origins},
+            "format": FORMAT,
+            "receipts": [],
+            "head": "",
+            "jwks": {"keys": []},
+            "receipt_keys": [],
+            "checkpoint_keys": chain,
+            "origins": origins,
+            "consistency": [],
         }
     ).encode()

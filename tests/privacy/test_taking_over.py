@@ -341,6 +341,31 @@ def _edited(packed: bytes, name: str, change: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
+        ("profile", {"name": "x" * 201}),
+        ("interactions", {"title": "x" * 301}),
+        ("interactions", {"currency": "EURO"}),
+        ("interactions", {"at": "2020-01-01T00:00:00"}),
+        ("decisions", {"at": "0001-01-01T00:00:00+14:00"}),
+        ("newsletters", {"delivery": None}),
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_as_a_whole(
+    *,
+    database: Database,
+    other_business: Business,
+    packed: bytes,
+    tmp_path: Path,
+    name: str,
+    change: dict[str, Any],
+) -> None:
+    """Too long, without a time zone, of no year of ours, or nothing where something is due."""
+    with pytest.raises(BrokenArchive, match=r"not as it should be|no copy of ours"):
+        await _take(database, other_business, _edited(packed, name, change), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
         ("profile", {"id": "00000000-0000-4000-8000-000000000001"}),
         ("decisions", {"at": "2020-01-01T00:00:00Z"}),
         ("decisions", {"id": "00000000-0000-4000-8000-000000000001"}),
@@ -411,10 +436,16 @@ async def test_a_character_that_cannot_be_kept_is_named(
 async def test_a_copy_that_is_cut_or_lies_is_refused(packed: bytes, tmp_path: Path) -> None:
     """Cut anywhere, with one name twice, or with a file that is far larger than it says."""
     path = tmp_path / "your-data.zip"
-    for size in (len(packed) // 2, len(packed) - 10, 100):
-        path.write_bytes(packed[:size])
+    halves = (packed[: len(packed) // 2], packed[:-10], packed[:100], packed[200:])
+    for half in halves:
+        path.write_bytes(half)
         with pytest.raises(BrokenArchive, match="no copy of ours"), archive.opened(path):
             pass
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as written:
+        for name, content in inside(packed).items():
+            written.writestr(name, content)
+    with pytest.raises(BrokenArchive, match="stored or deflated"), archive.opened(path):
+        pass
     with zipfile.ZipFile(path, "w") as written:
         for name, content in inside(packed).items():
             written.writestr(name, content)

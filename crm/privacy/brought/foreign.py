@@ -8,58 +8,79 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from crm.customers import AttributeType
+from crm.customers.interaction import LONGEST_LETTER, Currency, Title
+from crm.customers.model import ExternalId, Locale, Name, TimeZone
+from crm.customers.text import Duration, Label, Sentence, Word
 from crm.imports import Row, RowStatus, standing_there
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
+
+
+class _Dated(Struct, frozen=True):
+    """Something whose instants are instants, and in the calendar of people who live."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            at = getattr(self, name)
+            if isinstance(at, datetime) and not _is_instant(at):
+                message = f"{name} is no instant with its distance from UTC, or of no year of ours"
+                raise ValueError(message)
+
+
+def _is_instant(at: datetime) -> bool:
+    return at.tzinfo is not None and _FIRST_YEAR <= at.year <= _LAST_YEAR
 
 
 class Profile(Struct, frozen=True):
     """Who she is to the other business."""
 
     id: UUID
-    address: str
-    name: str = ""
-    locale: str = ""
-    time_zone: str = ""
-    external_id: str | None = None
+    address: Annotated[str, Meta(max_length=1000)]
+    name: Name = ""
+    locale: Locale = ""
+    time_zone: TimeZone = ""
+    external_id: ExternalId | None = None
 
 
 class Attribute(Struct, frozen=True):
     """What else it knows of her."""
 
-    name: str
-    label: str
+    name: Word
+    label: Label
     type: AttributeType
     value: Any
-    purpose: str
-    retention: str
+    purpose: Sentence
+    retention: Duration
 
 
-class Happened(Struct, frozen=True):
+class Happened(_Dated, frozen=True):
     """Something that happened between them."""
 
-    kind: str
-    label: str
+    kind: Word
+    label: Label
     at: datetime
-    title: str
-    detail: str = ""
+    title: Title
+    # A reply is one of them, and a letter.
+    detail: Annotated[str, Meta(max_length=LONGEST_LETTER)] = ""
     amount: Decimal | None = None
-    currency: str | None = None
+    currency: Currency | None = None
 
 
-class OptIn(Struct, frozen=True):
+class OptIn(_Dated, frozen=True):
     """The two instants of her mailbox's own word."""
 
     mailed_at: datetime
     confirmed_at: datetime
 
 
-class Event(Struct, frozen=True):
+class Event(_Dated, frozen=True):
     """One decision, as it was sealed there."""
 
     id: UUID
@@ -86,7 +107,7 @@ class Asked(Struct, frozen=True):
     slug: str
 
 
-class Brought(Struct, frozen=True):
+class Brought(_Dated, frozen=True):
     """What happened elsewhere, as it was told there; `file` has the text of a mail."""
 
     list: Literal["decisions", "newsletters", "letters"]
@@ -179,7 +200,7 @@ def _instant(evidence: Mapping[str, Any], name: str) -> datetime | None:
         at = datetime.fromisoformat(str(evidence.get(name, "")))
     except ValueError:
         return None
-    return at if at.tzinfo else None
+    return at if _is_instant(at) else None
 
 
 def decided_at(row: Mapping[str, Any]) -> datetime:
@@ -187,9 +208,25 @@ def decided_at(row: Mapping[str, Any]) -> datetime:
     return msgspec.convert(row.get("event"), Event).at
 
 
+class _Went(_Dated, frozen=True):
+    done_at: datetime | None = None
+    claimed_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+class _Mailed(_Went, frozen=True):
+    # A newsletter has a delivery; a letter is one.
+    delivery: _Went | UnsetType = UNSET
+    file: str = ""
+
+
+class _Packed(_Dated, frozen=True):
+    at: datetime
+
+
 def mailed(row: Mapping[str, Any], otherwise: datetime) -> tuple[datetime, str]:
     """Find in a row of `newsletters` or `letters` when it went, and the file of its text."""
-    said = row.get("delivery", row)
-    instants = (said.get(name) for name in ("done_at", "claimed_at", "created_at"))
-    at = next((each for each in instants if each is not None), otherwise)
-    return msgspec.convert(at, datetime), str(row.get("file", ""))
+    found = msgspec.convert(row, _Mailed)
+    went = found if found.delivery is UNSET else found.delivery
+    at = went.done_at or went.claimed_at or went.created_at
+    return at or msgspec.convert({"at": otherwise}, _Packed).at, found.file

@@ -238,7 +238,7 @@ class _Taking:
         papers = self._copy.whole(RECEIPTS) or self._copy.whole("lines/decisions.ndjson")
         digest = sha256(papers)
         if digest.digest() not in {each.sha256 for each in await consent.files(db, her)}:
-            name = f"receipts of {self._copy.manifest.business.name}.json"
+            name = f"receipts of {self._copy.manifest.business.name[:200]}.json"
             await consent.add_file(db, self._by, her, name, papers)
         return digest.hexdigest()
 

@@ -10,7 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -56,6 +56,10 @@ BROKEN = (
     msgspec.MsgspecError,
     zlib.error,
 )
+# And while it is opened: places before its beginning, names in no encoding.
+_UNREADABLE = (*BROKEN, ValueError)
+# Of others there are, a reader raises what it likes.
+_PACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 class File(Struct, frozen=True):
@@ -153,6 +157,9 @@ def compared(archive: zipfile.ZipFile, most: int = _LARGEST_WHOLE) -> Manifest:
 
     Every file is read through, and nothing is kept of it.
     """
+    if not all(info.compress_type in _PACKED for info in archive.infolist()):
+        message = "a file in it is packed in another way than stored or deflated"
+        raise BrokenArchive(message)
     manifest = _manifest(_read(archive, MANIFEST, _LARGEST_MANIFEST))
     listed = {each.path: each for each in manifest.files}
     names = [info.filename for info in archive.infolist()]
@@ -243,10 +250,21 @@ def opened(file: Path | BinaryIO, most: int = _LARGEST_WHOLE) -> Iterator[Opened
     ours; or that they have more than `most` bytes. Nothing is written to disk, whatever its files
     are called.
     """
+    with ExitStack() as stack:
+        with _refused(_UNREADABLE):
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        # Of a place before the beginning a file itself says that it is none.
+        with _refused((*_UNREADABLE, OSError)):
+            manifest = compared(archive, most)
+        with _refused(BROKEN):
+            yield Opened(archive, manifest)
+
+
+@contextmanager
+def _refused(kinds: tuple[type[Exception], ...]) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(file) as archive:
-            yield Opened(archive, compared(archive, most))
-    except BROKEN as wrong:
+        yield
+    except kinds as wrong:
         message = f"this is no copy of ours, or it is cut: {wrong}"
         raise BrokenArchive(message) from None
 
