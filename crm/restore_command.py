@@ -9,11 +9,12 @@ from uuid import UUID
 
 import rich_click as click
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.progress import Progress
 
 from crm import above, businesses, ledger, restore
 from crm.db import Database, open_database
-from crm.doctor import check
+from crm.doctor import check, lost_problems
 from crm.errors import NotFound
 from crm.installation import installation
 from crm.journal import Found, Keeper, journal_of
@@ -71,8 +72,9 @@ class _Here(Struct, frozen=True):
 def command(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool) -> None:
     """After a database was put back: replay the journal, hold campaigns, and let it serve again.
 
-    For all businesses, or for one. It may be stopped and run again; web and workers may run, and
-    go on by themselves when it is done.
+    For all businesses of the database, or for one; when no other is behind, all are restored with
+    it. It may be stopped and run again; web and workers may run, and go on by themselves when it
+    is done.
     """
     run(_restore(which, dry_run=dry_run, anyway=anyway, despite_gap=despite_gap))
 
@@ -94,11 +96,7 @@ async def _here() -> AsyncIterator[_Here]:
 
 async def _restore(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool) -> None:
     async with _here() as here:
-        wanted = list(here.found.put_back)
-        if anyway:
-            wanted = await above.businesses(here.database)
-        if which:
-            wanted = [each for each in wanted if str(each) == which]
+        wanted = await _wanted(here, which, anyway=anyway)
         if not wanted:
             message = "The database is not behind the journal, so there is nothing to replay."
             raise NotFound(message)
@@ -108,6 +106,21 @@ async def _restore(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool
             out.print("Nothing was changed.")
             return
         out.print(_STILL, highlight=False, markup=False, soft_wrap=True)
+
+
+async def _wanted(here: _Here, which: str, *, anyway: bool) -> list[UUID]:
+    """List whom to restore, whoever is behind last; with the last of those all others as well."""
+    behind = set(here.found.put_back)
+    wanted = await restore.put_back(here.database, here.found)
+    if anyway and not behind:
+        wanted = await above.businesses(here.database)
+    named = {each for each in wanted if str(each) == which}
+    if which and (behind != named):
+        wanted = [each for each in wanted if each in named]
+    if not anyway and any(each in here.found.lost or each in here.found.unread for each in wanted):
+        # What they would go on from is not there, and nothing is served before all are done.
+        raise click.ClickException("\n".join(lost_problems(replace(here.found, owed=0))))
+    return wanted
 
 
 async def _one(here: _Here, business_id: UUID, *, dry_run: bool, despite_gap: bool) -> None:

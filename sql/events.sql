@@ -58,8 +58,10 @@ ON CONFLICT (business_id) DO NOTHING;
 SELECT h.number FROM crm.feed_head h WHERE h.business_id = :business_id FOR UPDATE;
 
 -- name: leap
--- In a database that was put back numbers go on above all that the lost time can have given.
-UPDATE crm.feed_head h SET number = h.number + :leap::bigint WHERE h.business_id = :business_id;
+-- In a database that was put back numbers go on above all that the lost time can have given; also
+-- of a business that had none yet at the backup.
+INSERT INTO crm.feed_head AS h (business_id, number) VALUES (:business_id, :leap::bigint)
+ON CONFLICT (business_id) DO UPDATE SET number = h.number + excluded.number;
 
 -- name: number_events
 -- The next numbers for events that have none, in the order in which they were recorded; one that

@@ -6,7 +6,16 @@ restrictions and suppressions, and holds what was being sent.
 
 from __future__ import annotations
 
-from crm.restore.actions import JournalTooShort, Lost, Restored, Stopped, lost, restore
+from crm.restore.actions import JournalTooShort, Lost, Restored, Stopped, lost, put_back, restore
 from crm.restore.settling import settle
 
-__all__ = ["JournalTooShort", "Lost", "Restored", "Stopped", "lost", "restore", "settle"]
+__all__ = [
+    "JournalTooShort",
+    "Lost",
+    "Restored",
+    "Stopped",
+    "lost",
+    "put_back",
+    "restore",
+    "settle",
+]

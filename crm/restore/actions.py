@@ -13,12 +13,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import access, campaigns, events, imports, journal, ledger, mail, privacy, staff
+from crm import above, access, campaigns, events, imports, journal, ledger, mail, privacy, staff
 from crm.campaigns import Held
 from crm.db import Database, Db
 from crm.errors import Conflict
 from crm.events import Actor, Kind
-from crm.journal import Keeper, Replayed, Written
+from crm.journal import Found, Keeper, Replayed, Written
 from crm.ledger import NothingSealed, NotStopped
 from crm.restore.replaying import replay
 
@@ -64,6 +64,17 @@ class Restored(Struct, frozen=True):
     # The name under which the ledger goes on, and how many signed entries are gone, if any is.
     origin: str = ""
     leaves: int = 0
+
+
+async def put_back(database: Database, found: Found) -> list[UUID]:
+    """List whom to restore where any business is behind: all of the database, those behind last.
+
+    The others have lost what leaves nothing in the journal: letters that went, numbers of events,
+    ends of sessions. While one is behind nothing is served, so they are done before that ends.
+    """
+    behind = frozenset(found.put_back)
+    every = await above.businesses(database) if behind else []
+    return sorted(every, key=behind.__contains__)
 
 
 async def lost(

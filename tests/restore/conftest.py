@@ -150,7 +150,7 @@ async def _before(database: Database, cluster: Cluster, journal: Journal) -> Sto
         notice = await make.notice(db, purpose.id)
         readers = await make.audience(db, notice, READERS)
         nora = await make.customer(db, address=MARKED, name="Marked Nora")
-        await mail.post_letter(db, _letter(db))
+        await mail.post_letter(db, letter(db))
         sending = await begun(db, purpose.id, sends=True)
         paused = await begun(db, purpose.id, sends=True)
         await campaigns.pause(db, SYSTEM, paused)
@@ -179,7 +179,8 @@ async def _before(database: Database, cluster: Cluster, journal: Journal) -> Sto
     )
 
 
-def _letter(db: Db) -> Letter:
+def letter(db: Db) -> Letter:
+    """Write a letter that waits."""
     address = "waits@example.com"
     return Letter(
         kind=LetterKind.confirmation,
