@@ -105,7 +105,23 @@ async def _restore(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool
         if dry_run:
             out.print("Nothing was changed.")
             return
+        await _look_again(here, wanted)
         out.print(_STILL, highlight=False, markup=False, soft_wrap=True)
+
+
+async def _look_again(here: _Here, done: list[UUID]) -> None:
+    """Refuse to say that all is well where it is not; say whose turn is still to come."""
+    found = await ledger.journal_watch(here.database, here.keeper).look()
+    problems = [
+        f"Business {each} is still behind the journal, and nothing is served or sent. Mend what "
+        "`crm doctor` and `crm ledger status` say, and run `crm restore` once more."
+        for each in done
+        if each in found.put_back
+    ]
+    if problems or not found.whole:
+        raise click.ClickException("\n".join(problems + lost_problems(replace(found, owed=0))))
+    if found.put_back:
+        out.print(f"{len(found.put_back)} more are behind: nothing is served until they are done.")
 
 
 async def _wanted(here: _Here, which: str, *, anyway: bool) -> list[UUID]:

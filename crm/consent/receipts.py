@@ -12,6 +12,7 @@ from uuid import UUID
 
 from joserfc import jws
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm import businesses, customers, ledger
 from crm.businesses import Business
@@ -194,10 +195,19 @@ async def _seal(db: ReadDb) -> Seal:
 
 
 async def _origins(db: ReadDb) -> list[BundledOrigin]:
-    every = await ledger.origins(db)
+    every = [_first(each) if not n else each for n, each in enumerate(await ledger.origins(db))]
     opened = [each.begins_at for each in every if each.opening]
     _, proofs = await ledger.proofs_at(db, opened)
     return [_origin(each, proofs.get(each.begins_at)) for each in every]
+
+
+def _first(origin: Origin) -> Origin:
+    """Tell the first name there is without what it follows.
+
+    Where a restore has lost the ledger whole, nothing here can show who signed what it cites; its
+    opening is its first leaf all the same, and on the ledger's page.
+    """
+    return replace(origin, opening=None, predecessor="")
 
 
 def _origin(origin: Origin, proof: Proof | None) -> BundledOrigin:

@@ -36,15 +36,31 @@ from crm.ledger.model import (
 )
 from crm.ledger.note import BadNote
 from crm.ledger.sealing import append, check_extension, tiles
-from crm.ledger.signing import keys, rotate
+from crm.ledger.signing import ensure_key, keys, rotate
 from crm.ledger.tile import Place
-from crm.ledger.tree import HASH_SIZE, BadProof, check_inclusion, leaf_hash
+from crm.ledger.tree import EMPTY, HASH_SIZE, BadProof, check_inclusion, leaf_hash
 
 sql = Statements("ledger")
 
 _SHOWN = 100
 # Whatever is larger has no place in the database, let alone in a ledger.
 _MOST_LEAVES = 1 << 62
+# The number of the origin under which a ledger begins, which cites no head.
+_FIRST = 1
+# The head of a database from before anything was sealed: it follows from no head that was signed.
+_NOTHING = Head(
+    origin_number=0,
+    origin="",
+    begins_at=0,
+    predecessor="",
+    size=0,
+    root=EMPTY,
+    signed_size=0,
+    stopped_why=None,
+    stopped_at=None,
+    anchored_size=0,
+    anchored_at=None,
+)
 
 
 class Unsealed(Struct, frozen=True):
@@ -198,16 +214,18 @@ async def reopen(db: Db, by: Actor, known: str, *, reason: str) -> Origin:
 
     `known` is that head, from the journal; where that is lost, the newest the database has. The
     leaves that are still here keep their places; the first leaf of the new origin says what it
-    follows and how many signed leaves are gone. Refuses with NotStopped where the ledger can go on.
+    follows and how many signed leaves are gone. Refuses with NotStopped where the ledger can go on,
+    and with NothingSealed where neither knows of any.
     """
     present = await db.maybe(sql.hold_head, Head)
-    if present is None:
+    if present is None and (not known or await head(db) is not None):
         raise NothingSealed
+    present = present or _NOTHING
     if await _goes_on(db, present, known):
         raise NotStopped
     business = await businesses.get(db)
     cited = known or (await signed_heads(db, limit=1))[0].note
-    number = max(present.origin_number, number_of(checkpoint_of(cited).origin)) + 1
+    number = max(_FIRST, present.origin_number, number_of(checkpoint_of(cited).origin)) + 1
     name = origin_name(business.origin.partition("://")[2], number)
     opening = opening_bytes(_opening(db, present, name, cited, reason))
     entry_id = time_ordered()
@@ -221,10 +239,12 @@ async def reopen(db: Db, by: Actor, known: str, *, reason: str) -> Origin:
         opening=opening,
         entry_id=entry_id,
     )
+    await db.run(sql.add_head, origin_number=number, root=EMPTY)
     await db.run(sql.place_entry, leaf_index=present.size, entry_id=entry_id)
     await append(db, present, leaf_hash(opening_commitment(opening)))
     await db.run(sql.move_origin, origin_number=number)
     await rotate(db, by, KeyKind.checkpoint, name=name)
+    await ensure_key(db, KeyKind.receipt, business.host)
     await events.record(db, by, Kind.ledger_reopened, reason=reason[:500])
     return next(each for each in await origins(db) if each.number == number)
 
