@@ -118,9 +118,13 @@ class Campaign(Struct, tag="campaign"):
 
 
 class Replayed(Struct, tag="replayed"):
-    """A restored database has caught up with the journal up to a number."""
+    """A restored database has caught up with the journal after one number and up to another.
+
+    What was open before those is open still: the restore has not carried it out.
+    """
 
     upto: int
+    since: int = 0
 
 
 Entry: TypeAlias = (

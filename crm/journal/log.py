@@ -81,7 +81,8 @@ class Tail(Struct):
             self._knows(line.after)
             for each in line.entries:
                 if isinstance(each, Replayed):
-                    self.open = {n: one for n, one in self.open.items() if n > each.upto}
+                    done = range(each.since + 1, each.upto + 1)
+                    self.open = {n: one for n, one in self.open.items() if n not in done}
         elif isinstance(line, Committed):
             self._knows(line.n)
         else:

@@ -116,7 +116,7 @@ async def restore(
     await _replay(database, keeper, business_id, gone, watch, despite_gap=despite_gap)
     held = await campaigns.hold_restored(database, business_id, gone.campaigns)
     origin = await _reopen(database, keeper, business_id)
-    await _catch_up(database, keeper, business_id, gone.upto)
+    await _catch_up(database, keeper, business_id, Replayed(gone.upto, gone.number))
     return Restored(gone, held, stopped, *origin)
 
 
@@ -161,13 +161,15 @@ async def _reopen(database: Database, keeper: Keeper, business_id: UUID) -> tupl
     return "", 0
 
 
-async def _catch_up(database: Database, keeper: Keeper, business_id: UUID, upto: int) -> None:
+async def _catch_up(
+    database: Database, keeper: Keeper, business_id: UUID, replayed: Replayed
+) -> None:
     """Say in the journal and in the database that they are one again; what came since is open."""
     log = keeper.journal.log(business_id)
     async with database.write(business_id) as db:
         await journal.hold(db)
         await events.record(db, _SYSTEM, Kind.database_restored)
-        number = await keeper.do(lambda: log.write(None, db.now, [Replayed(upto)]))
+        number = await keeper.do(lambda: log.write(None, db.now, [replayed]))
         await journal.move(db, number)
     await keeper.do(lambda: log.committed(number))
 

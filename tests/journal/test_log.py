@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
-from crm.journal import Behind, Campaign, Journal, JournalLost, Replayed, Written
+from crm.journal import Behind, Campaign, Entry, Journal, JournalLost, Replayed, Written
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ENTRY = Campaign(UUID(int=7), "started")
@@ -67,6 +68,23 @@ def test_a_database_that_does_not_fit_is_told(tmp_path: Path) -> None:
     assert list(log.tail().open) == [4]
     log.write(4, NOW, [Replayed(upto=5)])
     assert log.tail().open == {}
+
+
+def test_a_restore_closes_only_what_it_replayed(tmp_path: Path) -> None:
+    log = Journal(tmp_path).log(uuid4())
+    for _ in range(4):
+        log.write(None, NOW, [ENTRY])
+    log.write(None, NOW, [Replayed(upto=3, since=1)])
+    assert list(log.tail().open) == [1, 4, 5]
+
+
+def test_a_restore_of_before_closed_all_up_to_a_number(tmp_path: Path) -> None:
+    said = msgspec.json.decode(b'{"type":"replayed","upto":3}', type=Entry)
+    log = Journal(tmp_path).log(uuid4())
+    for _ in range(4):
+        log.write(None, NOW, [ENTRY])
+    log.write(None, NOW, [said])
+    assert list(log.tail().open) == [4, 5]
 
 
 def test_a_torn_line_is_no_line(tmp_path: Path) -> None:
