@@ -44,8 +44,17 @@ GONE = (
 )
 # What passes by itself, when PostgreSQL is back.
 AWAY = (*GONE, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+# PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
+BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# What was wrong with what was asked: nothing is broken, and it would be refused again.
+_WRONG = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 # What keeps anybody from connecting: it is away or refuses, or its address is none.
 UNCONNECTED = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def is_broken(error: Exception) -> bool:
+    """Say whether the transaction can only be given up: it is not one request that was wrong."""
+    return isinstance(error, BROKEN) and not isinstance(error, _WRONG)
 
 
 class Lost(ConnectionError):

@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from crm.clock import Clock
-from crm.connections import AWAY, GONE, Connection, Connections, connected
-from crm.errors import NotFound, Refused
+from crm.connections import AWAY, BROKEN, GONE, Connection, Connections, connected, is_broken
+from crm.errors import NotFound
 from crm.keys import Keys
 from crm.statements import SQL, Statement, Statements, parse
 
@@ -36,6 +36,7 @@ __all__ = [
     "Statements",
     "Transaction",
     "Wake",
+    "is_broken",
     "no_wake",
     "open_database",
     "parse",
@@ -52,9 +53,6 @@ RETRIABLE = (
     asyncpg.DeadlockDetectedError,
     asyncpg.InvalidCachedStatementError,
 )
-
-# PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
-BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _TRIES = 3
 
@@ -147,7 +145,7 @@ class Db(ReadDb):
 
     @asynccontextmanager
     async def together(self, *, only_try: bool = False) -> AsyncIterator[None]:
-        """Keep all of a block or, where it refuses, nothing of it; what came before it stays.
+        """Keep all of a block or, where it fails, nothing of it; what came before it stays.
 
         For a form that is shown again: the transaction of the request is committed all the same.
         To `only_try` nothing of it is kept in any case.
@@ -156,8 +154,9 @@ class Db(ReadDb):
         await self._told("SAVEPOINT together")
         try:
             yield
-        except Refused:
-            await self._undo(*before)
+        except Exception as error:
+            if not is_broken(error):
+                await self._undo(*before)
             raise
         if only_try:
             await self._undo(*before)

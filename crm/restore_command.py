@@ -167,6 +167,13 @@ def _say_lost(gone: Lost) -> None:
 
 
 def _say_done(done: Restored) -> None:
+    for number in done.failed:
+        out.print(
+            f"  Line {number} of the journal could not be carried out; the log says why. Look at "
+            "`crm ledger lines`, and do by hand what it says.",
+            highlight=False,
+            soft_wrap=True,
+        )
     for each in done.held:
         was = f"was {each.state}"
         doubt = f", {each.uncertain} deliveries are uncertain" if each.uncertain else ""

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import asyncpg
 import pytest
 
 from crm import customers, mail
 from crm.businesses import Business
 from crm.customers import Changes
-from crm.db import Database, Db
+from crm.db import Database, Db, parse
 from crm.errors import Conflict
 from crm.mail import Scope, Why
 from tests import make
+
+_WRONG = parse(
+    """-- name: wrong
+-- PostgreSQL refuses it for its data.
+SELECT 1 / 0
+"""
+)[0]
 
 
 async def _do(db: Db, name: str) -> None:
@@ -41,6 +49,14 @@ async def _tried(db: Db) -> None:
     async with db.together(only_try=True):
         await _do(db, "refused")
         raise Conflict
+
+
+async def _failing(db: Db, *, of_the_data: bool) -> None:
+    async with db.together():
+        await _do(db, "failing")
+        if of_the_data:
+            await db.one(_WRONG, int)
+        raise ZeroDivisionError
 
 
 async def _names(database: Database, business: Business) -> set[str]:
@@ -76,3 +92,17 @@ async def test_what_is_tried_is_never_kept(database: Database, business: Busines
         assert [each[1] for each in db.wakes] == [("before",)]
     assert seen == {"before", "tried"}
     assert await _names(database, business) == {"before"}
+
+
+async def test_of_a_block_that_fails_otherwise_nothing_is_kept_either(
+    database: Database, business: Business
+) -> None:
+    """An error of the program or of the data, also within PostgreSQL: what comes behind it goes."""
+    async with database.write(business.id) as db:
+        with pytest.raises(asyncpg.DataError):
+            await _failing(db, of_the_data=True)
+        with pytest.raises(ZeroDivisionError):
+            await _failing(db, of_the_data=False)
+        assert (db.noted, db.wakes) == ([], [])
+        await _do(db, "behind")
+    assert await _names(database, business) == {"behind"}

@@ -120,11 +120,13 @@ class Campaign(Struct, tag="campaign"):
 class Replayed(Struct, tag="replayed"):
     """A restored database has caught up with the journal after one number and up to another.
 
-    What was open before those is open still: the restore has not carried it out.
+    What was open before those is open still, and so are the lines `left`, though they may have
+    been committed: the restore has not carried them out.
     """
 
     upto: int
     since: int = 0
+    left: list[Written] = []
 
 
 Entry: TypeAlias = (

@@ -83,6 +83,7 @@ class Tail(Struct):
                 if isinstance(each, Replayed):
                     done = range(each.since + 1, each.upto + 1)
                     self.open = {n: one for n, one in self.open.items() if n not in done}
+                    self.open |= {one.n: one for one in each.left}
         elif isinstance(line, Committed):
             self._knows(line.n)
         else:
@@ -166,12 +167,8 @@ class Log:
 
         OSError where it does not reach back that far or lines are missing, unless `despite_gap`.
         """
-        names = self._names()
-        starts = [int(name.removeprefix(_NAME)) for name in names]
         before = Tail()
-        for name, following in zip_longest(names, starts[1:]):
-            if following is not None and following <= number + 1:
-                continue
+        for name in self._behind(number):
             for line in self._lines(name):
                 if isinstance(line, Begins) and not despite_gap:
                     _follows(line, max(before.last, number))
@@ -180,6 +177,19 @@ class Log:
                 before.take(line)
                 if isinstance(line, Written) and line.n > number:
                     yield line
+
+    def settled(self, number: int) -> set[int]:
+        """Return which numbers after one were carried out, given up or set aside since."""
+        lines = (line for name in self._behind(number) for line in self._lines(name))
+        return {n for line in lines if isinstance(line, Settled) for n in line.numbers}
+
+    def _behind(self, number: int) -> Iterator[str]:
+        """Name the files in which anything after a number can stand."""
+        names = self._names()
+        starts = [int(name.removeprefix(_NAME)) for name in names]
+        for name, following in zip_longest(names, starts[1:]):
+            if following is None or following > number + 1:
+                yield name
 
     def _lines(self, name: str) -> Iterator[Line]:
         for text in self._store.read(self._folder, name).split(b"\n"):

@@ -15,12 +15,15 @@ from msgspec import Struct
 
 from crm import above, access, campaigns, events, imports, journal, ledger, mail, privacy, staff
 from crm.campaigns import Held
-from crm.db import Database, Db
+from crm.db import Database, Db, is_broken
 from crm.errors import Conflict
 from crm.events import Actor, Kind
 from crm.journal import Found, Keeper, Replayed, Written
 from crm.ledger import NothingSealed, NotStopped
+from crm.log import logger
 from crm.restore.replaying import replay
+
+_log = logger(__name__)
 
 _SYSTEM = Actor.system()
 # Lines replayed in one transaction.
@@ -64,6 +67,8 @@ class Restored(Struct, frozen=True):
     # The name under which the ledger goes on, and how many signed entries are gone, if any is.
     origin: str = ""
     leaves: int = 0
+    # Numbers of the lines that could not be carried out.
+    failed: list[int] = []
 
 
 async def put_back(database: Database, found: Found) -> list[UUID]:
@@ -113,11 +118,12 @@ async def restore(
     gone = await lost(database, keeper, business_id, despite_gap=despite_gap)
     async with database.write(business_id) as db:
         stopped = await _stop(db)
-    await _replay(database, keeper, business_id, gone, watch, despite_gap=despite_gap)
+    failed = await _replay(database, keeper, business_id, gone, watch, despite_gap=despite_gap)
     held = await campaigns.hold_restored(database, business_id, gone.campaigns)
     origin = await _reopen(database, keeper, business_id)
-    await _catch_up(database, keeper, business_id, Replayed(gone.upto, gone.number))
-    return Restored(gone, held, stopped, *origin)
+    left = await _not_settled(keeper, business_id, gone.number, failed)
+    await _catch_up(database, keeper, business_id, Replayed(gone.upto, gone.number, left))
+    return Restored(gone, held, stopped, *origin, failed=[each.n for each in failed])
 
 
 async def _stop(db: Db) -> Stopped:
@@ -140,16 +146,42 @@ async def _replay(
     watch: Watcher,
     *,
     despite_gap: bool,
-) -> None:
+) -> list[Written]:
+    """Carry out line by line; return those that could not be, of which nothing is done."""
+    failed: list[Written] = []
     lines = _since(keeper, business_id, gone.number, despite_gap=despite_gap)
     done = 0
     while some := await keeper.walk(lambda: list(islice(lines, _AT_ONCE))):
         async with database.write(business_id) as db:
-            for line in some:
-                for entry in line.entries if line.n <= gone.upto else ():
-                    await replay(db, entry, line.at)
+            lacking = (line for line in some if line.n <= gone.upto)
+            failed += [line for line in lacking if not await _carried_out(db, line)]
         done += len(some)
         watch(done)
+    return failed
+
+
+async def _carried_out(db: Db, line: Written) -> bool:
+    try:
+        async with db.together():
+            for entry in line.entries:
+                await replay(db, entry, line.at)
+    except Exception as wrong:
+        if is_broken(wrong):
+            raise
+        # It would fail the next time too: nothing behind it waits for that.
+        _log.exception("line_not_replayed", business=str(db.business_id), line=line.n)
+        return False
+    return True
+
+
+async def _not_settled(
+    keeper: Keeper, business_id: UUID, number: int, failed: list[Written]
+) -> list[Written]:
+    """Return those that somebody has still to look at: not what was given up or set aside."""
+    if not failed:
+        return []
+    settled = await keeper.walk(lambda: keeper.journal.log(business_id).settled(number))
+    return [each for each in failed if each.n not in settled]
 
 
 async def _reopen(database: Database, keeper: Keeper, business_id: UUID) -> tuple[str, int]:

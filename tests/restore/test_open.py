@@ -5,6 +5,8 @@ from __future__ import annotations
 from crm import consent, customers
 from crm.journal import Journal, Left
 from crm.restore import jobs
+from crm.restore_command import _say_done
+from crm.terminal import out
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.journal.conftest import opened
@@ -37,3 +39,45 @@ async def test_a_press_that_others_were_written_behind_outlives_a_restore(
             assert state is not None
             assert state.status == "withdrawn"
             assert journal.log(business.id).tail().open == {}
+
+
+async def test_a_line_that_cannot_be_carried_out_keeps_no_restore_from_ending(
+    own_cluster: Cluster, journal: Journal
+) -> None:
+    """It is told, and stays open with all that it says; one that was set aside rests."""
+    wrong = Left("00", 7, "no such way")
+    async with opened(own_cluster, journal) as database:
+        business = await make.business(database)
+        async with database.write(business.id) as db:
+            first, second = await make.customer(db), await make.customer(db)
+    log = journal.log(business.id)
+    async with backed_up(own_cluster) as backup:
+        async with opened(own_cluster, journal) as database:
+            aside = log.write(None, database.clock(), [wrong])
+            log.settle([aside])
+            async with database.write(business.id) as db:
+                await customers.restrict(db, make.SYSTEM, first.id)
+                db.note(wrong)
+            failed = log.tail().last
+            async with database.write(business.id) as db:
+                await customers.restrict(db, make.SYSTEM, second.id)
+        async with put_back(backup, journal) as (database, watch):
+            assert await watch.stops()
+            done = await replayed(backup, watch.keeper, business.id)
+            assert done.failed == [aside, failed]
+            with out.capture() as said:
+                _say_done(done)
+            assert f"Line {failed} of the journal could not be carried out" in said.get()
+            assert not (await watch.look()).put_back
+            # As another process reads it.
+            tail = Journal(make.place_of(journal)).log(business.id).tail()
+            assert [wrong in line.entries for line in tail.open.values()] == [True]
+            assert list(tail.open) == [failed]
+            async with database.read(business.id) as db:
+                assert (await customers.get(db, first.id)).restricted_at is None
+                assert (await customers.get(db, second.id)).restricted_at is not None
+            await jobs.sweep({"database": database, "watch": watch})
+            async with database.read(business.id) as db:
+                assert (await customers.get(db, first.id)).restricted_at is not None
+            log.settle([failed])
+            assert log.tail().open == {}
