@@ -35,11 +35,8 @@ async def replay(
             await end(db, each, at, unless_since)
     elif isinstance(entry, journal.Suppressed | journal.Lifted | journal.Left):
         await _by_address(db, entry, at, uncertain=unless_since is not None)
-    elif isinstance(entry, journal.Restricted):
-        change = customers.restrict if entry.frozen else customers.unrestrict
-        # Whoever waits for her deletion stays frozen: only she calls it off, and says so.
-        with suppress(UnknownCustomer, BeingErased):
-            await change(db, _SYSTEM, entry.customer_id)
+    elif isinstance(entry, journal.Restricted | journal.Revoked | journal.Readmitted):
+        await _shut_or_open(db, entry, uncertain=unless_since is not None)
     elif isinstance(entry, journal.Merged):
         await _merge(db, entry, unless_since)
     elif isinstance(entry, journal.Planned):
@@ -48,8 +45,6 @@ async def replay(
         await privacy.call_off_again(db, entry.customer_id, unless_since=unless_since)
     elif isinstance(entry, journal.Erased):
         await _erase(db, entry, at)
-    elif isinstance(entry, journal.Revoked | journal.Readmitted):
-        await _admit(db, entry)
 
 
 async def end(db: Db, ended: Decision, at: datetime, unless_since: datetime | None) -> None:
@@ -88,6 +83,28 @@ async def _by_address(
     else:
         for address, scope, why in entry.addresses:
             await mail.suppress(db, _SYSTEM, bytes.fromhex(address), Scope(scope), Why(why))
+
+
+async def _shut_or_open(
+    db: Db, entry: journal.Restricted | journal.Revoked | journal.Readmitted, *, uncertain: bool
+) -> None:
+    """Freeze or shut out, or end that; not where it is uncertain whether that was committed.
+
+    Whoever asked for an end was told that it failed, and asks again; the opposite may have been
+    decided since.
+    """
+    if isinstance(entry, journal.Restricted):
+        if entry.frozen or not uncertain:
+            await _restrict(db, entry)
+    elif isinstance(entry, journal.Revoked) or not uncertain:
+        await _admit(db, entry)
+
+
+async def _restrict(db: Db, entry: journal.Restricted) -> None:
+    change = customers.restrict if entry.frozen else customers.unrestrict
+    # Whoever waits for her deletion stays frozen: only she calls it off, and says so.
+    with suppress(UnknownCustomer, BeingErased):
+        await change(db, _SYSTEM, entry.customer_id)
 
 
 async def _plan(db: Db, planned: journal.Planned, at: datetime) -> None:

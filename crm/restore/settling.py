@@ -1,7 +1,8 @@
 """Lines of the journal of which nobody knew whether they were committed: what they say is done.
 
 Whoever asked was told that it failed or that nobody can say; the journal has it, and leaving,
-freezing and deleting are what she wanted.
+freezing and deleting are what she wanted. The end of a freeze, and letting a member of staff in
+again, are passed over: they are asked for again, or were decided otherwise since.
 """
 
 from __future__ import annotations

@@ -78,11 +78,16 @@ async def plan_again(db: Db, planned: Wish, call_off_hash: bytes) -> None:
 async def call_off_again(
     db: Db, customer_id: UUID, *, unless_since: datetime | None = None
 ) -> None:
-    """Forget a deletion that she called off, but not one asked for after `unless_since`."""
+    """Forget a deletion that she called off, but not one asked for after `unless_since`.
+
+    The freeze that came with it ends with it.
+    """
     waits = await wish(db, customer_id)
     if waits is None or (unless_since and waits.asked_at > unless_since):
         return
     await db.run(sql.forget_wish, customer_id=customer_id)
+    if not waits.was_frozen:
+        await customers.unrestrict(db, Actor.system(), customer_id)
     await events.record(db, Actor.system(), Kind.erasure_called_off, customer_id=customer_id)
 
 
