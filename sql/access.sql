@@ -370,6 +370,23 @@ SELECT customer_id
                 OR c.address_hash <> f.address_hash AND c.erased_at IS NULL)
          ORDER BY f.changed_at DESC) AS former;
 
+-- name: went_into
+-- In whose record the one is whose address this was last, where it was merged while it had it. What
+-- anybody had and changed leads to nobody: that mailbox may be somebody else's by now.
+SELECT o.merged_into
+  FROM (SELECT c.merged_into, c.customer_id, f.changed_at
+          FROM crm.former_address f
+          JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = f.customer_id
+         WHERE f.business_id = :business_id
+           AND f.address_hash = :address_hash
+         ORDER BY f.changed_at DESC
+         LIMIT 1) o
+ WHERE o.merged_into IS NOT NULL
+   AND NOT EXISTS (SELECT FROM crm.former_address n
+                    WHERE n.business_id = :business_id
+                      AND n.customer_id = o.customer_id
+                      AND n.changed_at > o.changed_at);
+
 -- name: held_as
 -- As what an address is held: whose it is, whose it was, or what waits to be confirmed there. Only a
 -- letter to whose it is goes with her record.

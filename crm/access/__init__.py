@@ -23,7 +23,7 @@ from crm.access.actions import (
 from crm.access.asking_out import send_way_out
 from crm.access.forgetting import forget, forget_address, former_addresses
 from crm.access.form import NotOurForm, Shown
-from crm.access.leaving import holder, leave, leave_by_address, standings
+from crm.access.leaving import holder, leave, leave_by_address, owners, standings, whose
 from crm.access.merging import objects, take_over
 from crm.access.model import (
     Choice,
@@ -98,6 +98,7 @@ __all__ = [
     "open_choices",
     "open_link",
     "open_session",
+    "owners",
     "seal_form",
     "send_link",
     "send_way_out",
@@ -107,4 +108,5 @@ __all__ = [
     "tidy",
     "unseal_form",
     "waiting",
+    "whose",
 ]

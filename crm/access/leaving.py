@@ -98,6 +98,23 @@ async def owners(db: ReadDb, address_hash: bytes) -> list[Customer]:
     return [found[each] for each in ids if found[each].erased_at is None]
 
 
+async def whose(db: ReadDb, address_hash: bytes) -> Customer | None:
+    """Return whose address this is; if nobody has it, in whose record the one is that had it last.
+
+    That is where its record was merged. An address that she changed leads to nobody: its mailbox
+    may be somebody else's by now.
+    """
+    her = await customers.by_hash(db, address_hash)
+    if her is not None:
+        return her
+    kept_id = await db.maybe(sql.went_into, UUID, address_hash=address_hash)
+    if kept_id is None:
+        return None
+    kept = (await customers.of_ids(db, [kept_id]))[kept_id]
+    # Erased between the two looks: known no more.
+    return kept if kept.erased_at is None else None
+
+
 async def purpose_of(db: ReadDb, stop: Stop) -> Purpose | None:
     """Return the purpose that a link names, or None: it names all, or one that is gone."""
     if stop.purpose_code is None:

@@ -58,57 +58,55 @@ async def fulfil(
     """
     check_words(words)
     request = await requests.get(db, request_id)
-    if request.customer_id is not None:
+    her = await requests.customer_of(db, request)
+    if her is not None:
         # Before the request, as an erasure holds them.
-        await customers.hold(db, request.customer_id)
+        await customers.hold(db, her.id)
     if request.kind is RequestKind.erasure:
         if not may_erase:
             raise MayNotErase
-        return await _deleted(db, by, request, words, told=told)
-    if request.customer_id is not None:
+        return await _deleted(db, by, request, her, words, told=told)
+    if her is not None:
         check_open(request)
         if request.proved_at is None:
             raise IdentityMissing
         if request.kind is RequestKind.restriction:
-            await customers.restrict(db, by, request.customer_id)
-            await _keep_frozen(db, request.customer_id)
+            await customers.restrict(db, by, her.id)
+            await _keep_frozen(db, her.id)
         if request.kind is RequestKind.objection and marketing:
-            await object_to_marketing(db, by, request.customer_id)
+            await object_to_marketing(db, by, her.id)
     return await requests.answer(db, by, request_id, words, told=told)
 
 
-async def _deleted(db: Db, by: Actor, request: Request, words: str, *, told: bool) -> Request:
-    """Delete her record, or all that is kept under her address, and then write to it.
+async def _deleted(
+    db: Db, by: Actor, request: Request, her: Customer | None, words: str, *, told: bool
+) -> Request:
+    """Delete her record, and all that is kept under the address that asked; then write to her.
 
-    By then it is known to nobody any more.
+    By then she is known to nobody any more.
     """
-    to = await requests.recipient(db, request)
+    to = await requests.recipients(db, request)
     closed = await requests.answer(db, by, request.id, words, told=True)
-    customer_id = request.customer_id
-    if customer_id is None and to is not None:
-        customer_id = await _forgotten(db, by, to.address)
-    elif customer_id is not None:
-        await erase(db, by, customer_id)
-    if not told and to is not None:
+    if her is not None:
+        await erase(db, by, her.id)
+    if request.address:
+        await _forgotten(db, request.address)
+    if not told and to:
         # By the number of the empty record the sweep finds the letter once it has gone.
-        reached = wording.Recipient(to.address, to.locale, customer_id)
-        await wording.answer(db, closed, reached, kept=False)
+        await wording.answer(db, closed, to, kept=False)
     return await requests.get(db, request.id)
 
 
-async def _forgotten(db: Db, by: Actor, address: str) -> UUID | None:
-    """Delete what is kept under the address of somebody who was no customer when she asked.
+async def _forgotten(db: Db, address: str) -> None:
+    """Delete what is kept under the address of somebody who is no customer, or no more.
 
-    If she is one by now she is erased, and her number is returned: she is told that all is gone.
+    What somebody else has there by now stays.
     """
-    fingerprint = db.keys.address_hash(db.business_id, customers.fold(address))
-    her = await customers.by_hash(db, fingerprint)
-    if her is not None:
-        await erase(db, by, her.id)
-        return her.id
+    fingerprint = db.keys.address_hash(db.business_id, fold(address))
+    if await customers.by_hash(db, fingerprint) is not None:
+        return
     await forget_address(db, fingerprint)
     await mail.suppress(db, Actor.system(), fingerprint, Scope.marketing, Why.erased)
-    return None
 
 
 async def object_to_marketing(db: Db, by: Actor, customer_id: UUID) -> None:

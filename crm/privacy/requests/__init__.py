@@ -11,7 +11,6 @@ from crm.privacy.requests.actions import (
     get,
     of_customer,
     receive,
-    recipient,
     refuse,
     settle,
     settled,
@@ -22,9 +21,11 @@ from crm.privacy.requests.actions import (
     waiting,
 )
 from crm.privacy.requests.proving import of_link, prove, send_link, unprove, vouch
+from crm.privacy.requests.whose import customer_of, had_before, recipients
 
 __all__ = [
     "answer",
+    "customer_of",
     "end",
     "ended",
     "export",
@@ -32,11 +33,12 @@ __all__ = [
     "forget",
     "forget_address",
     "get",
+    "had_before",
     "of_customer",
     "of_link",
     "prove",
     "receive",
-    "recipient",
+    "recipients",
     "refuse",
     "send_link",
     "settle",

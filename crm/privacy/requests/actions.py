@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from crm import businesses, customers
-from crm.customers import Customer
+from crm.customers import Address, Customer
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
 from crm.ids import time_ordered
@@ -43,6 +43,7 @@ from crm.privacy.requests.model import (
     checked_receipt,
     months_after,
 )
+from crm.privacy.requests.whose import asked_by, recipients
 
 sql = Statements("privacy")
 
@@ -76,9 +77,9 @@ async def receive(
     """
     received_on = checked_receipt(new.received_on, await today(db))
     address = customers.parse(new.address) if new.address else None
-    customer = await _whose(db, new)
+    customer = await asked_by(db, new)
     request_id = once or time_ordered()
-    fingerprint = db.keys.address_hash(db.business_id, address.folded) if address else None
+    elsewhere = address if address and not _on_record(new, customer, address) else None
     added = await db.run(
         sql.add_request,
         request_id=request_id,
@@ -87,9 +88,10 @@ async def receive(
         way=way,
         by_itself=False,
         customer_id=customer.id if customer else None,
-        # A customer's address stands with her, and is found there.
-        address=address.display if address and customer is None else "",
-        address_hash=fingerprint if customer is None else None,
+        address=elsewhere.display if elsewhere else "",
+        address_hash=(
+            db.keys.address_hash(db.business_id, elsewhere.folded) if elsewhere else None
+        ),
         name="" if customer else new.name,
         words=new.words,
         received_on=received_on,
@@ -101,6 +103,15 @@ async def receive(
     if added:
         await step(db, by, request_id, What.received)
     return await _same(db, request_id, customer)
+
+
+def _on_record(new: NewRequest, customer: Customer | None, address: Address) -> bool:
+    """Say whether the address stands with a customer, as all but that of a record that went do.
+
+    Who is named by her id is written to where she can be, whatever address came with it.
+    """
+    named = new.customer_id is not None
+    return named or (customer is not None and customers.fold(customer.address) == address.folded)
 
 
 async def _same(db: ReadDb, request_id: UUID, customer: Customer | None) -> Request:
@@ -160,7 +171,7 @@ async def extend(db: Db, by: Actor, request_id: UUID, why: str, *, told: bool = 
     )
     longer = await get(db, request_id)
     if not told:
-        await wording.extension(db, longer, await recipient(db, request))
+        await wording.extension(db, longer, await recipients(db, request))
     await step(db, by, request_id, What.extended)
     return longer
 
@@ -283,26 +294,12 @@ async def _forget(
     return {"privacy_request": len(found)}
 
 
-async def _whose(db: ReadDb, new: NewRequest) -> Customer | None:
-    if new.customer_id is not None:
-        return await customers.get(db, new.customer_id)
-    return await customers.by_address(db, new.address) if new.address else None
-
-
 async def held(db: Db, request_id: UUID) -> Request:
     """Hold a request until its next step is written; RequestClosed where it has ended."""
     await db.maybe(sql.request_locked, UUID, request_id=request_id)
     request = await get(db, request_id)
     check_open(request)
     return request
-
-
-async def recipient(db: ReadDb, request: Request) -> wording.Recipient | None:
-    """Find where she is written to: the address on record, else the one that was given."""
-    if request.customer_id is None:
-        return wording.Recipient.of(request.address) if request.address else None
-    customer = (await customers.of_ids(db, [request.customer_id]))[request.customer_id]
-    return wording.Recipient(customer.address, customer.locale, customer.id)
 
 
 async def _close(
@@ -315,7 +312,7 @@ async def _close(
     told: bool,
     ground: Ground | None = None,
 ) -> Request:
-    to = await recipient(db, request)
+    to = await recipients(db, request)
     await db.run(
         sql.close_request,
         request_id=request.id,

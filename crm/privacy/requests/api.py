@@ -86,7 +86,8 @@ class Logged(Struct, frozen=True, kw_only=True):
     opt={"example": {"kind": "access", "address": "nora@example.com", "words": "What is held?"}},
     tags=["Privacy"],
     summary="Record a privacy request",
-    description="What a customer asked of your own shop or desk: her id, or an address. It is due "
+    description="What a customer asked of your own shop or desk: her id, or an address; that of a "
+    "record that was merged leads to the one that is kept. It is due "
     "a month after the day it came. Nothing is given out before it is known who asks: staff see to "
     "that. With an Idempotency-Key a repeated request is answered as the first was.",
     responses={201: ResponseSpec(Standing, generate_examples=False, description="Recorded")},

@@ -41,6 +41,7 @@ _BODY = 64 * 1024
 _LATELY = timedelta(days=30)
 # Why a member sees whose request it is; she reads it beside the look.
 _REASON = "your privacy request"
+_BEFORE = "a privacy request from an address that was yours"
 
 
 class Due(Struct, frozen=True):
@@ -251,10 +252,11 @@ async def _shown(
     db: ReadDb, who: Member, looks: Looks, request_id: UUID, form: Form | None
 ) -> Response[Any]:
     found = await requests.get(db, request_id)
-    customer = None
-    if found.customer_id is not None:
-        await looks.record([found.customer_id], reason=_REASON)
-        customer = (await customers.of_ids(db, [found.customer_id]))[found.customer_id]
+    customer = await requests.customer_of(db, found)
+    if customer is not None:
+        await looks.record([customer.id], reason=_REASON)
+    before = await requests.had_before(db, found)
+    await looks.record([each.id for each in before], reason=_BEFORE)
     if form is None:
         locale = customer.locale if customer else ""
         begun = wording.prefilled(found.kind, locale, await businesses.get(db))
@@ -267,6 +269,7 @@ async def _shown(
         form=form,
         found=found,
         customer=customer,
+        before=before,
         mailable=bool(customer or found.address),
         steps=await requests.steps(db, request_id),
         today=await requests.today(db),

@@ -11,8 +11,9 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
 from crm.ids import secret
 from crm.privacy.requests import wording
-from crm.privacy.requests.actions import get, held, recipient, step
+from crm.privacy.requests.actions import get, held, step
 from crm.privacy.requests.model import NoAddressToAnswer, Proof, Request, What
+from crm.privacy.requests.whose import recipient
 from crm.tokens import BadLink
 
 sql = Statements("privacy")
@@ -22,7 +23,7 @@ LINK_LASTS = timedelta(days=7)
 
 
 async def send_link(db: Db, by: Actor, request_id: UUID) -> None:
-    """Mail a link to the address on record: whoever opens it has that mailbox (Art. 12(6)).
+    """Mail a link to the address that asked: whoever opens it has that mailbox (Art. 12(6)).
 
     It proves nothing any more once her record has another address. Refuses with NoAddressToAnswer
     where there is no address.

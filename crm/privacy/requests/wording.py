@@ -86,13 +86,15 @@ async def identity(
     await _post(db, to, words)
 
 
-async def extension(db: Db, request: Request, to: Recipient | None) -> None:
+async def extension(db: Db, request: Request, to: Sequence[Recipient]) -> None:
     """Tell her that it takes longer, why, and until when (Art. 12(3))."""
     business = await businesses.get(db)
-    await _post(db, to, _words("extension", business, to, request, why=request.extended_why))
+    for each in _each(to):
+        words = _words("extension", business, each, request, why=request.extended_why)
+        await _post(db, each, words)
 
 
-async def answer(db: Db, request: Request, to: Recipient | None, *, kept: bool = True) -> None:
+async def answer(db: Db, request: Request, to: Sequence[Recipient], *, kept: bool = True) -> None:
     """Mail an answer; a refusal says where she can complain and go to court (Art. 12(4)).
 
     Not `kept`, its text goes as soon as it is handed over.
@@ -100,8 +102,9 @@ async def answer(db: Db, request: Request, to: Recipient | None, *, kept: bool =
     business = await businesses.get(db)
     refused = request.state is RequestState.refused
     paragraphs = [part.strip() for part in request.answer.split("\n\n") if part.strip()]
-    words = _words("answer", business, to, request, refused=refused, paragraphs=paragraphs)
-    await _post(db, to, words, kept=kept)
+    for each in _each(to):
+        words = _words("answer", business, each, request, refused=refused, paragraphs=paragraphs)
+        await _post(db, each, words, kept=kept)
 
 
 async def lifting(db: Db, to: Recipient, *, ends_at: datetime) -> None:
@@ -179,6 +182,11 @@ def prefilled(kind: RequestKind, locale: str, business: Business) -> str:
     """Return where an answer begins, in the language of whom it is for."""
     with speaking(chosen(locale, business.locale) or ENGLISH):
         return gettext(ANSWERS[kind])
+
+
+def _each(to: Sequence[Recipient]) -> Sequence[Recipient | None]:
+    """Go through whoever is written to; nobody is one too, and is refused."""
+    return to or [None]
 
 
 def _words(

@@ -1,0 +1,156 @@
+"""Requests from an address that is no customer's now: whose they are, and what comes of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from crm import customers, events, mail, privacy
+from crm.businesses import Business
+from crm.customers import Customer, UnknownCustomer
+from crm.db import Database, Db
+from crm.mail import Scope, Why
+from crm.privacy import NewRequest, Request, RequestKind, merging, requests
+from crm.privacy.requests.model import Proof, Way
+from crm.staff import Role
+from tests import make
+from tests.privacy import site
+from tests.privacy.letters import letters
+from tests.privacy.life import moved
+
+BY = make.SYSTEM
+_LINK = re.compile(r"/identity/([\w-]+)")
+
+
+async def _asked(
+    db: Db, kind: RequestKind, address: str, proof: Proof | None = Proof.mailbox
+) -> Request:
+    new = NewRequest(kind=kind, address=address, name="Zoe", words="Please.")
+    return await requests.receive(db, BY, new, way=Way.mail, proof=proof)
+
+
+async def _merged(database: Database, business: Business) -> tuple[Customer, Customer]:
+    """Return the record that is kept and the one that went."""
+    async with database.write(business.id) as db:
+        kept, gone = await make.customer(db), await make.customer(db)
+        await customers.note(db, BY, gone.id, "Allergic to nuts")
+        await merging.merge(db, BY, kept.id, gone.id)
+        await letters(db)
+    return kept, gone
+
+
+async def test_who_asks_from_the_address_of_a_merged_record_is_deleted(
+    database: Database, business: Business
+) -> None:
+    """The link goes to the mailbox that asked; the answer there, and to the address on record."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.erasure, gone.address, None)
+        await requests.send_link(db, BY, asked.id)
+        (link,) = await letters(db)
+        token = _LINK.search(link.text)
+        assert token is not None
+        await requests.prove(db, token[1])
+        done = await privacy.fulfil(db, BY, asked.id, "All is deleted.")
+        told = await letters(db)
+        left = await customers.interactions(db, kept.id)
+        with pytest.raises(UnknownCustomer):
+            await customers.get(db, kept.id)
+
+    assert (asked.customer_id, link.to) == (kept.id, gone.address)
+    assert (done.state, done.customer_id, done.address, done.words) == ("done", None, "", "")
+    assert left == []
+    assert {each.to for each in told} == {gone.address, kept.address}
+    assert all("All is deleted." in each.text for each in told)
+
+
+async def test_a_merge_after_the_request_counts_too(database: Database, business: Business) -> None:
+    """She became a customer and was merged while it waited."""
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.erasure, "zoe@example.com")
+        kept, gone = await make.customer(db), await make.customer(db, address="Zoe@example.com")
+        await merging.merge(db, BY, kept.id, gone.id)
+        await privacy.fulfil(db, BY, asked.id, "All is deleted.")
+        with pytest.raises(UnknownCustomer):
+            await customers.get(db, kept.id)
+
+
+async def test_every_kind_is_about_the_record_that_is_kept(
+    database: Database, business: Business
+) -> None:
+    """Frozen, and mailed no advertising; staff see the record and the address that asked."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        freeze = await _asked(db, RequestKind.restriction, gone.address)
+        objects = await _asked(db, RequestKind.objection, gone.address)
+        copy = await _asked(db, RequestKind.access, gone.address)
+        await privacy.fulfil(db, BY, objects.id, "None any more.", marketing=True)
+        await privacy.fulfil(db, BY, freeze.id, "It is frozen.")
+        her = await customers.get(db, kept.id)
+        asked = await requests.of_customer(db, kept.id)
+        silence = await mail.suppressed(db, db.keys.address_hash(business.id, kept.address))
+    async with await site.staff_browser(database, business, Role.care) as staff:
+        shown = await staff.get(f"/staff/requests/{copy.id}")
+
+    assert her.restricted_at is not None
+    assert {each.id for each in asked} == {freeze.id, objects.id, copy.id}
+    assert silence is not None
+    assert (silence.scope, silence.reason) == (Scope.marketing, Why.objected)
+    assert gone.address in shown.text
+    assert "which leads to this record" in shown.text
+
+
+async def test_whom_an_id_names_is_written_to_where_she_can_be(
+    database: Database, business: Business, ada: Customer
+) -> None:
+    """An address beside it leads no link and no answer elsewhere."""
+    new = NewRequest(kind=RequestKind.access, customer_id=ada.id, address="thief@example.com")
+    async with database.write(business.id) as db:
+        asked = await requests.receive(db, BY, new, way=Way.api)
+        await requests.send_link(db, BY, asked.id)
+        assert [each.to for each in await letters(db)] == [ada.address]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+async def test_an_address_that_she_changed_is_for_staff_to_judge(
+    database: Database, business: Business, *, merged: bool
+) -> None:
+    """The mailbox may be somebody else's by now; also where her record was merged later."""
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        her = await make.customer(db, address="old@example.com", name="Zoe Alt")
+    her = await moved(database, business, her, notice, "new@example.com")
+    async with database.write(business.id) as db:
+        if merged:
+            kept = await make.customer(db, name="Zoe Neu")
+            await merging.merge(db, BY, kept.id, her.id)
+            her = kept
+        await letters(db)
+        asked = await _asked(db, RequestKind.erasure, "old@example.com")
+    async with await site.staff_browser(database, business, Role.care) as staff:
+        shown = await staff.get(f"/staff/requests/{asked.id}")
+    async with database.write(business.id) as db:
+        looks = await events.looks_at(db, her.id)
+        await privacy.fulfil(db, BY, asked.id, "All is deleted.")
+        told = await letters(db)
+        assert (await customers.get(db, her.id)).address == her.address
+
+    assert asked.customer_id is None
+    assert "find out who asks" in shown.text
+    assert f"/staff/customers/{her.id}" in shown.text
+    assert [each.reason for each in looks] == ["a privacy request from an address that was yours"]
+    assert [each.to for each in told] == ["old@example.com"]
+
+
+async def test_whoever_has_the_address_now_asks_for_herself(
+    database: Database, business: Business
+) -> None:
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        now = await make.customer(db, address=gone.address)
+        asked = await _asked(db, RequestKind.erasure, gone.address)
+        await privacy.fulfil(db, BY, asked.id, "All is deleted.")
+        assert (await customers.get(db, kept.id)).address == kept.address
+
+    assert (asked.customer_id, asked.address) == (now.id, "")
