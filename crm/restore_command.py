@@ -24,6 +24,7 @@ from crm.terminal import of_business, out, run
 _WORDS = {
     "withdrawn": "times that consents ended",
     "erased": "erasures",
+    "forgotten": "erasures of who was no customer",
     "suppressed": "suppressions",
     "lifted": "suppressions lifted",
     "left": "people who left by a link during the restore",

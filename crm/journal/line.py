@@ -73,6 +73,12 @@ class Erased(Struct, tag="erased"):
     by: str = "system"
 
 
+class Forgotten(Struct, tag="forgotten"):
+    """Somebody who was no customer, and whose address nothing is kept under any more."""
+
+    address: str
+
+
 class Merged(Struct, tag="merged"):
     """Two records of one customer that became one: the number that is kept, and the other."""
 
@@ -139,6 +145,7 @@ Entry: TypeAlias = (
     | Planned
     | CalledOff
     | Erased
+    | Forgotten
     | Revoked
     | Readmitted
     | Campaign

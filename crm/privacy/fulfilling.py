@@ -7,14 +7,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from crm import access, consent, customers, mail, staff
+from crm import access, consent, customers, journal, mail, staff
 from crm.consent import EMAIL, Method
 from crm.customers import Customer, fold
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind
 from crm.mail import Scope, Why
 from crm.privacy import requests, restriction
-from crm.privacy.actions import erase, forget_address, freeze, unfreeze
+from crm.privacy.actions import erase, forget_stranger, freeze, unfreeze
 from crm.privacy.erasure import wishes
 from crm.privacy.model import Erased, Fingerprint
 from crm.privacy.requests import wording
@@ -105,8 +105,9 @@ async def _forgotten(db: Db, address: str) -> None:
     fingerprint = db.keys.address_hash(db.business_id, fold(address))
     if await customers.by_hash(db, fingerprint) is not None:
         return
-    await forget_address(db, fingerprint)
-    await mail.suppress(db, Actor.system(), fingerprint, Scope.marketing, Why.erased)
+    await forget_stranger(db, fingerprint)
+    # Whatever the suppression says already: a database that is put back deletes it once more.
+    db.note(journal.Forgotten(fingerprint.hex()))
 
 
 async def object_to_marketing(db: Db, by: Actor, customer_id: UUID) -> None:

@@ -43,7 +43,7 @@ async def replay(
         await _plan(db, entry, at)
     elif isinstance(entry, journal.CalledOff):
         await privacy.call_off_again(db, entry.customer_id, unless_since=unless_since)
-    elif isinstance(entry, journal.Erased):
+    elif isinstance(entry, journal.Erased | journal.Forgotten):
         await _erase(db, entry, at)
 
 
@@ -139,7 +139,11 @@ async def _merge(db: Db, merged: journal.Merged, unless_since: datetime | None) 
         )
 
 
-async def _erase(db: Db, erased: journal.Erased, at: datetime) -> None:
+async def _erase(db: Db, erased: journal.Erased | journal.Forgotten, at: datetime) -> None:
+    if isinstance(erased, journal.Forgotten):
+        # What came from there afterwards stays.
+        await privacy.forget_stranger(db, bytes.fromhex(erased.address), at)
+        return
     by = Actor.customer(erased.customer_id) if erased.dropped else _SYSTEM
     fingerprint = Fingerprint.drop if erased.dropped else Fingerprint.keep
     before = Before(at, ActorKind(erased.by))
