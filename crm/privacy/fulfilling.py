@@ -52,7 +52,8 @@ async def fulfil(
 ) -> Request:
     """Answer a request as done, and do what it asks where that is one thing: delete, or freeze.
 
-    `marketing` says that an objection is to all advertising, which ends with it (Art. 21(3)).
+    `marketing` says that an objection is to all advertising, which ends with it (Art. 21(3)), also
+    to an address that is no customer's: no list brings mails to it.
     Without `may_erase` an answer that deletes is refused (MayNotErase): it takes the same right
     as any other way to delete.
     """
@@ -66,16 +67,24 @@ async def fulfil(
         if not may_erase:
             raise MayNotErase
         return await _deleted(db, by, request, her, words, told=told)
-    if her is not None:
-        check_open(request)
-        if request.proved_at is None:
-            raise IdentityMissing
-        if request.kind is RequestKind.restriction:
-            await customers.restrict(db, by, her.id)
-            await _keep_frozen(db, her.id)
-        if request.kind is RequestKind.objection and marketing:
-            await object_to_marketing(db, by, her.id)
+    check_open(request)
+    if request.proved_at is None:
+        raise IdentityMissing
+    if request.kind is RequestKind.restriction and her is not None:
+        await customers.restrict(db, by, her.id)
+        await _keep_frozen(db, her.id)
+    if request.kind is RequestKind.objection and marketing:
+        await _end_marketing(db, by, request, her)
     return await requests.answer(db, by, request_id, words, told=told)
+
+
+async def _end_marketing(db: Db, by: Actor, request: Request, her: Customer | None) -> None:
+    """Mail no advertising to whoever objects, a customer or not, nor to the address that asked."""
+    if her is not None:
+        await object_to_marketing(db, by, her.id)
+    if request.address:
+        fingerprint = db.keys.address_hash(db.business_id, fold(request.address))
+        await mail.suppress(db, by, fingerprint, Scope.marketing, Why.objected)
 
 
 async def _deleted(

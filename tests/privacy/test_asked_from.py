@@ -6,15 +6,16 @@ import re
 
 import pytest
 
-from crm import customers, events, mail, privacy
+from crm import consent, customers, events, mail, privacy
 from crm.businesses import Business
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database, Db
 from crm.mail import Scope, Why
 from crm.privacy import NewRequest, Request, RequestKind, merging, requests
-from crm.privacy.requests.model import Proof, Way
+from crm.privacy.requests.model import IdentityMissing, Proof, Way
 from crm.staff import Role
 from tests import make
+from tests.imports.lists import HEADER, hash_of, held, letter, row, take
 from tests.privacy import site
 from tests.privacy.letters import letters
 from tests.privacy.life import moved
@@ -154,3 +155,45 @@ async def test_whoever_has_the_address_now_asks_for_herself(
         assert (await customers.get(db, kept.id)).address == kept.address
 
     assert (asked.customer_id, asked.address) == (now.id, "")
+
+
+async def test_who_is_no_customer_objects_to_all_advertising(
+    database: Database, business: Business
+) -> None:
+    """Art. 21(3): staff tick it, and no list brings newsletters to her; not before she is known."""
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.objection, "zoe@example.com", None)
+        with pytest.raises(IdentityMissing):
+            await privacy.fulfil(db, BY, asked.id, "None any more.", marketing=True)
+        await requests.vouch(db, BY, asked.id)
+    async with await site.staff_browser(database, business, Role.care) as staff:
+        page = f"/staff/requests/{asked.id}"
+        shown = await staff.get(page)
+        done = await staff.fill(page, f"{page}/answer", answer="None any more.", marketing="yes")
+    await take(database, business.id, HEADER + row("zoe@example.com"))
+
+    assert "No advertising goes to this address from now on" in shown.text
+    assert done.status_code == 303
+    async with database.read(business.id) as read:
+        silence = await mail.suppressed(read, hash_of(read, "zoe@example.com"))
+    assert silence is not None
+    assert (silence.scope, silence.reason) == (Scope.marketing, Why.objected)
+    assert not (await held(database, notice, business.id, "zoe@example.com")).mailable
+
+
+async def test_who_became_a_customer_since_objects_as_one(
+    database: Database, business: Business
+) -> None:
+    """What she allowed meanwhile ends; without the tick it stays."""
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        asked = [await _asked(db, RequestKind.objection, "zoe@example.com") for _ in range(2)]
+        zoe = await make.customer(db, address="zoe@example.com")
+        await consent.give(db, BY, zoe.id, notice.question, make.ELSEWHERE)
+        allowed = []
+        for each, marketing in zip(asked, (False, True), strict=True):
+            await privacy.fulfil(db, BY, each.id, "None any more.", marketing=marketing)
+            checked = await consent.check(db, zoe.id, notice.purpose_id)
+            allowed.append(checked.authorises)
+    assert allowed == [True, False]

@@ -164,8 +164,11 @@ async def get_request(
     opt={"example": {"words": "We have corrected it."}},
     tags=["Privacy"],
     summary="Answer a privacy request",
-    description="Ends it as done and mails the answer. A deletion deletes her record, a freeze "
-    "freezes it; a deletion takes the scope `customers:write` as well (403 `may_not_erase`). "
+    description="Ends it as done and mails the answer. A deletion deletes her record, and what "
+    "is kept under the address of somebody who is no customer; a freeze freezes it. That an "
+    "objection is to all advertising staff say in the console: then it ends, also for the address "
+    "of somebody who is no customer. A deletion takes the scope `customers:write` as well "
+    "(403 `may_not_erase`). "
     "403 `identity_missing` while it is not known who asks.",
     responses={200: ResponseSpec(Standing, generate_examples=False, description="Answered")},
 )
