@@ -170,6 +170,23 @@ def test_a_large_body_of_the_console_is_read_of_nobody_without_the_right() -> No
 
     assert behind
     assert [str(route) for route in behind if "right" not in route.handler.opt] == []
+def test_a_handler_of_the_console_opens_nothing_unasked() -> None:
+    """Where it takes no `db` it opens transactions by what asks its guard's question again."""
+    own = {
+        route.handler.fn.__module__
+        for route in ROUTES
+        if route.path.startswith("/staff/") and route.method not in SAFE
+        if "db" not in route.handler.parsed_fn_signature.parameters
+    }
+    assert own
+    for module in sorted(own):
+        tree = ast.parse((PACKAGE.parent / Path(*module.split("."))).with_suffix(".py").read_text())
+        assert [
+            node.lineno
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if node.func.attr in {"read", "write"}
+        ] == [], module
 
 
 def test_a_get_cannot_write() -> None:

@@ -24,6 +24,7 @@ from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.transaction import ask_now
 
 _PATH = "/staff/inbound"
 _DAYS = 30
@@ -67,6 +68,7 @@ async def post_trial(
     request: Request[Any, Any, Any], business: NamedDependency[Business]
 ) -> Response[Any]:
     """Open the mailbox once and say what is there; no transaction waits for it."""
+    await ask_now(request)
     settings: Settings = request.app.state.settings
     database: Database = request.app.state.database
     local = settings.inbound.local_mailboxes

@@ -20,6 +20,7 @@ from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.transaction import ask_now
 
 _PATH = "/staff/relays"
 _OWNERS = [may(Right.change_business)]
@@ -109,6 +110,7 @@ async def post_trial(
     request: Request[Any, Any, Any], business: NamedDependency[Business], id: FromPath[UUID]
 ) -> Response[Any]:
     """Open a session, greet, TLS, sign in, and say what it offers; nothing is sent."""
+    await ask_now(request)
     state = request.app.state
     tried = await try_relay(state["database"], business.id, id, state["settings"])
     return redirect(_PATH, say=tried.words, tone="yes" if tried.usable else "stop")

@@ -16,6 +16,7 @@ from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.transaction import ask_now
 
 _PATH = "/staff/domains"
 _OWNERS = [may(Right.change_business)]
@@ -66,6 +67,7 @@ async def post_check(
     form = await read_form(request)
     name = form.text("name", max=253)
     form.refuse()
+    await ask_now(request)
     state = request.app.state
     found = await checking.check(state.database, business.id, name, state.settings, None)
     if found.blocking:

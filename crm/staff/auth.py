@@ -127,16 +127,19 @@ async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
             await sessions.see(writing, token)
 
     async def is_open(later: ReadDb) -> None:
-        if await sessions.session(later, token) is None:
+        now = await sessions.session(later, token)
+        if now is None:
             raise SessionEnded
+        if now.role is not found.role:
+            raise NotYourRole
+        _check_factor(now, handler)
 
     ask_again(connection, is_open)
     state["who"] = found.member()
     state["session_token"] = token
     state["session_secret"] = credentials.session_secret(token)
     state["lacks_factor"] = found.lacks_factor
-    if found.lacks_factor and not handler.opt.get("without_factor"):
-        raise FactorMissing
+    _check_factor(found, handler)
     if "right" in handler.opt:
         _check_right(connection, Right(handler.opt["right"]))
 
@@ -233,6 +236,11 @@ def session_cookie(business: Business, token: str) -> Cookie:
 def _check_scope(connection: Connection, scope: Scope) -> None:
     caller: Caller = connection.scope["state"]["caller"]
     caller.check_scope(scope)
+
+
+def _check_factor(found: sessions.SignedIn, handler: BaseRouteHandler) -> None:
+    if found.lacks_factor and not handler.opt.get("without_factor"):
+        raise FactorMissing
 
 
 def _check_right(connection: Connection, right: Right) -> None:

@@ -26,6 +26,7 @@ from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.ratelimit import Unavailable
+from crm.web.transaction import reading
 from crm.web.wanted import forgotten, wanted
 
 HOME = "/staff"
@@ -139,7 +140,7 @@ async def post_password(
     opened = await _replaced(request, form, who.address)
     if opened is None:
         # Not before: no transaction is open while Argon2 works.
-        async with request.app.state.database.read(business.id) as db:
+        async with reading(request) as db:
             return await account_page(request, db, who, form, status=422)
     say = "Your password is changed. Everywhere else you are signed out."
     return entered(business, opened[1], ACCOUNT, say=say)

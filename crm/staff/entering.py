@@ -31,6 +31,7 @@ from crm.staff.model import (
 from crm.staff.passwords import STRONG, Cost
 from crm.staff.sessions import Asker
 from crm.web.ratelimit import Unavailable, by_address
+from crm.web.transaction import writing
 
 Tell: TypeAlias = Callable[[Db, Member, News], Awaitable[None]]
 
@@ -110,7 +111,7 @@ async def replace_password(
     proved = here is not None and here.id == checked.id
     if checked.secret is not None and not proved:
         raise _factor_needed(connection, checked, chosen=kept)
-    async with database_of(connection).write(business.id) as db:
+    async with writing(connection) as db:
         renewed = await _replaced(connection, db, checked, kept)
         return await _opened(connection, db, renewed, proved=proved)
 
@@ -172,7 +173,7 @@ async def _checked(connection: Connection, address: str, password: str, cost: Co
     if not passwords.room():
         raise Unavailable
     database, business = database_of(connection), business_of(connection)
-    async with database.write(business.id) as db:
+    async with writing(connection) as db:
         wait = await sessions.count_try(db, address, asker_of(connection))
     if wait:
         raise TooManyTries(retry_after=wait)

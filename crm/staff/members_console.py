@@ -19,12 +19,13 @@ from crm.errors import Refused
 from crm.staff import Member, NewMember, Right, Role, second_factor
 from crm.staff.auth import may
 from crm.staff.console import ACCOUNT
-from crm.staff.entering import check_again, database_of, tell
+from crm.staff.entering import check_again, tell
 from crm.staff.model import ROLES, News, OwnAccount, WrongPassword
 from crm.staff.second_factor import insisting, with_factor
 from crm.web.csrf import FIELD
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.transaction import reading, writing
 
 _MEMBERS = "/staff/members"
 
@@ -55,7 +56,7 @@ async def post_member(
     kept = await staff.hashed(once, once=True)
     new = NewMember(name=name, address=address, role=role)
     try:
-        async with database_of(request).write(_business_id(request)) as db:
+        async with writing(request) as db:
             added = await staff.invite(db, who.actor, new, kept)
     except Refused as refusal:
         form.wrong("address", refusal.message)
@@ -75,7 +76,7 @@ async def post_role(
         asked = await _proof(request, who, form, f"make {await _name(request, member_id)} an owner")
         if asked is not None:
             return asked
-    async with database_of(request).write(_business_id(request)) as db:
+    async with writing(request) as db:
         changed = await staff.set_role(db, who.actor, member_id, role or Role.viewer)
     say = f"{changed.name} is {_a(changed.role)} from the next press on."
     # Who is no owner any more cannot see the list.
@@ -113,7 +114,7 @@ async def post_reset(
         return asked
     once = staff.one_time()
     kept = await staff.hashed(once, once=True)
-    async with database_of(request).write(_business_id(request)) as db:
+    async with writing(request) as db:
         await staff.reset_password(db, who.actor, member_id, kept)
         member = await staff.member(db, member_id)
         await tell(request, db, member, News.password_reset)
@@ -133,7 +134,7 @@ async def post_drop(
     )
     if asked is not None:
         return asked
-    async with database_of(request).write(_business_id(request)) as db:
+    async with writing(request) as db:
         if await second_factor.drop(db, who.actor, member_id):
             await tell(request, db, await staff.member(db, member_id), News.factor_removed)
     say = f"{name} is signed out, and signs in by password until a new one is set up."
@@ -158,12 +159,12 @@ async def post_rule(
 
 
 async def _again(request: Request[Any, Any, Any], form: Form) -> Response[Any]:
-    async with database_of(request).read(_business_id(request)) as db:
+    async with reading(request) as db:
         return await _members(db, form, status=422)
 
 
 async def _name(request: Request[Any, Any, Any], member_id: UUID) -> str:
-    async with database_of(request).read(_business_id(request)) as db:
+    async with reading(request) as db:
         return (await staff.member(db, member_id)).name
 
 
@@ -194,11 +195,6 @@ async def _proof(
         given=given,
         what=what,
     )
-
-
-def _business_id(request: Request[Any, Any, Any]) -> UUID:
-    business_id: UUID = request.scope["state"]["business_id"]
-    return business_id
 
 
 async def _members(db: ReadDb, form: Form, *, status: int = 200) -> Response[Any]:

@@ -20,12 +20,13 @@ from crm.staff.console import (
     entered,
     welcome,
 )
-from crm.staff.entering import check_again, database_of, prove_factor, tell
+from crm.staff.entering import check_again, prove_factor, tell
 from crm.staff.factor import TicketOver, WrongFactor
 from crm.staff.model import News, WrongPassword
 from crm.web.csrf import same_site
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
+from crm.web.transaction import reading, writing
 
 
 @post("/second-factor", guards=[same_site], status_code=303, request_max_body_size=OPEN_BODY)
@@ -59,8 +60,8 @@ async def post_begin(
     try:
         await check_again(request, who, form.typed("proof"))
     except WrongPassword as refusal:
-        return await _refused(request, who, business, form, refusal)
-    async with database_of(request).write(business.id) as db:
+        return await _refused(request, who, form, refusal)
+    async with writing(request) as db:
         begun = await second_factor.begin(db, who, business)
     return page("staff/pages/set_up_factor.html", form=Form(), begun=begun)
 
@@ -76,8 +77,8 @@ async def post_remove(
     try:
         await check_again(request, who, form.typed("proof"))
     except WrongPassword as refusal:
-        return await _refused(request, who, business, form, refusal)
-    async with database_of(request).write(business.id) as db:
+        return await _refused(request, who, form, refusal)
+    async with writing(request) as db:
         if await second_factor.drop(db, who.actor, who.id):
             await tell(request, db, who, News.factor_removed)
     return entered(business, "", "/staff/sign-in", say="Removed. Please sign in again.")
@@ -110,12 +111,11 @@ async def post_confirm(
 async def _refused(
     request: Request[Any, Any, Any],
     who: Member,
-    business: Business,
     form: Form,
     refusal: WrongPassword,
 ) -> Response[Any]:
     form.wrong("proof", refusal.message)
-    async with database_of(request).read(business.id) as db:
+    async with reading(request) as db:
         return await account_page(request, db, who, form, status=422)
 
 

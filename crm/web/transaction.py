@@ -8,6 +8,7 @@ where the client has sent all it will send, and a guard that asks somebody else 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -18,7 +19,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from crm.db import Database, ReadDb, Transaction
+from crm.db import Database, Db, ReadDb, Transaction
 from crm.errors import NotFound
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -108,6 +109,35 @@ def ask_again(connection: Connection, question: Callable[[ReadDb], Awaitable[Non
     connection.scope["state"][_AGAIN] = question
 
 
+@asynccontextmanager
+async def writing(connection: Connection) -> AsyncIterator[Db]:
+    """Open a transaction of a handler that takes no `db`, because it thinks for long in between.
+
+    What its guard asked is asked again first: whoever may not any more does nothing.
+    """
+    state = connection.scope["state"]
+    database: Database = connection.app.state.database
+    async with database.write(state["business_id"]) as db:
+        await _ask_again(state, db)
+        yield db
+
+
+@asynccontextmanager
+async def reading(connection: Connection) -> AsyncIterator[ReadDb]:
+    """Open the same only to read."""
+    state = connection.scope["state"]
+    database: Database = connection.app.state.database
+    async with database.read(state["business_id"]) as db:
+        await _ask_again(state, db)
+        yield db
+
+
+async def ask_now(connection: Connection) -> None:
+    """Ask it before what opens its transactions by itself, because it asks the network."""
+    async with reading(connection):
+        pass
+
+
 async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
     """Open what the method allows, for the business in `request.state.business_id`.
 
@@ -124,14 +154,19 @@ async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
         await request.body()
     begun = await _begun(request, business_id)
     try:
-        if _AGAIN in state and not state.get(_MAY_STAY, False):
-            await state[_AGAIN](begun.db)
+        if not state.get(_MAY_STAY, False):
+            await _ask_again(state, begun.db)
         yield begun.db
     except BaseException:
         await _roll_back(state)
         raise
     del state[_BEGUN]
     await begun.commit()
+
+
+async def _ask_again(state: dict[str, Any], db: ReadDb) -> None:
+    if _AGAIN in state:
+        await state[_AGAIN](db)
 
 
 async def _begun(connection: Connection, business_id: UUID) -> Begun:
