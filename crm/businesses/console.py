@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 
 from crm import businesses, time_zones
-from crm.businesses import Business, NewBusiness
+from crm.businesses import Business, BusinessStale, NewBusiness
 from crm.businesses.authorities import AUTHORITIES, likely
 from crm.businesses.model import TOO_SOON, too_soon
 from crm.db import Db
@@ -31,17 +32,17 @@ _PATTERNS = {
 _SWITCHES = ("soft_opt_in", "keeps_network", "names_staff")
 _NUMBERS = ("network_days", "mails_from", "mails_until", "mail_days", "dormant_months")
 _FIELDS = NewBusiness.__struct_fields__
+# A hidden field: what the others showed when the page was opened, and so which were touched.
+_SHOWN = "shown"
+_MOVED = "Somebody else saved the settings at this moment. Look at them, and save again."
 
 
 # A right by name: the guard of the router asks for it, this domain lies below the one of roles.
 @get("/settings", opt={"right": "change_business"}, sync_to_thread=False)
 def get_settings(business: NamedDependency[Business]) -> Response[Any]:
     """Show what is known of the business."""
-    known = {name: getattr(business, name) for name in _FIELDS}
-    known |= {name: "on" if known[name] else "" for name in _SWITCHES}
-    known |= {name: str(known[name]) for name in _NUMBERS}
-    known["image_hosts"] = business.image_hosts.replace(" ", "\n")
-    return _shown(Form.of(**known), business)
+    known = _known(business)
+    return _shown(Form.of(**known, **{_SHOWN: _noted(known)}), business)
 
 
 @post("/settings", opt={"right": "change_business"}, status_code=303)
@@ -49,19 +50,23 @@ async def post_settings(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     by: NamedDependency[Actor],
-    business: NamedDependency[Business],
 ) -> Response[Any]:
-    """Replace what is known of the business, or show what is wrong with it."""
+    """Write what was touched over what is known of the business, or show what is wrong with it."""
     form = await read_form(request)
+    # What the guard of the host found may be older than what is here now.
+    present = await businesses.get(db)
+    _catch_up(form, present)
     new = _read(form)
     if new is not None:
         try:
-            changed = await businesses.change(db, by, new)
+            # A new host is not kept where the rest is refused.
+            async with db.together():
+                changed = await businesses.change(db, by, new, expected=present.version)
         except Refused as refusal:
             _take(form, refusal)
         else:
-            return redirect(_PATH, say=_said(business, changed))
-    return _shown(form, business, status=422)
+            return redirect(_PATH, say=_said(present, changed))
+    return _shown(form, present, status=422)
 
 
 @post("/settings/authority", opt={"right": "change_business"}, status_code=303)
@@ -69,17 +74,17 @@ async def post_authority(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     by: NamedDependency[Actor],
-    business: NamedDependency[Business],
 ) -> Response[Any]:
     """Name one of the authorities that we know, with its page; all else stays as it is."""
     form = await read_form(request)
     code = form.choice("code", [each.code for each in AUTHORITIES])
     form.refuse()
     found = next(each for each in AUTHORITIES if each.code == code)
-    known = {name: getattr(business, name) for name in _FIELDS}
+    present = await businesses.get(db)
+    known = {name: getattr(present, name) for name in _FIELDS}
     # The postal address was that of another one.
     known |= {"authority": found.name, "authority_url": found.url, "authority_address": ""}
-    await businesses.change(db, by, NewBusiness(**known))
+    await businesses.change(db, by, NewBusiness(**known), expected=present.version)
     return redirect(_PATH, say=f"Whoever wants to complain is led to: {found.name}.")
 
 
@@ -92,6 +97,53 @@ def _shown(form: Form, business: Business, *, status: int = 200) -> Response[Any
         authorities=AUTHORITIES,
         choice=Form.of(code=likely(business.country)),
     )
+
+
+def _known(business: Business) -> dict[str, str]:
+    """Write what is known of the business as the fields of the page show it."""
+    known = {name: str(getattr(business, name)) for name in _FIELDS}
+    known |= {name: "on" if getattr(business, name) else "" for name in _SWITCHES}
+    known["image_hosts"] = business.image_hosts.replace(" ", "\n")
+    return known
+
+
+def _noted(known: dict[str, str]) -> str:
+    return msgspec.json.encode(known).decode()
+
+
+def _catch_up(form: Form, present: Business) -> None:
+    """Put what somebody else has saved since the page was opened into the fields left alone.
+
+    Where both changed one field it is said what stands there now; pressing again decides.
+    """
+    try:
+        shown = msgspec.json.decode(form.typed(_SHOWN), type=dict[str, str])
+    except (msgspec.MsgspecError, UnicodeError):
+        shown = {}
+    now = _known(present)
+    for name, value in now.items():
+        typed, before = _typed(form, name), _plain(shown.get(name, ""))
+        if name in shown and typed == before:
+            form.values[name] = [value]
+        elif _plain(value) not in {before, typed}:
+            form.wrong(name, _both(value))
+    form.values[_SHOWN] = [_noted(now)]
+
+
+def _typed(form: Form, name: str) -> str:
+    if name in _SWITCHES:
+        return "on" if form.boolean(name) else ""
+    return _plain(form.typed(name))
+
+
+def _plain(text: str) -> str:
+    """Write a text as a field gives it back: its line ends, its composed letters."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+
+
+def _both(value: str) -> str:
+    stands = f"it says: {value}" if value else "it is empty"
+    return f"Somebody else changed this meanwhile; now {stands}. Save again to put yours there."
 
 
 def _read(form: Form) -> NewBusiness | None:
@@ -157,8 +209,11 @@ def _hosts(form: Form) -> str:
 
 
 def _take(form: Form, refusal: Refused) -> None:
-    # Whatever an action refuses here, it refuses because of the origin.
-    form.wrong("origin", refusal.message)
+    if isinstance(refusal, BusinessStale):
+        form.wrong("", _MOVED)
+    else:
+        # Whatever else an action refuses here, it refuses because of the origin.
+        form.wrong("origin", refusal.message)
 
 
 def _said(before: Business, after: Business) -> str:
