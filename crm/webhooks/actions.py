@@ -51,7 +51,7 @@ _SHOWN = 100
 
 
 class EndpointStale(Conflict):
-    """Somebody changed this endpoint since you read it."""
+    """Somebody changed this endpoint since you read it. Read it again and decide anew."""
 
 
 class _Known(Struct, frozen=True):

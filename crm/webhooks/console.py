@@ -24,6 +24,7 @@ from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import Cursors
 from crm.webhooks import Endpoint, NewEndpoint
+from crm.webhooks.actions import EndpointStale
 from crm.webhooks.model import COUNTED, OVERLAP
 
 _PATH = "/staff/webhooks"
@@ -91,12 +92,18 @@ async def post_change(
 ) -> Response[Any]:
     """Replace what is known of an endpoint, or show what is wrong with it."""
     form = await read_form(request)
+    version = form.integer("version", max=2**31 - 1)
     new = _read(form)
     if new is not None:
+        local = _local(request)
         try:
-            await webhooks.change(db, who.actor, endpoint_id, new, local=_local(request))
+            await webhooks.change(db, who.actor, endpoint_id, new, local=local, expected=version)
         except Refused as refusal:
             form.take(refusal)
+            if isinstance(refusal, EndpointStale):
+                # What was typed stays; pressing again puts it over what somebody else wrote.
+                present = await webhooks.endpoint(db, endpoint_id)
+                form.values["version"] = [str(present.version)]
         else:
             return redirect(f"{_PATH}/{endpoint_id}", say="Saved. The next event goes by it.")
     return await _one(db, endpoint_id, form, status=422)
@@ -230,6 +237,7 @@ def _known(endpoint: Endpoint) -> Form:
         url=endpoint.url,
         kinds=[each.value for each in endpoint.kinds],
         acknowledges="on" if endpoint.acknowledges else "",
+        version=str(endpoint.version),
     )
 
 

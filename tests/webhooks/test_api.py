@@ -16,6 +16,7 @@ from crm.businesses import Business
 from crm.db import Database
 from crm.events import Kind
 from crm.staff import NewKey, Scope
+from crm.webhooks import NewEndpoint
 from tests import make
 from tests.browser import Browser
 from tests.webhooks.receiver import Receiver, Reply
@@ -277,7 +278,7 @@ async def test_staff_do_the_same(
         ("/replay", {"since": "2026-01-01T09:00"}),
         ("/switch", {"decision": "off"}),
         ("/switch", {"decision": "on"}),
-        ("", {"name": "Till", "url": "https://till.example/", "kinds": "consent.withdrawn"}),
+        ("", {"name": "Till", "url": "https://till.example/", "version": "3"}),
         ("/removal", {}),
     ):
         answer = await console.post(f"{here}{path}", data={"csrf": token, **more})
@@ -289,6 +290,30 @@ async def test_staff_do_the_same(
         data={"csrf": token, "overlap": "1"},
     )
     assert "whsec_" in secret.text
+
+
+async def test_who_saves_late_is_asked_first(
+    database: Database, business: Business, console: Browser, there: Receiver
+) -> None:
+    endpoint, _ = await added(database, business, there)
+    here = f"/staff/webhooks/{endpoint.id}"
+    new = NewEndpoint(name="Till", url="https://till.example/", acknowledges=True)
+    async with database.write(business.id) as db:
+        await webhooks.change(db, SYSTEM, endpoint.id, new, local=False)
+
+    typed = {"name": "Shop", "url": "https://shop.example/", "version": str(endpoint.version)}
+    for missing in (typed, typed | {"version": ""}):
+        late = await console.fill(here, **missing)
+        assert late.status_code == 422
+    late = await console.fill(here, **typed)
+    assert "Somebody changed this endpoint since you read it." in late.text
+    async with database.read(business.id) as db:
+        assert (await webhooks.endpoint(db, endpoint.id)).name == "Till"
+
+    version = re.search(r'name="version" value="(\d+)"', late.text)
+    assert version is not None
+    again = await console.fill(here, **typed | {"version": version[1]})
+    assert again.status_code == 303
 
 
 async def test_of_a_long_backlog_so_much_is_counted(
