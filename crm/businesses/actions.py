@@ -13,8 +13,8 @@ from crm.businesses.model import (
     NewBusiness,
     UnusableHost,
     checked,
-    checked_origin,
 )
+from crm.businesses.origin import checked_origin
 from crm.businesses.theme import Theme
 from crm.businesses.theme import checked as checked_theme
 from crm.db import Db, ReadDb, Statements

@@ -30,9 +30,9 @@ from crm.businesses.model import (
     PostalAddress,
     ReturnDomain,
     checked,
-    checked_origin,
     too_soon,
 )
+from crm.businesses.origin import checked_origin
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem
 from crm.events import Actor

@@ -204,16 +204,6 @@ def _unusable(field: str) -> Invalid:
     return Invalid(sentence, [Problem(field, sentence)])
 
 
-def checked_origin(origin: str) -> tuple[str, str]:
-    """Return the origin without a trailing slash and its host, or refuse."""
-    parts = urlsplit(origin.strip())
-    bare = parts.path in {"", "/"} and not parts.query and not parts.fragment
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
-        sentence = "An origin is scheme and host, such as https://letters.example.com."
-        raise Invalid(sentence, [Problem("origin", sentence)])
-    return f"{parts.scheme}://{parts.netloc.lower()}", parts.hostname.lower()
-
-
 def sent_from(business: Business) -> Business:
     """Return the business if it may send mail, or refuse with NoPostalAddress (CAN-SPAM)."""
     if not business.postal_address.strip():
