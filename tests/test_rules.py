@@ -170,6 +170,8 @@ def test_a_large_body_of_the_console_is_read_of_nobody_without_the_right() -> No
 
     assert behind
     assert [str(route) for route in behind if "right" not in route.handler.opt] == []
+
+
 def test_a_handler_of_the_console_opens_nothing_unasked() -> None:
     """Where it takes no `db` it opens transactions by what asks its guard's question again."""
     own = {
