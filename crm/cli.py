@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import rich_click as click
 from click.exceptions import Exit
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from crm import (
     above,
@@ -70,6 +70,8 @@ _USAGE = 2
 # What passes by itself: whoever runs us may begin anew (EX_TEMPFAIL of sysexits.h).
 _LATER = 75
 _PASSES = (*_LOST, Away, OwnerAway, TimeoutError, socket.gaierror)
+# What a server that is there says to a wrong setting.
+_STAYS = (asyncpg.InvalidAuthorizationSpecificationError, AuthenticationError, ResponseError)
 # How often `crm up` looks at its servers, and how often in a row they may be away.
 _LOOK_SECONDS = 3.0
 # A shop that is being written stands on the same machine.
@@ -104,10 +106,12 @@ def main() -> None:
         # Its text may quote a row or an address.
         click.echo(f"crm: A server was lost or refused ({type(lost).__name__}).", err=True)
         click.echo("crm: Look with `crm doctor`, then run the command again.", err=True)
-        sys.exit(_LATER)
+        sys.exit(_LATER if _passes(lost) else _USAGE)
 
 
 def _passes(wrong: BaseException) -> bool:
+    if isinstance(wrong, _STAYS):
+        return False
     # Several failures to connect come as one OSError without a number.
     return isinstance(wrong, _PASSES) or (type(wrong) is OSError and wrong.errno is None)
 
@@ -180,7 +184,7 @@ async def _watch(settings: Settings) -> None:
         ]
         failures = failures + 1 if problems else 0
     message = "The embedded servers have stopped; run `crm up` again, and they recover."
-    raise EmbeddedRefused(message)
+    raise Away(message)
 
 
 @cli.command()

@@ -40,14 +40,14 @@ class Unfit(Exception):
 
 
 class Away(Unfit):
-    """Nothing is wrong but that the database cannot be reached, and by itself it may be later."""
+    """Only what may pass by itself: a database that is not there yet, or not brought up to date."""
 
 
 async def check(settings: Settings) -> None:
     """Refuse with Unfit unless database, role, migrations and settings are as they must be.
 
-    With Away where it is only that the database is away. Redis may be: everything works without it,
-    only later.
+    With Away where it is only that the database is away, or that its migrations are to come. Redis
+    may be away: everything works without it, only later.
     """
     problems = address_problems(settings.redis_url)
     problems += journal_problems(settings)
@@ -257,4 +257,7 @@ async def _inside(conn: asyncpg.Connection) -> list[str]:
         return problems or [problem]
     if lacking:
         problems.append(f"{len(lacking)} migrations are missing; run `crm migrate` first.")
+        if len(problems) == 1:
+            # Whoever starts everything at once may be at it.
+            raise Away(problems[0])
     return problems

@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from crm import cli, webhooks
 from crm.businesses import Business
 from crm.connections import Lost
 from crm.db import Database
+from crm.doctor import Away
 from crm.keys import Keys
 from crm.mail import relays
 from crm.webhooks import NewEndpoint
@@ -237,6 +239,9 @@ async def test_a_database_that_there_is_not_is_a_wrong_setting(
         (Lost("x"), 75),
         (TimeoutError("x"), 75),
         (RedisConnectionError("x"), 75),
+        (AuthenticationError("x"), 2),
+        (asyncpg.InvalidPasswordError("x"), 2),
+        (Away("the embedded servers have stopped"), 75),
         (OSError("Multiple exceptions: x, y"), 75),
         (FileNotFoundError(2, "x"), 2),
         (PermissionError(13, "x"), 2),
@@ -258,17 +263,27 @@ def test_what_passes_has_a_status_of_its_own(
     assert ended.value.code == status
 
 
-@pytest.mark.parametrize("unit", ["web", "worker", "inbound", "migrate"])
+@pytest.mark.parametrize("unit", ["web", "worker", "inbound"])
 def test_a_unit_begins_again_unless_an_operator_has_to_mend(unit: str) -> None:
-    """However often it has failed, and whether or not migrations could be looked at yet."""
-    file = (ROOT / "deploy" / "systemd" / f"crm-{unit}.service").read_text()
-    lines = [line for line in file.splitlines() if not line.startswith("#")]
+    """However often it has failed; each time it asks for the migrations first."""
+    lines = _unit(unit)
 
-    assert ("Restart=always" in lines) or (unit == "migrate" and "Restart=on-failure" in lines)
-    assert "RestartSec=2" in lines
-    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
-    assert "RestartPreventExitStatus=2" in lines
+    assert {"Restart=always", "RestartSec=2", "RestartPreventExitStatus=2"} <= set(lines)
+    assert "Wants=crm-migrate.service" in lines
+    assert "PartOf=crm-migrate.service" in lines
     assert not [line for line in lines if line.startswith(("Requires=", "BindsTo="))]
+
+
+def test_migrations_are_asked_for_and_take_nobody_along() -> None:
+    """Begun again by systemd, they would each time restart what is part of them."""
+    assert not [line for line in _unit("migrate") if line.startswith("Restart")]
+
+
+def _unit(name: str) -> list[str]:
+    file = (ROOT / "deploy" / "systemd" / f"crm-{name}.service").read_text()
+    lines = [line for line in file.splitlines() if not line.startswith("#")]
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+    return lines
 
 
 @pytest.mark.parametrize(
@@ -286,6 +301,23 @@ async def test_a_role_above_row_level_security_is_refused(
         assert status == 2
         assert words in err
         assert not re.search(r"Traceback|password", err)
+
+
+async def test_migrations_may_be_on_their_way(own_cluster: Cluster, redis_url: str) -> None:
+    """Whoever starts everything at once has them applied meanwhile."""
+    conn = await asyncpg.connect(own_cluster.superuser_url)
+    try:
+        await conn.execute(
+            "DELETE FROM public.crm_migration"
+            " WHERE number = (SELECT max(number) FROM public.crm_migration)"
+        )
+    finally:
+        await conn.close()
+    urls = {"CRM_DATABASE_URL": own_cluster.app_url, "CRM_REDIS_URL": redis_url}
+    status, _, err = await crm("worker", **urls | SECRETS)
+
+    assert status == 75
+    assert "1 migrations are missing" in err
 
 
 async def test_a_fit_installation_is_said_to_be(own_cluster: Cluster, redis_url: str) -> None:
