@@ -338,7 +338,8 @@ SELECT :business_id, given.customer_id, given.name, given.text_value, given.numb
    FOR KEY SHARE OF c
 ON CONFLICT (business_id, customer_id, name) DO UPDATE
    SET text_value = excluded.text_value, number = excluded.number, date = excluded.date,
-       boolean = excluded.boolean, source = excluded.source, set_at = excluded.set_at;
+       boolean = excluded.boolean, source = excluded.source, set_at = excluded.set_at,
+       held_since = NULL;
 
 -- name: fill_values
 -- Values that customers do not have yet; what is there stays.
@@ -442,7 +443,7 @@ SELECT (SELECT count(*) FROM gone) AS deleted,
 -- she has allowed it again since, or for everybody; and those of who never allowed it, a day after
 -- they were set.
 WITH piece AS MATERIALIZED (
-  SELECT v.customer_id, v.name, v.set_at
+  SELECT v.customer_id, v.name, v.set_at, v.held_since
     FROM crm.attribute_value v
    WHERE v.business_id = :business_id AND v.customer_id > :after
    ORDER BY v.customer_id FETCH FIRST (:limit) ROWS WITH TIES
@@ -459,7 +460,8 @@ WITH piece AS MATERIALIZED (
    WHERE (p.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
-          OR crm.ended_since(:business_id, x.customer_id, a.purpose_id, x.set_at)
+          OR crm.ended_since(:business_id, x.customer_id, a.purpose_id,
+                             coalesce(x.held_since, x.set_at))
           OR coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
              AND x.set_at <= :now::timestamptz - interval '1 day')
      AND NOT EXISTS (SELECT FROM crm.customer c
@@ -520,7 +522,7 @@ SELECT t.purpose_id IS NULL
 INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
 VALUES (:business_id, :customer_id, :name, :source, :now)
 ON CONFLICT (business_id, customer_id, name) DO UPDATE
-   SET source = excluded.source, set_at = excluded.set_at;
+   SET source = excluded.source, set_at = excluded.set_at, held_since = NULL;
 
 -- name: tags_held
 -- Which of these tags these customers have.
@@ -580,7 +582,7 @@ SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
 -- she has allowed it again since, or for everybody, among those of some customers; not of one who
 -- has her record frozen.
 WITH piece AS MATERIALIZED (
-  SELECT v.customer_id, v.name, v.set_at
+  SELECT v.customer_id, v.name, v.set_at, v.held_since
     FROM crm.customer_tag v
    WHERE v.business_id = :business_id AND v.customer_id > :after
    ORDER BY v.customer_id FETCH FIRST (:limit) ROWS WITH TIES
@@ -597,7 +599,8 @@ WITH piece AS MATERIALIZED (
           OR p.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
-          OR crm.ended_since(:business_id, x.customer_id, t.purpose_id, x.set_at)
+          OR crm.ended_since(:business_id, x.customer_id, t.purpose_id,
+                             coalesce(x.held_since, x.set_at))
           OR t.purpose_id IS NOT NULL
              AND coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
              AND x.set_at <= :now::timestamptz - interval '1 day')
@@ -729,7 +732,7 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
 -- that has ended for the customer, also if she has allowed it again since, or for everybody, or that
 -- she never allowed; not of one who has her record frozen.
 WITH piece AS MATERIALIZED (
-  SELECT i.interaction_id, i.customer_id, i.kind, i.at, i.recorded_at
+  SELECT i.interaction_id, i.customer_id, i.kind, i.at, i.recorded_at, i.held_since
     FROM crm.interaction i
    WHERE i.business_id = :business_id AND i.interaction_id > :after
    ORDER BY i.interaction_id LIMIT :limit
@@ -746,7 +749,8 @@ WITH piece AS MATERIALIZED (
           OR u.retired_at <= :now::timestamptz
           OR s.ends_at <= :now::timestamptz
           OR s.status IN ('withdrawn', 'refused', 'revoked', 'expired', 'invalidated')
-          OR crm.ended_since(:business_id, p.customer_id, k.purpose_id, p.recorded_at)
+          OR crm.ended_since(:business_id, p.customer_id, k.purpose_id,
+                             coalesce(p.held_since, p.recorded_at))
           OR k.purpose_id IS NOT NULL
              AND coalesce(s.status NOT IN ('given', 'renewed', 'unobjected'), true)
              AND p.recorded_at <= :now::timestamptz - interval '1 day')
@@ -842,42 +846,69 @@ UPDATE crm.customer
    AND customer_id = :customer_id
    AND erased_at IS NULL;
 
--- name: take_values
--- Values that the kept record does not have go over with the time they were set, but for those
--- for a purpose that it does not allow.
-INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
-                                 boolean, source, set_at)
-SELECT :business_id, :merged_into, v.name, v.text_value, v.number, v.date, v.boolean, v.source,
-       v.set_at
+-- name: values_not_taken
+-- Which values of a record that is merged into another are left behind: those for a purpose that
+-- the kept record does not allow, or that has ended in the one that goes since they were set.
+SELECT v.name
   FROM crm.attribute_value v
   JOIN crm.attribute a ON a.business_id = :business_id AND a.name = v.name
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
-   AND (a.purpose_id IS NULL OR a.purpose_id = ANY (:purpose_ids::uuid[]))
-ON CONFLICT (business_id, customer_id, name) DO NOTHING;
+   AND a.purpose_id IS NOT NULL
+   AND (a.purpose_id <> ALL (:purpose_ids::uuid[])
+        OR crm.ended_since(:business_id, v.customer_id, a.purpose_id,
+                           coalesce(v.held_since, v.set_at)));
 
--- name: take_tags
+-- name: tags_not_taken
 -- The same of tags.
-INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at)
-SELECT :business_id, :merged_into, v.name, v.source, v.set_at
+SELECT v.name
   FROM crm.customer_tag v
   JOIN crm.tag t ON t.business_id = :business_id AND t.name = v.name
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
-   AND (t.purpose_id IS NULL OR t.purpose_id = ANY (:purpose_ids::uuid[]))
+   AND t.purpose_id IS NOT NULL
+   AND (t.purpose_id <> ALL (:purpose_ids::uuid[])
+        OR crm.ended_since(:business_id, v.customer_id, t.purpose_id,
+                           coalesce(v.held_since, v.set_at)));
+
+-- name: take_values
+-- Values that the kept record does not have go over with the time they were set, but for those
+-- that are left behind. From now on only what ends in the kept record takes them along.
+INSERT INTO crm.attribute_value (business_id, customer_id, name, text_value, number, date,
+                                 boolean, source, set_at, held_since)
+SELECT :business_id, :merged_into, v.name, v.text_value, v.number, v.date, v.boolean, v.source,
+       v.set_at, :now
+  FROM crm.attribute_value v
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+   AND v.name <> ALL (:left_behind::text[])
+ON CONFLICT (business_id, customer_id, name) DO NOTHING;
+
+-- name: take_tags
+-- The same of tags.
+INSERT INTO crm.customer_tag (business_id, customer_id, name, source, set_at, held_since)
+SELECT :business_id, :merged_into, v.name, v.source, v.set_at, :now
+  FROM crm.customer_tag v
+ WHERE v.business_id = :business_id
+   AND v.customer_id = :customer_id
+   AND v.name <> ALL (:left_behind::text[])
 ON CONFLICT (business_id, customer_id, name) DO NOTHING;
 
 -- name: take_interactions
--- What happened goes over, but for kinds for a purpose that the kept record does not allow, and for
--- a mail that is kept with it already.
+-- What happened goes over, but for kinds for a purpose that the kept record does not allow, or that
+-- has ended in the one that goes since it was recorded; and for a mail that is kept with it
+-- already.
 UPDATE crm.interaction i
-   SET customer_id = :merged_into
+   SET customer_id = :merged_into, held_since = :now
   FROM crm.interaction_kind k
  WHERE i.business_id = :business_id
    AND i.customer_id = :customer_id
    AND k.business_id = :business_id
    AND k.name = i.kind
-   AND (k.purpose_id IS NULL OR k.purpose_id = ANY (:purpose_ids::uuid[]))
+   AND (k.purpose_id IS NULL
+        OR k.purpose_id = ANY (:purpose_ids::uuid[])
+           AND NOT crm.ended_since(:business_id, i.customer_id, k.purpose_id,
+                                   coalesce(i.held_since, i.recorded_at)))
    AND NOT EXISTS (SELECT FROM crm.interaction o
                     WHERE o.business_id = :business_id
                       AND o.customer_id = :merged_into

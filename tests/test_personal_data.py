@@ -45,6 +45,7 @@ class Place(Struct, frozen=True):
     key: str = "customer_id"
 
 
+HELD_SINCE = {"held_since": "when we merged two records, which the copy says of the records"}
 IN_ITS_PLACE = {"business_id": "the copy names the business once"}
 TYPED = "the typed form of text_value, for selecting by"
 
@@ -52,10 +53,10 @@ TYPED = "the typed form of text_value, for selecting by"
 KNOWS: dict[str, Place] = {
     "customer": Place(unsaid={}, stays="an empty tombstone"),
     "attribute_value": Place(
-        unsaid=dict.fromkeys(("number", "number_near", "date", "boolean"), TYPED)
+        unsaid=dict.fromkeys(("number", "number_near", "date", "boolean"), TYPED) | HELD_SINCE
     ),
-    "customer_tag": Place(unsaid={}),
-    "interaction": Place(unsaid={}),
+    "customer_tag": Place(unsaid=HELD_SINCE),
+    "interaction": Place(unsaid=HELD_SINCE),
     "consent": Place(unsaid={}),
     "consent_record": Place(
         unsaid={

@@ -98,6 +98,7 @@ PLAIN: dict[str, Any] = {
     "few": 5,
     "last": NOW + timedelta(days=1),
     "kept_off": [""],
+    "left_behind": [""],
     "offers_digest": True,
     "again": True,
     "until": NOW + timedelta(days=1),

@@ -71,6 +71,7 @@ from crm.customers.merging import (
     differences,
     kept_as,
     merged_records,
+    not_taken,
     part,
     take_over,
 )
@@ -206,6 +207,7 @@ __all__ = [
     "lapse_values_of_purposes",
     "masked",
     "merged_records",
+    "not_taken",
     "note",
     "of_ids",
     "page",

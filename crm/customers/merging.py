@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -27,9 +27,16 @@ class Differences(Struct, frozen=True, kw_only=True):
     """What comes of the details and tags of a record that goes, by what they are called."""
 
     taken: list[str]
-    # For a purpose that the kept record does not allow.
+    # For a purpose that the kept record does not allow, or that has ended in the other since.
     dropped: list[str]
     conflicts: list[Disagreement]
+
+
+class NotTaken(Struct, frozen=True):
+    """Which details and tags of a record that goes are left behind, by their short names."""
+
+    values: frozenset[str]
+    tags: frozenset[str]
 
 
 async def kept_as(db: ReadDb, customer_id: UUID) -> UUID | None:
@@ -42,14 +49,30 @@ async def merged_records(db: ReadDb, customer_id: UUID) -> list[UUID]:
     return await db.many(sql.merged_records, UUID, customer_id=customer_id)
 
 
+async def not_taken(db: ReadDb, gone_id: UUID, allowed: Sequence[UUID]) -> NotTaken:
+    """Return what may not go over from a record that goes.
+
+    That is what is for a purpose, unless it is one of those `allowed` and has not ended in that
+    record since.
+    """
+    asked = {"customer_id": gone_id, "purpose_ids": list(allowed)}
+    return NotTaken(
+        values=frozenset(await db.many(sql.values_not_taken, str, **asked)),
+        tags=frozenset(await db.many(sql.tags_not_taken, str, **asked)),
+    )
+
+
 async def take_over(db: Db, kept: Customer, gone: Customer, allowed: Sequence[UUID]) -> None:
     """Empty the record that goes; what the kept one lacks goes over, if it may.
 
-    Of what is for a purpose only what is for one of those `allowed`. Both rows are held.
+    Of what is for a purpose only what is for one of those `allowed` that has not ended in the
+    record that goes since. Both rows are held.
     """
     both = {"customer_id": gone.id, "merged_into": kept.id}
-    for statement in (sql.take_values, sql.take_tags, sql.take_interactions):
-        await db.run(statement, **both, purpose_ids=list(allowed))
+    stays = await not_taken(db, gone.id, allowed)
+    await db.run(sql.take_values, **both, left_behind=list(stays.values))
+    await db.run(sql.take_tags, **both, left_behind=list(stays.tags))
+    await db.run(sql.take_interactions, **both, purpose_ids=list(allowed))
     for statement in (sql.erase_values, sql.erase_tags, sql.erase_interactions):
         await db.run(statement, customer_id=gone.id)
     # First of the two: an external id is of one record only.
@@ -72,9 +95,9 @@ async def part(db: Db, customer_id: UUID, *, at: datetime) -> None:
 def differences(
     kept: tuple[Customer, Sequence[AttributeValue], Sequence[HeldTag]],
     gone: tuple[Customer, Sequence[AttributeValue], Sequence[HeldTag]],
-    lost: Collection[str],
+    lost: NotTaken,
 ) -> Differences:
-    """Compare what is known by two records; `lost` is called what is for a purpose that is off."""
+    """Compare what is known by two records; what is `lost` goes with the one that goes."""
     taken: list[str] = []
     dropped: list[str] = []
     conflicts: list[Disagreement] = []
@@ -89,11 +112,11 @@ def differences(
             if has[value.name] != str(value.value):
                 conflicts.append(Disagreement(value.label, has[value.name], str(value.value)))
         else:
-            (dropped if value.label in lost else taken).append(value.label)
+            (dropped if value.name in lost.values else taken).append(value.label)
     carries = {each.name for each in kept[2]}
     for tag in gone[2]:
         if tag.name not in carries:
-            (dropped if tag.label in lost else taken).append(tag.label)
+            (dropped if tag.name in lost.tags else taken).append(tag.label)
     return Differences(taken=taken, dropped=dropped, conflicts=conflicts)
 
 

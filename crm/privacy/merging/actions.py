@@ -145,12 +145,10 @@ async def _side(db: ReadDb, customer: Customer) -> Side:
 
 
 async def _differences(db: ReadDb, kept: Customer, gone: Customer, judged: Merging) -> Differences:
-    bound = await customers.ending_with(db, gone.id)
-    off = [labels for purpose_id, labels in bound.items() if purpose_id not in judged.stays]
     return customers.differences(
         (kept, await customers.values(db, kept.id), await customers.tags_of(db, kept.id)),
         (gone, await customers.values(db, gone.id), await customers.tags_of(db, gone.id)),
-        frozenset(label for labels in off for label in labels),
+        await customers.not_taken(db, gone.id, judged.stays),
     )
 
 
