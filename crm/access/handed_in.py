@@ -28,6 +28,7 @@ from crm.access.model import (
 from crm.consent import Network, Notice, UnknownNotice
 from crm.consent.terms import Country, Locale
 from crm.customers import Address
+from crm.customers.text import cleaned
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem, Refused
 from crm.staff import Caller
@@ -36,6 +37,9 @@ from crm.staff import Caller
 _LATEST = timedelta(days=1)
 # Two honest clocks differ by so much.
 _SKEW = timedelta(seconds=5)
+
+
+FirstName = Annotated[str, Meta(max_length=100)]
 
 
 class SeenFrom(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -55,7 +59,7 @@ class HandedIn(Struct, kw_only=True, forbid_unknown_fields=True):
     page: Annotated[str, Meta(min_length=8, max_length=500)]
     # The program's own name for the form.
     form: Annotated[str, Meta(max_length=100)] = ""
-    name: Annotated[str, Meta(max_length=100)] = ""
+    name: FirstName = ""
     # When she ticked, with a zone; absent means now.
     asked_at: Annotated[datetime, Meta(tz=True)] | None = None
     # In which language she is written to; absent means that of the first text.
@@ -69,7 +73,7 @@ class HandedIn(Struct, kw_only=True, forbid_unknown_fields=True):
 async def read(db: ReadDb, by: Caller, said: HandedIn) -> NewSignup:
     """Make a sign-up of it, or refuse with every value that is wrong; nobody is looked up."""
     wrong: list[Problem] = []
-    address = _address(said.address, wrong)
+    address, name = _address(said.address, wrong), _name(said.name, wrong)
     asked_at = _asked_at(said.asked_at, db.now, wrong)
     chosen = await _chosen(db, by, said.notices, asked_at, wrong)
     age = _age(said, chosen, wrong)
@@ -78,7 +82,7 @@ async def read(db: ReadDb, by: Caller, said: HandedIn) -> NewSignup:
         raise Invalid(wrong[0].message if len(wrong) == 1 else "", wrong)
     return NewSignup(
         address=address,
-        name=said.name.strip(),
+        name=name,
         locale=said.locale or chosen[0].notice.locale,
         choices=tuple(Choice(each.purpose.id, each.notice.id) for each in chosen),
         page=page,
@@ -105,6 +109,15 @@ def _address(typed: str, wrong: list[Problem]) -> Address | None:
     except Refused as refusal:
         wrong.append(Problem("address", refusal.message))
         return None
+
+
+def _name(typed: str, wrong: list[Problem]) -> str:
+    """Read it as it is kept once she confirms: what is refused then would keep her out."""
+    try:
+        return cleaned(typed, "name", FirstName)
+    except Invalid as refusal:
+        wrong += refusal.problems
+        return ""
 
 
 def _asked_at(said: datetime | None, now: datetime, wrong: list[Problem]) -> datetime:

@@ -21,13 +21,17 @@ from crm.customers.model import (
     Derived,
     Erasable,
     Export,
+    ExternalId,
     ExternalIdTaken,
     Fill,
     Forgotten,
     Held,
     Known,
+    Locale,
+    Name,
     NewCustomer,
     Place,
+    Sought,
     Source,
     Stale,
     UnknownCustomer,
@@ -61,7 +65,7 @@ async def add(
         address = parse(new.address)
     except NotAnAddress as wrong:
         raise named(wrong, "address") from None
-    external_id = cleaned(new.external_id or "", "external_id") or None
+    external_id = cleaned(new.external_id or "", "external_id", ExternalId) or None
     customer = await db.maybe(
         sql.add_customer,
         Customer,
@@ -69,8 +73,8 @@ async def add(
         address=address.display,
         folded=address.folded,
         address_hash=db.keys.address_hash(db.business_id, address.folded),
-        name=cleaned(new.name, "name"),
-        locale=cleaned(new.locale, "locale"),
+        name=cleaned(new.name, "name", Name),
+        locale=cleaned(new.locale, "locale", Locale),
         time_zone=zone(new.time_zone),
         external_id=external_id,
         source=source,
@@ -181,7 +185,7 @@ async def find(db: ReadDb, text: str, *, limit: int = 50) -> list[Customer]:
 
     The exact external id comes first, then addresses, then names; at most `limit` of all.
     """
-    words = cleaned(text, "text")
+    words = cleaned(text, "text", Sought)
     if not words:
         return []
     exact = await by_external_id(db, words)

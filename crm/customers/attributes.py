@@ -28,7 +28,7 @@ from crm.customers.model import (
     names_by_customer,
 )
 from crm.customers.retention import retention
-from crm.customers.text import checked_name, filled, named
+from crm.customers.text import Label, Sentence, checked_name, filled, named
 from crm.customers.value import Given, Written, WrongType, written
 from crm.db import Db, ReadDb, Statements
 from crm.errors import Invalid, Problem
@@ -57,11 +57,11 @@ async def declare_attribute(db: Db, by: Actor, name: str, new: NewAttribute) -> 
         sql.declare_attribute,
         Attribute,
         name=checked_name(name),
-        label=filled(new.label, "label"),
+        label=filled(new.label, "label", Label),
         type=new.type,
-        purpose=filled(new.purpose, "purpose", 3),
+        purpose=filled(new.purpose, "purpose", Sentence),
         basis=new.basis,
-        origin=filled(new.origin, "origin", 3),
+        origin=filled(new.origin, "origin", Sentence),
         retention=new.retention,
         hers=new.hers,
         purpose_id=new.purpose_id,

@@ -89,6 +89,7 @@ class InteractionKind(Struct, frozen=True, kw_only=True):
 
 
 Title = Annotated[str, Meta(min_length=1, max_length=300)]
+Detail = Annotated[str, Meta(max_length=10_000)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 
 
@@ -98,7 +99,7 @@ class NewInteraction(Struct, kw_only=True, forbid_unknown_fields=True):
     kind: Word
     title: Title
     at: datetime | None = None
-    detail: Annotated[str, Meta(max_length=10_000)] = ""
+    detail: Detail = ""
     amount: Decimal | None = None
     currency: Currency | None = None
 

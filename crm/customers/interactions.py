@@ -13,6 +13,7 @@ from crm.customers.interaction import (
     NOTE,
     REPLY,
     WISH,
+    Detail,
     Interaction,
     InteractionKind,
     KindCount,
@@ -20,6 +21,7 @@ from crm.customers.interaction import (
     NewInteraction,
     NewKind,
     NewReply,
+    Title,
     UnknownKind,
     check_amount,
     checked_instant,
@@ -27,7 +29,7 @@ from crm.customers.interaction import (
 )
 from crm.customers.model import Customer, UnknownCustomer, ValueNotAllowed
 from crm.customers.retention import retention
-from crm.customers.text import checked_name, cleaned, filled, named
+from crm.customers.text import Label, Sentence, checked_name, cleaned, filled, named
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.ids import time_ordered
@@ -46,8 +48,8 @@ async def declare_kind(db: Db, by: Actor, name: str, new: NewKind) -> Interactio
         sql.declare_kind,
         InteractionKind,
         name=checked_name(name),
-        label=filled(new.label, "label"),
-        purpose=filled(new.purpose, "purpose", 3),
+        label=filled(new.label, "label", Label),
+        purpose=filled(new.purpose, "purpose", Sentence),
         retention=new.retention,
         purpose_id=new.purpose_id,
     )
@@ -82,8 +84,8 @@ async def interact(db: Db, by: Actor, customer_id: UUID, new: NewInteraction) ->
         kind=kind.name,
         label=kind.label,
         at=at,
-        title=filled(new.title, "title"),
-        detail=cleaned(new.detail, "detail", lines=True),
+        title=filled(new.title, "title", Title),
+        detail=cleaned(new.detail, "detail", Detail, lines=True),
         amount=new.amount,
         currency=new.currency,
         actor_kind=by.kind,

@@ -26,6 +26,8 @@ Name = Annotated[str, Meta(max_length=200)]
 Locale = Annotated[str, Meta(max_length=35, pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?(?!\n)$")]
 TimeZone = Annotated[str, Meta(max_length=64, examples=["Europe/Lisbon"])]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
+# The beginning of an address, or whatever else may be known of whom somebody looks for.
+Sought = Annotated[str, Meta(max_length=1000)]
 
 
 class Source(StrEnum):
@@ -375,14 +377,14 @@ def changed(customer: Customer, changes: Changes) -> tuple[str, str, str, str | 
         raise NotChangeable
     name, locale, external_id = customer.name, customer.locale, customer.external_id
     if changes.name is not UNSET:
-        name = cleaned(changes.name or "", "name")
+        name = cleaned(changes.name or "", "name", Name)
     if changes.locale is not UNSET:
-        locale = cleaned(changes.locale or "", "locale")
+        locale = cleaned(changes.locale or "", "locale", Locale)
     time_zone = customer.time_zone
     if changes.time_zone is not UNSET:
         time_zone = zone(changes.time_zone or "")
     if changes.external_id is not UNSET:
-        external_id = cleaned(changes.external_id or "", "external_id") or None
+        external_id = cleaned(changes.external_id or "", "external_id", ExternalId) or None
     return name, locale, time_zone, external_id
 
 

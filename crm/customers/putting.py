@@ -56,7 +56,7 @@ async def put(db: Db, by: Actor, said: Put) -> tuple[Customer, bool]:
     except NotAnAddress as wrong:
         raise named(wrong, "address") from None
     if said.external_id is not UNSET:
-        said.external_id = cleaned(said.external_id, "external_id")
+        said.external_id = cleaned(said.external_id, "external_id", ExternalId)
     known = await _known(db, said, folded)
     if known is None:
         try:

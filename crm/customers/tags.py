@@ -16,7 +16,7 @@ from crm.customers.model import (
 )
 from crm.customers.retention import retention
 from crm.customers.tag import HeldTag, NewTag, Tag, TagRow, UnknownTag
-from crm.customers.text import checked_name, filled
+from crm.customers.text import Label, Sentence, checked_name, filled
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, ActorKind, Kind
 from crm.pieces import Piece
@@ -36,8 +36,8 @@ async def declare_tag(db: Db, by: Actor, name: str, new: NewTag) -> Tag:
         sql.declare_tag,
         Tag,
         name=checked_name(name),
-        label=filled(new.label, "label"),
-        purpose=filled(new.purpose, "purpose", 3),
+        label=filled(new.label, "label", Label),
+        purpose=filled(new.purpose, "purpose", Sentence),
         retention=new.retention,
         purpose_id=new.purpose_id,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, get_args
 
 from msgspec import Meta
 
@@ -45,20 +45,39 @@ def clean(text: str, *, lines: bool = False) -> str:
     return text
 
 
-def cleaned(text: str, field: str, *, lines: bool = False) -> str:
-    """Trim and compose a text of this field, or refuse, naming the field."""
+def cleaned(text: str, field: str, kind: object, *, lines: bool = False) -> str:
+    """Trim and compose a text of this field, or refuse, naming the field.
+
+    `kind` is the annotated type that bounds it. A reader of JSON holds it against the text as it
+    was sent, and a few letters are two or three once they are composed.
+    """
     try:
-        return clean(text, lines=lines)
+        text = clean(text, lines=lines)
     except UnusableText as wrong:
         raise UnusableText(problems=[Problem(field, wrong.message)]) from None
+    most = _bounds(kind).max_length
+    if most is not None and len(text) > most:
+        said = gettext(
+            "This has %(found)s characters; there is room for %(room)s.",
+            found=len(text),
+            room=most,
+        )
+        raise named(Invalid(said), field)
+    return text
 
 
-def filled(text: str, field: str, least: int = 1) -> str:
+def filled(text: str, field: str, kind: object) -> str:
     """Trim and compose a text that must say something, or refuse, naming the field."""
-    text = cleaned(text, field)
-    if len(text) < least:
+    text = cleaned(text, field, kind)
+    if len(text) < (_bounds(kind).min_length or 1):
         raise named(Invalid(gettext("Please fill this in.")), field)
     return text
+
+
+def _bounds(kind: object) -> Meta:
+    """Return what msgspec holds against a text of this annotated type."""
+    bounds: Meta = get_args(kind)[1]
+    return bounds
 
 
 def checked_name(name: str) -> str:

@@ -25,6 +25,7 @@ from crm.consent import (
 from crm.customers import Arrival, Known
 from crm.db import Database, Db
 from crm.imports import filling, quarantine
+from crm.imports.cells import NAME_LIMIT, NAME_TOO_LONG
 from crm.imports.decision import (
     CAME_BACK,
     EXTERNAL_ID,
@@ -341,10 +342,12 @@ def _named(row: Row, report: Report) -> Row:
     """A name as it may be kept: composed, and without characters that nobody can see."""
     if not row.name or (row.name.isascii() and row.name.isprintable()):
         return row
-    name = composed(row.name)
+    name, wrong = composed(row.name), ""
     if _CONTROL.search(name) or piled(row.name):
+        wrong = "The name was left out: it has a character that cannot be kept."
+    elif len(name) > NAME_LIMIT:  # a few letters are two or three when they are composed
+        wrong = NAME_TOO_LONG
+    if wrong:
         name = ""
-        report.say(
-            spot(row), Told.noted, "The name was left out: it has a character that cannot be kept."
-        )
+        report.say(spot(row), Told.noted, wrong)
     return row if name == row.name else replace(row, name=name)

@@ -12,6 +12,7 @@ from crm.imports.model import OUT, Bad, Row, RowStatus
 from crm.imports.nested import flattened
 
 NAME_LIMIT = 200
+NAME_TOO_LONG = f"The name was left out: it is longer than {NAME_LIMIT} characters."
 # A reason for leaving is one of a few words there; what is longer was typed and is no such word.
 REASON_LIMIT = 200
 # Before 1990 nobody signed up for a newsletter on the web: such times are defaults of a database.
@@ -180,7 +181,7 @@ def _name(cells: list[str], columns: Columns, notes: list[str]) -> str:
         return ""
     name = " ".join(" ".join([cells[at] for at in columns.name]).split())
     if len(name) > NAME_LIMIT:
-        notes.append(f"The name was left out: it is longer than {NAME_LIMIT} characters.")
+        notes.append(NAME_TOO_LONG)
         return ""
     return name
 

@@ -74,8 +74,8 @@ async def declare_service_purpose(
         sql.declare_service_purpose,
         ServicePurpose,
         name=checked,
-        label=filled(new.label, "label"),
-        purpose=filled(new.purpose, "purpose", 3),
+        label=filled(new.label, "label", Label),
+        purpose=filled(new.purpose, "purpose", Sentence),
         basis=new.basis,
     )
     if declared is None:

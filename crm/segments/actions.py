@@ -20,6 +20,7 @@ from crm.segments.model import (
     Choice,
     Counted,
     Field,
+    Name,
     NameTaken,
     NewSegment,
     Segment,
@@ -100,7 +101,7 @@ async def add(db: Db, by: Actor, new: NewSegment) -> Segment:
         sql.add_segment,
         Segment,
         segment_id=time_ordered(),
-        name=filled(new.name, "name"),
+        name=filled(new.name, "name", Name),
         rule=new.rule,
     )
     if segment is None:
@@ -138,7 +139,7 @@ async def change(
         raise SegmentStale
     if await db.one(sql.segment_is_approved, bool, segment_id=segment_id):
         raise SegmentInUse
-    name = filled(new.name, "name")
+    name = filled(new.name, "name", Name)
     if await db.one(sql.other_segment_of_name, bool, segment_id=segment_id, name=name):
         raise NameTaken(problems=[Problem("name", NameTaken().message)])
     changed = await db.one(

@@ -14,6 +14,8 @@ from crm.errors import Conflict, Invalid, NotFound
 # As many as staff can still tell apart; a loop that writes them is stopped here.
 MOST_SEGMENTS = 500
 
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
 # As JSON has it; `reading.py` says what is wrong with it.
 Written = dict[str, Any]
 
@@ -45,7 +47,7 @@ class SegmentStale(Conflict):
 class NewSegment(Struct, kw_only=True, forbid_unknown_fields=True):
     """A name for staff, and the rule."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Name
     rule: Written
 
 

@@ -12,7 +12,14 @@ from crm.customers.text import cleaned, filled, named
 from crm.db import Db
 from crm.events import Actor
 from crm.mail import Letter, LetterKind, Scope, ServiceMessage, ServicePurpose
-from crm.service.model import AddressSuppressed, CustomerFrozen, NewServiceMessage
+from crm.service.model import (
+    AddressSuppressed,
+    CustomerFrozen,
+    NewServiceMessage,
+    Reference,
+    Subject,
+    Words,
+)
 
 
 async def send(db: Db, by: Actor, new: NewServiceMessage) -> ServiceMessage:
@@ -67,8 +74,8 @@ async def _words(
         mails=f"{business.origin}/me/mails",
     )
     return single(
-        filled(new.subject, "subject"),
-        cleaned(new.text, "text", lines=True),
+        filled(new.subject, "subject", Subject),
+        cleaned(new.text, "text", Words, lines=True),
         head,
         ground,
         new.locale or customer.locale or business.locale,
@@ -93,5 +100,5 @@ def _letter(
         customer_id=customer.id,
         images=words.attached,
         purpose=purpose.name,
-        reference=cleaned(new.reference, "reference") or None,
+        reference=cleaned(new.reference, "reference", Reference) or None,
     )

@@ -10,7 +10,10 @@ from msgspec import Meta, Struct
 from crm.errors import Conflict, Invalid, Problem
 
 # An order with a hundred lines has a tenth of it.
-_LONGEST = 50_000
+Words = Annotated[str, Meta(min_length=1, max_length=50_000)]
+Subject = Annotated[str, Meta(min_length=1, max_length=200)]
+# What the business calls what it is about, such as the number of an order.
+Reference = Annotated[str, Meta(max_length=200)]
 
 
 class NoOne(Invalid):
@@ -36,13 +39,12 @@ class NewServiceMessage(Struct, kw_only=True, forbid_unknown_fields=True):
 
     # The name of a declared service purpose.
     purpose: Annotated[str, Meta(min_length=1, max_length=63)]
-    subject: Annotated[str, Meta(min_length=1, max_length=200)]
-    text: Annotated[str, Meta(min_length=1, max_length=_LONGEST)]
+    subject: Subject
+    text: Words
     # Either the id of a customer or her address.
     customer: UUID | None = None
     address: Annotated[str, Meta(min_length=3, max_length=1000)] | None = None
-    # What the business calls what it is about, such as the number of an order.
-    reference: Annotated[str, Meta(max_length=200)] = ""
+    reference: Reference = ""
     # The language it is written in; without, that of the customer.
     locale: Annotated[str, Meta(pattern=r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?(?!\n)$")] = ""
 

@@ -185,7 +185,16 @@ async def test_every_wrong_value_is_told_at_once(
 
 @pytest.mark.parametrize(
     "more",
-    [{"purposes": ["letter"]}, {"notices": []}, {"page": None}, {"asked_at": "2026-01-01T00:00"}],
+    [
+        {"purposes": ["letter"]},
+        {"notices": []},
+        {"page": None},
+        {"asked_at": "2026-01-01T00:00"},
+        # A record takes neither, so she could not confirm it: a line, and letters that are two once
+        # they are composed.
+        {"name": "Nora\nL."},
+        {"name": "\u0958" * 51},
+    ],
 )
 async def test_bad_input(checkout: Browser, asking: Asking, more: dict[str, Any]) -> None:
     answer = await checkout.post(SIGN_UPS, json=ticked(asking) | more)

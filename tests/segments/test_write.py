@@ -51,6 +51,21 @@ async def test_a_name_is_taken_once(api: Browser, shop: Shop) -> None:
     assert (renamed.status_code, renamed.json()["code"]) == (409, "name_taken")
 
 
+async def test_a_name_has_room_for_so_many_letters(api: Browser, shop: Shop) -> None:
+    """As they are kept: this one is two once it is composed."""
+    path = (await api.post("/v1/segments", json=NEW)).headers["location"]
+    named = {**NEW, "name": "\u0958" * 101}
+    refused = [
+        await api.post("/v1/segments", json=named),
+        await api.put(path, json=named, headers={"if-match": "*"}),
+    ]
+    fits = await api.post("/v1/segments", json={**NEW, "name": "\u0958" * 100})
+
+    assert [each.status_code for each in refused] == [422, 422]
+    assert [each.json()["errors"][0]["pointer"] for each in refused] == ["#/name", "#/name"]
+    assert (fits.status_code, len(fits.json()["name"])) == (201, 200)
+
+
 async def test_there_is_room_for_so_many(
     monkeypatch: pytest.MonkeyPatch, api: Browser, shop: Shop
 ) -> None:

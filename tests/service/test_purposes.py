@@ -44,6 +44,19 @@ async def test_no_purpose_that_needs_consent(
     ]
 
 
+@pytest.mark.parametrize(("field", "room"), [("label", 200), ("purpose", 500)])
+async def test_a_letter_that_is_two_once_composed_counts_as_two(
+    api: Browser, field: str, room: int
+) -> None:
+    half = room // 2
+    refused = await api.put(PURPOSE, json=DECLARED | {field: "\u0958" * (half + 1)})
+    taken = await api.put(PURPOSE, json=DECLARED | {field: "\u0958" * half})
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == f"#/{field}"
+    assert (taken.status_code, len(taken.json()[field])) == (200, room)
+
+
 async def test_no_purpose_that_needs_consent_takes_its_name(
     database: Database, business: Business, api: Browser, console: Browser, customer: Customer
 ) -> None:

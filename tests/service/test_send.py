@@ -148,6 +148,10 @@ async def test_to_an_address_and_in_its_language(
         ({"purpose": "never_declared"}, 422, "unknown_service_purpose"),
         ({"text": " "}, 422, "message_refused"),
         ({"subject": "a\nb"}, 422, "unusable_text"),
+        # One letter that is two once it is composed.
+        ({"subject": "\u0958" * 101}, 422, "invalid"),
+        ({"reference": "\u0958" * 101}, 422, "invalid"),
+        ({"text": "\u0958" * 25_001}, 422, "invalid"),
         ({"unknown": 1}, 422, "invalid"),
     ],
 )
