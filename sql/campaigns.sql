@@ -313,9 +313,15 @@ WITH piece AS MATERIALIZED (
   SELECT r.customer_id, s.event_id, s.notice_id,
          crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now)
            AS reason
-    FROM crm.readers_of_digest(
-           :business_id, :campaign_id, :after,
-           (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p)) r
+    FROM (
+      SELECT u.customer_id
+        FROM crm.unmerged_readers_of_digest(:business_id, :campaign_id, :after,
+               (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p)) u
+        JOIN piece p ON p.customer_id = u.customer_id
+       UNION ALL
+      SELECT m.customer_id
+        FROM crm.merged_readers_of_digest(:business_id, :campaign_id, :after,
+               (SELECT max(p.customer_id::text COLLATE "C")::uuid FROM piece p)) m) r
     JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = r.customer_id
     LEFT JOIN crm.consent_now s ON s.business_id = :business_id
      AND s.purpose_id = :purpose_id AND s.customer_id = r.customer_id
@@ -1801,12 +1807,40 @@ SELECT c.campaign_id AS id, c.subject, c.source, c.format, c.public,
 
 -- name: sets_for_digests
 -- Each set of these issues that is due to readers who chose the digest, that of most readers first.
+-- In one pass, as bits of a string; only whoever others were merged into is asked about one by one.
+WITH bound AS (
+  SELECT u.campaign_id,
+         set_bit(repeat('0', cardinality(:issues::uuid[]))::varbit, u.place::integer - 1, 1) AS mark
+    FROM unnest(:issues::uuid[]) WITH ORDINALITY u (campaign_id, place)
+), marked AS (
+  SELECT d.customer_id, bit_or(b.mark) AS marks
+    FROM bound b
+    JOIN crm.delivery d ON d.business_id = :business_id AND d.campaign_id = b.campaign_id
+     AND d.reason = 'digest'
+   GROUP BY d.customer_id
+), counted AS (
+  SELECT m.marks, count(*) AS readers
+    FROM marked m
+    JOIN crm.digest_choice k ON k.business_id = :business_id
+     AND k.purpose_id = :purpose_id AND k.customer_id = m.customer_id
+   WHERE NOT EXISTS (
+           SELECT FROM crm.merged_readers(:business_id, '00000000-0000-0000-0000-000000000000',
+                                          'ffffffff-ffff-ffff-ffff-ffffffffffff') r
+            WHERE r.customer_id = m.customer_id)
+   GROUP BY m.marks
+)
 SELECT s.due
-  FROM crm.kept_for_digest(:business_id, :purpose_id, :issues::uuid[],
-                           '00000000-0000-0000-0000-000000000000',
-                           'ffffffff-ffff-ffff-ffff-ffffffffffff') s
+  FROM (
+    SELECT ARRAY(SELECT b.campaign_id FROM bound b
+                  WHERE b.mark & c.marks = b.mark ORDER BY b.campaign_id) AS due, c.readers
+      FROM counted c
+     UNION ALL
+    SELECT m.due, 1
+      FROM crm.kept_for_merged(:business_id, :purpose_id, :issues::uuid[],
+                               '00000000-0000-0000-0000-000000000000',
+                               'ffffffff-ffff-ffff-ffff-ffffffffffff') m) s
  GROUP BY s.due
- ORDER BY count(*) DESC, s.due;
+ ORDER BY sum(s.readers) DESC, s.due;
 
 -- name: add_digest
 -- A digest of a purpose and week with its set of issues, and the first of those made with it. There
@@ -1907,21 +1941,51 @@ SELECT 'digest' AS reason, count(*) AS customers,
 
 -- name: digest_by_reason
 -- Whom a digest is for: how many would get it now, why others not, and whom it would ask; no row
--- where the campaign is no digest.
-SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at, :now) AS reason,
+-- where the campaign is no digest. As an audience is counted, from indexes alone: whom a suppression,
+-- a restriction or an erasure concerns is looked up apart.
+WITH digest AS MATERIALIZED (
+  SELECT g.purpose_id
+    FROM crm.digest g
+   WHERE g.business_id = :business_id
+     AND g.campaign_id = :campaign_id
+), apart AS MATERIALIZED (
+  SELECT a.customer_id, max(a.scope) AS scope, max(a.restricted_at) AS restricted_at,
+         max(a.erased_at) AS erased_at
+    FROM (
+      SELECT c.customer_id, u.scope, NULL::timestamptz AS restricted_at,
+             NULL::timestamptz AS erased_at
+        FROM crm.suppression u
+        JOIN crm.customer c ON c.business_id = :business_id AND c.address_hash = u.address_hash
+       WHERE u.business_id = :business_id
+       UNION ALL
+      SELECT c.customer_id, NULL, c.restricted_at, c.erased_at
+        FROM crm.customer c
+       WHERE c.business_id = :business_id
+         AND (c.restricted_at IS NOT NULL OR c.erased_at IS NOT NULL)) a
+   GROUP BY a.customer_id
+), reader AS (
+  SELECT u.customer_id
+    FROM crm.unmerged_readers_of_digest(:business_id, :campaign_id,
+           '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') u
+    JOIN crm.digest_choice k ON k.business_id = :business_id
+     AND k.purpose_id = (SELECT g.purpose_id FROM digest g) AND k.customer_id = u.customer_id
+   UNION ALL
+  SELECT m.customer_id
+    FROM crm.merged_readers_of_digest(:business_id, :campaign_id,
+           '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') m
+)
+SELECT crm.exclusion(s.status, least(s.valid_until, v.ends_at), a.scope, a.restricted_at,
+                     a.erased_at, :now) AS reason,
        count(*) AS customers,
-       count(*) FILTER (WHERE s.status IN ('given', 'renewed')
-                          AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now)) AS asked
-  FROM crm.digest g
- CROSS JOIN crm.readers_of_digest(:business_id, :campaign_id,
-                                  '00000000-0000-0000-0000-000000000000',
-                                  'ffffffff-ffff-ffff-ffff-ffffffffffff') r
-  JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = r.customer_id
-  LEFT JOIN crm.consent_now s ON s.business_id = :business_id AND s.purpose_id = g.purpose_id
-   AND s.customer_id = r.customer_id
-  LEFT JOIN crm.suppression u ON u.business_id = :business_id AND u.address_hash = c.address_hash
- WHERE g.business_id = :business_id
-   AND g.campaign_id = :campaign_id
+       count(*) FILTER (
+         WHERE s.status IN ('given', 'renewed')
+           AND crm.asked_again(s.at, least(s.valid_until, v.ends_at), v.stale_at, :now)) AS asked
+  FROM reader r
+  LEFT JOIN crm.consent s ON s.business_id = :business_id
+   AND s.purpose_id = (SELECT g.purpose_id FROM digest g) AND s.customer_id = r.customer_id
+  LEFT JOIN crm.purpose_version v ON v.business_id = :business_id
+   AND v.purpose_id = s.purpose_id AND v.version = s.purpose_version
+  LEFT JOIN apart a ON a.customer_id = r.customer_id
  GROUP BY 1
  ORDER BY 2 DESC;
 

@@ -26,13 +26,35 @@ DROP INDEX crm.digest_of_week;
 CREATE UNIQUE INDEX digest_of_week ON crm.digest (business_id, purpose_id, week)
   WHERE NOT stopped AND campaign_id = first_id;
 
--- What of some issues was kept for the readers of a range of numbers, whichever of her records it
--- was kept for; `due`: without what another of her records gets or got singly. What came back
--- reached nobody.
-CREATE FUNCTION crm.kept_for_digest(
+-- Whom each issue left out for the digest, without those whom it went to. What is sent is changed in
+-- place all the same: no reason is given to it, or taken from it.
+CREATE INDEX delivery_for_digest ON crm.delivery (business_id, campaign_id, customer_id)
+  WHERE reason = 'digest';
+
+-- The records of a range of numbers that others were merged into. They are few: what was kept for all
+-- others is told by their own deliveries alone.
+CREATE FUNCTION crm.merged_readers(_business uuid, _low uuid, _high uuid)
+RETURNS TABLE (customer_id uuid)
+LANGUAGE sql STABLE AS $$
+  SELECT c.merged_into
+    FROM crm.customer c
+   WHERE c.business_id = _business
+     AND c.merged_into BETWEEN _low AND _high
+$$;
+
+-- What of some issues was kept for the readers of a range of numbers that others were merged into,
+-- whichever of her records it was kept for; `due`: without what another of her records gets or got
+-- singly. What came back reached nobody.
+CREATE FUNCTION crm.kept_for_merged(
   _business uuid, _purpose uuid, _issues uuid[], _low uuid, _high uuid)
 RETURNS TABLE (customer_id uuid, kept uuid[], due uuid[])
 LANGUAGE sql STABLE AS $$
+  WITH reader AS MATERIALIZED (
+    SELECT DISTINCT m.customer_id
+      FROM crm.merged_readers(_business, _low, _high) m
+      JOIN crm.digest_choice k ON k.business_id = _business
+       AND k.purpose_id = _purpose AND k.customer_id = m.customer_id
+  )
   SELECT i.reader,
          array_agg(i.campaign_id ORDER BY i.campaign_id) FILTER (WHERE i.kept),
          array_agg(i.campaign_id ORDER BY i.campaign_id) FILTER (WHERE i.kept AND NOT i.singly)
@@ -41,21 +63,21 @@ LANGUAGE sql STABLE AS $$
              bool_or(d.state = 'excluded') AS kept,
              bool_or(d.state <> 'excluded') AS singly
         FROM (
-          SELECT k.customer_id AS reader, k.customer_id AS record
-            FROM crm.digest_choice k
-           WHERE k.business_id = _business
-             AND k.purpose_id = _purpose
-             AND k.customer_id BETWEEN _low AND _high
+          SELECT e.customer_id AS reader, e.customer_id AS record
+            FROM reader e
            UNION ALL
-          SELECT k.customer_id, c.customer_id
-            FROM crm.customer c
-            JOIN crm.digest_choice k ON k.business_id = _business
-             AND k.purpose_id = _purpose AND k.customer_id = c.merged_into
-           WHERE c.business_id = _business
-             AND c.merged_into BETWEEN _low AND _high) r
-        JOIN crm.delivery d ON d.business_id = _business
-         AND d.campaign_id = ANY (_issues)
-         AND d.customer_id = r.record
+          SELECT e.customer_id, c.customer_id
+            FROM reader e
+            JOIN crm.customer c ON c.business_id = _business AND c.merged_into = e.customer_id) r
+       -- One by one, as they are few, whatever is thought of the size of a campaign.
+       CROSS JOIN unnest(_issues) u (campaign_id)
+       CROSS JOIN LATERAL (
+         SELECT l.campaign_id, l.state, l.reason, l.bounced_at
+           FROM crm.delivery l
+          WHERE l.business_id = _business
+            AND l.campaign_id = u.campaign_id
+            AND l.customer_id = r.record
+         OFFSET 0) d
        WHERE d.reason = 'digest'
           OR (d.state IN ('waiting', 'sending', 'sent', 'uncertain') AND d.bounced_at IS NULL)
        GROUP BY r.reader, d.campaign_id) i
@@ -64,13 +86,45 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Whom of a range of numbers a digest is for: those for whom just its issues are due, which is
--- settled when it is made. Where records are merged since, there may be none of just what is due
--- to her: then it is the one with most of that, and least besides, that has nothing in it that was
--- not kept for her and that was not written past her yet; and none where another of those made
--- together was written for her, or went or goes to another of her records. One that was made alone
--- goes to everybody for whom something in it was kept, also where it was made before there were
--- several.
-CREATE FUNCTION crm.readers_of_digest(_business uuid, _digest uuid, _low uuid, _high uuid)
+-- settled when it is made. One that was made alone goes to everybody for whom something in it was
+-- kept, also where it was made before there were several. Without whoever others were merged into.
+CREATE FUNCTION crm.unmerged_readers_of_digest(
+  _business uuid, _digest uuid, _low uuid, _high uuid)
+RETURNS TABLE (customer_id uuid)
+LANGUAGE sql STABLE AS $$
+  SELECT o.customer_id
+    FROM (
+      SELECT d.customer_id
+        FROM crm.delivery d
+       WHERE d.business_id = _business
+         AND d.campaign_id = ANY (ARRAY(
+               SELECT DISTINCT unnest(h.issues)
+                 FROM crm.digest g
+                 JOIN crm.digest h ON h.business_id = _business AND h.first_id = g.first_id
+                WHERE g.business_id = _business AND g.campaign_id = _digest))
+         AND d.customer_id BETWEEN _low AND _high
+         AND d.reason = 'digest'
+       GROUP BY d.customer_id
+      HAVING (SELECT count(*) = 1
+                FROM crm.digest g
+                JOIN crm.digest h ON h.business_id = _business AND h.first_id = g.first_id
+               WHERE g.business_id = _business AND g.campaign_id = _digest)
+          OR (count(*) = (SELECT cardinality(g.issues) FROM crm.digest g
+                           WHERE g.business_id = _business AND g.campaign_id = _digest)
+              AND bool_and(d.campaign_id = ANY ((
+                    SELECT g.issues FROM crm.digest g
+                     WHERE g.business_id = _business AND g.campaign_id = _digest)::uuid[])))) o
+   WHERE NOT EXISTS (
+           SELECT FROM crm.merged_readers(_business, _low, _high) m
+            WHERE m.customer_id = o.customer_id)
+$$;
+
+-- The same of those whom others were merged into. Where that was since it was made, there may be none
+-- of just what is due to her: then it is the one with most of that, and least besides, that has
+-- nothing in it that was not kept for her and that was not written past her yet; and none where
+-- another of those made together was written for her, or went or goes to another of her records.
+CREATE FUNCTION crm.merged_readers_of_digest(
+  _business uuid, _digest uuid, _low uuid, _high uuid)
 RETURNS TABLE (customer_id uuid)
 LANGUAGE sql STABLE AS $$
   WITH made AS MATERIALIZED (
@@ -81,45 +135,36 @@ LANGUAGE sql STABLE AS $$
       JOIN crm.campaign c ON c.business_id = _business AND c.campaign_id = h.campaign_id
      WHERE g.business_id = _business
        AND g.campaign_id = _digest
-  ), merged AS MATERIALIZED (
-    SELECT c.merged_into, c.customer_id
-      FROM crm.customer c
-     WHERE c.business_id = _business
-       AND c.merged_into BETWEEN _low AND _high
   )
   SELECT s.customer_id
-    FROM made g
-   CROSS JOIN crm.kept_for_digest(
+    FROM crm.kept_for_merged(
            _business, (SELECT m.purpose_id FROM made m LIMIT 1),
            ARRAY(SELECT DISTINCT unnest(m.issues) FROM made m), _low, _high) s
-   WHERE g.campaign_id = _digest
-     AND CASE WHEN s.customer_id NOT IN (SELECT r.merged_into FROM merged r)
-              THEN g.alone OR g.issues = s.due
-              ELSE _digest = (
-                SELECT m.campaign_id
-                  FROM made m
-                 WHERE (m.alone OR m.issues <@ s.kept)
-                   AND (m.campaign_id = _digest
-                        OR (m.filled_by IS NULL
-                            AND (m.filled_to IS NULL OR m.filled_to < s.customer_id)))
-                 ORDER BY m.issues = s.due DESC,
-                          (SELECT count(*) FROM unnest(m.issues) i WHERE i = ANY (s.due)) DESC,
-                          cardinality(m.issues), m.campaign_id
-                 LIMIT 1)
-               AND NOT EXISTS (
-                SELECT FROM made m
-                  JOIN crm.delivery d ON d.business_id = _business
-                   AND d.campaign_id = m.campaign_id AND d.customer_id = s.customer_id
-                 WHERE m.campaign_id <> _digest)
-               AND NOT EXISTS (
-                SELECT FROM merged r
-                 CROSS JOIN made m
-                  JOIN crm.delivery d ON d.business_id = _business
-                   AND d.campaign_id = m.campaign_id AND d.customer_id = r.customer_id
-                 WHERE r.merged_into = s.customer_id
-                   AND d.state IN ('waiting', 'sending', 'sent', 'uncertain')
-                   AND d.bounced_at IS NULL)
-         END
+   WHERE _digest = (
+           SELECT m.campaign_id
+             FROM made m
+            WHERE (m.alone OR m.issues <@ s.kept)
+              AND (m.campaign_id = _digest
+                   OR (m.filled_by IS NULL
+                       AND (m.filled_to IS NULL OR m.filled_to < s.customer_id)))
+            ORDER BY m.issues = s.due DESC,
+                     (SELECT count(*) FROM unnest(m.issues) i WHERE i = ANY (s.due)) DESC,
+                     cardinality(m.issues), m.campaign_id
+            LIMIT 1)
+     AND NOT EXISTS (
+           SELECT FROM made m
+             JOIN crm.delivery d ON d.business_id = _business
+              AND d.campaign_id = m.campaign_id AND d.customer_id = s.customer_id
+            WHERE m.campaign_id <> _digest)
+     AND NOT EXISTS (
+           SELECT FROM crm.customer c
+            CROSS JOIN made m
+             JOIN crm.delivery d ON d.business_id = _business
+              AND d.campaign_id = m.campaign_id AND d.customer_id = c.customer_id
+            WHERE c.business_id = _business
+              AND c.merged_into = s.customer_id
+              AND d.state IN ('waiting', 'sending', 'sent', 'uncertain')
+              AND d.bounced_at IS NULL)
 $$;
 
 -- Also of the digests of one week a person gets one.

@@ -8,11 +8,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from crm import campaigns, consent, customers, rhythm, segments
+from crm import campaigns, consent, customers, mail, privacy, rhythm, segments
 from crm.businesses import Business
 from crm.campaigns import State, filling, jobs
+from crm.consent import Method
 from crm.customers import NewTag
 from crm.db import Database
+from crm.events import Actor
 from crm.privacy import merging
 from crm.segments import NewSegment
 from tests import make
@@ -266,6 +268,36 @@ async def test_one_that_is_written_past_her_is_not_hers(database: Database) -> N
     by = mailed(relay)
     assert set(by) == {await address_of(now, shop, each) for each in (both, *cake)}
     assert len(subjects(by[await address_of(now, shop, cake[0])])) == 1
+
+
+async def test_the_review_says_whom_it_leaves_out_as_it_is_written_then(database: Database) -> None:
+    """Whoever may get no mail any more is of her set, but for the erased; so is a merged one."""
+    now, friday = at(database, TUESDAY), at(database, FRIDAY)
+    shop = await opened(now, 9)
+    gone_since, frozen, bounced, both, erased, kept, other, *_ = shop.readers
+    await offered(now, shop, *shop.readers)
+    await issue(now, shop, "Rye", segment_id=await segment_of(now, shop, "r", *shop.readers[:7]))
+    await issue(now, shop, "Cake")
+    digests = await made(friday, shop)
+    await merged(friday, shop, kept, other)
+    async with friday.write(shop.business.id) as db:
+        portal = Actor.customer(gone_since)
+        await consent.withdraw(db, portal, gone_since, shop.purposes[0], method=Method.portal)
+        for each in (frozen, both):
+            await customers.restrict(db, make.SYSTEM, each)
+        for each in (bounced, both):
+            address = (await customers.get(db, each)).address
+            hashed = db.keys.address_hash(db.business_id, customers.fold(address))
+            await mail.suppress(db, make.SYSTEM, hashed, mail.Scope.all, mail.Why.bounced)
+        await privacy.erase(db, make.SYSTEM, erased)
+        reviews = [await campaigns.review(db, each) for each in digests]
+    for each in digests:
+        await written(friday, shop, each)
+    async with friday.read(shop.business.id) as db:
+        counts = [await campaigns.recount(db, each) for each in digests]
+    assert [each.left_out for each in reviews] == [each.reasons for each in counts]
+    assert [each.will_get for each in reviews] == [each.waiting for each in counts] == [1, 2]
+    assert reviews[0].left_out == {"withdrawn": 1, "frozen": 2, "suppressed": 1}
 
 
 async def test_a_piece_with_nobody_of_hers_is_passed(database: Database) -> None:
