@@ -1,7 +1,8 @@
 """Read what a form has sent: what is typed is held in memory and bounded, files go to the disk.
 
-A route allows a whole body by `request_max_body_size`, for a file. What is typed is bounded by the
-application's own `request_max_body_size`, unless the route says `opt={"typed": …}`, in bytes.
+A route allows a whole body by `request_max_body_size`, for a file. What is typed is bounded, with
+the names in a form, by the application's own `request_max_body_size`, unless the route says
+`opt={"typed": …}`, in bytes.
 """
 
 from __future__ import annotations
@@ -121,9 +122,7 @@ class _Gathered:
         elif self._file is not None:
             await self._file.write(event)
         else:
-            self._room -= len(event)
-            if self._room < 0:
-                raise RequestEntityTooLarge
+            self._hold(len(event))
             self._text += event
 
     async def close(self) -> None:
@@ -131,7 +130,13 @@ class _Gathered:
         for each in self.opened:
             await each.close()
 
+    def _hold(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise RequestEntityTooLarge
+
     def _begin(self, segment: MultipartSegment) -> None:
+        self._hold(len((segment.name or "").encode()))
         self._segment, self._file, self._text = segment, None, bytearray()
         if not segment.filename:
             return

@@ -218,6 +218,17 @@ async def post_pages(request: Request[Any, Any, Any]) -> int:
     return len((await read_form(request)).typed("a"))
 
 
+def with_files() -> Litestar:
+    """Make an application that takes files, and with them a million bytes of what is typed."""
+    return Litestar(
+        [post_files, post_pages],
+        exception_handlers=PROBLEMS,
+        request_max_body_size=1_000_000,
+        logging_config=None,
+        openapi_config=None,
+    )
+
+
 _FILE = b'--B\r\nContent-Disposition: form-data; name="list"; filename="l.csv"\r\n\r\n'
 _PLAIN = "application/x-www-form-urlencoded"
 _MIXED = "multipart/form-data; boundary=B"
@@ -244,14 +255,7 @@ async def test_what_is_typed_is_bounded_and_a_file_is_not_held(
             yield b"1" * 50_000
         yield b"\r\n--B--\r\n" if kind == _MIXED else b""
 
-    app = Litestar(
-        [post_files, post_pages],
-        exception_handlers=PROBLEMS,
-        request_max_body_size=1_000_000,
-        logging_config=None,
-        openapi_config=None,
-    )
-    async with client(app) as web:
+    async with client(with_files()) as web:
         tracemalloc.start()
         answer = await web.post(path, content=pieces(), headers={"content-type": kind})
         _, most = tracemalloc.get_traced_memory()
@@ -260,6 +264,23 @@ async def test_what_is_typed_is_bounded_and_a_file_is_not_held(
     assert status == 413 or answer.json() == size
     if status == 413:
         assert most < 30_000_000
+
+
+@pytest.mark.parametrize("head", [_PART, _FILE.replace(b"list", b"a")], ids=["typed", "file"])
+@pytest.mark.parametrize("letter", ["a", "ü"])
+async def test_the_names_of_what_is_typed_count_with_it(head: bytes, letter: str) -> None:
+    name = (letter * (4_000 // len(letter.encode()))).encode()
+    part = _PART.replace(b'"a"', b'"' + name + b'"') + b"\r\n"
+    async with client(with_files()) as web:
+        few, many = [
+            await web.post(
+                "/files",
+                content=part * names + head + b"\r\n--B--\r\n",
+                headers={"content-type": _MIXED},
+            )
+            for names in (249, 250)
+        ]
+    assert (few.status_code, many.status_code) == (200, 413)
 
 
 async def test_a_form_has_a_few_files() -> None:
