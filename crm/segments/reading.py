@@ -33,6 +33,7 @@ from crm.segments.rule import (
     Rule,
     Tag,
 )
+from crm.time_zones import FIRST_YEAR, LAST_YEAR
 
 _LEAVES: dict[str, type[Rule]] = {
     "attribute": Attribute,
@@ -61,8 +62,6 @@ COMPARED: dict[AttributeType, frozenset[Is]] = {
     AttributeType.date: frozenset({Is.known, Is.equals, Is.before, Is.after}),
     AttributeType.boolean: frozenset({Is.known, Is.equals}),
 }
-# Far from where a change of zone leaves the calendar.
-_FIRST_YEAR, _LAST_YEAR = 1900, 2999
 _AT = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
@@ -267,5 +266,5 @@ def _one_beginning(test: Interaction | Mailed | Created) -> Found:
         yield "within_days", "Give either since or within_days."
     for name in ("since", "before"):
         day = getattr(test, name, None)
-        if day is not None and not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-            yield name, f"This is a day of the years {_FIRST_YEAR} to {_LAST_YEAR}."
+        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            yield name, f"This is a day of the years {FIRST_YEAR} to {LAST_YEAR}."

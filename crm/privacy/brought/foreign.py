@@ -19,8 +19,7 @@ from crm.customers.interaction import LONGEST_LETTER, Currency, Title
 from crm.customers.model import ExternalId, Locale, Name, TimeZone
 from crm.customers.text import Duration, Label, Sentence, Word
 from crm.imports import Row, RowStatus, standing_there
-
-_FIRST_YEAR, _LAST_YEAR = 1900, 2999
+from crm.time_zones import FIRST_YEAR, LAST_YEAR
 
 
 class _Dated(Struct, frozen=True):
@@ -35,7 +34,7 @@ class _Dated(Struct, frozen=True):
 
 
 def _is_instant(at: datetime) -> bool:
-    return at.tzinfo is not None and _FIRST_YEAR <= at.year <= _LAST_YEAR
+    return at.tzinfo is not None and FIRST_YEAR <= at.year <= LAST_YEAR
 
 
 class Profile(Struct, frozen=True):
