@@ -1,6 +1,9 @@
 """Text of mail: by charsets alone it is decoded, and what is kept of it PostgreSQL takes."""
 
+import sys
 import unicodedata
+from collections.abc import Callable
+from functools import partial
 from time import process_time
 from uuid import UUID
 
@@ -62,6 +65,32 @@ def test_a_pile_of_marks_is_parted_where_nobody_sees_it(mark: str) -> None:
     assert not piled(parted(text))
 
 
+def test_no_character_has_more_marks_than_a_pile_is_looked_for_by() -> None:
+    """A pile is looked for only where so many characters that are nothing but marks stand."""
+    for char in map(chr, range(sys.maxunicode + 1)):
+        found = [unicodedata.combining(each) > 0 for each in unicodedata.normalize("NFKD", char)]
+        assert sum(found) <= (2 if all(found) else 3), hex(ord(char))
+        assert ord(char) < 0x20000 or not any(found), hex(ord(char))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_pile"),
+    [
+        ("\u1f82" + "\u0344" * 14, True),
+        ("\u1f82" + "\u0344" * 13, False),
+        ("1" + "\u0344" * 15, False),
+        ("1" + "\u0344" * 16, True),
+        ("a" + "\U0001e94a" * 31, True),
+        ("a" + "\uff9e" * 31, True),
+        ("a" + "\u0301" * 30 + "a" + "\u0301" * 30, False),
+        ("a" + "\U00010400" * 31, False),
+    ],
+)
+def test_a_pile_is_found_where_it_begins(text: str, *, is_pile: bool) -> None:
+    for around in ("", "a", "é" * 13, "नमस्ते "):
+        assert piled(around + text + around) == is_pile
+
+
 @given(
     text=st.text(st.sampled_from("aé\u1ea5\u0301\u0316\u0344\u0f73\uff9e\u0345가"), max_size=200)
 )
@@ -80,6 +109,20 @@ def test_marks_are_composed_in_linear_time(mark: str) -> None:
         return process_time() - began
 
     assert took(300_000) < 40 * max(took(30_000), 0.005)
+
+
+@pytest.mark.parametrize("name", ["José García ", "Nguyễn Văn Tường ", "नमस्ते दुनिया "])
+def test_names_are_composed_in_little_more_than_it_takes_to_normalize_them(name: str) -> None:
+    text = unicodedata.normalize("NFD", name) * 20_000
+
+    def took(compose: Callable[[str], str]) -> float:
+        began = process_time()
+        assert len(compose(text)) <= len(text)
+        return process_time() - began
+
+    composed(text[:100])
+    plain = took(partial(unicodedata.normalize, "NFC"))
+    assert took(composed) < 4 * max(plain, 0.005)
 
 
 @pytest.mark.parametrize("name", _NO_CHARSETS)

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 from msgspec import Meta
 
-from crm.characters import composed, piled
+from crm.characters import piled
 from crm.errors import Invalid, Problem, Refused
 from crm.languages import gettext
 
@@ -37,7 +37,7 @@ def clean(text: str, *, lines: bool = False) -> str:
         raise UnusableText(
             gettext("A letter in this has more marks than can be kept. Type it anew.")
         )
-    text = composed(text.replace("\r\n", "\n")).strip()
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
     # Cc: control, Cs: half of a pair. Cf stays: it joins letters in Arabic, Persian and emoji.
     for char in text:
         if unicodedata.category(char) in ("Cc", "Cs") and not (lines and char in "\n\t"):

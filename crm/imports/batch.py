@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -13,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from crm import consent, customers, mail
-from crm.characters import composed, piled
+from crm.characters import piled
 from crm.consent import (
     Consent,
     Held,
@@ -342,8 +343,9 @@ def _named(row: Row, report: Report) -> Row:
     """A name as it may be kept: composed, and without characters that nobody can see."""
     if not row.name or (row.name.isascii() and row.name.isprintable()):
         return row
-    name, wrong = composed(row.name), ""
-    if _CONTROL.search(name) or piled(row.name):
+    name = "" if piled(row.name) else unicodedata.normalize("NFC", row.name)
+    wrong = ""
+    if not name or _CONTROL.search(name):
         wrong = "The name was left out: it has a character that cannot be kept."
     elif len(name) > NAME_LIMIT:  # a few letters are two or three when they are composed
         wrong = NAME_TOO_LONG

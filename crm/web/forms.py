@@ -16,7 +16,7 @@ from email_validator import EmailNotValidError, validate_email
 from litestar import Request
 from litestar.datastructures import UploadFile
 
-from crm.characters import composed, piled
+from crm.characters import piled
 from crm.errors import Invalid, Problem, Refused
 from crm.languages import gettext, marked
 from crm.time_zones import FIRST_YEAR, LAST_YEAR
@@ -102,7 +102,7 @@ class Form:
                 name, gettext("A letter in this has more marks than can be kept. Type it anew.")
             )
             return ""
-        value = composed(typed.replace("\r\n", "\n")).strip()
+        value = unicodedata.normalize("NFC", typed.replace("\r\n", "\n")).strip()
         wrong = _unkept(value, max, lines=lines)
         if wrong and (value or required):
             self.wrong(name, wrong)
