@@ -46,15 +46,29 @@ GONE = (
 AWAY = (*GONE, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 # PostgreSQL is away, or refuses: nothing was kept, or nobody said whether it was.
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# What was wrong with what was asked: nothing is broken, and it would be refused again.
-_WRONG = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# The connection or the transaction cannot go on, or what was asked may pass another time. All else
+# that PostgreSQL refuses, also by a trigger of ours, was wrong, and would be refused again.
+_GIVEN_UP = (
+    OSError,
+    *AWAY,
+    asyncpg.FatalPostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.InvalidTransactionStateError,
+    asyncpg.LockNotAvailableError,
+    # A disk that fails, or pages that are damaged: the database, whatever it is asked.
+    asyncpg.InternalServerError,
+    asyncpg.PostgresSystemError,
+    asyncpg.SavepointError,
+    asyncpg.TransactionRollbackError,
+)
 # What keeps anybody from connecting: it is away or refuses, or its address is none.
 UNCONNECTED = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def is_broken(error: Exception) -> bool:
     """Say whether the transaction can only be given up: it is not one request that was wrong."""
-    return isinstance(error, BROKEN) and not isinstance(error, _WRONG)
+    return isinstance(error, _GIVEN_UP)
 
 
 class Lost(ConnectionError):

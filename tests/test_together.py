@@ -10,17 +10,25 @@ import pytest
 from crm import customers, mail
 from crm.businesses import Business
 from crm.customers import Changes
-from crm.db import Database, Db, parse
+from crm.db import Database, Db, NotCommitted, Statement, is_broken, parse
 from crm.errors import Conflict
 from crm.mail import Scope, Why
 from tests import make
 
-_WRONG = parse(
+_WRONG, _REFUSED, _CUT_OFF = parse(
     """-- name: wrong
 -- PostgreSQL refuses it for its data.
 SELECT 1 / 0
+
+-- name: refused
+-- PostgreSQL refuses it to everybody, as our triggers refuse what breaks a promise.
+DELETE FROM event
+
+-- name: cut_off
+-- PostgreSQL is told to stop it.
+SELECT 1 FROM (SELECT pg_cancel_backend(pg_backend_pid())) AS told, pg_sleep(10)
 """
-)[0]
+)
 
 
 async def _do(db: Db, name: str) -> None:
@@ -51,11 +59,11 @@ async def _tried(db: Db) -> None:
         raise Conflict
 
 
-async def _failing(db: Db, *, of_the_data: bool) -> None:
+async def _failing(db: Db, refused: Statement | None) -> None:
     async with db.together():
         await _do(db, "failing")
-        if of_the_data:
-            await db.one(_WRONG, int)
+        if refused is not None:
+            await db.run(refused)
         raise ZeroDivisionError
 
 
@@ -100,9 +108,51 @@ async def test_of_a_block_that_fails_otherwise_nothing_is_kept_either(
     """An error of the program or of the data, also within PostgreSQL: what comes behind it goes."""
     async with database.write(business.id) as db:
         with pytest.raises(asyncpg.DataError):
-            await _failing(db, of_the_data=True)
+            await _failing(db, _WRONG)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await _failing(db, _REFUSED)
         with pytest.raises(ZeroDivisionError):
-            await _failing(db, of_the_data=False)
+            await _failing(db, None)
         assert (db.noted, db.wakes) == ([], [])
         await _do(db, "behind")
     assert await _names(database, business) == {"behind"}
+
+
+async def test_what_was_cut_off_ends_the_whole_transaction(
+    database: Database, business: Business
+) -> None:
+    """It was not wrong, and may pass another time: nobody goes on behind it."""
+
+    async def cut_off() -> None:
+        async with database.write(business.id) as db:
+            await _do(db, "before")
+            with pytest.raises(asyncpg.QueryCanceledError):
+                await _failing(db, _CUT_OFF)
+
+    with pytest.raises(NotCommitted):
+        await cut_off()
+    assert await _names(database, business) == set()
+
+
+def test_what_would_be_refused_again_breaks_nothing() -> None:
+    wrong = (asyncpg.CheckViolationError, asyncpg.InsufficientPrivilegeError, asyncpg.RaiseError)
+    assert not any(is_broken(each("no")) for each in (*wrong, ValueError))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError,
+        asyncpg.AdminShutdownError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.DiskFullError,
+        asyncpg.InFailedSQLTransactionError,
+        asyncpg.InterfaceError,
+        asyncpg.InvalidCachedStatementError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.PostgresIOError,
+        asyncpg.QueryCanceledError,
+    ],
+)
+def test_what_may_pass_another_time_is_only_given_up(error: type[Exception]) -> None:
+    assert is_broken(error("no"))

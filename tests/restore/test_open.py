@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from crm import consent, customers
+from crm import consent, customers, mail
 from crm.journal import Journal, Left
+from crm.mail import Scope, Why
 from crm.restore import jobs
 from crm.restore_command import _say_done
 from crm.terminal import out
 from tests import make
 from tests.conftest import KEYS, Cluster
 from tests.journal.conftest import opened
-from tests.restore.conftest import backed_up, put_back, replayed
+from tests.restore.conftest import backed_up, execute, put_back, replayed
 
 
 async def test_a_press_that_others_were_written_behind_outlives_a_restore(
@@ -81,3 +82,33 @@ async def test_a_line_that_cannot_be_carried_out_keeps_no_restore_from_ending(
                 assert (await customers.get(db, first.id)).restricted_at is not None
             log.settle([failed])
             assert log.tail().open == {}
+
+
+async def test_a_line_that_a_trigger_refuses_is_one_that_cannot_be_carried_out(
+    own_cluster: Cluster, journal: Journal
+) -> None:
+    """As our own triggers do, that keep a promise: what comes behind it is done."""
+    async with opened(own_cluster, journal) as database:
+        business = await make.business(database)
+        async with database.write(business.id) as db:
+            her = await make.customer(db)
+    async with backed_up(own_cluster) as backup:
+        async with opened(own_cluster, journal) as database:
+            async with database.write(business.id) as db:
+                await mail.suppress(db, make.SYSTEM, b"n" * 16, Scope.all, Why.bounced)
+            async with database.write(business.id) as db:
+                await customers.restrict(db, make.SYSTEM, her.id)
+        await execute(
+            backup,
+            """CREATE FUNCTION crm.no() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN RAISE 'no' USING ERRCODE = 'insufficient_privilege'; END $$;
+               CREATE TRIGGER no BEFORE INSERT ON crm.suppression
+               FOR EACH ROW EXECUTE FUNCTION crm.no()""",
+        )
+        async with put_back(backup, journal) as (database, watch):
+            done = await replayed(backup, watch.keeper, business.id)
+            assert done.failed == [1]
+            assert list(journal.log(business.id).tail().open) == [1]
+            assert not (await watch.look()).put_back
+            async with database.read(business.id) as db:
+                assert (await customers.get(db, her.id)).restricted_at is not None
