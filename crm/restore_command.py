@@ -19,7 +19,7 @@ from crm.errors import NotFound
 from crm.installation import installation
 from crm.journal import Found, Keeper, journal_of
 from crm.restore import Lost, Restored
-from crm.terminal import of_business, out, run
+from crm.terminal import of_business, of_id, out, run
 
 _WORDS = {
     "withdrawn": "times that consents ended",
@@ -128,12 +128,13 @@ async def _look_again(here: _Here, done: list[UUID]) -> None:
 async def _wanted(here: _Here, which: str, *, anyway: bool) -> list[UUID]:
     """List whom to restore, whoever is behind last; with the last of those all others as well."""
     behind = set(here.found.put_back)
+    every = await above.businesses(here.database)
+    named = of_id(which, every) if which else None
     wanted = await restore.put_back(here.database, here.found)
     if anyway and not behind:
-        wanted = await above.businesses(here.database)
-    named = {each for each in wanted if str(each) == which}
-    if which and (behind != named):
-        wanted = [each for each in wanted if each in named]
+        wanted = every
+    if named and behind != {named}:
+        wanted = [each for each in wanted if each == named]
     if not anyway and any(each in here.found.lost or each in here.found.unread for each in wanted):
         # What they would go on from is not there, and nothing is served before all are done.
         raise click.ClickException("\n".join(lost_problems(replace(here.found, owed=0))))

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,20 @@ class Here(Struct, frozen=True):
 async def one_business(database: Database, which: str) -> UUID:
     """Find the business named by its id, or the only one; else refuse and say what to do."""
     known = await above.businesses(database)
-    wanted = [each for each in known if which in {"", str(each)}]
-    if len(wanted) == 1:
-        return wanted[0]
     if which or not known:
-        message = "There is no such business; `crm business add` adds one."
-        raise NotFound(message)
+        return of_id(which, known)
+    if len(known) == 1:
+        return known[0]
     message = "There are several businesses (`crm business list`); say which with --business ID."
+    raise NotFound(message)
+
+
+def of_id(which: str, known: Sequence[UUID]) -> UUID:
+    """Read the id of a business however it is written, and refuse one that is not known."""
+    with suppress(ValueError):
+        if (business_id := UUID(which)) in known:
+            return business_id
+    message = "There is no such business; `crm business add` adds one."
     raise NotFound(message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.commands import crm
 from tests.conftest import Cluster
 from tests.journal.conftest import opened
 from tests.restore.conftest import backed_up, letter, put_back
-from tests.smtpd import smtpd
+from tests.smtpd import Smtpd, smtpd
 
 
 async def _numbered(database: Database, business_id: UUID) -> int:
@@ -46,6 +46,11 @@ async def _since(database: Database, behind: UUID, quiet: UUID, her: UUID) -> in
     return cursor
 
 
+def _settings(cluster: Cluster, redis_url: str, relay: Smtpd, journal: Journal) -> dict[str, str]:
+    found = environ(cluster, redis_url, relay, make.place_of(journal))
+    return {name: value for name, value in found.items() if name.startswith("CRM_")}
+
+
 @pytest.mark.timeout(300)
 async def test_every_business_of_a_database_is_restored(
     own_cluster: Cluster, journal: Journal, redis_url: str
@@ -60,12 +65,7 @@ async def test_every_business_of_a_database_is_restored(
             assert watch.found is not None
             assert watch.found.put_back == (behind,)
             assert await restore.put_back(database, watch.found) == [quiet, behind]
-            place = make.place_of(journal)
-            settings = {
-                name: value
-                for name, value in environ(backup, redis_url, relay, place).items()
-                if name.startswith("CRM_")
-            }
+            settings = _settings(backup, redis_url, relay, journal)
             # It would let the other be served, so that is done before.
             done, out, err = await crm("restore", "--business", str(behind), **settings)
             assert (done, err) == (0, "")
@@ -82,3 +82,25 @@ async def test_every_business_of_a_database_is_restored(
 
 async def test_where_none_is_behind_there_is_nobody_to_restore(database: Database) -> None:
     assert await restore.put_back(database, Found()) == []
+
+
+@pytest.mark.timeout(300)
+async def test_where_none_is_behind_only_the_one_that_is_named_is_restored(
+    own_cluster: Cluster, journal: Journal, redis_url: str
+) -> None:
+    """However its id is written; by one that nobody has, nothing is restored."""
+    async with opened(own_cluster, journal) as database, smtpd() as relay:
+        other, quiet, _ = await _before(database)
+        settings = _settings(own_cluster, redis_url, relay, journal)
+
+        unknown, out, err = await crm("restore", "--anyway", "--business", str(uuid4()), **settings)
+        assert (unknown, out, "There is no such business" in err) == (2, "", True)
+        wrong, out, err = await crm("restore", "--anyway", "--business", "Bakery", **settings)
+        assert (wrong, out, "There is no such business" in err) == (2, "", True)
+        assert await above.businesses_with_letters(database) == [quiet]
+
+        capitals = str(other).upper()
+        done, out, err = await crm("restore", "--anyway", "--business", capitals, **settings)
+        assert (done, err) == (0, "")
+        assert (str(other) in out, str(quiet) in out) == (True, False)
+        assert await above.businesses_with_letters(database) == [quiet]
