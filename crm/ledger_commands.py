@@ -20,7 +20,7 @@ from crm.db import Database
 from crm.doctor import check as check_installation
 from crm.events import Actor, Kind
 from crm.installation import installation
-from crm.journal import CHECKPOINT, Journal, hold
+from crm.journal import CHECKPOINT, Ending, Journal, hold
 from crm.ledger import Halt, JournalKnown, KeyKind, NothingSealed, Round, Stopped
 from crm.terminal import database_of, of_business, one_business, out, run
 
@@ -272,7 +272,7 @@ async def _set_aside(number: int, reason: str, which: str) -> None:
             why = f"line {number} ({kinds}): {reason}"[:500]
             await events.record(db, _SYSTEM, Kind.journal_line_set_aside, reason=why)
         # Recorded first: killed in between, it is open still, and this is done again.
-        log.settle([number])
+        log.settle([number], Ending.set_aside)
     out.print(
         "Set aside; the reason is in the audit trail. The line stays in the journal for its days, "
         "and a restore tries it again. Do by hand what it says, if it still has to be done."

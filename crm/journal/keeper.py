@@ -24,7 +24,7 @@ from crm.db import Db, Kept, ReadDb, Statements
 from crm.errors import Refused
 from crm.ids import time_ordered
 from crm.journal.journal import Journal
-from crm.journal.line import Decision, Entry, Planned, Restricted, Withdrawn, never_refused
+from crm.journal.line import Decision, Ending, Entry, Planned, Restricted, Withdrawn, never_refused
 from crm.journal.log import Behind, JournalLost, Log
 from crm.log import logger
 
@@ -160,8 +160,9 @@ class Keeper:
         return await asyncio.get_running_loop().run_in_executor(self._threads, act)
 
     async def _ended(self, log: Log, number: int, committed: bool) -> None:  # noqa: FBT001
+        settle = partial(log.settle, [number], Ending.refused)
         with suppress(OSError):
-            await self.do(lambda: log.committed(number) if committed else log.settle([number]))
+            await self.do(partial(log.committed, number) if committed else settle)
 
 
 async def hold(db: Db, customer_ids: Iterable[UUID] = ()) -> Mark:

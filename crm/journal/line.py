@@ -7,6 +7,7 @@ line is one transaction: it is there whole, or it is torn and its transaction wa
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -187,10 +188,25 @@ class Committed(Struct, tag="committed", frozen=True):
     n: int
 
 
+class Ending(StrEnum):
+    """What came of a line that nobody committed."""
+
+    # By a sweep: gone with a database that is lost afterwards.
+    carried_out = "carried_out"
+    # PostgreSQL refused the commit: it was never to be, in no database.
+    refused = "refused"
+    # Staff looked into it, and do by hand what it says.
+    set_aside = "set_aside"
+
+
 class Settled(Struct, tag="settled", frozen=True):
-    """Numbers whose transactions were never committed, and whose entries were carried out since."""
+    """Numbers whose transactions were never committed, and what came of them.
+
+    Lines of before did not say what: of those the most is still to be done, as after a sweep.
+    """
 
     numbers: list[int]
+    ending: Ending = Ending.carried_out
 
 
 Line: TypeAlias = Begins | Written | Committed | Settled

@@ -19,6 +19,7 @@ from msgspec import Struct
 from crm.journal.line import (
     Begins,
     Committed,
+    Ending,
     Entry,
     Line,
     Replayed,
@@ -138,10 +139,11 @@ class Log:
         with self._store.locked(self._folder):
             self._append(self.tail().name, written_down(Committed(number)), synced=False)
 
-    def settle(self, numbers: Sequence[int]) -> None:
-        """Say that numbers which were never committed have been carried out."""
+    def settle(self, numbers: Sequence[int], ending: Ending) -> None:
+        """Say what came of numbers that were never committed, so that they are open no more."""
         with self._store.locked(self._folder):
-            self._append(self.tail().name, written_down(Settled(list(numbers))), synced=True)
+            line = Settled(list(numbers), ending)
+            self._append(self.tail().name, written_down(line), synced=True)
 
     def begin(self, number: int, at: datetime) -> None:
         """Begin anew behind a number, where what was before is lost or damaged."""
@@ -178,10 +180,16 @@ class Log:
                 if isinstance(line, Written) and line.n > number:
                     yield line
 
-    def settled(self, number: int) -> set[int]:
-        """Return which numbers after one were carried out, given up or set aside since."""
-        lines = (line for name in self._behind(number) for line in self._lines(name))
-        return {n for line in lines if isinstance(line, Settled) for n in line.numbers}
+    def settled(self, number: int) -> dict[int, Ending]:
+        """Return what came of the numbers after one that were never committed, as far as told."""
+        endings: dict[int, Ending] = {}
+        for line in (line for name in self._behind(number) for line in self._lines(name)):
+            if isinstance(line, Settled):
+                endings |= dict.fromkeys(line.numbers, line.ending)
+            elif isinstance(line, Written):
+                # Where a damaged file was begun anew, a number is given twice.
+                endings.pop(line.n, None)
+        return endings
 
     def _behind(self, number: int) -> Iterator[str]:
         """Name the files in which anything after a number can stand."""

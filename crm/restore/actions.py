@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from crm.campaigns import Held
 from crm.db import Database, Db, is_broken
 from crm.errors import Conflict
 from crm.events import Actor, Kind
-from crm.journal import Found, Keeper, Replayed, Written
+from crm.journal import Ending, Found, Keeper, Replayed, Written
 from crm.ledger import NothingSealed, NotStopped
 from crm.log import logger
 from crm.restore.replaying import replay
@@ -47,6 +47,8 @@ class Lost(Struct, frozen=True):
     lines: int
     entries: Counter[str]
     campaigns: frozenset[UUID]
+    # Of the lines that nobody committed.
+    endings: dict[int, Ending]
 
 
 class Stopped(Struct, frozen=True):
@@ -91,13 +93,17 @@ async def lost(
 
     def counted() -> Lost:
         found, began, upto, lines = Counter[str](), set[UUID](), number, 0
+        with _read(business_id):
+            endings = keeper.journal.log(business_id).settled(number)
         for line in _since(keeper, business_id, number, despite_gap=despite_gap):
             lines, upto = lines + 1, line.n
+            if endings.get(line.n) == Ending.refused:
+                continue
             for entry in line.entries:
                 found[type(entry).__name__.lower()] += 1
                 if isinstance(entry, journal.Campaign):
                     began.add(entry.campaign_id)
-        return Lost(number, upto, lines, found, frozenset(began))
+        return Lost(number, upto, lines, found, frozenset(began), endings)
 
     return await keeper.walk(counted)
 
@@ -121,7 +127,8 @@ async def restore(
     failed = await _replay(database, keeper, business_id, gone, watch, despite_gap=despite_gap)
     held = await campaigns.hold_restored(database, business_id, gone.campaigns)
     origin = await _reopen(database, keeper, business_id)
-    left = await _not_settled(keeper, business_id, gone.number, failed)
+    # What a sweep had carried out went with the database that is lost.
+    left = [each for each in failed if gone.endings.get(each.n) != Ending.set_aside]
     await _catch_up(database, keeper, business_id, Replayed(gone.upto, gone.number, left))
     return Restored(gone, held, stopped, *origin, failed=[each.n for each in failed])
 
@@ -153,11 +160,16 @@ async def _replay(
     done = 0
     while some := await keeper.walk(lambda: list(islice(lines, _AT_ONCE))):
         async with database.write(business_id) as db:
-            lacking = (line for line in some if line.n <= gone.upto)
+            lacking = [line for line in some if _lacks(gone, line)]
             failed += [line for line in lacking if not await _carried_out(db, line)]
         done += len(some)
         watch(done)
     return failed
+
+
+def _lacks(gone: Lost, line: Written) -> bool:
+    """Say whether a line is to be carried out: not where PostgreSQL refused to commit it."""
+    return line.n <= gone.upto and gone.endings.get(line.n) != Ending.refused
 
 
 async def _carried_out(db: Db, line: Written) -> bool:
@@ -172,16 +184,6 @@ async def _carried_out(db: Db, line: Written) -> bool:
         _log.exception("line_not_replayed", business=str(db.business_id), line=line.n)
         return False
     return True
-
-
-async def _not_settled(
-    keeper: Keeper, business_id: UUID, number: int, failed: list[Written]
-) -> list[Written]:
-    """Return those that somebody has still to look at: not what was given up or set aside."""
-    if not failed:
-        return []
-    settled = await keeper.walk(lambda: keeper.journal.log(business_id).settled(number))
-    return [each for each in failed if each.n not in settled]
 
 
 async def _reopen(database: Database, keeper: Keeper, business_id: UUID) -> tuple[str, int]:
@@ -209,7 +211,13 @@ async def _catch_up(
 def _since(
     keeper: Keeper, business_id: UUID, number: int, *, despite_gap: bool
 ) -> Iterator[Written]:
-    try:
+    with _read(business_id):
         yield from keeper.journal.log(business_id).since(number, despite_gap=despite_gap)
+
+
+@contextmanager
+def _read(business_id: UUID) -> Iterator[None]:
+    try:
+        yield
     except OSError as wrong:
         raise JournalTooShort(f"The journal of {business_id}: {wrong.strerror}.") from wrong

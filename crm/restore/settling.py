@@ -14,7 +14,7 @@ from uuid import UUID
 
 from crm import journal
 from crm.db import Database
-from crm.journal import Entry, Keeper, Withdrawn, Written
+from crm.journal import Ending, Entry, Keeper, Withdrawn, Written
 from crm.restore.replaying import replay
 from crm.rounds import apart
 
@@ -42,7 +42,7 @@ async def settle(database: Database, keeper: Keeper, business_id: UUID) -> int:
     for number, line in lines.items():
         with apart("restore.sweep", business_id, f"line {number}"):
             await _carry_out(database, business_id, line)
-            await keeper.do(partial(log.settle, [number]))
+            await keeper.do(partial(log.settle, [number], Ending.carried_out))
             settled += 1
     return settled
 

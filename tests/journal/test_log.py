@@ -9,16 +9,18 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from crm.journal import Behind, Campaign, Entry, Journal, JournalLost, Replayed, Written
+from crm.journal import Behind, Campaign, Ending, Entry, Journal, JournalLost, Replayed, Written
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ENTRY = Campaign(UUID(int=7), "started")
+BUSINESS = UUID(int=1)
 
 _WRITE = """
 import sys
@@ -64,7 +66,7 @@ def test_a_database_that_does_not_fit_is_told(tmp_path: Path) -> None:
     with pytest.raises(JournalLost, match="ends with 4, the database wrote 9"):
         log.write(9, NOW, [ENTRY])
     assert list(log.tail().open) == [3, 4]
-    log.settle([3])
+    log.settle([3], Ending.carried_out)
     assert list(log.tail().open) == [4]
     log.write(4, NOW, [Replayed(upto=5)])
     assert log.tail().open == {}
@@ -85,6 +87,30 @@ def test_a_restore_of_before_closed_all_up_to_a_number(tmp_path: Path) -> None:
         log.write(None, NOW, [ENTRY])
     log.write(None, NOW, [said])
     assert list(log.tail().open) == [4, 5]
+
+
+def test_what_came_of_a_line_is_told(tmp_path: Path) -> None:
+    """A line of before does not say it: then the most is still to be done."""
+    log = Journal(tmp_path).log(BUSINESS)
+    for ending in Ending:
+        log.settle([log.write(None, NOW, [ENTRY])], ending)
+    old = b'{"type":"settled","numbers":[4]}'
+    log.write(None, NOW, [ENTRY])
+    with _file(tmp_path, BUSINESS).open("ab") as file:
+        file.write(sha256(old).hexdigest()[:16].encode() + b" " + old + b"\n")
+    log = Journal(tmp_path).log(BUSINESS)
+    assert log.settled(0) == dict(enumerate([*Ending, Ending.carried_out], 1))
+    assert log.tail().open == {}
+
+
+def test_a_number_that_is_given_anew_has_come_to_nothing_yet(tmp_path: Path) -> None:
+    log = Journal(tmp_path).log(BUSINESS)
+    for _ in range(3):
+        log.write(None, NOW, [ENTRY])
+    log.settle([2, 3], Ending.refused)
+    log.begin(2, NOW)
+    assert log.write(2, NOW, [ENTRY]) == 3
+    assert log.settled(0) == {2: Ending.refused}
 
 
 def test_a_torn_line_is_no_line(tmp_path: Path) -> None:

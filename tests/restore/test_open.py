@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm import consent, customers, mail
-from crm.journal import Journal, Left
+from crm.journal import Ending, Journal, Left, Restricted
 from crm.mail import Scope, Why
 from crm.restore import jobs
 from crm.restore_command import _say_done
@@ -55,7 +55,7 @@ async def test_a_line_that_cannot_be_carried_out_keeps_no_restore_from_ending(
     async with backed_up(own_cluster) as backup:
         async with opened(own_cluster, journal) as database:
             aside = log.write(None, database.clock(), [wrong])
-            log.settle([aside])
+            log.settle([aside], Ending.set_aside)
             async with database.write(business.id) as db:
                 await customers.restrict(db, make.SYSTEM, first.id)
                 db.note(wrong)
@@ -80,7 +80,7 @@ async def test_a_line_that_cannot_be_carried_out_keeps_no_restore_from_ending(
             await jobs.sweep({"database": database, "watch": watch})
             async with database.read(business.id) as db:
                 assert (await customers.get(db, first.id)).restricted_at is not None
-            log.settle([failed])
+            log.settle([failed], Ending.set_aside)
             assert log.tail().open == {}
 
 
@@ -112,3 +112,50 @@ async def test_a_line_that_a_trigger_refuses_is_one_that_cannot_be_carried_out(
             assert not (await watch.look()).put_back
             async with database.read(business.id) as db:
                 assert (await customers.get(db, her.id)).restricted_at is not None
+
+
+async def test_what_postgresql_refused_to_commit_is_never_replayed(
+    own_cluster: Cluster, journal: Journal
+) -> None:
+    """Whoever asked for the end of a freeze was told no; what comes behind it is done."""
+    async with opened(own_cluster, journal) as database:
+        business = await make.business(database)
+        async with database.write(business.id) as db:
+            frozen, other = await make.customer(db), await make.customer(db)
+            await customers.restrict(db, make.SYSTEM, frozen.id)
+    async with backed_up(own_cluster) as backup:
+        async with opened(own_cluster, journal) as database:
+            log = journal.log(business.id)
+            refused = log.write(None, database.clock(), [Restricted(frozen.id, frozen=False)])
+            log.settle([refused], Ending.refused)
+            async with database.write(business.id) as db:
+                await customers.restrict(db, make.SYSTEM, other.id)
+        async with put_back(backup, journal) as (database, watch):
+            assert await watch.stops()
+            done = await replayed(backup, watch.keeper, business.id)
+            assert (done.failed, done.lost.lines, done.lost.entries) == ([], 2, {"restricted": 1})
+            async with database.read(business.id) as db:
+                assert (await customers.get(db, frozen.id)).restricted_at is not None
+                assert (await customers.get(db, other.id)).restricted_at is not None
+
+
+async def test_what_was_swept_before_is_open_where_a_restore_cannot_do_it(
+    own_cluster: Cluster, journal: Journal
+) -> None:
+    """What the sweep had done is gone with the database that was lost."""
+    wrong = Left("00", 7, "no such way")
+    async with opened(own_cluster, journal) as database:
+        business = await make.business(database)
+        async with database.write(business.id) as db:
+            her = await make.customer(db)
+    async with backed_up(own_cluster) as backup:
+        async with opened(own_cluster, journal) as database:
+            log = journal.log(business.id)
+            swept = log.write(None, database.clock(), [wrong])
+            log.settle([swept], Ending.carried_out)
+            async with database.write(business.id) as db:
+                await customers.restrict(db, make.SYSTEM, her.id)
+        async with put_back(backup, journal) as (_, watch):
+            assert (await replayed(backup, watch.keeper, business.id)).failed == [swept]
+            assert list(log.tail().open) == [swept]
+            assert not (await watch.look()).put_back

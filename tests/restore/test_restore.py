@@ -18,7 +18,7 @@ from crm.campaigns import State
 from crm.consent import Method, OptOutStands
 from crm.db import Database, open_database
 from crm.events import Actor
-from crm.journal import Journal, Left, PutBack, Watch
+from crm.journal import Ending, Journal, Left, PutBack, Watch
 from crm.journal import jobs as journal_jobs
 from crm.mail import Scope
 from crm.restore import jobs
@@ -371,4 +371,6 @@ async def test_what_postgresql_refused_at_the_commit_is_given_up(
         with pytest.raises(asyncpg.RaiseError):
             async with database.write(told.business.id) as db:
                 await mail.suppress(db, make.SYSTEM, b"n" * 16, Scope.all, mail.Why.bounced)
-        assert told.journal.log(told.business.id).tail().open == {}
+        log = told.journal.log(told.business.id)
+        assert log.tail().open == {}
+        assert log.settled(0) == {log.tail().last: Ending.refused}
