@@ -111,7 +111,8 @@ class Keeper:
         if not entries:
             return None
         log = self.journal.log(db.business_id)
-        number = await self.do(lambda: log.write(mark.number, db.now, entries))
+        write = partial(log.write, mark.number, db.now, entries, owed=len(owed))
+        number = await self.do(write)
         if owed:
             await db.run(sql.drop_debts, debt_ids=[each.debt_id for each in owed])
         await db.run(sql.move_mark, number=number)

@@ -173,13 +173,14 @@ class Written(Struct, tag="written", frozen=True):
     """What one transaction is about to commit.
 
     `after` is the number that the database had committed last by then, null where it could not
-    be asked.
+    be asked. Of the entries so many, the first, had been committed before, and were `owed`.
     """
 
     n: int
     after: int | None
     at: datetime
     entries: list[Entry] = field(default_factory=list)
+    owed: int = 0
 
 
 class Committed(Struct, tag="committed", frozen=True):

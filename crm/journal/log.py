@@ -120,7 +120,9 @@ class Log:
             self._known = Tail()
             return self._known
 
-    def write(self, after: int | None, at: datetime, entries: Sequence[Entry]) -> int:
+    def write(
+        self, after: int | None, at: datetime, entries: Sequence[Entry], *, owed: int = 0
+    ) -> int:
         """Append one transaction's entries, on disk when this returns their number.
 
         With `after`, raises JournalLost or Behind where journal and database do not fit.
@@ -129,7 +131,7 @@ class Log:
             tail = self.tail()
             if after is not None:
                 fits(tail, after)
-            line = Written(tail.last + 1, after, at, list(entries))
+            line = Written(tail.last + 1, after, at, list(entries), owed)
             name, head = self._file(tail, at)
             self._append(name, head + written_down(line), synced=True)
             return line.n

@@ -12,6 +12,7 @@ from itertools import islice
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm import above, access, campaigns, events, imports, journal, ledger, mail, privacy, staff
 from crm.campaigns import Held
@@ -97,9 +98,7 @@ async def lost(
             endings = keeper.journal.log(business_id).settled(number)
         for line in _since(keeper, business_id, number, despite_gap=despite_gap):
             lines, upto = lines + 1, line.n
-            if endings.get(line.n) == Ending.refused:
-                continue
-            for entry in line.entries:
+            for entry in _wanted(line, endings).entries:
                 found[type(entry).__name__.lower()] += 1
                 if isinstance(entry, journal.Campaign):
                     began.add(entry.campaign_id)
@@ -160,16 +159,18 @@ async def _replay(
     done = 0
     while some := await keeper.walk(lambda: list(islice(lines, _AT_ONCE))):
         async with database.write(business_id) as db:
-            lacking = [line for line in some if _lacks(gone, line)]
+            lacking = [_wanted(line, gone.endings) for line in some if line.n <= gone.upto]
             failed += [line for line in lacking if not await _carried_out(db, line)]
         done += len(some)
         watch(done)
     return failed
 
 
-def _lacks(gone: Lost, line: Written) -> bool:
-    """Say whether a line is to be carried out: not where PostgreSQL refused to commit it."""
-    return line.n <= gone.upto and gone.endings.get(line.n) != Ending.refused
+def _wanted(line: Written, endings: dict[int, Ending]) -> Written:
+    """Leave out what PostgreSQL refused to commit; what was owed by then had been committed."""
+    if endings.get(line.n) != Ending.refused:
+        return line
+    return replace(line, entries=line.entries[: line.owed])
 
 
 async def _carried_out(db: Db, line: Written) -> bool:

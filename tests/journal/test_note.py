@@ -232,6 +232,7 @@ async def test_what_is_owed_is_written_when_the_journal_is_back(
     assert _entries(journal, business, 1) == [
         Suppressed([((b"b" * 16).hex(), "all", "complained")])
     ]
+    assert [line.owed for line in journal.log(business.id).since(0)] == [0, 1]
 
 
 async def test_a_database_that_was_put_back_takes_nothing(

@@ -117,26 +117,28 @@ async def test_a_line_that_a_trigger_refuses_is_one_that_cannot_be_carried_out(
 async def test_what_postgresql_refused_to_commit_is_never_replayed(
     own_cluster: Cluster, journal: Journal
 ) -> None:
-    """Whoever asked for the end of a freeze was told no; what comes behind it is done."""
+    """Whoever asked for the end of a freeze was told no; what was owed before is done."""
     async with opened(own_cluster, journal) as database:
         business = await make.business(database)
         async with database.write(business.id) as db:
-            frozen, other = await make.customer(db), await make.customer(db)
+            frozen, owed, other = [await make.customer(db) for _ in range(3)]
             await customers.restrict(db, make.SYSTEM, frozen.id)
     async with backed_up(own_cluster) as backup:
         async with opened(own_cluster, journal) as database:
             log = journal.log(business.id)
-            refused = log.write(None, database.clock(), [Restricted(frozen.id, frozen=False)])
-            log.settle([refused], Ending.refused)
+            both = [Restricted(owed.id, frozen=True), Restricted(frozen.id, frozen=False)]
+            for owing, entries in enumerate((both[1:], both)):
+                refused = log.write(None, database.clock(), entries, owed=owing)
+                log.settle([refused], Ending.refused)
             async with database.write(business.id) as db:
                 await customers.restrict(db, make.SYSTEM, other.id)
         async with put_back(backup, journal) as (database, watch):
             assert await watch.stops()
             done = await replayed(backup, watch.keeper, business.id)
-            assert (done.failed, done.lost.lines, done.lost.entries) == ([], 2, {"restricted": 1})
+            assert (done.failed, done.lost.lines, done.lost.entries) == ([], 3, {"restricted": 2})
             async with database.read(business.id) as db:
-                assert (await customers.get(db, frozen.id)).restricted_at is not None
-                assert (await customers.get(db, other.id)).restricted_at is not None
+                for each in (frozen, owed, other):
+                    assert (await customers.get(db, each.id)).restricted_at is not None
 
 
 async def test_what_was_swept_before_is_open_where_a_restore_cannot_do_it(
