@@ -372,7 +372,10 @@ SELECT customer_id
 
 -- name: went_into
 -- In whose record the one is whose address this was last, where it was merged while it had it. What
--- anybody had and changed leads to nobody: that mailbox may be somebody else's by now.
+-- anybody had and changed leads to nobody: that mailbox may be somebody else's by now. Of somebody
+-- who had it since and was erased no former address is left: the merge's own word that it was left
+-- has to stand still. Her yes lifts that, her erasure replaces it, and a fingerprint that she has
+-- deleted takes it along.
 SELECT o.merged_into
   FROM (SELECT c.merged_into, c.customer_id, f.changed_at
           FROM crm.former_address f
@@ -385,7 +388,12 @@ SELECT o.merged_into
    AND NOT EXISTS (SELECT FROM crm.former_address n
                     WHERE n.business_id = :business_id
                       AND n.customer_id = o.customer_id
-                      AND n.changed_at > o.changed_at);
+                      AND n.changed_at > o.changed_at)
+   AND EXISTS (SELECT FROM crm.suppression s
+                WHERE s.business_id = :business_id
+                  AND s.address_hash = :address_hash
+                  AND 'moved' IN (s.reason, s.beneath)
+                  AND coalesce(s.beneath_at, s.at) <= o.changed_at);
 
 -- name: held_as
 -- As what an address is held: whose it is, whose it was, or what waits to be confirmed there. Only a

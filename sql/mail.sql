@@ -430,6 +430,17 @@ UPDATE crm.suppression
    AND address_hash = :address_hash
    AND beneath = 'moved';
 
+-- name: end_move
+-- That an address was left says from now on that whoever had it last is erased.
+UPDATE crm.suppression
+   SET reason = CASE reason WHEN 'moved' THEN 'erased' ELSE reason END,
+       at = CASE reason WHEN 'moved' THEN :now ELSE at END,
+       beneath = CASE beneath WHEN 'moved' THEN 'erased' END,
+       beneath_at = CASE beneath WHEN 'moved' THEN :now::timestamptz END
+ WHERE business_id = :business_id
+   AND address_hash = :address_hash
+   AND 'moved' IN (reason, beneath);
+
 -- name: relays
 -- The relays of a business, the largest share first.
 SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hello, weight,

@@ -93,18 +93,13 @@ SELECT request_id
    FOR UPDATE;
 
 -- name: request_of_link
--- The open request whose link this is, while the mailbox that it was mailed to is hers, or is the
--- one that asked.
-SELECT r.request_id
+-- The open request whose link this is, and the mailbox that it was mailed to.
+SELECT r.request_id, r.mailed_hash
   FROM crm.privacy_request r
-  LEFT JOIN crm.customer c
-    ON c.business_id = :business_id
-   AND c.customer_id = crm.kept_as(:business_id, r.customer_id)
  WHERE r.business_id = :business_id
    AND r.link_hash = :link_hash
    AND r.link_expires_at > :now
-   AND r.closed_at IS NULL
-   AND r.mailed_hash IN (c.address_hash, r.address_hash);
+   AND r.closed_at IS NULL;
 
 -- name: open_requests
 -- Requests that wait for an answer, the most urgent first, by pages.

@@ -8,6 +8,7 @@ what somebody decided only her mailbox lifts.
 from crm.mail.actions import (
     LETTERS_KEPT,
     decided_against,
+    end_move,
     export,
     forget,
     forget_address,
@@ -79,6 +80,7 @@ __all__ = [
     "decided_against",
     "declare_service_purpose",
     "drop_texts",
+    "end_move",
     "export",
     "forget",
     "forget_address",

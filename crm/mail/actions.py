@@ -268,6 +268,14 @@ async def lift_move(db: Db, address_hash: bytes) -> None:
         db.note(Suppressed([(address_hash.hex(), Scope.all, Why.bounced)]))
 
 
+async def end_move(db: Db, address_hash: bytes) -> None:
+    """Let a word that an address was left say that whoever had it last is erased.
+
+    Nothing else says that anybody had it since. The journal has her erasure, which does it again.
+    """
+    await db.run(sql.end_move, address_hash=address_hash)
+
+
 async def works_again(
     db: Db, by: Actor, address_hash: bytes, proved_at: datetime, *, customer_id: UUID | None = None
 ) -> bool:

@@ -344,7 +344,11 @@ async def _forget_former(
     for each in former:
         gone.update(await forget_address(db, each.address_hash, each.changed_at))
         # Whoever has had it since may have objected: that is not hers to lift.
-        if fingerprint is Fingerprint.drop and not each.taken:
+        if each.taken:
+            continue
+        if fingerprint is Fingerprint.keep:
+            await mail.end_move(db, each.address_hash)
+        else:
             await consent.disown_proofs(db, each.address_hash)
             until = each.changed_at
             gone["suppression"] += await mail.lift_former(db, each.address_hash, until)
@@ -369,6 +373,7 @@ async def _mark(db: Db, address_hash: bytes, fingerprint: Fingerprint) -> int:
         return await mail.lift(db, address_hash)
     # Not in her name: the event would tie the address to the number of the empty record.
     await mail.suppress(db, Actor.system(), address_hash, Scope.marketing, Why.erased)
+    await mail.end_move(db, address_hash)
     return 0
 
 

@@ -79,11 +79,15 @@ async def fulfil(
 
 
 async def _end_marketing(db: Db, by: Actor, request: Request, her: Customer | None) -> None:
-    """Mail no advertising to whoever objects, a customer or not, nor to the address that asked."""
+    """Mail no advertising to whoever objects, a customer or not, nor to the address that asked.
+
+    Whoever has that one by now has said nothing: it is left alone.
+    """
+    asked = await requests.asked_from(db, request, her)
     if her is not None:
         await object_to_marketing(db, by, her.id)
-    if request.address:
-        fingerprint = db.keys.address_hash(db.business_id, fold(request.address))
+    if asked:
+        fingerprint = db.keys.address_hash(db.business_id, fold(asked))
         await mail.suppress(db, by, fingerprint, Scope.marketing, Why.objected)
 
 
@@ -95,11 +99,12 @@ async def _deleted(
     By then she is known to nobody any more.
     """
     to = await requests.recipients(db, request)
+    asked = await requests.asked_from(db, request, her)
     closed = await requests.answer(db, by, request.id, words, told=True)
     if her is not None:
         await erase(db, by, her.id)
-    if request.address:
-        await _forgotten(db, request.address)
+    if asked:
+        await _forgotten(db, asked)
     if not told and to:
         # By the number of the empty record the sweep finds the letter once it has gone.
         await wording.answer(db, closed, to, kept=False)

@@ -11,9 +11,10 @@ from crm.businesses import Business
 from crm.customers import Customer, UnknownCustomer
 from crm.db import Database, Db
 from crm.mail import Scope, Why
-from crm.privacy import NewRequest, Request, RequestKind, merging, requests
+from crm.privacy import Fingerprint, NewRequest, Request, RequestKind, merging, requests
 from crm.privacy.requests.model import IdentityMissing, Proof, Way
 from crm.staff import Role
+from crm.tokens import BadLink
 from tests import make
 from tests.imports.lists import HEADER, hash_of, held, letter, row, take
 from tests.privacy import site
@@ -197,3 +198,128 @@ async def test_who_became_a_customer_since_objects_as_one(
             checked = await consent.check(db, zoe.id, notice.purpose_id)
             allowed.append(checked.authorises)
     assert allowed == [True, False]
+
+
+async def _said_yes(db: Db, her: Customer) -> None:
+    """Let her mailbox say yes, which lifts what stood against it."""
+    notice = await make.notice(db, (await make.purpose(db)).id)
+    said = await make.own_word(db, her.id)
+    await consent.give(db, events.Actor.customer(her.id), her.id, notice.question, said)
+
+
+async def test_who_has_the_address_by_now_is_neither_silenced_nor_written_to(
+    database: Database, business: Business
+) -> None:
+    """The objection was the other one's: the answer goes to her address on record alone."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.objection, gone.address)
+        now = await make.customer(db, address=gone.address)
+        await _said_yes(db, now)
+    async with await site.staff_browser(database, business, Role.care) as staff:
+        shown = await staff.get(f"/staff/requests/{asked.id}")
+    async with database.write(business.id) as db:
+        await letters(db)
+        await privacy.fulfil(db, BY, asked.id, "None any more.", marketing=True)
+        told = await letters(db)
+        hers = await mail.suppressed(db, hash_of(db, gone.address))
+        silence = await mail.suppressed(db, hash_of(db, kept.address))
+
+    assert asked.customer_id == kept.id
+    assert "somebody else has it, or may have had it since" in shown.text
+    assert "which leads to this record" not in shown.text
+    assert [each.to for each in told] == [kept.address]
+    assert hers is None
+    assert silence is not None
+    assert silence.reason is Why.objected
+
+
+async def test_who_has_the_address_by_now_proves_nothing(
+    database: Database, business: Business
+) -> None:
+    """A link that lies in that mailbox is over, and the next goes to the address on record."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.erasure, gone.address, None)
+        await requests.send_link(db, BY, asked.id)
+        (link,) = await letters(db)
+        token = _LINK.search(link.text)
+        assert token is not None
+        assert (await requests.of_link(db, token[1])).id == asked.id
+        now = await make.customer(db, address=gone.address)
+        with pytest.raises(BadLink):
+            await requests.prove(db, token[1])
+        await requests.send_link(db, BY, asked.id)
+        (link,) = await letters(db)
+        token = _LINK.search(link.text)
+        assert token is not None
+        await requests.prove(db, token[1])
+        await privacy.fulfil(db, BY, asked.id, "All is deleted.")
+        told = await letters(db)
+        assert (await customers.get(db, now.id)).address == gone.address
+
+    assert link.to == kept.address
+    assert [each.to for each in told] == [kept.address]
+
+
+@pytest.mark.parametrize("said_yes", [False, True])
+@pytest.mark.parametrize("fingerprint", Fingerprint)
+async def test_who_had_the_address_since_and_was_erased_reaches_no_record(
+    database: Database, business: Business, fingerprint: Fingerprint, *, said_yes: bool
+) -> None:
+    """Nothing says any more that anybody had it: staff see whose it was before, and judge."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        now = await make.customer(db, address=gone.address)
+        if said_yes:
+            await _said_yes(db, now)
+    async with database.write(business.id) as db:
+        by = events.Actor.customer(now.id)
+        await privacy.erase(db, by, now.id, fingerprint=fingerprint)
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.erasure, gone.address)
+        before = await requests.had_before(db, asked)
+        await privacy.fulfil(db, BY, asked.id, "All is deleted.")
+        assert (await customers.get(db, kept.id)).address == kept.address
+
+    assert asked.customer_id is None
+    assert [each.id for each in before] == [kept.id]
+
+
+async def test_who_had_the_address_changed_it_and_was_erased_reaches_no_record(
+    database: Database, business: Business
+) -> None:
+    """What says that it was left was the merge's word, and says now that its owner is erased."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        now = await make.customer(db, address=gone.address)
+    await moved(database, business, now, notice, "new@example.com")
+    async with database.write(business.id) as db:
+        await privacy.erase(db, BY, now.id)
+        silence = await mail.suppressed(db, hash_of(db, gone.address))
+        asked = await _asked(db, RequestKind.access, gone.address)
+        before = await requests.had_before(db, asked)
+
+    assert silence is not None
+    assert silence.reason is Why.erased
+    assert (asked.customer_id, [each.id for each in before]) == (None, [kept.id])
+
+
+async def test_a_bounce_does_not_hide_who_left_the_address(
+    database: Database, business: Business
+) -> None:
+    """Mail that comes back says nothing of whose it is; beneath it an erasure counts as well."""
+    kept, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        await mail.suppress(db, BY, hash_of(db, gone.address), Scope.all, Why.bounced)
+        asked = await _asked(db, RequestKind.access, gone.address)
+        assert asked.customer_id == kept.id
+        now = await make.customer(db, address=gone.address)
+        await privacy.erase(db, BY, now.id)
+        later = await _asked(db, RequestKind.access, gone.address)
+        decided = await mail.decided_against(db, hash_of(db, gone.address))
+
+    assert later.customer_id is None
+    assert decided is not None
+    assert decided.reason is Why.erased

@@ -21,10 +21,11 @@ from crm.privacy.requests.actions import (
     waiting,
 )
 from crm.privacy.requests.proving import of_link, prove, send_link, unprove, vouch
-from crm.privacy.requests.whose import customer_of, had_before, recipients
+from crm.privacy.requests.whose import asked_from, customer_of, had_before, recipients
 
 __all__ = [
     "answer",
+    "asked_from",
     "customer_of",
     "end",
     "ended",

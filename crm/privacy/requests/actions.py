@@ -76,10 +76,9 @@ async def receive(
     `once` is the id of the form it came with: the same form again is the same request.
     """
     received_on = checked_receipt(new.received_on, await today(db))
-    address = customers.parse(new.address) if new.address else None
     customer = await asked_by(db, new)
     request_id = once or time_ordered()
-    elsewhere = address if address and not _on_record(new, customer, address) else None
+    elsewhere = _elsewhere(new, customer)
     added = await db.run(
         sql.add_request,
         request_id=request_id,
@@ -105,13 +104,17 @@ async def receive(
     return await _same(db, request_id, customer)
 
 
-def _on_record(new: NewRequest, customer: Customer | None, address: Address) -> bool:
-    """Say whether the address stands with a customer, as all but that of a record that went do.
+def _elsewhere(new: NewRequest, customer: Customer | None) -> Address | None:
+    """Return the address that stands with the request: one that is not on the customer's record.
 
     Who is named by her id is written to where she can be, whatever address came with it.
     """
-    named = new.customer_id is not None
-    return named or (customer is not None and customers.fold(customer.address) == address.folded)
+    address = customers.parse(new.address) if new.address else None
+    if address is None or new.customer_id is not None:
+        return None
+    if customer is not None and customers.fold(customer.address) == address.folded:
+        return None
+    return address
 
 
 async def _same(db: ReadDb, request_id: UUID, customer: Customer | None) -> Request:

@@ -270,6 +270,7 @@ async def _shown(
         found=found,
         customer=customer,
         before=before,
+        from_hers=bool(await requests.asked_from(db, found, customer)),
         mailable=bool(customer or found.address),
         steps=await requests.steps(db, request_id),
         today=await requests.today(db),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from msgspec import Struct
+
 from crm import customers
 from crm.access import credentials
 from crm.db import Db, ReadDb, Statements
@@ -13,7 +15,7 @@ from crm.ids import secret
 from crm.privacy.requests import wording
 from crm.privacy.requests.actions import get, held, step
 from crm.privacy.requests.model import NoAddressToAnswer, Proof, Request, What
-from crm.privacy.requests.whose import recipient
+from crm.privacy.requests.whose import recipient, recipients
 from crm.tokens import BadLink
 
 sql = Statements("privacy")
@@ -22,11 +24,16 @@ sql = Statements("privacy")
 LINK_LASTS = timedelta(days=7)
 
 
+class _Mailed(Struct, frozen=True):
+    request_id: UUID
+    mailed_hash: bytes
+
+
 async def send_link(db: Db, by: Actor, request_id: UUID) -> None:
     """Mail a link to the address that asked: whoever opens it has that mailbox (Art. 12(6)).
 
-    It proves nothing any more once her record has another address. Refuses with NoAddressToAnswer
-    where there is no address.
+    It proves nothing any more once her record has another address, or the one that asked leads to
+    it no more. Refuses with NoAddressToAnswer where there is no address.
     """
     request = await held(db, request_id)
     token = credentials.secret_token(db.business_id, secret(credentials.SECRET_SIZE))
@@ -46,13 +53,19 @@ async def send_link(db: Db, by: Actor, request_id: UUID) -> None:
 
 
 async def of_link(db: ReadDb, token: str) -> Request:
-    """Return the request that a link is about, or refuse with BadLink."""
+    """Return the request that a link is about, or refuse with BadLink.
+
+    While she is written to at the mailbox that it was mailed to: another's is no proof.
+    """
     credentials.check_token(db.business_id, token)
     hashed = credentials.fingerprint(token)
-    found = await db.maybe(sql.request_of_link, UUID, link_hash=hashed)
+    found = await db.maybe(sql.request_of_link, _Mailed, link_hash=hashed)
     if found is None:
         raise BadLink
-    return await get(db, found)
+    request = await get(db, found.request_id)
+    if found.mailed_hash not in {_hash(db, each) for each in await recipients(db, request)}:
+        raise BadLink
+    return request
 
 
 async def prove(db: Db, token: str) -> Request:

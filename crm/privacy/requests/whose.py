@@ -30,6 +30,17 @@ async def had_before(db: ReadDb, request: Request) -> list[Customer]:
     return await access.owners(db, _hash(db, request.address))
 
 
+async def asked_from(db: ReadDb, request: Request, her: Customer | None) -> str:
+    """Return the address that asked; "" where none stands with the request, or it is not hers now.
+
+    What would be written or done to that one could meet whoever has it by now, or had it since.
+    """
+    if her is None or not request.address:
+        return request.address
+    now = await _at(db, request.address)
+    return request.address if now is not None and now.id == her.id else ""
+
+
 async def recipient(db: ReadDb, request: Request) -> Recipient | None:
     """Find where a link goes that proves a mailbox: to the one that asked, else that on record."""
     found = await recipients(db, request)
@@ -40,11 +51,13 @@ async def recipients(db: ReadDb, request: Request) -> list[Recipient]:
     """Find where she is written to: the address that asked, and the one on record.
 
     Of a record that was merged they are two, and whoever reads either has to know what was done.
+    Where the one that asked leads to her no more, it is the one on record alone.
     """
     her = await customer_of(db, request)
+    asked = await asked_from(db, request, her)
     if her is None:
-        return [Recipient.of(request.address)] if request.address else []
-    asked = request.address or her.address
+        return [Recipient.of(asked)] if asked else []
+    asked = asked or her.address
     one = customers.fold(asked) == customers.fold(her.address)
     return [
         Recipient(each, her.locale, her.id) for each in ([asked] if one else [asked, her.address])
