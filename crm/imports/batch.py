@@ -155,12 +155,14 @@ class Books:
     async def _judged(self, groups: Mapping[str, Group]) -> list[Judged]:
         known, holds, states = await self._known(groups)
         external_ids = await ExternalIds.of(self._db, groups.values(), self._report)
-        accepts, fields = self._task.notice.accepts, self._task.fields
+        task, fields = self._task, self._task.fields
+        accepts = task.notice.accepts
         judged = []
         for folded, group in groups.items():
             row = _named(group.fitted, self._report)
             self._report.note(row)
-            decision = decide(row, holds.get(folded), accepts, fields.names, fields.tags)
+            hold = holds.get(folded)
+            decision = decide(row, hold, accepts, fields.names, fields.tags, closed=task.closed)
             found = known.get(folded)
             if row.external_id:
                 decision = external_ids.give(row, found, decision)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from crm.consent import AUTHORISES, OPTED_OUT, EvidenceKind, Status
-from crm.imports.model import Row, RowStatus, Spot, evidence_kind
+from crm.imports.model import Row, RowStatus, Spot, evidence_kind, proves
 
 # What the record itself says. No attribute is called so: names have no blank, and `name` is kept
 # from them.
@@ -44,6 +44,14 @@ class Outcome(StrEnum):
     unchanged = "unchanged"
     kept_out = "kept_out"
     rejected = "rejected"
+
+
+class Closed(StrEnum):
+    """Why a yes counts no more for what a list is for; who leaves and what bounced still does."""
+
+    retired = "retired"
+    # A yes to the version that its text belongs to has ended.
+    words_ended = "words_ended"
 
 
 class Suppress(Struct, frozen=True):
@@ -99,6 +107,15 @@ _STAYS_FROZEN = Decision(
     Outcome.kept_out,
     "Left as it is: this customer's record is frozen, and an import begins nothing with it.",
 )
+_OUT_OF_USE = Decision(
+    Outcome.kept_out,
+    "Not taken in: the purpose was retired while the list waited. Only who leaves is, and what "
+    "bounced.",
+)
+_WORDS_ENDED = (
+    "Not taken as consent: other words took the place of those the list was judged by. "
+    "Import it again."
+)
 _NOTHING = Decision(Outcome.unchanged, "Already known; nothing to change.")
 CAME_BACK = Decision(
     Outcome.unchanged, "Left as it is: the customer gave consent to us after leaving there."
@@ -111,11 +128,14 @@ def decide(
     accepts: frozenset[EvidenceKind],
     declared: frozenset[str] = frozenset(),
     tags: frozenset[str] = frozenset(),
+    *,
+    closed: Closed | None = None,
 ) -> Decision:
     """What one row does to the books. It mails nobody and never undoes an opt-out.
 
     `declared` names the attributes the business keeps, and `tags` its tags; other columns and words
-    are left alone. The same row a second time decides to do nothing.
+    are left alone. `closed` says why no yes is taken. The same row a second time decides to do
+    nothing.
     """
     now = known or STRANGER
     if now.suppressed and not now.exists:
@@ -124,12 +144,19 @@ def decide(
         return _leave(row, now)
     if row.status is RowStatus.cleaned:
         return _bounce(now)
-    if now.standing in _LEFT:
-        return _STAYS_OUT
-    if now.suppressed or now.frozen:
-        return _STAYS_QUIET if now.suppressed else _STAYS_FROZEN
+    if (left_alone := _left_alone(now, closed)) is not None:
+        return left_alone
     fill, lacking = _empty_fields(row, now, declared), _lacking(row, now, tags)
-    return _join(row, now, accepts, fill, lacking)
+    return _join(row, now, accepts, fill, lacking, too_late=closed is Closed.words_ended)
+
+
+def _left_alone(known: KnownCustomer, closed: Closed | None) -> Decision | None:
+    """With whom a row that asks for something begins nothing."""
+    if known.standing in _LEFT:
+        return _STAYS_OUT
+    if known.suppressed or known.frozen:
+        return _STAYS_QUIET if known.suppressed else _STAYS_FROZEN
+    return _OUT_OF_USE if closed is Closed.retired else None
 
 
 def _leave(row: Row, known: KnownCustomer) -> Decision:
@@ -173,20 +200,26 @@ def _join(
     accepts: frozenset[EvidenceKind],
     fill: dict[str, str],
     tags: tuple[str, ...],
+    *,
+    too_late: bool,
 ) -> Decision:
     if known.standing in _ENDED:
         return Decision(Outcome.ended, _STAYS_ENDED, fill=fill, tags=tags)
     kind = evidence_kind(row)
     add = not known.exists
     if known.standing not in AUTHORISES:
-        if row.status is RowStatus.subscribed and kind is not None and kind in accepts:
+        accepted = kind if proves(row, accepts) else None
+        if accepted is not None and not too_late:
             return Decision(
-                Outcome.mailable, _ACCEPTED[kind], add, fill, event=Status.given, tags=tags
+                Outcome.mailable, _ACCEPTED[accepted], add, fill, event=Status.given, tags=tags
             )
+        why = _why_not(row, kind) if accepted is None else _WORDS_ENDED
         if known.standing in {None, Status.unknown}:
             # Whom an earlier row keeps apart may have been let go meanwhile.
             asks = Status.unknown if known.standing is None else None
-            return Decision(Outcome.unproven, _why_not(row, kind), add, fill, event=asks, tags=tags)
+            return Decision(Outcome.unproven, why, add, fill, event=asks, tags=tags)
+        if accepted is not None:
+            return Decision(Outcome.ended, why, fill=fill, tags=tags)
     return Decision(Outcome.filled, _FILLED, fill=fill, tags=tags) if fill or tags else _NOTHING
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from crm import businesses, consent, customers, events
-from crm.consent import Notice
+from crm.consent import Notice, Purpose, Version
 from crm.db import Db, Statements
 from crm.errors import Refused
 from crm.events import Actor, Kind
 from crm.imports import actions
 from crm.imports.batch import Books
+from crm.imports.decision import Closed
 from crm.imports.fields import Fields
 from crm.imports.judged import Task
 from crm.imports.mapping import Given
-from crm.imports.model import (
-    AnotherRuns,
-    Import,
-    PurposeOutOfUse,
-    Row,
-    State,
-    Tool,
-    WordsReplaced,
-)
+from crm.imports.model import AnotherRuns, Import, Row, State, Tool
 
 sql = Statements("imports")
 
@@ -51,16 +46,11 @@ async def take_row(
 async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
     """Look up what is the same for every row of an import.
 
-    Refuses, where that happened while the list waited, with PurposeOutOfUse if the purpose was
-    retired, and with WordsReplaced if a yes to the version that its text belongs to has ended.
+    It may be closed to a yes by what happened while the list waited.
     """
     purpose = await consent.purpose(db, begun.purpose_id)
-    if purpose.retired_at is not None:
-        raise PurposeOutOfUse
     notice = consent.narrowed(await consent.notice(db, begun.notice_id), purpose)
     version = await consent.version(db, begun.purpose_id, notice.purpose_version)
-    if version.ends_at is not None and version.ends_at <= db.now:
-        raise WordsReplaced
     business = await businesses.get(db)
     return Task(
         import_id=begun.id,
@@ -71,7 +61,16 @@ async def task(db: Db, begun: Import, tool: Tool, sha256: str) -> Task:
         tool=tool,
         sha256=sha256,
         fields=Fields(await customers.attributes(db), await customers.tags(db)),
+        closed=_closed(purpose, version, db.now),
     )
+
+
+def _closed(purpose: Purpose, version: Version, now: datetime) -> Closed | None:
+    if purpose.retired_at is not None:
+        return Closed.retired
+    if version.ends_at is not None and version.ends_at <= now:
+        return Closed.words_ended
+    return None
 
 
 async def done(db: Db, begun: Import, books: Books) -> Import:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from crm.consent import Consent, Network, Notice, Status, Version
 from crm.events import Actor
-from crm.imports.decision import Decision
+from crm.imports.decision import Closed, Decision
 from crm.imports.fields import Fields
 from crm.imports.gathering import Group
 from crm.imports.model import Row, Tool, address_of
@@ -28,6 +28,7 @@ class Task(Struct, frozen=True):
     tool: Tool
     sha256: str
     fields: Fields
+    closed: Closed | None = None
 
 
 class Judged(Struct, frozen=True, gc=False):

@@ -42,10 +42,6 @@ class PurposeOutOfUse(Conflict):
     """This purpose is retired; nobody is asked for it any more, and nothing is imported for it."""
 
 
-class WordsReplaced(Conflict):
-    """Other words took the place of those the list was judged by. Import it again."""
-
-
 class State(StrEnum):
     """Where an import stands; each statement that moves it names where it may come from."""
 

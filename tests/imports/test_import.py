@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -17,11 +16,10 @@ from crm.db import Database
 from crm.errors import NotFound
 from crm.events import Actor, Kind
 from crm.imports import PurposeOutOfUse, State, Unreadable
-from crm.imports.model import WordsReplaced
 from tests import make
 from tests.conftest import Cluster
 from tests.imports import lists
-from tests.imports.lists import HEADER, SLUG, held, letter, recorded, report, row, rows, take, tally
+from tests.imports.lists import HEADER, held, letter, recorded, report, row, rows, take, tally
 
 OWN = Path(__file__).resolve().parents[1] / "fixtures/contact-lists"
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/contact-lists"
@@ -289,44 +287,6 @@ async def test_with_a_frozen_record_nothing_begins(database: Database, business:
     async with database.write(business.id) as db:
         await customers.unrestrict(db, Actor.system(), nora.id)
     assert not (await held(database, notice, business.id, "nora@example.com")).allowed
-
-
-async def test_nothing_is_taken_for_a_purpose_that_is_retired_meanwhile(
-    database: Database, business: Business
-) -> None:
-    notice = await letter(database, business.id)
-    async with database.write(business.id) as db:
-        waits = await make.received(db, SLUG, HEADER + row("nora@example.com"))
-    async with database.write(business.id) as db:
-        await consent.retire(db, Actor.system(), notice.purpose_id)
-
-    with pytest.raises(PurposeOutOfUse):
-        await imports.work_waiting(database, business.id, waits.id)
-
-    async with database.read(business.id) as db:
-        failed = await imports.get(db, waits.id)
-    assert (failed.state, failed.problem) == (State.failed, PurposeOutOfUse().message)
-    assert not (await held(database, notice, business.id, "nora@example.com")).known
-
-
-async def test_nothing_is_taken_by_words_that_end_meanwhile(
-    database: Database, business: Business
-) -> None:
-    notice = await letter(database, business.id)
-    async with database.write(business.id) as db:
-        waits = await make.received(db, SLUG, HEADER + row("nora@example.com"))
-    async with database.write(business.id) as db:
-        await make.other_words(db, notice.purpose_id, grace=timedelta(days=1))
-        then = db.now + timedelta(days=2)
-    later = Database(database.connections, database.keys, database.wake, lambda: then)
-
-    with pytest.raises(WordsReplaced):
-        await imports.work_waiting(later, business.id, waits.id)
-
-    async with database.read(business.id) as db:
-        failed = await imports.get(db, waits.id)
-    assert (failed.state, failed.problem) == (State.failed, WordsReplaced().message)
-    assert not (await held(database, notice, business.id, "nora@example.com")).known
 
 
 async def test_other_encodings_are_read_and_told(database: Database, business: Business) -> None:

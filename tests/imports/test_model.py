@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from crm.consent import OPTED_OUT, EvidenceKind, Status
 from crm.imports.decision import (
     BOUNCED,
+    Closed,
     Decision,
     KnownCustomer,
     Outcome,
@@ -135,6 +136,25 @@ def test_who_was_erased_does_not_come_back(row: Row) -> None:
 def test_an_opt_out_from_the_file_ends_a_consent() -> None:
     decision = decide(GONE, KnownCustomer(standing=Status.given), DOUBLE)
     assert (decision.outcome, decision.event) == (Outcome.left, Status.withdrawn)
+
+
+@pytest.mark.parametrize("closed", list(Closed))
+@pytest.mark.parametrize("standing", [None, *Status])
+def test_where_no_yes_is_taken_a_no_counts_as_ever(standing: Status | None, closed: Closed) -> None:
+    known = KnownCustomer(standing=standing)
+    for row in (GONE, CLEANED):
+        assert decide(row, known, SINGLE, closed=closed) == decide(row, known, SINGLE)
+    assert decide(PROVEN, known, SINGLE, closed=closed).event in {None, Status.unknown}
+
+
+def test_a_yes_that_comes_too_late_is_told_and_kept_apart() -> None:
+    late = decide(PROVEN, None, SINGLE, closed=Closed.words_ended)
+    assert (late.outcome, late.event, late.add) == (Outcome.unproven, Status.unknown, True)
+    asked = KnownCustomer(standing=Status.requested)
+    told = decide(PROVEN, asked, SINGLE, closed=Closed.words_ended)
+    assert (told.event, told.reason) == (None, late.reason)
+    assert decide(UNPROVEN, None, SINGLE, closed=Closed.words_ended).reason != late.reason
+    assert not decide(PROVEN, None, SINGLE, closed=Closed.retired).changes
 
 
 def test_who_came_back_to_us_stays() -> None:
