@@ -18,7 +18,6 @@ from crm.privacy.actions import (
     erase_old_traces,
     erase_unknown,
     forget_address,
-    forget_stranger,
     forget_unknown,
     freeze,
     home,
@@ -27,6 +26,7 @@ from crm.privacy.actions import (
     unfreeze,
 )
 from crm.privacy.address_back import TakenBack, take_back
+from crm.privacy.again import forget_stranger_again, silence_erased_again
 from crm.privacy.copies.actions import ask
 from crm.privacy.copies.model import Copy, NotReady, UnknownCopy
 from crm.privacy.erasure.certificate import (
@@ -102,7 +102,7 @@ __all__ = [
     "erase_old_traces",
     "erase_unknown",
     "forget_address",
-    "forget_stranger",
+    "forget_stranger_again",
     "forget_unknown",
     "free_herself",
     "freeze",
@@ -119,6 +119,7 @@ __all__ = [
     "plan_again",
     "processing",
     "remind",
+    "silence_erased_again",
     "stop_ends",
     "take_back",
     "traces",

@@ -256,12 +256,12 @@ async def forget_unknown(db: Db, address_hash: bytes, fingerprint: Fingerprint) 
     return gone
 
 
-async def forget_stranger(db: Db, address_hash: bytes, until: datetime | None = None) -> None:
-    """Delete what is kept under the address of somebody who is no customer, or was until then.
+async def forget_stranger(db: Db, address_hash: bytes) -> None:
+    """Delete what is kept under the address of somebody who is no customer.
 
     Its fingerprint stays, so that an old list does not bring mails back to it.
     """
-    await forget_address(db, address_hash, until)
+    await forget_address(db, address_hash)
     await _mark(db, address_hash, Fingerprint.keep)
 
 

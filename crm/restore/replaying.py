@@ -34,7 +34,7 @@ async def replay(
         for each in entry.decisions:
             await end(db, each, at, unless_since)
     elif isinstance(entry, journal.Suppressed | journal.Lifted | journal.Left):
-        await _by_address(db, entry, at, uncertain=unless_since is not None)
+        await _by_address(db, entry, at, unless_since)
     elif isinstance(entry, journal.Restricted | journal.Revoked | journal.Readmitted):
         await _shut_or_open(db, entry, uncertain=unless_since is not None)
     elif isinstance(entry, journal.Merged):
@@ -44,7 +44,7 @@ async def replay(
     elif isinstance(entry, journal.CalledOff):
         await privacy.call_off_again(db, entry.customer_id, unless_since=unless_since)
     elif isinstance(entry, journal.Erased | journal.Forgotten):
-        await _erase(db, entry, at)
+        await _erase(db, entry, at, unless_since)
 
 
 async def end(db: Db, ended: Decision, at: datetime, unless_since: datetime | None) -> None:
@@ -69,10 +69,9 @@ async def _by_address(
     db: Db,
     entry: journal.Suppressed | journal.Lifted | journal.Left,
     at: datetime,
-    *,
-    uncertain: bool,
+    unless_since: datetime | None,
 ) -> None:
-    if isinstance(entry, journal.Lifted) and uncertain:
+    if isinstance(entry, journal.Lifted) and unless_since is not None:
         # Whoever took her decisions with her is erased again, and they with her.
         await mail.lift_heard(db, bytes.fromhex(entry.address), at)
     elif isinstance(entry, journal.Lifted):
@@ -82,7 +81,12 @@ async def _by_address(
         await access.leave(db, stop, method=Method(entry.method))
     else:
         for address, scope, why in entry.addresses:
-            await mail.suppress(db, _SYSTEM, bytes.fromhex(address), Scope(scope), Why(why))
+            fingerprint, reason = bytes.fromhex(address), Why(why)
+            if reason is Why.erased:
+                # Noted beside the deletion, which is carried out by an entry of its own.
+                await privacy.silence_erased_again(db, fingerprint, unless_since or at)
+            else:
+                await mail.suppress(db, _SYSTEM, fingerprint, Scope(scope), reason)
 
 
 async def _shut_or_open(
@@ -139,10 +143,16 @@ async def _merge(db: Db, merged: journal.Merged, unless_since: datetime | None) 
         )
 
 
-async def _erase(db: Db, erased: journal.Erased | journal.Forgotten, at: datetime) -> None:
+async def _erase(
+    db: Db,
+    erased: journal.Erased | journal.Forgotten,
+    at: datetime,
+    unless_since: datetime | None,
+) -> None:
     if isinstance(erased, journal.Forgotten):
         # What came from there afterwards stays.
-        await privacy.forget_stranger(db, bytes.fromhex(erased.address), at)
+        address = bytes.fromhex(erased.address)
+        await privacy.forget_stranger_again(db, address, at, unless_since or at)
         return
     by = Actor.customer(erased.customer_id) if erased.dropped else _SYSTEM
     fingerprint = Fingerprint.drop if erased.dropped else Fingerprint.keep
