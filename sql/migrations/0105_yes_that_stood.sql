@@ -1,6 +1,7 @@
--- What is kept as a proof is the yes that stood, and that ended: not one that was recorded later and
--- moved no state, because it was older, weaker or to an earlier version. Nor has a yes ended that
--- such a one came after.
+-- What is kept as a proof is the yes that stood, and that ended: not one that was recorded later
+-- and moved no state, because it was older, weaker or to an earlier version. Nor has a yes ended that
+-- such a one came after. Where a yes ended twice, as by its age and then by her own word, it is
+-- what stood before both.
 CREATE OR REPLACE VIEW crm.consent_proof WITH (security_invoker = true) AS
 SELECT s.business_id, s.customer_id, s.purpose_id, s.purpose_version,
        y.event_id, y.notice_id, y.status, y.method, y.at AS given_at,
@@ -11,17 +12,28 @@ SELECT s.business_id, s.customer_id, s.purpose_id, s.purpose_version,
   JOIN crm.purpose_version v
     ON v.business_id = s.business_id AND v.purpose_id = s.purpose_id
    AND v.version = s.purpose_version
-  -- What the present state came after, as its record says.
+  -- The yes that the present state is, or came after: each record says what stood before it, and
+  -- few ends follow one another. None where a record of these is not there.
   LEFT JOIN LATERAL (
-    SELECT convert_from(e.canonical, 'UTF8')::jsonb ->> 'supersedes' AS before
-      FROM crm.consent_record e
-     WHERE e.business_id = s.business_id AND e.event_id = s.event_id) e ON true
+    WITH RECURSIVE stood AS (
+      SELECT r.event_id, r.status,
+             convert_from(r.canonical, 'UTF8')::jsonb ->> 'supersedes' AS before, 0 AS steps
+        FROM crm.consent_record r
+       WHERE r.business_id = s.business_id AND r.event_id = s.event_id
+       UNION ALL
+      SELECT r.event_id, r.status, convert_from(r.canonical, 'UTF8')::jsonb ->> 'supersedes',
+             t.steps + 1
+        FROM stood t
+        JOIN crm.consent_record r
+          ON r.business_id = s.business_id AND r.event_id = nullif(t.before, '')::uuid
+       WHERE t.status NOT IN ('given', 'renewed', 'unobjected') AND t.steps < 100)
+    SELECT t.event_id FROM stood t
+     WHERE t.status IN ('given', 'renewed', 'unobjected')) e ON true
   JOIN LATERAL (
     SELECT r.event_id, r.notice_id, r.status, r.method, r.at
       FROM crm.consent_record r
      WHERE r.business_id = s.business_id AND r.customer_id = s.customer_id
        AND r.purpose_id = s.purpose_id
        AND r.status IN ('given', 'renewed', 'unobjected')
-     ORDER BY r.event_id = s.event_id DESC, r.event_id::text = e.before DESC,
-              r.recorded_at DESC, r.event_id DESC
+     ORDER BY r.event_id = e.event_id DESC NULLS LAST, r.recorded_at DESC, r.event_id DESC
      LIMIT 1) y ON true;

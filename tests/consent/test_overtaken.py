@@ -196,3 +196,40 @@ async def test_what_moved_nothing_is_no_end_and_no_proof(
         await consent.keep_proof(db, customer, fingerprint)
         kept = await consent.kept_proofs(db, fingerprint)
     assert [each.event_id for each in kept] == [stood.id]
+
+
+async def _lapses(database: Database, business: Business, *_: UUID) -> None:
+    later = database.clock() + 800 * DAY
+    moved = Database(database.connections, database.keys, database.wake, lambda: later)
+    async with moved.write(business.id) as db:
+        assert await consent.lapse_consents(db) == 1
+
+
+async def _moves(database: Database, business: Business, customer: UUID, purpose: UUID) -> None:
+    async with database.write(business.id) as db:
+        await consent.end_at_move(db, Actor.customer(customer), customer, purpose)
+
+
+@pytest.mark.parametrize("ends", [_lapses, _moves])
+async def test_a_yes_that_ended_twice_is_the_proof(
+    database: Database, business: Business, customer: UUID, ends: Any
+) -> None:
+    """By its age or with her address, and then by her own word."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db, retention="P3Y", validity="P24M")
+        notice = await make.notice(db, purpose.id, accepts=[EvidenceKind.signed_form])
+        stood = await say_yes(db, customer, notice)
+    async with database.write(business.id) as db:
+        later = Circumstances(Method.api, evidence=SIGNED)
+        await consent.give(db, KEY, customer, notice.question, later)
+    await ends(database, business, customer, purpose.id)
+    fingerprint = bytes(range(16))
+    async with database.write(business.id) as db:
+        me = Actor.customer(customer)
+        await consent.withdraw(db, me, customer, purpose.id, method=Method.one_click)
+        await consent.keep_proof(db, customer, fingerprint)
+        kept = await consent.kept_proofs(db, fingerprint)
+
+    assert [(each.event_id, each.end_method) for each in kept] == [
+        (stood.id, Method.one_click)
+    ]
