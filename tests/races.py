@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from crm.businesses import Business
 from crm.db import Database, Db, parse
 
-_PID, _BLOCKED = parse(
+_PID, _BLOCKED, _BLOCKS = parse(
     """-- name: own_pid
 -- Which server process serves this transaction.
 SELECT pg_backend_pid();
@@ -17,9 +17,14 @@ SELECT pg_backend_pid();
 -- name: blocked
 -- Whether that process waits for a lock.
 SELECT cardinality(pg_blocking_pids(:pid::integer)) > 0;
+
+-- name: blocks
+-- Whether anybody waits for a lock of that process.
+SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE :pid::integer = ANY (pg_blocking_pids(a.pid)));
 """
 )
 
+T = TypeVar("T")
 Act = Callable[[Db], Awaitable[object]]
 
 
@@ -32,6 +37,21 @@ async def second(database: Database, business: Business, first: Act, then: Act) 
             task = asyncio.ensure_future(then(late))
             await blocked(watch, late_pid, task)
         await task
+
+
+async def held_up(
+    database: Database, business: Business, first: Act, asks: Coroutine[Any, Any, T]
+) -> T:
+    """Let a browser ask while `first` is written and not committed; commit when that waits."""
+    async with database.write(business.id) as watch:
+        async with database.write(business.id) as early:
+            await first(early)
+            early_pid = await pid(early)
+            task = asyncio.ensure_future(asks)
+            while not task.done() and not await watch.one(_BLOCKS, bool, pid=early_pid):
+                continue
+            assert not task.done(), "it did not wait"
+        return await task
 
 
 async def pid(db: Db) -> int:

@@ -191,6 +191,22 @@ def test_a_handler_of_the_console_opens_nothing_unasked() -> None:
         ] == [], module
 
 
+def test_what_changes_something_of_hers_holds_her_row_first() -> None:
+    """The transaction of `db` asks for that; without it only the choice before a page is taken."""
+    changing = [
+        route for route in ROUTES if route.path.startswith("/me/") and route.method not in SAFE
+    ]
+    without = [
+        str(route) for route in changing if "db" not in route.handler.parsed_fn_signature.parameters
+    ]
+
+    assert len(changing) > len(without)
+    assert without == ["POST /me/deletion"]
+    for route in changing:
+        guards = {getattr(guard, "__name__", "") for guard in route.handler.resolve_guards()}
+        assert "signed_in_customer" in guards, route
+
+
 def test_a_get_cannot_write() -> None:
     """Promise 8: what answers a GET asks for no transaction that writes."""
     wanted = {

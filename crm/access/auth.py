@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -26,14 +27,14 @@ from crm.access.model import (
 )
 from crm.businesses import Business
 from crm.customers import Customer
-from crm.db import Database
+from crm.db import Database, Db
 from crm.errors import NotFound
 from crm.keys import HASH_SIZE
 from crm.tokens import BadLink, open_stop
 from crm.web.forms import Form, read_form
 from crm.web.ratelimit import by_address
 from crm.web.reader import prefer_ours, prefer_own
-from crm.web.transaction import SAFE, LookUp, let_go
+from crm.web.transaction import SAFE, LookUp, ask_first, let_go
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
@@ -47,7 +48,9 @@ BROWSER = "way"
 async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard the portal: put the customer of the session into `request.state`, or refuse.
 
-    `of_host` has come before. `csrf.same_session` comes after, with the secret put here.
+    Whatever changes something holds her row first, so that nothing is done from one mailbox once
+    another has her record. `of_host` has come before. `csrf.same_session` comes after, with the
+    secret put here.
     """
     state = connection.scope["state"]
     business: Business = state["business"]
@@ -66,6 +69,7 @@ async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) 
         await let_go(connection)
         async with _database(connection).write(business.id) as writing:
             await sessions.see(writing, token)
+    ask_first(connection, _still_hers(me))
     state["me"] = me
     prefer_own(connection, me.locale)
     # How long ago she came from her mailbox: deleting everything asks for it.
@@ -166,6 +170,13 @@ def _cookie(business: Business, name: str, value: str, seconds: int | None) -> C
         httponly=True,
         samesite="lax",
     )
+
+
+def _still_hers(me: Customer) -> Callable[[Db], Awaitable[None]]:
+    async def hold(db: Db) -> None:
+        await sessions.hold_herself(db, me)
+
+    return hold
 
 
 async def _read(connection: Connection) -> None:

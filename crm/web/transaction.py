@@ -29,6 +29,8 @@ _BEGUN = "transaction"
 _MAY_STAY = "transaction_may_stay"
 # What a guard asks once more where the client kept us waiting since: minutes may have passed.
 _AGAIN = "asked_again"
+# What has to be asked first in the transaction of a handler that changes something.
+_FIRST = "asked_first"
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Begun: TypeAlias = "Transaction[Any]"
@@ -109,6 +111,14 @@ def ask_again(connection: Connection, question: Callable[[ReadDb], Awaitable[Non
     connection.scope["state"][_AGAIN] = question
 
 
+def ask_first(connection: Connection, question: Callable[[Db], Awaitable[None]]) -> None:
+    """Have a guard's question asked before a handler changes anything, in its transaction.
+
+    It may hold a row: whoever changes that meanwhile is waited for, or waits until the commit.
+    """
+    connection.scope["state"][_FIRST] = question
+
+
 @asynccontextmanager
 async def writing(connection: Connection) -> AsyncIterator[Db]:
     """Open a transaction of a handler that takes no `db`, because it thinks for long in between.
@@ -119,6 +129,7 @@ async def writing(connection: Connection) -> AsyncIterator[Db]:
     database: Database = connection.app.state.database
     async with database.write(state["business_id"]) as db:
         await _ask_again(state, db)
+        await _ask_first(state, db)
         yield db
 
 
@@ -156,6 +167,8 @@ async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
     try:
         if not state.get(_MAY_STAY, False):
             await _ask_again(state, begun.db)
+        if request.method not in SAFE:
+            await _ask_first(state, begun.db)
         yield begun.db
     except BaseException:
         await _roll_back(state)
@@ -167,6 +180,11 @@ async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
 async def _ask_again(state: dict[str, Any], db: ReadDb) -> None:
     if _AGAIN in state:
         await state[_AGAIN](db)
+
+
+async def _ask_first(state: dict[str, Any], db: Db) -> None:
+    if _FIRST in state:
+        await state[_FIRST](db)
 
 
 async def _begun(connection: Connection, business_id: UUID) -> Begun:

@@ -10,10 +10,11 @@ import httpx2
 import pytest
 from litestar import Router
 
-from crm import access, customers, mail, privacy
-from crm.access import LinkOver, SignedOut, new_address, sessions
+from crm import access, consent, customers, mail, privacy
+from crm.access import LinkOver, SignedOut, auth, credentials, new_address, sessions
 from crm.businesses import Business
 from crm.businesses.host import of_host
+from crm.consent import portal as consent_portal
 from crm.customers import Customer
 from crm.db import Database, Db
 from crm.events import Actor
@@ -27,14 +28,17 @@ from crm.privacy import (
     address_back_portal,
     requests,
 )
+from crm.privacy import portal as privacy_portal
 from crm.privacy.requests.model import Proof, Way, What
 from crm.tokens import BadLink
+from crm.web import csrf
+from crm.web.csrf import same_session
 from crm.web.head import answers_head
-from crm.web.refusals import PAGES
+from crm.web.refusals import PAGES, pages_behind
 from tests import make
 from tests.access.conftest import Clock, Inbox, application
 from tests.conftest import Cluster
-from tests.races import Act, second
+from tests.races import Act, held_up, second
 
 OLD, NEW = "nora@example.com", "nora@new.example"
 MARK = "b" * 64
@@ -44,12 +48,18 @@ _ROUTER = Router(
     guards=[of_host],
     exception_handlers=PAGES,
 )
+_HERS = Router(
+    "/me",
+    route_handlers=[consent_portal.post_grant, privacy_portal.post_restriction],
+    guards=[of_host, auth.signed_in_customer, same_session],
+    exception_handlers=pages_behind("/sign-in"),
+)
 
 
 @pytest.fixture
 async def app(moved: Database) -> Any:
-    """The domain's routes, and the way back."""
-    return answers_head(application(moved, _ROUTER))
+    """The domain's routes, the way back, and two of hers that change something."""
+    return answers_head(application(moved, _ROUTER, _HERS))
 
 
 class Takeover:
@@ -103,6 +113,13 @@ class Takeover:
             if mails:
                 await requests.send_link(db, make.SYSTEM, asked.id)
         return asked
+
+    async def enter(self, web: httpx2.AsyncClient) -> None:
+        """Sign a browser in as whoever has the mailbox now."""
+        async with self.database.write(self.business.id) as db:
+            session = await make.signed_in(db, self.her.id)
+        web.cookies.set(auth.cookie_name(self.business, auth.SESSION), session)
+        web.headers[csrf.HEADER] = csrf.csrf_token(credentials.session_secret(session))
 
     async def prove(self, token: str) -> None:
         async with self.database.write(self.business.id) as db:
@@ -188,6 +205,43 @@ async def test_whoever_waits_for_her_row_deletes_nothing(
     await second(taken.database, business, lambda db: privacy.take_back(db, undo), erases)
 
     assert (await taken.now()).address == OLD
+
+
+async def test_whoever_waits_for_her_row_starts_nothing(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, business: Business
+) -> None:
+    async with taken.database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+    undo = await taken.move()
+    await taken.enter(elsewhere)
+    answer = await held_up(
+        taken.database,
+        business,
+        lambda db: privacy.take_back(db, undo),
+        elsewhere.post(
+            f"/me/consent/{notice.purpose_id}/grant",
+            data={"notice": str(notice.id), "sha256": notice.sha256.hex()},
+        ),
+    )
+
+    async with taken.database.read(business.id) as reads:
+        assert await consent.state(reads, taken.her.id, notice.purpose_id) is None
+    assert (answer.status_code, "/sign-in" in answer.text) == (401, True)
+
+
+async def test_whoever_waits_for_her_row_freezes_nothing(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, business: Business
+) -> None:
+    undo = await taken.move()
+    await taken.enter(elsewhere)
+    await held_up(
+        taken.database,
+        business,
+        lambda db: privacy.take_back(db, undo),
+        elsewhere.post("/me/restriction", data={"decision": "freeze"}),
+    )
+
+    assert (await taken.now()).restricted_at is None
 
 
 async def test_a_link_to_the_other_mailbox_proves_nothing_any_more(taken: Takeover) -> None:

@@ -230,6 +230,4 @@ async def test_a_yes_that_ended_twice_is_the_proof(
         await consent.keep_proof(db, customer, fingerprint)
         kept = await consent.kept_proofs(db, fingerprint)
 
-    assert [(each.event_id, each.end_method) for each in kept] == [
-        (stood.id, Method.one_click)
-    ]
+    assert [(each.event_id, each.end_method) for each in kept] == [(stood.id, Method.one_click)]

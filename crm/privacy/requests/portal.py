@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from crm import access, customers, privacy
+from crm import customers, privacy
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.events import Actor
@@ -74,7 +74,6 @@ async def post_request(
         return await _shown(db, me, form)
     new = NewRequest(kind=kind, customer_id=me.id, words=words)
     # That she is signed in is the proof.
-    await access.hold_herself(db, me)
     taken = await requests.receive(
         db,
         Actor.customer(me.id),
