@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from crm import customers
 from crm.access import new_address
 from crm.customers import Customer
 from crm.db import Db
@@ -20,6 +21,8 @@ class TakenBack(Struct, frozen=True, kw_only=True):
     ended: int
     # Whether a deletion was to come.
     called_off: bool
+    # Whether her record was frozen meanwhile, and still is.
+    frozen: bool
     # How many requests wait for a proof again.
     unproved: int
 
@@ -28,10 +31,18 @@ async def take_back(db: Db, token: str) -> TakenBack:
     """Put the old address back, and call off what was set in motion while it was not hers.
 
     Only the other mailbox was told of a deletion that was planned there, and only it has proved who
-    asks. Refuses like `new_address.undo`.
+    asks. A freeze stays: it does her no harm, and it may be the business that froze. Refuses like
+    `new_address.undo`.
     """
     back = await new_address.undo(db, token)
     her = back.customer
     called_off = await grace.call_off_since(db, her.id, back.since)
     unproved = await requests.unprove(db, Actor.customer(her.id), her.id, back.since)
-    return TakenBack(customer=her, ended=back.ended, called_off=called_off, unproved=unproved)
+    frozen_at = (await customers.get(db, her.id)).restricted_at
+    return TakenBack(
+        customer=her,
+        ended=back.ended,
+        called_off=called_off,
+        frozen=frozen_at is not None and frozen_at >= back.since,
+        unproved=unproved,
+    )

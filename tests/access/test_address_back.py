@@ -101,6 +101,11 @@ class Takeover:
         async with self.database.write(self.business.id) as db:
             await privacy.plan(db, await customers.get(db, self.her.id), Fingerprint.keep)
 
+    async def freeze(self) -> None:
+        """Freeze the record as whoever has its mailbox now."""
+        async with self.database.write(self.business.id) as db:
+            await privacy.freeze_herself(db, await customers.get(db, self.her.id))
+
     async def back(self, undo: str) -> privacy.TakenBack:
         async with self.database.write(self.business.id) as db:
             return await privacy.take_back(db, undo)
@@ -170,6 +175,30 @@ async def test_what_she_planned_before_stands(
 
     assert "A deletion of your record" not in done.text
     assert waits is not None
+
+
+@pytest.mark.parametrize("planned", [False, True])
+async def test_a_freeze_from_the_other_mailbox_is_told(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, *, planned: bool
+) -> None:
+    """It stays until she ends it, also where a deletion after it is called off."""
+    undo = await taken.move()
+    await taken.freeze()
+    if planned:
+        await taken.plan()
+    done = await elsewhere.post(f"/undo/{undo}")
+
+    assert "Your record was frozen while it had the other address" in done.text
+    assert (await taken.now()).restricted_at is not None
+
+
+async def test_what_she_froze_before_is_no_news(
+    taken: Takeover, elsewhere: httpx2.AsyncClient
+) -> None:
+    await taken.freeze()
+    done = await elsewhere.post(f"/undo/{await taken.move()}")
+
+    assert "Your record was frozen" not in done.text
 
 
 async def test_whoever_waits_for_her_row_plans_nothing_more(
@@ -310,6 +339,7 @@ async def test_nothing_was_begun(taken: Takeover, elsewhere: httpx2.AsyncClient)
 
     assert done.status_code == 200
     assert "A deletion of your record" not in done.text
+    assert "Your record was frozen" not in done.text
     assert "waits until it is known" not in done.text
 
 
