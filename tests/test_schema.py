@@ -23,6 +23,7 @@ WRITING_TRIGGERS = {
     "consent_tallies_gone",
     "consent_tallies_new",
     "customer_excludes",
+    "record_lifts",
     "suppression_excludes",
 }
 

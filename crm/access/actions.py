@@ -367,9 +367,7 @@ async def _told(
     db: ReadDb, customer: Customer, events: list[ConsentEvent], *, before: bool
 ) -> Confirmed:
     agreed = [
-        Agreed(
-            await consent.purpose(db, event.purpose_id), await consent.notice(db, event.notice_id)
-        )
+        await _agreed(db, event, event.notice_id, before=before)
         for event in events
         if event.notice_id is not None
     ]
@@ -379,6 +377,15 @@ async def _told(
         requested_at=_asked_at(events[0]),
         confirmed_at=events[0].at,
         before=before,
+    )
+
+
+async def _agreed(db: ReadDb, event: ConsentEvent, shown: UUID, *, before: bool) -> Agreed:
+    state = None if before else await consent.state(db, event.customer_id, event.purpose_id)
+    newer = state is not None and state.event_id != event.id
+    stands = (state.notice_id if state is not None and newer else None) or shown
+    return Agreed(
+        await consent.purpose(db, event.purpose_id), await consent.notice(db, stands), newer
     )
 
 

@@ -170,10 +170,14 @@ class Standing(Struct, frozen=True):
 
 
 class Agreed(Struct, frozen=True):
-    """One purpose that was confirmed: its name and the text that was agreed to."""
+    """One purpose that was confirmed: its name and the text that was agreed to.
+
+    Where she had said yes to `newer` words before she confirmed these, those stand: it is them.
+    """
 
     purpose: Purpose
     notice: Notice
+    newer: bool = False
 
 
 class Confirmed(Struct, frozen=True, kw_only=True):

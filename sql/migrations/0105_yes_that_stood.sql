@@ -37,3 +37,28 @@ SELECT s.business_id, s.customer_id, s.purpose_id, s.purpose_version,
        AND r.status IN ('given', 'renewed', 'unobjected')
      ORDER BY r.event_id = e.event_id DESC NULLS LAST, r.recorded_at DESC, r.event_id DESC
      LIMIT 1) y ON true;
+
+-- Whoever says yes in her own words is mailed again, also where that moved no state, because a yes to
+-- a later version stands: by that she may be mailed, and she has just asked for it.
+CREATE FUNCTION crm.record_lifts() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM crm.suppression u
+   USING crm.customer c, crm.consent_now s
+   WHERE u.business_id = NEW.business_id
+     AND c.business_id = NEW.business_id
+     AND c.customer_id = NEW.customer_id
+     AND u.address_hash = c.address_hash
+     AND s.business_id = NEW.business_id
+     AND s.customer_id = NEW.customer_id
+     AND s.purpose_id = NEW.purpose_id
+     AND s.status IN ('given', 'renewed')
+     AND (s.ends_at IS NULL OR s.ends_at > NEW.recorded_at);
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER record_lifts AFTER INSERT ON crm.consent_record
+  FOR EACH ROW WHEN (
+    NEW.status IN ('given', 'renewed') AND NEW.method IN ('double_opt_in', 'portal', 'renewal'))
+  EXECUTE FUNCTION crm.record_lifts();

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import httpx2
 
-from crm import consent, customers
+from crm import consent, customers, mail
 from crm.businesses import Business
 from crm.consent import Status
 from crm.db import Database
+from crm.mail import Scope, Why
 from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, SignUp
 
@@ -79,6 +80,47 @@ async def test_what_else_was_ticked_counts(
         assert {each.purpose_id for each in await consent.history(db, nora.id)} == {
             asking.offers.id
         }
+
+
+async def test_an_older_mail_has_her_mailed_again(
+    *,
+    sign_up: SignUp,
+    inbox: Inbox,
+    web: httpx2.AsyncClient,
+    moved: Database,
+    business: Business,
+    asking: Asking,
+    clocked: Clock,
+) -> None:
+    """Her press lifts what silenced her address, and the words that count are shown."""
+    await sign_up.post()
+    older = (await inbox.newest()).link
+    await _publish(moved, business, asking, 4 * DAY)
+    clocked.ahead += DAY
+    await sign_up.post()
+    await web.post((await inbox.newest()).link)
+    async with moved.write(business.id) as db:
+        nora = await customers.by_address(db, "nora@example.com")
+        assert nora is not None
+        hers = db.keys.address_hash(business.id, "nora@example.com")
+        await mail.suppress(db, make.SYSTEM, hers, Scope.marketing, Why.staff)
+        assert not (await consent.check(db, nora.id, asking.letter.id)).authorises
+        state = await consent.state(db, nora.id, asking.letter.id)
+        assert state is not None
+        assert state.notice_id is not None
+        stands = await consent.notice(db, state.notice_id)
+    clocked.ahead += DAY
+    done = await web.post(older)
+    again = await web.post(older)
+
+    assert "You have said yes to newer words" in done.text
+    assert stands.text in done.text
+    assert asking.letter_notice.text not in done.text
+    # What that press recorded were the older words.
+    assert "You had confirmed this already" in again.text
+    assert asking.letter_notice.text in again.text
+    async with moved.read(business.id) as later:
+        assert (await consent.check(later, nora.id, asking.letter.id)).authorises
 
 
 async def test_an_older_mail_takes_no_newer_yes_back(
