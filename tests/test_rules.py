@@ -202,6 +202,9 @@ def test_what_changes_something_of_hers_holds_her_row_first() -> None:
 
     assert len(changing) > len(without)
     assert without == ["POST /me/deletion"]
+    # These hold it by themselves, with the change that they confirm.
+    own = [str(route) for route in changing if route.handler.opt.get("holds_her")]
+    assert own == ["POST /me/address/code", "POST /me/address/{token}"]
     for route in changing:
         guards = {getattr(guard, "__name__", "") for guard in route.handler.resolve_guards()}
         assert "signed_in_customer" in guards, route

@@ -70,7 +70,12 @@ async def post_address(
     )
 
 
-@post("/address/code", guards=[Tries("address_code")], request_max_body_size=_BODY)
+@post(
+    "/address/code",
+    guards=[Tries("address_code")],
+    request_max_body_size=_BODY,
+    opt={"holds_her": True},
+)
 async def post_code(
     request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:
@@ -97,7 +102,7 @@ async def get_link(
     return await _shown(request, db, me, Form(), token=token)
 
 
-@post("/address/{token:str}", request_max_body_size=_BODY)
+@post("/address/{token:str}", request_max_body_size=_BODY, opt={"holds_her": True})
 async def post_link(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
