@@ -298,7 +298,7 @@ async def test_a_trace_of_any_age_goes(
     async with clocked.write(business.id) as db:
         await access.send_link(db, customers.parse("ada@example.com"), "a browser")
         await consent.withdraw(
-            db, make.SYSTEM, ada.id, notice.purpose_id, method=consent.Method.one_click
+            db, make.SYSTEM, ada.id, notice.purpose_id, method=consent.Method.erasure
         )
         assert await erase_traces(db) == 0
     await jobs.retain_of(clocked, business.id)
