@@ -255,7 +255,7 @@ UPDATE crm.privacy_request
 SELECT request_id, closed_at IS NULL AS open
   FROM crm.privacy_request
  WHERE business_id = :business_id
-   AND (customer_id = :customer_id OR address_hash = :address_hash)
+   AND (customer_id = :customer_id OR address_hash = :address_hash AND customer_id IS NULL)
    AND (:until::timestamptz IS NULL OR created_at <= :until)
  ORDER BY request_id
    FOR UPDATE;

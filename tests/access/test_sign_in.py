@@ -229,6 +229,7 @@ async def test_strangers_keep_nobody_out(
 async def test_a_day_of_a_flood_ends_with_a_sign_in(
     *, web: httpx2.AsyncClient, inbox: Inbox, nora: Customer, clocked: Clock
 ) -> None:
+    _in_the_morning(clocked)
     for _ in range(2):
         clocked.ahead += timedelta(minutes=15)
         for _ in range(4):
@@ -252,6 +253,7 @@ async def test_what_she_must_be_told_is_held_back_by_nobody(
     clocked: Clock,
 ) -> None:
     """Whatever strangers cause, a letter about her own record goes."""
+    _in_the_morning(clocked)
     for _ in range(6):
         for _ in range(4):
             await web.post("/leave", data={"address": "nora@example.com"})
@@ -261,6 +263,12 @@ async def test_what_she_must_be_told_is_held_back_by_nobody(
         for _ in range(9):
             await mail.post_letter(db, _notice(db, nora))
     assert [each.kind for each in await inbox.mails()].count("notice") == 9
+
+
+def _in_the_morning(clocked: Clock) -> None:
+    """What is counted by the day is counted anew at midnight, UTC."""
+    now = clocked()
+    clocked.ahead += now.replace(hour=6) + timedelta(days=1) - now
 
 
 def _notice(db: ReadDb, her: Customer) -> mail.Letter:

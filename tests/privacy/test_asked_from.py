@@ -323,3 +323,16 @@ async def test_a_bounce_does_not_hide_who_left_the_address(
     assert later.customer_id is None
     assert decided is not None
     assert decided.reason is Why.erased
+
+
+async def test_the_erasure_of_who_has_the_address_by_now_leaves_the_request_of_another(
+    database: Database, business: Business
+) -> None:
+    """What somebody asked from there before her is not hers to take along."""
+    _, gone = await _merged(database, business)
+    async with database.write(business.id) as db:
+        asked = await _asked(db, RequestKind.access, gone.address)
+        newer = await make.customer(db, address=gone.address)
+        await privacy.erase(db, BY, newer.id)
+        still = await requests.get(db, asked.id)
+    assert (still.customer_id, still.words, still.closed_at) == (asked.customer_id, "Please.", None)
