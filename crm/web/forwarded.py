@@ -32,7 +32,7 @@ def tells_untrusted(app: ASGIApp) -> ASGIApp:
 def _untrusted(scope: Scope) -> str:
     if scope["type"] != ScopeType.HTTP:
         return ""
-    peer = scope["client"]
+    peer = scope.get("client")
     forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for" and value]
     if not peer or not forwarded or peer[0].encode() in b",".join(forwarded):
         return ""
