@@ -395,6 +395,16 @@ SELECT o.merged_into
                   AND 'moved' IN (s.reason, s.beneath)
                   AND coalesce(s.beneath_at, s.at) <= o.changed_at);
 
+-- name: still_hers
+-- The address of a customer's record, which nobody changes or deletes before this transaction ends. An
+-- import that has her at hand goes on beside it.
+SELECT coalesce(address, '')
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL
+   FOR KEY SHARE;
+
 -- name: held_as
 -- As what an address is held: whose it is, whose it was, or what waits to be confirmed there. Only a
 -- letter to whose it is goes with her record.

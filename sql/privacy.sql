@@ -98,6 +98,7 @@ SELECT r.request_id, r.mailed_hash
   FROM crm.privacy_request r
  WHERE r.business_id = :business_id
    AND r.link_hash = :link_hash
+   AND r.mailed_hash IS NOT NULL
    AND r.link_expires_at > :now
    AND r.closed_at IS NULL;
 

@@ -175,10 +175,10 @@ def _cookie(business: Business, name: str, value: str, seconds: int | None) -> C
 
 
 def _still_hers(me: Customer) -> Callable[[Db], Awaitable[None]]:
-    async def hold(db: Db) -> None:
-        await sessions.hold_herself(db, me)
+    async def ask(db: Db) -> None:
+        await sessions.insist_hers(db, me)
 
-    return hold
+    return ask
 
 
 async def _read(connection: Connection) -> None:

@@ -175,6 +175,17 @@ async def close_one(db: Db, customer_id: UUID, proof_id: UUID) -> None:
         raise SessionOver
 
 
+async def insist_hers(db: Db, me: Customer) -> None:
+    """Refuse with SignedOut where her address was changed or put back since she was let in.
+
+    Nobody does so before this transaction ends. Whatever only needs her record to be there, as an
+    import that is at it, is not waited for: a customer stops at once (promise 2).
+    """
+    address = await db.maybe(sql.still_hers, str, customer_id=me.id)
+    if address is not None and address != me.address:
+        raise SignedOut
+
+
 async def hold_herself(db: Db, me: Customer) -> Customer | None:
     """Hold the row of whoever is signed in; None once she is erased.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from crm import businesses, time_zones
 from crm.businesses import Business, BusinessStale, NewBusiness
 from crm.businesses.authorities import AUTHORITIES, likely
 from crm.businesses.model import TOO_SOON, too_soon
+from crm.characters import composed
 from crm.db import Db
 from crm.errors import Refused
 from crm.events import Actor
@@ -138,7 +138,7 @@ def _typed(form: Form, name: str) -> str:
 
 def _plain(text: str) -> str:
     """Write a text as a field gives it back: its line ends, its composed letters."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    return composed(text.replace("\r\n", "\n")).strip()
 
 
 def _both(value: str) -> str:

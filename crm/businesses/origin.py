@@ -12,6 +12,8 @@ from crm.errors import Invalid, Problem
 
 _SENTENCE = "An origin is scheme and host, such as https://letters.example.com."
 _LONGEST = 253
+# Ports that browsers leave out.
+_USUAL = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _PORT = re.compile(r":[0-9]*\Z")
 _IN_BRACKETS = re.compile(r"\[([0-9a-f:.]+)\]")
@@ -34,10 +36,11 @@ def checked_origin(origin: str) -> tuple[str, str]:
     bare = parts.path in {"", "/"} and not parts.query and not parts.fragment
     # What cannot be seen is left out by urlsplit.
     plain = text.isprintable() and not any(char in text for char in " \\@")
-    if parts.scheme not in {"http", "https"} or not bare or not plain or port == 0:
+    if parts.scheme not in _USUAL or not bare or not plain or port == 0:
         raise _no_origin()
     host = _host(_PORT.sub("", parts.netloc.lower()))
-    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}"), host
+    usual = port in {None, _USUAL[parts.scheme]}
+    return f"{parts.scheme}://{host}" + ("" if usual else f":{port}"), host
 
 
 def _host(typed: str) -> str:

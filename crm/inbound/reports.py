@@ -111,6 +111,9 @@ def sns_message(body: bytes) -> SnsMessage:
 
 def amazon_url(url: str, *, pem: bool = False) -> str:
     """Return an address that may be asked: a host of Amazon SNS by https, or NotSigned."""
+    # Amazon's are; of others `urlsplit` composes the host, which may take the square of its length.
+    if not url.isascii():
+        raise NotSigned
     try:
         parts = urlsplit(url)
         port = parts.port

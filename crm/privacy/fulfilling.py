@@ -59,10 +59,7 @@ async def fulfil(
     """
     check_words(words)
     request = await requests.get(db, request_id)
-    her = await requests.customer_of(db, request)
-    if her is not None:
-        # Before the request, as an erasure holds them.
-        await customers.hold(db, her.id)
+    her = await _held(db, request)
     if request.kind is RequestKind.erasure:
         if not may_erase:
             raise MayNotErase
@@ -76,6 +73,19 @@ async def fulfil(
     if request.kind is RequestKind.objection and marketing:
         await _end_marketing(db, by, request, her)
     return await requests.answer(db, by, request_id, words, told=told)
+
+
+async def _held(db: Db, request: Request) -> Customer | None:
+    """Hold whose request it is, before the request, as an erasure does.
+
+    Whose the address is that asked may be another matter once her row is free.
+    """
+    her, held = await requests.customer_of(db, request), None
+    while her is not None and her.id != held:
+        held = her.id
+        await customers.hold(db, held)
+        her = await requests.customer_of(db, request)
+    return her
 
 
 async def _end_marketing(db: Db, by: Actor, request: Request, her: Customer | None) -> None:

@@ -50,7 +50,11 @@ _ROUTER = Router(
 )
 _HERS = Router(
     "/me",
-    route_handlers=[consent_portal.post_grant, privacy_portal.post_restriction],
+    route_handlers=[
+        consent_portal.post_grant,
+        consent_portal.post_withdrawal,
+        privacy_portal.post_restriction,
+    ],
     guards=[of_host, auth.signed_in_customer, same_session],
     exception_handlers=pages_behind("/sign-in"),
 )
@@ -58,7 +62,7 @@ _HERS = Router(
 
 @pytest.fixture
 async def app(moved: Database) -> Any:
-    """The domain's routes, the way back, and two of hers that change something."""
+    """The domain's routes, the way back, and some of hers that change something."""
     return answers_head(application(moved, _ROUTER, _HERS))
 
 
@@ -258,6 +262,26 @@ async def test_whoever_waits_for_her_row_starts_nothing(
     assert (answer.status_code, "/sign-in" in answer.text) == (401, True)
 
 
+async def test_she_stops_at_once_while_a_list_is_taken_in(
+    taken: Takeover, elsewhere: httpx2.AsyncClient, business: Business
+) -> None:
+    """An import holds each of its customers until its end, which may be minutes away."""
+    async with taken.database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        word = await make.own_word(db, taken.her.id)
+        await consent.give(db, Actor.customer(taken.her.id), taken.her.id, notice.question, word)
+    await taken.enter(elsewhere)
+    async with taken.database.write(business.id) as importing:
+        await consent.hold_many(importing, [taken.her.id])
+        answer = await elsewhere.post(f"/me/consent/{notice.purpose_id}/withdrawal")
+    async with taken.database.read(business.id) as reads:
+        state = await consent.state(reads, taken.her.id, notice.purpose_id)
+
+    assert answer.status_code == 303
+    assert state is not None
+    assert state.status is consent.Status.withdrawn
+
+
 async def test_whoever_waits_for_her_row_freezes_nothing(
     taken: Takeover, elsewhere: httpx2.AsyncClient, business: Business
 ) -> None:
@@ -290,6 +314,18 @@ async def test_a_link_to_the_other_mailbox_proves_nothing_any_more(taken: Takeov
     assert letter.to == NEW
     assert await taken.request(since) == (RequestState.identity, None)
     assert await taken.request(before) == (RequestState.in_progress, Proof.mailbox)
+
+
+async def test_a_link_of_which_nobody_knows_where_it_went_proves_nothing(
+    taken: Takeover, root: asyncpg.Connection
+) -> None:
+    """It was mailed before that was written down, and her address changed since."""
+    asked = await taken.asked(mails=True)
+    await root.execute(
+        "UPDATE crm.privacy_request SET mailed_hash = NULL WHERE request_id = $1", asked.id
+    )
+    with pytest.raises(BadLink):
+        await taken.prove(await taken.token())
 
 
 async def test_a_link_that_is_pressed_at_that_moment(taken: Takeover, business: Business) -> None:

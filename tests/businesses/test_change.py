@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from html import unescape
+from time import thread_time
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -192,6 +193,20 @@ async def test_a_form_that_says_not_what_it_showed_takes_nothing_back(
     fields = _known(business, name="Mill Bakery") | carried | {"shown": shown}
     assert (await console.post("/staff/settings", data=fields)).status_code == 422
     assert (await _now(database, business)).postal_address == "9 New Street"
+
+
+async def test_a_pile_of_accents_in_the_settings_holds_nobody_up(
+    console: Browser, business: Business
+) -> None:
+    """It is compared with what was shown before any field is measured."""
+    took = []
+    for marks in (4_000, 40_000):
+        fields = _known(business, name="a" + "\u0301\u0316" * marks) | await _opened(console)
+        began = thread_time()
+        refused = await console.post("/staff/settings", data=fields)
+        took.append(thread_time() - began)
+        assert refused.status_code == 422
+    assert took[1] < 40 * took[0]
 
 
 async def test_of_what_somebody_forestalls_nothing_is_kept(

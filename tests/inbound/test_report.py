@@ -207,6 +207,7 @@ async def test_amazon_asks_whether_we_want_the_topic(
         ({}, {"SignatureVersion": "3"}),
         ({"SigningCertURL": "https://sns.eu-west-1.amazonaws.com.evil.example/a.pem"}, {}),
         ({"SigningCertURL": "https://evil.example/a.pem"}, {}),
+        ({"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/\u0301.pem"}, {}),
         ({"SigningCertURL": "https://x@sns.eu-west-1.amazonaws.com/a.pem"}, {}),
         ({"SigningCertURL": "https://sns.eu-west-1.amazonaws.com:99999999/a.pem"}, {}),
         ({"SigningCertURL": "https://sns.eu-west-1.amazonaws.com:8443/a.pem"}, {}),
