@@ -19,8 +19,10 @@ SELECT pg_backend_pid();
 SELECT cardinality(pg_blocking_pids(:pid::integer)) > 0;
 
 -- name: blocks
--- Whether anybody waits for a lock of that process.
-SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE :pid::integer = ANY (pg_blocking_pids(a.pid)));
+-- Whether anybody waits for a lock of that process. The list of processes would be as it was when
+-- this transaction looked first, without who connected since; that of locks is read anew.
+SELECT EXISTS (SELECT FROM pg_locks l
+                WHERE NOT l.granted AND :pid::integer = ANY (pg_blocking_pids(l.pid)));
 """
 )
 
