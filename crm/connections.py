@@ -71,6 +71,18 @@ def is_broken(error: Exception) -> bool:
     return isinstance(error, _GIVEN_UP)
 
 
+def is_lacking(error: Exception) -> bool:
+    """Say whether a role has no grant, or the schema is not ours: whatever is asked, and stays so.
+
+    Triggers of ours refuse one row under the code of a missing grant; where PostgreSQL says which
+    of its functions spoke, the two can be told apart, and else it was the row.
+    """
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        spoke: str = error.server_source_function or ""
+        return spoke.startswith("aclcheck_error")
+    return isinstance(error, asyncpg.SyntaxOrAccessError | asyncpg.InvalidSchemaNameError)
+
+
 class Lost(ConnectionError):
     """PostgreSQL ended the connection before it was asked to commit: nothing was kept."""
 

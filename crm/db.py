@@ -16,7 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from crm.clock import Clock
-from crm.connections import AWAY, BROKEN, GONE, Connection, Connections, connected, is_broken
+from crm.connections import (
+    AWAY,
+    BROKEN,
+    GONE,
+    Connection,
+    Connections,
+    connected,
+    is_broken,
+    is_lacking,
+)
 from crm.errors import NotFound
 from crm.keys import Keys
 from crm.statements import SQL, Statement, Statements, parse
@@ -37,6 +46,7 @@ __all__ = [
     "Transaction",
     "Wake",
     "is_broken",
+    "is_lacking",
     "no_wake",
     "open_database",
     "parse",

@@ -229,7 +229,7 @@ async def _settle(alarm_id: UUID, reason: str, which: str) -> None:
 @group.command("lines")
 @of_business
 def lines(which: str) -> None:
-    """List the lines of the journal that nobody committed and no worker has carried out yet."""
+    """List the lines of the journal that nobody committed or a restore left, and are not done."""
     run(_lines(which))
 
 
@@ -262,7 +262,7 @@ async def _set_aside(number: int, reason: str, which: str) -> None:
     async with _here(which) as here:
         log = here.journal.log(here.business_id)
         async with here.database.write(here.business_id) as db:
-            # With the mark held nothing is under way: what is open now was never committed.
+            # With the mark held nothing is under way: what is open now stays so by itself.
             mark = await hold(db)
             line = log.tail().open.get(number)
             if line is None or number == mark.number:

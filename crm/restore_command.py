@@ -101,13 +101,31 @@ async def _restore(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool
         if not wanted:
             message = "The database is not behind the journal, so there is nothing to replay."
             raise NotFound(message)
+        failed: dict[UUID, list[int]] = {}
         for business_id in wanted:
-            await _one(here, business_id, dry_run=dry_run, despite_gap=despite_gap)
+            numbers = await _one(here, business_id, dry_run=dry_run, despite_gap=despite_gap)
+            failed |= {business_id: numbers} if numbers else {}
         if dry_run:
             out.print("Nothing was changed.")
             return
         await _look_again(here, wanted)
         out.print(_STILL, highlight=False, markup=False, soft_wrap=True)
+        _name_failed(failed)
+        if failed:
+            raise SystemExit(1)
+
+
+def _name_failed(failed: dict[UUID, list[int]]) -> None:
+    """Say last what was not done, erasures included, where nobody reads past it."""
+    for business_id, numbers in failed.items():
+        named = ", ".join(map(str, numbers))
+        out.print(
+            f"Not carried out, business {business_id}: line {named} of the journal. Look at "
+            f"`crm ledger lines --business {business_id}`, and do by hand what is said there.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 async def _look_again(here: _Here, done: list[UUID]) -> None:
@@ -141,14 +159,15 @@ async def _wanted(here: _Here, which: str, *, anyway: bool) -> list[UUID]:
     return wanted
 
 
-async def _one(here: _Here, business_id: UUID, *, dry_run: bool, despite_gap: bool) -> None:
+async def _one(here: _Here, business_id: UUID, *, dry_run: bool, despite_gap: bool) -> list[int]:
+    """Restore one business; return the numbers of the lines that could not be carried out."""
     async with here.database.read(business_id) as read:
         name = (await businesses.get(read)).name
     gone = await restore.lost(here.database, here.keeper, business_id, despite_gap=despite_gap)
     out.print(f"{name} ({business_id})", highlight=False, markup=False)
     _say_lost(gone)
     if dry_run:
-        return
+        return []
     with Progress(console=out, transient=True) as progress:
         task = progress.add_task("Lines of the journal", total=gone.lines)
         done = await restore.restore(
@@ -159,6 +178,7 @@ async def _one(here: _Here, business_id: UUID, *, dry_run: bool, despite_gap: bo
             watch=lambda lines: progress.update(task, completed=lines),
         )
     _say_done(done)
+    return done.failed
 
 
 def _say_lost(gone: Lost) -> None:

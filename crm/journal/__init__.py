@@ -28,6 +28,7 @@ from crm.journal.line import (
     Suppressed,
     Withdrawn,
     Written,
+    loosens,
 )
 from crm.journal.log import Behind, JournalLost, Log, Tail, fits
 from crm.journal.noticing import Found, Watch, watched_by
@@ -69,6 +70,7 @@ __all__ = [
     "fits",
     "hold",
     "journal_of",
+    "loosens",
     "mark",
     "move",
     "watched_by",

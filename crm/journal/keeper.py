@@ -24,8 +24,8 @@ from crm.db import Db, Kept, ReadDb, Statements
 from crm.errors import Refused
 from crm.ids import time_ordered
 from crm.journal.journal import Journal
-from crm.journal.line import Decision, Ending, Entry, Planned, Restricted, Withdrawn, never_refused
-from crm.journal.log import Behind, JournalLost, Log
+from crm.journal.line import Decision, Entry, Planned, Restricted, Withdrawn, never_refused
+from crm.journal.log import Behind, JournalLost
 from crm.log import logger
 
 sql = Statements("journal")
@@ -74,6 +74,8 @@ class Keeper:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="journal")
         # Until when a store that hung is left alone.
         self._rests_until = 0.0
+        # Numbers whose commit PostgreSQL refused, which the journal has not been told yet.
+        self._refused: dict[UUID, list[int]] = {}
 
     async def __call__(self, db: Db) -> Kept | None:
         """Write, and return whom to tell whether it was committed.
@@ -111,12 +113,13 @@ class Keeper:
         if not entries:
             return None
         log = self.journal.log(db.business_id)
+        await self.say_refused(db.business_id)
         write = partial(log.write, mark.number, db.now, entries, owed=len(owed))
         number = await self.do(write)
         if owed:
             await db.run(sql.drop_debts, debt_ids=[each.debt_id for each in owed])
         await db.run(sql.move_mark, number=number)
-        return partial(self._ended, log, number)
+        return partial(self._ended, db.business_id, number)
 
     async def note_alone(self, business_id: UUID, entry: Entry, at: datetime) -> None:
         """Write an entry that no transaction commits: it stays open until it is carried out.
@@ -128,6 +131,15 @@ class Keeper:
             await self.do(lambda: log.write(None, at, [entry]))
         except OSError:
             raise JournalAway from None
+
+    async def say_refused(self, business_id: UUID) -> None:
+        """Tell the journal whose commits were refused while it was away; OSError if it still is."""
+        numbers = self._refused.get(business_id, [])[:]
+        if numbers:
+            await self.do(partial(self.journal.log(business_id).refuse, numbers))
+            left = [n for n in self._refused.pop(business_id, []) if n not in numbers]
+            if left:
+                self._refused[business_id] = left
 
     @property
     def rests(self) -> bool:
@@ -160,10 +172,14 @@ class Keeper:
         """Do in a thread what may take its time."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, act)
 
-    async def _ended(self, log: Log, number: int, committed: bool) -> None:  # noqa: FBT001
-        settle = partial(log.settle, [number], Ending.refused)
+    async def _ended(self, business_id: UUID, number: int, committed: bool) -> None:  # noqa: FBT001
+        if not committed:
+            self._refused.setdefault(business_id, []).append(number)
         with suppress(OSError):
-            await self.do(partial(log.committed, number) if committed else settle)
+            if committed:
+                await self.do(partial(self.journal.log(business_id).committed, number))
+            else:
+                await self.say_refused(business_id)
 
 
 async def hold(db: Db, customer_ids: Iterable[UUID] = ()) -> Mark:

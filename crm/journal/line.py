@@ -161,6 +161,13 @@ def never_refused(entry: Entry) -> bool:
     return isinstance(entry, Withdrawn | Suppressed | Left | Revoked)
 
 
+def loosens(entry: Entry) -> bool:
+    """Say what ends a freeze or lets in again: nobody does that unless it is known as committed."""
+    if isinstance(entry, Restricted):
+        return not entry.frozen
+    return isinstance(entry, Readmitted)
+
+
 class Begins(Struct, tag="begins", frozen=True):
     """The first line of a file: its first number, and the last that was known to be committed."""
 
@@ -192,8 +199,11 @@ class Committed(Struct, tag="committed", frozen=True):
 class Ending(StrEnum):
     """What came of a line that nobody committed."""
 
-    # By a sweep: gone with a database that is lost afterwards.
+    # By a sweep: gone with a database that is lost afterwards. What loosens, in a line that a
+    # restore left, is open still.
     carried_out = "carried_out"
+    # The same, without what loosens: nobody had committed it, so it was never to be.
+    passed_over = "passed_over"
     # PostgreSQL refused the commit: it was never to be, in no database.
     refused = "refused"
     # Staff looked into it, and do by hand what it says.

@@ -15,6 +15,7 @@ from itertools import pairwise, zip_longest
 from threading import Lock
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm.journal.line import (
     Begins,
@@ -25,6 +26,7 @@ from crm.journal.line import (
     Replayed,
     Settled,
     Written,
+    loosens,
     read_line,
     written_down,
 )
@@ -36,6 +38,8 @@ _TORN = b"~\n"
 # A file is begun when the one before is so large, or a twelfth of the time that entries are kept.
 _LARGE = 8_000_000
 _PARTS = 12
+# So much of a line, or all of it, was never to be, in no database.
+_NEVER = (Ending.refused, Ending.passed_over)
 
 
 class JournalLost(Exception):
@@ -59,7 +63,7 @@ class Tail(Struct):
     """How far a journal is.
 
     `last` is the newest number, `committed` the newest that is known to have been committed,
-    `open` what may or may not have been.
+    `open` what may or may not have been, and `left` which of it a restore has not carried out.
     """
 
     name: str = ""
@@ -68,6 +72,7 @@ class Tail(Struct):
     last: int = 0
     committed: int = 0
     open: dict[int, Written] = {}
+    left: set[int] = set()
 
     def take(self, line: Line) -> None:
         """Go on by one line; OSError where numbers are missing before it."""
@@ -79,17 +84,27 @@ class Tail(Struct):
                 raise OSError(errno.EIO, message)
             self.last = line.n
             self.open[line.n] = line
+            self.left.discard(line.n)
             self._knows(line.after)
             for each in line.entries:
                 if isinstance(each, Replayed):
                     done = range(each.since + 1, each.upto + 1)
                     self.open = {n: one for n, one in self.open.items() if n not in done}
                     self.open |= {one.n: one for one in each.left}
+                    self.left = self.left.difference(done).union(one.n for one in each.left)
         elif isinstance(line, Committed):
             self._knows(line.n)
         else:
             for n in line.numbers:
-                self.open.pop(n, None)
+                self._settled(n, line.ending)
+
+    def _settled(self, number: int, ending: Ending) -> None:
+        """Close a line, but for what a sweep never does though it may have been committed."""
+        line = self.open.pop(number, None)
+        if line is None or number not in self.left or ending != Ending.carried_out:
+            return
+        if rest := [each for each in line.entries if loosens(each)]:
+            self.open[number] = replace(line, entries=rest, owed=0)
 
     def _knows(self, committed: int | None) -> None:
         if committed is not None:
@@ -147,6 +162,14 @@ class Log:
             line = Settled(list(numbers), ending)
             self._append(self.tail().name, written_down(line), synced=True)
 
+    def refuse(self, numbers: Sequence[int]) -> None:
+        """Say of numbers that PostgreSQL refused to commit them; what came of them since stands."""
+        with self._store.locked(self._folder):
+            tail = self.tail()
+            if still := [n for n in numbers if n in tail.open]:
+                line = Settled(still, Ending.refused)
+                self._append(tail.name, written_down(line), synced=True)
+
     def begin(self, number: int, at: datetime) -> None:
         """Begin anew behind a number, where what was before is lost or damaged."""
         with self._store.locked(self._folder):
@@ -183,14 +206,21 @@ class Log:
                     yield line
 
     def settled(self, number: int) -> dict[int, Ending]:
-        """Return what came of the numbers after one that were never committed, as far as told."""
+        """Return what came of the numbers after one that were never committed, as far as told.
+
+        A restore leaves such a line without what was never to be: what comes of the rest says
+        nothing of that.
+        """
         endings: dict[int, Ending] = {}
+        shortened: set[int] = set()
         for line in (line for name in self._behind(number) for line in self._lines(name)):
             if isinstance(line, Settled):
-                endings |= dict.fromkeys(line.numbers, line.ending)
+                endings |= {n: line.ending for n in line.numbers if n not in shortened}
             elif isinstance(line, Written):
                 # Where a damaged file was begun anew, a number is given twice.
                 endings.pop(line.n, None)
+                shortened.discard(line.n)
+                shortened |= {n for n in _left(line) if endings.get(n) in _NEVER}
         return endings
 
     def _behind(self, number: int) -> Iterator[str]:
@@ -274,6 +304,10 @@ def fits(tail: Tail, committed: int) -> None:
         raise Behind
     if tail.last < committed:
         raise JournalLost(tail.last, committed)
+
+
+def _left(line: Written) -> set[int]:
+    return {one.n for each in line.entries if isinstance(each, Replayed) for one in each.left}
 
 
 def _named(number: int) -> str:

@@ -6,10 +6,20 @@ restrictions and suppressions, and holds what was being sent.
 
 from __future__ import annotations
 
-from crm.restore.actions import JournalTooShort, Lost, Restored, Stopped, lost, put_back, restore
+from crm.restore.actions import (
+    DatabaseLacks,
+    JournalTooShort,
+    Lost,
+    Restored,
+    Stopped,
+    lost,
+    put_back,
+    restore,
+)
 from crm.restore.settling import settle
 
 __all__ = [
+    "DatabaseLacks",
     "JournalTooShort",
     "Lost",
     "Restored",

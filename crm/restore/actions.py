@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from crm import above, access, campaigns, events, imports, journal, ledger, mail, privacy, staff
 from crm.campaigns import Held
-from crm.db import Database, Db, is_broken
+from crm.db import Database, Db, is_broken, is_lacking
 from crm.errors import Conflict
 from crm.events import Actor, Kind
 from crm.journal import Ending, Found, Keeper, Replayed, Written
@@ -30,6 +30,10 @@ _SYSTEM = Actor.system()
 # Lines replayed in one transaction.
 _AT_ONCE = 100
 _ORIGIN = "the database was put back to an earlier state"
+_LACKS = (
+    "Line {} of the journal needs what this database has not ({}). Run `crm migrate` with its "
+    "owner, give the roles what they lack, and run `crm restore` once more."
+)
 _LIST = "Our database was put back while this list waited. Give it again."
 
 # Told after every transaction how many lines are done.
@@ -38,6 +42,10 @@ Watcher = Callable[[int], None]
 
 class JournalTooShort(Conflict):
     """The journal does not reach back to the time of this backup."""
+
+
+class DatabaseLacks(Conflict):
+    """The database has not what every line may need: a grant, a table, a function."""
 
 
 class Lost(Struct, frozen=True):
@@ -118,7 +126,8 @@ async def restore(
     """Replay what the journal has, hold what was being sent, and let the business go on.
 
     `database` must not write to the journal itself. JournalTooShort where entries that the
-    database lacks were dropped for their age, unless `despite_gap`.
+    database lacks were dropped for their age, unless `despite_gap`; DatabaseLacks where it is not
+    one line that is wrong.
     """
     gone = await lost(database, keeper, business_id, despite_gap=despite_gap)
     async with database.write(business_id) as db:
@@ -167,10 +176,17 @@ async def _replay(
 
 
 def _wanted(line: Written, endings: dict[int, Ending]) -> Written:
-    """Leave out what PostgreSQL refused to commit; what was owed by then had been committed."""
-    if endings.get(line.n) != Ending.refused:
+    """Leave out what PostgreSQL refused to commit, and what loosens where nobody committed it.
+
+    What was owed by then had been committed.
+    """
+    ending = endings.get(line.n)
+    if ending not in {Ending.refused, Ending.passed_over}:
         return line
-    return replace(line, entries=line.entries[: line.owed])
+    owed, others = line.entries[: line.owed], line.entries[line.owed :]
+    if ending == Ending.refused:
+        return replace(line, entries=owed)
+    return replace(line, entries=owed + [each for each in others if not journal.loosens(each)])
 
 
 async def _carried_out(db: Db, line: Written) -> bool:
@@ -181,6 +197,8 @@ async def _carried_out(db: Db, line: Written) -> bool:
     except Exception as wrong:
         if is_broken(wrong):
             raise
+        if is_lacking(wrong):
+            raise DatabaseLacks(_LACKS.format(line.n, wrong)) from wrong
         # It would fail the next time too: nothing behind it waits for that.
         _log.exception("line_not_replayed", business=str(db.business_id), line=line.n)
         return False

@@ -36,7 +36,10 @@ async def replay(
     elif isinstance(entry, journal.Suppressed | journal.Lifted | journal.Left):
         await _by_address(db, entry, at, unless_since)
     elif isinstance(entry, journal.Restricted | journal.Revoked | journal.Readmitted):
-        await _shut_or_open(db, entry, uncertain=unless_since is not None)
+        # Whoever asked for an end was told that it failed, and asks again; the opposite may have
+        # been decided since.
+        if unless_since is None or not journal.loosens(entry):
+            await _shut_or_open(db, entry)
     elif isinstance(entry, journal.Merged):
         await _merge(db, entry, unless_since)
     elif isinstance(entry, journal.Planned):
@@ -90,17 +93,11 @@ async def _by_address(
 
 
 async def _shut_or_open(
-    db: Db, entry: journal.Restricted | journal.Revoked | journal.Readmitted, *, uncertain: bool
+    db: Db, entry: journal.Restricted | journal.Revoked | journal.Readmitted
 ) -> None:
-    """Freeze or shut out, or end that; not where it is uncertain whether that was committed.
-
-    Whoever asked for an end was told that it failed, and asks again; the opposite may have been
-    decided since.
-    """
     if isinstance(entry, journal.Restricted):
-        if entry.frozen or not uncertain:
-            await _restrict(db, entry)
-    elif isinstance(entry, journal.Revoked) or not uncertain:
+        await _restrict(db, entry)
+    else:
         await _admit(db, entry)
 
 

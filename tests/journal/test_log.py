@@ -94,13 +94,35 @@ def test_what_came_of_a_line_is_told(tmp_path: Path) -> None:
     log = Journal(tmp_path).log(BUSINESS)
     for ending in Ending:
         log.settle([log.write(None, NOW, [ENTRY])], ending)
-    old = b'{"type":"settled","numbers":[4]}'
+    old = b'{"type":"settled","numbers":[5]}'
     log.write(None, NOW, [ENTRY])
     with _file(tmp_path, BUSINESS).open("ab") as file:
         file.write(sha256(old).hexdigest()[:16].encode() + b" " + old + b"\n")
     log = Journal(tmp_path).log(BUSINESS)
     assert log.settled(0) == dict(enumerate([*Ending, Ending.carried_out], 1))
     assert log.tail().open == {}
+
+
+def test_what_came_of_a_line_since_stands_before_a_late_refusal(tmp_path: Path) -> None:
+    log = Journal(tmp_path).log(BUSINESS)
+    for _ in range(2):
+        log.write(None, NOW, [ENTRY])
+    log.settle([1], Ending.carried_out)
+    log.refuse([1, 2])
+    assert log.settled(0) == {1: Ending.carried_out, 2: Ending.refused}
+    assert log.tail().open == {}
+
+
+@pytest.mark.parametrize("never", [Ending.refused, Ending.passed_over])
+def test_what_was_never_to_be_stays_so_when_a_restore_left_the_rest(
+    tmp_path: Path, never: Ending
+) -> None:
+    log = Journal(tmp_path).log(BUSINESS)
+    log.settle([log.write(None, NOW, [ENTRY])], never)
+    log.write(None, NOW, [Replayed(upto=1, left=list(log.since(0)))])
+    log.settle([1], Ending.carried_out)
+    assert log.settled(0) == {1: never}
+    assert list(log.tail().open) == [2]
 
 
 def test_a_number_that_is_given_anew_has_come_to_nothing_yet(tmp_path: Path) -> None:

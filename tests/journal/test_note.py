@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from crm.db import Database, Db
 from crm.events import Actor
 from crm.journal import (
     Campaign,
+    Ending,
     Entry,
     Erased,
     Journal,
@@ -233,6 +235,30 @@ async def test_what_is_owed_is_written_when_the_journal_is_back(
         Suppressed([((b"b" * 16).hex(), "all", "complained")])
     ]
     assert [line.owed for line in journal.log(business.id).since(0)] == [0, 1]
+
+
+async def test_a_commit_that_was_refused_is_told_when_the_journal_is_back(
+    kept: Database, business: Business, journal: Journal, tmp_path: Path
+) -> None:
+    """Before the next line, so that no restore replays it."""
+    place, keeper = make.place_of(journal), kept.keep
+    assert isinstance(keeper, Keeper)
+    transaction = kept.write(business.id)
+    db = await transaction.begin()
+    db.note(Restricted(uuid4(), frozen=False))
+    told = await keeper(db)
+    assert told is not None
+    await transaction.roll_back()
+    place.rename(tmp_path / "elsewhere")
+    place.write_text("")
+    await told(False)  # noqa: FBT003  (an answer)
+    place.unlink()
+    (tmp_path / "elsewhere").rename(place)
+    assert list(journal.log(business.id).tail().open) == [1]
+    async with kept.write(business.id) as db:
+        await mail.suppress(db, make.SYSTEM, b"b" * 16, Scope.all, Why.complained)
+    assert journal.log(business.id).settled(0) == {1: Ending.refused}
+    assert journal.log(business.id).tail().open == {}
 
 
 async def test_a_database_that_was_put_back_takes_nothing(
