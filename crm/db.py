@@ -16,16 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from crm.clock import Clock
-from crm.connections import (
-    AWAY,
-    BROKEN,
-    GONE,
-    Connection,
-    Connections,
-    connected,
-    is_broken,
-    is_lacking,
-)
+from crm.connections import AWAY, BROKEN, GONE, Connection, Connections, connected, is_broken
 from crm.errors import NotFound
 from crm.keys import Keys
 from crm.statements import SQL, Statement, Statements, parse
@@ -45,8 +36,6 @@ __all__ = [
     "Statements",
     "Transaction",
     "Wake",
-    "is_broken",
-    "is_lacking",
     "no_wake",
     "open_database",
     "parse",

@@ -9,8 +9,9 @@ import pytest
 
 from crm import customers, mail
 from crm.businesses import Business
+from crm.connections import is_broken
 from crm.customers import Changes
-from crm.db import Database, Db, NotCommitted, Statement, is_broken, parse
+from crm.db import Database, Db, NotCommitted, Statement, parse
 from crm.errors import Conflict
 from crm.mail import Scope, Why
 from tests import make

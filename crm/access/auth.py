@@ -49,8 +49,9 @@ async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) 
     """Guard the portal: put the customer of the session into `request.state`, or refuse.
 
     Whatever changes something holds her row first, so that nothing is done from one mailbox once
-    another has her record. `of_host` has come before. `csrf.same_session` comes after, with the
-    secret put here.
+    another has her record. What says `opt={"beside": True}` does so beside an import that is at her
+    record, without waiting for its end: what she stops is stopped at once (promise 2). `of_host`
+    has come before. `csrf.same_session` comes after, with the secret put here.
     """
     state = connection.scope["state"]
     business: Business = state["business"]
@@ -71,7 +72,7 @@ async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) 
             await sessions.see(writing, token)
     # Who confirms an address holds her row with the change, which is over once hers has changed.
     if not handler.opt.get("holds_her"):
-        ask_first(connection, _still_hers(me))
+        ask_first(connection, _still_hers(me, beside=bool(handler.opt.get("beside"))))
     state["me"] = me
     prefer_own(connection, me.locale)
     # How long ago she came from her mailbox: deleting everything asks for it.
@@ -174,9 +175,9 @@ def _cookie(business: Business, name: str, value: str, seconds: int | None) -> C
     )
 
 
-def _still_hers(me: Customer) -> Callable[[Db], Awaitable[None]]:
+def _still_hers(me: Customer, *, beside: bool) -> Callable[[Db], Awaitable[None]]:
     async def ask(db: Db) -> None:
-        await sessions.insist_hers(db, me)
+        await (sessions.insist_hers if beside else sessions.hold_herself)(db, me)
 
     return ask
 

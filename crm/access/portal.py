@@ -234,7 +234,7 @@ async def post_sign_in_link(
     return _entered(request, business, opened, say=await _came_back(request, db, entered))
 
 
-@post("/sign-out", status_code=303, request_max_body_size=_BODY)
+@post("/sign-out", status_code=303, request_max_body_size=_BODY, opt={"beside": True})
 async def post_sign_out(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],

@@ -29,7 +29,7 @@ async def get_sessions(
     return page("access/pages/sessions.html", sessions=found, mine=mine)
 
 
-@post("/sessions/{proof_id:uuid}/end", request_max_body_size=_BODY)
+@post("/sessions/{proof_id:uuid}/end", request_max_body_size=_BODY, opt={"beside": True})
 async def post_end(
     db: NamedDependency[Db], me: NamedDependency[Customer], proof_id: FromPath[UUID]
 ) -> Response[Any]:

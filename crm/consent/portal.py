@@ -43,7 +43,7 @@ async def get_consent(
     return await _shown(request, db, me, business)
 
 
-@post("/consent/{purpose_id:uuid}/grant", request_max_body_size=_BODY)
+@post("/consent/{purpose_id:uuid}/grant", request_max_body_size=_BODY, opt={"beside": True})
 async def post_grant(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
@@ -71,7 +71,7 @@ async def post_grant(
     return redirect(HERE, say=gettext("%(purpose)s is on.", purpose=purpose.name))
 
 
-@post("/consent/{purpose_id:uuid}/withdrawal", request_max_body_size=_BODY)
+@post("/consent/{purpose_id:uuid}/withdrawal", request_max_body_size=_BODY, opt={"beside": True})
 async def post_withdrawal(
     db: NamedDependency[Db], me: NamedDependency[Customer], purpose_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -84,7 +84,7 @@ async def post_withdrawal(
     )
 
 
-@post("/consent/withdrawal", request_max_body_size=_BODY)
+@post("/consent/withdrawal", request_max_body_size=_BODY, opt={"beside": True})
 async def post_withdrawal_of_all(
     request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
 ) -> Response[Any]:

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from crm import above, access, campaigns, events, imports, journal, ledger, mail, privacy, staff
 from crm.campaigns import Held
-from crm.db import Database, Db, is_broken, is_lacking
+from crm.connections import is_broken, is_lacking
+from crm.db import Database, Db
 from crm.errors import Conflict
 from crm.events import Actor, Kind
 from crm.journal import Ending, Found, Keeper, Replayed, Written

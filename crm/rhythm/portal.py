@@ -48,7 +48,7 @@ async def get_rhythm(
     return await _shown(request, db, me, business, Form.of(**held, **shown))
 
 
-@post("/rhythm", request_max_body_size=_BODY)
+@post("/rhythm", request_max_body_size=_BODY, opt={"beside": True})
 async def post_rhythm(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
@@ -88,7 +88,7 @@ async def post_rhythm(
     return await _shown(request, db, me, business, form, status=422)
 
 
-@post("/rhythm/resumption", request_max_body_size=_BODY)
+@post("/rhythm/resumption", request_max_body_size=_BODY, opt={"beside": True})
 async def post_resumption(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
     """End her pause at once."""
     await rhythm.resume(db, me.id)
