@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import httpx2
+import pytest
 
 from crm import consent, customers, mail
 from crm.businesses import Business
@@ -20,6 +21,27 @@ DAY = timedelta(days=1)
 async def _publish(moved: Database, business: Business, asking: Asking, grace: timedelta) -> None:
     async with moved.write(business.id) as db:
         await make.other_words(db, asking.letter.id, grace=grace)
+
+
+@pytest.fixture
+async def older(
+    *,
+    sign_up: SignUp,
+    inbox: Inbox,
+    web: httpx2.AsyncClient,
+    moved: Database,
+    business: Business,
+    asking: Asking,
+    clocked: Clock,
+) -> str:
+    """The link of a mail about words that others have replaced, which she has said yes to since."""
+    await sign_up.post()
+    older = (await inbox.newest()).link
+    await _publish(moved, business, asking, 4 * DAY)
+    clocked.ahead += DAY
+    await sign_up.post()
+    await web.post((await inbox.newest()).link)
+    return older
 
 
 async def test_words_that_have_ended_are_not_agreed_to(
@@ -84,8 +106,7 @@ async def test_what_else_was_ticked_counts(
 
 async def test_an_older_mail_has_her_mailed_again(
     *,
-    sign_up: SignUp,
-    inbox: Inbox,
+    older: str,
     web: httpx2.AsyncClient,
     moved: Database,
     business: Business,
@@ -93,12 +114,6 @@ async def test_an_older_mail_has_her_mailed_again(
     clocked: Clock,
 ) -> None:
     """Her press lifts what silenced her address, and the words that count are shown."""
-    await sign_up.post()
-    older = (await inbox.newest()).link
-    await _publish(moved, business, asking, 4 * DAY)
-    clocked.ahead += DAY
-    await sign_up.post()
-    await web.post((await inbox.newest()).link)
     async with moved.write(business.id) as db:
         nora = await customers.by_address(db, "nora@example.com")
         assert nora is not None
@@ -125,21 +140,13 @@ async def test_an_older_mail_has_her_mailed_again(
 
 async def test_an_older_mail_takes_no_newer_yes_back(
     *,
-    sign_up: SignUp,
-    inbox: Inbox,
+    older: str,
     web: httpx2.AsyncClient,
     moved: Database,
     business: Business,
     asking: Asking,
     clocked: Clock,
 ) -> None:
-    await sign_up.post()
-    older = (await inbox.newest()).link
-    await _publish(moved, business, asking, 4 * DAY)
-    clocked.ahead += DAY
-    await sign_up.post()
-    await web.post((await inbox.newest()).link)
-
     clocked.ahead += DAY
     assert (await web.post(older)).status_code == 200
 

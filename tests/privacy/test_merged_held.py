@@ -66,6 +66,15 @@ async def _two(db: Db, notice: Notice) -> tuple[Customer, Customer]:
     return both
 
 
+async def _begun(clocked: Alone, business: Business) -> tuple[Notice, Customer, Customer]:
+    """Return what is allowed, by a record that is to be kept and one that is to go and has it."""
+    async with clocked.write(business.id) as db:
+        notice = await _declared(db)
+        kept, gone = await _two(db, notice)
+        await _hold(db, gone)
+    return notice, kept, gone
+
+
 async def _hold(db: Db, customer: Customer) -> None:
     await customers.set_attributes(db, make.SYSTEM, customer.id, {"size": "42"})
     await customers.put_tag(db, make.SYSTEM, customer.id, "regular")
@@ -122,10 +131,7 @@ async def test_what_a_merge_took_over_stays(
     clocked: Alone, business: Business, clock: Clock
 ) -> None:
     """She once left in the record that is kept, which held none of it."""
-    async with clocked.write(business.id) as db:
-        notice = await _declared(db)
-        kept, gone = await _two(db, notice)
-        await _hold(db, gone)
+    notice, kept, gone = await _begun(clocked, business)
     await _left_and_back(clocked, business, clock, kept, notice)
     done = await _merged(clocked, business, kept, gone)
 
@@ -137,10 +143,7 @@ async def test_what_ended_in_the_record_that_goes_is_left_behind(
     clocked: Alone, business: Business, clock: Clock
 ) -> None:
     """It waited for the sweep, though she has allowed it there again since."""
-    async with clocked.write(business.id) as db:
-        notice = await _declared(db)
-        kept, gone = await _two(db, notice)
-        await _hold(db, gone)
+    notice, kept, gone = await _begun(clocked, business)
     await _left_and_back(clocked, business, clock, gone, notice)
     done = await _merged(clocked, business, kept, gone)
 
@@ -168,10 +171,7 @@ async def test_what_was_said_after_she_came_back_goes_over(
 async def test_it_goes_with_a_withdrawal_after_the_merge(
     clocked: Alone, business: Business, clock: Clock, *, back: bool
 ) -> None:
-    async with clocked.write(business.id) as db:
-        notice = await _declared(db)
-        kept, gone = await _two(db, notice)
-        await _hold(db, gone)
+    notice, kept, gone = await _begun(clocked, business)
     await _left_and_back(clocked, business, clock, kept, notice)
     await _merged(clocked, business, kept, gone)
     if back:
@@ -205,10 +205,7 @@ async def test_two_merges_count_from_the_last(
 async def test_how_long_it_is_kept_counts_as_before(
     clocked: Alone, business: Business, clock: Clock
 ) -> None:
-    async with clocked.write(business.id) as db:
-        notice = await _declared(db)
-        kept, gone = await _two(db, notice)
-        await _hold(db, gone)
+    notice, kept, gone = await _begun(clocked, business)
     clock.move(timedelta(days=200))
     await _merged(clocked, business, kept, gone)
     clock.move(timedelta(days=200))
@@ -222,10 +219,7 @@ async def test_what_is_set_anew_counts_from_then(
     clocked: Alone, business: Business, clock: Clock
 ) -> None:
     """Also what a merge had brought: a withdrawal before is none of what was said after it."""
-    async with clocked.write(business.id) as db:
-        notice = await _declared(db)
-        kept, gone = await _two(db, notice)
-        await _hold(db, gone)
+    notice, kept, gone = await _begun(clocked, business)
     await _merged(clocked, business, kept, gone)
     await _left_and_back(clocked, business, clock, kept, notice)
     clock.move(_DAY)
