@@ -69,16 +69,14 @@ class _Ended(Struct, frozen=True, kw_only=True):
 
 
 async def lapse(db: Db) -> int:
-    """Record of the next consents that their time is over; return how many.
+    """Record of the next consents that their time is over; return of how many, not of the erased.
 
     Those to a purpose that is in use no more are revoked, by us; the others have expired.
 
     Two at once take different ones, and a second time finds nothing.
     """
     ended = await db.many(sql.ended, _Ended, limit=_LAPSED_AT_ONCE)
-    if ended:
-        await append_many(db, Actor.system(), [(_event(each), each.state) for each in ended])
-    return len(ended)
+    return await append_many(db, Actor.system(), [(_event(each), each.state) for each in ended])
 
 
 async def ages(db: ReadDb) -> list[Ageing]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crm.campaigns.render import Compiled, Draft, Letterhead, compile_message
 from crm.campaigns.source import Kind, read_newsletter
+from crm.campaigns.web_address import is_web_address
 from crm.errors import Invalid
 from crm.mail import mime
 
@@ -251,6 +252,8 @@ def test_any_source_is_compiled_safely_or_refused(source: str, kind: Kind) -> No
     )
 )
 def test_values_arrive_escaped_once(values: Mapping[str, str]) -> None:
+    # Those are written otherwise, or not at all.
+    assume(not any(map(is_web_address, values.values())))
     message = compiled(
         "a{{ name }}b **{{ first_name }}** `{{ address }}` [{{ attribute.city }}](https://x.example)"
     )

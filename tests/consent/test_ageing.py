@@ -17,7 +17,7 @@ from crm.db import Database, Db, parse
 from crm.events import Actor, Kind
 from tests import make
 from tests.conftest import KEYS
-from tests.consent.conftest import add_customer, imported, say_no, say_yes
+from tests.consent.conftest import add_customer, empty_customer, imported, say_no, say_yes
 from tests.consent.site import client, form, member
 
 DAY = timedelta(days=1)
@@ -57,6 +57,24 @@ async def yes(database: Database, business: Business, notice: Notice) -> tuple[U
 async def status(db: Db, customer: UUID, notice: Notice) -> Status | None:
     found = await consent.state(db, customer, notice.purpose_id)
     return found.status if found else None
+
+
+async def test_of_whoever_is_erased_nothing_more_is_recorded(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """A trace that was written meanwhile waits for its sweep, and keeps nobody else waiting."""
+    erased, _ = await yes(database, business, notice)
+    other, ends = await yes(database, business, notice)
+    async with database.write(business.id) as db:
+        await empty_customer(db, erased)
+    later = at(database, ends + timedelta(hours=1))
+    async with later.write(business.id) as db:
+        ended = [await lapse(db), await lapse(db)]
+    async with later.read(business.id) as db:
+        states = [(await consent.history(db, each))[0].status for each in (erased, other)]
+
+    assert ended == [1, 0]
+    assert states == [Status.given, Status.expired]
 
 
 async def test_it_ends_at_its_instant_and_not_before(
