@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix
 from arq.typing import WorkerCoroutine
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
@@ -155,7 +156,7 @@ async def _until(stopping: asyncio.Event, *works: Coroutine[Any, Any, None]) -> 
 async def _listen(pool: ArqRedis, ctx: dict[str, Any]) -> None:
     """Do the jobs that are queued in Redis; while it is away, wait until it answers again."""
     while True:
-        worker = _worker(pool, ctx)
+        worker = _listener(pool, ctx)
         try:
             await worker.async_run()
         except (RedisError, OSError) as gone:
@@ -177,8 +178,25 @@ async def _back(pool: ArqRedis) -> None:
             return
 
 
-def _worker(pool: ArqRedis, ctx: dict[str, Any]) -> Worker:
-    return Worker(
+class Listener(Worker):
+    """Begins jobs that are queued, and asks about those at work with one question for all.
+
+    A job stays in the queue while it is done, and arq asks four questions about each at each look,
+    twenty times a second: where a campaign is sent that was a twentieth of a worker's time.
+    """
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Begin those of them that nobody is at."""
+        others = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
+        if not others:
+            return
+        at_work = await self.pool.mget([in_progress_key_prefix + each.decode() for each in others])
+        free = [job_id for job_id, taken in zip(others, at_work, strict=True) if taken is None]
+        await super().start_jobs(free)
+
+
+def _listener(pool: ArqRedis, ctx: dict[str, Any]) -> Listener:
+    return Listener(
         functions=[
             _function(name, job, seconds, keep=SCHEDULE[name][1] if name in SCHEDULE else 0)
             for name, (job, seconds) in _all().items()
