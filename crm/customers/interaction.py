@@ -35,6 +35,7 @@ BUILT_IN = {
 ASKS_TO_LEAVE = marked("Asks to leave by mail")
 # As the table bounds them.
 LONGEST_LETTER = 100_000
+# In bytes, as a line of mail is bounded (RFC 5322 §2.1.1): an index takes no longer ones.
 _LONGEST_ID = 998
 _LONGEST_REFS = 10_000
 _LONGEST_TITLE = 300
@@ -182,8 +183,8 @@ def checked_instant(at: datetime | None, now: datetime) -> datetime:
 def kept_reply(new: NewReply, now: datetime) -> dict[str, object]:
     """Return what is kept of a mail: all that can be, since nobody is there to put it right.
 
-    Control characters become blanks. What is longer than a letter is cut, and says so. A Date in
-    the future, or of a time before mail, is that of its arrival.
+    Control characters become blanks. What is longer than a letter is cut, and says so. A Message-ID
+    too long for mail is none. A Date in the future, or before there was mail, is its arrival's.
     """
     text = _plain(new.text, lines=True).strip()
     if len(text) > LONGEST_LETTER:
@@ -197,10 +198,16 @@ def kept_reply(new: NewReply, now: datetime) -> dict[str, object]:
         "at": at,
         "title": _plain(new.subject).strip()[:_LONGEST_TITLE] or gettext("No subject"),
         "detail": text,
-        "message_id": _plain(new.message_id)[:_LONGEST_ID],
-        "in_reply_to": _plain(new.in_reply_to)[:_LONGEST_ID],
+        "message_id": _kept_id(new.message_id),
+        "in_reply_to": _kept_id(new.in_reply_to),
         "refs": _plain(" ".join(new.references))[-_LONGEST_REFS:],
     }
+
+
+def _kept_id(text: str) -> str:
+    # Cut, it would name another mail, or the same one as all that begin like it.
+    plain = _plain(text)
+    return plain if len(plain.encode()) <= _LONGEST_ID else ""
 
 
 def _said(kind: str, text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 
 from crm import above, ledger
+from crm.connections import is_broken
 from crm.db import BROKEN, Database, open_database
 from crm.inbound.hearing import Nobodys, hear_mail
 from crm.inbound.model import Via
@@ -79,13 +80,18 @@ class Ear:
             await hear_mail(self._database, known, recipient, raw, Via.listener)
         except Nobodys:
             return _NOBODY
-        except BROKEN as wrong:
-            _log.warning("not_heard", error=type(wrong).__name__)
-            return _LATER
-        except Exception:  # noqa: BLE001  (ours to mend; until then the server in front keeps it)
-            _log.exception("not_heard")
+        except Exception as wrong:  # noqa: BLE001  (the server in front keeps it until it is heard)
+            _note(wrong)
             return _LATER
         return _TAKEN
+
+
+def _note(wrong: Exception) -> None:
+    """Log where it comes from, unless PostgreSQL is away: this mail fails again, and is for us."""
+    if is_broken(wrong):
+        _log.warning("not_heard", error=type(wrong).__name__)
+    else:
+        _log.exception("not_heard")
 
 
 class _Line(SMTP):

@@ -10,11 +10,11 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
 from crm import businesses, campaigns, events
-from crm.db import BROKEN, Database, Db, ReadDb, Statements
+from crm.connections import is_broken, is_lacking
+from crm.db import Database, Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.inbound.heard import Bounce, Complaint, Unsubscribe
 from crm.inbound.hearing import hear_arrival, heard_as_canary
@@ -52,8 +52,6 @@ class _NotHeard(Exception):
     """The database was away, or this worker ends."""
 
 
-# What PostgreSQL says of values that it would refuse at every try.
-_REFUSED = (asyncpg.DataError, asyncpg.CheckViolationError)
 # What passes by itself, or comes of the worker's end; the mail lies there until then.
 _NOT_NOW = (_NotHeard, TimeoutError, CancelledError, JournalAway, PutBack)
 
@@ -202,17 +200,17 @@ def _heard(ears: _Ears, uid: str, raw: bytes) -> bool | None:
     try:
         mail = _read_in_time(ears.read, raw)
         return asyncio.run_coroutine_threadsafe(ears.hear(mail), ears.loop).result(_PATIENCE)
-    except (_TooSlow, *_REFUSED) as wrong:
-        error = type(wrong).__name__
-        _log.error("put_aside", business=str(ears.business_id), uid=uid, error=error)
-    except (*BROKEN, *_NOT_NOW) as wrong:
-        _log.warning("not_heard", error=type(wrong).__name__)
-        raise _NotHeard from None
-    except Exception:  # noqa: BLE001  (ours to mend; it must not hold up the others)
-        if ears.loop.is_closed():
+    except Exception as wrong:  # noqa: BLE001  (ours to mend; it must not hold up the others)
+        if ears.loop.is_closed() or _may_pass(wrong):
+            _log.warning("not_heard", error=type(wrong).__name__)
             raise _NotHeard from None
         _log.exception("put_aside", business=str(ears.business_id), uid=uid)
     return None
+
+
+def _may_pass(wrong: Exception) -> bool:
+    """Say whether it was not this mail that was wrong: no other would have been heard either."""
+    return isinstance(wrong, _NOT_NOW) or is_broken(wrong) or is_lacking(wrong)
 
 
 def _read_in_time(read: Callable[[bytes], _Mail], raw: bytes) -> _Mail:

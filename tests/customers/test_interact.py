@@ -45,6 +45,17 @@ def test_a_letter_is_kept_whatever_stands_on_its_letters() -> None:
     }
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "麦", "\U00020000"])
+def test_a_message_id_is_kept_whole_or_not_at_all(letter: str) -> None:
+    """By its bytes: of one that is cut nobody could say which mail it names."""
+    fits = letter * (998 // len(letter.encode()))
+    for said, kept in ((fits, fits), (fits + letter, "")):
+        found = kept_reply(
+            NewReply(subject="", text="", message_id=said, in_reply_to=said), utc_now()
+        )
+        assert (found["message_id"], found["in_reply_to"]) == (kept, kept)
+
+
 @pytest.fixture
 async def kinds(api: httpx2.AsyncClient) -> None:
     answer = await api.put("/v1/interaction-kinds/purchase", json=KIND)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import encodebytes
+from base64 import b64encode, encodebytes
 from datetime import UTC, datetime, timedelta
+from random import Random
 from threading import Event
 from uuid import UUID
 
@@ -199,12 +200,46 @@ async def test_a_mail_that_cannot_be_read_is_put_aside(
     assert (line["business"], line["uid"]) == (str(business.id), "1")
 
 
+@pytest.mark.usefixtures("two_at_once")
+async def test_one_long_message_id_does_not_stop_a_mailbox(
+    database: Database, business: Business
+) -> None:
+    """More bytes than an index takes: her letter is kept, without it, and a bounce is heard."""
+    known = await sent(database, business)
+    # Letters that are not one like the other, or PostgreSQL would make them shorter.
+    name = "".join(map(chr, Random(1).choices(range(0x20000, 0x2A000), k=900)))
+    long = b64encode(f"<{name}@rye.example>".encode())
+    raw = letter(known.messages[1].recipients[0], "Is there rye?")
+    async with imapd() as box:
+        box.put(raw.replace(b"<letter-0@example.com>", b"=?utf-8?B?" + long + b"?="))
+        _bounces(known, box)
+        await _entered(database, business, box, box.password)
+        done, found = await _round(database, business)
+    reader = await known.reader(database, 1)
+    async with database.read(business.id) as db:
+        (kept,) = await customers.interactions(db, reader.id)
+    assert (found.trouble, done) == ("", Round(heard=1, kept=1))
+    assert (kept.detail, kept.message_id) == ("Is there rye?", "")
+
+
+_ASIDE = [Round(heard=1, aside=1), Round()]
+_LATER = [Round(), Round(heard=2)]
+
+
 @pytest.mark.parametrize(
     ("error", "rounds"),
     [
-        (asyncpg.CharacterNotInRepertoireError, [Round(heard=1, aside=1), Round()]),
-        (asyncpg.AdminShutdownError, [Round(), Round(heard=2)]),
-        (JournalAway, [Round(), Round(heard=2)]),
+        (asyncpg.CharacterNotInRepertoireError, _ASIDE),
+        (asyncpg.CheckViolationError, _ASIDE),
+        (asyncpg.ForeignKeyViolationError, _ASIDE),
+        (asyncpg.ProgramLimitExceededError, _ASIDE),
+        (asyncpg.UniqueViolationError, _ASIDE),
+        (asyncpg.AdminShutdownError, _LATER),
+        (asyncpg.DeadlockDetectedError, _LATER),
+        (asyncpg.InterfaceError, _LATER),
+        # The schema is that of another version, for this mail and for all others.
+        (asyncpg.UndefinedColumnError, _LATER),
+        (JournalAway, _LATER),
     ],
 )
 async def test_what_postgres_refuses_is_put_aside_and_what_it_cannot_take_now_waits(
@@ -220,7 +255,7 @@ async def test_what_postgres_refuses_is_put_aside_and_what_it_cannot_take_now_wa
     async def hears(database: Database, whose: UUID, arrival: Arrival, via: Via) -> Effect:
         heard.append(arrival)
         if len(heard) == 1:
-            raise error
+            raise error("no")
         return await hear_arrival(database, whose, arrival, via)
 
     monkeypatch.setattr("crm.inbound.mailboxes.hear_arrival", hears)

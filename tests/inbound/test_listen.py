@@ -10,7 +10,9 @@ from smtplib import LMTP
 from uuid import uuid4
 
 import aiosmtplib
+import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from crm import consent, customers, mail
 from crm.businesses import Business
@@ -114,6 +116,33 @@ async def test_nothing_is_lost_while_the_database_is_away(
         _, answers = await _said(port, [address], raw)
         assert answers[0][0] == 250
     assert await _withdrawn(database, known)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(asyncpg.AdminShutdownError, "warning"), (asyncpg.UniqueViolationError, "error")],
+)
+async def test_what_cannot_be_heard_stays_with_the_server_in_front(
+    database: Database,
+    business: Business,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+    level: str,
+) -> None:
+    """One that PostgreSQL refuses keeps none behind it from being heard, and is an error."""
+    known = await sent(database, business, _domain())
+
+    async def refuses(*_: object, **__: object) -> None:
+        raise error("no")
+
+    async with _listener(database) as port:
+        with monkeypatch.context() as refused, capture_logs() as logs:
+            refused.setattr("crm.inbound.hearing.hear_arrival", refuses)
+            _, first = await _said(port, [known.messages[1].sender], dsn("5.1.1"))
+        _, behind = await _said(port, [known.messages[0].sender], dsn("5.1.1"))
+    assert (first[0][0], behind[0][0]) == (451, 250)
+    assert [each["log_level"] for each in logs if each["event"] == "not_heard"] == [level]
+    assert await known.kinds(database) == {"hard": 1}
 
 
 async def _away(*_: object, **__: object) -> None:
