@@ -11,11 +11,14 @@ from uuid import UUID
 
 from crm import above
 from crm.db import Database
+from crm.log import logger
 from crm.mail import envelope, service
 from crm.mail.envelope import Desk
 from crm.mail.service import ClaimedMessage, TakenElsewhere
 from crm.rounds import apart
 from crm.settings import Settings
+
+_log = logger(__name__)
 
 # A turn of one business, and how many businesses have theirs at once.
 AT_ONCE = 10
@@ -53,7 +56,14 @@ class Carrier:
 
     async def _begin(self) -> None:
         now = asyncio.get_running_loop().time()
-        due = await above.businesses_with_service_messages(self._database)
+        try:
+            due = await above.businesses_with_service_messages(self._database)
+        except Exception:
+            # Raised, it would cut off what is on its way; soon it is looked again.
+            if not self._turns:
+                raise
+            _log.exception("job_failed", job="mail.carry")
+            return
         having = set(self._turns.values())
         free = [each for each in due if each not in having and self._rests.get(each, 0.0) <= now]
         free.sort(key=lambda each: self._had.get(each, 0.0))
@@ -75,12 +85,20 @@ class Carrier:
 
 
 async def turn(database: Database, business_id: UUID, settings: Settings) -> bool:
-    """Hand over a few messages of one business; False where there was nothing to take."""
+    """Hand over a few messages of one business; False where there was nothing, or one failed."""
     async with database.write(business_id) as db:
         messages, found = await service.claim(db, AT_ONCE)
         desk = await envelope.desk(db, messages, settings)
-    await asyncio.gather(*(_hand_over(database, desk, each) for each in messages))
-    return found
+    # Each apart, or the first that fails would leave the others to nobody.
+    went = await asyncio.gather(*(_apart(database, desk, each) for each in messages))
+    return found and all(went)
+
+
+async def _apart(database: Database, desk: Desk, message: ClaimedMessage) -> bool:
+    with apart("mail.carry", desk.business.id, "hand over"):
+        await _hand_over(database, desk, message)
+        return True
+    return False
 
 
 async def _hand_over(database: Database, desk: Desk, message: ClaimedMessage) -> None:
@@ -94,5 +112,4 @@ async def _hand_over(database: Database, desk: Desk, message: ClaimedMessage) ->
         outcome = await desk.hand_over(message, database.clock(), begin)
     except TakenElsewhere:
         return
-    async with database.write(desk.business.id) as db:
-        await service.record(db, message, outcome)
+    await database.attempt(desk.business.id, lambda db: service.record(db, message, outcome))

@@ -85,27 +85,43 @@ async def deliver(ctx: Ctx, business: str) -> None:
 
 
 async def _deliver(ctx: Ctx, business_id: UUID, last: float) -> None:
-    """Hand over so many at once: as soon as one is over, the next in line is claimed."""
+    """Hand over so many at once: as soon as one is over, the next in line is claimed.
+
+    A claim that fails is the last one, and raised when all that is on its way is over: a relay may
+    have that, and what nobody writes goes once more.
+    """
     database = ctx["database"]
     going: set[asyncio.Task[None]] = set()
+    failed: Exception | None = None
     async with asyncio.TaskGroup() as group:
         while _now() < last:
-            async with database.write(business_id) as db:
-                letters = await actions.claim_letters(db, _AT_ONCE - len(going))
-                desk = await envelope.desk(db, letters, ctx["settings"])
+            try:
+                desk, letters = await _claimed(ctx, business_id, _AT_ONCE - len(going))
+            except Exception as wrong:  # noqa: BLE001  (the group would cancel all hand-overs)
+                failed = wrong
+                break
             going |= {group.create_task(_hand_over(database, desk, each)) for each in letters}
             if not going:
                 return
             wait = max(last - _now(), 0)
             _, going = await asyncio.wait(going, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+    if failed is not None:
+        raise failed
+
+
+async def _claimed(ctx: Ctx, business_id: UUID, most: int) -> tuple[Desk, list[ClaimedLetter]]:
+    async with ctx["database"].write(business_id) as db:
+        letters = await actions.claim_letters(db, most)
+        return await envelope.desk(db, letters, ctx["settings"]), letters
 
 
 async def _hand_over(database: Database, desk: Desk, letter: ClaimedLetter) -> None:
     """Hand over one and write what became of it, however long the others take."""
     with apart("mail.deliver", desk.business.id):
         outcome = await desk.hand_over(letter, database.clock(), within=ANSWER)
-        async with database.write(desk.business.id) as db:
-            await actions.record_letter(db, letter, outcome)
+        await database.attempt(
+            desk.business.id, lambda db: actions.record_letter(db, letter, outcome)
+        )
 
 
 def _now() -> float:

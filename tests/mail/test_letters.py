@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from crm import mail, worker
 from crm.businesses import Business
-from crm.db import Database
+from crm.db import Database, Db, Transaction
 from crm.mail import actions, jobs
 from crm.mail.actions import post_written
+from crm.mail.model import ClaimedLetter
+from crm.mail.outcome import Outcome
 from crm.mail.session import Limits
 from tests import make
 from tests.campaigns.test_send import settings
@@ -150,6 +154,61 @@ async def test_a_slow_answer_keeps_no_other_from_being_written(
         await running
         after = [state for state, _ in await stand(database, business)]
     assert (during, after) == (["sending", *["sent"] * 3], ["sent"] * 4)
+
+
+class _CutOff(Database):
+    """PostgreSQL ends one connection, as it is asked for the next letter in line after one went."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.connections, database.keys, database.wake, database.clock)
+        self.looked = asyncio.Event()
+        self._asked = 0
+
+    def write(self, business_id: UUID) -> Transaction[Db]:
+        """Fail at the third: a first look, what became of one letter, and the next look."""
+        self._asked += 1
+        if self._asked == 3:
+            self.looked.set()
+            raise asyncpg.AdminShutdownError("terminating connection")
+        return super().write(business_id)
+
+
+async def test_a_look_that_fails_cuts_off_nothing(database: Database, business: Business) -> None:
+    """What is on the wire is written when the relay answers; then the job has failed."""
+    slow, quick = await posted(database, business), await posted(database, business)
+    broken, held = _CutOff(database), asyncio.Event()
+    async with smtpd() as server:
+        server.fails_for(slow, "dot", Fault(until=held))
+        ctx: jobs.Ctx = {"database": broken, "settings": settings(server.port)}
+        running = asyncio.create_task(jobs.deliver(ctx, str(business.id)))
+        await broken.looked.wait()
+        held.set()
+        with pytest.raises(asyncpg.AdminShutdownError):
+            await running
+    assert sorted(server.accepted()) == sorted([slow, quick])
+    assert [state for state, _ in await stand(database, business)] == ["sent", "sent"]
+
+
+async def test_what_became_of_a_letter_is_written_by_another_connection(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one ends: the relay has the letter, and would get it again."""
+    await posted(database, business)
+    record, wrong = actions.record_letter, [asyncpg.AdminShutdownError("terminating connection")]
+
+    async def recorded(db: Db, letter: ClaimedLetter, outcome: Outcome) -> None:
+        if wrong:
+            raise wrong.pop()
+        await record(db, letter, outcome)
+
+    monkeypatch.setattr(actions, "record_letter", recorded)
+    async with smtpd() as server:
+        ctx: jobs.Ctx = {"database": database, "settings": settings(server.port)}
+        await jobs.deliver(ctx, str(business.id))
+    assert (len(server.messages), [state for state, _ in await stand(database, business)]) == (
+        1,
+        ["sent"],
+    )
 
 
 async def test_what_has_no_answer_in_time_is_written_so(

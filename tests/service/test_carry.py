@@ -8,15 +8,18 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from crm import mail
+from crm import above, mail
 from crm.businesses import Business
 from crm.customers import Customer
-from crm.db import Database
-from crm.mail import NewServicePurpose, jobs, service
+from crm.db import Database, Db
+from crm.mail import NewServicePurpose, carrying, jobs, service
 from crm.mail.carrying import AT_ONCE, Carrier, turn
+from crm.mail.outcome import Outcome
+from crm.mail.service import ClaimedMessage
 from crm.service import NewServiceMessage, send
 from tests import make
 from tests.browser import Browser
@@ -204,11 +207,11 @@ async def test_a_relay_that_hangs_holds_up_its_own_business_only(own_database: D
         await waiting(own_database, slow, 1)
         await waiting(own_database, fast, 3)
         tar.fails("greeting", Fault(until=hangs))
-        carrying = asyncio.create_task(Carrier(own_database, settings(1)).carry())
+        running = asyncio.create_task(Carrier(own_database, settings(1)).carry())
         await relay.until_heard(".", 3)
-        waits, still = len(tar.messages), not carrying.done()
+        waits, still = len(tar.messages), not running.done()
         hangs.set()
-        await carrying
+        await running
 
     assert (waits, still) == (0, True)
     assert (len(relay.messages), len(tar.messages)) == (3, 1)
@@ -221,16 +224,78 @@ async def test_a_worker_that_is_stopped_waits_for_the_answer(own_database: Datab
     held = asyncio.Event()
     async with smtpd() as relay:
         relay.fails("dot", Fault(until=held))
-        carrying = asyncio.create_task(Carrier(own_database, settings(relay.port)).carry())
+        running = asyncio.create_task(Carrier(own_database, settings(relay.port)).carry())
         await relay.until_heard(".")
-        carrying.cancel()
+        running.cancel()
         asyncio.get_running_loop().call_soon(held.set)
         with suppress(asyncio.CancelledError):
-            await carrying
+            await running
     async with own_database.read(business.id) as db:
         told = await mail.service_message(db, message_id)
 
     assert told.state == "sent"
+
+
+async def test_a_look_that_fails_cuts_off_nothing(
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on its way stays so, and others' turns come at the next look."""
+    slow, other = [await make.business(own_database) for _ in range(2)]
+    (first,) = await waiting(own_database, slow, 1)
+    held, looked = asyncio.Event(), asyncio.Event()
+    looks, look = 0, above.businesses_with_service_messages
+
+    async def looking(database: Database) -> list[UUID]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            looked.set()
+            raise asyncpg.AdminShutdownError("terminating connection")
+        return await look(database)
+
+    monkeypatch.setattr(above, "businesses_with_service_messages", looking)
+    monkeypatch.setattr(carrying, "_REST", 0.01)
+    monkeypatch.setattr(carrying, "_GRACE", 0.0)
+    async with smtpd() as relay:
+        relay.fails("dot", Fault(until=held))
+        running = asyncio.create_task(Carrier(own_database, settings(relay.port)).carry())
+        await relay.until_heard(".")
+        await looked.wait()
+        (second,) = await waiting(own_database, other, 1)
+        heard = asyncio.create_task(relay.until_heard(".", 2))
+        await asyncio.wait({running, heard}, return_when=asyncio.FIRST_COMPLETED)
+        held.set()
+        await running
+    told = [await _state(own_database, slow, first), await _state(own_database, other, second)]
+    assert told == ["sent", "sent"]
+
+
+async def test_what_became_of_a_message_is_written_by_another_connection(
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one ends; and one of which it cannot be written costs no other its word."""
+    business = await make.business(own_database)
+    ids = await waiting(own_database, business, 3)
+    record, tried = service.record, Counter[UUID]()
+
+    async def recorded(db: Db, message: ClaimedMessage, outcome: Outcome) -> None:
+        tried[message.message_id] += 1
+        if message.message_id == ids[0]:
+            raise ZeroDivisionError
+        if tried[message.message_id] == 1:
+            raise asyncpg.AdminShutdownError("terminating connection")
+        await record(db, message, outcome)
+
+    monkeypatch.setattr(service, "record", recorded)
+    async with smtpd() as relay:
+        assert not await turn(own_database, business.id, settings(relay.port))
+    states = [await _state(own_database, business, each) for each in ids]
+    assert (states, len(relay.messages)) == (["sending", "sent", "sent"], 3)
+
+
+async def _state(database: Database, business: Business, message_id: UUID) -> str:
+    async with database.read(business.id) as db:
+        return (await mail.service_message(db, message_id)).state
 
 
 async def test_a_worker_that_is_killed(
