@@ -102,14 +102,20 @@ class RangeSender:
         lets the range go.
         """
         clock = asyncio.get_running_loop().time
+        grace = _GRACE
         self._routes.deliver(self, self._on_outcome, self._hand.given_back)
         try:
             # What came back since the last range was sent counts too.
             await self._judge()
             while clock() < until + _LINGER and await self._turn(claiming=clock() < until):
                 await self._wait()
+        except Exception:
+            # A turn that failed is no reason to cut off a slow relay, while the range is held.
+            most = min(until + _LINGER - clock(), self._settings.lease_seconds / 2)
+            grace = max(grace, most)
+            raise
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._let_go()))
+            await asyncio.shield(asyncio.ensure_future(self._let_go(grace)))
 
     # The feed of the lanes ----------------------------------------------------------------------
 
@@ -238,10 +244,10 @@ class RangeSender:
         except TimeoutError:
             return
 
-    async def _let_go(self) -> None:
+    async def _let_go(self, grace: float) -> None:
         """Wait for what the lanes hold, give back what they have not taken, and leave the range."""
         self._hand.give_back_all()
-        await self._routes.close(grace=_GRACE)
+        await self._routes.close(grace=grace)
         clock = asyncio.get_running_loop().time
         until = clock() + self._settings.lease_seconds
         while True:

@@ -17,6 +17,7 @@ from crm.campaigns.render import Compiled
 from crm.campaigns.sending import RangeSender
 from crm.db import Database, Db
 from crm.events import Actor
+from crm.mail.routes import Routes
 from tests.campaigns.test_send import settings, started
 from tests.smtpd import Fault, Smtpd, smtpd
 
@@ -131,6 +132,39 @@ async def test_outcomes_are_kept_while_postgresql_is_away(
     assert left == 0
     assert (counts.sending, counts.uncertain) == (0, 0)
     assert counts.sent == len(relay.accepted()) < COUNT
+
+
+async def test_a_turn_that_fails_cuts_off_no_answer(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that takes its time has what it was given: that has gone, and is not in doubt."""
+    hold, close = RangeSender._hold, Routes.close  # noqa: SLF001
+    held, closing = asyncio.Event(), asyncio.Event()
+
+    async def away(sender: RangeSender, db: Db) -> bool:
+        if not closing.is_set() and any(line == "DATA" for _, line in relay.commands):
+            raise ConnectionRefusedError
+        return await hold(sender, db)
+
+    async def closed(routes: Routes, grace: float | None = None) -> None:
+        closing.set()
+        await close(routes, grace)
+
+    monkeypatch.setattr(sending, "_GRACE", 0.0)
+    monkeypatch.setattr(RangeSender, "_hold", away)
+    monkeypatch.setattr(Routes, "close", closed)
+    async with smtpd() as relay:
+        relay.fails("dot", *[Fault(until=held)] * COUNT)
+        ctx, campaign_id = await filled(database, business, relay)
+        job = asyncio.create_task(jobs.send(ctx, str(business.id), str(campaign_id)))
+        await closing.wait()
+        held.set()
+        with pytest.raises(ConnectionRefusedError):
+            await job
+        counts = await balanced(database, business, campaign_id)
+
+    assert (counts.sending, counts.uncertain) == (0, 0)
+    assert 0 < counts.sent == len(relay.accepted()) < COUNT
 
 
 async def test_a_campaign_stands_in_line_once(database: Database, business: Business) -> None:
