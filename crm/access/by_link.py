@@ -109,10 +109,12 @@ async def post_preference(request: Request[Any, Any, Any], token: FromPath[str])
     form = await read_form(request)
     database: Database = request.app.state.database
     async with database.read(stop.business_id) as db:
-        offered = {each.slug: each for each, _ in await access.standings(db, stop)}
-    slug = form.choice("stop", [_ALL, *offered])
+        offered = [each for each, _ in await access.standings(db, stop)]
+    # Pages of before name a purpose by its short name. One that is called `all` does not take all.
+    named = {each.slug: each for each in offered} | {str(each.id): each for each in offered}
+    pressed = form.choice("stop", [_ALL, *named])
     form.refuse()
-    code = offered[slug].code if slug in offered else None
+    code = None if pressed is None or pressed == _ALL else named[pressed].code
     meant = Stop(stop.business_id, stop.address_hash, code)
     done = _in_her_language(request, await _leave(request, meant, Method.stop_page))
     said = (

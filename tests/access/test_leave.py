@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -383,11 +384,11 @@ async def test_preferences_stop_one_or_all(
     asking: Asking,
 ) -> None:
     page = await web.get(f"/p/{token}")
-    assert page.text.count('value="letter"') == 1
-    assert 'value="offers"' not in page.text
+    assert page.text.count(f'value="{asking.letter.id}"') == 1
+    assert str(asking.offers.id) not in page.text
     assert 'href="/sign-in"' in page.text
 
-    one = await web.post(f"/p/{token}/stop", data={"stop": "letter"})
+    one = await web.post(f"/p/{token}/stop", data={"stop": str(asking.letter.id)})
     found = await _statuses(database, business, nora)
     said = await web.get(one.headers["location"])
 
@@ -397,6 +398,49 @@ async def test_preferences_stop_one_or_all(
 
     await web.post(f"/p/{token}/stop", data={"stop": "all"})
     assert asking.offers.id in await _statuses(database, business, nora)
+
+
+async def test_all_of_the_preferences_is_all_also_where_a_purpose_is_called_so(
+    *,
+    web: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    nora: Customer,
+    asking: Asking,
+) -> None:
+    """Its own button stops it alone."""
+    token = _token(business, None)
+    async with database.write(business.id) as db:
+        called = await make.purpose(db, slug="all", name="All our news")
+        notice = await make.notice(db, called.id)
+        word = await make.own_word(db, nora.id)
+        await consent.give(db, Actor.customer(nora.id), nora.id, notice.question, word)
+    buttons = re.findall(r'name="stop" value="([^"]*)"', (await web.get(f"/p/{token}")).text)
+
+    await web.post(f"/p/{token}/stop", data={"stop": str(called.id)})
+    alone = await _statuses(database, business, nora)
+    await web.post(f"/p/{token}/stop", data={"stop": buttons[-1]})
+
+    assert str(called.id) in buttons
+    assert alone[called.id] == (Status.withdrawn, Method.stop_page)
+    assert alone[asking.letter.id][0] is Status.given
+    after = await _statuses(database, business, nora)
+    assert {status for status, _ in after.values()} == {Status.withdrawn}
+
+
+async def test_a_page_of_before_names_a_purpose_by_its_short_name(
+    *,
+    web: httpx2.AsyncClient,
+    token: str,
+    database: Database,
+    business: Business,
+    nora: Customer,
+    asking: Asking,
+) -> None:
+    await web.post(f"/p/{token}/stop", data={"stop": "letter"})
+
+    found = await _statuses(database, business, nora)
+    assert found == {asking.letter.id: (Status.withdrawn, Method.stop_page)}
 
 
 async def test_preferences_tell_nothing_of_what_the_mail_was_not_for(
@@ -424,7 +468,7 @@ async def test_preferences_tell_nothing_of_what_the_mail_was_not_for(
     assert asking.offers.name not in passed_on
     assert asking.offers.slug not in passed_on
     assert asking.letter.name in hers
-    assert 'value="offers"' in hers
+    assert f'value="{asking.offers.id}"' in hers
     await web.post(f"/p/{token}/stop", data={"stop": "letter"})
     assert 'value="all"' in (await web.get(f"/p/{token}")).text
 

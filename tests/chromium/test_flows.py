@@ -217,7 +217,7 @@ async def goes_by_links(journey: Journey) -> None:
     hand, (first, second, _) = journey.hand, journey.purposes
     choose, stop = journey.stop(first), journey.stop(second)
     await hand.open(f"/p/{choose}")
-    await hand.press(f'form[action="/p/{choose}/stop"] button[value="{first.slug}"]')
+    await hand.press(f'form[action="/p/{choose}/stop"] button[value="{first.id}"]')
     await hand.open(f"/u/{stop}")
     await hand.press(f'form[action="/u/{stop}"] button[value="these"]')
     await hand.open(f"/p/{choose}")
