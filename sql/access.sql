@@ -5,6 +5,7 @@
 -- Who has this address, and which purposes that person allows already; no row for a stranger. What
 -- a fresh yes would begin anew is not among them: while nothing is sent to the address any of it,
 -- what rests on a version that another has replaced, and what ends so soon that she is asked again.
+-- Nor is anything while her record is frozen or waits for its deletion: she gets none of it then.
 SELECT c.customer_id,
        ARRAY(SELECT s.purpose_id
                FROM crm.consent_now s
@@ -16,10 +17,25 @@ SELECT c.customer_id,
                 AND crm.asked_again(s.at, s.ends_at, s.stale_at, :now) IS NOT TRUE
                 AND NOT EXISTS (SELECT FROM crm.silenced u
                                  WHERE u.business_id = :business_id
-                                   AND u.address_hash = c.address_hash)) AS allowed
+                                   AND u.address_hash = c.address_hash)
+                AND c.restricted_at IS NULL
+                AND NOT EXISTS (SELECT FROM crm.erasure_wish w
+                                 WHERE w.business_id = :business_id
+                                   AND w.customer_id = c.customer_id)) AS allowed
   FROM crm.customer c
  WHERE c.business_id = :business_id
    AND c.address_hash = :address_hash;
+
+-- name: unused
+-- Since when a customer's record is frozen and when it is deleted; no row while it is used.
+SELECT c.restricted_at AS frozen_at, w.due_at AS deleted_at
+  FROM crm.customer c
+  LEFT JOIN crm.erasure_wish w
+    ON w.business_id = :business_id
+   AND w.customer_id = c.customer_id
+ WHERE c.business_id = :business_id
+   AND c.customer_id = :customer_id
+   AND (c.restricted_at IS NOT NULL OR w.due_at IS NOT NULL);
 
 -- name: add_signup
 -- A sign-up that waits to be confirmed, beside those that the address has waiting already.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -17,7 +16,6 @@ from crm.access.form import Shown
 from crm.access.model import (
     IDLE,
     SIGNUP_LASTS,
-    Agreed,
     Choice,
     Confirmed,
     Export,
@@ -35,9 +33,9 @@ from crm.access.model import (
     offered,
     wanted,
 )
+from crm.access.telling import told as told_of
 from crm.businesses import Business
 from crm.consent import (
-    ConsentEvent,
     Method,
     Network,
     OptIn,
@@ -192,7 +190,7 @@ async def confirmed_before(db: ReadDb, token: str) -> Confirmed:
     ]
     if not events:
         raise LinkOver
-    return await _told(db, customer, events, before=True)
+    return await told_of(db, customer, events, before=True)
 
 
 async def posted(db: Db, letter: Letter, *, send: bool) -> str:
@@ -311,7 +309,7 @@ async def _confirmed(db: Db, signup: Signup, by: _Secret, network: Network | Non
         await consent.request(db, asking, customer.id, question, asked)
         events.append(await consent.give(db, actor, customer.id, question, given))
     await bounds.forgive_letters(db, bounds.SIGN_UP, signup.address_hash)
-    return await _told(db, customer, events, before=False)
+    return await told_of(db, customer, events, before=False)
 
 
 async def _holds(db: ReadDb, choice: Choice) -> bool:
@@ -361,36 +359,6 @@ async def _customer(db: Db, signup: Signup) -> Customer:
         by = Actor.customer(customer.id)
         return await customers.change(db, by, customer.id, Changes(name=signup.name))
     return customer
-
-
-async def _told(
-    db: ReadDb, customer: Customer, events: list[ConsentEvent], *, before: bool
-) -> Confirmed:
-    agreed = [
-        await _agreed(db, event, event.notice_id, before=before)
-        for event in events
-        if event.notice_id is not None
-    ]
-    return Confirmed(
-        address=customer.address,
-        agreed=sorted(agreed, key=lambda each: each.purpose.code),
-        requested_at=_asked_at(events[0]),
-        confirmed_at=events[0].at,
-        before=before,
-    )
-
-
-async def _agreed(db: ReadDb, event: ConsentEvent, shown: UUID, *, before: bool) -> Agreed:
-    state = None if before else await consent.state(db, event.customer_id, event.purpose_id)
-    newer = state is not None and state.event_id != event.id
-    stands = (state.notice_id if state is not None and newer else None) or shown
-    return Agreed(
-        await consent.purpose(db, event.purpose_id), await consent.notice(db, stands), newer
-    )
-
-
-def _asked_at(event: ConsentEvent) -> datetime:
-    return event.opt_in.mailed_at if event.opt_in else event.at
 
 
 async def _busy(db: ReadDb) -> None:

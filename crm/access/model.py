@@ -180,6 +180,13 @@ class Agreed(Struct, frozen=True):
     newer: bool = False
 
 
+class Unused(Struct, frozen=True):
+    """Why nothing is sent, whatever she allows: her record is frozen, or goes at an instant."""
+
+    frozen_at: datetime | None
+    deleted_at: datetime | None
+
+
 class Confirmed(Struct, frozen=True, kw_only=True):
     """What a confirmation recorded, now or, `before`, when it was pressed the first time."""
 
@@ -188,6 +195,7 @@ class Confirmed(Struct, frozen=True, kw_only=True):
     requested_at: datetime
     confirmed_at: datetime
     before: bool
+    unused: Unused | None = None
 
 
 class Link(Struct, frozen=True, kw_only=True):

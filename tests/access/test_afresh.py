@@ -7,13 +7,14 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from crm import consent, mail
+from crm import consent, customers, mail, privacy
 from crm.businesses import Business
 from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor
 from crm.mail import Scope, Why
+from crm.privacy import Fingerprint
 from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, SignUp
 from tests.conftest import KEYS
@@ -44,6 +45,27 @@ async def test_her_mailbox_lifts_what_silenced_her(
     await web.post((await inbox.newest()).link)
     async with moved.read(business.id) as db:
         assert (await consent.check(db, nora.id, asking.letter.id)).authorises
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_she_is_not_told_that_she_gets_it_while_nothing_is_sent(
+    *,
+    sign_up: SignUp,
+    inbox: Inbox,
+    nora: Customer,
+    moved: Database,
+    business: Business,
+    leaving: bool,
+) -> None:
+    async with moved.write(business.id) as db:
+        if leaving:
+            await privacy.plan(db, await customers.get(db, nora.id), Fingerprint.keep)
+        else:
+            await customers.restrict(db, Actor.customer(nora.id), nora.id)
+
+    await sign_up.post()
+
+    assert (await inbox.newest()).kind == "confirmation"
 
 
 async def test_new_words_renew_what_runs_out(

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from crm import access, consent, customers, mail
+from crm import access, consent, customers, mail, privacy
 from crm.access import actions
 from crm.access.credentials import ConfirmLink, confirm_token
 from crm.access.model import Confirmed, LinkOver, WrongCode
@@ -17,8 +17,10 @@ from crm.businesses import Business
 from crm.consent import ConsentEvent, Method, Status
 from crm.customers import Customer, Source
 from crm.db import Database
+from crm.events import Actor
 from crm.ids import opaque
 from crm.mail import Scope, Why
+from crm.privacy import Fingerprint
 from crm.tokens import BadLink
 from tests import make
 from tests.access.conftest import Asking, Clock, Inbox, Rows, SignUp
@@ -103,6 +105,40 @@ async def test_a_second_press_tells_what_the_first_did(
     assert "confirmed this already" in again.text
     assert "The Corner Letter" in looked.text
     assert await rows.all() == before
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_while_her_record_is_not_used_no_mail_is_promised(
+    *,
+    sign_up: SignUp,
+    inbox: Inbox,
+    web: httpx2.AsyncClient,
+    moved: Database,
+    business: Business,
+    asking: Asking,
+    nora: Customer,
+    leaving: bool,
+) -> None:
+    """It is recorded; she reads why nothing comes of it, and how she ends that."""
+    async with moved.write(business.id) as db:
+        if leaving:
+            await privacy.plan(db, await customers.get(db, nora.id), Fingerprint.keep)
+        else:
+            await customers.restrict(db, Actor.customer(nora.id), nora.id)
+    await sign_up.post("nora@example.com", "offers")
+    link = (await inbox.newest()).link
+
+    first, again = await web.post(link), await web.get(link)
+
+    async with moved.read(business.id) as db:
+        state = await consent.state(db, nora.id, asking.offers.id)
+        assert not (await consent.check(db, nora.id, asking.offers.id)).authorises
+    assert state is not None
+    assert state.status is Status.given
+    for page in (first.text, again.text):
+        assert "From now on we may write to you" not in page
+        assert ("Your record is deleted on" if leaving else "Your record is frozen since") in page
+        assert ("call the deletion off" if leaving else "end the freeze") in page
 
 
 async def test_two_presses_at_once_are_one_event(
