@@ -5,7 +5,6 @@ The program is believed in what it showed, where and when. Whose the mailbox is,
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -32,6 +31,7 @@ from crm.customers.text import cleaned
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Problem, Refused
 from crm.staff import Caller
+from crm.visitors import located
 
 # Who has been asked and hears of it much later takes the mail for somebody else's.
 _LATEST = timedelta(days=1)
@@ -197,7 +197,7 @@ def _network(said: SeenFrom | None, wrong: list[Problem]) -> Network | None:
     if said is None:
         return None
     try:
-        host = str(ipaddress.ip_address(said.address))
+        host = str(located(said.address))
     except ValueError:
         words = "An address of a network by itself, such as 203.0.113.9 or 2001:db8::9."
         wrong.append(Problem("seen_from/address", words))

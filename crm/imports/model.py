@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import ip_address
 from uuid import UUID
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from crm.consent import CONSENTS, EvidenceKind, Status
 from crm.errors import Conflict, NotFound
 from crm.events import Actor, ActorKind
+from crm.visitors import located
 
 # An import without a sign of life for so long is taken up by the next worker.
 QUIET = timedelta(seconds=60)
@@ -297,7 +297,7 @@ def address_of(text: str) -> str:
     if not text or _IPV4.fullmatch(text):
         return text
     try:
-        return str(ip_address(text))
+        return str(located(text))
     except ValueError:
         return ""
 

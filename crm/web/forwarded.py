@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
+
+from crm.visitors import located
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ def _untrusted(scope: Scope) -> str:
 def _ours(host: str) -> bool:
     """Say whether an address is of this machine or a private network: no stranger's."""
     try:
-        address = ipaddress.ip_address(host)
+        address = located(host)
     except ValueError:
         return False
     return address.is_loopback or address.is_private

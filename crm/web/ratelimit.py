@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from crm.errors import Refused, TooMany
+from crm.visitors import located
 from crm.web.transaction import let_go
 
 # Generic cell rate algorithm: the key holds when the bucket will be empty again (microseconds,
@@ -73,7 +74,7 @@ def by_address(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 def network(host: str) -> str:
     """Name what a host is counted as; the text itself where it is no address of a network."""
     try:
-        address = ipaddress.ip_address(host)
+        address = located(host)
     except ValueError:
         return host
     if address.version == 6:  # noqa: PLR2004

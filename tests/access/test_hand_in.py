@@ -150,8 +150,11 @@ async def test_a_network_signs_up_so_many_and_no_more(
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_sign_ups")
     assert int(refused.headers["retry-after"]) > 0
     assert await inbox.mails() == []
-    other = ticked(asking, seen_from={"address": "2001:db8::9"})
-    assert (await checkout.post(SIGN_UPS, json=other)).status_code == 202
+    for elsewhere in ("2001:db8::9", "::ffff:203.0.113.8"):
+        other = ticked(asking, seen_from={"address": elsewhere})
+        assert (await checkout.post(SIGN_UPS, json=other)).status_code == 202
+    again = ticked(asking, seen_from={"address": "::ffff:203.0.113.9"})
+    assert (await checkout.post(SIGN_UPS, json=again)).status_code == 429
 
 
 async def test_every_wrong_value_is_told_at_once(

@@ -50,7 +50,7 @@ async def test_behind_compose_each_visitor_has_her_own_address() -> None:
     assert await seen(str(second), trusted, VISITOR) == (str(second), [str(second)])
 
 
-@pytest.mark.parametrize("proxy", ["127.0.0.1", "172.17.0.1", "fd00::1"])
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "172.17.0.1", "fd00::1", "::ffff:172.17.0.1"])
 async def test_a_proxy_that_is_not_trusted_is_told_once(proxy: str) -> None:
     assert await seen(proxy, "192.0.2.1", VISITOR) == (proxy, [proxy])
 
@@ -66,6 +66,7 @@ async def test_a_proxy_that_is_not_trusted_is_told_once(proxy: str) -> None:
         ("172.17.0.9", []),
         # A stranger says what she likes, and is not believed.
         ("8.8.8.8", [VISITOR]),
+        ("::ffff:8.8.8.8", [VISITOR]),
         ("a socket", [VISITOR]),
     ],
 )

@@ -117,6 +117,8 @@ async def test_without_redis_what_guesses_waits_and_the_rest_goes_on(tmp_path: P
         ("192.0.2.1", "192.0.2.1"),
         ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
         ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
         ("testclient", "testclient"),
     ],
 )
