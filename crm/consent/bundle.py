@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from crm.consent.receipt import ALGORITHM, encoded
 
+# So many receipts are written before anybody else has a turn.
+_AT_ONCE = 20
 FORMAT = "firsthand/bundle/v1"
 
 
@@ -85,6 +89,18 @@ class Bundle(Struct, frozen=True, kw_only=True):
 def packed(bundle: Bundle) -> bytes:
     """Write a bundle so that a person can read it too."""
     return msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n"
+
+
+def pieces(bundle: Bundle) -> Iterator[bytes]:
+    """Write the same bytes, some receipts at a time: there may be thousands, of 10 kB each."""
+    before, name, after = packed(replace(bundle, receipts=[])).partition(b'"receipts": [')
+    yield before + name
+    for at in range(0, len(bundle.receipts), _AT_ONCE):
+        some = msgspec.json.encode(bundle.receipts[at : at + _AT_ONCE])
+        listed = msgspec.json.format(some, indent=2).removeprefix(b"[").removesuffix(b"\n]")
+        # No text of JSON has a line feed of its own: each is one of the layout.
+        yield (b"," if at else b"") + listed.replace(b"\n", b"\n  ")
+    yield (b"\n  " if bundle.receipts else b"") + after
 
 
 def thumbprint(public: bytes) -> str:

@@ -10,26 +10,34 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from crm import consent, customers
+from crm import consent, customers, staff
 from crm.businesses import Business
 from crm.consent import EMAIL, Circumstances, Method, Notice, OptIn
 from crm.consent import Form as FormShown
 from crm.consent.asking import network_of
 from crm.customers import Customer
 from crm.db import Db, ReadDb
+from crm.errors import TooMany
 from crm.events import Actor
 from crm.languages import gettext, marked, spoken_of
+from crm.staff import DAY
 from crm.web.forms import Form, read_form
 from crm.web.pages import Flash, page, redirect
 
 HERE = "/me/consent"
 _BODY = 4 * 1024
+# So often a purpose is started within a day.
+STARTS_A_DAY = 24
 # So many decisions of each purpose stand here: a page of hers is at most 30 kB.
 _NEWEST = 20
 _CHANGED = marked(
     "The words have changed since you opened this page, so nothing was started. Read them as they "
     "are now, and decide anew."
 )
+
+
+class TooManyStarts(TooMany):
+    """You have started this very often today, so nothing was changed. Start it again tomorrow."""
 
 
 @get("/consent")
@@ -51,7 +59,10 @@ async def post_grant(
     business: NamedDependency[Business],
     purpose_id: FromPath[UUID],
 ) -> Response[Any]:
-    """Start a purpose with exactly the words that were shown; others are shown anew instead."""
+    """Start a purpose with exactly the words that were shown; others are shown anew instead.
+
+    Refuses with TooManyStarts who does so again and again within a day.
+    """
     purpose = await consent.purpose(db, purpose_id)
     notice = await consent.current_notice(db, purpose_id, _locale(me, business))
     if not _was_shown(await read_form(request), notice):
@@ -61,6 +72,7 @@ async def post_grant(
     stands = state is not None and state.authorises(db.now) and state.notice_id == notice.id
     silenced = await consent.silence(db, me.id) is not None
     if state is None or not stands or state.asked_again(db.now) or silenced:
+        await _count(db, me, purpose_id)
         how = Circumstances(
             Method.portal,
             form=FormShown("portal", HERE),
@@ -98,6 +110,15 @@ async def post_withdrawal_of_all(
         else gettext("All of it is off, from the moment you pressed.")
     )
     return redirect(HERE, say=said)
+
+
+async def _count(db: Db, me: Customer, purpose_id: UUID) -> None:
+    """Count a start of hers: each is kept and sealed. A stop is counted nowhere (promise 2)."""
+    hers = db.keys.address_hash(db.business_id, customers.fold(me.address))
+    which = db.keys.address_hash(db.business_id, f"\0purpose {purpose_id}")
+    wait = await staff.count_attempt(db, "grant", hers + which, most=STARTS_A_DAY, lasts=DAY)
+    if wait:
+        raise TooManyStarts(retry_after=wait)
 
 
 def _was_shown(form: Form, notice: Notice) -> bool:

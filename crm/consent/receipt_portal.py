@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
 
 from crm import consent
+from crm.consent.bundle import Bundle, pieces
 from crm.consent.portal import HERE
 from crm.customers import Customer
 from crm.db import ReadDb
@@ -22,12 +26,11 @@ class NotSealedYet(NotFound):
 
 
 @get("/receipts/bundle.json")
-async def get_every_receipt(
-    db: NamedDependency[ReadDb], me: NamedDependency[Customer]
-) -> Response[bytes]:
+async def get_every_receipt(db: NamedDependency[ReadDb], me: NamedDependency[Customer]) -> Stream:
     """Give the receipts of all her decisions in one file, with all that proves them."""
     bundle = await consent.receipts(db, me.id)
-    return _file(consent.packed(bundle), "application/json", "receipts.json")
+    headers = _headers("receipts.json")
+    return Stream(_by_turns(bundle), media_type="application/json", headers=headers)
 
 
 @get("/receipts/{event_id:uuid}")
@@ -72,12 +75,22 @@ async def get_bundle_file(
     return _file(consent.packed(bundle), "application/json", f"receipt-{event_id}.json")
 
 
+async def _by_turns(bundle: Bundle) -> AsyncIterator[bytes]:
+    """Write all of it while others are answered."""
+    for piece in pieces(bundle):
+        yield piece
+        await asyncio.sleep(0)
+
+
 def _file(content: bytes, media_type: str, name: str) -> Response[bytes]:
-    headers = {
+    return Response(content, media_type=media_type, headers=_headers(name))
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {
         "content-disposition": f'attachment; filename="{name}"',
         "cache-control": "no-store",
     }
-    return Response(content, media_type=media_type, headers=headers)
 
 
 handlers = [get_every_receipt, get_receipt, get_receipt_file, get_proof_file, get_bundle_file]

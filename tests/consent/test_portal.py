@@ -14,6 +14,7 @@ import pytest
 from crm import consent, customers
 from crm.businesses import Business
 from crm.consent import Basis, Circumstances, Method, Notice, Purpose, Status
+from crm.consent.portal import STARTS_A_DAY
 from crm.customers import AttributeType, LawfulBasis, NewAttribute
 from crm.db import Database
 from crm.events import Actor
@@ -378,3 +379,30 @@ async def test_nothing_moves_by_looking(
         assert (await portal.get(f"{HERE}/{notice.purpose_id}/{path}")).status_code == 405
     await portal.get(HERE)
     assert await status_of(database, business, customer, notice.purpose_id) is None
+
+
+async def test_she_starts_a_purpose_so_often_a_day_and_stops_it_always(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    """Each is kept and sealed for years; of another purpose she has as many."""
+    at = f"{HERE}/{notice.purpose_id}"
+    async with database.write(business.id) as db:
+        other = await make.notice(db, (await make.purpose(db)).id)
+    for _ in range(STARTS_A_DAY):
+        assert (await portal.post(f"{at}/grant", data=shown(notice))).status_code == 303
+        assert (await portal.post(f"{at}/grant", data=shown(notice))).status_code == 303
+        assert (await portal.post(f"{at}/withdrawal", data=form())).status_code == 303
+
+    refused = await portal.post(f"{at}/grant", data=shown(notice))
+    stopped = await portal.post(f"{at}/withdrawal", data=form())
+    beside = await portal.post(f"{HERE}/{other.purpose_id}/grant", data=shown(other))
+
+    assert refused.status_code == 429
+    assert "You have started this very often today" in refused.text
+    assert int(refused.headers["retry-after"]) > 0
+    assert (stopped.status_code, beside.status_code) == (303, 303)
+    assert await status_of(database, business, customer, notice.purpose_id) is Status.withdrawn

@@ -11,15 +11,18 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html import unescape
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from crm import consent, ledger
 from crm.businesses import Business
-from crm.consent import ConsentEvent, Notice
+from crm.consent import Circumstances, ConsentEvent, Method, Notice
+from crm.consent.bundle import Bundle, Endorsed, Jwks, Proved, packed, pieces
 from crm.customers import Customer
 from crm.db import Database, parse
+from crm.events import Actor
 from crm.journal import Journal
 from crm.mail import actions
 from crm.mail.outcome import Kind, Outcome
@@ -31,6 +34,7 @@ from tests.consent.conftest import say_yes
 from tests.consent.test_verify import ALONE
 
 ALL = 10**6
+MANY = 100
 
 _LETTERS = parse(
     """-- name: letters
@@ -310,3 +314,51 @@ async def test_all_receipts_in_one_file(
     assert "<details open>" in page.text
     assert answer.headers["content-disposition"] == 'attachment; filename="receipts.json"'
     assert len(answer.json()["receipts"]) == decided
+
+
+async def test_others_are_answered_while_many_are_signed(
+    *,
+    database: Database,
+    business: Business,
+    portal: Browser,
+    customer: Customer,
+    notice: Notice,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many as a program has asked for; none of them is left out."""
+    # The package gives this name to a function of it.
+    module = sys.modules["crm.consent.receipts"]
+    turns, seen = 0, []
+    sign = module.signed_receipt
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def signed(*which: Any) -> Any:
+        seen.append(turns)
+        return sign(*which)
+
+    async with database.write(business.id) as db:
+        by, how = Actor.customer(customer.id), Circumstances(Method.web_form)
+        for _ in range(MANY):
+            await consent.request(db, by, customer.id, notice.question, how)
+    monkeypatch.setattr(module, "signed_receipt", signed)
+    task = asyncio.ensure_future(others())
+    answer = await portal.get("/me/receipts/bundle.json")
+    task.cancel()
+
+    assert len(answer.json()["receipts"]) == len(seen) == MANY
+    assert len(set(seen)) > MANY / 30
+
+
+@pytest.mark.parametrize("many", [0, 1, 20, 21, 45])
+def test_a_file_written_in_pieces_is_the_same(many: int) -> None:
+    proved = [Proved(f'"{each}"\n', '"receipts": [') for each in range(many)]
+    keys = [Endorsed('"receipts": [],', "")]
+    whole = Bundle(receipts=proved, head="", jwks=Jwks([]), receipt_keys=keys, checkpoint_keys=keys)
+    written = list(pieces(whole))
+    assert b"".join(written) == packed(whole)
+    assert len(written) >= many / 20

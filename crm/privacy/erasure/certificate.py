@@ -52,7 +52,7 @@ STORES: dict[str, str] = {
     "digest_choice": marked("Where you wanted one digest a week"),
     "delivery": marked("What mail servers said about newsletters to you"),
     "soft_bounce": marked("Mails that did not arrive, as a count"),
-    "attempt": marked("Codes and mails that were counted for your address"),
+    "attempt": marked("Codes, mails and consents that were counted for your address"),
     "suppression": marked("The fingerprint of your address"),
     "privacy_request": marked("The words of what you asked under the law, and that it was you"),
     "restriction_end": marked("That a freeze was to end"),
