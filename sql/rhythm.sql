@@ -10,6 +10,12 @@ SELECT customer_id
    AND erased_at IS NULL
    FOR KEY SHARE;
 
+-- name: hold_rhythm
+-- Nobody else changes her rhythm before this transaction ends. There may be no row of it, and that
+-- of the customer would have a press wait for the end of an import.
+SELECT pg_advisory_xact_lock(hashtextextended(
+  'crm.rhythm ' || :business_id::uuid::text || ' ' || :customer_id::uuid::text, 0));
+
 -- name: rhythm
 -- What a customer said about how much mail she wants.
 SELECT budget, paused_until, changed_at

@@ -13,10 +13,11 @@ from crm.rhythm.actions import (
     resume,
     take_over,
 )
-from crm.rhythm.model import Attention, Rhythm, Waiting, Wanted, Week, stricter
+from crm.rhythm.model import Attention, Changed, Rhythm, Waiting, Wanted, Week, stricter
 
 __all__ = [
     "Attention",
+    "Changed",
     "Rhythm",
     "Waiting",
     "Wanted",

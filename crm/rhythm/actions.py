@@ -11,10 +11,12 @@ from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
 from crm.rhythm.model import (
     Attention,
+    Changed,
     Rhythm,
     Wanted,
     Week,
-    checked,
+    becoming,
+    check,
     said,
     stricter,
     waiting,
@@ -41,17 +43,19 @@ async def attention(db: ReadDb, customer_id: UUID) -> Attention:
     )
 
 
-async def change(db: Db, customer_id: UUID, wanted: Wanted) -> None:
-    """Let a customer decide how much mail she wants.
+async def change(db: Db, customer_id: UUID, wanted: Wanted | Changed) -> None:
+    """Let a customer decide how much mail she wants, or change a part of that.
 
     Nothing is claimed against it once this is committed; what waits already is judged anew.
     Refuses (Invalid) a limit that is not offered, and a pause of more than a year.
     """
-    kept = checked(wanted, db.now)
+    check(wanted, db.now)
     # In the one order of locks: what is hers, ranges, what hangs on them, rhythms.
     if await db.maybe(sql.hold_customer, UUID, customer_id=customer_id) is None:
         raise UnknownCustomer
+    await db.run(sql.hold_rhythm, customer_id=customer_id)
     held = await of(db, customer_id)
+    kept = becoming(held, wanted, db.now)
     if (held.budget, held.paused_until) == (kept.budget, kept.paused_until):
         return
     await consent.hold_ranges(db, customer_id)
@@ -121,8 +125,7 @@ async def take_over(db: Db, kept_id: UUID, gone_id: UUID) -> bool:
 
 async def resume(db: Db, customer_id: UUID) -> None:
     """End her pause at once; without one, nothing changes."""
-    held = await of(db, customer_id)
-    await change(db, customer_id, Wanted(held.budget))
+    await change(db, customer_id, Changed(paused_until=None))
 
 
 async def export(db: ReadDb, customer_id: UUID) -> Rhythm | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from crm.campaigns import Deferred, Offer
 from crm.errors import Invalid, Problem
@@ -24,6 +24,13 @@ class Wanted(Struct, frozen=True):
 
     budget: int | None = None
     paused_until: datetime | None = None
+
+
+class Changed(Struct, frozen=True):
+    """What of it she changes; the rest stays as it is, whatever another tab has made of it."""
+
+    budget: int | UnsetType | None = UNSET
+    paused_until: datetime | UnsetType | None = UNSET
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):
@@ -66,18 +73,24 @@ class Attention(Struct, frozen=True, kw_only=True):
     digests: list[Offer]
 
 
-def checked(wanted: Wanted, now: datetime) -> Wanted:
-    """Leave out a pause that is over, and refuse a limit or an end that cannot be kept."""
-    if wanted.budget is not None and wanted.budget not in BUDGETS:
+def check(wanted: Wanted | Changed, now: datetime) -> None:
+    """Refuse a limit or an end that cannot be kept."""
+    if wanted.budget is not UNSET and wanted.budget not in {None, *BUDGETS}:
         sentence = gettext("Choose one of these limits.")
         raise Invalid(sentence, [Problem("budget", sentence)])
     until = wanted.paused_until
-    if until is not None and until > now + LONGEST_PAUSE:
+    if isinstance(until, datetime) and until > now + LONGEST_PAUSE:
         sentence = gettext(
             "A pause ends within a year. To stop these mails for good, switch them off."
         )
         raise Invalid(sentence, [Problem("until", sentence)])
-    return Wanted(wanted.budget, until if until is not None and until > now else None)
+
+
+def becoming(held: Rhythm, wanted: Wanted | Changed, now: datetime) -> Wanted:
+    """Say what a rhythm becomes; a pause that is over is none."""
+    budget = held.budget if wanted.budget is UNSET else wanted.budget
+    until = held.paused_until if wanted.paused_until is UNSET else wanted.paused_until
+    return Wanted(budget, until if until is not None and until > now else None)
 
 
 def stricter(one: Wanted, other: Wanted) -> Wanted:

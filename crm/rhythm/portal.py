@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from msgspec import UNSET, UnsetType
 
 from crm import campaigns, consent, customers, rhythm
 from crm.businesses import Business
@@ -22,7 +23,7 @@ from crm.db import Db, ReadDb
 from crm.errors import Invalid
 from crm.events import Actor
 from crm.languages import chosen, gettext, language, speak
-from crm.rhythm import Rhythm, Wanted
+from crm.rhythm import Changed, Rhythm
 from crm.rhythm.model import BUDGETS, PAUSES, day
 from crm.web.forms import Form, read_form, shown_as, touched
 from crm.web.pages import page, redirect
@@ -64,7 +65,7 @@ async def post_rhythm(
     locale = form.choice("locale", codes, required=False) or ""
     kept, offered = await rhythm.of(db, me.id), await campaigns.digests_offered(db, me.id)
     held = _held(me, kept, offered, db.now)
-    wanted = _read(form, kept, db.now, _zone(me, business))
+    changed = _read(form, kept, db.now, _zone(me, business))
     weekly = {
         each.purpose_id: form.choice(field, (_SINGLY, _WEEKLY)) == _WEEKLY
         for each in offered
@@ -77,7 +78,7 @@ async def post_rhythm(
                 if tongue:
                     by = Actor.customer(me.id)
                     await customers.change(db, by, me.id, Changes(locale=locale))
-                await rhythm.change(db, me.id, wanted)
+                await rhythm.change(db, me.id, changed)
                 for purpose_id, each_week in weekly.items():
                     await rhythm.choose_digest(db, me.id, purpose_id, weekly=each_week)
             if tongue:
@@ -95,18 +96,17 @@ async def post_resumption(db: NamedDependency[Db], me: NamedDependency[Customer]
     return redirect(HERE, say=gettext("The pause is over, from the moment you pressed."))
 
 
-def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Wanted:
-    """Read what she chose; what is wrong with it is in the form."""
-    budget = form.choice("budget", ["0", *map(str, BUDGETS)])
-    if not touched(form, "budget", str(held.budget or 0)):
-        budget = str(held.budget or 0)
+def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Changed:
+    """Read what she changed; what is wrong with it is in the form."""
+    typed = form.choice("budget", ["0", *map(str, BUDGETS)])
+    budget = int(typed or 0) or None if touched(form, "budget", str(held.budget or 0)) else UNSET
     known = [_NONE, _UNTIL, *map(str, PAUSES)]
     pause_now = _KEPT if held.paused(now) else _NONE
     was_paused = _KEPT in (pause_now, form.typed(shown_as("pause")))
     pause = form.choice("pause", [*known, _KEPT] if was_paused else known)
-    until = None
+    until: datetime | UnsetType | None = None
     if pause == _KEPT or (pause and not touched(form, "pause", pause_now)):
-        until = held.paused_until
+        until = UNSET
     elif pause == _UNTIL:
         until = _until(form, now, zone)
     elif pause and pause != _NONE:
@@ -114,7 +114,7 @@ def _read(form: Form, held: Rhythm, now: datetime, zone: str) -> Wanted:
     if pause and pause != _UNTIL and form.typed("until"):
         # Else a pause that she believes in would begin nowhere.
         form.wrong("pause", gettext("You named a day. Choose “Until another day”, or empty it."))
-    return Wanted(int(budget or 0) or None, until)
+    return Changed(budget, until)
 
 
 def _until(form: Form, now: datetime, zone: str) -> datetime | None:

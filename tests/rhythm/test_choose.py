@@ -13,9 +13,10 @@ from crm.customers import Changes, Customer
 from crm.db import Database, no_wake
 from crm.errors import Invalid
 from crm.events import Actor, Kind
-from crm.rhythm import Rhythm, Wanted
+from crm.rhythm import Changed, Rhythm, Wanted
 from tests import make
 from tests.browser import Browser
+from tests.races import held_up, second
 
 PAGE = "/me/rhythm"
 
@@ -190,3 +191,40 @@ async def test_a_clock_that_postgresql_does_not_know_is_utc(
     async with database.read(business.id) as db:
         week = (await rhythm.attention(db, customer.id)).week
     assert (week.begins_at.hour, week.begins_at.weekday()) == (0, 0)
+
+
+async def test_of_two_tabs_at_once_each_changes_what_it_changed(
+    database: Database, business: Business, customer: Customer, portal: Browser
+) -> None:
+    """The later one shows what was before the other, and waits for it."""
+    until = database.clock() + timedelta(days=14)
+    showed = {"shown/budget": "0", "shown/pause": "none", "shown/locale": customer.locale}
+    sent = {"budget": "2", "pause": "none", "locale": customer.locale} | showed
+
+    answer = await held_up(
+        database,
+        business,
+        lambda db: rhythm.change(db, customer.id, Wanted(None, until)),
+        portal.fill(PAGE, **sent),
+    )
+
+    held = await _held(database, business, customer)
+    assert answer.status_code == 303
+    assert (held.budget, held.paused_until) == (2, until)
+
+
+async def test_the_end_of_a_pause_keeps_the_limit_that_another_tab_set(
+    database: Database, business: Business, customer: Customer
+) -> None:
+    async with database.write(business.id) as db:
+        await rhythm.change(db, customer.id, Wanted(5, db.now + timedelta(days=14)))
+
+    await second(
+        database,
+        business,
+        lambda db: rhythm.change(db, customer.id, Changed(budget=1)),
+        lambda db: rhythm.resume(db, customer.id),
+    )
+
+    held = await _held(database, business, customer)
+    assert (held.budget, held.paused_until) == (1, None)
