@@ -317,7 +317,7 @@ async def _word(db: ReadDb, letter: str, her: Customer, *, link: str) -> Letter:
         business,
         at=wording.moment(db.now, business),
         link=f"{business.origin}{link}",
-        until=wording.day(db.now + UNDO_LASTS, business),
+        until=wording.moment(db.now + UNDO_LASTS, business),
     )
     fingerprint = _hash(db, customers.fold(her.address))
     return wording.answer(LetterKind.notice, words, customers.parse(her.address), fingerprint, her)

@@ -308,6 +308,34 @@ async def test_the_first_mailbox_undoes_every_later_change(
     assert (await _now(moved, business, nora)).address == "nora@example.com"
 
 
+async def test_the_way_to_undo_ends_when_its_letter_says(
+    *,
+    her: Her,
+    elsewhere: httpx2.AsyncClient,
+    moved: Database,
+    clocked: Clock,
+    business: Business,
+    nora: Customer,
+    inbox: Inbox,
+) -> None:
+    """To the minute: on that day it works no more."""
+    await her.post((await her.ask()).link)
+    letter = await inbox.newest()
+    async with moved.read(business.id) as db:
+        (former,) = (await access.export(db, nora.id)).former_addresses
+    assert former.undo_until is not None
+    until = str(wording.moment(former.undo_until, business))
+
+    assert f"works until {until}" in " ".join(letter.text.split())
+    assert f"works until {until}" in " ".join(letter.html.split())
+    clocked.ahead += former.undo_until - moved.clock() - timedelta(minutes=1)
+    looked = await elsewhere.get(letter.link)
+    assert looked.status_code == 200
+    assert f"{former.undo_until:%H:%M} UTC" in looked.text
+    clocked.ahead += timedelta(minutes=1)
+    assert (await elsewhere.get(letter.link)).status_code == 404
+
+
 async def test_the_time_to_undo_ends(
     *,
     her: Her,

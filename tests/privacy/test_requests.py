@@ -144,6 +144,9 @@ async def test_a_letter_is_recorded_proved_and_answered(
     assert (looked.status_code, pressed.status_code, again.status_code) == (200, 200, 404)
     assert "First: who asks?" in unproved.text
     assert (letter.to, letter.subject) == (ada.address, "Is it you who asked?")
+    # To the minute: on that day it is good no more.
+    said = " ".join(letter.text.split())
+    assert re.search(r"The link is good until \d+ \w+ \d{4}, \d\d:\d\d\.", said)
     assert answered.status_code == 303
     async with database.write(business.id) as db:
         (sent,) = await letters(db)

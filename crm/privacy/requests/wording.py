@@ -81,7 +81,7 @@ async def identity(
         to,
         request,
         link=f"{business.origin}/identity/{token}",
-        until=wording.day(until, business),
+        until=wording.moment(until, business),
     )
     await _post(db, to, words)
 
