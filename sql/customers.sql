@@ -100,6 +100,19 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
    AND erased_at IS NULL
    FOR UPDATE;
 
+-- name: customer_kept
+-- One living customer, whom nobody else changes or erases before the change that follows is written.
+-- Whatever only needs her to be there is not waited for, as an import, or two tabs of hers that both
+-- found her there and then change her: each would wait for the other.
+SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
+       external_id, source,
+       version, created_at, changed_at, restricted_at, erased_at
+  FROM crm.customer
+ WHERE business_id = :business_id
+   AND customer_id = :customer_id
+   AND erased_at IS NULL
+   FOR NO KEY UPDATE;
+
 -- name: customers_by_ids
 -- These customers, tombstones of erased ones among them.
 SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+from msgspec import UNSET
 
 from crm import events
 from crm.customers.address import NotAnAddress, fold, parse
@@ -93,9 +94,10 @@ async def change(
     """Change name, locale, time zone or external id, of exactly the version `expected` if given.
 
     Refuses a new address (NotChangeable) and a version no longer current (Stale); what changes
-    nothing makes no new version.
+    nothing makes no new version. Only a new external id waits for an import that is at her.
     """
-    customer = await _locked(db, customer_id)
+    held = sql.customer_kept if changes.external_id is UNSET else sql.customer_locked
+    customer = _known(await db.maybe(held, Customer, customer_id=customer_id))
     if expected is not None and customer.version != expected:
         raise Stale
     return await change_held(db, by, customer, changes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from crm import consent, customers, events, rhythm
+from crm.access import sessions
 from crm.businesses import Business
 from crm.customers import Changes, Customer
 from crm.db import Database, no_wake
@@ -16,7 +18,7 @@ from crm.events import Actor, Kind
 from crm.rhythm import Changed, Rhythm, Wanted
 from tests import make
 from tests.browser import Browser
-from tests.races import held_up, second
+from tests.races import blocked, held_up, pid, second
 
 PAGE = "/me/rhythm"
 
@@ -228,3 +230,34 @@ async def test_the_end_of_a_pause_keeps_the_limit_that_another_tab_set(
 
     held = await _held(database, business, customer)
     assert (held.budget, held.paused_until) == (1, None)
+
+
+async def test_a_press_that_changes_the_language_waits_for_no_import(
+    database: Database, business: Business, customer: Customer, portal: Browser
+) -> None:
+    """It needs her to be there, and so does the press; the pause in it begins at once."""
+    async with database.write(business.id) as importing:
+        await consent.hold_many(importing, [customer.id])
+        answer = await portal.fill(PAGE, budget="1", pause="14", locale="nl")
+        held = await _held(database, business, customer)
+
+    assert answer.status_code == 303
+    assert (held.budget, held.paused_until is not None) == (1, True)
+
+
+async def test_two_tabs_that_change_the_language_at_once_do_so_one_after_the_other(
+    database: Database, business: Business, customer: Customer
+) -> None:
+    """Both have found her there before either changes her."""
+    by = Actor.customer(customer.id)
+    async with database.write(business.id) as watch, database.write(business.id) as late:
+        await sessions.insist_hers(late, customer)
+        late_pid = await pid(late)
+        async with database.write(business.id) as early:
+            await sessions.insist_hers(early, customer)
+            await customers.change(early, by, customer.id, Changes(locale="nl"))
+            waits = asyncio.ensure_future(
+                customers.change(late, by, customer.id, Changes(locale="de"))
+            )
+            await blocked(watch, late_pid, waits)
+        assert (await waits).locale == "de"
