@@ -2,7 +2,8 @@
 
 Amazon SES: the notifications of Amazon SNS, and their signatures (Amazon SNS Developer Guide,
 "Verifying the signatures of Amazon SNS messages"; Amazon SES Developer Guide, "Contents of
-notifications"). Postmark: the bounce and spam complaint webhooks of its documentation.
+notifications"). Postmark: the webhooks of its documentation for bounces, spam complaints and
+changes of subscription.
 """
 
 from __future__ import annotations
@@ -95,10 +96,12 @@ class PostmarkReport(Struct, frozen=True, rename="pascal"):
     email: str = ""
     type: str = ""
     details: str = ""
-    # Of a change of subscription: who asked Postmark to send no more.
+    message_id: str | None = msgspec.field(name="MessageID", default=None)
+    # Of a change of subscription: who asked Postmark to send no more, and why it does not.
     recipient: str = ""
     origin: str = ""
     suppress_sending: bool = False
+    suppression_reason: str | None = None
 
 
 def sns_message(body: bytes) -> SnsMessage:
@@ -169,11 +172,8 @@ def ses_arrivals(message: SnsMessage) -> list[Arrival]:
     if kind == "bounce":
         found = [_ses_bounce(notice.bounce, each) for each in _recipients(notice.bounce, "bounced")]
     elif kind == "complaint":
-        said = storable(str(notice.complaint.get("complaintFeedbackType") or "abuse").lower())
-        found = [
-            (str(each.get("emailAddress", "")), Complaint(said))
-            for each in _recipients(notice.complaint, "complained")
-        ]
+        told = notice.complaint
+        found = [_ses_complaint(told, each) for each in _recipients(told, "complained")]
     elif kind == "delivery":
         taken = notice.delivery.get("recipients")
         found = [
@@ -197,21 +197,39 @@ def postmark_arrival(body: bytes) -> Arrival:
         report = msgspec.json.decode(body, type=PostmarkReport)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise NotAProvider from None
-    heard: Heard = Unreadable("a kind of report that is not asked for")
-    if report.record_type == "SpamComplaint" or report.type == "SpamComplaint":
-        heard = Complaint("abuse")
-    elif report.record_type == "SubscriptionChange":
-        # What staff or Postmark put on its list is no wish of hers.
-        if report.suppress_sending and report.origin == "Recipient":
-            heard = Unsubscribe("mailto")
-    elif report.record_type == "Bounce":
-        heard = _postmark_bounce(report)
-    elif report.record_type == "Delivery":
-        heard = Bounce((Failure("", Verdict.delivered),))
+    heard, address = _postmark_heard(report), report.email or report.recipient
+    digest = hashlib.sha256(body).digest()
+    if isinstance(heard, Complaint) and report.message_id:
+        # Postmark tells it twice: as a complaint, and as a change of subscription.
+        digest = _digest(report.message_id, address.lower(), "complaint")
     # Postmark returns mail to itself and names it by an id of its own: the address is all we get.
-    return Arrival(
-        "", heard, hashlib.sha256(body).digest(), Vouched(address=report.email or report.recipient)
-    )
+    return Arrival("", heard, digest, Vouched(address=address))
+
+
+def _postmark_heard(report: PostmarkReport) -> Heard:
+    if "SpamComplaint" in (report.record_type, report.type):
+        return Complaint("abuse")
+    if report.record_type == "SubscriptionChange":
+        return _postmark_change(report)
+    if report.record_type == "Bounce":
+        return _postmark_bounce(report)
+    if report.record_type == "Delivery":
+        return Bounce((Failure("", Verdict.delivered),))
+    return Unreadable("a kind of report that is not asked for")
+
+
+def _postmark_change(report: PostmarkReport) -> Heard:
+    """Take for a wish or an objection only what the recipient did herself.
+
+    Postmark names the recipient as the origin of a hard bounce too. Of that the report of the
+    bounce says more, such as what the server answered, so that it alone is heard.
+    """
+    if report.suppress_sending and report.origin == "Recipient":
+        if report.suppression_reason == "ManualSuppression":
+            return Unsubscribe("mailto")
+        if report.suppression_reason == "SpamComplaint":
+            return Complaint("abuse")
+    return Unreadable("a change of subscription that the recipient has not asked for")
 
 
 def _ses_bounce(bounce: dict[str, Any], each: dict[str, Any]) -> tuple[str, Heard]:
@@ -221,6 +239,15 @@ def _ses_bounce(bounce: dict[str, Any], each: dict[str, Any]) -> tuple[str, Hear
     listed = bounce.get("bounceSubType") in ("Suppressed", "OnAccountSuppressionList")
     said = f"{each.get('status') or ''} {each.get('diagnosticCode') or ''}"
     return address, Bounce((_failure(said, address, permanent=permanent and not listed),))
+
+
+def _ses_complaint(complaint: dict[str, Any], each: dict[str, Any]) -> tuple[str, Heard]:
+    address = str(each.get("emailAddress", ""))
+    # On the list of the account at Amazon: nothing was sent, so nobody can complain of it.
+    if complaint.get("complaintSubType") == "OnAccountSuppressionList":
+        return address, Bounce((Failure("", Verdict.policy),))
+    said = str(complaint.get("complaintFeedbackType") or "abuse")
+    return address, Complaint(storable(said.lower()))
 
 
 _POSTMARK_HARD = {"HardBounce", "BadEmailAddress"}

@@ -162,6 +162,31 @@ async def test_a_complaint_of_ses(
     assert amazon.asked
 
 
+async def test_what_amazon_did_not_send_is_no_complaint(
+    database: Database, business: Business, web: Browser, amazon: _Amazon
+) -> None:
+    """Her address is on the list of the account, for whatever reason: she said nothing to us."""
+    known = await sent(database, business)
+    path = await _address(database, business, Provider.ses)
+    said = {
+        "notificationType": "Complaint",
+        "mail": {"source": known.messages[0].sender},
+        "complaint": {
+            "complaintSubType": "OnAccountSuppressionList",
+            "complainedRecipients": [{"emailAddress": known.messages[0].recipients[0]}],
+        },
+    }
+    answer = await web.post(path, json=_signed(msgspec.json.encode(said).decode()))
+
+    reader = await known.reader(database)
+    async with database.read(business.id) as db:
+        (state,) = await consent.states(db, reader.id)
+    assert (answer.status_code, state.status) == (204, Status.given)
+    assert await _suppressed(database, known) is None
+    assert await known.kinds(database) == {"policy": 1}
+    assert amazon.asked
+
+
 async def test_ses_calls_a_block_permanent_too(
     database: Database, business: Business, web: Browser, amazon: _Amazon
 ) -> None:
@@ -275,26 +300,76 @@ async def test_postmark(database: Database, business: Business, web: Browser) ->
     assert await known.kinds(database) == {"hard": 1, "complaint": 1, "policy": 1}
 
 
-async def test_a_change_of_subscription_at_postmark(
-    database: Database, business: Business, web: Browser
+@pytest.mark.parametrize(
+    ("reason", "origin", "method"),
+    [
+        ("ManualSuppression", "Recipient", consent.Method.one_click),
+        ("ManualSuppression", "Customer", None),
+        ("ManualSuppression", "Admin", None),
+        ("SpamComplaint", "Recipient", consent.Method.complaint),
+        ("SpamComplaint", "Customer", None),
+        ("HardBounce", "Recipient", None),
+        ("Another", "Recipient", None),
+        (None, "Recipient", None),
+    ],
+)
+async def test_a_change_of_subscription_at_postmark(  # noqa: PLR0917
+    database: Database,
+    business: Business,
+    web: Browser,
+    reason: str | None,
+    origin: str,
+    method: consent.Method | None,
 ) -> None:
-    """Somebody left there: she leaves here; what she did not choose is not her wish."""
+    """Who left there leaves here; what she did not choose is not her wish."""
     known = await sent(database, business)
     path = await _address(database, business, Provider.postmark)
-    for number, (reason, origin) in enumerate(
-        [("ManualSuppression", "Recipient"), ("ManualSuppression", "Customer")]
-    ):
-        change = {
-            "RecordType": "SubscriptionChange",
-            "Recipient": known.messages[number].recipients[0],
-            "SuppressSending": True,
-            "SuppressionReason": reason,
-            "Origin": origin,
-        }
-        assert (await web.post(path, json=change)).status_code == 204
+    change = _change(known, SuppressionReason=reason, Origin=origin)
 
-    for number, left in ((0, True), (1, False)):
-        reader = await known.reader(database, number)
-        async with database.read(business.id) as db:
-            (state,) = await consent.states(db, reader.id)
-        assert (state.status is Status.withdrawn) is left
+    assert (await web.post(path, json=change)).status_code == 204
+
+    reader = await known.reader(database)
+    async with database.read(business.id) as db:
+        (state,) = await consent.states(db, reader.id)
+    if method is None:
+        assert state.status is Status.given
+        assert await _suppressed(database, known) is None
+    else:
+        assert (state.status, state.method) == (Status.withdrawn, method)
+
+
+async def test_postmark_may_send_again(
+    database: Database, business: Business, web: Browser
+) -> None:
+    """It gives no reason then, and nobody's mind has changed."""
+    known = await sent(database, business)
+    path = await _address(database, business, Provider.postmark)
+    change = _change(known, SuppressSending=False, SuppressionReason=None, MessageID=None)
+    assert (await web.post(path, json=change)).status_code == 204
+    assert await known.kinds(database) == {"unreadable": 1}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_complaint_that_postmark_tells_twice_counts_once(
+    database: Database, business: Business, web: Browser, first: int
+) -> None:
+    """As a complaint, and as a change of subscription; whichever comes first."""
+    known = await sent(database, business)
+    path = await _address(database, business, Provider.postmark)
+    told = [
+        {"RecordType": "SpamComplaint", "Email": known.messages[0].recipients[0], "MessageID": "m"},
+        _change(known, SuppressionReason="SpamComplaint", MessageID="m"),
+    ]
+    for each in (told[first], told[1 - first]):
+        assert (await web.post(path, json=each)).status_code == 204
+    assert await known.kinds(database) == {"complaint": 1}
+    assert await _suppressed(database, known) == (Scope.marketing, Why.complained)
+
+
+def _change(known: Sent, **changes: Any) -> dict[str, Any]:
+    return {
+        "RecordType": "SubscriptionChange",
+        "Recipient": known.messages[0].recipients[0],
+        "Origin": "Recipient",
+        "SuppressSending": True,
+    } | changes
