@@ -8,7 +8,7 @@ from crm.characters import storable
 from crm.inbound import parts
 from crm.inbound.heard import Bounce, Failure, Verdict
 from crm.inbound.judging import judge
-from crm.inbound.telling import about, told
+from crm.inbound.telling import Report, told
 
 _STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
@@ -29,7 +29,8 @@ _CITED_HEADS = frozenset(
     }
 )
 _UTF8_CHARACTER = re.compile(r"\\x\{([0-9a-f]{2,6})\}", re.IGNORECASE)
-_MOST_RECIPIENTS = 1_000
+# One mail of ours has one recipient, who may hand on to others; what is worst counts.
+_MOST_RECIPIENTS = 50
 
 Fields = dict[str, list[str]]
 
@@ -53,8 +54,9 @@ def of_groups(mail: Message, found: list[Fields]) -> Bounce | None:
             reports.append(group)
         else:
             about_mail = group | about_mail
-    words = _words(mail) if any(not _explains(group) for group in reports) else ""
-    failures = tuple(_failure(group, words) for group in reports[:_MOST_RECIPIENTS])
+    reports = reports[:_MOST_RECIPIENTS]
+    words = Report(_words(mail) if any(not _explains(group) for group in reports) else "")
+    failures = tuple(_failure(group, words) for group in reports)
     if not failures:
         return None
     return Bounce(failures, original_id(mail), _first(about_mail, "original-envelope-id"))
@@ -114,7 +116,7 @@ def original(mail: Message) -> Message | None:
     return None
 
 
-def _failure(group: Fields, words: str) -> Failure:
+def _failure(group: Fields, words: Report) -> Failure:
     recipient = _address(group, "original-recipient") or _address(group, "final-recipient")
     action = re.split(r"[\s(;]", _first(group, "action"))[0].casefold()
     found = _STATUS.match(_first(group, "status"))
@@ -123,8 +125,8 @@ def _failure(group: Fields, words: str) -> Failure:
     verdict = _NO_FAILURE.get(action)
     if verdict is None and not action and status.startswith("2"):
         verdict = Verdict.delivered
-    if not _explains(group) and recipient.casefold() in words.casefold():
-        text = about(recipient, words, [recipient])
+    if not _explains(group) and words.names(recipient):
+        text = words.about(recipient, [recipient])
     failure = judge(recipient, text or _comment(group), status, a_reply=kind != "x-unix")
     if verdict is None:
         return failure

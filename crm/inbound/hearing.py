@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from crm import campaigns
 from crm.db import Database
 from crm.inbound import actions
-from crm.inbound.model import Arrival, Effect, Via, arrived
+from crm.inbound.model import Arrival, Effect, Via, arrived, unread
 from crm.inbound.proof import proven
+from crm.log import logger
+
+_log = logger(__name__)
+
+# How long a mail may take to be read.
+_PATIENCE = 60.0
+# The canaries that it may be, for each business, and what it says.
+_Read = tuple[list[list[bytes]], Arrival]
 
 
 class Nobodys(Exception):
@@ -22,14 +31,36 @@ async def hear_mail(
 ) -> Effect:
     """Read a mail beside the loop and do what it asks for; committed when this returns.
 
-    Raises Nobodys where it cannot be said for which of several businesses it is.
+    One that takes too long to read is counted as unreadable: it would take as long each time that
+    it is sent again. Raises Nobodys where it cannot be said for which of several businesses it is.
     """
-    for each in businesses:
-        marks = await asyncio.to_thread(campaigns.canary_marks, database.keys, each, raw)
-        if await heard_as_canary(database, each, marks, raw):
+
+    def reads() -> _Read:
+        marks = [campaigns.canary_marks(database.keys, each, raw) for each in businesses]
+        return marks, arrived(recipient, raw)
+
+    try:
+        marks, arrival = await _in_time(reads)
+    except TimeoutError:
+        _log.error("not_read", businesses=[str(each) for each in businesses], size=len(raw))
+        marks, arrival = [], unread(recipient, raw)
+    for each, found in zip(businesses, marks, strict=False):
+        if await heard_as_canary(database, each, found, raw):
             return Effect.done
-    arrival = await asyncio.to_thread(arrived, recipient, raw)
     return await hear_arrival(database, _whose(database, businesses, arrival), arrival, via)
+
+
+async def _in_time(read: Callable[[], _Read]) -> _Read:
+    """Read in a thread of its own, which goes on for nobody where it takes too long.
+
+    The loop has few threads, and needs them for others.
+    """
+    pool = ThreadPoolExecutor(1, "inbound")
+    try:
+        reading = asyncio.wrap_future(pool.submit(read))
+    finally:
+        pool.shutdown(wait=False)
+    return await asyncio.wait_for(reading, _PATIENCE)
 
 
 async def hear_arrival(database: Database, business_id: UUID, arrival: Arrival, via: Via) -> Effect:

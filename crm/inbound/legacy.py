@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from crm.inbound import dsn, parts
 from crm.inbound.heard import Bounce, Failure, Verdict
 from crm.inbound.judging import judge
-from crm.inbound.telling import about, nearest, told
+from crm.inbound.telling import Report, told
 
 _DAEMON = re.compile(
     r"(?:^|[<\s\"'])(?:mailer[-_]?daemon|post[-_]?master|mail[-_]?(?:daemon|delivery)|no-?reply)\b|"
@@ -55,22 +55,22 @@ def read(mail: Message, raw: bytes) -> Bounce | None:
     standard = dsn.of_groups(mail, fields) if fields else None
     if standard is not None and any(failure.recipient for failure in standard.failures):
         return standard
-    report = told(text)[:_SCANNED]
+    report = Report(told(text)[:_SCANNED])
     by_subject = _by_subject(mail)
     later, gone = _recipients(mail, raw)
     # Some formats name only the part before the @; else what the report does not name is cited.
-    inside = sorted(who for who in later | gone if who.casefold() in report.casefold())
-    named = _named(mail) or inside or sorted(later | gone) or _in_lines(report)
+    inside = sorted(who for who in later | gone if report.names(who))
+    named = _named(mail) or inside or sorted(later | gone) or _in_lines(report.text)
     named = named[:_MOST_RECIPIENTS]
-    failures = [_failure(who, about(who, report, named), who in later) for who in named] or [
-        judge("", nearest(report))
+    failures = [_failure(who, report.about(who, named), who in later) for who in named] or [
+        judge("", report.nearest)
     ]
-    found = [_tempered(failure, report, by_subject=by_subject) for failure in failures]
+    found = [_tempered(failure, report.text, by_subject=by_subject) for failure in failures]
     return Bounce(tuple(found), _original_id(mail, text))
 
 
 def _report(mail: Message) -> str:
-    found = [parts.text_of(part) for part in parts.leaves(mail) if parts.kind(part) == "text/plain"]
+    found = parts.texts(part for part in parts.leaves(mail) if parts.kind(part) == "text/plain")
     text = "\n".join(found) if found else parts.written(mail)
     return text[: parts.LONGEST_TEXT]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from crm.errors import Conflict, Invalid, NotFound
-from crm.inbound.heard import Bounce, Failure, Heard, Verdict
+from crm.inbound.heard import Bounce, Failure, Heard, Unreadable, Verdict
 from crm.inbound.reading import read
 from crm.return_path import Sent, Way, parted
 from crm.tokens import Stop
@@ -181,9 +181,18 @@ _RANK = (
 def arrived(recipient: str, raw: bytes) -> Arrival:
     """Read one mail to one address; takes milliseconds, and never raises."""
     way, _, _ = parted(recipient)
+    return Arrival(recipient, read(raw, to_leave=way is Way.leave), _digest(recipient, raw))
+
+
+def unread(recipient: str, raw: bytes) -> Arrival:
+    """Take a mail for one that says nothing, since reading it takes too long."""
+    why = Unreadable("Reading the mail took too long.")
+    return Arrival(recipient, why, _digest(recipient, raw))
+
+
+def _digest(recipient: str, raw: bytes) -> bytes:
     # A server may fold the case of an address; the mail is the same.
-    digest = hashlib.sha256(recipient.lower().encode() + b"\0" + raw).digest()
-    return Arrival(recipient, read(raw, to_leave=way is Way.leave), digest)
+    return hashlib.sha256(recipient.lower().encode() + b"\0" + raw).digest()
 
 
 def worst(bounce: Bounce) -> Failure:

@@ -2,7 +2,7 @@
 
 import email
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.header import decode_header, make_header
@@ -45,7 +45,17 @@ _STRUCTURE = re.compile(
     rb"^content-(?:type|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
 )
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,998}>")
-_NESTS = re.compile(r"<(/?)(?!(?:br|hr|img|li|link|meta|p|td|tr)\b)[a-z]", re.IGNORECASE)
+# What is closed by itself, or nests only where another does, is not counted.
+_NESTS = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|dd|dt|hr|img|input|li|link|meta|p|t[dhr]|tbody|wbr)(?:[\s/>]|$))"
+    r"([a-z][^\s/>]*)",
+    re.IGNORECASE,
+)
+# HTML opens each of these that was left open again in every paragraph: that takes squares of time.
+_FORMATS = re.compile(
+    r"<(/?)(?=(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?:[\s/>]|$))",
+    re.IGNORECASE,
+)
 _CHARSETS = {
     "unicode-1-1-utf-7": "utf-7",
     "ansi_x3.110-1983": "latin-1",
@@ -184,18 +194,30 @@ def size(part: Message) -> int:
 def written(mail: Message) -> str:
     """What can be read first: the plain text, or the HTML as text, without what it quotes."""
     shown = [part for part in leaves(mail) if part.get_content_disposition() != "attachment"]
-    plain = [text_of(part) for part in shown if kind(part) == "text/plain"]
+    plain = texts(part for part in shown if kind(part) == "text/plain")
     if any(text.strip() for text in plain):
         return "\n".join(plain)
-    return "\n".join(
-        plain_of(text_of(part)) for part in shown if part.get_content_type() == "text/html"
-    )
+    pages = texts(part for part in shown if part.get_content_type() == "text/html")
+    return "\n".join(plain_of(page) for page in pages)
+
+
+def texts(chosen: Iterable[Message]) -> list[str]:
+    """The texts of these parts, all together no longer than one may be."""
+    found: list[str] = []
+    left = LONGEST_TEXT
+    for part in chosen:
+        text = text_of(part)[:left]
+        found.append(text)
+        left -= len(text)
+        if not left:
+            break
+    return found
 
 
 def plain_of(html: str) -> str:
     """HTML as lines of text; what is quoted in it (`blockquote`, Gmail's frame) is left out."""
     clean = nh3.clean(
-        _shallow(html),
+        _shallow(_FORMATS.sub(r"<\1x-", html)),
         tags={"blockquote", "br", "div", "li", "p", "td", "tr"},
         attributes={"div": {"class"}},
         clean_content_tags={"head", "script", "style", "title"},
@@ -208,10 +230,15 @@ def plain_of(html: str) -> str:
 
 def _shallow(html: str) -> str:
     """The HTML up to where it nests deeper than anybody writes: the sanitiser's time is depth²."""
-    depth = 0
+    # One that closes another than the last is ignored, as it may be by HTML: then more is open.
+    opened: list[str] = []
     for tag in _NESTS.finditer(html):
-        depth += -1 if tag[1] else 1
-        if depth > DEEPEST_HTML:
+        name = tag[2].casefold()
+        if not tag[1]:
+            opened.append(name)
+        elif opened and opened[-1] == name:
+            opened.pop()
+        if len(opened) > DEEPEST_HTML:
             return html[: tag.start()]
     return html
 

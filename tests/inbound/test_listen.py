@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from smtplib import LMTP
+from threading import Event
 from uuid import uuid4
 
 import aiosmtplib
@@ -19,6 +20,7 @@ from crm.businesses import Business
 from crm.consent import Status
 from crm.db import Database
 from crm.inbound.listener import listening
+from crm.inbound.model import Arrival, arrived
 from crm.settings import Inbound
 from tests.inbound.letters import Sent, dsn, letter, sent
 
@@ -45,7 +47,7 @@ def _told(port: int, recipients: Sequence[str], raw: bytes) -> Answers:
 
 
 async def _said(port: int, recipients: Sequence[str], raw: bytes) -> Answers:
-    # A thread of its own: the listener reads in those of the loop.
+    # A thread of its own: those of the loop are left to what the listener does.
     with ThreadPoolExecutor(1) as own:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(own, _told, port, recipients, raw)
@@ -143,6 +145,28 @@ async def test_what_cannot_be_heard_stays_with_the_server_in_front(
     assert (first[0][0], behind[0][0]) == (451, 250)
     assert [each["log_level"] for each in logs if each["event"] == "not_heard"] == [level]
     assert await known.kinds(database) == {"hard": 1}
+
+
+async def test_a_mail_that_takes_too_long_to_read_is_taken_and_counted(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take as long again; the next one is heard meanwhile."""
+    known = await sent(database, business, _domain())
+    released = Event()
+
+    def reads(recipient: str, raw: bytes) -> Arrival:
+        if b"Odd" in raw:
+            released.wait(20)
+        return arrived(recipient, raw)
+
+    monkeypatch.setattr("crm.inbound.hearing.arrived", reads)
+    monkeypatch.setattr("crm.inbound.hearing._PATIENCE", 1.0)
+    async with _listener(database) as port:
+        _, odd = await _said(port, [known.messages[0].sender], b"Subject: Odd\r\n\r\n")
+        _, next_one = await _said(port, [known.messages[1].sender], dsn("5.1.1"))
+    released.set()
+    assert (odd[0][0], next_one[0][0]) == (250, 250)
+    assert await known.kinds(database) == {"unreadable": 1, "hard": 1}
 
 
 async def _away(*_: object, **__: object) -> None:

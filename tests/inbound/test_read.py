@@ -1,6 +1,7 @@
 """Whatever the bytes: one answer, in little time; and the whole corpus as its sources judge it."""
 
 from collections import Counter
+from collections.abc import Callable
 from time import process_time
 
 import pytest
@@ -92,6 +93,62 @@ def test_what_comes_again_and_again_takes_linear_time(
         return process_time() - began
 
     assert took(100_000) < 40 * max(took(10_000), 0.005)
+
+
+def _report(size: int) -> bytes:
+    """Failures that name no recipient and give no reason, beside words that are asked for one."""
+    groups = b"\n".join([b"Action: failed\nStatus: 5.0.0\n"] * (size // 128))
+    return (
+        b"From: a@b.example\nContent-Type: multipart/report; boundary=b\n\n--b\n\n"
+        + b"-" * size
+        + b"\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n"
+        + groups
+        + b"\n--b--\n"
+    )
+
+
+def _formats(size: int) -> bytes:
+    """Letters that are never closed, in paragraphs: HTML has each of them go on in all others."""
+    again = b"".join(b"<p><b a=%d></i>" % at for at in range(size // 17))
+    return b"From: a@b.example\nContent-Type: text/html\n\n" + again
+
+
+@pytest.mark.parametrize("mail", [_report, _formats])
+def test_twice_as_much_of_two_things_is_not_four_times_the_work(
+    mail: Callable[[int], bytes],
+) -> None:
+    def took(size: int) -> float:
+        raw = mail(size)
+        began = process_time()
+        read(raw)
+        return process_time() - began
+
+    assert took(120_000) < 40 * max(took(12_000), 0.005)
+
+
+def _pages(many: int) -> bytes:
+    page = b"--b\nContent-Type: text/html\n\n" + b"<p>x" * 30_000 + b"\n"
+    head = b"From: a@b.example\nContent-Type: multipart/mixed; boundary=b\n\n"
+    return head + page * many + b"--b--\n"
+
+
+def test_many_pages_take_the_time_of_a_few() -> None:
+    """What is read of all the parts of a mail is no more than would be of one."""
+
+    def took(many: int) -> float:
+        raw = _pages(many)
+        began = process_time()
+        read(raw)
+        return process_time() - began
+
+    assert len(parts.written(parts.parse(_pages(40)))) <= 2 * parts.LONGEST_TEXT
+    assert took(40) < 10 * max(took(1), 0.05)
+
+
+def test_what_html_formats_or_leaves_open_is_read_to_its_end() -> None:
+    """Tags that go into no text, and such as nobody closes."""
+    html = "<p>Dear <b>Nora</b>,<br><a href=x>yes</a><p>" + "<input><p>" * 600 + "<x-y>end</x-y>"
+    assert parts.plain_of(html).split() == ["Dear", "Nora,", "yes", "end"]
 
 
 def test_only_so_much_of_a_mail_is_parsed() -> None:
