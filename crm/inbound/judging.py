@@ -18,6 +18,8 @@ _SAYS_NOTHING = re.compile(r"[245]\.0\.\d{1,3}")
 _PERMANENT, _FOR_NOW = 553, 450
 _SENDERS_NULL_MX, _NULL_MX = "5.7.27", "5.1.10"
 _LONGEST = 2_000
+# What the table makes of a reply of no known wording.
+_NO_REASON = "address_refused"
 
 _BY_WHOM = {
     Whose.recipient: Verdict.soft,
@@ -55,6 +57,12 @@ def judge(recipient: str, text: str, status: str = "", *, a_reply: bool = True) 
     elif not known and not code and found.whose is Whose.recipient:
         verdict = Verdict.soft if text else Verdict.unknown
     return Failure(recipient, verdict, enhanced or known, code, found.reason, found.text)
+
+
+def silent(failure: Failure, text: str) -> bool:
+    """Whether this text, from which the failure was judged, says neither why nor for how long."""
+    told = failure.enhanced or failure.code or failure.reason != _NO_REASON
+    return not told and not TEMPORARY.search(text[:_LONGEST])
 
 
 def _first(wanted: re.Pattern[str], text: str) -> str:

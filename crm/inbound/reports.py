@@ -22,11 +22,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from msgspec import Struct
+from msgspec.structs import replace
 
 from crm.characters import storable
 from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Unsubscribe, Verdict
+from crm.inbound.judging import judge, silent
 from crm.inbound.model import Arrival, NotAProvider, NotSigned, Vouched
-from crm.mail.outcome import Reply, Step, clean, verdict
 
 # Only hosts that Amazon SNS answers on hold its certificates and confirmations.
 _SNS_HOST = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?")
@@ -42,8 +43,7 @@ _CONFIRMATION = (
 )
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303
 _OLDEST, _AHEAD = timedelta(days=1), timedelta(minutes=15)
-_DSN = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
-_CODE = re.compile(r"\b([45]\d\d)[ -]")
+_STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 
 
 class SnsMessage(Struct, frozen=True, rename="pascal"):
@@ -237,8 +237,12 @@ def _ses_bounce(bounce: dict[str, Any], each: dict[str, Any]) -> tuple[str, Hear
     permanent = bounce.get("bounceType") == "Permanent"
     # On Amazon's own list: it did not try. That list holds addresses which bounced hard elsewhere.
     listed = bounce.get("bounceSubType") in ("Suppressed", "OnAccountSuppressionList")
-    said = f"{each.get('status') or ''} {each.get('diagnosticCode') or ''}"
-    return address, Bounce((_failure(said, address, permanent=permanent and not listed),))
+    status = _STATUS.search(str(each.get("status") or ""))
+    said = str(each.get("diagnosticCode") or "")
+    failure = _failure(
+        said, address, status[0] if status else "", permanent=permanent and not listed
+    )
+    return address, Bounce((failure,))
 
 
 def _ses_complaint(complaint: dict[str, Any], each: dict[str, Any]) -> tuple[str, Heard]:
@@ -261,27 +265,19 @@ def _postmark_bounce(report: PostmarkReport) -> Bounce:
     return Bounce((_failure(report.details, report.email, permanent=hard),))
 
 
-def _failure(said: str, address: str, *, permanent: bool) -> Failure:
-    """Judge what the server said by the one table of replies; the provider's word only softens.
+def _failure(said: str, address: str, status: str = "", *, permanent: bool) -> Failure:
+    """Judge what the server said as in a mail that came back; the provider's word only softens.
 
     A provider calls a block of ours permanent as well, so it takes both to call an address dead.
     """
-    enhanced, code = _DSN.search(said), _CODE.search(said)
-    status = enhanced[0] if enhanced else ""
-    number = int(code[1]) if code else int(f"{status[:1] or '4'}50")
-    text = f"{status} {said[code.end() :] if code else said}".strip()
-    outcome = verdict(Step.rcpt, Reply(number, text), address)
-    found = {
-        "recipient": Verdict.hard if outcome.hard and permanent else Verdict.soft,
-        "policy": Verdict.policy,
-        "content": Verdict.content,
-        "protocol": Verdict.protocol,
-        "ours": Verdict.protocol,
-    }.get(outcome.whose.value, Verdict.soft)
-    if permanent and not enhanced and not code:
-        # Nothing was quoted: the provider's word is all there is.
-        found = Verdict.hard
-    return Failure("", found, status, (int(code[1]) if code else 0), outcome.reason, clean(said))
+    found = judge(address, said, status)
+    if permanent and silent(found, said):
+        # Nothing was said: the provider's word is all there is.
+        return replace(found, verdict=Verdict.hard)
+    softens = found.verdict is Verdict.hard and not permanent
+    if softens or found.verdict is Verdict.unknown:
+        return replace(found, verdict=Verdict.soft)
+    return found
 
 
 def _recipients(report: dict[str, Any], which: str) -> list[dict[str, Any]]:

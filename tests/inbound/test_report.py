@@ -21,7 +21,10 @@ from crm.clock import utc_now
 from crm.consent import Status
 from crm.db import Database
 from crm.inbound import Provider
+from crm.inbound.heard import Bounce
+from crm.inbound.model import Arrival
 from crm.inbound.providers import make_webhook, webhooks
+from crm.inbound.reports import postmark_arrival, ses_arrivals, sns_message
 from crm.inbound.webhooks import Amazon
 from crm.mail import Scope, Why
 from tests import make
@@ -279,97 +282,46 @@ async def test_a_wrong_secret_is_no_address(
         assert answer.status_code == 404, path
 
 
-async def test_postmark(database: Database, business: Business, web: Browser) -> None:
-    """Bounces and complaints by its own kinds; what is not asked for is counted."""
-    known = await sent(database, business)
-    path = await _address(database, business, Provider.postmark)
-    to = [each.recipients[0] for each in known.messages]
-    details = "smtp;550 5.1.1 The email account that you tried to reach does not exist"
-    posted = [
-        {"RecordType": "Bounce", "Type": "HardBounce", "Email": to[0], "Details": details},
-        {"RecordType": "SpamComplaint", "Type": "SpamComplaint", "Email": to[1]},
-        {"RecordType": "Bounce", "Type": "Blocked", "Email": to[2], "Details": "550 5.7.1 no"},
-    ]
-    for each in [*posted, posted[0]]:
-        assert (await web.post(path, json=each)).status_code == 204
-    assert (await web.post(path, json=[])).status_code == 422
-
-    assert await _suppressed(database, known, 0) == (Scope.all, Why.bounced)
-    assert await _suppressed(database, known, 1) == (Scope.marketing, Why.complained)
-    assert await _suppressed(database, known, 2) is None
-    assert await known.kinds(database) == {"hard": 1, "complaint": 1, "policy": 1}
+_SAID = [
+    ("", "", "hard", "soft"),
+    ("The server refused this mail.", "", "hard", "soft"),
+    ("There is no such user here", "", "hard", "soft"),
+    ("smtp; 550 5.1.1 user unknown", "5.1.1", "hard", "soft"),
+    ("The recipient's mailbox is full.", "", "soft", "soft"),
+    ("smtp; 550 5.1.1 Account temporarily locked", "5.1.1", "soft", "soft"),
+    ("Please send it later.", "", "soft", "soft"),
+    ("smtp; 550 Requested action not taken", "", "soft", "soft"),
+    ("", "5.0.0", "soft", "soft"),
+    ("Rejected: listed on a blocklist (spam).", "", "policy", "policy"),
+    ("smtp; 550 5.7.1 Access denied", "5.1.1", "policy", "policy"),
+    ("The message is too large.", "", "content", "content"),
+    ("Sender address rejected", "", "protocol", "protocol"),
+]
 
 
-@pytest.mark.parametrize(
-    ("reason", "origin", "method"),
-    [
-        ("ManualSuppression", "Recipient", consent.Method.one_click),
-        ("ManualSuppression", "Customer", None),
-        ("ManualSuppression", "Admin", None),
-        ("SpamComplaint", "Recipient", consent.Method.complaint),
-        ("SpamComplaint", "Customer", None),
-        ("HardBounce", "Recipient", None),
-        ("Another", "Recipient", None),
-        (None, "Recipient", None),
-    ],
-)
-async def test_a_change_of_subscription_at_postmark(  # noqa: PLR0917
-    database: Database,
-    business: Business,
-    web: Browser,
-    reason: str | None,
-    origin: str,
-    method: consent.Method | None,
+@pytest.mark.parametrize(("said", "status", "permanent", "transient"), _SAID)
+def test_what_a_provider_calls_permanent_is_so_where_nothing_says_otherwise(
+    said: str, status: str, permanent: str, transient: str
 ) -> None:
-    """Who left there leaves here; what she did not choose is not her wish."""
-    known = await sent(database, business)
-    path = await _address(database, business, Provider.postmark)
-    change = _change(known, SuppressionReason=reason, Origin=origin)
-
-    assert (await web.post(path, json=change)).status_code == 204
-
-    reader = await known.reader(database)
-    async with database.read(business.id) as db:
-        (state,) = await consent.states(db, reader.id)
-    if method is None:
-        assert state.status is Status.given
-        assert await _suppressed(database, known) is None
-    else:
-        assert (state.status, state.method) == (Status.withdrawn, method)
-
-
-async def test_postmark_may_send_again(
-    database: Database, business: Business, web: Browser
-) -> None:
-    """It gives no reason then, and nobody's mind has changed."""
-    known = await sent(database, business)
-    path = await _address(database, business, Provider.postmark)
-    change = _change(known, SuppressSending=False, SuppressionReason=None, MessageID=None)
-    assert (await web.post(path, json=change)).status_code == 204
-    assert await known.kinds(database) == {"unreadable": 1}
+    """By the words of the server first, with a number or without; never by its word alone."""
+    for kind, verdict in (("Permanent", permanent), ("Transient", transient)):
+        gone = {"emailAddress": "a@b.example", "status": status, "diagnosticCode": said}
+        notice = {
+            "notificationType": "Bounce",
+            "mail": {},
+            "bounce": {"bounceType": kind, "bouncedRecipients": [gone]},
+        }
+        message = sns_message(msgspec.json.encode(_signed(msgspec.json.encode(notice).decode())))
+        (arrival,) = ses_arrivals(message)
+        assert _verdict(arrival) == verdict, kind
+    for kind, verdict in (("HardBounce", permanent), ("SoftBounce", transient)):
+        if not status or status in said:
+            bounce = {"RecordType": "Bounce", "Type": kind, "Email": "a@b.example", "Details": said}
+            assert _verdict(postmark_arrival(msgspec.json.encode(bounce))) == verdict, kind
 
 
-@pytest.mark.parametrize("first", [0, 1])
-async def test_a_complaint_that_postmark_tells_twice_counts_once(
-    database: Database, business: Business, web: Browser, first: int
-) -> None:
-    """As a complaint, and as a change of subscription; whichever comes first."""
-    known = await sent(database, business)
-    path = await _address(database, business, Provider.postmark)
-    told = [
-        {"RecordType": "SpamComplaint", "Email": known.messages[0].recipients[0], "MessageID": "m"},
-        _change(known, SuppressionReason="SpamComplaint", MessageID="m"),
-    ]
-    for each in (told[first], told[1 - first]):
-        assert (await web.post(path, json=each)).status_code == 204
-    assert await known.kinds(database) == {"complaint": 1}
-    assert await _suppressed(database, known) == (Scope.marketing, Why.complained)
-
-
-def _change(known: Sent, **changes: Any) -> dict[str, Any]:
-    return {
-        "RecordType": "SubscriptionChange",
-        "Recipient": known.messages[0].recipients[0],
-        "Origin": "Recipient",
-        "SuppressSending": True,
-    } | changes
+def _verdict(arrival: Arrival) -> str:
+    assert isinstance(arrival.heard, Bounce)
+    (failure,) = arrival.heard.failures
+    assert "@" not in failure.text
+    return failure.verdict
