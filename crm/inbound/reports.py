@@ -25,7 +25,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from crm.characters import storable
-from crm.inbound.heard import Bounce, Complaint, Failure, Heard, Unreadable, Unsubscribe, Verdict
+from crm.inbound.heard import (
+    AutoReply,
+    Bounce,
+    Complaint,
+    Failure,
+    Heard,
+    Unreadable,
+    Unsubscribe,
+    Verdict,
+)
 from crm.inbound.judging import judge, silent
 from crm.inbound.model import Arrival, NotAProvider, NotSigned, Vouched
 
@@ -256,9 +265,13 @@ def _ses_complaint(complaint: dict[str, Any], each: dict[str, Any]) -> tuple[str
 
 _POSTMARK_HARD = {"HardBounce", "BadEmailAddress"}
 _POSTMARK_POLICY = {"SpamNotification", "Blocked", "DMARCPolicy", "ManuallyDeactivated"}
+# Postmark calls answers bounces as well; what they answer has arrived.
+_POSTMARK_ANSWERS = {"AutoResponder", "ChallengeVerification", "AddressChange", "Subscribe"}
 
 
-def _postmark_bounce(report: PostmarkReport) -> Bounce:
+def _postmark_bounce(report: PostmarkReport) -> Bounce | AutoReply:
+    if report.type in _POSTMARK_ANSWERS:
+        return AutoReply("postmark")
     if report.type in _POSTMARK_POLICY:
         return Bounce((Failure(report.email, Verdict.policy),))
     hard = report.type in _POSTMARK_HARD

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm import consent, mail
+from crm import consent, inbound, mail
 from crm.businesses import Business
 from crm.consent import Status
 from crm.db import Database
@@ -48,6 +48,22 @@ async def test_postmark(database: Database, business: Business, web: Browser) ->
     assert await _suppressed(database, known, 1) == (Scope.marketing, Why.complained)
     assert await _suppressed(database, known, 2) is None
     assert await known.kinds(database) == {"hard": 1, "complaint": 1, "policy": 1}
+
+
+@pytest.mark.parametrize("kind", ["AutoResponder", "AddressChange"])
+async def test_an_answer_that_postmark_calls_a_bounce_is_none(
+    database: Database, business: Business, web: Browser, kind: str
+) -> None:
+    """She is away: five of them are no reason to give her mailbox up."""
+    known = await sent(database, business)
+    path = await _address(database, business)
+    to = known.messages[0].recipients[0]
+    said = {"RecordType": "Bounce", "Type": kind, "Email": to, "Details": "Out of the office"}
+    assert (await web.post(path, json=said)).status_code == 204
+    reader = await known.reader(database)
+    async with database.read(business.id) as db:
+        assert await inbound.export(db, reader.id) == []
+    assert await known.kinds(database) == {"auto_reply": 1}
 
 
 @pytest.mark.parametrize(
