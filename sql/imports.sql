@@ -376,12 +376,6 @@ DELETE FROM crm.quarantine
    AND purpose_id = :purpose_id
    AND ends_at <= :until;
 
--- name: drop_quarantine
--- No row of an import is in quarantine any more: it is undone.
-DELETE FROM crm.quarantine
- WHERE business_id = :business_id
-   AND import_id = :import_id;
-
 -- name: forget_quarantine
 -- No row keeps an erased customer apart.
 DELETE FROM crm.quarantine

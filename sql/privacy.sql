@@ -872,7 +872,7 @@ DELETE FROM crm.dormancy
  WHERE business_id = :business_id;
 
 -- name: arrivals_held
--- The next whom an import added and who were not changed since, held before anything is judged.
+-- The next whom an import added, held before anything is judged.
 SELECT c.customer_id
   FROM crm.customer c
  WHERE c.business_id = :business_id
@@ -880,15 +880,15 @@ SELECT c.customer_id
    AND c.import_id = :import_id
    AND c.erased_at IS NULL
    AND c.restricted_at IS NULL
-   AND c.changed_at = :done_at
  ORDER BY c.customer_id
  LIMIT :limit
    FOR UPDATE OF c;
 
 -- name: untouched_arrivals
--- Those of them of whom nothing is known but what the import wrote, at its one instant: nobody
--- decided, wrote, mailed or asked since, and no opt-out stands. Their rows are held: to hold them
--- here would wait for a decision and not see it.
+-- Those of them of whom nothing is known but what the import wrote, at its one instant, and what
+-- later ones filled in: nobody decided, changed, wrote, mailed or asked since, and no opt-out stands.
+-- A delivery that was never claimed went to nobody. Whoever changes a record leaves an event, imports
+-- alone leave none. Their rows are held: to hold them here would wait for a decision and not see it.
 SELECT c.customer_id
   FROM crm.customer c
  WHERE c.business_id = :business_id
@@ -906,7 +906,8 @@ SELECT c.customer_id
                     WHERE t.business_id = :business_id AND t.customer_id = c.customer_id
                       AND t.source <> 'import')
    AND NOT EXISTS (SELECT FROM crm.delivery d
-                    WHERE d.business_id = :business_id AND d.customer_id = c.customer_id)
+                    WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
+                      AND d.claimed_at IS NOT NULL)
    AND NOT EXISTS (SELECT FROM crm.service_message m
                     WHERE m.business_id = :business_id AND m.address_hash = c.address_hash)
    AND NOT EXISTS (SELECT FROM crm.mailbox_proof p

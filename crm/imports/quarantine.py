@@ -160,11 +160,6 @@ async def leave(db: Db, row: Over) -> bool:
     return found > 0
 
 
-async def drop(db: Db, import_id: UUID) -> None:
-    """Take all rows of an import out that is undone."""
-    await db.run(sql.drop_quarantine, import_id=import_id)
-
-
 async def export(db: ReadDb, customer_id: UUID) -> list[HeldRow]:
     """Return the rows that keep one customer apart, for herself."""
     return await db.many(sql.quarantine_of_customer, HeldRow, customer_id=customer_id)

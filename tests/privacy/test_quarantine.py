@@ -474,9 +474,52 @@ async def test_her_copy_has_it_and_her_deletion_and_an_undo_end_it(
         await imports.undo(db, _BY, done.id)
     await undoing.sweep({"database": database})
 
+    assert await _waiting(database, business, done.id) == []
+    await _swept(database, business)
     assert await rows(database, business.id, "quarantine") == 0
     assert (await held(database, notice, business.id, _CY)).name == "Cyd"
     assert not (await held(database, notice, business.id, "dee@example.com")).known
+
+
+async def test_whom_an_undo_leaves_here_for_another_row_goes_with_that(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """Who stays for a list of another purpose alone is deleted at the end of that one."""
+    done = await take(database, business.id, HEADER + _bare(_BO))
+    async with database.write(business.id) as db:
+        offers = await make.purpose(db, slug="offers")
+        await make.notice(db, offers.id)
+        asked = await imports.receive(
+            db, _BY, offers.id, "offers.csv", (HEADER + _bare(_BO)).encode()
+        )
+    await imports.work_waiting(database, business.id, asked.id)
+
+    async with database.write(business.id) as db:
+        await imports.undo(db, _BY, done.id)
+    await undoing.sweep({"database": database})
+    await _swept(database, business)
+    assert (await held(database, notice, business.id, _BO)).known
+    assert await _waiting(database, business, asked.id) == [_BO]
+
+    await _swept(database, business, after=QUARANTINED + timedelta(hours=1))
+    assert not (await held(database, notice, business.id, _BO)).known
+
+
+async def test_a_row_of_an_undone_import_ends_whom_nothing_else_is_known_of(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """Her address is suppressed, so the undo left her; what stays is the suppression."""
+    done = await take(database, business.id, HEADER + _bare(_BO))
+    async with database.write(business.id) as db:
+        await mail.suppress(db, _BY, hash_of(db, _BO), mail.Scope.all, mail.Why.bounced)
+        await imports.undo(db, _BY, done.id)
+    await undoing.sweep({"database": database})
+    assert (await held(database, notice, business.id, _BO)).known
+
+    await _swept(database, business)
+
+    gone = await held(database, notice, business.id, _BO)
+    assert (gone.known, gone.suppressed) == (False, True)
 
 
 async def test_another_business_sees_and_ends_nothing(

@@ -8,13 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from crm import consent, customers, imports
+from crm import campaigns, consent, customers, imports
 from crm.businesses import Business
+from crm.campaigns import filling
 from crm.consent import Method, Notice, Status
 from crm.db import Database
 from crm.events import Actor
 from crm.imports import Import, NotDone, State
 from crm.privacy.undoing import jobs
+from tests import make
 from tests.conftest import Cluster
 from tests.imports.lists import HEADER, LEFT, held, letter, many, row, rows, somebody_waits, take
 from tests.staff.site import kinds
@@ -175,3 +177,43 @@ async def test_only_what_is_done_is_undone_and_once(database: Database, business
     async with database.write(business.id) as db:
         with pytest.raises(NotDone):
             await imports.undo(db, _BY, done.id)
+
+
+async def test_a_campaign_that_left_them_out_touches_nobody(
+    database: Database, business: Business
+) -> None:
+    notice = await letter(database, business.id)
+    proven, bare = "ada@example.com", "bo@example.com"
+    text = HEADER + row(proven) + row(bare, asked="", confirmed="")
+    done = await take(database, business.id, text)
+    async with database.write(business.id) as db:
+        campaign = await make.campaign(db, notice.purpose_id)
+        await campaigns.start(db, _BY, campaign.id)
+        while await filling.fill_piece(db, campaign.id, 20):
+            pass
+    assert await rows(database, business.id, "delivery") == 2
+
+    undone = await _undone(database, business, done.id)
+
+    assert undone.removed == 2
+    for address in (proven, bare):
+        assert not (await held(database, notice, business.id, address)).known
+    async with database.read(business.id) as db:
+        counts = await campaigns.recount(db, campaign.id)
+    assert counts.waiting == 0
+
+
+async def test_a_later_list_that_fills_in_touches_nobody(
+    database: Database, business: Business
+) -> None:
+    notice = await letter(database, business.id)
+    bare = HEADER + row("bo@example.com", asked="", confirmed="")
+    named = HEADER + row("bo@example.com", "Bo", asked="", confirmed="")
+    done = await take(database, business.id, bare)
+    await take(database, business.id, named)
+    assert (await held(database, notice, business.id, "bo@example.com")).name == "Bo"
+
+    undone = await _undone(database, business, done.id)
+
+    assert undone.removed == 1
+    assert not (await held(database, notice, business.id, "bo@example.com")).known
