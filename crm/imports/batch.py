@@ -278,7 +278,7 @@ class Books:
         task, row = self._task, judged.group.row
         status = judged.decision.event or Status.unknown
         given = status is Status.given
-        at = decided_at(row, status) or self._db.now
+        at = decided_at(row, status, judged.state) or self._db.now
         validity = task.version.validity
         valid_until = customers.ends(at, validity) if given and validity else None
         return NewEvent(

@@ -122,6 +122,7 @@ class Cells:
             tuple(notes),
             listed.at,
             because if len(because) <= REASON_LIMIT and because.isprintable() else "",
+            left_assumed=left.zone_assumed,
         )
 
     def _status(self, cells: list[str]) -> tuple[RowStatus, bool, Instant]:

@@ -164,8 +164,9 @@ def _leave(row: Row, known: KnownCustomer) -> Decision:
     gone = known.standing is Status.withdrawn
     suppress = BOUNCED if row.bounced and not known.suppressed else None
     if known.own_consent_at is not None and known.standing in AUTHORISES:
-        left = row.unsubscribed_at
-        # An opt-out without a time counts as the newer one: silence is the smaller mistake.
+        left = row.left_by
+        # An opt-out without a time counts as the newer one, and so does one that may have been, as
+        # its time names no zone: silence is the smaller mistake.
         gone = left is not None and left < known.own_consent_at
         if gone and suppress is None:
             return CAME_BACK

@@ -8,12 +8,12 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from crm.consent import Consent, Network, Notice, Status, Version
+from crm.consent import Consent, EvidenceKind, Method, Network, Notice, Status, Version
 from crm.events import Actor
 from crm.imports.decision import Closed, Decision
 from crm.imports.fields import Fields
 from crm.imports.gathering import Group
-from crm.imports.model import Row, Tool, address_of
+from crm.imports.model import Row, Tool, address_of, evidence_kind
 
 
 class Task(Struct, frozen=True):
@@ -70,15 +70,31 @@ def without(judged: Judged, left_out: LeftOut | None) -> Judged:
 
 
 def network(row: Row) -> Network | None:
-    """From where she signed up and confirmed, where the row has that."""
-    opted_in, confirmed = address_of(row.opted_in_ip), address_of(row.confirmed_ip)
+    """From where she signed up and confirmed, where the row has that.
+
+    Of a confirmation that proves nothing the address is not hers: who uploaded the list has it.
+    """
+    opted_in = address_of(row.opted_in_ip)
+    confirmed = address_of(row.confirmed_ip) if _confirmed(row) else ""
     if not opted_in and not confirmed:
         return None
     return Network(address=confirmed or opted_in, asked_from=opted_in if confirmed else "")
 
 
-def decided_at(row: Row, status: Status) -> datetime | None:
-    """When it was decided, as far as the row knows."""
+def decided_at(row: Row, status: Status, stands: Consent | None) -> datetime | None:
+    """When it was decided, as far as the row knows; a confirmation dates only what it proves.
+
+    A time without a zone does not date a leaving where her own word that `stands` came after it, as
+    the row has it: it wins because it may be newer, and would stand before that in her history.
+    """
     if status is Status.given:
-        return row.confirmed_at or row.opted_in_at
-    return row.unsubscribed_at if status is Status.withdrawn else None
+        return row.confirmed_at if _confirmed(row) else row.opted_in_at
+    left = row.unsubscribed_at if status is Status.withdrawn else None
+    if left is None or stands is None or not row.left_assumed:
+        return left
+    hers = stands.method is not Method.imported
+    return None if hers and left <= stands.at else left
+
+
+def _confirmed(row: Row) -> bool:
+    return evidence_kind(row) is EvidenceKind.former_double_opt_in

@@ -165,6 +165,7 @@ class Lines:
             confirmed_at=confirmed.at,
             unsubscribed_at=at.at if status is RowStatus.unsubscribed else None,
             zone_assumed=any(each.zone_assumed for each in (asked, confirmed, at)),
+            left_assumed=at.zone_assumed,
         )
 
 

@@ -180,11 +180,17 @@ def standing_there(status: str, *, ended: bool) -> RowStatus:
     return RowStatus.subscribed if status in CONSENTS and not ended else RowStatus.unknown
 
 
+# A clock time without a zone is read as UTC; where the clock is farthest behind UTC it was so much
+# later. Where it is ahead it was earlier.
+_FARTHEST_BEHIND = timedelta(hours=12)
+
+
 class Row(Struct, frozen=True, gc=False):
     """One line of a list, as the file has it; `line` is the physical line where it begins.
 
     `listed_at` is since when the address was on the list, which proves nothing by itself. `part` is
-    the list within an archive. `watched` names fields that are left behind, for who is told of them
+    the list within an archive. `zone_assumed` is of any of its times, `left_assumed` of that of
+    leaving. `watched` names fields that are left behind, for who is told of them
     only when all lines are read.
     """
 
@@ -209,6 +215,14 @@ class Row(Struct, frozen=True, gc=False):
     time_zone: str = ""
     external_id: str = ""
     watched: tuple[str, ...] = ()
+    left_assumed: bool = False
+
+    @property
+    def left_by(self) -> datetime | None:
+        """The latest instant at which she may have left; None where no time says it."""
+        if self.unsubscribed_at is None or not self.left_assumed:
+            return self.unsubscribed_at
+        return self.unsubscribed_at + _FARTHEST_BEHIND
 
 
 class Bad(Struct, frozen=True):
@@ -316,7 +330,7 @@ def merge(rows: Iterable[Row]) -> Row:
     The result does not depend on the order, except that the earlier of two equals gives the name.
     """
     ranked = sorted(rows, key=_rank)
-    best = ranked[0]
+    best, left = ranked[0], _left_last(ranked)
     if len(ranked) == 1:
         return best
     other: dict[str, str] = {}
@@ -329,20 +343,23 @@ def merge(rows: Iterable[Row]) -> Row:
         time_zone=next((row.time_zone for row in ranked if row.time_zone), ""),
         external_id=next((row.external_id for row in ranked if row.external_id), ""),
         bounced=any(row.bounced or row.status is RowStatus.cleaned for row in ranked),
-        unsubscribed_at=_left_last(ranked),
+        unsubscribed_at=left.unsubscribed_at if left else None,
+        left_assumed=left is not None and left.left_assumed,
+        zone_assumed=best.zone_assumed or (left is not None and left.left_assumed),
         tags=tuple(dict.fromkeys(tag for row in ranked for tag in row.tags)),
         other=other,
     )
 
 
-def _left_last(rows: list[Row]) -> datetime | None:
-    """The last time of leaving; None as soon as one opt-out has no time, for it may be newer."""
-    last = None
+def _left_last(rows: list[Row]) -> Row | None:
+    """The row of the last leaving; None as soon as one opt-out has no time, for it may be newer."""
+    last, at = None, None
     for row in rows:
         if row.status is RowStatus.unsubscribed:
-            if row.unsubscribed_at is None:
+            if (left := row.left_by) is None:
                 return None
-            last = max(last or row.unsubscribed_at, row.unsubscribed_at)
+            if at is None or left > at:
+                last, at = row, left
     return last
 
 
@@ -357,6 +374,8 @@ def opts_out(row: Row) -> bool:
     return row.status in OUT
 
 
+_PROOF = {None: 0, EvidenceKind.former_single_opt_in: 1, EvidenceKind.former_double_opt_in: 2}
+
+
 def _rank(row: Row) -> tuple[int, int, int]:
-    proof = (row.opted_in_at is not None) + (row.confirmed_at is not None)
-    return -_WEIGHT[row.status], -proof, row.line
+    return -_WEIGHT[row.status], -_PROOF[evidence_kind(row)], row.line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -419,3 +420,44 @@ async def test_a_consent_that_is_too_old_is_kept_and_not_mailable(
     [line] = await report(database, business.id, done.id)
     assert (line.line, line.outcome) == (3, "noted")
     assert "so old that it has ended" in line.reason
+
+
+async def test_a_confirmation_that_proves_nothing_dates_nothing(
+    database: Database, business: Business
+) -> None:
+    """The sign-up is what counts, so the consent is as old as that."""
+    notice = await letter(database, business.id, accepts=[EvidenceKind.former_single_opt_in])
+    odd = row("nora@example.com", asked="2025-05-04 09:10:11", confirmed="2012-01-02 03:04:05")
+
+    done = await take(database, business.id, HEADER + odd)
+
+    nora = await held(database, notice, business.id, "nora@example.com")
+    [event] = nora.history
+    assert event.at == datetime(2025, 5, 4, 9, 10, 11, tzinfo=UTC)
+    assert (nora.mailable, done.given) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours", "left"), [("", 1, True), ("", 13, False), (" UTC", 1, False)]
+)
+async def test_a_leaving_without_a_zone_wins_while_it_may_be_newer(
+    database: Database,
+    business: Business,
+    zone: str,
+    hours: int,
+    left: bool,  # noqa: FBT001
+) -> None:
+    """Her history has it after the yes that it ends, for it is not known to be before that."""
+    notice = await letter(database, business.id)
+    async with database.write(business.id) as db:
+        nora = await make.customer(db, address="nora@example.com")
+        word = await make.own_word(db, nora.id)
+        await consent.give(db, Actor.customer(nora.id), nora.id, notice.question, word)
+        at = f"{db.now - timedelta(hours=hours):%Y-%m-%d %H:%M:%S}{zone}"
+
+    await take(database, business.id, HEADER + row("nora@example.com", left=at))
+
+    found = await held(database, notice, business.id, "nora@example.com")
+    assert found.mailable is not left
+    last = max(found.history, key=lambda event: event.at)
+    assert last.status is (Status.withdrawn if left else Status.given)

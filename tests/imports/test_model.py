@@ -1,6 +1,6 @@
 """What a row is worth, what it does to the books, and that no order of rows undoes an opt-out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -167,6 +167,22 @@ def test_who_came_back_to_us_stays() -> None:
     assert decide(newer, known, DOUBLE).event is Status.withdrawn
 
 
+@pytest.mark.parametrize(
+    ("earlier", "assumed", "gone"),
+    [(1, False, False), (1, True, True), (12, True, True), (13, True, False), (-1, False, True)],
+)
+def test_a_leaving_without_a_zone_may_be_newer_by_twelve_hours(
+    earlier: int,
+    assumed: bool,  # noqa: FBT001
+    gone: bool,  # noqa: FBT001
+) -> None:
+    """A clock farthest behind UTC shows twelve hours less; one ahead shows more, which is safe."""
+    known = KnownCustomer(standing=Status.given, own_consent_at=LEFT)
+    at = LEFT - timedelta(hours=earlier)
+    row = replace(GONE, unsubscribed_at=at, left_assumed=assumed)
+    assert (decide(row, known, DOUBLE).event is Status.withdrawn) is gone
+
+
 def test_only_empty_fields_are_filled() -> None:
     row = replace(PROVEN, other={"City": "Oslo", "Shoe size": "43", "Zip": "0150"})
     known = KnownCustomer(standing=Status.given, filled=frozenset({"Zip"}))
@@ -248,6 +264,25 @@ def test_merging_takes_the_later_opt_out_and_all_that_was_said() -> None:
     )
     undated = merge([first, replace(other, unsubscribed_at=None)])
     assert undated.unsubscribed_at is None, "an opt-out without a time may be the newer one"
+
+
+def test_merging_keeps_the_leaving_that_may_be_the_last() -> None:
+    exact = replace(GONE, line=9, unsubscribed_at=LEFT + timedelta(hours=1))
+    vague = replace(GONE, left_assumed=True, zone_assumed=True)
+    for rows in ((exact, vague), (vague, exact)):
+        merged = merge(rows)
+        assert merged.left_by == LEFT + timedelta(hours=12)
+        assert (merged.left_assumed, merged.zone_assumed) == (True, True)
+    later = merge([replace(exact, unsubscribed_at=LEFT + timedelta(hours=13)), vague])
+    assert (later.left_by, later.left_assumed) == (LEFT + timedelta(hours=13), False)
+
+
+def test_merging_prefers_what_proves_more_to_what_has_more_times() -> None:
+    """A confirmation older than the sign-up proves no more than none."""
+    odd = replace(PROVEN, line=1, confirmed_at=ASKED - timedelta(days=1))
+    assert evidence_kind(merge([odd, PROVEN])) is EvidenceKind.former_double_opt_in
+    uploaded = replace(PROVEN, line=1, opted_in_at=None)
+    assert evidence_kind(merge([uploaded, HALF])) is EvidenceKind.former_single_opt_in
 
 
 @settings(max_examples=200, deadline=None)
