@@ -17,6 +17,10 @@ from crm.imports.model import RowStatus, Tool
 # No business has so many tools; each upload that names no mapping looks through all of them.
 MOST_MAPPINGS = 200
 _MOST_COLUMNS = 200
+# A form on the web puts a whole question, or the words of a consent, above its column. An import
+# keeps the mappings that it was read by, hence the room for all titles of one together.
+_LONGEST_HEADER = 1000
+_MOST_CHARACTERS = 40_000
 
 
 class UnknownMapping(NotFound):
@@ -63,7 +67,7 @@ class Means(StrEnum):
 class Column(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One column by its header, and what it holds; for an attribute, which that is declared."""
 
-    header: Annotated[str, Meta(min_length=1, max_length=200)]
+    header: Annotated[str, Meta(min_length=1, max_length=_LONGEST_HEADER)]
     means: Means
     attribute: Annotated[str, Meta(max_length=63)] = ""
 
@@ -147,9 +151,42 @@ _MANY = frozenset({Means.leave, Means.attribute})
 _NOT_KEPT = "This header has a character that cannot be kept. Rename the column in the list."
 
 
-def checked(columns: Sequence[Column], declared: frozenset[str]) -> list[Column]:
-    """Refuse a mapping in which a header or a meaning comes twice, or that has no address."""
+def beyond(headers: Sequence[str]) -> list[Problem]:
+    """What is too much for a mapping, which has to name every column of a list."""
     problems: list[Problem] = []
+    if len(headers) > _MOST_COLUMNS:
+        problems.append(
+            Problem(
+                "columns",
+                f"There are {len(headers):,} columns, and a mapping has at most {_MOST_COLUMNS}. "
+                "Take out of the list those that are not needed.",
+            )
+        )
+    if sum(map(len, headers)) > _MOST_CHARACTERS:
+        problems.append(
+            Problem(
+                "columns",
+                f"All headers together have more than {_MOST_CHARACTERS:,} characters. "
+                "Shorten those of the list.",
+            )
+        )
+    problems.extend(
+        Problem(
+            f"columns/{at}/header",
+            f"A header has more than {_LONGEST_HEADER:,} characters. Shorten it in the list.",
+        )
+        for at, header in enumerate(headers)
+        if len(header) > _LONGEST_HEADER
+    )
+    return problems
+
+
+def checked(columns: Sequence[Column], declared: frozenset[str]) -> list[Column]:
+    """Refuse a mapping in which a header or a meaning comes twice, or that has no address.
+
+    So is one that is too large.
+    """
+    problems = beyond([_plain(each.header) for each in columns])
     headers: set[str] = set()
     taken: set[tuple[Means, str]] = set()
     for at, column in enumerate(columns):

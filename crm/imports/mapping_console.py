@@ -12,7 +12,7 @@ from crm.db import Db, ReadDb
 from crm.errors import Refused
 from crm.imports import mappings
 from crm.imports.guessing import Head, guess
-from crm.imports.mapping import Column, Means, NewMapping, TooManyMappings
+from crm.imports.mapping import Column, Means, NewMapping, TooManyMappings, beyond
 from crm.imports.table import head
 from crm.staff import Member, Right
 from crm.staff.auth import may
@@ -23,7 +23,7 @@ _PATH = "/staff/imports/mappings"
 _IMPORTS = [may(Right.import_customers)]
 # Only the first lines are read.
 _BODY = 1_010_000_000
-_HEAD = 1 << 16
+_HEAD = 1 << 18
 
 _WORDS = {
     Means.leave: "left behind",
@@ -76,7 +76,10 @@ async def post_columns(request: Request[Any, Any, Any], db: NamedDependency[Db])
             found = head(await file.read(_HEAD))
         except Refused as refusal:
             form.wrong("file", refusal.message)
-    if found is None:
+    for wrong in beyond([each.name for each in found.headings]) if found else ():
+        # Before anybody has said of hundreds what they mean.
+        form.wrong("file", wrong.message)
+    if found is None or form.problems:
         return await _list(db, form)
     return await _columns(db, await _guessed(db, found))
 
@@ -139,7 +142,7 @@ async def _guessed(db: ReadDb, found: Head) -> Form:
         separator=found.separator,
         guessed="yes" if found.guessed else "",
         **{f"means-{at}": each for at, each in enumerate(means)},
-        **{f"cells-{at}": each.cells for at, each in enumerate(found.headings)},
+        **{f"cells-{at}": " · ".join(each.cells) for at, each in enumerate(found.headings)},
     )
 
 

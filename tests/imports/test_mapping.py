@@ -163,6 +163,11 @@ async def test_no_more_are_saved_than_each_upload_can_look_through(
     assert [each["name"] for each in (await program.get(path)).json()] == ["Till"]
 
 
+def _wide(count: int, title: str = "") -> list[Column]:
+    others = [Column(f"{title}{each}", Means.leave) for each in range(1, count)]
+    return [Column("A", Means.address), *others]
+
+
 @pytest.mark.parametrize(
     ("columns", "field"),
     [
@@ -172,6 +177,9 @@ async def test_no_more_are_saved_than_each_upload_can_look_through(
         ([Column("A", Means.address), Column("B\ud800", Means.leave)], "columns/1/header"),
         ([Column("A", Means.address), Column("B", Means.address)], "columns/1/means"),
         ([Column("A", Means.address), Column("B", Means.attribute, "no")], "columns/1/attribute"),
+        ([Column("A", Means.address), Column("b" * 1001, Means.leave)], "columns/1/header"),
+        (_wide(201), "columns"),
+        (_wide(60, "x" * 700), "columns"),
     ],
 )
 def test_what_does_not_hold_together_is_named(columns: list[Column], field: str) -> None:
