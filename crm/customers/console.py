@@ -14,15 +14,14 @@ from crm.customers import (
     AttributeType,
     Changes,
     Customer,
-    Given,
     LawfulBasis,
     NewAttribute,
     NewCustomer,
     Place,
     Source,
     Stale,
-    ValueNotAllowed,
     WhenNotAllowed,
+    values_console,
 )
 from crm.customers.asking_why import ask_why, post_look
 from crm.customers.basis import BASES
@@ -41,7 +40,6 @@ DECLARE = [may(Right.edit_purposes)]
 
 LIST = "/staff/customers"
 _NEWEST = 20
-_LONGEST_VALUE = 2000
 
 
 @get("/customers", guards=SEE, include_in_schema=False)
@@ -213,56 +211,6 @@ async def post_change(
     return _change(customer, form)
 
 
-@get("/customers/{id:uuid}/attributes", guards=CHANGE, include_in_schema=False)
-async def get_customer_attributes(
-    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
-) -> Response[Any]:
-    """Show the form with a value for each declared attribute."""
-    customer = await customers.get(db, id)
-    held = await customers.values(db, id)
-    await looks.record([id])
-    form = Form.of(**{f"attributes/{each.name}": _typed(each.value) for each in held})
-    declared = await customers.attributes(db)
-    return page("customers/pages/values.html", customer=customer, form=form, declared=declared)
-
-
-@post("/customers/{id:uuid}/attributes", guards=CHANGE, include_in_schema=False)
-async def post_customer_attributes(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Db],
-    who: NamedDependency[Member],
-    looks: NamedDependency[Looks],
-    id: FromPath[UUID],
-) -> Response[Any]:
-    """Set what was filled in, and take away what was emptied."""
-    customer = await customers.get(db, id)
-    declared = await customers.attributes(db)
-    held = {each.name: _typed(each.value) for each in await customers.values(db, id)}
-    form = await read_form(request)
-    given: dict[str, Given | None] = {}
-    for attribute in declared:
-        text = form.text(
-            f"attributes/{attribute.name}", required=False, max=_LONGEST_VALUE, lines=True
-        )
-        # A value shown and sent back is not set anew: its retention would begin again.
-        if text != held.get(attribute.name, ""):
-            given[attribute.name] = text or None
-    if not form.problems:
-        try:
-            await customers.set_attributes(db, who.actor, id, given)
-            return redirect(f"{LIST}/{id}", say="Changed.")
-        except (Invalid, ValueNotAllowed) as refusal:
-            form.take(refusal)
-    await looks.record([id])
-    return page(
-        "customers/pages/values.html",
-        status=422,
-        customer=customer,
-        form=form,
-        declared=declared,
-    )
-
-
 @post("/customers/{id:uuid}/restriction", guards=CHANGE, include_in_schema=False)
 async def post_restriction(
     request: Request[Any, Any, Any],
@@ -375,10 +323,6 @@ def _purpose(text: str) -> UUID:
         raise Invalid(sentence) from None
 
 
-def _typed(value: Given) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 handlers = [
     get_customers,
     post_search,
@@ -389,8 +333,7 @@ handlers = [
     post_note,
     get_change,
     post_change,
-    get_customer_attributes,
-    post_customer_attributes,
+    *values_console.handlers,
     post_restriction,
     get_attributes,
     post_attribute,

@@ -208,8 +208,10 @@ def shown_as(name: str) -> str:
 def touched(form: Form, name: str, now: str) -> bool:
     """Say whether a reader changed a field: from what its page showed, or else from what is now.
 
-    Line feeds count as browsers send them.
+    A field that was not on the page is none. Line feeds count as browsers send them.
     """
+    if name not in form.values:
+        return False
     given = form.values.get(shown_as(name))
     return _sent(form.typed(name)) != _sent(given[0] if given else now)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -123,3 +125,25 @@ def _application() -> Litestar:
 def form(**fields: Any) -> dict[str, Any]:
     """What a browser sends from one of our pages."""
     return {**fields, FIELD: csrf_token(SECRET)}
+
+
+def as_shown(page: str) -> dict[str, str]:
+    """Read a form as a browser does: inputs lose line breaks, texts send them as CRLF."""
+    fields = {}
+    for tag, rest in re.findall(r"<(input|textarea|select)([^>]*name=\"[^>]*)>", page):
+        name = re.search(r'name="([^"]*)"', rest)
+        assert name is not None
+        value = re.search(r'value="([^"]*)"', rest)
+        given = unescape(value[1]) if value else ""
+        if tag == "textarea":
+            text = re.search(rf'name="{re.escape(name[1])}"[^>]*>\n([^<]*)</textarea>', page)
+            given = unescape(text[1]) if text else ""
+        elif tag == "select":
+            text = re.search(rf'name="{re.escape(name[1])}"[^>]*>(.*?)</select>', page)
+            chosen = re.search(r'value="([^"]*)" selected', text[1]) if text else None
+            given = chosen[1] if chosen else ""
+        elif "hidden" not in rest:
+            given = given.replace("\n", "")
+        fields[name[1]] = given.replace("\n", "\r\n")
+    fields.pop("csrf", None)
+    return fields

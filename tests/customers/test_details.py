@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from html import unescape
 from zoneinfo import available_timezones
 
 import httpx2
@@ -109,7 +107,7 @@ async def test_an_older_tab_takes_nothing_back(
     database: Database, business: Business, portal: httpx2.AsyncClient, nora: Customer
 ) -> None:
     """What it showed and sends back is no decision; what was changed in it is."""
-    older = _as_shown((await portal.get("/me/details")).text)
+    older = site.as_shown((await portal.get("/me/details")).text)
     await portal.post("/me/details", data=site.form(**_filled(name="Nora Lind")))
     await portal.post(
         "/me/details", data=site.form(**_filled(name="Nora Lind", **{"attributes/guests": "4"}))
@@ -149,32 +147,10 @@ async def test_lines_stay_lines(
         given = {"usual_shop": "Two rolls\nOne rye"}
         await customers.set_attributes(db, Actor.key(nora.id, "Till"), nora.id, given)
     shown = (await portal.get("/me/details")).text
-    sent = _as_shown(shown) | {"name": "Nora Lind"}
+    sent = site.as_shown(shown) | {"name": "Nora Lind"}
     await portal.post("/me/details", data=site.form(**sent))
 
     assert (await _values(database, business, nora))["usual_shop"] == ("Two rolls\nOne rye", "key")
-
-
-def _as_shown(page: str) -> dict[str, str]:
-    """Read a form as a browser does: inputs lose line breaks, texts send them as CRLF."""
-    fields = {}
-    for tag, rest in re.findall(r"<(input|textarea|select)([^>]*name=\"[^>]*)>", page):
-        name = re.search(r'name="([^"]*)"', rest)
-        assert name is not None
-        value = re.search(r'value="([^"]*)"', rest)
-        given = unescape(value[1]) if value else ""
-        if tag == "textarea":
-            text = re.search(rf'name="{re.escape(name[1])}"[^>]*>\n([^<]*)</textarea>', page)
-            given = unescape(text[1]) if text else ""
-        elif tag == "select":
-            text = re.search(rf'name="{re.escape(name[1])}"[^>]*>(.*?)</select>', page)
-            chosen = re.search(r'value="([^"]*)" selected', text[1]) if text else None
-            given = chosen[1] if chosen else ""
-        elif "hidden" not in rest:
-            given = given.replace("\n", "")
-        fields[name[1]] = given.replace("\n", "\r\n")
-    fields.pop("csrf", None)
-    return fields
 
 
 async def test_what_is_not_hers_she_does_not_set(
