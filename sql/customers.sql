@@ -199,14 +199,19 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
 
 -- name: customers_by_name
 -- Living customers one of whose names begins so.
--- Names have no index: this reads the customers of one business, about 50 ms for 100,000.
+-- Names have no index: this reads the customers of one business, about 80 ms for 100,000.
+-- The small letters of both are made here, for Python makes others, as of İ. Small letters that
+-- share a capital are one: σ and the ς that ends a word, i and the ı without a dot.
+WITH sought AS MATERIALIZED (
+  SELECT ' ' || replace(replace(lower(:word::text), 'ς', 'σ'), 'ı', 'i') AS word
+)
 SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
        external_id, source,
        version, created_at, changed_at, restricted_at, erased_at
-  FROM crm.customer
+  FROM crm.customer, sought
  WHERE business_id = :business_id
    AND erased_at IS NULL
-   AND position(' ' || :word IN ' ' || lower(name)) > 0
+   AND position(sought.word IN ' ' || replace(replace(lower(name), 'ς', 'σ'), 'ı', 'i')) > 0
  ORDER BY name, customer_id
  LIMIT :limit;
 

@@ -200,7 +200,7 @@ async def find(db: ReadDb, text: str, *, limit: int = 50) -> list[Customer]:
         sql.customers_by_prefix, Customer, low=low, high=low + _HIGHEST, limit=limit
     )
     if len(found) < limit and "@" not in words:
-        found += await db.many(sql.customers_by_name, Customer, word=words.lower(), limit=limit)
+        found += await db.many(sql.customers_by_name, Customer, word=words, limit=limit)
     return list({customer.id: customer for customer in found}.values())[:limit]
 
 

@@ -68,6 +68,26 @@ async def test_by_the_beginning_of_address_or_name(
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("İpek Yılmaz", ["İpek", "İ", "YILMAZ", "yılm", "yilm"]),
+        ("ΝΙΚΟΣ ΠΑΠΠΑΣ", ["ΝΙΚΟΣ", "Ν", "νικος", "νικοσ", "ΠΑΠΠΑΣ", "παππας"]),
+        ("Nikos Σοφός", ["σοφός", "ΣΟΦΌΣ", "Σ", "NIKOS"]),
+    ],
+)
+async def test_small_letters_are_made_alike_on_both_sides(
+    database: Database, business: Business, name: str, words: list[str]
+) -> None:
+    async with database.write(business.id) as db:
+        new = NewCustomer(address="someone@example.com", name=name)
+        await customers.add(db, SYSTEM, new, source=Source.api)
+        found = {each: await customers.find(db, each) for each in [*words, "ΚΟΣ", "pek"]}
+
+    assert [each for each in words if not found[each]] == []
+    assert (found["ΚΟΣ"], found["pek"]) == ([], [])
+
+
+@pytest.mark.parametrize(
     ("body", "status", "count"),
     [
         ({"address": "ANNA@example.com"}, 200, 1),
