@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import io
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from crm.consent import Network, Status
 from crm.imports.judged import decided_at, network
+from crm.imports.lines import read
 from crm.imports.model import Row, RowStatus
 
 ASKED = datetime(2025, 5, 4, 9, 10, tzinfo=UTC)
@@ -46,3 +49,16 @@ def test_no_address_is_kept_of_a_confirmation_alone() -> None:
     row = Row(2, "nora@example.com", confirmed_at=LATER, confirmed_ip=OTHERS)
 
     assert network(row) is None
+
+
+@pytest.mark.parametrize(("zone", "later"), [("", 12), ("Z", 0)])
+def test_a_line_of_json_says_too_until_when_she_may_have_left(zone: str, later: int) -> None:
+    decided = {"status": "withdrawn", "at": f"2025-05-04T09:10:00{zone}"}
+    said = {"address": "nora@example.com", "consents": {"letter": decided}}
+    file = io.BytesIO(json.dumps(said).encode() + b"\n")
+    now = datetime(2026, 6, 4, tzinfo=UTC)
+
+    [row] = read(file, purpose="letter", now=now, size_limit=10**6).rows()
+
+    assert isinstance(row, Row)
+    assert (row.status, row.left_by) == (RowStatus.unsubscribed, ASKED + timedelta(hours=later))
