@@ -265,7 +265,7 @@ def _units(
 
 def _is(one: Unit, other: Unit, links: dict[str, Link], filled: Filled) -> bool:
     # Of the same name, too: a text can spell a tag out.
-    return one.name == other.name and fits(one.pieces, other.text, links, filled)
+    return one.name == other.name and fits(one.pieces, other.text, links, filled, tag=one.tag)
 
 
 def _key(unit: Unit, expected: Sequence[Unit], links: dict[str, Link], filled: Filled) -> Hashable:

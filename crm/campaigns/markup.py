@@ -9,16 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from html.entities import html5
+from string import ascii_lowercase, ascii_uppercase
 
 from msgspec import Struct
 
 # Blanks are those of HTML: to Python there are more of them, which hide what stands behind.
 _NAME = re.compile(r"/?[A-Za-z][^ \t\n\f\r/>]*")
+# A name may begin with `=`, and is then another one than without it.
 _ATTRIBUTE = re.compile(
-    r"""([^ \t\n\f\r/>=]++)(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+"""
+    r"""(=[^ \t\n\f\r/>=]*+|[^ \t\n\f\r/>=]++)(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+"""
     r"""(?:"([^"]*)"|'([^']*)'|([^ \t\n\f\r>"'][^ \t\n\f\r>]*+)|))?"""
 )
-_BETWEEN = re.compile(r"[ \t\n\f\r/=]++")
+_BETWEEN = re.compile(r"[ \t\n\f\r/]++")
+# Python folds letters into these that HTML does not, as the sign of the kelvin.
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 # Not `noscript`: mail programs run no scripts, so they show what is in it.
 _RAW = frozenset({"script", "style", "title", "textarea", "xmp"})
 _CSS_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})\s?|(.))", re.DOTALL)
@@ -62,6 +67,8 @@ _CSS_IMPORT = re.compile(r"""@import\s+(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE
 _CSS_IMAGE_SET = re.compile(r"""image-set\(\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 # Python refuses to read numbers of thousands of digits.
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{100})0*([0-9]{0,8})[0-9]*")
+_NUMBER = re.compile(r"&#(?:[xX]([0-9A-Fa-f]++)|([0-9]++));?")
+_NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]*+)([;=]?)")
 _LAST = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -147,7 +154,12 @@ def _span(html: str, at: int) -> tuple[str, int]:
         end = html.find(">", at)
         return "comment", len(html) if end < 0 else end + 1
     name = _NAME.match(html, at + 1)
-    return ("tag", _end_of_tag(html, name.end())) if name else ("text", at + 1)
+    if name:
+        return "tag", _end_of_tag(html, name.end())
+    # An end of nothing is a comment, up to the end of the next tag.
+    if html.startswith("</", at) and at + 2 < len(html):
+        return "comment", html.find(">", at) + 1 or len(html)
+    return "text", at + 1
 
 
 def _end_of_comment(html: str, at: int) -> int:
@@ -184,13 +196,26 @@ def _tag(piece: str, line: int, *, aside: bool) -> Token:
             at = between.end() if between else at + 1
             continue
         value = next((group for group in each.groups()[1:] if group is not None), "")
-        attributes.append((each[1].lower(), _characters(value)))
+        attributes.append((each[1].translate(_LOWER), _characters(_NAMED.sub(_known, value))))
         at = each.end()
-    return Token(line, name.lower(), tuple(attributes), aside=aside)
+    return Token(line, name.translate(_LOWER), tuple(attributes), aside=aside)
 
 
 def _characters(text: str) -> str:
-    return unescape(_LONG_NUMBER.sub(r"&#0\1", text))
+    return unescape(_NUMBER.sub(_number, _LONG_NUMBER.sub(r"&#0\1", text)))
+
+
+def _number(found: re.Match[str]) -> str:
+    """Keep what Python drops: a control character, which breaks the address that it stands in."""
+    if unescape(found[0]):
+        return found[0]
+    return chr(int(found[1], 16) if found[1] else int(found[2]))
+
+
+def _known(found: re.Match[str]) -> str:
+    """Of a value only whole names are entities, those without a semicolon not before `=`."""
+    known = f"{found[1]};" in html5 if found[2] == ";" else not found[2] and found[1] in html5
+    return found[0] if known else f"&amp;{found[0][1:]}"
 
 
 def css(text: str) -> str:

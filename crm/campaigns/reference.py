@@ -180,7 +180,8 @@ def of_token(token: Token, part: str) -> Iterator[Reference]:
             yield Reference(found.url, Use.link, part, token.line + found.line - 1, "text")
     else:
         for name, value in token.attributes:
-            yield from _of_attribute(token, name, value, part)
+            # Not all that read HTML take this for a letter of the name.
+            yield from _of_attribute(token, name.lstrip("="), value, part)
 
 
 def _of_attribute(token: Token, name: str, value: str, part: str) -> Iterator[Reference]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from html import unescape
 
 from crm.campaigns.skeleton import Link, Piece, Slot
 from crm.campaigns.web_address import is_web_address
@@ -33,10 +34,18 @@ class Filled:
             self.wrong.append((slot, value))
 
 
-def fits(pieces: Sequence[Piece], text: str, links: Mapping[str, Link], filled: Filled) -> bool:
+def fits(
+    pieces: Sequence[Piece],
+    text: str,
+    links: Mapping[str, Link],
+    filled: Filled,
+    *,
+    tag: bool = False,
+) -> bool:
     """Match a text against pieces, in linear time: the leftmost place of each constant will do.
 
-    A value may be empty or anything, so if any way of matching exists, this one does.
+    A value may be empty or anything, so if any way of matching exists, this one does. In a `tag`
+    it holds no raw quotation mark, with which its attribute would end and another begin.
     """
     runs = list(_runs(pieces))
     values: list[tuple[str, str]] = []
@@ -53,8 +62,10 @@ def fits(pieces: Sequence[Piece], text: str, links: Mapping[str, Link], filled: 
         at = after
     if at != len(text):
         return False
+    if tag and any('"' in value for _, value in values):
+        return False
     for slot, value in values:
-        filled.take(slot, value)
+        filled.take(slot, unescape(value) if tag else value)
     return True
 
 

@@ -14,6 +14,9 @@ from crm.languages import gettext, marked
 # Stands for a slot while HTML is cut; a message never holds these (they are no characters).
 _FIRST, _LAST = 0xE000, 0xF8FF
 _BLANK = re.compile(r"\s+")
+# Of markup only these are blanks: any other is a letter of a name, an address or a condition.
+_BLANKS = " \t\n\f\r"
+_HTML_BLANK = re.compile(f"[{_BLANKS}]+")
 _TELLING = {"a": "href", "area": "href", "img": "src"}
 
 _REWRITTEN = marked("A link was rewritten.")
@@ -29,6 +32,11 @@ class Unit(Struct, frozen=True):
     shown: str
     name: str = ""
     address: str = ""
+
+    @property
+    def tag(self) -> bool:
+        """Whether it is a tag, and no text, comment or style."""
+        return self.name not in {"", "!", "="}
 
     @classmethod
     def of(cls, pieces: Sequence[Piece], name: str = "", address: str = "") -> Unit:
@@ -75,25 +83,35 @@ def _units(html: str, slots: Mapping[str, Slot]) -> Iterator[Unit]:
         yield Unit.of(_loose(text, slots))
         text = ""
         address = token.get(_TELLING.get(token.name, ""))
-        yield Unit.of(_loose(_written(token), slots), token.name, _named(address, slots))
+        yield Unit.of(_beside(_written(token), slots), token.name, _named(address, slots))
     yield Unit.of(_loose(text, slots))
 
 
 def _written(token: Token) -> str:
     if token.name in {"!", "="}:
-        return _BLANK.sub(" ", token.text).strip()
-    inside = "".join(f' {name}="{_BLANK.sub(" ", value).strip()}"'
-                     for name, value in sorted(token.attributes) if name != "/")  # fmt: skip
-    return f"<{token.name}{inside}>"
+        return _HTML_BLANK.sub(" ", token.text).strip(_BLANKS)
+    # Of two attributes of one name the first counts, so they keep their order.
+    inside = sorted(token.attributes, key=lambda each: each[0])
+    written = "".join(f' {name}="{_value(name, value)}"' for name, value in inside)
+    return f"<{token.name}{written}>"
+
+
+def _value(name: str, value: str) -> str:
+    """Write what an attribute says, so that a raw quotation mark is always its end."""
+    bare = value.strip(_BLANKS)
+    # In an address a line end is nothing, and a blank is something.
+    folded = bare if name in _TELLING.values() else _HTML_BLANK.sub(" ", bare)
+    return folded.replace("&", "&amp;").replace('"', "&quot;")
 
 
 def _loose(text: str, slots: Mapping[str, Slot]) -> list[Piece]:
-    """Fold blanks; those beside a merge value belong to it, which may be empty."""
+    return _beside(_BLANK.sub(" ", text).strip(), slots)
+
+
+def _beside(text: str, slots: Mapping[str, Slot]) -> list[Piece]:
+    """Take out blanks beside a merge value, which belong to it: it may be empty."""
     marks = "".join(re.escape(mark) for mark, s in slots.items() if not s.slot.startswith("link."))
-    folded = _BLANK.sub(" ", text).strip()
-    if marks:
-        folded = re.sub(rf" ?([{marks}]) ?", r"\1", folded)
-    return _cut(folded, slots)
+    return _cut(re.sub(rf" ?([{marks}]) ?", r"\1", text) if marks else text, slots)
 
 
 def _cut(text: str, slots: Mapping[str, Slot]) -> list[Piece]:
