@@ -249,7 +249,7 @@ def _worked_out(
     if words.leads_astray(expression, values):
         values = words.nameless(values)
         if words.leads_astray(expression, values):
-            others = words.nameless(values, hers)
+            others = words.nameless(words.usual(values), hers)
             return "address" if words.leads_astray(expression, others) else "unwritable"
     return "missing" if expression.lacks(values) else None
 

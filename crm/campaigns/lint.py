@@ -19,6 +19,7 @@ from crm.campaigns.reader import Message, read
 from crm.campaigns.reference import (
     Reference,
     Use,
+    bare,
     decoded,
     embedded,
     enclosed,
@@ -31,7 +32,7 @@ from crm.campaigns.tracker import Lists
 from crm.campaigns.wrongs import Finding, finding
 
 # What the rules say, for a verdict to name; raised with each change of them.
-RULES = "firsthand-lint-3"
+RULES = "firsthand-lint-4"
 
 _TINY, _SMALL = 1.0, 3.0
 _SHOWN = 160
@@ -329,19 +330,25 @@ def _varying(
     messages: Sequence[Rendered], read_ones: Sequence[Message], found: Sequence[list[Reference]]
 ) -> Iterator[Finding]:
     """Compare each other reader's message with the first: only listed things may differ."""
+    first, words = messages[0], bare(read_ones[0], messages[0].address)
     for reader, message, references in zip(messages[1:], read_ones[1:], found[1:], strict=True):
         yield from _varying_fields(read_ones[0], message)
-        before = [_same_for_all(each, messages[0]) for each in found[0]]
-        after = [_same_for_all(each, reader) for each in references]
-        if before == after:
-            continue
-        for kind, start, end, low, high in SequenceMatcher(
-            None, before, after, autojunk=False
-        ).get_opcodes():
-            if kind == "equal":
-                continue
-            which = references[low:high] if high > low else found[0][start:end]
-            for each in which:
+        yield from _differing(found[0], references, first, reader)
+        yield from _differing(words, bare(message, reader.address), first, reader)
+
+
+def _differing(
+    one: Sequence[Reference], two: Sequence[Reference], first: Rendered, reader: Rendered
+) -> Iterator[Finding]:
+    before = [_same_for_all(each, first) for each in one]
+    after = [_same_for_all(each, reader) for each in two]
+    if before == after:
+        return
+    for kind, start, end, low, high in SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
+        if kind != "equal":
+            for each in two[low:high] if high > low else one[start:end]:
                 yield finding("per-reader", each.part, each.line, each.url)
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from crm.campaigns.markup import Token, addresses, tokens
 from crm.campaigns.reader import Message, Part
+from crm.campaigns.web_address import is_web_address
 from crm.characters import parted
 
 _PASSED = re.compile(r"https?:/{1,2}[^\s/?#&]+", re.IGNORECASE)
@@ -168,6 +169,31 @@ def of_part(part: Part) -> Iterator[Reference]:
             yield from of_token(token, part.media_type)
     elif part.media_type.startswith("text/"):
         yield from _of_text(part.text, part.media_type)
+
+
+def bare(message: Message, address: str) -> list[Reference]:
+    """List the words that `of_message` leaves and mail programs make links of: `shop.example/page`.
+
+    The reader's own `address` alone is none of them.
+    """
+    # Without an address, what nowhere stands.
+    hers = re.compile(re.escape(address) or r"(?!)", re.IGNORECASE)
+    found = []
+    for part in message.parts:
+        for start, text in _texts(part):
+            for line, row in enumerate(text.split("\n"), start):
+                found += [
+                    Reference(word, Use.link, part.media_type, line, "text")
+                    for word in _PLAIN.sub(" ", row).split()
+                    if is_web_address(hers.sub("address", word))
+                ]
+    return found
+
+
+def _texts(part: Part) -> list[tuple[int, str]]:
+    if part.media_type == "text/html":
+        return [(each.line, each.text) for each in tokens(part.text) if each.name == ""]
+    return [(1, part.text)] if part.media_type.startswith("text/") else []
 
 
 def of_token(token: Token, part: str) -> Iterator[Reference]:

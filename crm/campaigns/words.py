@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from crm.campaigns.expression import Expression
@@ -13,8 +14,11 @@ from crm.mail import mime
 _NEUTRAL = {"name": "reader", "first_name": "reader", "address": "your address"}
 # What stands where nothing can be worked out.
 UNKNOWN = "…"
-# Instead of what may look like a web address, and is none that only one reader has.
-_PLAIN = {"business": "business", "address": "address"}
+# Stands for her own address where that is one which itself holds what looks like a page.
+_PLAIN_ADDRESS = "reader@example.org"
+# Around a word that stands alone: of a longer one it may be the host.
+_BEFORE = r"(?<![^\s(\[{\"'\u2018\u201c\u201e\u00ab])"
+_AFTER = r"(?=(?:['\u2019]s)?[.,:;!?)\]}\"'\u2019\u201d\u00bb]*+(?:\s|\Z))"
 # What anybody may type at a sign-up: a web address there is no name, and stands nowhere.
 NAMES = frozenset({"name", "first_name"})
 
@@ -72,11 +76,31 @@ def leads_astray(expression: Expression, values: Mapping[str, str]) -> bool:
     """Say whether what an expression comes to is a web address that only some readers would have.
 
     What the business is called is the same for all, and where to write to her stands in the header
-    anyway.
+    anyway: each is let pass where it stands as it is, and nothing makes an address of it. What is
+    judged came of her values; of others, a condition may have made something else.
     """
-    if not is_web_address(upright(expression.text(values))):
-        return False
-    return is_web_address(upright(expression.text({**values, **_PLAIN})))
+    text = upright(expression.text(values))
+    # Of a page and her address joined, the whole may look like somebody to write to.
+    return ("@" in text or is_web_address(text)) and is_web_address(_without(text, values))
+
+
+def _without(text: str, values: Mapping[str, str]) -> str:
+    """Put a word for what is no address of one reader; what is joined to it is still seen."""
+    if address := upright(values.get("address", "")):
+        text = re.sub(re.escape(address), "address", text, flags=re.IGNORECASE)
+    if business := upright(values.get("business", "")):
+        alone = _BEFORE + re.escape(business) + _AFTER
+        text = re.sub(alone, "business", text, flags=re.IGNORECASE)
+    return text
+
+
+def usual(values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return values with another address where a part of hers looks like a page.
+
+    Whoever signs up as `nora@www.shop.example` is no reason to keep a campaign from starting.
+    """
+    strange = is_web_address(values.get("address", "").replace("@", " "))
+    return {**values, "address": _PLAIN_ADDRESS} if strange else values
 
 
 def neutral(fields: Sequence[Field], business: str) -> list[str]:

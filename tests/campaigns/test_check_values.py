@@ -211,6 +211,14 @@ async def test_a_program_is_told_and_may_insist(database: Database, business: Bu
         ("{{ name }}", {"name": "Dr.med. Nora J.-P. O'Neil, St.Gallen"}, None),
         ("{{ name | default(address) }}", {"address": "x.ab/y@example.org"}, None),
         ("{{ 'Dear ' ~ address }}", {"address": "reader@www.example.org"}, None),
+        ("{{ address | replace('@', ' at ') }}", {"address": "nora@www.example.org"}, "unwritable"),
+        ("{{ address | replace('@', '.a.example/') }}", {"address": "nora@b.example"}, "address"),
+        ("{{ address | replace('@', '.a.example/') }}", {"address": "n@www.b.example"}, "address"),
+        (
+            '{% if "@" in address %}a.example/{{ name | lower }}{% endif %}',
+            {"address": "nora@b.example", "name": "Nora"},
+            "address",
+        ),
         ("{{ business ~ ', for ' ~ name }}", {"business": "www.rye.example", "name": "Nora"}, None),
     ],
 )

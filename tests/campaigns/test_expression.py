@@ -15,7 +15,7 @@ from crm.campaigns.expression import Expression, NoExpression
 from crm.campaigns.merge import upright
 from crm.campaigns.render import Compiled, Draft, compile_message
 from crm.campaigns.web_address import is_web_address
-from crm.campaigns.words import HoldsAddress
+from crm.campaigns.words import HoldsAddress, leads_astray
 from crm.errors import Invalid
 from crm.mail import mime
 from tests.campaigns.test_render import BAKERY
@@ -137,6 +137,39 @@ def test_no_expression_comes_to_an_address() -> None:
         message.bytes_for({"attribute.host": "shop.example-7"}, SLOTS)
     assert "… CORNER" in message.preview({"attribute.host": "shop.example-7"}).text
     assert message.bytes_for({"attribute.host": "shop-7"}, SLOTS)
+
+
+@pytest.mark.parametrize(
+    ("source", "sender"),
+    [
+        ('{% if "@" in address %}shop.example/v/{{ name | lower }}{% endif %}', "Corner"),
+        ('{% if business != "business" %}shop.example/{{ name | lower }}{% endif %}', "Corner"),
+        ('{{ address | replace("@", ".track.example/") }}', "Corner"),
+        ("{{ address ~ '.track.example/1' }}", "Corner"),
+        ("{{ 'shop.example#' ~ address }}", "Corner"),
+        ("{{ business ~ '/' ~ address | length }}", "shop.example"),
+        ("{{ address | first ~ '.' ~ business }}", "shop.example/v"),
+        ("{{ business ~ '&r=' ~ address | length }}", "shop.example/v?a=1"),
+    ],
+)
+def test_an_address_is_seen_whatever_it_is_made_of(source: str, sender: str) -> None:
+    values = {"name": "Nora", "address": "nora@example.org", "business": sender}
+
+    assert leads_astray(Expression(source), values)
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("{{ 'Dear ' ~ address }}", {"address": "x.ab/y@www.example.org"}),
+        ("{{ 'Dear ' ~ address | upper }}", {"address": "Reader@www.Example.org"}),
+        ("{{ name ~ ' (' ~ business ~ ').' }}", {"business": "www.rye.example"}),
+        ("{{ business ~ '\u2019s ' ~ name }}", {"business": "www.rye.example"}),
+        ("{{ business | upper ~ ': ' ~ name }}", {"business": "www.rye.example"}),
+    ],
+)
+def test_whom_and_by_whom_may_look_like_a_page(source: str, values: dict[str, str]) -> None:
+    assert not leads_astray(Expression(source), {"name": "Nora", **values})
 
 
 def test_no_expression_reaches_an_address() -> None:

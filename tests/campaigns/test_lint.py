@@ -115,6 +115,18 @@ def test_an_address_of_ones_own_is_found_whatever_made_it() -> None:
         assert {each.code for each in found} == codes_found
 
 
+def test_a_page_without_scheme_is_the_same_for_all() -> None:
+    """What a value comes to with the words around it; whom to write to is no page."""
+    for source, codes_found in (
+        ("See shop.example/v/{{ first_name }} now.", {"per-reader"}),
+        ("See {{ first_name }}.shop.example/v now.", {"per-reader"}),
+        ("See shop.example#{{ address }} now.", {"per-reader"}),
+        ("See shop.example/v, {{ first_name }} ({{ address }}).", set()),
+    ):
+        found = lint(rendered(composed(source)), ALLOWED, OWN)
+        assert {each.code for each in found} == codes_found, source
+
+
 def test_another_way_to_stop_than_ours_is_refused() -> None:
     first, second, _ = rendered(composed("Rye"))
     raw = first.raw.replace(slots(0).unsubscribe.encode(), b"https://esp.example/u/1", 1)
