@@ -13,8 +13,8 @@ from difflib import SequenceMatcher
 
 from msgspec import Struct
 
-from crm.campaigns.reader import Message, Part, read
-from crm.campaigns.skeleton import PACKING, Leaf, Link, Piece, Skeleton, Variant
+from crm.campaigns.reader import PHRASED, Message, Part, read, unquoted
+from crm.campaigns.skeleton import PACKING, Field, Leaf, Link, Piece, Skeleton, Slot, Variant
 from crm.campaigns.slots import LINK, Filled, fits, is_ours
 from crm.campaigns.tokens import Unit, of_html, told
 from crm.languages import gettext, ngettext
@@ -37,6 +37,8 @@ _ONE_ADDRESS = re.compile(
     r"mailto:[^@%?,;\s]+@([A-Za-z0-9.-]+)(?:\?subject=(?:[^?&;=#%\s]|%(?!0[AD])[0-9A-F]{2})*)?",
     re.IGNORECASE,
 )
+# Addresses and nothing else: in parentheses, or behind a word, they would be something else.
+_ADDRESSES = re.compile(r"\s*<[^<>]*>(?:\s*,\s*<[^<>]*>)*\s*")
 _ID = re.compile(r"<([0-9a-f]{32})\.[0-9a-f]{32}@([A-Za-z0-9.-]+)>")
 
 
@@ -138,7 +140,7 @@ def _fields(
     known = {each.name.lower() for each in variant.fields}
     for field in variant.fields:
         values = message.every(field.name)
-        expected = _loose(field.value)
+        expected = _loose(_spoken(field))
         if not values:
             yield Difference(
                 gettext("The header %(name)s is missing.", name=field.name), was=_shown(field.value)
@@ -156,16 +158,26 @@ def _fields(
             yield Difference(gettext("The header %(name)s was put in.", name=name), now=value[:300])
 
 
+def _spoken(field: Field) -> Sequence[Piece]:
+    """Take quotation marks from words before an address, which older skeletons have."""
+    if field.name.lower() not in PHRASED:
+        return field.value
+    cut = [each.rpartition("<") if isinstance(each, str) else each for each in field.value]
+    return [each if isinstance(each, Slot) else f"{unquoted(each[0])}{each[1]}{each[2]}"
+            for each in cut]  # fmt: skip
+
+
 def _leaving(message: Message, skeleton: Skeleton, filled: Filled) -> Iterator[Difference]:
     values = message.every("List-Unsubscribe")
     links = re.findall(r"<([^<>]*)>", " ".join(values))
     pressed = [each for each in links if not each.lower().startswith("mailto:")]
     mailed = [each for each in links if each.lower().startswith("mailto:")]
     ours = skeleton.links["unsubscribe"]
-    same_domain = all(_to(each, skeleton.domain) for each in mailed)
+    alone = _ADDRESSES.fullmatch(" ".join(values)) is not None
+    as_sent = alone and all(_to(each, skeleton.domain) for each in mailed)
     if len(values) == 1 and len(pressed) == 1 and is_ours(pressed[0], ours) and len(mailed) < 2:  # noqa: PLR2004
         filled.take(f"{LINK}unsubscribe", pressed[0])
-        if same_domain:
+        if as_sent:
             return
     yield Difference(
         gettext("The header %(name)s was changed.", name="List-Unsubscribe"),
@@ -222,6 +234,9 @@ def _leaf(leaf: Leaf, part: Part, links: dict[str, Link], filled: Filled) -> Ite
             sentence = gettext("An attached picture has another name.")
             yield Difference(sentence, leaf.content_id, part.content_id)
         return
+    if not part.legible:
+        sentence = gettext("The header %(name)s was changed.", name="Content-Type")
+        yield Difference(sentence, now=part.charset[:300])
     if leaf.media_type == "text/html":
         expected, received = of_html(leaf.words), of_html((part.text,))
     else:
@@ -335,7 +350,7 @@ def _link(piece: Piece) -> bool:
 
 
 def _bare(text: str, *, strip: bool = True) -> str:
-    folded = re.sub(r"\s+", " ", text.replace('"', ""))
+    folded = re.sub(r"\s+", " ", text)
     return folded.strip() if strip else folded
 
 

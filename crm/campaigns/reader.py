@@ -20,7 +20,14 @@ _DEEPEST = 20
 _MOST_PARTS = 200
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
-_BETWEEN = re.compile(r"(\?=)[ \t\r\n]+(?==\?)")
+# Who it is from and to whom one answers: words, and then an address, which is never encoded.
+PHRASED = frozenset({"from", "reply-to", "list-id"})
+_PHRASE = re.compile(r'((?:[^"<]|"(?:[^"\\]|\\.)*+")*+)(<.*)', re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"|([^"]+)')
+# What every mail program reads, and reads alike.
+_CHARSET = re.compile(
+    r"(?:us-)?ascii|utf-?8|iso-8859-(?:[1-9]|1[0-6])|windows-125[0-8]", re.IGNORECASE
+)
 _PARAMETER = re.compile(r';\s*([A-Za-z0-9_.*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
 _END_OF_DELIMITER = re.compile(rb"(--)?[ \t]*(?=\n|\Z)")
@@ -49,6 +56,15 @@ class Part(Struct, frozen=True):
     doubtful: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
+    def legible(self) -> bool:
+        """Whether its text is in a charset of which all mail programs make the same letters."""
+        try:
+            _strictly(self.content, self.charset or "us-ascii")
+        except (LookupError, UnicodeError):
+            return False
+        return True
+
+    @property
     def text(self) -> str:
         """The characters of a text part, with line feeds only."""
         raw = self.content
@@ -64,7 +80,11 @@ class Part(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """A message, read: its fields in their order, unfolded and decoded, and its leaves."""
+    """A message, read: its fields in their order, unfolded and decoded, and its leaves.
+
+    Decoded is only what mail programs decode (RFC 2047 §5): a subject, and the words before an
+    address, from which quotation marks and backslashes are taken.
+    """
 
     fields: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
@@ -82,23 +102,55 @@ def read(raw: bytes) -> Message:
     """Read a message; whatever is wrong in it is read as far as it makes sense."""
     fields, body = _split(raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
     parts = list(_leaves(fields, body, ()))
-    shown = tuple((name, decoded_words(value)) for name, value in fields)
+    shown = tuple((name, _shown(name.lower(), value)) for name, value in fields)
     return Message(shown, tuple(parts[:_MOST_PARTS]))
 
 
-def decoded_words(value: str) -> str:
-    """Decode the encoded words of a header value (RFC 2047); adjacent ones are one."""
-    return " ".join(_WORD.sub(_word, _BETWEEN.sub(r"\1", value)).split())
+def _shown(name: str, value: str) -> str:
+    if name == "subject":
+        return _decoded_words(value)
+    found = _PHRASE.fullmatch(value) if name in PHRASED else None
+    if found is None:
+        return " ".join(value.split())
+    words = [
+        _decoded_words(each[2]) if each[1] is None else each[1]
+        for each in _QUOTED.finditer(found[1])
+    ]
+    return " ".join([*unquoted(" ".join(words)).split(), *found[2].split()])
 
 
-def _word(found: re.Match[str]) -> str:
+def unquoted(phrase: str) -> str:
+    """Return words before an address without what only says that they are words."""
+    return phrase.replace('"', "").replace("\\", "")
+
+
+def _decoded_words(value: str) -> str:
+    """Decode encoded words between blanks (RFC 2047 §5); those in a row are one."""
+    out: list[str] = []
+    before = False
+    for each in value.split():
+        found = _WORD.fullmatch(each)
+        text = _word(found) if found else None
+        out += ["" if before and text is not None else " ", each if text is None else text]
+        before = text is not None
+    return " ".join("".join(out).split())
+
+
+def _word(found: re.Match[str]) -> str | None:
+    """Decode one; None where not all mail programs would, or not alike."""
     charset, kind, text = found[1], found[2].lower(), found[3]
     raw = text.encode("latin-1", "replace")
     raw = _base64(raw) if kind == "b" else binascii.a2b_qp(raw, header=True)
     try:
-        return raw.decode(charset_of(charset), "replace")
-    except (LookupError, ValueError):
-        return raw.decode("utf-8", "replace")
+        return _strictly(raw, charset)
+    except (LookupError, UnicodeError):
+        return None
+
+
+def _strictly(raw: bytes, charset: str) -> str:
+    if not _CHARSET.fullmatch(charset):
+        raise LookupError(charset)
+    return raw.decode(charset_of(charset))
 
 
 def _split(raw: bytes) -> tuple[list[tuple[str, str]], bytes]:
@@ -140,7 +192,8 @@ def _leaves(
         media_type=kind,
         within=within,
         content=_plain(body, _field(fields, "content-transfer-encoding").strip().lower()),
-        charset=parameters.get("charset", ""),
+        # Also where it is said in a way that few know (RFC 2231).
+        charset=next((v for n, v in parameters.items() if n.partition("*")[0] == "charset"), ""),
         content_id=_field(fields, "content-id").strip("<> "),
         disposition=disposition,
         doubtful=doubtful,

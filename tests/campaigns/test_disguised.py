@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from quopri import decodestring, encodestring
 
 import pytest
+from msgspec import structs
 
 from crm.campaigns.comparing import Comparison, compare
+from crm.campaigns.skeleton import Field
 from crm.campaigns.tokens import of_html
-from tests.campaigns.mails import skeleton
+from tests.campaigns.mails import composed, skeleton, slots
 from tests.campaigns.test_compare import SOURCE, SUBJECT, mail
 
 KNOWN = skeleton(SOURCE, subject=SUBJECT)
@@ -97,3 +100,120 @@ def test_a_web_address_in_a_tag_is_seen_behind_entities() -> None:
 def test_names_of_tags_are_folded_as_html_folds_them() -> None:
     for html, name in (("<LINK>", "link"), ("<lin\N{KELVIN SIGN}>", "lin\N{KELVIN SIGN}")):
         assert [each.name for each in of_html([html]) if each.shown] == [name]
+
+
+def _field(name: str, value: str | Callable[[str], str]) -> bytes:
+    """The mail with another value of a field; `{}` is what it was."""
+    raw = mail()
+    head, end, body = raw.partition(b"\r\n\r\n")
+    found = re.search(rf"^{name}: (.*(?:\r\n[ \t].*)*)".encode(), head, re.MULTILINE)
+    assert found
+    was = re.sub(r"\r\n(?=[ \t])", "", found[1].decode().strip())
+    given = value.replace("{}", was) if isinstance(value, str) else value(was)
+    return head[: found.start(1)] + given.encode() + head[found.end(1) :] + end + body
+
+
+def _words(text: str, charset: str = "utf-8") -> str:
+    return f"=?{charset}?b?{b64encode(text.encode(charset)).decode()}?="
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("List-Unsubscribe", lambda was: re.sub("<(.*?)>", r"<=?utf-8?q?\1?=>", was, count=1)),
+        ("List-Unsubscribe", "({})"),
+        ("List-Unsubscribe", "no {}"),
+        ("List-Unsubscribe-Post", _words),
+        ("From", _words),
+        ("From", '"Corner Bakery <letter@bakery.example>"'),
+        ("From", '"Corner Bakery <letter@bakery.example>'),
+        ("From", f"{_words('Corner Bakery')} <{_words('letter@bakery.example')}>"),
+        ("From", f'"{_words("Corner Bakery")}" <letter@bakery.example>'),
+        ("From", f"{_words('Corner Bakery', 'utf-16')} <letter@bakery.example>"),
+        ("List-Id", _words),
+        ("Subject", _words("Rye für Nora and all", "utf-7")),
+        ("Subject", "=?utf-8?q?Rye_f=FCr_Nora_and_all?="),
+        ("Subject", "=?utf-8?q?Rye_f=C3=BCr_Nora_and?=_all"),
+        ("Subject", f'"{_words("Rye für Nora and all")}"'),
+        ("Message-ID", _words),
+    ],
+)
+def test_a_field_that_reads_alike_and_is_another(
+    name: str, value: str | Callable[[str], str]
+) -> None:
+    raw = _field(name, value)
+    (found,) = compare(raw, KNOWN).differences
+
+    assert name in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("From", "Corner Bakery <letter@bakery.example>"),
+        ("From", f"{_words('Corner Bakery')}\r\n <letter@bakery.example>"),
+        ("From", f"{_words('Corner ')} {_words('Bakery', 'iso-8859-1')}<letter@bakery.example>"),
+        ("From", r'"C\orner Bakery"  <letter@bakery.example>'),
+        ("List-Id", f"{_words('The Corner Letter')} <letter.bakery.example>"),
+        ("Subject", f"{_words('Rye für Nora', 'iso-8859-1')} and\r\n all"),
+        ("Subject", f"{_words('Rye für N', 'windows-1252')}\r\n {_words('ora and all')}"),
+        ("Subject", "Rye für Nora and all"),
+        ("List-Unsubscribe", lambda was: was.replace(", ", ",\r\n  ")),
+    ],
+)
+def test_another_encoding_of_a_field_is_the_same(
+    name: str, value: str | Callable[[str], str]
+) -> None:
+    assert compare(_field(name, value), KNOWN).differences == ()
+
+
+@pytest.mark.parametrize("name", ['Corner "Rye" Bakery', r"Corner \ Bakery", "Bäckerei <3"])
+def test_the_name_of_a_sender_may_hold_anything(name: str) -> None:
+    """Also beside a skeleton that was published with the quotation marks in it."""
+    known = skeleton("Rye", purpose=name)
+    raw = composed("Rye", purpose=name).bytes_for({}, slots(7))
+    (listed,) = [each for each in known.variants[0].fields if each.name == "List-Id"]
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    older = Field("List-Id", (f'"{quoted}" <letter.bakery.example>',))
+    variants = tuple(
+        structs.replace(each, fields=tuple(older if f == listed else f for f in each.fields))
+        for each in known.variants
+    )
+
+    assert compare(raw, known).differences == ()
+    assert compare(raw, structs.replace(known, variants=variants)).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("charset", "hidden"),
+    [
+        (b"johab", b"\xdd<img src=https:\\\\t.example\\7.gif \xdd>"),
+        (b"iso-2022-kr", b"Nora"),
+        (b"utf-7", b"+ADw-img src=https:+AFwAXA-t.example+AFw-7.gif+AD4-"),
+        (b"u8", b"Nora"),
+        (b"utf-8", b"\xdd Nora"),
+        (b"us-ascii", b"N\xc3\xb6ra"),
+    ],
+)
+def test_a_charset_that_hides_markup_is_a_difference(charset: bytes, hidden: bytes) -> None:
+    def change(page: bytes) -> bytes:
+        plain = page.decode().encode("ascii", "xmlcharrefreplace")
+        return plain.replace(b"Nora Lindqvist", hidden)
+
+    sentences = [each.sentence for each in compared(change, charset).differences]
+
+    assert "The header Content-Type was changed." in sentences
+
+
+def test_a_charset_in_a_parameter_that_few_know_is_a_difference() -> None:
+    raw = mail().replace(b"text/html; charset=utf-8", b"text/html; charset*=''utf-7")
+
+    assert not compare(raw, KNOWN).same
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", "iso-8859-1", "ISO-8859-15", "windows-1252"])
+def test_another_charset_of_the_page_is_the_same(charset: str) -> None:
+    def change(page: bytes) -> bytes:
+        return page.decode().encode(charset, "xmlcharrefreplace").replace(b"> <", b">\n<") + b"\r\n"
+
+    assert compared(change, charset.encode()).differences == ()
