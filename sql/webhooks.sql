@@ -343,7 +343,8 @@ RETURNING (SELECT count(*) FROM piece);
 
 -- name: due_posts
 -- What can go now: of each customer the first that waits, and whatever is about none. What was tried
--- before the endpoint began anew counts as never tried.
+-- before the endpoint began anew counts as never tried. Where the stream is gone through once more,
+-- what lies ahead waits until it is come to: what was told before it is made again first.
 SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
        :beginning::integer AS beginning,
        CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END AS attempts,
@@ -353,6 +354,8 @@ SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
  WHERE p.business_id = :business_id
    AND p.endpoint_id = :endpoint_id
    AND p.state = 'waiting'
+   AND p.number <= (SELECT e.position FROM crm.endpoint e
+                     WHERE e.business_id = :business_id AND e.endpoint_id = :endpoint_id)
    AND (p.next_at <= :now OR p.beginning < :beginning)
    AND NOT EXISTS (SELECT FROM crm.post q
                     WHERE q.business_id = :business_id
