@@ -344,7 +344,8 @@ RETURNING (SELECT count(*) FROM piece);
 -- name: due_posts
 -- What can go now: of each customer the first that waits, and whatever is about none. What was tried
 -- before the endpoint began anew counts as never tried. Where the stream is gone through once more,
--- what lies ahead waits until it is come to: what was told before it is made again first.
+-- what lies ahead waits until it is come to: what was told before it is made again first. That two
+-- records were merged also waits for what is about the one that went: its consents end before.
 SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
        :beginning::integer AS beginning,
        CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END AS attempts,
@@ -357,12 +358,22 @@ SELECT p.number, p.event_id, p.kind, v.at, v.customer_id, v.ref, p.asks,
    AND p.number <= (SELECT e.position FROM crm.endpoint e
                      WHERE e.business_id = :business_id AND e.endpoint_id = :endpoint_id)
    AND (p.next_at <= :now OR p.beginning < :beginning)
+   -- Each by her key, also where nothing is known yet of how many wait.
    AND NOT EXISTS (SELECT FROM crm.post q
                     WHERE q.business_id = :business_id
                       AND q.endpoint_id = :endpoint_id
                       AND q.customer_id = p.customer_id
                       AND q.state = 'waiting'
-                      AND q.number < p.number)
+                      AND q.number < p.number
+                   OFFSET 0)
+   AND (p.kind <> 'customer.merged'
+        OR NOT EXISTS (SELECT FROM crm.post q
+                        WHERE q.business_id = :business_id
+                          AND q.endpoint_id = :endpoint_id
+                          AND q.customer_id = v.ref
+                          AND q.state = 'waiting'
+                          AND q.number < p.number
+                       OFFSET 0))
  ORDER BY p.number
  LIMIT :limit;
 
@@ -430,6 +441,7 @@ UPDATE crm.endpoint e
            THEN greatest(:now::timestamptz, e.rest_until)
          ELSE (SELECT greatest(min(f.next_at), e.rest_until)
                  FROM (SELECT DISTINCT ON (coalesce(p.customer_id, p.event_id))
+                              p.number, p.event_id, p.kind,
                               CASE WHEN p.beginning = e.beginning THEN p.next_at
                                    ELSE least(p.next_at, :now) END AS next_at
                          FROM crm.post p
@@ -437,6 +449,18 @@ UPDATE crm.endpoint e
                           AND p.endpoint_id = :endpoint_id
                           AND p.state = 'waiting'
                         ORDER BY coalesce(p.customer_id, p.event_id), p.number) f
+                -- What a merge waits for is among them, and is due before it.
+                WHERE f.kind <> 'customer.merged'
+                   OR NOT EXISTS (SELECT FROM crm.post q
+                                   WHERE q.business_id = :business_id
+                                     AND q.endpoint_id = :endpoint_id
+                                     AND q.customer_id = (
+                                           SELECT v.ref FROM crm.event v
+                                            WHERE v.business_id = :business_id
+                                              AND v.event_id = f.event_id)
+                                     AND q.state = 'waiting'
+                                     AND q.number < f.number
+                                  OFFSET 0)
                HAVING count(*) > 0)
        END
  WHERE e.business_id = :business_id
