@@ -241,14 +241,6 @@ SELECT outcome, said.reason, count(*)::integer AS count
  ORDER BY count DESC, said.reason
  LIMIT :limit;
 
--- name: rows_of_import
--- The whole report in the order of the file, for a stream.
-SELECT part, line, number, outcome, reason
-  FROM crm.import_row
- WHERE business_id = :business_id
-   AND import_id = :import_id
- ORDER BY part, line, number;
-
 -- name: lapse_rows
 -- Deletes the remarks about rows of imports that ended long ago, some at a time, and then the names
 -- of their files: one may name whom the list is of.

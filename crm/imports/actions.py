@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import BinaryIO
 from uuid import UUID
@@ -27,6 +28,7 @@ from crm.imports.model import (
     NotTried,
     PurposeOutOfUse,
     Reason,
+    ReportGone,
     RowReport,
     SameFile,
     State,
@@ -49,6 +51,8 @@ _ONLY_TRIED = "It was only tried, seven days ago. Its list was deleted; start it
 _FIRST_PAGE = UUID(int=2**128 - 1)
 _LONGEST_NAME = 255
 _REASONS = 50
+# So many lines of a report are in memory at once.
+_PIECE = 1000
 # What a file is called that has no name, or not any more.
 _NAMELESS = "list.csv"
 
@@ -267,9 +271,27 @@ async def reasons(db: ReadDb, import_id: UUID) -> list[Reason]:
     return await db.many(sql.reasons_of_import, Reason, import_id=import_id, limit=_REASONS)
 
 
-def whole_report(db: ReadDb, import_id: UUID) -> AsyncIterator[RowReport]:
-    """Yield every line of a report in constant memory."""
-    return db.stream(sql.rows_of_import, RowReport, import_id=import_id)
+async def whole_report(
+    reading: Callable[[], AbstractAsyncContextManager[ReadDb]], import_id: UUID
+) -> AsyncIterator[list[RowReport]]:
+    """Yield every line of a report, in pieces that each have a transaction of `reading`.
+
+    None is open while a piece is with whoever reads it. Refuses with ReportGone in the midst of
+    it where the import was worked through anew meanwhile.
+    """
+    after: Place | None = None
+    done_at: datetime | None = None
+    while True:
+        async with reading() as db:
+            found = await get(db, import_id)
+            lines = await report(db, import_id, after=after, limit=_PIECE)
+        if after is not None and found.done_at != done_at:
+            raise ReportGone
+        if lines:
+            yield lines
+        if len(lines) < _PIECE:
+            return
+        after, done_at = Place(lines[-1].part, lines[-1].line, lines[-1].number), found.done_at
 
 
 async def fail(db: Db, import_id: UUID, problem: str) -> None:

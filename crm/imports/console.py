@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from msgspec import Struct
 from crm import consent, imports
 from crm.businesses import Business
 from crm.consent import EvidenceKind, NoNotice, Notice
-from crm.db import Database, Db, ReadDb
+from crm.db import Db, ReadDb
 from crm.errors import Refused
 from crm.imports import TITLES, Import, Place, PurposeOutOfUse, State, Tool, mappings, quarantine
 from crm.imports.encoding import ENCODINGS
@@ -29,6 +30,7 @@ from crm.staff.auth import may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import DEFAULT_LIMIT, Cursors
+from crm.web.transaction import reading
 
 _PATH = "/staff/imports"
 # The operator's own limit is checked where the file is read; this one only ends the absurd.
@@ -193,7 +195,7 @@ async def get_import_report(
     """Send the whole report as a file."""
     found = await imports.get(db, import_id)
     return Stream(
-        _csv(request.app.state.database, db.business_id, found.id),
+        _csv(request, found.id),
         media_type="text/csv",
         headers={"content-disposition": f'attachment; filename="import-{found.id}.csv"'},
     )
@@ -278,17 +280,16 @@ def _progress(found: Import, expected: int | None) -> list[Line]:
     ]
 
 
-async def _csv(database: Database, business_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:
-    # The transaction of the request has ended when its answer leaves, so this is one of its own.
-    yield _csv_line("file", "line", "outcome", "reason")
-    async with database.read(business_id) as db:
-        async for each in imports.whole_report(db, import_id):
-            yield _csv_line(each.part, each.line, each.outcome.value, each.reason)
+async def _csv(request: Request[Any, Any, Any], import_id: UUID) -> AsyncIterator[bytes]:
+    # Whose session ends meanwhile has the answer cut: what the guard asked is asked each time.
+    yield _written([("file", "line", "outcome", "reason")])
+    async for lines in imports.whole_report(partial(reading, request), import_id):
+        yield _written([(each.part, each.line, each.outcome.value, each.reason) for each in lines])
 
 
-def _csv_line(*cells: object) -> bytes:
+def _written(rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerow(cells)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 

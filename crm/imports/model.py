@@ -38,6 +38,10 @@ class NotDone(Conflict):
     """Only an import that is done can be undone."""
 
 
+class ReportGone(Conflict):
+    """This import was worked through anew meanwhile. Ask for its report once more."""
+
+
 class PurposeOutOfUse(Conflict):
     """This purpose is retired; nobody is asked for it any more, and nothing is imported for it."""
 
