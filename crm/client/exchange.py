@@ -33,6 +33,7 @@ _PASSING = frozenset({429, 502, 503, 504})
 _IN_FLIGHT = "in_flight"
 # Seconds: the first pause, the longest of our own, and the longest that a Retry-After may ask for.
 _FIRST, _LONGEST, _PATIENCE = 0.5, 30.0, 120.0
+_DIGITS = 9
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -182,7 +183,8 @@ def _wait(answer: httpx2.Response, problem: Problem, number: int) -> float | Non
     asked = answer.headers.get("retry-after", "")
     if not (asked.isascii() and asked.isdigit()):
         return _pause_after(number)
-    return float(asked) if int(asked) <= _PATIENCE else None
+    # Of very many digits Python makes no number.
+    return float(asked) if len(asked) <= _DIGITS and int(asked) <= _PATIENCE else None
 
 
 def _pause_after(number: int) -> float:

@@ -20,6 +20,8 @@ from msgspec import Struct
 # Seconds by which clocks may differ, and in which a post that was overheard may be sent again.
 _TOLERANCE = 300
 _VERSION = "v1"
+# An hour in more digits is none: a stranger may send thousands of them.
+_MOST_DIGITS = 12
 
 
 class BadSignature(ValueError):
@@ -53,14 +55,15 @@ def verify(
     received = {name.lower(): value for name, value in headers.items()}
     message_id, at = received.get("webhook-id", ""), received.get("webhook-timestamp", "")
     moment = time.time() if now is None else now
-    timely = at.isascii() and at.isdigit() and abs(int(at) - moment) <= _TOLERANCE
-    if not message_id or not timely:
+    is_hour = at.isascii() and at.isdigit() and len(at) <= _MOST_DIGITS
+    named = message_id and message_id.isascii()
+    if not named or not is_hour or abs(int(at) - moment) > _TOLERANCE:
         raise BadSignature(BadSignature.__doc__)
     told = f"{message_id}.{at}.".encode() + body
     wanted = base64.b64encode(hmac.digest(_key(secret), told, "sha256"))
     for each in received.get("webhook-signature", "").split(" "):
         version, _, signature = each.partition(",")
-        if version == _VERSION and hmac.compare_digest(signature.encode(), wanted):
+        if version == _VERSION and hmac.compare_digest(signature.encode(errors="replace"), wanted):
             return msgspec.json.decode(body, type=Told)
     raise BadSignature(BadSignature.__doc__)
 

@@ -28,18 +28,41 @@ def test_it_names_every_kind_that_can_be_told() -> None:
     assert all(f"| `{each}` | {WORDS[each]} |\n" in _DOCS for each in set(Kind) - LOOKS)
 
 
-@pytest.mark.parametrize("secrets", [[bytes(32)], [b"n" * 32, bytes(32)]])
-def test_its_sample_checks_what_is_sent(secrets: list[bytes]) -> None:
+def _sample() -> tuple[Callable[..., bool], int]:
+    """The sample of our own page, and the hour by its clock."""
     (sample,) = re.findall(r"```python\n(.+?)```", _DOCS, re.DOTALL)
     found: dict[str, Any] = {}
-    exec(sample, found)  # noqa: S102  (the sample of our own page)
+    exec(sample, found)  # noqa: S102
     is_ours: Callable[..., bool] = found["is_ours"]
-    now = int(found["time"].time())
+    return is_ours, int(found["time"].time())
+
+
+@pytest.mark.parametrize("secrets", [[bytes(32)], [b"n" * 32, bytes(32)]])
+def test_its_sample_checks_what_is_sent(secrets: list[bytes]) -> None:
+    is_ours, now = _sample()
     headers = signature.headers(secrets, "an-id", now, b"{}")
     assert is_ours(signature.written(bytes(32)), headers, b"{}")
     assert not is_ours(signature.written(bytes(32)), headers, b"[]")
     old = signature.headers(secrets, "an-id", now - 400, b"{}")
     assert not is_ours(signature.written(bytes(32)), old, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("webhook-id", ["msg_other", "\udcff"]),
+        ("webhook-timestamp", ["", "now", "9" * 400, "1" * 5000, "\N{SUPERSCRIPT TWO}"]),
+        ("webhook-signature", ["", "v1", "v1,", "v1,\xff", "v1,\udcff"]),
+    ],
+)
+def test_its_sample_says_no_to_whatever_a_stranger_sends(name: str, values: list[str]) -> None:
+    is_ours, now = _sample()
+    secret = signature.written(bytes(32))
+    good = signature.headers([bytes(32)], "an-id", now, b"{}")
+    assert is_ours(secret, good, b"{}")
+    assert not is_ours(secret, {each: good[each] for each in good if each != name}, b"{}")
+    for value in values:
+        assert not is_ours(secret, good | {name: value}, b"{}")
 
 
 def test_the_openapi_document_says_what_is_posted() -> None:

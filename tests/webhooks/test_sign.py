@@ -50,6 +50,13 @@ def test_others_beside_it_count_for_nothing() -> None:
         (RECEIVED | {"webhook-id": ""}, BODY, AT),
         (RECEIVED | {"webhook-timestamp": str(AT + 1)}, BODY, AT),
         (RECEIVED | {"webhook-timestamp": "now"}, BODY, AT),
+        (RECEIVED | {"webhook-timestamp": "9" * 400}, BODY, AT),
+        (RECEIVED | {"webhook-timestamp": "1" * 5000}, BODY, AT),
+        (RECEIVED | {"webhook-timestamp": "\N{SUPERSCRIPT TWO}"}, BODY, AT),
+        # As some servers hand on bytes that are no text.
+        (RECEIVED | {"webhook-id": "\udcff"}, BODY, AT),
+        (RECEIVED | {"webhook-signature": "v1,\udcff"}, BODY, AT),
+        (RECEIVED | {"webhook-signature": "v1,\xff"}, BODY, AT),
         (RECEIVED | {"webhook-signature": SIGNATURE.replace("v1,", "v2,")}, BODY, AT),
         (RECEIVED | {"webhook-signature": ""}, BODY, AT),
         ({}, BODY, AT),
