@@ -43,7 +43,7 @@ class Asked(Struct, frozen=True):
 
     method: str
     path: str
-    query: dict[str, Any]
+    query: dict[str, list[str]]
     headers: dict[str, str]
     content: bytes | None
 
@@ -168,12 +168,16 @@ def part(value: Id) -> str:
     return quote(text, safe="")
 
 
-def _query(values: Values) -> dict[str, Any]:
+def _query(values: Values) -> dict[str, list[str]]:
     return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
+        name: [_text(each) for each in (value if isinstance(value, list | tuple) else [value])]
         for name, value in values.items()
         if value is not None
     }
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _wait(answer: httpx2.Response, problem: Problem, number: int) -> float | None:

@@ -47,7 +47,7 @@ class Rows(Generic[R]):
             answer = await self._exchange.send(asked)
             rows = self._read(answer)
             further = _next(answer, asked)
-            self.after = further.query["after"] if further else None
+            self.after = further.query["after"][0] if further else None
             if rows:
                 yield rows
             # A page of a list may be empty where nothing of it may be shown; the feed waits there.
@@ -65,5 +65,5 @@ def _next(answer: httpx2.Response, asked: Asked) -> Asked | None:
     if link is None:
         return None
     parts = urlsplit(link)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    query = parse_qs(parts.query, keep_blank_values=True)
     return msgspec.structs.replace(asked, path=parts.path, query=query)

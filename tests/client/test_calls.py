@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
+import httpx2
+import msgspec
 import pytest
 from litestar.types import ASGIApp
 
@@ -13,11 +16,13 @@ from crm.businesses import Business
 from crm.client import Client, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from crm.db import Database
 from crm.staff import Scope
+from crm.web.openapi import operations, resource
 from tests import make
 from tests.browser import Browser
 from tests.calls import CLIENT, written
 from tests.client.conftest import Way
 from tests.client.scenario import twenty_calls
+from tests.routes import DOCUMENT
 
 
 def test_the_calls_are_those_of_the_document() -> None:
@@ -69,6 +74,49 @@ async def test_what_a_key_may_only_write_is_answered_with_nothing(
     assert answer is None
     async with database.read(business.id) as db:
         assert (await customers.get(db, nora.id)).name == "Nora Lind"
+
+
+def _lists() -> list[tuple[str, str, str]]:
+    """Each parameter of the document that takes several values: subject, call and name."""
+    return [
+        (resource(operation), operation["operationId"], each["name"])
+        for _, _, operation in operations(DOCUMENT)
+        for each in operation.get("parameters", [])
+        if each["in"] == "query"
+        and any(
+            one.get("type") == "array" for one in [each["schema"], *each["schema"].get("oneOf", [])]
+        )
+    ]
+
+
+async def test_each_of_several_values_goes_as_it_is(client: Client, way: Way) -> None:
+    lists = _lists()
+    assert ("imports", "post_copy_from_elsewhere", "purpose") in lists
+    for subject, call, name in lists:
+        way.faults = [httpx2.Response(204)]
+        with suppress(msgspec.DecodeError):
+            await getattr(getattr(client, subject), call)(b"", **{name: ["theirs=ours", "a=b"]})
+        assert way.sent[-1].url.params.get_list(name) == ["theirs=ours", "a=b"]
+    way.faults = []
+    with pytest.raises(Invalid):
+        await client.imports.post_copy_from_elsewhere(b"no archive", purpose=["theirs=ours"])
+
+
+async def test_a_page_further_on_keeps_all_values_of_a_name(client: Client, way: Way) -> None:
+    link = "</v1/customers?purpose=a&purpose=b&name=&after=there>; rel=next"
+    way.faults = [
+        httpx2.Response(200, headers={"link": link}, json=[]),
+        httpx2.Response(200, json=[]),
+    ]
+    rows = client.customers.get_customers()
+    assert [page async for page in rows.pages()] == []
+
+    assert way.sent[-1].url.params.multi_items() == [
+        ("purpose", "a"),
+        ("purpose", "b"),
+        ("name", ""),
+        ("after", "there"),
+    ]
 
 
 async def test_a_refusal_is_an_exception_with_its_code(client: Client, business: Business) -> None:
