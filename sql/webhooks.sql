@@ -58,6 +58,8 @@ SELECT s.sealed
 
 -- name: endpoints
 -- Where events are told to, with how it goes there and who made it; what was removed is left out.
+-- What was never taken is not acknowledged either, from when it first went out (CASE, as the index
+-- has it).
 SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.off_why, e.off_at,
        e.failures, e.rest_until, e.succeeded_at, e.version, e.created_at, e.changed_at,
        (SELECT count(*) FROM (
@@ -67,7 +69,8 @@ SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.o
        (SELECT count(*) FROM (
           SELECT FROM crm.post p
            WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
-             AND p.asks AND p.acknowledged_at IS NULL AND p.told_at <= :late
+             AND p.asks AND p.acknowledged_at IS NULL
+             AND CASE WHEN p.told_at IS NULL THEN p.out_at ELSE p.told_at END <= :late
            LIMIT :most) u) AS unacknowledged,
        (SELECT s.ends_at FROM crm.endpoint_secret s
          WHERE s.business_id = :business_id AND s.endpoint_id = e.endpoint_id AND s.ends_at > :now
@@ -550,8 +553,8 @@ SELECT t.try_id AS id, p.event_id, p.kind, t.at, t.status, t.trouble, t.millis
 -- name: told_of_customer
 -- Whom a customer's withdrawals were told to, and when, the newest first; nothing of what goes
 -- nowhere any more, and is not yet cleared away.
-SELECT p.event_id, p.kind, v.at, v.ref, e.name AS recipient, p.told_at, p.asks, p.acknowledged_at,
-       p.acknowledged_by
+SELECT p.event_id, p.kind, v.at, v.ref, e.name AS recipient, p.state, p.told_at, p.asks,
+       p.acknowledged_at, p.acknowledged_by
   FROM crm.post p
   JOIN crm.endpoint e ON e.business_id = :business_id AND e.endpoint_id = p.endpoint_id
   JOIN crm.event v ON v.business_id = :business_id AND v.event_id = p.event_id
@@ -601,9 +604,9 @@ SELECT count(*) FROM gone;
 
 -- name: lapse_posts
 -- Deletes what was told or given up long ago, among some; a withdrawal that was told is a proof, and
--- goes with its event.
+-- goes with its event. So does one that was sent and never acknowledged: somebody is to ask.
 WITH piece AS MATERIALIZED (
-  SELECT p.endpoint_id, p.number, p.event_id, p.kind, p.done_at, p.told_at
+  SELECT p.endpoint_id, p.number, p.event_id, p.kind, p.done_at, p.told_at, p.out_at
     FROM crm.post p
    WHERE p.business_id = :business_id AND p.event_id > :after
    ORDER BY p.event_id FETCH FIRST (:limit) ROWS WITH TIES
@@ -615,7 +618,7 @@ WITH piece AS MATERIALIZED (
      AND p.event_id = o.event_id
      AND p.state <> 'waiting'
      AND o.done_at < :over_before
-     AND (o.told_at IS NULL OR NOT o.kind = ANY (:proofs::text[]))
+     AND (coalesce(o.told_at, o.out_at) IS NULL OR NOT o.kind = ANY (:proofs::text[]))
   RETURNING p.endpoint_id, p.number
 ), tries AS (
   DELETE FROM crm.post_try t USING gone g

@@ -188,6 +188,8 @@ class Told(Struct, frozen=True, kw_only=True):
     at: datetime
     ref: UUID | None
     recipient: str
+    # `failed`: it was never taken, or not where it was told once more, and is tried no more.
+    state: str
     told_at: datetime | None
     asks: bool
     acknowledged_at: datetime | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from crm.consent import Method
 from crm.customers import Customer
 from crm.db import Database
 from crm.events import Actor, Kind
-from crm.webhooks import jobs, telling
+from crm.webhooks import Endpoint, jobs, telling
 from crm.webhooks.model import Answer
 from tests import make
 from tests.browser import Browser
@@ -312,3 +313,74 @@ async def test_a_post_made_while_she_is_erased_is_found_and_forgotten(
         assert nora.id in await privacy.traces(db)
         await privacy.erase_again(db, nora.id)
         assert nora.id not in await privacy.traces(db)
+
+
+async def _days(
+    clocked: Database, business: Business, endpoint: Endpoint, clock: Clock
+) -> AsyncIterator[int]:
+    """Longer than the whole schedule, while something else is taken; yields what is shown."""
+    for _ in range(14):
+        async with clocked.write(business.id) as db:
+            await happened(db, uuid4(), "is told")
+        await turn(clocked, business, endpoint)
+        yield (await reload(clocked, business, endpoint)).unacknowledged
+        clock.move(timedelta(hours=27))
+
+
+async def test_what_was_never_taken_is_not_acknowledged_either(
+    clocked: Database, business: Business, api: Browser, there: Receiver, clock: Clock
+) -> None:
+    """Of one that takes all else, and gives up a withdrawal: shown, and kept beyond a month."""
+    wanted = (Kind.consent_withdrawn, Kind.interaction_recorded)
+    endpoint, _ = await added(clocked, business, there, *wanted, acknowledges=True)
+    there.answer = lambda heard: Reply(500 if heard.kind == "consent.withdrawn" else 200)
+    her = uuid4()
+    async with clocked.write(business.id) as db:
+        await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her, ref=uuid4())
+    shown = [each async for each in _days(clocked, business, endpoint, clock)]
+    # After three days, also while it is still tried.
+    assert shown == [0, 0, 0, *[1] * 11]
+    async with clocked.read(business.id) as db:
+        given_up = (await webhooks.posts(db, endpoint.id))[-1]
+        (told,) = await webhooks.told(db, her)
+    assert (given_up.state, told.state, told.told_at) == ("failed", "failed", None)
+
+    clock.move(webhooks.KEPT)
+    async with clocked.write(business.id) as db:
+        await webhooks.lapse(db, UUID(int=0), 100)
+        (kept,) = await webhooks.posts(db, endpoint.id)
+    assert kept == given_up
+    path = f"/v1/webhooks/{endpoint.id}/deliveries/{kept.event_id}/acknowledgement"
+    assert (await api.post(path)).status_code == 200
+    assert (await reload(clocked, business, endpoint)).unacknowledged == 0
+
+
+async def test_what_was_never_taken_and_asked_for_nothing_ends_with_the_month(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    wanted = (Kind.consent_withdrawn, Kind.interaction_recorded)
+    endpoint, _ = await added(clocked, business, there, *wanted)
+    there.answer = lambda heard: Reply(500 if heard.kind == "consent.withdrawn" else 200)
+    async with clocked.write(business.id) as db:
+        await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=uuid4(), ref=uuid4())
+    assert not any([each async for each in _days(clocked, business, endpoint, clock)])
+    clock.move(webhooks.KEPT)
+    async with clocked.write(business.id) as db:
+        await webhooks.lapse(db, UUID(int=0), 100)
+        assert await webhooks.posts(db, endpoint.id) == []
+
+
+async def test_her_page_says_of_what_was_given_up_that_it_is_tried_no_more(
+    clocked: Database, business: Business, customer: Customer, portal: Browser, there: Receiver
+) -> None:
+    wanted = (Kind.consent_withdrawn, Kind.interaction_recorded)
+    endpoint, _ = await added(clocked, business, there, *wanted, acknowledges=True)
+    there.answer = lambda heard: Reply(500 if heard.kind == "consent.withdrawn" else 200)
+    await _withdrawn(clocked, business, customer)
+    await turn(clocked, business, endpoint)
+    assert "Not reached yet" in (await portal.get("/me/told")).text
+    clock = clocked.clock
+    assert isinstance(clock, Clock)
+    async for _ in _days(clocked, business, endpoint, clock):
+        pass
+    assert "Not reached, though it was tried for days" in (await portal.get("/me/told")).text
