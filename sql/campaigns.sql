@@ -1206,8 +1206,10 @@ SELECT m.at, m.id, m.letter, m.subject, m.purpose_id, m.event_id, m.state, m.rea
 
 -- name: digests_of_issues
 -- What became of issues that were kept for one customer's digest: the digest with its state for her
--- and when that was, once it is made; until then when it is due, if one is still offered.
-SELECT c.campaign_id AS issue, g.campaign_id AS digest, g.state, g.at, p.due_at
+-- and when that was, once it is made; until then when it is due, if one is still offered that will
+-- have it: not one that was stopped, or that went too long ago.
+SELECT c.campaign_id AS issue, g.campaign_id AS digest, g.state, g.at, p.due_at,
+       c.state = 'cancelled' AS cancelled
   FROM crm.campaign c
   -- Of several that it stands in, the one that was written for her.
   LEFT JOIN LATERAL (
@@ -1223,6 +1225,8 @@ SELECT c.campaign_id AS issue, g.campaign_id AS digest, g.state, g.at, p.due_at
      LIMIT 1) g ON true
   LEFT JOIN crm.digest_plan p ON p.business_id = :business_id AND p.purpose_id = c.purpose_id
    AND p.offered AND g.campaign_id IS NULL
+   AND c.state IN ('sending', 'done')
+   AND greatest(c.started_at, c.changed_at) > p.due_at - :reaches::interval
  WHERE c.business_id = :business_id
    AND c.campaign_id = ANY (:issues::uuid[]);
 
@@ -1784,25 +1788,42 @@ SELECT EXISTS (
      AND NOT stopped);
 
 -- name: issues_for_digest
--- Issues of a purpose that began in some time and stand in no digest: whether their audience is
--- written, and whether it leaves anybody out for one.
+-- Issues of a purpose that began, or went on, in some time and stand in no digest: whether it is
+-- settled whom they are for, whether they go, and whether they leave anybody out for one. A canary on
+-- its way, or one that arrived changed, may keep an issue for long.
 SELECT c.campaign_id AS id, c.subject, c.source, c.format, c.public,
        ARRAY(SELECT i.name FROM crm.campaign_image i
               WHERE i.business_id = :business_id AND i.campaign_id = c.campaign_id) AS images,
-       c.filled_by IS NOT NULL AS filled,
+       c.filled_by IS NOT NULL
+         AND (c.state <> 'starting'
+              OR EXISTS (SELECT FROM crm.canary k
+                          WHERE k.business_id = :business_id AND k.campaign_id = c.campaign_id
+                            AND k.passed_at IS NULL)) AS settled,
+       c.state IN ('sending', 'done') AS goes,
        EXISTS (SELECT FROM crm.lease l
                 WHERE l.business_id = :business_id AND l.campaign_id = c.campaign_id
                   AND l.reasons ? 'digest') AS kept
   FROM crm.campaign c
  WHERE c.business_id = :business_id
    AND c.purpose_id = :purpose_id
-   AND c.started_at > :since
+   -- One that is stopped stays, however long, and then is as new as its going on.
+   AND (c.started_at > :since OR c.changed_at > :since OR c.state IN ('starting', 'paused'))
    AND c.started_at <= :until
    AND c.state <> 'cancelled'
    AND NOT EXISTS (SELECT FROM crm.digest g
                     WHERE g.business_id = :business_id
                       AND g.purpose_id = :purpose_id
                       AND (g.campaign_id = c.campaign_id OR c.campaign_id = ANY (g.issues)))
+ ORDER BY c.started_at, c.campaign_id;
+
+-- name: stopped_in_digest
+-- The subjects of issues in a digest that do not go, or do not yet; none where it is no digest.
+SELECT c.subject
+  FROM crm.digest g
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = ANY (g.issues)
+ WHERE g.business_id = :business_id
+   AND g.campaign_id = :campaign_id
+   AND c.state NOT IN ('sending', 'done')
  ORDER BY c.started_at, c.campaign_id;
 
 -- name: sets_for_digests

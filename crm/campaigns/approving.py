@@ -16,6 +16,7 @@ from crm.campaigns.actions import locked, move
 from crm.campaigns.by_clock import first_and_last, insist_open
 from crm.campaigns.canary import release
 from crm.campaigns.composing import compiled
+from crm.campaigns.digests import stopped_issue
 from crm.campaigns.model import (
     FARTHEST,
     MOVES,
@@ -128,6 +129,8 @@ async def hindrances(db: ReadDb, campaign: Campaign) -> list[Refused]:
         found.append(PurposeRetired())
     if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
         found.append(SoftOptInOff())
+    if (stopped := await stopped_issue(db, campaign)) is not None:
+        found.append(stopped)
     return found
 
 

@@ -19,6 +19,8 @@ from crm.campaigns.tree import Node, written
 
 # What stands in a digest begins below the heading that names its issue.
 _LOWER = {f"h{level}": f"h{min(level + 2, 6)}" for level in range(1, 7)}
+# Issues so long before the end of a week may stand in its digest, if they stand in none yet.
+REACHES = timedelta(days=15)
 
 
 class Issue(Struct, frozen=True, kw_only=True):
@@ -31,8 +33,10 @@ class Issue(Struct, frozen=True, kw_only=True):
     public: bool
     # The names of its own pictures.
     images: list[str]
-    # Whether it is written down by now for whom it is.
-    filled: bool
+    # Whether it is written down by now for whom it is, and it has begun or is kept back.
+    settled: bool
+    # Whether it goes, or has gone: one that was paused, or whose canary is not back, may never.
+    goes: bool
     kept: bool
 
 
@@ -63,6 +67,12 @@ def composed(intro: str, issues: Sequence[Issue], archive: str) -> str:
             heading = f'<a href="{escape(f"{archive}/{each.id}")}">{heading}</a>'
         parts.append(f"<h2>{heading}</h2>\n{_text(each.source, each.format, each.images)}")
     return "\n<hr>\n".join(parts)
+
+
+def stands_in(subject: str, text: str) -> bool:
+    """Say whether a digest's text still has an issue under its subject, as it was composed."""
+    heading = _line(subject)
+    return any(f">{heading}{end}</h2>" in text for end in ("", "</a>"))
 
 
 def _line(subject: str) -> str:

@@ -6,7 +6,7 @@ So a week has a campaign for each set of issues that is due to readers, and each
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -15,19 +15,20 @@ from msgspec import Meta, Struct
 
 from crm import businesses, consent, events
 from crm.campaigns.actions import draft, sql
-from crm.campaigns.digest import Issue, composed, monday_of, week_ends
+from crm.campaigns.digest import REACHES, Issue, composed, monday_of, stands_in, week_ends
 from crm.campaigns.model import Campaign, NewCampaign, State
 from crm.campaigns.offering import HOUR, WEEKDAY, subject_of
 from crm.db import Db, ReadDb
 from crm.errors import Conflict, Forbidden, Invalid, Problem
 from crm.events import Actor, ActorKind, Kind
 
-# Issues so long before the end of a week may stand in its digest, if they stand in none yet.
-_REACHES = timedelta(days=15)
-
 
 class NotOffered(Conflict):
     """There is no digest of this purpose at the moment, so it cannot be chosen."""
+
+
+class IssueStopped(Conflict):
+    """An issue in this digest does not go: let that go on, or take it out of the digest's text."""
 
 
 class NotAPerson(Forbidden):
@@ -64,13 +65,6 @@ class Offer(Struct, frozen=True, kw_only=True):
     purpose: str
     due_at: datetime
     chosen: bool
-
-
-class _Over(Struct, frozen=True):
-    """A week that is over; its digests, one for each set of issues that is due to readers."""
-
-    plan: Plan
-    made: list[Campaign]
 
 
 class DigestChoice(Struct, frozen=True, kw_only=True):
@@ -124,7 +118,7 @@ async def stop_digest(db: Db, by: Actor, purpose_id: UUID) -> list[UUID]:
     if by.kind is not ActorKind.member or by.id is None:
         raise NotAPerson
     plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
-    left = await _made(db, plan, until=db.now, stopped=True) if plan else []
+    left = await _made(db, plan, await _issues(db, plan, db.now), stopped=True) if plan else []
     await db.run(
         sql.switch_digest_off,
         purpose_id=purpose_id,
@@ -143,33 +137,54 @@ async def make_digests(db: Db, purpose_id: UUID) -> list[UUID]:
 
     They are scheduled for the end of the week, so they start as any scheduled campaign does: judged
     anew, or held where that is long past. In an issue-less week none is made. While an issue's
-    audience is still being written, nothing is decided: the next look does.
+    audience is still being written, nothing is decided: the next look does. An issue that is
+    paused, or waits for its canary, comes in the digest of a later week, if it goes at all.
     """
-    over = await _week_over(db, purpose_id)
-    if over is None:
+    plan = await _over(db, purpose_id)
+    if plan is None:
         return []
-    for each in over.made:
+    issues = await _issues(db, plan, plan.due_at)
+    if not all(each.settled for each in issues):
+        return []
+    going = [each for each in issues if each.goes]
+    made = await _made(db, plan, going)
+    await _next_week(db, plan, forgets=going == issues)
+    for each in made:
         await db.one(
             sql.move_campaign,
             Campaign,
             campaign_id=each.id,
             state=State.scheduled,
             from_states=[State.draft],
-            approved_by=over.plan.switched_by,
-            scheduled_at=over.plan.due_at,
+            approved_by=plan.switched_by,
+            scheduled_at=plan.due_at,
             local_at=None,
         )
         await events.record(db, Actor.system(), Kind.campaign_scheduled, ref=each.id)
-    return [each.id for each in over.made]
+    return [each.id for each in made]
 
 
 async def unsent_digests(db: Db) -> list[Campaign]:
-    """Make every digest of a week that is over, as a draft that nothing starts by itself."""
+    """Make every digest of a week that is over, as a draft that nothing starts by itself.
+
+    Also of issues that were stopped: of what is left to staff nothing comes again by itself.
+    """
     made: list[Campaign] = []
-    for plan in await digest_plans(db):
-        while over := await _week_over(db, plan.purpose_id):
-            made += over.made
+    for offered in await digest_plans(db):
+        while plan := await _over(db, offered.purpose_id):
+            issues = await _issues(db, plan, plan.due_at)
+            if not all(each.settled for each in issues):
+                break
+            made += await _made(db, plan, issues)
+            await _next_week(db, plan, forgets=True)
     return made
+
+
+async def stopped_issue(db: ReadDb, campaign: Campaign) -> IssueStopped | None:
+    """Say what keeps a digest back: its text has an issue that was stopped since, or not begun."""
+    subjects = await db.many(sql.stopped_in_digest, str, campaign_id=campaign.id)
+    stopped = any(stands_in(each, campaign.source) for each in subjects)
+    return IssueStopped() if stopped else None
 
 
 async def digests_offered(db: ReadDb, customer_id: UUID) -> list[Offer]:
@@ -200,32 +215,30 @@ async def _issues(db: ReadDb, plan: Plan, until: datetime) -> list[Issue]:
         sql.issues_for_digest,
         Issue,
         purpose_id=plan.purpose_id,
-        since=plan.due_at - _REACHES,
+        since=plan.due_at - REACHES,
         until=until,
     )
 
 
-async def _week_over(db: Db, purpose_id: UUID) -> _Over | None:
-    """Make the digests of a week that is over, and let the next week begin; None: not yet."""
+async def _over(db: Db, purpose_id: UUID) -> Plan | None:
+    """Hold the plan of a week that is over; None where it is not, or none is offered."""
     plan = await db.maybe(sql.hold_digest_plan, Plan, purpose_id=purpose_id)
-    if plan is None or plan.due_at > db.now:
-        return None
-    issues = await _issues(db, plan, plan.due_at)
-    if not all(each.filled for each in issues):
-        return None
-    made = await _made(db, plan, until=plan.due_at)
+    return None if plan is None or plan.due_at > db.now else plan
+
+
+async def _next_week(db: Db, plan: Plan, *, forgets: bool) -> None:
+    """Let the next week begin; who left long ago is known while an issue kept for her waits."""
     zone = (await businesses.get(db)).time_zone
     after = week_ends(plan.due_at, plan.weekday, plan.hour, zone)
-    await db.run(sql.next_digest, purpose_id=purpose_id, due_at=after)
-    await db.run(
-        sql.forget_left_digests, purpose_id=purpose_id, since=plan.due_at - _REACHES - _REACHES
-    )
-    return _Over(plan, made)
+    await db.run(sql.next_digest, purpose_id=plan.purpose_id, due_at=after)
+    if forgets:
+        since = plan.due_at - REACHES - REACHES
+        await db.run(sql.forget_left_digests, purpose_id=plan.purpose_id, since=since)
 
 
-async def _made(db: Db, plan: Plan, *, until: datetime, stopped: bool = False) -> list[Campaign]:
+async def _made(db: Db, plan: Plan, among: list[Issue], *, stopped: bool = False) -> list[Campaign]:
     """Write the digests of the plan's present week as drafts, those of most readers first."""
-    kept = [each for each in await _issues(db, plan, until) if each.kept]
+    kept = [each for each in among if each.kept]
     business = await businesses.get(db)
     keys = {"purpose_id": plan.purpose_id}
     week = monday_of(plan.due_at, business.time_zone)

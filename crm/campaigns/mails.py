@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from crm import businesses, consent, mail
 from crm.campaigns.as_sent import AsSent, as_sent, held_mail, is_hers_now
+from crm.campaigns.digest import REACHES
 from crm.campaigns.model import DeliveryState
 from crm.consent import ConsentEvent, Purpose
 from crm.customers import Customer
@@ -57,7 +58,7 @@ class MailLine(Struct, frozen=True, kw_only=True):
 class InDigest(Struct, frozen=True, kw_only=True):
     """The digest that an issue was kept for, with its state for her; none until it is made.
 
-    `due_at` is when it is made, as long as one is offered.
+    `due_at` is when it is made, as long as one is offered that will have it.
     """
 
     issue: UUID
@@ -65,6 +66,8 @@ class InDigest(Struct, frozen=True, kw_only=True):
     state: DeliveryState | None
     at: datetime | None
     due_at: datetime | None
+    # Whether the issue was cancelled.
+    cancelled: bool
 
 
 class Grounded(Struct, frozen=True):
@@ -121,7 +124,9 @@ async def grounded(db: ReadDb, me: Customer, lines: list[MailLine]) -> list[Grou
     kept = [line.id for line in lines if line.reason == "digest"]
     digests: dict[UUID, InDigest] = {}
     if kept:
-        found = await db.many(sql.digests_of_issues, InDigest, customer_id=me.id, issues=kept)
+        found = await db.many(
+            sql.digests_of_issues, InDigest, customer_id=me.id, issues=kept, reaches=REACHES
+        )
         digests = {each.issue: each for each in found}
     return [
         Grounded(

@@ -76,7 +76,8 @@ def test_an_issue_is_the_same_in_a_digest() -> None:
         format="markdown",
         public=True,
         images=["loaf.png"],
-        filled=True,
+        settled=True,
+        goes=True,
         kept=True,
     )
     text = composed("", [issue], "https://b.example/archive")
