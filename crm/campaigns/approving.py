@@ -27,7 +27,7 @@ from crm.campaigns.model import (
     TooLate,
 )
 from crm.campaigns.offering import offer_with
-from crm.campaigns.verdict import fix
+from crm.campaigns.verdict import Fixed, fix
 from crm.consent import Basis, PurposeRetired, SoftOptInOff
 from crm.db import Db, ReadDb
 from crm.errors import Refused
@@ -138,13 +138,13 @@ async def _begin(
     db: Db, by: Actor, approved: Campaign, local_at: datetime | None, approval: Approval
 ) -> Campaign:
     """Publish the verdict on it, and wake who writes its deliveries."""
-    await _insist_sendable(db, by, approved, approval, publish=True)
+    fixed = await _insist_sendable(db, by, approved, approval, publish=True)
     if by.kind is not ActorKind.system:
         await insist_open(db, approved, db.now, local_at)
     campaign = await move(db, by, approved.id, State.starting, local_at=local_at)
     db.note(journal.Campaign(approved.id, "started"))
     await events.record(db, by, Kind.campaign_started, ref=approved.id)
-    await release(db, campaign)
+    await release(db, campaign, fixed)
     await offer_with(db, by, campaign)
     db.wake("campaigns.fill", str(db.business_id), str(approved.id))
     return campaign
@@ -160,7 +160,7 @@ async def _approved(db: Db, campaign_id: UUID, approval: Approval) -> Campaign:
 
 async def _insist_sendable(
     db: Db, by: Actor, campaign: Campaign, approval: Approval, *, publish: bool
-) -> None:
+) -> Fixed:
     if campaign.segment_id is not None:
         await segments.hold(db, campaign.segment_id)
     sent_from(await businesses.get(db))
@@ -170,4 +170,4 @@ async def _insist_sendable(
     if by.kind is not ActorKind.system:
         despite = approval.get("despite_gaps", False)
         await checking.insist(db, campaign, message, despite_gaps=despite)
-    await fix(db, campaign, keep=publish)
+    return await fix(db, campaign, keep=publish)

@@ -16,14 +16,13 @@ import msgspec
 from msgspec import Struct
 
 from crm import businesses, consent, customers, events, mail
-from crm.businesses import Business
 from crm.campaigns.comparing import LARGEST_MAIL, Comparison, Difference, compare
-from crm.campaigns.composing import Envelope, compiled, message_id
+from crm.campaigns.composing import Envelope, message_id
 from crm.campaigns.invented import invented
 from crm.campaigns.model import Campaign, NoCanary, State
 from crm.campaigns.reader import read
 from crm.campaigns.underway import Sent, underway
-from crm.campaigns.verdict import skeletons
+from crm.campaigns.verdict import Fixed, fix, skeletons
 from crm.characters import storable
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -65,9 +64,12 @@ class Canary(Struct, frozen=True, kw_only=True):
         return self.arrived_at is None and self.passed_at is None and now > self.sent_at + PATIENCE
 
 
-async def release(db: Db, campaign: Campaign) -> None:
-    """Send a canary where the business has a mailbox for it; the rest waits for what arrives."""
-    business = await businesses.get(db)
+async def release(db: Db, campaign: Campaign, fixed: Fixed) -> None:
+    """Send a canary where the business has a mailbox for it; the rest waits for what arrives.
+
+    It is what was judged and published, whatever of the business is changed meanwhile.
+    """
+    business = fixed.business
     if not business.canary:
         return
     mark = opaque().bytes
@@ -78,7 +80,7 @@ async def release(db: Db, campaign: Campaign) -> None:
         LetterKind.canary,
         address=to.deliverable,
         address_hash=db.keys.address_hash(db.business_id, to.folded),
-        content=await _written(db, business, campaign, to.deliverable, mark),
+        content=await _written(db, fixed, campaign, to.deliverable, mark),
     )
 
 
@@ -182,7 +184,7 @@ async def send_again(db: Db, by: Actor, campaign: Campaign) -> None:
     present = await canary(db, campaign.id)
     if present is None or present.passed_at is not None or campaign.state is not State.starting:
         raise NoCanary
-    await release(db, campaign)
+    await release(db, campaign, await fix(db, campaign))
     await events.record(db, by, Kind.canary_sent, ref=campaign.id)
 
 
@@ -190,10 +192,9 @@ _UNPUBLISHED = Comparison((Difference("Nothing of this campaign is published."),
 
 
 async def _written(
-    db: ReadDb, business: Business, campaign: Campaign, address: str, mark: bytes
+    db: ReadDb, fixed: Fixed, campaign: Campaign, address: str, mark: bytes
 ) -> bytes:
     """Write the campaign as a customer would get it: its links hold the mark, and stop nobody."""
-    message = await compiled(db, campaign)
     purpose = await consent.purpose(db, campaign.purpose_id)
-    envelope = Envelope(db.keys, business, campaign.id, purpose.code, stamp(db.now))
-    return message.bytes_for(invented(message), envelope.slots(address, mark))
+    envelope = Envelope(db.keys, fixed.business, campaign.id, purpose.code, stamp(db.now))
+    return fixed.compiled.bytes_for(invented(fixed.compiled), envelope.slots(address, mark))

@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import NotRequired, TypedDict
 from uuid import UUID
 
-from crm import above, businesses, consent
+from crm import above, consent
 from crm.above import DueDigest, DueLeases
 from crm.campaigns import actions, approving, cancelling, checking, deferring, digests, filling
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Change, Lease, count, leave
-from crm.campaigns.composing import Envelope, compiled
+from crm.campaigns.composing import Envelope
 from crm.campaigns.issue import Issue
 from crm.campaigns.line import Line, Rests
 from crm.campaigns.model import Course, State, WrongState, overdue
@@ -310,18 +310,25 @@ async def _take(ctx: Ctx, business_id: UUID, campaign_id: UUID, holder: str) -> 
 
 async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Issue:
     async with database.write(business_id) as db:
-        business = await businesses.get(db)
         campaign = await actions.get(db, campaign_id)
-        # The business may have changed what stands on all its mail since the start.
-        await fix(db, campaign)
+        # The business may have changed what stands on all its mail since the start, and may again
+        # meanwhile: just what is judged is sent.
+        fixed = await fix(db, campaign)
+        business = fixed.business
         purpose = await consent.purpose(db, campaign.purpose_id)
-        message = await compiled(db, campaign)
-        asking = await compiled(db, campaign, asks=True)
         date = stamp(campaign.started_at or db.now)
         course = await db.one(sql.course, Course, campaign_id=campaign_id)
         signer = await sending_domains.signer(db, business.sender_address)
     envelope = Envelope(database.keys, business, campaign_id, purpose.code, date)
-    return Issue(business, campaign, message, asking, envelope, course.expires_hours, signer)
+    return Issue(
+        business,
+        campaign,
+        fixed.compiled,
+        fixed.asking,
+        envelope,
+        course.expires_hours,
+        signer,
+    )
 
 
 async def _hold(database: Database, business_id: UUID, campaign_id: UUID, why: str) -> None:

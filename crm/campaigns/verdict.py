@@ -43,6 +43,15 @@ class Reader(Struct, frozen=True):
     slots: Slots
 
 
+class Fixed(Struct, frozen=True):
+    """What was judged, and nothing else may be sent by it: both wordings, of one letterhead."""
+
+    business: Business
+    compiled: Compiled
+    # The same with the question whether a consent that ends soon goes on.
+    asking: Compiled
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """What is published of a campaign: what was let pass, by which rules, for which skeleton."""
 
@@ -87,23 +96,36 @@ def judged(business: Business, message: Compiled, readers: Sequence[Reader]) -> 
     return tuple(sorted(once.values(), key=lambda each: (not each.blocking, each.line)))
 
 
-async def fix(db: Db, campaign: Campaign, *, keep: bool = True) -> None:
+async def fix(db: Db, campaign: Campaign, *, keep: bool = True) -> Fixed:
     """Judge a campaign, and keep verdict and skeleton for good; refuse what would watch readers.
 
     Called at the start, and by each worker before it sends: a business may have changed its
-    letterhead in between, and what goes out must have been judged and published. Without `keep` it
-    is judged only: nothing of a draft is public.
+    letterhead in between, and what goes out must have been judged and published. So what is
+    returned is sent, and nothing that is read anew. Without `keep` it is judged only: nothing of a
+    draft is public.
     """
+    fixed = await _wordings(db, campaign)
+    await _judge(db, campaign, fixed, keep=keep)
+    return fixed
+
+
+async def _wordings(db: ReadDb, campaign: Campaign) -> Fixed:
+    """Compile both wordings."""
     business = await businesses.get(db)
-    wordings = {asks: await compiled(db, campaign, asks=asks) for asks in (False, True)}
-    readers = await _readers(db, business, campaign, wordings[False])
+    message = await compiled(db, campaign)
+    return Fixed(business, message, await compiled(db, campaign, asks=True))
+
+
+async def _judge(db: Db, campaign: Campaign, fixed: Fixed, *, keep: bool) -> None:
+    wordings = {False: fixed.compiled, True: fixed.asking}
+    readers = await _readers(db, fixed.business, campaign, fixed.compiled)
     skeleton = packed(skeleton_of(campaign.id.hex, wordings, [each.slots for each in readers]))
     seal = digest(skeleton)
     if any(each.digest == seal for each in await verdicts(db, campaign.id)):
         return
     found: dict[tuple[str, str], Finding] = {}
     for message in wordings.values():
-        found |= {(each.code, each.text): each for each in judged(business, message, readers)}
+        found |= {(each.code, each.text): each for each in judged(fixed.business, message, readers)}
     blocking = [each for each in found.values() if each.blocking]
     if blocking:
         raise Invalid(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from litestar.types import ASGIApp
 from crm import businesses, campaigns, verify_command
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import Campaign, State
-from crm.campaigns.verdict import fix
-from crm.db import Database
+from crm.campaigns.verdict import Fixed, fix
+from crm.db import Database, Db
 from crm.errors import Invalid
 from crm.events import Actor
+from crm.mail import jobs as mail_jobs
+from tests import make
 from tests.browser import Browser
 from tests.campaigns.site import client, drafted, member, present
-from tests.campaigns.test_send import sent_through, started
+from tests.campaigns.test_send import sent_through, settings, started
 from tests.conftest import Cluster
 from tests.smtpd import smtpd
 
@@ -129,6 +132,52 @@ async def test_a_changed_letterhead_is_published_before_it_goes_out(
     await change(database, business, postal_address="5 Mill Lane")
     async with database.write(business.id) as db:
         await fix(db, await campaigns.get(db, campaign_id))
+        assert len(await campaigns.verdicts(db, campaign_id)) == 2
+
+
+@pytest.mark.parametrize("where", ["jobs", "approving", "canary"])
+async def test_what_is_judged_is_sent_and_nothing_read_since(
+    database: Database, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Somebody saves the settings just after the verdict of a worker, of a start, of a canary."""
+    seed = "" if where == "jobs" else "seed@example.com"
+    business = await make.business(database, canary=seed)
+
+    async def judged(db: Db, campaign: Campaign, **how: bool) -> Fixed:
+        fixed = await fix(db, campaign, **how)
+        await change(database, business, postal_address="1 New Road", canary=seed)
+        return fixed
+
+    module = import_module(f"crm.campaigns.{where}")
+    if where != "canary":
+        monkeypatch.setattr(module, "fix", judged)
+    campaign_id, _ = await started(database, business, 2)
+    async with smtpd() as relay:
+        if where == "canary":
+            monkeypatch.setattr(module, "fix", judged)
+            async with database.write(business.id) as db:
+                campaign = await campaigns.get(db, campaign_id)
+                await campaigns.send_again(db, SYSTEM, campaign)
+        if seed:
+            ctx: mail_jobs.Ctx = {"database": database, "settings": settings(relay.port)}
+            await mail_jobs.deliver(ctx, str(business.id))
+        else:
+            await sent_through(database, business, campaign_id, relay)
+    async with database.read(business.id) as read:
+        known = await campaigns.skeletons(read, campaign_id)
+    assert relay.messages
+    for each in relay.messages:
+        found = [campaigns.compare(each.content, one, named=False) for one in known]
+        assert any(not one.differences for one in found)
+
+
+async def test_a_canary_that_is_sent_again_is_published_first(database: Database) -> None:
+    """The letterhead was changed since the start: else it would arrive as one that was changed."""
+    business = await make.business(database, canary="seed@example.com")
+    campaign_id, _ = await started(database, business, 1)
+    await change(database, business, postal_address="1 New Road", canary="seed@example.com")
+    async with database.write(business.id) as db:
+        await campaigns.send_again(db, SYSTEM, await campaigns.get(db, campaign_id))
         assert len(await campaigns.verdicts(db, campaign_id)) == 2
 
 
