@@ -613,7 +613,7 @@ UPDATE crm.delivery d
    AND d.campaign_id = :campaign_id
    AND d.customer_id = o.customer_id
    AND d.state = 'waiting'
-RETURNING d.state, d.reason;
+RETURNING d.customer_id, d.state, d.reason;
 
 -- name: next_due
 -- When the next customer of a range is to be tried again.
@@ -841,12 +841,15 @@ SELECT l.customer_id, l.state, l.reason, l.attempt, l.address, l.name, l.address
   FROM looked l;
 
 -- name: limited_among
--- Who of some customers has said how many campaigns may come in a week.
-SELECT customer_id
-  FROM crm.rhythm
- WHERE business_id = :business_id
-   AND customer_id = ANY (:customer_ids::uuid[])
-   AND budget IS NOT NULL;
+-- Who of some customers has said how many campaigns may come in a week; of one that was merged, the
+-- record that is kept, whose week it counts in.
+SELECT DISTINCT r.customer_id
+  FROM crm.customer c
+  JOIN crm.rhythm r ON r.business_id = :business_id
+   AND r.customer_id = coalesce(c.merged_into, c.customer_id)
+ WHERE c.business_id = :business_id
+   AND c.customer_id = ANY (:customer_ids::uuid[])
+   AND r.budget IS NOT NULL;
 
 -- name: hold_limits
 -- Whoever judges the weeks of some customers has ended, and nobody begins to.
@@ -1015,14 +1018,24 @@ SELECT l.number, l.low, l.high
    FOR UPDATE OF l SKIP LOCKED;
 
 -- name: cancel_deliveries
--- Takes out what still waits in a range that is held.
-UPDATE crm.delivery
-   SET state = 'excluded', reason = 'cancelled'
- WHERE business_id = :business_id
-   AND campaign_id = :campaign_id
-   AND customer_id > :low
-   AND customer_id <= :high
-   AND state = 'waiting';
+-- Takes out what still waits in a range that is held: how many, and who of them has said how many
+-- campaigns may come in a week.
+WITH taken AS (
+  UPDATE crm.delivery
+     SET state = 'excluded', reason = 'cancelled'
+   WHERE business_id = :business_id
+     AND campaign_id = :campaign_id
+     AND customer_id > :low
+     AND customer_id <= :high
+     AND state = 'waiting'
+  RETURNING customer_id
+)
+SELECT (SELECT count(*) FROM taken)::integer AS customers,
+       ARRAY(SELECT t.customer_id
+               FROM taken t
+               JOIN crm.rhythm r ON r.business_id = :business_id AND r.customer_id = t.customer_id
+              WHERE r.budget IS NOT NULL
+              ORDER BY t.customer_id) AS limited;
 
 -- name: count_cancelled
 -- The counts of that range, in the same transaction.

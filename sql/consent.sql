@@ -462,6 +462,7 @@ SELECT k.customer_id IS NOT NULL AS known, (SELECT m.merged_into FROM her m) AS 
 -- ends. The state is not touched where what was committed in the meantime stands against it: an
 -- opt-out that this is not the customer's own word to lift; a yes that is newer than this one, to a
 -- later version or, where this is not her own word, a consent; or, for a request, any yes or no.
+-- `frees`: what ends may have held a place of her week.
 WITH stub AS (
   INSERT INTO crm.consent_event (business_id, event_id, commitment, warrants)
   VALUES (:business_id, :event_id, :commitment, :warrants)
@@ -498,6 +499,8 @@ WITH stub AS (
   RETURNING c.event_id
 )
 SELECT (SELECT count(*) FROM state) > 0 AS moved,
+       CASE WHEN :status NOT IN ('given', 'renewed')
+            THEN crm.may_free_place(:business_id, :customer_id, :purpose_id) ELSE false END AS frees,
        crm.enter_ledger(:business_id, ARRAY[:event_id]::uuid[], ARRAY[:commitment]::bytea[], :now)
          AS entered,
        crm.record_event(:business_id, :told_id, :now, :kind, :actor_kind, :actor_id, :actor_name,
@@ -508,7 +511,8 @@ SELECT (SELECT count(*) FROM state) > 0 AS moved,
 -- and weaker evidence does not replace what is known. Of several about one customer and purpose
 -- all are kept, and a no decides the state before a yes, a yes before anything less. States are
 -- written in the order of the customers, so that two imports at once wait and do not deadlock.
--- Says how many states moved, and which decisions were a no that moved one.
+-- Says how many states moved, which decisions were a no that moved one, and whose ends may have held
+-- a place of her week.
 -- What is the same for many comes once, and each has the number under which it is said.
 WITH new AS MATERIALIZED (
   SELECT n.*, s.purpose_id, s.purpose_version, s.basis, s.notice_id, s.status, s.method,
@@ -559,11 +563,14 @@ WITH new AS MATERIALIZED (
          AND c.status IN ('unknown', 'requested', 'deferred')
       OR excluded.status IN ('expired', 'revoked') AND c.status IN ('given', 'renewed', 'unobjected')
       OR excluded.status = 'requested' AND c.status = 'unknown'
-  RETURNING c.event_id, c.status
+  RETURNING c.event_id, c.status, c.customer_id, c.purpose_id
 )
 SELECT (SELECT count(*) FROM state)::integer AS moved,
        ARRAY(SELECT s.event_id FROM state s
               WHERE s.status IN ('withdrawn', 'refused', 'revoked', 'expired')) AS ended,
+       ARRAY(SELECT s.customer_id FROM state s
+              WHERE s.status IN ('withdrawn', 'refused', 'revoked', 'expired')
+                AND crm.may_free_place(:business_id, s.customer_id, s.purpose_id)) AS freed,
        crm.enter_ledger(:business_id, :event_ids, :commitments, :now) AS entered;
 
 -- name: record

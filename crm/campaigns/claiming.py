@@ -77,6 +77,7 @@ class Claimed(Struct, frozen=True):
 class Ended(Struct, frozen=True):
     """What became of a delivery that waited for too long."""
 
+    customer_id: UUID
     state: DeliveryState
     reason: str | None
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from crm import events
+from crm import consent, events
 from crm.campaigns.model import DeliveryState, NothingUncertain, OtherNumber
 from crm.db import Db, Statements
 from crm.events import Actor, ActorKind, Kind
 
 sql = Statements("campaigns")
-
-# So many customers' places are offered by one job.
-_AT_ONCE = 200
 
 
 async def resolve(
@@ -59,6 +56,4 @@ async def resolve_all(
 def _give_places(db: Db, customer_ids: list[UUID], state: DeliveryState) -> None:
     """Have the places of the week that failed mails have given back offered to other campaigns."""
     if state is DeliveryState.failed:
-        for first in range(0, len(customer_ids), _AT_ONCE):
-            theirs = map(str, customer_ids[first : first + _AT_ONCE])
-            db.wake("campaigns.give_places", str(db.business_id), *theirs)
+        consent.offer_places(db, customer_ids)

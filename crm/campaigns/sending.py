@@ -55,6 +55,8 @@ _GRACE = 2.0
 _AGAIN = 0.5  # how long to wait before what is known is offered to PostgreSQL once more
 # A range of which some are due so soon is not left meanwhile.
 _SOON = timedelta(seconds=1)
+# What holds no place of a week any more.
+_FREE = frozenset({DeliveryState.failed, DeliveryState.excluded})
 # The circuit breaker looks so often at most.
 _JUDGE_EVERY = 1.0
 
@@ -188,7 +190,7 @@ class RangeSender:
             self._hand.give_back_held(pace)
 
     async def _give_places(self) -> None:
-        """Let other campaigns have the places of what failed for good."""
+        """Let other campaigns have the places of what does not go any more."""
         freed, self._freed = self._freed, []
         if freed:
             await give_places(self._database, self._issue.business.id, freed)
@@ -312,8 +314,8 @@ class RangeSender:
             tally[each.state] += 1
         tally[DeliveryState.sending] -= len(recorded)
         self._left_out += ["cancelled"] * tally[DeliveryState.excluded]
-        failed = [each.customer_id for each in recorded if each.state is DeliveryState.failed]
-        self._freed = await limited(db, failed)
+        free = [each.customer_id for each in recorded if each.state in _FREE]
+        self._freed = await limited(db, free)
         return tally
 
     async def _next(self, db: Db, tally: dict[DeliveryState, int]) -> list[UUID]:
@@ -345,6 +347,9 @@ class RangeSender:
             await count(db, change)
             return []
         looked = await claim(db, campaign, ids, last, kept=self._issue.kept, change=change)
+        # Who was put off and may be mailed no more had a place until now.
+        tried = [each.customer_id for each in looked if each.reason and each.attempt > 1]
+        self._freed += await limited(db, tried)
         return [each for each in looked if each.state is DeliveryState.sending]
 
     def _size(self, db: Db) -> int:
@@ -360,7 +365,9 @@ class RangeSender:
 
     async def _expire(self, db: Db, late: Candidates, tally: dict[DeliveryState, int]) -> None:
         """What is late ends, instead of being delivered stale."""
-        for each in await expire(db, self._issue.campaign, late.ids, late.kept_off):
+        ended = await expire(db, self._issue.campaign, late.ids, late.kept_off)
+        self._freed += await limited(db, [each.customer_id for each in ended])
+        for each in ended:
             tally[each.state] += 1
             tally[DeliveryState.waiting] -= 1
             self._left_out += [each.reason] if each.reason else []

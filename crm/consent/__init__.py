@@ -116,6 +116,7 @@ from crm.consent.network import lapse as lapse_networks
 from crm.consent.network import sealed as sealed_network
 from crm.consent.network import unsealed as unsealed_network
 from crm.consent.papers import LARGEST_FILE
+from crm.consent.places import offer_places
 from crm.consent.purposes import (
     add_purpose,
     current_notice,
@@ -301,6 +302,7 @@ __all__ = [
     "notice",
     "notices",
     "notices_shown_to",
+    "offer_places",
     "packed",
     "publish_notice",
     "publish_version",

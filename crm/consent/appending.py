@@ -13,6 +13,7 @@ from crm.consent.actions import withdraw
 from crm.consent.deciding import TOLD
 from crm.consent.grounds import kind_of
 from crm.consent.model import Consent, NewEvent
+from crm.consent.places import offer_places
 from crm.consent.record import Place, canonicals, commitment
 from crm.consent.states import AUTHORISES, OPTED_OUT, Status
 from crm.db import Db, Statements
@@ -44,6 +45,7 @@ class Held(msgspec.Struct, frozen=True):
 class _Appended(msgspec.Struct, frozen=True):
     moved: int
     ended: list[UUID]
+    freed: list[UUID]
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -124,6 +126,7 @@ async def append_written(
     appended = await db.one(
         sql.append_events, _Appended, **new.columns, actor_kind=by.kind, actor_id=by.id
     )
+    offer_places(db, appended.freed)
     await _tell_ends(db, by, new, set(appended.ended))
     if network_days:
         await _keep_networks(db, new.places, events, network_days)

@@ -39,6 +39,7 @@ from crm.consent.model import (
     check_clock,
     check_own_word,
 )
+from crm.consent.places import offer_places
 from crm.consent.record import Place, canonical, commitment, read
 from crm.consent.states import (
     AUTHORISES,
@@ -91,6 +92,13 @@ class Circumstances(Struct, frozen=True):
     request: str = ""
     # Kept only where the business does so.
     network: Network | None = None
+
+
+class _Appended(Struct, frozen=True):
+    """Whether the state moved, and whether what ended may have held a place of her week."""
+
+    moved: bool
+    frees: bool
 
 
 class Wish(Struct, frozen=True):
@@ -194,9 +202,9 @@ async def append(
     yes = wish.status in AUTHORISES
     overtaken = asked.overtakes(event.at)
     moving = moves(asked.status, wish.status, circumstances.method, overtaken=overtaken)
-    moved = await db.one(
+    appended = await db.one(
         sql.append_event,
-        bool,
+        _Appended,
         **_columns(event, place),
         commitment=commitment(salt, record),
         warrants=asked.notice_id if yes else _NOTHING,
@@ -205,9 +213,11 @@ async def append(
         moves=moving,
         **events.told(by, TOLD[wish.status]),
     )
-    if yes and moving and not moved and await _opted_out(db, wish):
+    if yes and moving and not appended.moved and await _opted_out(db, wish):
         # Somebody opted out between our look and this statement; nothing of this is kept.
         raise OptOutStands
+    if appended.frees:
+        offer_places(db, [wish.customer_id])
     if wish.status in OPTED_OUT:
         ended = Decision(wish.customer_id, wish.purpose_id, wish.status, circumstances.method)
         db.note(Withdrawn([ended]))
