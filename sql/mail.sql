@@ -444,10 +444,20 @@ UPDATE crm.suppression
 -- name: relays
 -- The relays of a business, the largest share first.
 SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hello, weight,
-       connections, rate, daily_cap, warm_up, warm_up_on, sends_from, active, trouble, trouble_at
+       connections, rate, daily_cap, warm_up, warm_up_on, sends_from, active, trouble, trouble_at,
+       changed_at
   FROM crm.relay
  WHERE business_id = :business_id
  ORDER BY weight DESC, relay_id;
+
+-- name: relays_changed
+-- Whether one that mail goes to came, or was changed, since this.
+SELECT EXISTS (SELECT FROM crm.relay
+                WHERE business_id = :business_id AND active AND changed_at > :since);
+
+-- name: end_rests_of_caps
+-- Campaigns that rest because all relays were at their caps are looked at again.
+SELECT crm.end_rests_of_caps(:business_id, :now);
 
 -- name: add_relay
 -- A relay more.

@@ -39,6 +39,7 @@ from crm.campaigns.recording import Books, Result, write
 from crm.campaigns.walking import Candidates, Walk
 from crm.db import BROKEN, Database, Db, Statements
 from crm.log import logger
+from crm.mail import relays
 from crm.mail.allowing import allow, settle, take_back
 from crm.mail.outcome import Outcome
 from crm.mail.pacing import next_day
@@ -273,11 +274,17 @@ class RangeSender:
                 await count(db, self._change(tally))
                 await settle(db, self._routes)
                 await self._turns(db, [])
+                await self._rest_no_longer(db)
                 await leave(db, self._issue.campaign.id, self._lease, *self._rest)
         except BaseException:
             self._take_back(results, self._walk.cursor, [])
             raise
         await self._give_places()
+
+    async def _rest_no_longer(self, db: Db) -> None:
+        """Rest for no cap that is another by now: whoever changed it has passed this range."""
+        if self._rest[0] and await relays.changed(db, [way.relay for way in self._routes.ways]):
+            self._rest = (None, "")
 
     async def _hold(self, db: Db) -> bool:
         held = await db.maybe(
@@ -354,12 +361,15 @@ class RangeSender:
 
     def _size(self, db: Db) -> int:
         """How many to look at: what the relays may take; a range rests when all are at a cap."""
+        size, last = min(self._pace.batch, self._room()), self._until(db)
+        if last <= db.now:
+            # What is late only ends, and no relay is needed for that.
+            return size
         full = self._routes.full
         if full is not None:
             tomorrow = next_day(db.now, self._issue.business.time_zone)
-            self._rest = (tomorrow, f"cap {full.name}")
+            self._rest = (min(tomorrow, last), f"cap {full.name}")
             return 0
-        size = min(self._pace.batch, self._room())
         room = self._routes.room
         return size if room is None else min(size, room - self._hand.queued)
 

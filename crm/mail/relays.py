@@ -76,6 +76,8 @@ class Relay(Struct, frozen=True, kw_only=True):
     active: bool = True
     trouble: str | None = None
     trouble_at: datetime | None = None
+    # When it was entered, or last changed; none of that of the installation.
+    changed_at: datetime | None = None
     # May it be on this machine or in a private network? That of the installation may.
     local: bool = True
 
@@ -140,6 +142,7 @@ async def add(db: Db, by: Actor, new: NewRelay, today: date) -> UUID:
     relay_id = time_ordered()
     await db.run(sql.add_relay, relay_id=relay_id, **_fields(db, checked(new), today))
     await events.record(db, by, Kind.relay_added, ref=relay_id, reason=new.name)
+    await _look_again(db)
     return relay_id
 
 
@@ -147,6 +150,7 @@ async def change(db: Db, by: Actor, relay_id: UUID, new: NewRelay, today: date) 
     """Replace what is known of a relay; a new warm-up plan begins today."""
     await db.one(sql.change_relay, UUID, relay_id=relay_id, **_fields(db, checked(new), today))
     await events.record(db, by, Kind.relay_changed, ref=relay_id, reason=new.name)
+    await _look_again(db)
 
 
 async def use(db: Db, by: Actor, relay_id: UUID, *, active: bool) -> None:
@@ -154,6 +158,12 @@ async def use(db: Db, by: Actor, relay_id: UUID, *, active: bool) -> None:
     name = await db.one(sql.use_relay, str, relay_id=relay_id, active=active)
     reason = f"{name}: {'on' if active else 'off'}"
     await events.record(db, by, Kind.relay_changed, ref=relay_id, reason=reason)
+    await _look_again(db)
+
+
+async def _look_again(db: Db) -> None:
+    """Let campaigns go on that rest until tomorrow, since there was no relay below its cap."""
+    await db.run(sql.end_rests_of_caps)
 
 
 def _fields(db: Db, new: NewRelay, today: date) -> dict[str, object]:
@@ -167,6 +177,12 @@ def _fields(db: Db, new: NewRelay, today: date) -> dict[str, object]:
 async def all_of(db: ReadDb) -> list[Relay]:
     """Return the relays of a business, the largest share first, without their passwords."""
     return await db.many(sql.relays, Relay)
+
+
+async def changed(db: ReadDb, known: Sequence[Relay]) -> bool:
+    """Say whether a relay that mail goes to came or was changed since these were read."""
+    since = [each.changed_at for each in known if each.changed_at is not None]
+    return bool(since) and await db.one(sql.relays_changed, bool, since=max(since))
 
 
 async def usable(db: ReadDb, settings: Settings) -> list[Relay]:
