@@ -5,7 +5,7 @@ Its row is held from the first look on, so what begins is what was looked at.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from crm.campaigns import checking
 from crm.campaigns.actions import locked, move
 from crm.campaigns.by_clock import first_and_last, insist_open
 from crm.campaigns.canary import release
+from crm.campaigns.clock import AROUND_THE_WORLD
 from crm.campaigns.composing import compiled
 from crm.campaigns.digests import stopped_issue
 from crm.campaigns.model import (
@@ -71,6 +72,7 @@ async def schedule_by_clock(
     """
     planned = await _approved(db, campaign_id, approval)
     local_at = local_at.replace(tzinfo=None)
+    _insist_near(db, local_at)
     at, _ = await first_and_last(db, planned.purpose_id, local_at)
     if at <= db.now:
         raise TooLate
@@ -82,6 +84,15 @@ async def schedule_by_clock(
     db.note(journal.Campaign(campaign_id, "scheduled"))
     await events.record(db, by, Kind.campaign_scheduled, ref=campaign_id)
     return campaign
+
+
+def _insist_near(db: Db, local_at: datetime) -> None:
+    """Refuse what is too early or too late by every clock; at the calendar's ends none can tell."""
+    now = db.now.astimezone(UTC).replace(tzinfo=None)
+    if local_at < now - AROUND_THE_WORLD:
+        raise TooLate
+    if local_at > now + FARTHEST + AROUND_THE_WORLD:
+        raise TooFar
 
 
 async def unschedule(db: Db, by: Actor, campaign_id: UUID) -> Campaign:

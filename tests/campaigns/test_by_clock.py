@@ -17,7 +17,7 @@ from crm.db import Database, Db, no_wake, open_database
 from crm.errors import Invalid
 from crm.events import Actor
 from tests import make
-from tests.campaigns.site import approving, client, drafted, member
+from tests.campaigns.site import approving, caller, client, drafted, member
 from tests.campaigns.test_send import settings
 from tests.conftest import KEYS, Cluster
 from tests.rhythm.test_obey import at, ctx, opened, worked
@@ -245,6 +245,47 @@ async def test_a_plan_that_is_due_is_kept(database: Database, starts: str) -> No
             await campaigns.start(db, KEY, campaign.id)
         started = await campaigns.get(db, campaign.id)
     assert (started.state, started.local_at) == (State.starting, EIGHT)
+
+
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [
+        ("9999-12-31T23:30:00Z", "too_far"),
+        ("0001-01-01T00:00:00Z", "too_late"),
+        ("2032-06-05T00:00:00Z", "too_far"),
+        ("2030-06-01T12:00:00Z", "too_late"),
+    ],
+)
+async def test_a_time_that_no_clock_reaches_is_refused(
+    database: Database, when: str, code: str
+) -> None:
+    """Also at the ends of the calendar, where the year of some clocks is none that there is."""
+    now = at(database, _utc(2030, 6, 3, 12))
+    business = await make.business(now)
+    async with now.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        await make.audience(db, notice, 1, prefix="west")
+        await make.audience(db, notice, 1, prefix="east")
+        await _living(db, {"west": "America/New_York", "east": "Asia/Tokyo"})
+        campaign = await make.campaign(db, notice.purpose_id)
+    async with client(now, business, key=caller()) as program:
+        answer = await program.post(
+            f"/v1/campaigns/{campaign.id}/schedule", json={"at": when, "by_customers_clock": True}
+        )
+    assert (answer.status_code, answer.json()["code"]) == (409, code)
+
+
+@pytest.mark.parametrize("days", [0.2, 730])
+async def test_the_nearest_and_the_farthest_time_are_taken(database: Database, days: float) -> None:
+    """What is past by the clock here may be to come by that of everybody."""
+    now = at(database, _utc(2030, 6, 3, 12))
+    business = await make.business(now, time_zone="Pacific/Honolulu")
+    async with now.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        campaign = await make.campaign(db, notice.purpose_id)
+        when = datetime(2030, 6, 3, 2) + timedelta(days=days)  # noqa: DTZ001
+        planned = await campaigns.schedule_by_clock(db, make.SYSTEM, campaign.id, when)
+    assert planned.state is State.scheduled
 
 
 async def test_a_zone_that_is_none_is_refused(database: Database) -> None:
