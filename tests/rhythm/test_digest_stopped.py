@@ -14,7 +14,7 @@ from crm.campaigns.canary import sql
 from crm.campaigns.digests import IssueStopped
 from crm.db import Database
 from tests import make
-from tests.rhythm.test_digest import FRIDAY, TUESDAY, _mails, gone, issue, made, offered
+from tests.rhythm.test_digest import FRIDAY, PLAN, TUESDAY, _mails, gone, issue, made, offered
 from tests.rhythm.test_obey import Shop, at, ctx, opened
 from tests.smtpd import smtpd
 
@@ -138,7 +138,10 @@ async def test_a_stopped_digest_leaves_what_is_paused_to_staff(database: Databas
     await paused(now, shop, rye)
     async with now.write(shop.business.id) as db:
         (left,) = await campaigns.stop_digest(db, who.actor, shop.purposes[0])
+        await campaigns.offer_digest(db, who.actor, shop.purposes[0], PLAN)
+        await campaigns.resume(db, make.SYSTEM, rye.id)
     assert "About Rye" in (await texts(now, shop, [left]))[0]
+    assert await made(at(database, FRIDAY), shop) == []
 
 
 async def test_she_reads_that_an_issue_was_cancelled(database: Database) -> None:
