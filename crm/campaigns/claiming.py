@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from crm import customers
 from crm.campaigns.actions import sql
 from crm.campaigns.composing import MergeValue
 from crm.campaigns.expression import ATTRIBUTE
-from crm.campaigns.model import Campaign, DeliveryState
+from crm.campaigns.model import Campaign, DeliveryState, State
 from crm.campaigns.render import Compiled
 from crm.db import Db
 from crm.mail import domains
@@ -37,6 +37,13 @@ class Lease(Struct, frozen=True):
     sending: int
     # Refusals for reasons of policy in a row, so far.
     blocked: int
+
+
+class Held(Struct, frozen=True):
+    """What the row of a range says when it is held."""
+
+    state: State
+    paced_at: datetime | None
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -250,6 +257,18 @@ async def expire(
         campaign_id=campaign.id,
         customer_ids=ids,
         kept_off=[kept_off.get(each, "") for each in ids],
+    )
+
+
+async def hold(db: Db, campaign_id: UUID, lease: Lease, lasts: timedelta) -> Held | None:
+    """Hold a range for this transaction and lease it for longer; None where another took it."""
+    return await db.maybe(
+        sql.hold_lease,
+        Held,
+        campaign_id=campaign_id,
+        number=lease.number,
+        epoch=lease.epoch,
+        expires_at=db.now + lasts,
     )
 
 

@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
-
 from crm.campaigns import breaker
 from crm.campaigns.ahead import Ahead
 from crm.campaigns.by_clock import latest, reached_now
@@ -27,6 +25,7 @@ from crm.campaigns.claiming import (
     claim,
     count,
     expire,
+    hold,
     leave,
     merge_values,
 )
@@ -60,13 +59,6 @@ _SOON = timedelta(seconds=1)
 _FREE = frozenset({DeliveryState.failed, DeliveryState.excluded})
 # The circuit breaker looks so often at most.
 _JUDGE_EVERY = 1.0
-
-
-class _Held(Struct, frozen=True):
-    """What the range's row says when it is held."""
-
-    state: State
-    paced_at: datetime | None
 
 
 class RangeSender:
@@ -114,8 +106,8 @@ class RangeSender:
                 await self._wait()
         except Exception:
             # A turn that failed is no reason to cut off a slow relay, while the range is held.
-            most = min(until + _LINGER - clock(), self._settings.lease_seconds / 2)
-            grace = max(grace, most)
+            left = min(until + _LINGER - clock(), self._settings.lease_seconds / 2)
+            grace = max(grace, left)
             raise
         finally:
             await asyncio.shield(asyncio.ensure_future(self._let_go(grace)))
@@ -274,25 +266,19 @@ class RangeSender:
                 await count(db, self._change(tally))
                 await settle(db, self._routes)
                 await self._turns(db, [])
-                await self._rest_no_longer(db)
+                known = [way.relay for way in self._routes.ways]
+                if self._rest[0] and await relays.changed(db, known):
+                    # Whoever changed the cap has passed this range by.
+                    self._rest = (None, "")
                 await leave(db, self._issue.campaign.id, self._lease, *self._rest)
         except BaseException:
             self._take_back(results, self._walk.cursor, [])
             raise
         await self._give_places()
 
-    async def _rest_no_longer(self, db: Db) -> None:
-        """Rest for no cap that is another by now: whoever changed it has passed this range."""
-        if self._rest[0] and await relays.changed(db, [way.relay for way in self._routes.ways]):
-            self._rest = (None, "")
-
     async def _hold(self, db: Db) -> bool:
-        held = await db.maybe(
-            sql.hold_lease,
-            _Held,
-            **self._key(),
-            expires_at=db.now + timedelta(seconds=self._settings.lease_seconds),
-        )
+        lasts = timedelta(seconds=self._settings.lease_seconds)
+        held = await hold(db, self._issue.campaign.id, self._lease, lasts)
         if held is None:
             _log.warning("range_lost", campaign=str(self._issue.campaign.id))
             return False
