@@ -57,10 +57,11 @@ from crm.ids import opaque
 from crm.inbound import listener as inbound_listener
 from crm.installation import Installation, installation
 from crm.letterbox import serve as letterbox_serve
+from crm.log import configure
 from crm.migrate import MigrationRefused, OwnerAway, migrate
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.settings import BadSettings, Settings
-from crm.terminal import compared, database_of, joined, out, place_of, run
+from crm.terminal import compared, database_of, joined, joined_servers, out, place_of, run
 from crm.up import keep, keep_several
 
 # What the operator can mend: told in its own words, without a traceback.
@@ -89,6 +90,8 @@ def main() -> None:
     # What is imported stays: the collector need not go through it again and again.
     gc.freeze()
     gc.enable()
+    # Before settings are read: standard output is for what a command has to say.
+    configure("info")
     try:
         cli(standalone_mode=False)
     except Exit as done:
@@ -136,6 +139,7 @@ def up(*, dev: bool) -> None:
 
 async def _up(*, dev: bool) -> None:
     async with installation((_DEV if dev else {}) | os.environ) as here:
+        configure(here.settings.log_level)
         await check(here.settings)
         await _compare(here)
         _check_port(here.settings)
@@ -228,7 +232,7 @@ async def _inbound(settings: Settings) -> None:
 
 
 async def _checked(serve: Any) -> None:
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check(here.settings)
         await _compare(here)
         await serve(here.settings)
@@ -255,7 +259,7 @@ def migrate_command() -> None:
 
 
 async def _migrate() -> None:
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         url = here.settings.migrate_database_url
         if not url:
             message = "CRM_MIGRATE_DATABASE_URL is not set; migrations run as the role crm_owner."
@@ -272,7 +276,7 @@ def doctor() -> None:
 
 
 async def _doctor() -> None:
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check(here.settings)
         away = await redis_problems(here.settings.redis_url)
         async with database_of(here) as database:

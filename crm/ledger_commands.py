@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,10 +18,9 @@ from crm import above, consent, events, ledger
 from crm.db import Database
 from crm.doctor import check as check_installation
 from crm.events import Actor, Kind
-from crm.installation import installation
 from crm.journal import CHECKPOINT, Ending, Journal, hold
 from crm.ledger import Halt, JournalKnown, KeyKind, NothingSealed, Round, Stopped
-from crm.terminal import database_of, of_business, one_business, out, run
+from crm.terminal import database_of, joined_servers, of_business, one_business, out, run
 
 _SYSTEM = Actor.system()
 # What to do where nothing can be sealed.
@@ -50,7 +48,7 @@ def group() -> None:
 
 @asynccontextmanager
 async def _here(which: str) -> AsyncIterator[Here]:
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check_installation(here.settings)
         async with database_of(here) as database:
             business_id = await one_business(database, which)
@@ -65,7 +63,7 @@ def status() -> None:
 
 async def _status() -> None:
     table = Table("business", "sealed", "waiting", "alarms", "last look", "stopped")
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check_installation(here.settings)
         async with database_of(here) as database:
             found = await above.ledgers_health(database)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -16,10 +15,9 @@ from crm import above, businesses, ledger, restore
 from crm.db import Database, open_database
 from crm.doctor import check, lost_problems
 from crm.errors import NotFound
-from crm.installation import installation
 from crm.journal import Found, Keeper, journal_of
 from crm.restore import Lost, Restored
-from crm.terminal import of_business, of_id, out, run
+from crm.terminal import joined_servers, of_business, of_id, out, run
 
 _WORDS = {
     "withdrawn": "times that consents ended",
@@ -82,7 +80,7 @@ def command(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool) -> No
 
 @asynccontextmanager
 async def _here() -> AsyncIterator[_Here]:
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check(here.settings)
         settings = here.settings
         keeper = Keeper(journal_of(settings))

@@ -23,6 +23,7 @@ from crm.doctor import Unfit, check, put_back_problems
 from crm.errors import NotFound
 from crm.installation import Installation, installation
 from crm.journal import Found, Keeper, journal_of
+from crm.log import configure
 from crm.outside import outside
 from crm.settings import Settings
 from crm.wakes import Waker, open_pool
@@ -64,9 +65,17 @@ def of_id(which: str, known: Sequence[UUID]) -> UUID:
 
 
 @asynccontextmanager
+async def joined_servers() -> AsyncIterator[Installation]:
+    """Work with what our variables name, beside a running `crm up`; log as much as they ask for."""
+    async with installation(os.environ, join=True) as here:
+        configure(here.settings.log_level)
+        yield here
+
+
+@asynccontextmanager
 async def joined() -> AsyncIterator[Database]:
     """Work beside a running `crm up`, or start the servers for this one command."""
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check(here.settings)
         async with database_of(here) as database:
             await _refuse_put_back(database, here.settings)
@@ -76,7 +85,7 @@ async def joined() -> AsyncIterator[Database]:
 @asynccontextmanager
 async def joined_for(which: str) -> AsyncIterator[Here]:
     """The same for one business, named by its id where there are several."""
-    async with installation(os.environ, join=True) as here:
+    async with joined_servers() as here:
         await check(here.settings)
         async with database_of(here) as database:
             await _refuse_put_back(database, here.settings)

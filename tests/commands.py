@@ -7,6 +7,7 @@ is a fork of it.
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
 import sys
@@ -59,6 +60,11 @@ def _told(arguments: tuple[str, ...], environ: dict[str, str]) -> tuple[int, str
         running.join()
         assert running.exitcode is not None
         return running.exitcode, out.read_text(), err.read_text()
+
+
+def logged(err: str) -> set[str]:
+    """Name the events that a command logged to standard error, where it said nothing else."""
+    return {json.loads(line)["event"] for line in err.splitlines()}
 
 
 @asynccontextmanager

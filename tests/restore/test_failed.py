@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from crm import mail
@@ -57,9 +59,14 @@ async def test_what_the_database_lacks_ends_it_and_a_line_that_is_wrong_is_named
             await execute(backup, REFUSES)
             found = environ(backup, redis_url, relay, make.place_of(journal))
             settings = {name: each for name, each in found.items() if name.startswith("CRM_")}
-            status, out, _ = await crm("restore", **settings)
+            status, out, err = await crm("restore", **settings)
             assert (status, "What is left to you" in out) == (1, True)
             last = out.rstrip().splitlines()[-1]
             # The first is known to have been committed, the second is in the journal.
             assert last.startswith(f"Not carried out, business {business.id}: line 1, 2 of")
+            said = [json.loads(line) for line in err.splitlines()]
+            why = [each["exception"] for each in said if each["event"] == "line_not_replayed"]
+            assert len(why) == 2
+            assert all(" at " in each and "\n" not in each for each in why)
+            assert "line_not_replayed" not in out
             assert not (await watch.look()).put_back
