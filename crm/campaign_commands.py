@@ -78,11 +78,11 @@ async def _draft(
             ),
         )
         checked = await campaigns.check(db, kept)
-    out.print(f"Kept as draft {kept.id}.", highlight=False)
+    out.print(f"Kept as draft {kept.id}.")
     for warning in (*read.warnings, *checked.warnings):
-        out.print(f"Please look: {warning}", highlight=False)
+        out.print(f"Please look: {warning}")
     for problem in checked.problems:
-        out.print(f"Before it can be sent: {problem.message}", highlight=False)
+        out.print(f"Before it can be sent: {problem.message}")
 
 
 @group.command("preview")
@@ -118,12 +118,10 @@ async def _review(campaign_id: UUID, which: str) -> None:
     table.columns[0].footer, table.columns[1].footer = "audience", f"{counted.audience:,}"
     out.print(table)
     if counted.outside:
-        out.print(
-            f"{counted.outside:,} who were asked are outside of its segment.", highlight=False
-        )
+        out.print(f"{counted.outside:,} who were asked are outside of its segment.")
     if counted.missed:
         missed = f"{counted.missed:,} of them would not get it"
-        out.print(f"{missed}: it expires before their mailing hours open.", highlight=False)
+        out.print(f"{missed}: it expires before their mailing hours open.")
 
 
 @group.command("test")
@@ -168,7 +166,7 @@ def _simple(name: str, action: Any, words: str) -> None:
 async def _act(campaign_id: UUID, which: str, act: Any) -> None:
     async with joined() as database, database.write(await one_business(database, which)) as db:
         moved = await act(db, Actor.system())
-    out.print(f"The campaign {campaign_id} is {moved.state}.", highlight=False)
+    out.print(f"The campaign {campaign_id} is {moved.state}.")
 
 
 _simple("unschedule", campaigns.unschedule, "Make a scheduled campaign a draft again.")

@@ -170,9 +170,9 @@ async def _say_whose(here: Installation) -> None:
         for each in known[:_LISTED]:
             async with database.read(each) as db:
                 its = await businesses.get(db)
-            out.print(f"{its.name}: {its.origin}/staff", highlight=False, markup=False)
+            out.print(f"{its.name}: {its.origin}/staff")
     if len(known) > _LISTED:
-        out.print(f"{len(known) - _LISTED} more: `crm business list`.", highlight=False)
+        out.print(f"{len(known) - _LISTED} more: `crm business list`.")
     if not known:
         out.print("No business yet: `crm business add` adds one, in another terminal.")
 
@@ -287,7 +287,7 @@ async def _doctor() -> None:
             domains = await domain_commands.problems(database)
             unnamed = await unnamed_authorities(database)
     for line in domains + unnamed:
-        out.print(line, highlight=False, soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True)
     problems = put_back_problems(known) + lost_problems(known) + away
     problems += ledger_problems(found, now, here.settings.ledger.watch_hours)
     problems += retention_problems(rounds, now)
@@ -369,7 +369,7 @@ async def _business_list() -> None:
         for each in await above.businesses(database):
             async with database.read(each) as db:
                 known = await businesses.get(db)
-            out.print(f"{each}  {known.name}  {known.origin}", highlight=False, soft_wrap=True)
+            out.print(f"{each}  {known.name}  {known.origin}", soft_wrap=True)
 
 
 cli.add_command(backup_command.group)

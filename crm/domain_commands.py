@@ -127,15 +127,15 @@ def _publish(keys: Sequence[DkimKey]) -> None:
 
 def _show(record: Record) -> None:
     text = f"{record.name}.  {record.type}  {record.shown}"
-    out.print(text, highlight=False, soft_wrap=True, markup=False)
+    out.print(text, soft_wrap=True)
 
 
 def _tell(domain: SendingDomain) -> None:
     when = f"{domain.checked_at:%Y-%m-%d %H:%M}" if domain.checked_at else "never"
     signs = f"; its relay signs, says {domain.relay_signs_by}" if domain.relay_signs_at else ""
-    out.print(f"{domain.domain}: checked {when}{signs}", highlight=False, markup=False)
+    out.print(f"{domain.domain}: checked {when}{signs}")
     for each in domain.findings:
         text = f"  {each.severity}: {each.about}: {each.text}"
-        out.print(text, highlight=False, soft_wrap=True, markup=False)
+        out.print(text, soft_wrap=True)
         if each.record:
             _show(each.record)

@@ -10,6 +10,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -105,7 +106,7 @@ async def _undo(import_id: UUID, which: str) -> None:
         async with database.write(business_id) as db:
             found = await imports.undo(db, _SYSTEM, import_id)
         done = await undo(database, business_id, found)
-    out.print(f"Undone: {done.removed} of {done.added} customers removed.", highlight=False)
+    out.print(f"Undone: {done.removed} of {done.added} customers removed.")
 
 
 async def _list(file: Path, slug: str, which: str, said: _Said, *, only_try: bool) -> None:
@@ -117,7 +118,7 @@ async def _list(file: Path, slug: str, which: str, said: _Said, *, only_try: boo
             )
         with Progress(console=Console(stderr=True)) as bar:
             doing = "Trying" if only_try else "Importing"
-            task = bar.add_task(f"{doing} {file.name}", total=1.0)
+            task = bar.add_task(f"{doing} {escape(file.name)}", total=1.0)
             done = await imports.work_file(
                 database,
                 business_id,
@@ -132,13 +133,13 @@ async def _list(file: Path, slug: str, which: str, said: _Said, *, only_try: boo
             lines = await imports.report(db, done.id)
             reasons = await imports.reasons(db, done.id)
             waiting = await quarantine.count(db, done.id)
-    out.print(f"Read as {_read_as(done)}.", highlight=False, soft_wrap=True)
+    out.print(f"Read as {_read_as(done)}.", soft_wrap=True)
     _tell(done, waiting)
     for each in reasons:
-        out.print(f"{each.count} × {each.outcome}: {each.reason}", highlight=False, markup=False)
+        out.print(f"{each.count} × {each.outcome}: {each.reason}")
     for line in lines:
         where = f"{line.part}, line {line.line}" if line.part else f"line {line.line}"
-        out.print(f"{where}: {line.outcome}: {line.reason}", highlight=False, markup=False)
+        out.print(f"{where}: {line.outcome}: {line.reason}")
 
 
 def _read_as(done: Import) -> str:
@@ -156,7 +157,7 @@ def _tell(done: Import, waiting: int) -> None:
     if done.only_try:
         out.print("Nothing of it was kept: it was only tried.")
     else:
-        out.print(f"To undo it: crm undo-import {done.id}", highlight=False, soft_wrap=True)
+        out.print(f"To undo it: crm undo-import {done.id}", soft_wrap=True)
     if waiting:
         out.print(
             f"{waiting} in quarantine for {QUARANTINED.days} days: import a list with their "
@@ -178,7 +179,7 @@ async def _copy(file: Path, purposes: Sequence[str], which: str, *, declare: boo
         table.add_row(purpose, status)
     out.print(table)
     for sentence in took.said:
-        out.print(sentence, highlight=False, markup=False)
+        out.print(sentence)
 
 
 async def _taken_over(

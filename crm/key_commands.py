@@ -48,7 +48,7 @@ async def _list(which: str) -> None:
     if table.row_count:
         out.print(table)
     else:
-        out.print("There are no keys; `crm key add` makes one.", highlight=False)
+        out.print("There are no keys; `crm key add` makes one.")
 
 
 def _works(key: staff.Key) -> str:
@@ -112,4 +112,4 @@ async def _revoke(key: str, which: str) -> None:
         raise NotFound(message) from None
     async with joined_for(which) as here, here.database.write(here.business_id) as db:
         ended = await staff.revoke_key(db, _SYSTEM, key_id)
-    out.print(f"{ended.name} is revoked.", highlight=False, markup=False)
+    out.print(f"{ended.name} is revoked.")

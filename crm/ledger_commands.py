@@ -74,7 +74,7 @@ async def _status() -> None:
     out.print(table)
     for each in found:
         if each.stopped_why:
-            out.print(f"{each.business_id}: {MENDS[Stopped(each.stopped_why)]}", highlight=False)
+            out.print(f"{each.business_id}: {MENDS[Stopped(each.stopped_why)]}")
 
 
 @group.command("check")
@@ -95,7 +95,7 @@ async def _check(which: str) -> None:
         async with here.database.read(here.business_id) as db:
             alarms = await ledger.alarms(db)
     for each in alarms:
-        out.print(f"{each.id}  {each.kind}  {each.subject}: {each.detail}", highlight=False)
+        out.print(f"{each.id}  {each.kind}  {each.subject}: {each.detail}")
     if alarms:
         out.print(f"{len(alarms)} alarms. `crm ledger settle ID --reason …` settles one.")
         raise SystemExit(1)
@@ -132,7 +132,7 @@ async def _reopen(reason: str, which: str) -> None:
         known = here.journal.read(here.business_id, CHECKPOINT)
         async with here.database.write(here.business_id) as db:
             origin = await ledger.reopen(db, _SYSTEM, known, reason=reason)
-    out.print(f"{origin.origin} is open from entry {origin.begins_at}.", highlight=False)
+    out.print(f"{origin.origin} is open from entry {origin.begins_at}.")
     out.print(
         f"{origin.lost} entries that were signed before are not here; the ledger's page says so."
         if origin.lost
@@ -159,9 +159,9 @@ async def _adopt(which: str) -> None:
                 raise
         else:
             signed = f"{head.origin}, {head.size} entries"
-            out.print(f"The journal goes on from {signed}.", highlight=False)
+            out.print(f"The journal goes on from {signed}.")
     if begun is not None:
-        out.print(f"Its lines go on after number {begun}.", highlight=False)
+        out.print(f"Its lines go on after number {begun}.")
 
 
 async def _begin_entries(here: Here) -> int | None:
@@ -187,7 +187,7 @@ def rotate(kind: str, which: str) -> None:
 async def _rotate(kind: KeyKind, which: str) -> None:
     async with _here(which) as here, here.database.write(here.business_id) as db:
         verifier = await ledger.rotate(db, _SYSTEM, kind)
-    out.print(f"The {kind} key is now {verifier}; the one before has endorsed it.", highlight=False)
+    out.print(f"The {kind} key is now {verifier}; the one before has endorsed it.")
 
 
 @group.command("encrypt-anew")
@@ -235,10 +235,10 @@ async def _lines(which: str) -> None:
     async with _here(which) as here:
         found = here.journal.log(here.business_id).tail().open
     for number, line in sorted(found.items()):
-        out.print(f"{number}  {line.at:%Y-%m-%d %H:%M:%S}", highlight=False)
+        out.print(f"{number}  {line.at:%Y-%m-%d %H:%M:%S}")
         for entry in line.entries:
             said = msgspec.json.encode(entry).decode()
-            out.print(f"  {said}", highlight=False, markup=False, soft_wrap=True)
+            out.print(f"  {said}", soft_wrap=True)
     if not found:
         out.print("Every line is committed, or has been carried out.")
 

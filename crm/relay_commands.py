@@ -99,7 +99,7 @@ async def _add(which: str, given: dict[str, Any]) -> None:
     async with joined_for(which) as here, here.database.write(here.business_id) as db:
         today = day_of(db.now, (await businesses.get(db)).time_zone)
         added = await relays.add(db, _SYSTEM, NewRelay(**given), today)
-    out.print(f"Added {given['name']}: {added}", highlight=False, markup=False)
+    out.print(f"Added {given['name']}: {added}")
 
 
 @group.command("check")
@@ -115,7 +115,7 @@ async def _check(relay: str, which: str) -> None:
         async with here.database.read(here.business_id) as db:
             found = await _named(db, relay)
         tried = await try_relay(here.database, here.business_id, found, here.settings)
-    out.print(tried.words, highlight=False, soft_wrap=True, markup=False)
+    out.print(tried.words, soft_wrap=True)
     if not tried.usable:
         raise SystemExit(1)
 
@@ -140,7 +140,7 @@ async def _use(relay: str, which: str, *, active: bool) -> None:
     async with joined_for(which) as here, here.database.write(here.business_id) as db:
         await relays.use(db, _SYSTEM, await _named(db, relay), active=active)
         left = [each for each in await relays.all_of(db) if each.active]
-    out.print(f"{relay} is {'on' if active else 'off'}.", highlight=False, markup=False)
+    out.print(f"{relay} is {'on' if active else 'off'}.")
     if not left:
         out.print("No relay is on: nothing is sent until one is.")
 

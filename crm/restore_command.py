@@ -107,7 +107,7 @@ async def _restore(which: str, *, dry_run: bool, anyway: bool, despite_gap: bool
             out.print("Nothing was changed.")
             return
         await _look_again(here, wanted)
-        out.print(_STILL, highlight=False, markup=False, soft_wrap=True)
+        out.print(_STILL, soft_wrap=True)
         _name_failed(failed)
         if failed:
             raise SystemExit(1)
@@ -120,8 +120,6 @@ def _name_failed(failed: dict[UUID, list[int]]) -> None:
         out.print(
             f"Not carried out, business {business_id}: line {named} of the journal. Look at "
             f"`crm ledger lines --business {business_id}`, and do by hand what is said there.",
-            highlight=False,
-            markup=False,
             soft_wrap=True,
         )
 
@@ -162,7 +160,7 @@ async def _one(here: _Here, business_id: UUID, *, dry_run: bool, despite_gap: bo
     async with here.database.read(business_id) as read:
         name = (await businesses.get(read)).name
     gone = await restore.lost(here.database, here.keeper, business_id, despite_gap=despite_gap)
-    out.print(f"{name} ({business_id})", highlight=False, markup=False)
+    out.print(f"{name} ({business_id})")
     _say_lost(gone)
     if dry_run:
         return []
@@ -183,7 +181,7 @@ def _say_lost(gone: Lost) -> None:
     out.print(f"  The database ends with line {gone.number}; the journal has {gone.lines} more.")
     for kind, count in sorted(gone.entries.items()):
         if kind in _WORDS:
-            out.print(f"  {count} {_WORDS[kind]}", highlight=False)
+            out.print(f"  {count} {_WORDS[kind]}")
 
 
 def _say_done(done: Restored) -> None:
@@ -191,14 +189,13 @@ def _say_done(done: Restored) -> None:
         out.print(
             f"  Line {number} of the journal could not be carried out; the log says why. Look at "
             "`crm ledger lines`, and do by hand what it says.",
-            highlight=False,
             soft_wrap=True,
         )
     for each in done.held:
         was = f"was {each.state}"
         doubt = f", {each.uncertain} deliveries are uncertain" if each.uncertain else ""
         title = each.subject or each.id
-        out.print(f"  Held: {title} ({was}{doubt})", highlight=False, markup=False)
+        out.print(f"  Held: {title} ({was}{doubt})")
     known = {each.id for each in done.held}
     for gone in sorted(done.lost.campaigns - known):
         out.print(f"  Not here any more, or over: campaign {gone}, begun after the backup")
@@ -212,6 +209,4 @@ def _say_done(done: Restored) -> None:
     if done.origin:
         out.print(
             f"  The ledger goes on as {done.origin}; {done.leaves} signed entries are gone.",
-            highlight=False,
-            markup=False,
         )

@@ -58,10 +58,10 @@ async def _run(which: str, *, dry_run: bool) -> None:
         for name, act in SWEEPS.items():
             if dry_run:
                 count = await sweeping.rehearse(here.database, here.business_id, act)
-                out.print(f"{name}: {count:,} would go", highlight=False)
+                out.print(f"{name}: {count:,} would go")
                 continue
             await sweeping.sweep(here.database, here.business_id, name, act, every=timedelta(0))
             async with here.database.read(here.business_id) as db:
                 last = (await sweeping.reports(db))[name]
             told = f"{last.deleted:,} deleted in {last.pieces} pieces"
-            out.print(f"{name}: {told}, the longest {last.longest_ms} ms", highlight=False)
+            out.print(f"{name}: {told}, the longest {last.longest_ms} ms")

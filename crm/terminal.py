@@ -28,7 +28,8 @@ from crm.outside import outside
 from crm.settings import Settings
 from crm.wakes import Waker, open_pool
 
-out = Console()
+# What is said holds names that people chose, and they may look like markup.
+out = Console(markup=False, highlight=False, emoji=False)
 # A shell adds to the number of a signal.
 _SIGNALLED = 128
 of_business = click.option(

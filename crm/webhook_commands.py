@@ -68,7 +68,7 @@ def switch_on(endpoint: str, which: str) -> None:
 async def _switch(endpoint: str, which: str, *, on: bool) -> None:
     async with joined_for(which) as here, here.database.write(here.business_id) as db:
         await webhooks.switch(db, _SYSTEM, await _named(db, endpoint), on=on)
-    out.print(f"{endpoint} is {'on' if on else 'off'}.", highlight=False, markup=False)
+    out.print(f"{endpoint} is {'on' if on else 'off'}.")
 
 
 @group.command("test")
@@ -97,7 +97,7 @@ def replay(endpoint: str, since: datetime, which: str) -> None:
 async def _replay(endpoint: str, since: datetime, which: str) -> None:
     async with joined_for(which) as here, here.database.write(here.business_id) as db:
         await webhooks.replay_since(db, _SYSTEM, await _named(db, endpoint), since)
-    out.print(f"Everything since {since:%Y-%m-%d %H:%M} UTC is told once more.", highlight=False)
+    out.print(f"Everything since {since:%Y-%m-%d %H:%M} UTC is told once more.")
 
 
 async def _named(db: ReadDb, endpoint: str) -> UUID:

@@ -51,3 +51,55 @@ async def test_logs_are_as_loud_as_they_are_set(
         assert (status, out.count("\n")) == (0, 1), err
         told.append("wake_lost" in err)
     assert told == [True, False]
+
+
+async def test_names_in_brackets_stay_as_they_are(
+    own_cluster: Cluster, redis_url: str, tmp_path: Path
+) -> None:
+    """What looks like markup or an emoji in a name is part of it, in a table and in a sentence."""
+    settings = {"CRM_DATABASE_URL": own_cluster.app_url, "CRM_REDIS_URL": redis_url} | SECRETS
+    settings["CRM_JOURNAL"] = str(tmp_path / "journal")
+    status, out, err = await crm(
+        "business",
+        "add",
+        "--name=Corner [/b] Bakery :bread:",
+        "--sender=letter@bakery.example",
+        "--origin=https://bakery.example",
+        "--owner=olga@bakery.example",
+        "--password=a long enough password",
+        **settings,
+    )
+    assert (status, err) == (0, "")
+    assert "Added Corner [/b] Bakery :bread: as " in out
+    for add in (
+        ("key", "add", "Till [/b]", "--reason=[bold] it :smile:", "--every-scope"),
+        ("relay", "add", "by [red] [/x]", "relay.example"),
+    ):
+        assert (await crm(*add, **settings))[0] == 0
+    for listed, words in (
+        ("business", ("  Corner [/b] Bakery :bread:  ",)),
+        ("key", (" Till [/b] ", " [bold] it :smile: ")),
+        ("relay", (" by [red] [/x] ",)),
+    ):
+        status, out, err = await crm(listed, "list", **settings)
+        assert (status, err) == (0, "")
+        assert all(each in out for each in words), out
+
+
+async def test_lists_keep_their_brackets(
+    database: Database, business: Business, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """The subject of a campaign, and the name of a file whose bar is drawn."""
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        await make.notice(db, purpose.id)
+        await make.campaign(db, purpose.id, subject="[sale] Bread [/b]")
+    status, out, err = await crm("campaign", "list", f"--business={business.id}", **settings)
+    assert (status, err) == (0, "")
+    assert " [sale] Bread [/b] " in out
+    people = tmp_path / "people [bold].csv"
+    people.write_text("Email Address,OPTIN_TIME,CONFIRM_TIME\n")
+    given = ("import", str(people), f"--purpose={purpose.slug}", f"--business={business.id}")
+    status, out, err = await crm(*given, **settings)
+    assert (status, "Traceback" in err) == (0, False), err
+    assert "people [bold].csv" in err

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -52,7 +53,7 @@ async def _demo(wishes: Wishes, *, leave: bool, as_json: bool) -> int:
                 await _until_told(console)
     except* Unexpected as group:
         for wrong in group.exceptions:
-            console.print(f"[red]The demo stopped:[/] {wrong}", highlight=False)
+            console.print(f"[red]The demo stopped:[/] {escape(str(wrong))}", highlight=False)
         stopped = True
     return _FAILED if stopped or accounts is None or accounts.problems() else 0
 
@@ -92,7 +93,7 @@ def _show(console: Console, accounts: Accounts) -> None:
         f"{accounts.peak_rss_mb:.0f} MB; {accounts.seconds:.1f} s in all."
     )
     for problem in accounts.problems():
-        console.print(f"[red]The books do not balance:[/] {problem}")
+        console.print(f"[red]The books do not balance:[/] {escape(problem)}")
     for name, url in accounts.urls.items():
         console.print(f"{name.replace('_', ' '):16} {url}", highlight=False, soft_wrap=True)
 

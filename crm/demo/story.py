@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from rich.markup import escape
 from rich.progress import Progress
 
 from crm import businesses, campaigns, consent, imports, staff
@@ -136,7 +137,7 @@ async def _files(stage: Stage, wishes: Wishes) -> Sequence[Path]:
 
 
 async def _import(stage: Stage, cast: Cast, file: Path, bar: Progress) -> None:
-    task = bar.add_task(f"Import {file.name}", total=None)
+    task = bar.add_task(f"Import {escape(file.name)}", total=None)
     done = await imports.work_file(
         stage.database,
         cast.business.id,
