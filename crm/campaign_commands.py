@@ -8,18 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import rich_click as click
-from rich.table import Column, Table
+from rich.table import Table
 
 from crm import campaigns, consent, segments
 from crm.campaigns import NewCampaign
 from crm.errors import Invalid
 from crm.events import Actor
-from crm.terminal import joined, of_business, one_business, out, run
+from crm.terminal import joined, of_business, one_business, out, run, show
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _WORDS = ("waiting", "sending", "sent", "failed", "excluded", "uncertain")
-# Whole in a narrow terminal too: the other commands take it.
-_ID_WIDTH = 36
 
 
 @click.group("campaign")
@@ -38,13 +36,13 @@ def list_all(which: str) -> None:
 
 
 async def _list(which: str) -> None:
-    table = Table(Column("id", no_wrap=True, min_width=_ID_WIDTH), "subject", "state", *_WORDS)
+    table = Table("id", "subject", "state", *_WORDS)
     async with joined() as database, database.read(await one_business(database, which)) as db:
         for each in await campaigns.page(db):
             counts = await campaigns.counts(db, each.id)
             figures = [str(getattr(counts, word)) for word in _WORDS]
             table.add_row(str(each.id), each.subject, each.state, *figures)
-    out.print(table)
+    show(table)
 
 
 @group.command("draft")
@@ -116,7 +114,7 @@ async def _review(campaign_id: UUID, which: str) -> None:
     for reason, customers in counted.left_out.items():
         table.add_row(f"left out: {reason}", f"{customers:,}")
     table.columns[0].footer, table.columns[1].footer = "audience", f"{counted.audience:,}"
-    out.print(table)
+    show(table)
     if counted.outside:
         out.print(f"{counted.outside:,} who were asked are outside of its segment.")
     if counted.missed:

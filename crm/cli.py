@@ -61,7 +61,7 @@ from crm.log import configure
 from crm.migrate import MigrationRefused, OwnerAway, migrate
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.settings import BadSettings, Settings
-from crm.terminal import compared, database_of, joined, joined_servers, out, place_of, run
+from crm.terminal import compared, database_of, joined, joined_servers, out, place_of, run, widen
 from crm.up import keep, keep_several
 
 # What the operator can mend: told in its own words, without a traceback.
@@ -92,6 +92,7 @@ def main() -> None:
     gc.enable()
     # Before settings are read: standard output is for what a command has to say.
     configure("info")
+    widen()
     try:
         cli(standalone_mode=False)
     except Exit as done:

@@ -23,7 +23,7 @@ from crm.imports.quarantine import QUARANTINED
 from crm.privacy.brought.taking_over import Took, take_over
 from crm.privacy.copies import archive
 from crm.privacy.undoing.carrying_out import undo
-from crm.terminal import joined, of_business, one_business, out, run
+from crm.terminal import joined, of_business, one_business, out, run, show
 
 _SYSTEM = Actor.system()
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -153,7 +153,7 @@ def _tell(done: Import, waiting: int) -> None:
     table = Table("Rows of the file", "")
     for word in ("added", "changed", "unchanged", "rejected"):
         table.add_row(word, str(getattr(done, word)))
-    out.print(table)
+    show(table)
     if done.only_try:
         out.print("Nothing of it was kept: it was only tried.")
     else:
@@ -177,7 +177,7 @@ async def _copy(file: Path, purposes: Sequence[str], which: str, *, declare: boo
         table.add_row(word, str(getattr(took, word)))
     for purpose, status in took.states.items():
         table.add_row(purpose, status)
-    out.print(table)
+    show(table)
     for sentence in took.said:
         out.print(sentence)
 

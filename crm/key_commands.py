@@ -7,13 +7,13 @@ from uuid import UUID
 
 import msgspec
 import rich_click as click
-from rich.table import Column, Table
+from rich.table import Table
 
 from crm import staff
 from crm.errors import NotFound
 from crm.events import Actor
 from crm.staff import NewKey, Scope
-from crm.terminal import joined_for, of_business, out, run
+from crm.terminal import joined_for, of_business, out, run, show
 
 _SYSTEM = Actor.system()
 _SCOPES = [str(scope) for scope in Scope]
@@ -33,10 +33,10 @@ def list_command(which: str) -> None:
 
 async def _list(which: str) -> None:
     table = Table(
-        Column("id", no_wrap=True),
+        "id",
         "name",
         "reason",
-        Column("scopes", no_wrap=True),
+        "scopes",
         "last used",
         "works",
     )
@@ -46,7 +46,7 @@ async def _list(which: str) -> None:
             used = _day(each.last_used_at) or "never"
             table.add_row(str(each.id), each.name, each.reason, scopes, used, _works(each))
     if table.row_count:
-        out.print(table)
+        show(table)
     else:
         out.print("There are no keys; `crm key add` makes one.")
 

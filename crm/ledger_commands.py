@@ -20,7 +20,7 @@ from crm.doctor import check as check_installation
 from crm.events import Actor, Kind
 from crm.journal import CHECKPOINT, Ending, Journal, hold
 from crm.ledger import Halt, JournalKnown, KeyKind, NothingSealed, Round, Stopped
-from crm.terminal import database_of, joined_servers, of_business, one_business, out, run
+from crm.terminal import database_of, joined_servers, of_business, one_business, out, run, show
 
 _SYSTEM = Actor.system()
 # What to do where nothing can be sealed.
@@ -71,7 +71,7 @@ async def _status() -> None:
         looked = each.watched_at.isoformat(timespec="minutes") if each.watched_at else "never"
         figures = [str(figure) for figure in (each.size, each.unsealed, each.alarms)]
         table.add_row(str(each.business_id), *figures, looked, each.stopped_why or "")
-    out.print(table)
+    show(table)
     for each in found:
         if each.stopped_why:
             out.print(f"{each.business_id}: {MENDS[Stopped(each.stopped_why)]}")

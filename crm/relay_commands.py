@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from uuid import UUID
 
 import rich_click as click
-from rich.table import Column, Table
+from rich.table import Table
 
 from crm import businesses
 from crm.db import ReadDb
@@ -16,7 +16,7 @@ from crm.mail import relays
 from crm.mail.pacing import day_of
 from crm.mail.relays import NewRelay, Relay
 from crm.mail.trying import try_relay
-from crm.terminal import joined_for, of_business, out, run
+from crm.terminal import joined_for, of_business, out, run, show
 
 _SYSTEM = Actor.system()
 _TLS = ("starttls", "implicit", "none")
@@ -36,14 +36,14 @@ def list_command(which: str) -> None:
 
 
 async def _list(which: str) -> None:
-    table = Table(Column("id", no_wrap=True), "name", "at", "share", "sends from", "state")
+    table = Table("id", "name", "at", "share", "sends from", "state")
     async with joined_for(which) as here, here.database.read(here.business_id) as db:
         for each in await relays.all_of(db):
             at = f"{each.host}:{each.port} {each.tls}"
             sends_from = ", ".join(each.sends_from) or "not known"
             table.add_row(str(each.id), each.name, at, str(each.weight), sends_from, _state(each))
     if table.row_count:
-        out.print(table)
+        show(table)
     else:
         out.print("None of its own: mail goes by the relay of the installation.")
 

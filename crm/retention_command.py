@@ -11,7 +11,7 @@ from crm import businesses
 from crm.privacy.retention import sweeping
 from crm.privacy.retention.declarations import DECLARED
 from crm.privacy.retention.sweeps import SWEEPS
-from crm.terminal import joined_for, of_business, out, run
+from crm.terminal import joined_for, of_business, out, run, show
 
 
 @click.group("retention")
@@ -42,7 +42,7 @@ async def _status(which: str) -> None:
         table.add_row(
             each.name, each.ends(business), ended, f"{last.deleted:,}", f"{last.lately:,}", longest
         )
-    out.print(table)
+    show(table)
 
 
 @group.command("run")

@@ -16,6 +16,7 @@ import rich_click as click
 import uvloop
 from msgspec import Struct
 from rich.console import Console
+from rich.table import Table
 
 from crm import above, ledger, parent
 from crm.db import Database, open_database
@@ -32,6 +33,8 @@ from crm.wakes import Waker, open_pool
 out = Console(markup=False, highlight=False, emoji=False)
 # A shell adds to the number of a signal.
 _SIGNALLED = 128
+# More than any row takes.
+_WIDE = 100_000
 of_business = click.option(
     "--business", "which", default="", help="Its id, where there are several."
 )
@@ -119,6 +122,29 @@ async def compared(database: Database, settings: Settings) -> Found:
 async def _refuse_put_back(database: Database, settings: Settings) -> None:
     if problems := put_back_problems(await compared(database, settings)):
         raise Unfit("\n".join(problems))
+
+
+def widen() -> None:
+    """Cut nothing off and break no line where no terminal has an edge: in a file, in a pipe."""
+    if not sys.stdout.isatty():
+        out.width = _WIDE
+
+
+def show(table: Table) -> None:
+    """Print a table; where the terminal is too narrow for it, each row as lines of its own."""
+    wide = out.options.update(width=_WIDE)
+    if out.measure(table, options=wide).maximum <= out.width:
+        out.print(table)
+        return
+    headers = [str(column.header) for column in table.columns]
+    rows = [*zip(*(column.cells for column in table.columns), strict=True)]
+    if table.show_footer:
+        rows.append(tuple(column.footer for column in table.columns))
+    for row in rows:
+        for header, cell in zip(headers, row, strict=True):
+            said = ", ".join(str(cell).splitlines())
+            out.print(f"{header}: {said}" if header else said, soft_wrap=True)
+        out.print()
 
 
 def place_of(here: Installation) -> Path:

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import rich_click as click
-from rich.table import Column, Table
+from rich.table import Table
 
 from crm import webhooks
 from crm.db import ReadDb
 from crm.errors import NotFound
 from crm.events import Actor
-from crm.terminal import joined_for, of_business, out, run
+from crm.terminal import joined_for, of_business, out, run, show
 from crm.webhooks import Endpoint
 
 _SYSTEM = Actor.system()
@@ -32,13 +32,13 @@ def list_command(which: str) -> None:
 
 
 async def _list(which: str) -> None:
-    table = Table(Column("id", no_wrap=True), "name", "at", "waiting", "not acknowledged", "state")
+    table = Table("id", "name", "at", "waiting", "not acknowledged", "state")
     async with joined_for(which) as here, here.database.read(here.business_id) as db:
         for each in await webhooks.endpoints(db):
             counts = str(each.waiting), str(each.unacknowledged)
             table.add_row(str(each.id), each.name, each.url, *counts, _state(each))
     if table.row_count:
-        out.print(table)
+        show(table)
     else:
         out.print("Events are told to nobody.")
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from crm import parent
 from crm.cli import main
-from crm.terminal import out as terminal
 from tests.conftest import KEYS
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -102,6 +101,5 @@ def _run(
     os.environ.update(dict.fromkeys(parent.named(), str(os.getppid())) | environ)
     # Where temporary files go is a setting as well.
     tempfile.tempdir = None
-    terminal.width = 200
     sys.argv = ["crm", *arguments]
     main()

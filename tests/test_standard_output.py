@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
+from crm import terminal
 from crm.businesses import Business
 from crm.db import Database
 from tests import make
@@ -103,3 +105,44 @@ async def test_lists_keep_their_brackets(
     status, out, err = await crm(*given, **settings)
     assert (status, "Traceback" in err) == (0, False), err
     assert "people [bold].csv" in err
+
+
+async def test_nothing_is_cut_off_in_a_pipe(
+    database: Database, business: Business, settings: dict[str, str]
+) -> None:
+    """A row is a line however long it is, and so is a sentence."""
+    subject, reason = "Rye bread " * 28, "because a program asks " * 8
+    async with database.write(business.id) as db:
+        purpose = await make.purpose(db)
+        campaign = await make.campaign(db, purpose.id, subject=subject.strip())
+    which = f"--business={business.id}"
+    settings["COLUMNS"] = "40"
+    status, out, _ = await crm("campaign", "list", which, **settings)
+    (line,) = (line for line in out.splitlines() if str(campaign.id) in line)
+    assert status == 0
+    assert subject.strip() in line
+    assert [word for word in line.split() if word in {"draft", "0"}] == ["draft", *"000000"]
+    add = ("key", "add", "Till", f"--reason={reason.strip()}", "--every-scope", which)
+    assert (await crm(*add, **settings))[0] == 0
+    status, out, _ = await crm("key", "list", which, **settings)
+    (line,) = (line for line in out.splitlines() if reason.strip() in line)
+    assert "until it is revoked" in line
+
+
+@pytest.mark.parametrize("columns", [80, 60, 20])
+def test_a_row_that_is_too_wide_is_read_downwards(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a narrow terminal each cell is whole, beside what it is."""
+    monkeypatch.setattr(terminal.out, "width", columns)
+    wide = Table("", "id", "scopes", show_footer=True)
+    wide.add_row("Till", "c0ffee" * 10, "customers:read\ncustomers:write")
+    wide.columns[0].footer, wide.columns[1].footer = "all of them", "1"
+    small = Table("is", "so")
+    small.add_row("a", "1")
+    terminal.show(wide)
+    terminal.show(small)
+    told = capsys.readouterr().out
+    assert told.startswith(f"Till\nid: {'c0ffee' * 10}\nscopes: customers:read, customers:write\n")
+    assert "\nall of them\nid: 1\n" in told
+    assert "│ a  │ 1  │" in told
