@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import rich_click as click
 from rich.table import Table
 
@@ -63,18 +64,19 @@ async def _draft(
     async with joined() as database, database.write(await one_business(database, which)) as db:
         purpose = await consent.purpose_by_slug(db, slug)
         to = (await segments.by_name(db, segment)).id if segment else None
-        kept = await campaigns.draft(
-            db,
-            Actor.system(),
-            NewCampaign(
-                purpose_id=purpose.id,
-                subject=subject or read.subject,
-                preheader=read.preheader,
-                source=read.source,
-                format=read.kind,
-                segment_id=to,
-            ),
-        )
+        given = {
+            "purpose_id": purpose.id,
+            "subject": subject or read.subject,
+            "preheader": read.preheader,
+            "source": read.source,
+            "format": read.kind,
+            "segment_id": to,
+        }
+        try:
+            new = msgspec.convert(given, NewCampaign)
+        except msgspec.ValidationError as wrong:
+            raise click.UsageError(str(wrong)) from None
+        kept = await campaigns.draft(db, Actor.system(), new)
         checked = await campaigns.check(db, kept)
     out.print(f"Kept as draft {kept.id}.")
     for warning in (*read.warnings, *checked.warnings):

@@ -61,7 +61,17 @@ from crm.log import configure
 from crm.migrate import MigrationRefused, OwnerAway, migrate
 from crm.privacy.retention.sweeps import SWEEPS
 from crm.settings import BadSettings, Settings
-from crm.terminal import compared, database_of, joined, joined_servers, out, place_of, run, widen
+from crm.terminal import (
+    compared,
+    database_of,
+    joined,
+    joined_servers,
+    out,
+    place_of,
+    refuse_other_than_text,
+    run,
+    widen,
+)
 from crm.up import keep, keep_several
 
 # What the operator can mend: told in its own words, without a traceback.
@@ -80,6 +90,7 @@ _DEV = {"CRM_WEBHOOKS__LOCAL": "true"}
 # As many businesses `crm up` names; an installation may have thousands.
 _LISTED = 5
 _PATIENCE = 3
+_PORT = click.IntRange(0, 65535)
 
 
 def main() -> None:
@@ -94,6 +105,7 @@ def main() -> None:
     configure("info")
     widen()
     try:
+        refuse_other_than_text(sys.argv[1:])
         cli(standalone_mode=False)
     except Exit as done:
         sys.exit(done.exit_code)
@@ -299,8 +311,8 @@ async def _doctor() -> None:
 
 @cli.command("letterbox")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--smtp-port", default=1025, show_default=True)
-@click.option("--http-port", default=8025, show_default=True)
+@click.option("--smtp-port", type=_PORT, default=1025, show_default=True)
+@click.option("--http-port", type=_PORT, default=8025, show_default=True)
 @click.option("--pace", type=float, default=None, help="Messages per second at most.")
 def letterbox(directory: Path, smtp_port: int, http_port: int, pace: float | None) -> None:
     """Catch mail and show it on a local page; for development."""

@@ -19,6 +19,10 @@ _KEY_SIZE = 32
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
+# A century: what is longer is a mistake, and no date comes after it.
+LONGEST_DAYS = 36_500
+Days = Annotated[int, Meta(ge=1, le=LONGEST_DAYS)]
+_HOURS = 24 * LONGEST_DAYS
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -97,9 +101,9 @@ class Sending(Struct, frozen=True):
     rate: Annotated[int, Meta(ge=0)] = 0
     # A delivery that could not go within so many hours fails; a day at least, in which the mailing
     # hours of every business open once.
-    give_up_hours: Annotated[int, Meta(ge=24)] = 48
+    give_up_hours: Annotated[int, Meta(ge=24, le=_HOURS)] = 48
     # A scheduled campaign that could not start for so long is held until staff decide.
-    overdue_minutes: Positive = 60
+    overdue_minutes: Annotated[int, Meta(ge=1, le=60 * _HOURS)] = 60
 
 
 class Dns(Struct, frozen=True):
@@ -129,7 +133,7 @@ class Ledger(Struct, frozen=True):
     # A directory to write signed heads to, for others to keep; empty writes none.
     anchors: str = ""
     # How often the monitor derives each ledger anew, in hours.
-    watch_hours: Positive = 24
+    watch_hours: Annotated[int, Meta(ge=1, le=_HOURS)] = 24
 
 
 class Inbound(Struct, frozen=True):
@@ -165,9 +169,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     # A directory outside the database, shared by all workers: what a restore is noticed by.
     journal: str = ""
     # For how many days its entries are kept: longer than the oldest backup that is ever put back.
-    journal_days: Positive = 400
+    journal_days: Days = 400
     # For how many days backups are kept, as customers are told: less than the journal's entries.
-    backup_days: Positive = 35
+    backup_days: Days = 35
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     smtp: Smtp = Smtp()
     web: Web = Web()
@@ -217,6 +221,8 @@ def _gathered(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]
                 values[name.removesuffix("_FILE")] = Path(value).read_text().strip()
             except OSError as wrong:
                 problems.append(f"{name}: cannot read {value}: {wrong.strerror}")
+            except UnicodeDecodeError:
+                problems.append(f"{name}: {value} is not text in UTF-8")
         else:
             problems.append(f"{name}: there is no such setting; deploy/env.example lists them all")
     return values

@@ -124,6 +124,17 @@ async def _refuse_put_back(database: Database, settings: Settings) -> None:
         raise Unfit("\n".join(problems))
 
 
+def refuse_other_than_text(arguments: Sequence[str]) -> None:
+    """Refuse what could be written nowhere, such as a name in Latin-1 in a terminal of UTF-8."""
+    for each in arguments:
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            shown = each.encode(errors="replace").decode()
+            message = f"{shown} is not text in UTF-8; write it so, and name files so."
+            raise click.UsageError(message) from None
+
+
 def widen() -> None:
     """Cut nothing off and break no line where no terminal has an edge: in a file, in a pipe."""
     if not sys.stdout.isatty():
