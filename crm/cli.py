@@ -19,6 +19,7 @@ from crm import (
     above,
     app,
     backup_command,
+    business_commands,
     businesses,
     campaign_commands,
     domain_commands,
@@ -29,13 +30,11 @@ from crm import (
     restore_command,
     retention_command,
     ropa_command,
-    staff,
     verify_command,
     webhook_commands,
     worker,
 )
 from crm.bench import run as bench_run
-from crm.businesses import NewBusiness
 from crm.db import AWAY
 from crm.demo import run as demo_run
 from crm.doctor import (
@@ -53,7 +52,6 @@ from crm.doctor import (
 )
 from crm.embedded import EmbeddedRefused
 from crm.errors import Refused
-from crm.ids import opaque
 from crm.inbound import listener as inbound_listener
 from crm.installation import Installation, installation
 from crm.letterbox import serve as letterbox_serve
@@ -64,7 +62,6 @@ from crm.settings import BadSettings, Settings
 from crm.terminal import (
     compared,
     database_of,
-    joined,
     joined_servers,
     out,
     place_of,
@@ -330,62 +327,8 @@ async def _letterbox(directory: Path, smtp: int, http: int, pace: float | None) 
         raise BadSettings(f"{message}: {wrong.strerror}.") from wrong
 
 
-@cli.group()
-def business() -> None:
-    """Add and list businesses."""
-
-
-@business.command("add")
-@click.option("--name", required=True)
-@click.option("--legal-name", default="")
-@click.option("--postal-address", default="", help="Shown in every mail; needed before sending.")
-@click.option("--sender", required=True, help="The address its mail comes from.")
-@click.option("--privacy-contact", default="", help="Where customers ask; else the sender.")
-@click.option("--locale", default="en", show_default=True)
-@click.option("--time-zone", default="UTC", show_default=True)
-@click.option("--origin", required=True, help="Scheme and host of its pages.")
-@click.option("--owner", required=True, help="The address of its first member of staff.")
-@click.option("--owner-name", default="Owner", show_default=True)
-@click.password_option("--password", help="The owner's password.")
-def business_add(**given: str) -> None:
-    """Add a business and its first owner."""
-    run(_business_add(given))
-
-
-async def _business_add(given: dict[str, str]) -> None:
-    new = NewBusiness(
-        name=given["name"],
-        legal_name=given["legal_name"] or given["name"],
-        postal_address=given["postal_address"],
-        sender_name=given["name"],
-        sender_address=given["sender"],
-        privacy_contact=given["privacy_contact"] or given["sender"],
-        locale=given["locale"],
-        time_zone=given["time_zone"],
-        origin=given["origin"],
-    )
-    async with joined() as database, database.write(opaque()) as db:
-        added = await businesses.add(db, new)
-        await staff.add_first_owner(db, given["owner_name"], given["owner"], given["password"])
-    out.print(f"Added {added.name} as {added.id}; sign in at {added.origin}/staff.")
-    out.print(f"Programs call it as {added.origin}/docs says, with a key: `crm key add`.")
-
-
-@business.command("list")
-def business_list() -> None:
-    """List businesses: what --business takes, and where their pages are."""
-    run(_business_list())
-
-
-async def _business_list() -> None:
-    async with joined() as database:
-        for each in await above.businesses(database):
-            async with database.read(each) as db:
-                known = await businesses.get(db)
-            out.print(f"{each}  {known.name}  {known.origin}", soft_wrap=True)
-
-
 cli.add_command(backup_command.group)
+cli.add_command(business_commands.group)
 cli.add_command(campaign_commands.group)
 cli.add_command(domain_commands.group)
 cli.add_command(import_command.command)
