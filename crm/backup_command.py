@@ -10,7 +10,10 @@ from pathlib import Path
 import rich_click as click
 
 from crm.sealed import KEY_SIZE, made_at, opened, sealed
-from crm.settings import Settings
+from crm.settings import LONGEST_DAYS, Settings, alone
+
+_SETTING = "CRM_BACKUP_DAYS"
+_USUAL = Settings(link_keys="", storage_keys="", pepper="").backup_days
 
 
 @click.group("backup")
@@ -53,14 +56,14 @@ def seal(key: Path) -> None:
 @click.option(
     "--older-than-days",
     "days",
-    default=Settings(link_keys="", storage_keys="", pepper="").backup_days,
-    envvar="CRM_BACKUP_DAYS",
-    show_default=True,
-    show_envvar=True,
+    type=click.IntRange(0, LONGEST_DAYS),
+    show_default=f"{_SETTING}, else {_USUAL}",
     help="Refuse a backup made longer ago: it should have been deleted.",
 )
-def open_command(key: Path, days: int) -> None:
+def open_command(key: Path, days: int | None) -> None:
     """Decrypt standard input to standard output; it fails unless all of it is whole."""
+    if days is None:
+        days = int(alone(_SETTING, os.environ) or _USUAL)
     made, line = made_at(sys.stdin.buffer)
     if datetime.now(UTC) - made > timedelta(days=days):
         message = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -115,7 +115,7 @@ class Dns(Struct, frozen=True):
 
 
 class Imports(Struct, frozen=True):
-    """Bounds of an import."""
+    """Bounds of what is uploaded to be imported; `crm import` reads what an operator has here."""
 
     max_bytes: Positive = 200_000_000
 
@@ -228,6 +228,21 @@ def _gathered(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]
     return values
 
 
+def alone(name: str, environ: Mapping[str, str]) -> Any:
+    """Read one setting, for a command that needs no other; None where it is not given."""
+    problems: list[str] = []
+    wanted = {each: environ[each] for each in (name, f"{name}_FILE") if each in environ}
+    values = _gathered(wanted, problems)
+    value: Any = None
+    try:
+        value = msgspec.convert(values.get(name), names(Settings)[name] | None, strict=False)
+    except msgspec.ValidationError as wrong:
+        problems.append(f"{name}: {wrong}")
+    if problems:
+        raise BadSettings("\n".join(problems))
+    return value
+
+
 def names(struct: type[Struct], path: str = "") -> dict[str, Any]:
     """List the variables that make up a Struct, with their types."""
     found: dict[str, Any] = {}
@@ -280,12 +295,37 @@ def _addresses(name: str, text: str) -> list[str]:
         raise ValueError(message) from None
 
 
+def _servers(text: str) -> None:
+    for each in filter(None, map(str.strip, text.split(","))):
+        address, _, port = each.partition("#")
+        try:
+            ip_address(address)
+            right = 0 < int(port or 53) <= 65535  # noqa: PLR2004  (the last port)
+        except ValueError:
+            right = False
+        if not right:
+            message = f"CRM_DNS__SERVERS: {each} is no IP address, with #PORT or without"
+            raise ValueError(message)
+
+
+def _proxies(text: str) -> None:
+    # Whoever believes everybody says so, and lists nobody besides.
+    for each in [] if text == "*" else filter(None, map(str.strip, text.split(","))):
+        try:
+            ip_network(each)
+        except ValueError:
+            message = f"{each} is no IP address, and no network such as 10.0.0.0/8"
+            raise ValueError(f"CRM_WEB__TRUSTED_PROXIES: {message}") from None
+
+
 # What is text to the structs above, and more than that to whoever uses it.
 _READ: dict[str, Callable[[str], object]] = {
     "CRM_LINK_KEYS": lambda text: _numbered("CRM_LINK_KEYS", text),
     "CRM_STORAGE_KEYS": lambda text: _numbered("CRM_STORAGE_KEYS", text),
     "CRM_PEPPER": lambda text: _hex("CRM_PEPPER", text),
     "CRM_SMTP__SENDS_FROM": lambda text: _addresses("CRM_SMTP__SENDS_FROM", text),
+    "CRM_DNS__SERVERS": _servers,
+    "CRM_WEB__TRUSTED_PROXIES": _proxies,
 }
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from crm.businesses import Business
 from crm.db import Database
+from crm.mail.dns import Resolver
+from crm.settings import Settings
 from tests import make
 from tests.commands import SECRETS, crm
 from tests.conftest import Cluster
@@ -52,6 +54,23 @@ async def test_a_time_ends_within_a_century(name: str) -> None:
     status, _, err = await crm("worker", **URLS | SECRETS | {name: CENTURIES})
     assert status == 2
     assert [line.split(":")[:2] for line in err.splitlines()] == [["crm", f" {name}"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CRM_DNS__SERVERS", "9.9.9.9, ::1#5353,127.0.0.1#53"),
+        ("CRM_DNS__SERVERS", ""),
+        ("CRM_WEB__TRUSTED_PROXIES", "127.0.0.1, ::1,10.0.0.0/8,fd00::/8"),
+        ("CRM_WEB__TRUSTED_PROXIES", "*"),
+        ("CRM_WEB__TRUSTED_PROXIES", ""),
+    ],
+)
+def test_whom_to_ask_and_whom_to_believe(name: str, value: str) -> None:
+    """All forms that those take who use it."""
+    settings = Settings.read(SECRETS | {name: value})
+    assert value in {settings.dns.servers, settings.web.trusted_proxies}
+    Resolver(settings.dns.servers)
 
 
 async def test_a_setting_is_text(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from crm import backup_command
 from crm.sealed import NotSealed, SealBroken, made_at, opened, sealed
+from crm.settings import BadSettings
 
 SECRET = b"k" * 32
 NOW = datetime(2026, 3, 1, 4, 5, 6, tzinfo=UTC)
@@ -100,5 +101,29 @@ def test_the_command_keeps_its_key_and_refuses_what_is_too_old(tmp_path: Path) -
     refused = _crm("open", "--key", str(key), given=old)
     assert refused.stdout_bytes == b""
     assert "more than 35 days ago" in _refusal(refused)
+    later = ("open", "--key", str(key), "--older-than-days")
+    assert _crm(*later, "37", given=old).stdout_bytes == b"x"
+    assert "not in the range" in _refusal(_crm(*later, "99999999999", given=old))
     key.write_text("short")
     assert "is no key" in _refusal(_crm("seal", "--key", str(key)))
+
+
+def test_its_days_are_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every setting, given or in a file, and the same bounds; the others are not asked for."""
+    key, file = tmp_path / "backup.key", tmp_path / "days"
+    _crm("key", str(key))
+    secret = bytes.fromhex(key.read_text())
+    old = b"".join(sealed(io.BytesIO(b"x"), secret, datetime.now(UTC) - timedelta(days=36)))
+    opening = ("open", "--key", str(key))
+    monkeypatch.setenv("CRM_BACKUP_DAYS", "40")
+    assert _crm(*opening, given=old).stdout_bytes == b"x"
+    assert "more than 9 days ago" in _refusal(_crm(*opening, "--older-than-days=9", given=old))
+    monkeypatch.delenv("CRM_BACKUP_DAYS")
+    monkeypatch.setenv("CRM_BACKUP_DAYS_FILE", str(file))
+    assert isinstance(_crm(*opening, given=old).exception, BadSettings)
+    file.write_text("40\n")
+    assert _crm(*opening, given=old).stdout_bytes == b"x"
+    file.write_text("20\n")
+    assert "more than 20 days ago" in _refusal(_crm(*opening, given=old))
+    file.write_text("99999999999\n")
+    assert isinstance(_crm(*opening, given=old).exception, BadSettings)
