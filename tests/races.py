@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+
+import asyncpg
 
 from crm.businesses import Business
 from crm.db import Database, Db, parse
+from tests.conftest import Cluster
 
 _PID, _BLOCKED, _BLOCKS = parse(
     """-- name: own_pid
@@ -48,12 +52,21 @@ async def held_up(
     async with database.write(business.id) as watch:
         async with database.write(business.id) as early:
             await first(early)
-            early_pid = await pid(early)
             task = asyncio.ensure_future(asks)
-            while not task.done() and not await watch.one(_BLOCKS, bool, pid=early_pid):
-                continue
-            assert not task.done(), "it did not wait"
+            await waited_for(watch, await pid(early), task)
         return await task
+
+
+@asynccontextmanager
+async def stubborn(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
+    """Open a transaction that PostgreSQL never ends for the sake of another, which is ended."""
+    conn = await asyncpg.connect(cluster.superuser_url)
+    try:
+        async with conn.transaction():
+            await conn.execute("SET LOCAL deadlock_timeout = '1h'")
+            yield conn
+    finally:
+        await conn.close()
 
 
 async def pid(db: Db) -> int:
@@ -64,5 +77,12 @@ async def pid(db: Db) -> int:
 async def blocked(watch: Db, pid: int, task: asyncio.Future[Any]) -> None:
     """Return once what that process does for a task waits for a lock."""
     while not task.done() and not await watch.one(_BLOCKED, bool, pid=pid):
+        continue
+    assert not task.done(), "it did not wait"
+
+
+async def waited_for(watch: Db, pid: int, task: asyncio.Future[Any]) -> None:
+    """Return once a task waits for a lock which that process holds."""
+    while not task.done() and not await watch.one(_BLOCKS, bool, pid=pid):
         continue
     assert not task.done(), "it did not wait"

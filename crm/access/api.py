@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, Response, post
@@ -15,9 +16,11 @@ from crm import access, consent, customers
 from crm.consent import Method
 from crm.consent.terms import Named
 from crm.db import Db
+from crm.events import Actor
 from crm.staff import Caller
 from crm.staff.auth import needs
 from crm.web.idempotency import once
+from crm.web.transaction import attempt
 
 _BODY = 10_000
 
@@ -60,14 +63,19 @@ async def post_withdrawal(
 ) -> Response[bytes]:
     """Record that an address leaves one purpose, or all."""
 
-    async def act() -> Withdrawal:
-        address = customers.parse(data.address)
-        method = Method.complaint if data.complaint else Method.api
-        purpose_id = await consent.purpose_named(db, data.purpose) if data.purpose else None
-        await access.leave_by_address(db, caller.actor, address, purpose_id, method=method)
-        return Withdrawal(db.now)
+    async def act(db: Db) -> Response[bytes]:
+        left = partial(_left, db, caller.actor, data)
+        return await once(request, db, str(caller.id), left, status=201)
 
-    return await once(request, db, str(caller.id), act, status=201)
+    return await attempt(request, db, act)
+
+
+async def _left(db: Db, by: Actor, data: NewWithdrawal) -> Withdrawal:
+    address = customers.parse(data.address)
+    method = Method.complaint if data.complaint else Method.api
+    purpose_id = await consent.purpose_named(db, data.purpose) if data.purpose else None
+    await access.leave_by_address(db, by, address, purpose_id, method=method)
+    return Withdrawal(db.now)
 
 
 handlers = [post_withdrawal]

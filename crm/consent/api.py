@@ -6,6 +6,7 @@ A state is never put or patched; only an event is posted, and the state follows 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -37,6 +38,7 @@ from crm.events import Actor
 from crm.staff import Caller
 from crm.staff.auth import Looks, needs
 from crm.web.idempotency import once
+from crm.web.transaction import attempt
 
 # A text of 5,000 characters, each escaped, or a thousand ids.
 _BODY = 128 * 1024
@@ -236,10 +238,11 @@ async def post_consent_event(
 ) -> Response[bytes]:
     """Record a decision of a customer."""
 
-    async def act() -> ConsentEvent:
-        return await _decided(db, caller.actor, id, data)
+    async def act(db: Db) -> Response[bytes]:
+        decided = partial(_decided, db, caller.actor, id, data)
+        return await once(request, db, str(caller.id), decided, status=201)
 
-    return await once(request, db, str(caller.id), act, status=201)
+    return await attempt(request, db, act)
 
 
 @get(

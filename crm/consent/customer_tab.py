@@ -6,6 +6,7 @@ Except for what she signed by hand, which is recorded as that, with the file tha
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -27,6 +28,7 @@ from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
 from crm.web.headers import DOWNLOAD
 from crm.web.pages import page, redirect
+from crm.web.transaction import attempt
 
 _BODY = 16 * 1024
 _FILE_BODY = MAX_FILE + 64 * 1024
@@ -61,13 +63,15 @@ async def get_customer_consent(
     request_max_body_size=_BODY,
 )
 async def post_withdrawal(
+    request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     who: NamedDependency[Member],
     id: FromPath[UUID],
     purpose_id: FromPath[UUID],
 ) -> Response[Any]:
     """Record that the customer said no; it counts at once, and only she can lift it."""
-    name = await _withdraw(db, who, id, purpose_id, Method.staff)
+    no = partial(_withdraw, who=who, id=id, purpose_id=purpose_id, method=Method.staff)
+    name = await attempt(request, db, no)
     return redirect(_tab(id), say=f"{name} is off. It counted at once.")
 
 
@@ -77,11 +81,15 @@ async def post_withdrawal(
     request_max_body_size=_BODY,
 )
 async def post_withdrawal_of_all(
-    db: NamedDependency[Db], who: NamedDependency[Member], id: FromPath[UUID]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    who: NamedDependency[Member],
+    id: FromPath[UUID],
 ) -> Response[Any]:
     """Record a no to everything the customer has not said no to already."""
     await customers.get(db, id)
-    await consent.withdraw_all(db, who.actor, id, method=Method.staff)
+    no = partial(consent.withdraw_all, by=who.actor, customer_id=id, method=Method.staff)
+    await attempt(request, db, no)
     return redirect(_tab(id), say="All of it is off. It counted at once.")
 
 
@@ -162,17 +170,19 @@ async def get_file(
     request_max_body_size=_BODY,
 )
 async def post_complaint(
+    request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     who: NamedDependency[Member],
     id: FromPath[UUID],
     purpose_id: FromPath[UUID],
 ) -> Response[Any]:
     """Record that she complained of a mail, which is a no; it counts at once."""
-    name = await _withdraw(db, who, id, purpose_id, Method.complaint)
+    no = partial(_withdraw, who=who, id=id, purpose_id=purpose_id, method=Method.complaint)
+    name = await attempt(request, db, no)
     return redirect(_tab(id), say=f"{name} is off, because she complained.")
 
 
-async def _withdraw(db: Db, who: Member, id: UUID, purpose_id: UUID, method: Method) -> str:
+async def _withdraw(db: Db, *, who: Member, id: UUID, purpose_id: UUID, method: Method) -> str:
     await customers.get(db, id)
     purpose = await consent.purpose(db, purpose_id)
     await consent.withdraw(db, who.actor, id, purpose_id, method=method)

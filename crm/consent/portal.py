@@ -23,6 +23,7 @@ from crm.languages import gettext, marked, spoken_of
 from crm.staff import DAY
 from crm.web.forms import Form, read_form
 from crm.web.pages import Flash, page, redirect
+from crm.web.transaction import attempt
 
 HERE = "/me/consent"
 _BODY = 4 * 1024
@@ -85,11 +86,18 @@ async def post_grant(
 
 @post("/consent/{purpose_id:uuid}/withdrawal", request_max_body_size=_BODY, opt={"beside": True})
 async def post_withdrawal(
-    db: NamedDependency[Db], me: NamedDependency[Customer], purpose_id: FromPath[UUID]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    me: NamedDependency[Customer],
+    purpose_id: FromPath[UUID],
 ) -> Response[Any]:
     """Stop one purpose; always accepted, and at once."""
     purpose = await consent.purpose(db, purpose_id)
-    await consent.withdraw(db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal)
+
+    async def act(db: Db) -> None:
+        await consent.withdraw(db, Actor.customer(me.id), me.id, purpose_id, method=Method.portal)
+
+    await attempt(request, db, act)
     return redirect(
         HERE,
         say=gettext("%(purpose)s is off, from the moment you pressed.", purpose=purpose.name),
@@ -103,7 +111,11 @@ async def post_withdrawal_of_all(
     """Stop every purpose that is not off already; of `mails` those that send some."""
     mails = (await read_form(request)).typed("which") == "mails"
     by, channel = Actor.customer(me.id), EMAIL if mails else None
-    await consent.withdraw_all(db, by, me.id, method=Method.portal, channel=channel)
+
+    async def act(db: Db) -> None:
+        await consent.withdraw_all(db, by, me.id, method=Method.portal, channel=channel)
+
+    await attempt(request, db, act)
     said = (
         gettext("All mails are off, from the moment you pressed.")
         if mails

@@ -24,7 +24,7 @@ from crm.staff import Member, Right
 from crm.staff.auth import may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
-from crm.web.transaction import ask_now
+from crm.web.transaction import ask_now, attempt
 
 _PATH = "/staff/inbound"
 _DAYS = 30
@@ -131,13 +131,20 @@ async def post_webhook_removal(
     status_code=303,
 )
 async def post_leaving(
-    db: NamedDependency[Db], by: NamedDependency[Actor], customer_id: FromPath[UUID]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Db],
+    by: NamedDependency[Actor],
+    customer_id: FromPath[UUID],
 ) -> Response[Any]:
     """Stop all mails to a customer who asked for it by mail, with the member's name on it."""
     customer = await customers.get(db, customer_id)
-    ended = await consent.withdraw_all(
-        db, by, customer.id, method=Method.staff, said={"by": "mail"}, channel=EMAIL
-    )
+
+    async def act(db: Db) -> list[UUID]:
+        return await consent.withdraw_all(
+            db, by, customer.id, method=Method.staff, said={"by": "mail"}, channel=EMAIL
+        )
+
+    ended = await attempt(request, db, act)
     said = "All mails are off." if ended else "There was nothing left to stop."
     return redirect(f"/staff/customers/{customer_id}", say=said)
 

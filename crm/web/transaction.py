@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from litestar import Request
@@ -19,7 +19,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from crm.db import Database, Db, ReadDb, Transaction
+from crm.db import RETRIABLE, Database, Db, ReadDb, Transaction
 from crm.errors import NotFound
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -31,7 +31,9 @@ _MAY_STAY = "transaction_may_stay"
 _AGAIN = "asked_again"
 # What has to be asked first in the transaction of a handler that changes something.
 _FIRST = "asked_first"
+_TRIES = 3
 
+T = TypeVar("T")
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 Begun: TypeAlias = "Transaction[Any]"
 
@@ -119,6 +121,20 @@ def ask_first(connection: Connection, question: Callable[[Db], Awaitable[None]])
     connection.scope["state"][_FIRST] = question
 
 
+async def attempt(request: Request[Any, Any, Any], db: Db, act: Callable[[Db], Awaitable[T]]) -> T:
+    """Do what a handler is for in its transaction `db`; after a deadlock anew, in another one.
+
+    For a no of a customer: whoever else is at work on her must not cost the wish. What the guards
+    asked is asked again then. Whatever the handler looked at before, `act` looks at for itself.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return await act(db)
+        except RETRIABLE:
+            db = await _begun_anew(request)
+    return await act(db)
+
+
 @asynccontextmanager
 async def writing(connection: Connection) -> AsyncIterator[Db]:
     """Open a transaction of a handler that takes no `db`, because it thinks for long in between.
@@ -173,7 +189,8 @@ async def transaction(request: Request[Any, Any, Any]) -> AsyncIterator[ReadDb]:
     except BaseException:
         await _roll_back(state)
         raise
-    del state[_BEGUN]
+    # Not always the one that was handed out: `attempt` may have begun another.
+    begun = state.pop(_BEGUN)
     await begun.commit()
 
 
@@ -201,6 +218,16 @@ async def _begun(connection: Connection, business_id: UUID) -> Begun:
     await begun.begin()
     state[_BEGUN] = begun
     return begun
+
+
+async def _begun_anew(connection: Connection) -> Db:
+    state = connection.scope["state"]
+    await _roll_back(state)
+    begun = await _begun(connection, state["business_id"])
+    db: Db = begun.db
+    await _ask_again(state, db)
+    await _ask_first(state, db)
+    return db
 
 
 async def _roll_back(state: dict[str, Any]) -> None:

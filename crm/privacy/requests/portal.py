@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import accumulate, islice
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 from crm.web.paging import Cursors
 from crm.web.reader import prefer_hers
+from crm.web.transaction import attempt
 
 PATH = "/me/requests"
 _BODY = 32 * 1024
@@ -88,9 +90,11 @@ async def post_request(
 
 
 @post("/objection", request_max_body_size=_BODY, status_code=303)
-async def post_objection(db: NamedDependency[Db], me: NamedDependency[Customer]) -> Response[Any]:
+async def post_objection(
+    request: Request[Any, Any, Any], db: NamedDependency[Db], me: NamedDependency[Customer]
+) -> Response[Any]:
     """Take her objection to all advertising: one press, nothing is weighed (Art. 21(3) GDPR)."""
-    await privacy.object_herself(db, me)
+    await attempt(request, db, partial(privacy.object_herself, me=me))
     said = gettext("We send you no advertising any more, from the moment you pressed.")
     return redirect(PATH, say=said)
 
