@@ -411,6 +411,33 @@ SELECT l.number
  ORDER BY l.campaign_id, l.number
    FOR UPDATE OF l;
 
+-- name: hold_states
+-- What many customers decided about some purposes, held in the order of its key before any range of a
+-- campaign. Their rows are held.
+SELECT c.purpose_id
+  FROM unnest(:customer_ids::uuid[], :purpose_ids::uuid[]) AS n (customer_id, purpose_id)
+  JOIN crm.consent c
+    ON c.business_id = :business_id
+   AND c.customer_id = n.customer_id
+   AND c.purpose_id = n.purpose_id
+ ORDER BY c.customer_id, c.purpose_id
+   FOR UPDATE OF c;
+
+-- name: hold_ranges_left
+-- The ranges of campaigns of some purposes in which customers wait or are on their way to be mailed, held
+-- all at once in the order of their key: those from which ends of their consents take them out.
+SELECT l.campaign_id
+  FROM crm.delivery d
+  JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
+   AND c.purpose_id = ANY (:purpose_ids::uuid[])
+  JOIN crm.lease l ON l.business_id = :business_id AND l.campaign_id = d.campaign_id
+   AND l.low < d.customer_id AND l.high >= d.customer_id
+ WHERE d.business_id = :business_id
+   AND d.customer_id = ANY (:customer_ids::uuid[])
+   AND d.state IN ('waiting', 'sending')
+ ORDER BY l.campaign_id, l.number
+   FOR UPDATE OF l;
+
 -- name: asked
 -- All that a decision is judged by, in one look, with the state held until it is written: the
 -- customer, the purpose, the text if one was shown, and the version that the decision is about.

@@ -36,6 +36,7 @@ class _Row(msgspec.Struct, frozen=True):
 class Held(msgspec.Struct, frozen=True):
     """Customers that nobody erases or merges before this transaction ends."""
 
+    ids: frozenset[UUID]
     # Into which record one was merged already.
     merged: dict[UUID, UUID]
     # Who was erased already: of her nothing is written down.
@@ -99,15 +100,17 @@ async def hold_many(db: Db, customer_ids: Sequence[UUID]) -> Held:
     Before the states, as an erasure does, which is waited for.
     """
     if not customer_ids:
-        return Held({}, frozenset())
+        return Held(frozenset(), {}, frozenset())
     rows = await db.many(sql.hold_customers, _Row, customer_ids=list(customer_ids))
     merged = {each.customer_id: each.merged_into for each in rows if each.merged_into}
     gone = {each.customer_id for each in rows if each.gone}
+    ids = {each.customer_id for each in rows}
     if merged:
         # Whoever was merged into one that is erased went with it.
         kept = await hold_many(db, sorted(set(merged.values())))
         gone |= {each for each, kept_id in merged.items() if kept_id in kept.gone}
-    return Held(merged, frozenset(gone))
+        ids |= kept.ids
+    return Held(frozenset(ids), merged, frozenset(gone))
 
 
 async def append_written(
@@ -123,6 +126,7 @@ async def append_written(
     They are about customers who are `held`, or whom this transaction has added.
     """
     events = new.events
+    await _hold_ended(db, events, held)
     appended = await db.one(
         sql.append_events, _Appended, **new.columns, actor_kind=by.kind, actor_id=by.id
     )
@@ -132,6 +136,31 @@ async def append_written(
         await _keep_networks(db, new.places, events, network_days)
     await _carry(db, by, events, held)
     return appended.moved
+
+
+async def _hold_ended(db: Db, events: Sequence[NewEvent], held: Held) -> None:
+    """Hold all that is decided about and then, before the first end, every range that ends touch.
+
+    A state that ends takes its customer out of campaigns, so customer by customer whoever does so
+    waits for who leaves several campaigns at that moment, and she for it. Whoever is new waits in
+    none.
+    """
+    about = [
+        (customer_id, event)
+        for event in events
+        for customer_id in (event.customer_id, held.merged.get(event.customer_id))
+        if customer_id in held.ids
+    ]
+    ends = [(customer_id, event) for customer_id, event in about if event.status in OPTED_OUT]
+    if not ends:
+        return
+    for statement, some in ((sql.hold_states, about), (sql.hold_ranges_left, ends)):
+        await db.many(
+            statement,
+            UUID,
+            customer_ids=[customer_id for customer_id, _ in some],
+            purpose_ids=[event.purpose.purpose_id for _, event in some],
+        )
 
 
 async def _tell_ends(db: Db, by: Actor, new: Written, ended: set[UUID]) -> None:

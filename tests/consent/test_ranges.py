@@ -9,17 +9,19 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from crm import campaigns, consent, mail
-from crm.campaigns import jobs
+from crm import campaigns, consent, customers, mail
+from crm.businesses import Business
+from crm.campaigns import filling, jobs
 from crm.consent import Method, Status
 from crm.db import Database, Db
 from crm.events import Actor
 from crm.mail import Scope, Why
 from crm.privacy import merging
-from tests import make
+from tests import make, races
 from tests.campaigns.test_send import settings
 from tests.campaigns.test_share import state_of, until_waiting
 from tests.conftest import Cluster
+from tests.consent.conftest import imported
 
 LeaveBoth = Callable[[Db, UUID, UUID], Awaitable[object]]
 
@@ -81,3 +83,45 @@ async def test_she_leaves_both_while_another_is_suppressed(
     assert states == {"excluded"}
     async with database.read(business.id) as read:
         assert {each.status for each in await consent.states(read, her)} == {Status.withdrawn}
+
+
+@pytest.mark.parametrize("status", [Status.withdrawn, Status.expired])
+@pytest.mark.parametrize("waits_for", ["a range", "a decision"])
+async def test_many_ends_wait_without_a_range_that_comes_later(
+    database: Database, business: Business, shared_cluster: Cluster, status: Status, waits_for: str
+) -> None:
+    """One waits in the second campaign alone, the other in both: and she is not the first."""
+    async with database.write(business.id) as db:
+        notice = await make.notice(db, (await make.purpose(db)).id)
+        one, other = sorted(await make.audience(db, notice, 2))
+        first, last = sorted([(await make.campaign(db, notice.purpose_id)).id for _ in range(2)])
+        await customers.restrict(db, make.SYSTEM, one)
+        await campaigns.start(db, make.SYSTEM, first)
+        await campaigns.start(db, make.SYSTEM, last)
+    async with database.write(business.id) as db:
+        await filling.fill_piece(db, first, 100)
+        await customers.unrestrict(db, make.SYSTEM, one)
+        await filling.fill_piece(db, last, 100)
+
+    async def ends() -> int:
+        async with database.write(business.id) as db:
+            rows = [await imported(db, each, notice, status) for each in (one, other)]
+            return await consent.append_many(db, make.SYSTEM, rows)
+
+    range_of = "SELECT FROM crm.lease WHERE campaign_id = $1 FOR UPDATE NOWAIT"
+    decision = "SELECT FROM crm.consent WHERE customer_id = $1 FOR UPDATE"
+    held, key = (range_of, first) if waits_for == "a range" else (decision, other)
+    async with races.stubborn(shared_cluster) as somebody, database.write(business.id) as watch:
+        await somebody.execute(held, key)
+        ending = asyncio.ensure_future(ends())
+        await races.waited_for(watch, somebody.get_server_pid(), ending)
+        for each in (first, last):
+            await somebody.execute(range_of, each)
+    assert await ending == 2
+
+    states = {
+        await state_of(database, business, campaign_id, each)
+        for campaign_id in (first, last)
+        for each in (one, other)
+    }
+    assert states == {"excluded"}
