@@ -391,7 +391,17 @@ UPDATE crm.post p
    AND p.out_at IS NULL;
 
 -- name: record_posts
--- What became of some posts.
+-- What became of some posts, which are held in the order of their key first: as by whoever forgets a
+-- customer.
+WITH held AS MATERIALIZED (
+  SELECT p.number
+    FROM crm.post p
+   WHERE p.business_id = :business_id
+     AND p.endpoint_id = :endpoint_id
+     AND p.number = ANY (:numbers::bigint[])
+   ORDER BY p.number
+     FOR UPDATE
+)
 UPDATE crm.post p
    SET state = r.state,
        attempts = CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END + 1,
@@ -410,6 +420,7 @@ UPDATE crm.post p
                               ELSE p.acknowledged_by END
   FROM unnest(:numbers::bigint[], :states::text[], :next_ats::timestamptz[],
               :acknowledged::boolean[]) AS r (number, state, next_at, acknowledged)
+  JOIN held h USING (number)
  WHERE p.business_id = :business_id
    AND p.endpoint_id = :endpoint_id
    AND p.number = r.number
@@ -578,12 +589,13 @@ SELECT p.event_id, p.kind, e.name AS recipient, p.endpoint_id, p.number, p.state
  ORDER BY p.number, p.endpoint_id;
 
 -- name: hold_posts_of
--- Holds everything about a customer that was told or is to be: a worker that records some of it is
--- waited for, so that what is deleted next finds its tries.
+-- Holds everything about a customer that was told or is to be, under whichever of her records: a worker
+-- that records some of it is waited for, so that what is deleted next finds its tries. Record by record
+-- the two could wait for each other.
 SELECT p.number
   FROM crm.post p
  WHERE p.business_id = :business_id
-   AND p.customer_id = :customer_id
+   AND p.customer_id = ANY (crm.records_of(:business_id, :customer_id))
  ORDER BY p.endpoint_id, p.number
    FOR UPDATE;
 

@@ -90,9 +90,11 @@ async def _round_by_round(ctx: Ctx, business_id: UUID, held: Held) -> None:
     went: list[Went] = []
     async with way(local=ctx["settings"].webhooks.local, connections=AT_ONCE, tls=tls) as out:
         while True:
-            async with database.write(business_id) as db:
-                # Whatever is left at the end is for the next turn.
-                batch = await telling.go_on(db, held, went, takes=monotonic() <= until)
+            # Whatever is left at the end is for the next turn.
+            takes = monotonic() <= until
+            # Begun anew where it is ended for the sake of an erasure: else all is told twice.
+            recording = partial(telling.go_on, held=held, went=went, takes=takes)
+            batch = await database.attempt(business_id, recording)
             if batch is None:
                 return
             now = database.clock()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from crm.db import Db, Statements
 from crm.ids import time_ordered
@@ -64,6 +64,8 @@ class Went(Struct, frozen=True):
     post: DuePost
     answer: Answer
     acknowledged: bool = False
+    # Recorded once, also where nobody said whether that was kept.
+    try_id: UUID = field(default_factory=time_ordered)
 
 
 class _Endpoint(Struct, frozen=True):
@@ -192,7 +194,7 @@ async def _write(db: Db, held: Held, went: Sequence[Went], fates: Sequence[_Fate
     await db.run(
         sql.record_tries,
         endpoint_id=held.endpoint_id,
-        try_ids=[time_ordered() for _ in went],
+        try_ids=[each.try_id for each in went],
         numbers=[each.post.number for each in went],
         statuses=[each.answer.status for each in went],
         troubles=[each.answer.trouble for each in went],

@@ -7,14 +7,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from crm import above, webhooks
+from crm import above, privacy, webhooks
 from crm.businesses import Business
-from crm.db import Database, Db
+from crm.db import Database, Db, parse
+from crm.events import Kind
+from crm.privacy import merging
 from crm.webhooks import jobs, signature, telling
 from crm.webhooks.actions import live_secrets
 from crm.webhooks.model import Answer, UnknownPost
 from tests import make, races
-from tests.webhooks.receiver import Receiver
+from tests.conftest import Cluster
+from tests.webhooks.receiver import Receiver, Reply
 from tests.webhooks.site import SYSTEM, added, ctx, happened, reload, turn
 
 NORA, ZOE = uuid4(), uuid4()
@@ -109,3 +112,85 @@ async def test_two_switch_it_the_same_way_at_once(
 
     await races.second(database, business, switch, switch)
     assert (await reload(database, business, endpoint)).version == before.version + 1
+
+
+_POSTS = "SELECT number FROM crm.post WHERE endpoint_id = $1 ORDER BY number"
+_POST = "SELECT FROM crm.post WHERE endpoint_id = $1 AND number = $2 FOR UPDATE"
+(_HOLD_POST,) = parse(
+    """-- name: hold_post
+-- One post.
+SELECT number FROM crm.post
+ WHERE business_id = :business_id AND endpoint_id = :endpoint_id AND number = :number FOR UPDATE;
+"""
+)
+
+
+async def test_what_came_back_is_recorded_after_a_deadlock(
+    database: Database, business: Business, there: Receiver, shared_cluster: Cluster
+) -> None:
+    """Somebody has the last post and asks for the first, which the worker has; nothing is lost."""
+    endpoint, _ = await added(database, business, there)
+    await turn(database, business, endpoint)
+    async with database.write(business.id) as db:
+        for each in (NORA, ZOE, uuid4()):
+            await happened(db, each, "Rang")
+    answers = asyncio.Event()
+    there.heard.clear()
+    there.came.clear()
+    there.answer = lambda _: Reply(holds=answers)
+    telling_it = asyncio.ensure_future(turn(database, business, endpoint))
+    await there.came.wait()
+    async with (
+        races.stubborn(shared_cluster) as somebody,
+        database.write(business.id) as watch,
+    ):
+        *_, first, second, last = [row[0] for row in await somebody.fetch(_POSTS, endpoint.id)]
+        await somebody.execute(_POST, endpoint.id, last)
+        async with database.write(business.id) as gate:
+            await gate.one(_HOLD_POST, int, endpoint_id=endpoint.id, number=second)
+            answers.set()
+            await races.waited_for(watch, await races.pid(gate), telling_it)
+            asks = asyncio.ensure_future(somebody.execute(_POST, endpoint.id, first))
+            await races.blocked(watch, somebody.get_server_pid(), asks)
+        await asks
+    await telling_it
+    await turn(database, business, endpoint)
+
+    async with database.read(business.id) as read:
+        told = await webhooks.posts(read, endpoint.id, limit=3)
+        tries = await webhooks.tries(read, endpoint.id)
+    assert [each.state for each in told] == ["told"] * 3
+    assert len(there.heard) == 3
+    rang = {each.event_id for each in told}
+    assert len([each for each in tries if each.event_id in rang]) == 3
+
+
+async def test_an_erasure_holds_the_posts_of_all_her_records_in_their_order(
+    database: Database, business: Business, there: Receiver, shared_cluster: Cluster
+) -> None:
+    """It waits for a worker that has what is about the record that was merged, and keeps none."""
+    endpoint, _ = await added(database, business, there)
+    async with database.write(business.id) as db:
+        gone, kept = await make.customer(db), await make.customer(db)
+    async with database.write(business.id) as db:
+        await merging.merge(db, SYSTEM, kept.id, gone.id)
+    await turn(database, business, endpoint)
+
+    async def erase() -> None:
+        async with database.write(business.id) as db:
+            await privacy.erase(db, SYSTEM, kept.id)
+
+    of_hers = "SELECT number FROM crm.post WHERE customer_id = $1 FOR UPDATE NOWAIT"
+    async with (
+        races.stubborn(shared_cluster) as somebody,
+        database.write(business.id) as watch,
+    ):
+        (earlier, *_) = await somebody.fetch(of_hers, gone.id)
+        erasing = asyncio.ensure_future(erase())
+        await races.waited_for(watch, somebody.get_server_pid(), erasing)
+        (later, *_) = await somebody.fetch(of_hers, kept.id)
+    assert earlier["number"] < later["number"]
+    await erasing
+    async with database.read(business.id) as read:
+        left = {each.kind for each in await webhooks.posts(read, endpoint.id)}
+    assert left.isdisjoint({Kind.customer_added, Kind.customer_merged})
