@@ -281,7 +281,10 @@ async def erase_unknown(
 async def _emptied(db: Db, customer_id: UUID, at: datetime) -> tuple[UUID, Forgotten]:
     """Empty a customer's row; of a record that was merged into another, that one's."""
     try:
-        return customer_id, await customers.forget(db, customer_id, at=at)
+        # Of a record whose merge was waited for nothing stays held: hers is held before it, as by
+        # whoever freezes her.
+        async with db.together():
+            return customer_id, await customers.forget(db, customer_id, at=at)
     except UnknownCustomer:
         kept_id = await customers.kept_as(db, customer_id)
         if kept_id is None:

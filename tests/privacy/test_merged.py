@@ -19,13 +19,13 @@ from crm.customers import (
     NewAttribute,
     UnknownCustomer,
 )
-from crm.db import Database, Db
+from crm.db import Database, Db, ReadDb
 from crm.events import Actor, Kind
 from crm.privacy import Fingerprint, merging, requests
 from crm.privacy.erasure.staying import would_stay
 from crm.staff import Role, Scope
 from crm.tokens import Stop
-from tests import make
+from tests import make, races
 from tests.browser import Browser
 from tests.campaigns.test_share import until_waiting
 from tests.conftest import Cluster
@@ -381,6 +381,50 @@ async def test_a_merge_that_waits_sees_what_was_done(
     await waits
     async with database.read(business.id) as read:
         assert not (await consent.check(read, kept.id, notice.purpose_id)).authorises
+
+
+async def test_an_erasure_that_waits_for_a_merge_lets_go_of_the_record_that_went(
+    database: Database,
+    business: Business,
+    shared_cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever freezes the kept one at that moment has it first, and then needs the other."""
+    async with database.write(business.id) as db:
+        kept, gone, _ = await _readers(db)
+    looks, goes_on = asyncio.Event(), asyncio.Event()
+    kept_as = customers.kept_as
+
+    async def late(db: ReadDb, customer_id: UUID) -> UUID | None:
+        looks.set()
+        await goes_on.wait()
+        return await kept_as(db, customer_id)
+
+    monkeypatch.setattr(customers, "kept_as", late)
+
+    async def erase() -> None:
+        async with database.write(business.id) as db:
+            await privacy.erase(db, SYSTEM, gone.id)
+
+    row = "SELECT FROM crm.customer WHERE customer_id = $1 FOR UPDATE NOWAIT"
+    async with database.write(business.id) as watch:
+        async with database.write(business.id) as early:
+            await merging.merge(early, SYSTEM, kept.id, gone.id)
+            erasing = asyncio.ensure_future(erase())
+            await races.waited_for(watch, await races.pid(early), erasing)
+        await looks.wait()
+        async with races.stubborn(shared_cluster) as freezes:
+            try:
+                await freezes.execute(row, kept.id)
+                await freezes.execute(row, gone.id)
+            finally:
+                goes_on.set()
+            await races.waited_for(watch, freezes.get_server_pid(), erasing)
+    await erasing
+    async with database.read(business.id) as read:
+        assert not await customers.merged_records(read, kept.id)
+        with pytest.raises(UnknownCustomer):
+            await customers.get(read, kept.id)
 
 
 async def test_of_two_merges_the_other_way_round_one_is_done(
