@@ -147,18 +147,28 @@ SELECT import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256, 'h
    AND state = 'undoing'
  ORDER BY import_id;
 
--- name: count_removed
--- How many of those an import added are not here any more, as it is being undone.
+-- name: hold_undo
+-- How far the undo of an import has come, held for its next piece; no row unless it is being undone.
+SELECT coalesce(yeses_upto, '00000000-0000-0000-0000-000000000000') AS yeses_upto,
+       coalesce(arrivals_upto, '00000000-0000-0000-0000-000000000000') AS arrivals_upto, removed
+  FROM crm.import
+ WHERE business_id = :business_id
+   AND import_id = :import_id
+   AND state = 'undoing'
+   FOR NO KEY UPDATE;
+
+-- name: move_undo
+-- How far it is now, and how many of those the import added are not here any more.
 UPDATE crm.import
-   SET removed = removed + :removed
+   SET yeses_upto = :yeses_upto, arrivals_upto = :arrivals_upto, removed = :removed
  WHERE business_id = :business_id
    AND import_id = :import_id
    AND state = 'undoing';
 
 -- name: finish_undo
--- The end of an undo.
+-- The end of an undo; whom it came to last is nobody's business any more.
 UPDATE crm.import
-   SET state = 'undone', undone_at = :now
+   SET state = 'undone', undone_at = :now, yeses_upto = NULL, arrivals_upto = NULL
  WHERE business_id = :business_id
    AND import_id = :import_id
    AND state = 'undoing';

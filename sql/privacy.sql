@@ -871,8 +871,8 @@ DELETE FROM crm.dormancy
 DELETE FROM crm.dormancy
  WHERE business_id = :business_id;
 
--- name: arrivals_held
--- The next whom an import added, held before anything is judged.
+-- name: arrivals
+-- The next whom an import added.
 SELECT c.customer_id
   FROM crm.customer c
  WHERE c.business_id = :business_id
@@ -881,7 +881,18 @@ SELECT c.customer_id
    AND c.erased_at IS NULL
    AND c.restricted_at IS NULL
  ORDER BY c.customer_id
- LIMIT :limit
+ LIMIT :limit;
+
+-- name: arrivals_held
+-- Those of them whom an import added, held before anything is judged.
+SELECT c.customer_id
+  FROM crm.customer c
+ WHERE c.business_id = :business_id
+   AND c.customer_id = ANY (:customer_ids::uuid[])
+   AND c.import_id = :import_id
+   AND c.erased_at IS NULL
+   AND c.restricted_at IS NULL
+ ORDER BY c.customer_id
    FOR UPDATE OF c;
 
 -- name: untouched_arrivals
@@ -961,18 +972,47 @@ SELECT EXISTS (SELECT FROM crm.suppression s
                       AND e.kind NOT IN ('customer.looked', 'customer.exported'));
 
 -- name: yeses_of_import
--- Some of the consents that stand on what an import recorded, at its one instant.
-SELECT s.customer_id, s.purpose_id
+-- The next who were asked about a purpose, and whether the consent of each stands on what an import
+-- recorded, at its one instant. As many are read as are given back, however few of them it brought.
+WITH piece AS MATERIALIZED (
+  SELECT s.customer_id
+    FROM crm.consent s
+   WHERE s.business_id = :business_id
+     AND s.purpose_id = :purpose_id
+     AND s.customer_id > :after
+   ORDER BY s.customer_id
+   LIMIT :limit
+)
+SELECT p.customer_id, found.recorded_at IS NOT NULL AS brought
+  FROM piece p
+  LEFT JOIN LATERAL (
+    SELECT r.recorded_at
+      FROM crm.consent s
+     CROSS JOIN LATERAL (
+        SELECT h.recorded_at
+          FROM crm.consent_record h
+         WHERE h.business_id = :business_id AND h.event_id = s.event_id
+        OFFSET 0) r
+     WHERE s.business_id = :business_id
+       AND s.customer_id = p.customer_id
+       AND s.purpose_id = :purpose_id
+       AND s.status = 'given'
+       AND s.method = 'import'
+       AND r.recorded_at = :done_at
+    OFFSET 0) found ON true
+ ORDER BY p.customer_id;
+
+-- name: yeses_held
+-- Whose consent of these is still what an import recorded, held until it is ended.
+SELECT s.customer_id
   FROM crm.consent s
-  JOIN crm.consent_record r
-    ON r.business_id = :business_id AND r.event_id = s.event_id
  WHERE s.business_id = :business_id
+   AND s.customer_id = ANY (:customer_ids::uuid[])
    AND s.purpose_id = :purpose_id
    AND s.status = 'given'
    AND s.method = 'import'
-   AND r.recorded_at = :done_at
  ORDER BY s.customer_id
- LIMIT :limit;
+   FOR UPDATE OF s;
 
 -- name: merged_records_told
 -- The records that were merged into hers, the newest first, as she is told: a member of staff by

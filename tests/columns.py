@@ -65,10 +65,11 @@ COLUMNS: dict[str, str] = {
         "body business_id content_type created_at expires_at fingerprint key scope status"
     ),
     "import": (
-        "actor_id actor_kind added beat_at business_id changed created_at done_at file_name "
-        "encoding file_sha256 format given import_id mapping notice_id only_try problem "
+        "actor_id actor_kind added arrivals_upto beat_at business_id changed created_at done_at "
+        "file_name encoding file_sha256 format given import_id mapping notice_id only_try problem "
         "purpose_id reading rejected separator "
-        "removed rows_read state suppressed unchanged undone_at unproven withdrawn xact"
+        "removed rows_read state suppressed unchanged undone_at unproven withdrawn xact "
+        "yeses_upto"
     ),
     "import_file": "business_id content import_id lines",
     "import_mapping": "business_id changed_at mapping name",

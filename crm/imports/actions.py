@@ -32,6 +32,7 @@ from crm.imports.model import (
     RowReport,
     SameFile,
     State,
+    Undoing,
     UnknownImport,
 )
 from crm.imports.table import SIZE_LIMIT
@@ -205,9 +206,14 @@ async def undoing(db: ReadDb) -> list[Import]:
     return await db.many(sql.undoing_imports, Import)
 
 
-async def removed(db: Db, import_id: UUID, count: int) -> None:
-    """Count who is not here any more, in the transaction that removes them."""
-    await db.run(sql.count_removed, import_id=import_id, removed=count)
+async def hold_undo(db: Db, import_id: UUID) -> Undoing | None:
+    """Return how far an undo has come, held for its next piece; None where it is through."""
+    return await db.maybe(sql.hold_undo, Undoing, import_id=import_id)
+
+
+async def move_undo(db: Db, import_id: UUID, far: Undoing) -> None:
+    """Write down how far an undo has come, in the transaction of the piece that it came by."""
+    await db.run(sql.move_undo, import_id=import_id, **msgspec.structs.asdict(far))
 
 
 async def undone(db: Db, import_id: UUID) -> Import:

@@ -101,6 +101,14 @@ class Import(Struct, frozen=True, kw_only=True):
         return self.state in (State.waiting, State.running)
 
 
+class Undoing(Struct, frozen=True):
+    """How far an undo has come: the last customer of each of its two walks, and who was removed."""
+
+    yeses_upto: UUID
+    arrivals_upto: UUID
+    removed: int
+
+
 class Tally(Struct):
     """The books of one import: each row is one of the first four; then what was recorded."""
 

@@ -3,25 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from crm import campaigns, consent, customers, imports
 from crm.businesses import Business
 from crm.campaigns import filling
 from crm.consent import Method, Notice, Status
-from crm.db import Database
+from crm.db import Database, Db, Statement, Statements, open_database
 from crm.events import Actor
 from crm.imports import Import, NotDone, State
 from crm.privacy.undoing import jobs
+from crm.privacy.undoing.carrying_out import Asked, go_on, undo
 from tests import make
-from tests.conftest import Cluster
+from tests.conftest import KEYS, Cluster
 from tests.imports.lists import HEADER, LEFT, held, letter, many, row, rows, somebody_waits, take
 from tests.staff.site import kinds
 
 _BY = Actor.system()
+_TOUCHED = Statement(
+    "touched",
+    "Everybody was changed since.",
+    "INSERT INTO event (business_id, event_id, at, kind, actor_kind, customer_id)"
+    " SELECT $1, gen_random_uuid(), $2, 'customer.changed', 'system', customer_id FROM customer"
+    " WHERE business_id = $1",
+    ("business_id", "now"),
+)
+_STATES = Statement(
+    "states",
+    "The state of everybody for a purpose.",
+    "SELECT status FROM consent WHERE business_id = $1 AND purpose_id = $2",
+    ("business_id", "purpose_id"),
+)
+_READ = Statement(
+    "read",
+    "How many consents and records of consents this transaction has read.",
+    "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint"
+    " FROM pg_stat_xact_user_tables WHERE relname IN ('consent', 'consent_record')",
+    (),
+)
+_ONE_PLAN = Statement(
+    "one_plan",
+    "As PostgreSQL does when a statement was asked often.",
+    "SET LOCAL plan_cache_mode = force_generic_plan",
+    (),
+)
 
 
 async def _undone(database: Database, business: Business, import_id: UUID) -> Import:
@@ -217,3 +247,99 @@ async def test_a_later_list_that_fills_in_touches_nobody(
 
     assert undone.removed == 1
     assert not (await held(database, notice, business.id, "bo@example.com")).known
+
+
+async def _asked(database: Database, business_id: UUID, count: int, *, touched: bool) -> Import:
+    """Have a list undone."""
+    await letter(database, business_id)
+    done = await take(database, business_id, many(count))
+    async with database.write(business_id) as db:
+        if touched:
+            await db.run(_TOUCHED)
+        return await imports.undo(db, _BY, done.id)
+
+
+async def test_what_is_cut_short_after_each_piece_ends(
+    database: Database, business: Business
+) -> None:
+    """The yeses end first, however many stay, and nobody is looked at twice."""
+    found = await _asked(database, business.id, 205, touched=True)
+    given = []
+    while await database.attempt(business.id, partial(go_on, found=found)):
+        async with database.read(business.id) as db:
+            states = await db.many(_STATES, Status, purpose_id=found.purpose_id)
+        given.append(states.count(Status.given))
+
+    assert given == [105, 5, 0, 0, 0, 0]
+    async with database.read(business.id) as db:
+        undone = await imports.get(db, found.id)
+    assert (undone.state, undone.removed) == (State.undone, 0)
+
+
+async def test_two_at_once_share_it(database: Database, business: Business) -> None:
+    found = await _asked(database, business.id, 205, touched=False)
+
+    ended = await asyncio.gather(*(undo(database, business.id, found) for _ in range(2)))
+
+    assert {(each.state, each.removed) for each in ended} == {(State.undone, 205)}
+    said = [kind for kind, _ in await kinds(database, business.id)]
+    assert said.count("import.undone") == 1
+
+
+async def test_a_large_one_keeps_no_other_business_waiting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one that cannot be done."""
+    large, broken, small = [await make.business(database) for _ in range(3)]
+    found = {
+        each.id: await _asked(database, each.id, count, touched=True)
+        for each, count in ((large, 505), (broken, 5), (small, 5))
+    }
+    done = dict.fromkeys(found, 0)
+
+    async def cut(db: Db, *, found: Import) -> bool:
+        if db.business_id == broken.id:
+            raise ValueError
+        done[db.business_id] += 1
+        if done[large.id] > 4:
+            raise asyncio.CancelledError
+        return await go_on(db, found=found)
+
+    monkeypatch.setattr(jobs, "go_on", cut)
+    with pytest.raises(asyncio.CancelledError):
+        await jobs.sweep({"database": database})
+
+    async with database.read(small.id) as db:
+        assert (await imports.get(db, found[small.id].id)).state is State.undone
+    async with database.read(large.id) as db:
+        assert (await imports.get(db, found[large.id].id)).state is State.undoing
+    monkeypatch.undo()
+    await jobs.sweep({"database": database})
+    async with database.read(large.id) as db:
+        assert (await imports.get(db, found[large.id].id)).state is State.undone
+
+
+async def test_a_piece_reads_few_consents(own_cluster: Cluster) -> None:
+    """However many were given in other ways, or by other lists."""
+    async with open_database(own_cluster.app_url, KEYS) as database:
+        business = await make.business(database)
+        found = await _asked(database, business.id, 3, touched=False)
+        await take(database, business.id, many(1_000, "other"))
+        owner = await asyncpg.connect(own_cluster.owner_url)
+        await owner.execute("ANALYZE crm.consent, crm.consent_record")
+        await owner.close()
+        async with database.write(business.id) as db:
+            await db.run(_ONE_PLAN)
+            before = await db.one(_READ, int)
+            piece = await db.many(
+                Statements("privacy").yeses_of_import,
+                Asked,
+                purpose_id=found.purpose_id,
+                done_at=found.done_at,
+                after=UUID(int=0),
+                limit=10,
+            )
+            after = await db.one(_READ, int)
+
+    assert len(piece) == 10
+    assert after - before <= 3 * 10

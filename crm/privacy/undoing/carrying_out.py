@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from crm import consent, customers, imports, journal
 from crm.consent import Method
 from crm.db import Database, Db, Statements
 from crm.events import Actor
-from crm.imports import Import, quarantine
+from crm.imports import Import, Undoing, quarantine
 from crm.privacy.actions import FORGET
 
 sql = Statements("privacy")
 
-_FIRST, _MANY = UUID(int=0), 100
+_MANY = 100
 _SYSTEM = Actor.system()
 _WHY = "The import that it came with was undone."
 
 
-class Yes(Struct, frozen=True):
-    """A consent that stands on nothing but an import."""
+class Asked(Struct, frozen=True):
+    """A customer of a purpose, and whether her yes stands on nothing but the import."""
 
     customer_id: UUID
-    purpose_id: UUID
+    brought: bool
 
 
 async def undo(database: Database, business_id: UUID, found: Import) -> Import:
@@ -34,37 +36,74 @@ async def undo(database: Database, business_id: UUID, found: Import) -> Import:
     Who was decided about since stays, and so does whoever left or is suppressed: with her opt-out.
     A yes that nothing but the import speaks for ends.
     """
-    after: UUID | None = _FIRST
-    while after is not None:
-        after = await database.attempt(business_id, partial(_remove, found=found, after=after))
-    while await database.attempt(business_id, partial(_end_yeses, found=found)):
+    while await database.attempt(business_id, partial(go_on, found=found)):
         pass
+    async with database.read(business_id) as db:
+        return await imports.get(db, found.id)
 
-    async def finished(db: Db) -> Import:
+
+async def go_on(db: Db, *, found: Import) -> bool:
+    """Do the next piece of an undo, behind all that were done; False once it is through.
+
+    Yeses end first, as mail goes out on them. Where two workers are at it, each takes the next.
+    """
+    far = await imports.hold_undo(db, found.id)
+    if far is None:
+        return False
+    moved = await _end_yeses(db, found, far) or await _remove(db, found, far)
+    if moved is None:
         # A job lets them go, and with them whoever is known by nothing but such rows after all.
         await quarantine.end_all(db, found.id)
-        return await imports.undone(db, found.id)
+        await imports.undone(db, found.id)
+        return False
+    await imports.move_undo(db, found.id, moved)
+    return True
 
-    return await database.attempt(business_id, finished)
 
-
-async def _remove(db: Db, *, found: Import, after: UUID) -> UUID | None:
-    """Remove the next of those who were added and not touched; None at the end of them."""
+async def _end_yeses(db: Db, found: Import, far: Undoing) -> Undoing | None:
+    """End the yeses of the next of its purpose, or remove her; None at the end of them."""
     piece = await db.many(
-        sql.arrivals_held,
-        UUID,
-        import_id=found.id,
-        after=after,
+        sql.yeses_of_import,
+        Asked,
+        purpose_id=found.purpose_id,
+        done_at=found.done_at,
+        after=far.yeses_upto,
         limit=_MANY,
     )
+    if not piece:
+        return None
+    brought = [each.customer_id for each in piece if each.brought]
+    gone = await _unmake_untouched(db, found, brought)
+    # Only now: whoever left in this very moment has committed.
+    ending = await db.many(sql.yeses_held, UUID, purpose_id=found.purpose_id, customer_ids=brought)
+    for customer_id in ending:
+        await consent.invalidate(db, _SYSTEM, customer_id, found.purpose_id, why=_WHY)
+    return msgspec.structs.replace(
+        far, yeses_upto=piece[-1].customer_id, removed=far.removed + gone
+    )
+
+
+async def _remove(db: Db, found: Import, far: Undoing) -> Undoing | None:
+    """Remove the next of those who were added and not touched; None at the end of them."""
+    piece = await db.many(
+        sql.arrivals, UUID, import_id=found.id, after=far.arrivals_upto, limit=_MANY
+    )
+    if not piece:
+        return None
+    gone = await _unmake_untouched(db, found, piece)
+    return msgspec.structs.replace(far, arrivals_upto=piece[-1], removed=far.removed + gone)
+
+
+async def _unmake_untouched(db: Db, found: Import, customer_ids: Sequence[UUID]) -> int:
+    """Remove those of them whom the import added and nobody touched; returns how many."""
+    held = await db.many(sql.arrivals_held, UUID, import_id=found.id, customer_ids=customer_ids)
     # Only now: whoever decided in this very moment has committed.
     untouched = await db.many(
-        sql.untouched_arrivals, UUID, customer_ids=piece, done_at=found.done_at
+        sql.untouched_arrivals, UUID, customer_ids=held, done_at=found.done_at
     )
     for customer_id in untouched:
         await unmake(db, customer_id)
-    await imports.removed(db, found.id, len(untouched))
-    return piece[-1] if len(piece) == _MANY else None
+    return len(untouched)
 
 
 async def unmake(db: Db, customer_id: UUID, *, silenced: bool = False) -> None:
@@ -80,17 +119,3 @@ async def unmake(db: Db, customer_id: UUID, *, silenced: bool = False) -> None:
     if emptied.address_hash is not None:
         told = journal.Erased(customer_id, emptied.address_hash.hex(), dropped=not silenced)
         db.note(told)
-
-
-async def _end_yeses(db: Db, *, found: Import) -> int:
-    """End some of the consents that are left of it; returns how many, none at the end."""
-    piece = await db.many(
-        sql.yeses_of_import,
-        Yes,
-        purpose_id=found.purpose_id,
-        done_at=found.done_at,
-        limit=_MANY,
-    )
-    for each in piece:
-        await consent.invalidate(db, _SYSTEM, each.customer_id, each.purpose_id, why=_WHY)
-    return len(piece)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypedDict
 from uuid import UUID
 
-from crm import imports
+from crm import above, imports
 from crm.db import Database
-from crm.privacy.undoing.carrying_out import undo
-from crm.rounds import each_business
+from crm.privacy.undoing.carrying_out import go_on
+from crm.rounds import apart
+
+_JOB = "privacy.undo"
 
 
 class Ctx(TypedDict):
@@ -18,13 +21,22 @@ class Ctx(TypedDict):
 
 
 async def sweep(ctx: Ctx) -> None:
-    """Undo every import that waits for it; one that was cut short goes on where it was."""
-    database = ctx["database"]
+    """Undo every import that waits for it; one that was cut short goes on where it was.
 
-    async def undone(business_id: UUID) -> None:
+    A piece for each business in turn: whoever undoes a million keeps nobody from undoing a few.
+    """
+    database = ctx["database"]
+    left = await above.businesses(database)
+    while left:
+        left = [business_id for business_id in left if await _goes_on(database, business_id)]
+
+
+async def _goes_on(database: Database, business_id: UUID) -> bool:
+    """Do a piece of the first that waits; False where nothing does, or it cannot be done."""
+    with apart(_JOB, business_id):
         async with database.read(business_id) as db:
             waiting = await imports.undoing(db)
-        for each in waiting:
-            await undo(database, business_id, each)
-
-    await each_business(database, "privacy.undo", undone)
+        if waiting:
+            await database.attempt(business_id, partial(go_on, found=waiting[0]))
+            return True
+    return False
