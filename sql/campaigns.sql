@@ -170,7 +170,14 @@ WITH version AS MATERIALIZED (
     LEFT JOIN crm.suppression u
       ON u.business_id = :business_id AND u.address_hash = c.address_hash
    WHERE c.business_id = :business_id
-     AND (c.restricted_at IS NOT NULL OR c.erased_at IS NOT NULL)
+     AND c.restricted_at IS NOT NULL
+  UNION ALL
+  -- Of whoever was erased no consent is left, but of a record that was merged into another.
+  SELECT c.customer_id, NULL, NULL, NULL, c.erased_at
+    FROM crm.customer c
+   WHERE c.business_id = :business_id
+     AND c.merged_into IS NOT NULL
+     AND c.restricted_at IS NULL
    ORDER BY 1
 ), moved AS MATERIALIZED (
   SELECT s.was, s.reason, count(*) AS customers, count(*) FILTER (WHERE s.asked) AS asked
@@ -1995,7 +2002,13 @@ WITH digest AS MATERIALIZED (
       SELECT c.customer_id, NULL, c.restricted_at, c.erased_at
         FROM crm.customer c
        WHERE c.business_id = :business_id
-         AND (c.restricted_at IS NOT NULL OR c.erased_at IS NOT NULL)) a
+         AND c.restricted_at IS NOT NULL
+       UNION ALL
+      -- Of whoever was erased no choice is left, but of a record that was merged into another.
+      SELECT c.customer_id, NULL, NULL, c.erased_at
+        FROM crm.customer c
+       WHERE c.business_id = :business_id
+         AND c.merged_into IS NOT NULL) a
    GROUP BY a.customer_id
 ), reader AS (
   SELECT u.customer_id

@@ -18,6 +18,7 @@ from crm.campaigns.model import Reason
 from crm.consent import Circumstances, Method
 from crm.db import Database, Statements, parse
 from crm.events import Actor
+from crm.privacy import merging
 from tests import make
 from tests.campaigns.site import drafted
 from tests.conftest import Cluster
@@ -28,7 +29,7 @@ SYSTEM = Actor.system()
 async def test_each_reason_is_counted(database: Database, business: Business) -> None:
     """One customer for each reason there can be before a start, and one who gets it."""
     campaign, notice, ids = await drafted(database, business, 5)
-    _, left, frozen, blocked, erased = ids
+    gets, left, frozen, blocked, merged = ids
     async with database.write(business.id) as db:
         await consent.withdraw(
             db, Actor.customer(left), left, campaign.purpose_id, method=Method.portal
@@ -37,7 +38,7 @@ async def test_each_reason_is_counted(database: Database, business: Business) ->
         address = (await customers.get(db, blocked)).address
         fingerprint = db.keys.address_hash(business.id, address)
         await mail.suppress(db, SYSTEM, fingerprint, mail.Scope.marketing, mail.Why.bounced)
-        await customers.forget(db, erased)
+        await merging.merge(db, SYSTEM, gets, merged, tells=False)
         new = customers.NewCustomer(address="asked@example.com")
         asked = await customers.add(db, SYSTEM, new, source=customers.Source.sign_up)
         by, form = Actor.customer(asked.id), Circumstances(Method.web_form)
@@ -83,6 +84,17 @@ SELECT crm.exclusion(s.status, s.ends_at, u.scope, c.restricted_at, c.erased_at,
 )[0]
 
 
+async def _bury(root: asyncpg.Connection, business: Business, count: int) -> None:
+    await root.execute(
+        """INSERT INTO crm.customer (business_id, customer_id, source, created_at, changed_at,
+                                     erased_at)
+           SELECT $1, gen_random_uuid(), 'import', now(), now(), now()
+             FROM generate_series(1, $2)""",
+        business.id,
+        count,
+    )
+
+
 async def _scatter(root: asyncpg.Connection, business: Business, purpose: UUID) -> None:
     """Put everybody in a state of hers, near an end of hers, and set some apart."""
     await root.execute("SELECT setseed(0.25)")
@@ -116,13 +128,16 @@ async def _scatter(root: asyncpg.Connection, business: Business, purpose: UUID) 
             WHERE business_id = $1 AND random() < 0.2""",
         business.id,
     )
-    # On the way to be forgotten: her consents are still there.
+    # Merged into another, some while frozen: her consents are still there.
     await root.execute(
-        """UPDATE crm.customer SET erased_at = now(), address = NULL, folded = NULL,
-                  address_hash = NULL, name = '', locale = '', restricted_at = NULL
-            WHERE business_id = $1 AND random() < 0.1""",
+        """UPDATE crm.customer c SET erased_at = now(), address = NULL, folded = NULL,
+                  address_hash = NULL, name = '', locale = '', merged_into = k.customer_id
+             FROM (SELECT customer_id FROM crm.customer WHERE business_id = $1 LIMIT 1) k
+            WHERE c.business_id = $1 AND c.customer_id <> k.customer_id AND random() < 0.1""",
         business.id,
     )
+    # Erased: nothing is left but a mark.
+    await _bury(root, business, 20)
 
 
 @pytest.mark.parametrize("stale", [None, -1, 1, 30, 90])
@@ -160,6 +175,8 @@ async def test_an_audience_is_counted_without_reading_it(
 ) -> None:
     """Of consents and customers those are looked up whom something sets apart, and nobody else.
 
+    Nor is anybody who was erased.
+
     In a database of its own: VACUUM marks no page that a transaction elsewhere may still see older.
     """
     business = await make.business(own_database)
@@ -174,6 +191,7 @@ async def test_an_audience_is_counted_without_reading_it(
     await root.execute(
         "UPDATE crm.customer SET restricted_at = now() WHERE customer_id = ANY ($1)", ids[2:4]
     )
+    await _bury(root, business, 100)
     for table in ("consent", "consent_tally", "customer", "suppression"):
         await root.execute(f"VACUUM ANALYZE crm.{table}")
     statement = Statements("campaigns").audience_by_reason
