@@ -116,7 +116,7 @@ RETURNING import_id AS id, purpose_id, notice_id, file_name, encode(file_sha256,
 UPDATE crm.import i
    SET state = 'waiting', only_try = false, notice_id = :notice_id, done_at = NULL, beat_at = NULL, rows_read = 0,
        added = 0, changed = 0, unchanged = 0, rejected = 0, given = 0, withdrawn = 0,
-       unproven = 0, suppressed = 0, actor_kind = :actor_kind, actor_id = :actor_id
+       unproven = 0, suppressed = 0, reasons = NULL, actor_kind = :actor_kind, actor_id = :actor_id
  WHERE i.business_id = :business_id
    AND i.import_id = :import_id
    AND i.state = 'tried'
@@ -198,7 +198,7 @@ SELECT crm.analyze_customers();
 -- name: fail_import
 -- The end of an import of which nothing was kept, and why.
 UPDATE crm.import
-   SET state = 'failed', done_at = :now, problem = :problem
+   SET state = 'failed', done_at = :now, problem = :problem, reasons = NULL
  WHERE business_id = :business_id
    AND import_id = :import_id
    AND state IN ('waiting', 'running', 'tried');
@@ -240,20 +240,43 @@ SELECT part, line, number, outcome, reason
  LIMIT :limit;
 
 -- name: reasons_of_import
--- What is said in a report, and of how many lines; where an address stood before is one reason.
-SELECT outcome, said.reason, count(*)::integer AS count
-  FROM crm.import_row r
- CROSS JOIN LATERAL (SELECT regexp_replace(r.reason, '^The same address as in line .*; ',
-                            'The same address as in an earlier line; ') AS reason) said
- WHERE r.business_id = :business_id
-   AND r.import_id = :import_id
- GROUP BY outcome, said.reason
- ORDER BY count DESC, said.reason
- LIMIT :limit;
+-- What is said in a report, and of how many lines; where an address stood before is one reason. Summed
+-- up from the lines where that is not kept.
+SELECT k.outcome, k.reason, k.count
+  FROM crm.import i
+ CROSS JOIN LATERAL jsonb_to_recordset(i.reasons) AS k (outcome text, reason text, count integer)
+ WHERE i.business_id = :business_id
+   AND i.import_id = :import_id
+ UNION ALL
+SELECT s.outcome, s.reason, s.count
+  FROM (SELECT r.outcome, said.reason, count(*)::integer AS count
+          FROM crm.import_row r
+         CROSS JOIN LATERAL (
+            SELECT CASE WHEN starts_with(r.reason, 'The same address as in line ')
+                        THEN 'The same address as in an earlier line; taken together, and an '
+                             'opt-out wins.'
+                        ELSE r.reason END AS reason) said
+         WHERE r.business_id = :business_id
+           AND r.import_id = :import_id
+           AND NOT EXISTS (SELECT FROM crm.import i
+                            WHERE i.business_id = :business_id
+                              AND i.import_id = :import_id
+                              AND i.reasons IS NOT NULL)
+         GROUP BY r.outcome, said.reason
+         ORDER BY count DESC, said.reason
+         LIMIT :limit) s
+ ORDER BY count DESC, reason;
+
+-- name: keep_reasons
+-- What is said in a report that is whole now, summed up.
+UPDATE crm.import
+   SET reasons = :reasons::jsonb
+ WHERE business_id = :business_id
+   AND import_id = :import_id;
 
 -- name: lapse_rows
--- Deletes the remarks about rows of imports that ended long ago, some at a time, and then the names
--- of their files: one may name whom the list is of.
+-- Deletes the remarks about rows of imports that ended long ago, some at a time, and their sums and
+-- the names of their files: one may name whom the list is of.
 WITH over AS MATERIALIZED (
   SELECT r.import_id, r.part, r.line, r.number
     FROM crm.import i
@@ -266,9 +289,9 @@ WITH over AS MATERIALIZED (
      AND r.line = o.line AND r.number = o.number
   RETURNING 1
 ), unnamed AS (
-  UPDATE crm.import i SET file_name = :nameless
+  UPDATE crm.import i SET file_name = :nameless, reasons = NULL
    WHERE i.business_id = :business_id AND i.done_at <= :over_before
-     AND i.file_name <> :nameless
+     AND (i.file_name <> :nameless OR i.reasons IS NOT NULL)
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM unnamed) AS deleted,

@@ -67,7 +67,7 @@ COLUMNS: dict[str, str] = {
     "import": (
         "actor_id actor_kind added arrivals_upto beat_at business_id changed created_at done_at "
         "file_name encoding file_sha256 format given import_id mapping notice_id only_try problem "
-        "purpose_id reading rejected separator "
+        "purpose_id reading reasons rejected separator "
         "removed rows_read state suppressed unchanged undone_at unproven withdrawn xact "
         "yeses_upto"
     ),

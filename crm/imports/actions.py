@@ -277,6 +277,11 @@ async def reasons(db: ReadDb, import_id: UUID) -> list[Reason]:
     return await db.many(sql.reasons_of_import, Reason, import_id=import_id, limit=_REASONS)
 
 
+async def keep_reasons(db: Db, import_id: UUID) -> None:
+    """Sum up what the report says, once it is whole: every look would go through it again."""
+    await db.run(sql.keep_reasons, import_id=import_id, reasons=await reasons(db, import_id))
+
+
 async def whole_report(
     reading: Callable[[], AbstractAsyncContextManager[ReadDb]], import_id: UUID
 ) -> AsyncIterator[list[RowReport]]:

@@ -87,6 +87,7 @@ async def done(db: Db, begun: Import, books: Books) -> Import:
     )
     if not finished:
         raise Refused(_OVER)
+    await actions.keep_reasons(db, begun.id)
     summed = (
         f"{tally.rows} rows: {tally.added} added, {tally.changed} changed, "
         f"{tally.unchanged} unchanged, {tally.rejected} rejected"

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 from typing import NamedTuple
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -13,15 +14,34 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm import imports, staff
 from crm.businesses import Business
-from crm.db import Database
+from crm.db import Database, Statement
 from crm.imports import actions
-from crm.imports.model import ReportGone
+from crm.imports.model import Reason, ReportGone, Told
 from crm.staff.model import SessionEnded, UnknownKey
 from tests import make
 from tests.browser import Browser
-from tests.imports.lists import HEADER, letter, row
+from tests.imports.lists import HEADER, letter, row, take
 
 _ROWS = 5
+_READ = Statement(
+    "read",
+    "How many lines of reports this transaction has read.",
+    "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+    " WHERE relname = 'import_row'",
+    (),
+)
+_FORMER = Statement(
+    "former",
+    "As an import was that ended before reasons were kept.",
+    "UPDATE import SET reasons = NULL WHERE business_id = $1",
+    ("business_id",),
+)
+_LONG_AGO = Statement(
+    "long_ago",
+    "As if all imports had ended long ago.",
+    "UPDATE import SET done_at = done_at - interval '181 days' WHERE business_id = $1",
+    ("business_id",),
+)
 
 
 class Slow:
@@ -171,3 +191,51 @@ async def test_of_a_list_that_is_imported_meanwhile_no_two_reports_are_mixed(
     assert (await api.post(f"{path}/start")).status_code == 202
 
     assert isinstance(await _why(slow), ReportGone)
+
+
+async def test_its_reasons_are_summed_up_once(database: Database, business: Business) -> None:
+    """However often somebody looks; of one that ended before they were kept, each time."""
+    await letter(database, business.id)
+    text = HEADER + row("ada@example.com") * 3 + "".join(row(f"nobody {nr}") for nr in range(_ROWS))
+    done = await take(database, business.id, text)
+
+    async with database.write(business.id) as db:
+        before = await db.one(_READ, int)
+        kept = await imports.reasons(db, done.id)
+        assert await db.one(_READ, int) == before
+        await db.run(_FORMER)
+        assert await imports.reasons(db, done.id) == kept
+        assert await db.one(_READ, int) > before
+
+    assert [each.count for each in kept] == [_ROWS, 2]
+    assert kept[1] == Reason(
+        Told.noted,
+        "The same address as in an earlier line; taken together, and an opt-out wins.",
+        2,
+    )
+
+
+async def test_its_reasons_lapse_with_it(database: Database, business: Business) -> None:
+    await letter(database, business.id)
+    done = await take(database, business.id, HEADER + row("nobody"))
+    async with database.write(business.id) as db:
+        assert len(await imports.reasons(db, done.id)) == 1
+        await db.run(_LONG_AGO)
+        await imports.lapse_rows(db, UUID(int=0), 10)
+        assert await imports.reasons(db, done.id) == []
+        assert (await imports.lapse_rows(db, UUID(int=0), 10)).deleted == 0
+
+
+async def test_the_reasons_of_a_try_go_as_it_is_done(
+    database: Database, business: Business, program: Browser
+) -> None:
+    """What is said when it is done for good is summed up anew."""
+    path = await _imported(database, business, program)
+    import_id = UUID(path.rpartition("/")[2])
+    async with database.write(business.id) as db:
+        (tried,) = await imports.reasons(db, import_id)
+        await imports.start(db, make.SYSTEM, import_id)
+        assert await imports.reasons(db, import_id) == []
+    await imports.work_waiting(database, business.id, import_id)
+    async with database.read(business.id) as db:
+        assert await imports.reasons(db, import_id) == [tried]
