@@ -314,9 +314,26 @@ async def test_a_large_one_keeps_no_other_business_waiting(
     async with database.read(large.id) as db:
         assert (await imports.get(db, found[large.id].id)).state is State.undoing
     monkeypatch.undo()
-    await jobs.sweep({"database": database})
-    async with database.read(large.id) as db:
-        assert (await imports.get(db, found[large.id].id)).state is State.undone
+    for each in (large, broken):
+        assert (await undo(database, each.id, found[each.id])).state is State.undone
+
+
+async def test_a_turn_leaves_and_the_next_goes_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each business gets its piece, however little time there is."""
+    businesses = [await make.business(database) for _ in range(2)]
+    found = {each.id: await _asked(database, each.id, 105, touched=True) for each in businesses}
+    monkeypatch.setattr(jobs, "_SECONDS", 0.0)
+    states = []
+    for _ in range(5):
+        await jobs.sweep({"database": database})
+        for business_id, asked in found.items():
+            async with database.read(business_id) as db:
+                states.append((await imports.get(db, asked.id)).state)
+
+    # Two pieces of yeses, two of arrivals, and the end.
+    assert states == [State.undoing] * 8 + [State.undone] * 2
 
 
 async def test_a_piece_reads_few_consents(own_cluster: Cluster) -> None:
