@@ -76,6 +76,8 @@ async def _end_yeses(db: Db, found: Import, far: Undoing) -> Undoing | None:
     gone = await _unmake_untouched(db, found, brought)
     # Only now: whoever left in this very moment has committed.
     ending = await db.many(sql.yeses_held, UUID, purpose_id=found.purpose_id, customer_ids=brought)
+    # All at once: reader by reader, who leaves in this moment and this would wait for each other.
+    await consent.hold_ranges(db, *ending)
     for customer_id in ending:
         await consent.invalidate(db, _SYSTEM, customer_id, found.purpose_id, why=_WHY)
     return msgspec.structs.replace(
@@ -101,6 +103,7 @@ async def _unmake_untouched(db: Db, found: Import, customer_ids: Sequence[UUID])
     untouched = await db.many(
         sql.untouched_arrivals, UUID, customer_ids=held, done_at=found.done_at
     )
+    await consent.hold_ranges(db, *untouched)
     for customer_id in untouched:
         await unmake(db, customer_id)
     return len(untouched)
