@@ -315,7 +315,8 @@ RETURNING message_id, customer_id;
 
 -- name: suppress
 -- Addresses that must not be mailed; a wider scope replaces a narrower one, never the reverse. What
--- somebody decided is not forgotten by a bounce, whichever came first: it stands beneath.
+-- somebody decided is not forgotten by a bounce, whichever came first: it stands beneath. That an
+-- address was left is nobody's decision: whatever is decided since stands in its place.
 INSERT INTO crm.suppression AS u (business_id, address_hash, scope, reason, at)
 SELECT DISTINCT ON (s.address_hash) :business_id, s.address_hash, s.scope, s.reason, :now
   FROM unnest(:address_hashes::bytea[], :scopes::text[], :reasons::text[])
@@ -323,15 +324,19 @@ SELECT DISTINCT ON (s.address_hash) :business_id, s.address_hash, s.scope, s.rea
  ORDER BY s.address_hash, s.scope
 ON CONFLICT (business_id, address_hash) DO UPDATE
    SET scope = least(u.scope, excluded.scope),
-       reason = CASE excluded.scope WHEN 'all' THEN excluded.reason ELSE u.reason END,
-       at = CASE excluded.scope WHEN 'all' THEN excluded.at ELSE u.at END,
-       beneath = CASE WHEN excluded.scope = 'marketing' THEN excluded.reason
-                      WHEN excluded.reason = 'bounced' THEN u.reason END,
-       beneath_at = CASE WHEN excluded.scope = 'marketing' THEN excluded.at
-                         WHEN excluded.reason = 'bounced' THEN u.at END
+       reason = CASE WHEN excluded.scope = 'all' OR u.reason = 'moved' THEN excluded.reason
+                     ELSE u.reason END,
+       at = CASE WHEN excluded.scope = 'all' OR u.reason = 'moved' THEN excluded.at ELSE u.at END,
+       beneath = CASE WHEN excluded.reason = 'bounced' THEN u.reason
+                      WHEN excluded.scope = 'marketing' AND u.reason = 'bounced'
+                      THEN excluded.reason END,
+       beneath_at = CASE WHEN excluded.reason = 'bounced' THEN u.at
+                         WHEN excluded.scope = 'marketing' AND u.reason = 'bounced'
+                         THEN excluded.at END
  WHERE u.scope = 'marketing' AND excluded.scope = 'all'
     OR u.reason = 'bounced' AND excluded.reason <> 'bounced'
-   AND (excluded.scope = 'all' OR u.beneath IS NULL);
+   AND (excluded.scope = 'all' OR u.beneath IS NULL)
+    OR 'moved' IN (u.reason, u.beneath) AND excluded.reason NOT IN ('moved', 'bounced');
 
 -- name: suppression
 -- Whether and how an address is suppressed.

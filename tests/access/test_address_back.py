@@ -510,6 +510,22 @@ async def test_what_silenced_the_other_address(
     assert await _silenced(taken, OLD) is there
 
 
+@pytest.mark.parametrize("bounces", [False, True])
+async def test_a_wish_for_no_mail_to_the_address_that_was_left_stands(
+    taken: Takeover, *, bounces: bool
+) -> None:
+    """It was told while nobody had that address, and only her own yes ends it (promise 7)."""
+    undo = await taken.move()
+    async with taken.database.write(taken.business.id) as db:
+        fingerprint = db.keys.address_hash(db.business_id, customers.fold(OLD))
+        if bounces:
+            await mail.suppress(db, make.SYSTEM, fingerprint, Scope.all, Why.bounced)
+        await mail.suppress(db, make.SYSTEM, fingerprint, Scope.marketing, Why.staff)
+    await taken.back(undo)
+
+    assert await _silenced(taken, OLD) is Why.staff
+
+
 async def test_the_address_that_is_left_is_the_one_the_record_had(
     taken: Takeover, business: Business
 ) -> None:

@@ -168,3 +168,33 @@ async def test_reading_lifts_nothing(web: Browser, database: Database, business:
     address = {"address": "nora@example.com"}
     assert (await web.get("/v1/suppressions")).json() == {"rows": [], "after": None}
     assert (await web.post("/v1/suppressions/lift", json=address)).status_code == 403
+
+
+@pytest.mark.parametrize("bounces", [False, True])
+@pytest.mark.parametrize(
+    "why", [why for why in mail.Why if why not in {mail.Why.bounced, mail.Why.moved}]
+)
+async def test_what_is_decided_takes_the_place_of_a_move(
+    database: Database, business: Business, why: mail.Why, *, bounces: bool
+) -> None:
+    """Nobody decided that; what somebody did goes neither with the move nor with who had it."""
+    await held(database, business, nora=mail.Why.moved)
+    fingerprint = database.keys.address_hash(business.id, "nora@example.com")
+    async with database.read(business.id) as read:
+        move = await mail.suppressed(read, fingerprint)
+    assert move is not None
+    if bounces:
+        await held(database, business, nora=mail.Why.bounced)
+    await held(database, business, nora=why)
+    await held(database, business, nora=mail.Why.moved)
+    async with database.write(business.id) as db:
+        await mail.lift_move(db, fingerprint)
+        await mail.lift_former(db, fingerprint, move.at)
+        stands = await mail.decided_against(db, fingerprint)
+        above = await mail.suppressed(db, fingerprint)
+
+    assert stands is not None
+    assert above is not None
+    assert (stands.scope, stands.reason) == (Scope.marketing, why)
+    assert stands.at > move.at
+    assert above.reason is (mail.Why.bounced if bounces else why)
