@@ -70,6 +70,10 @@ RETURNING business_id AS id, name, legal_name, postal_address, sender_name, send
        coalesce((SELECT l.mark || substr(l.name, 5)
                    FROM crm.logo l WHERE l.business_id = :business_id), '') AS logo;
 
+-- name: pause_what_rests_on_sales
+-- Campaigns under way to customers who were told at a sale; which they are.
+SELECT crm.pause_what_rests_on_sales(:business_id, :why, :now);
+
 -- name: add_host
 -- The business answers on this host; no row where the host is taken.
 INSERT INTO crm.host (host, business_id)

@@ -46,16 +46,26 @@ async def change(db: Db, by: Actor, new: NewBusiness, *, expected: int | None = 
     """Replace what is known of the business; a new origin answers at once.
 
     The old host goes on answering, because links in mails already sent lead there (promise 8).
+    Where soft opt-in is switched off, campaigns that rest on it pause in this transaction.
     """
     origin, host = checked_origin(new.origin)
     fields = msgspec.structs.asdict(checked(new)) | {"origin": origin}
     # First, because it refuses: a form is then shown again, and nothing of it may be kept.
     await _answer_on(db, host)
+    before = await get(db)
     business = await db.maybe(sql.change_business, Business, expected=expected, **fields)
     if business is None:
         raise BusinessStale
     await events.record(db, by, Kind.business_changed)
+    if before.soft_opt_in and not business.soft_opt_in:
+        await _pause_what_rests_on_sales(db, by)
     return business
+
+
+async def _pause_what_rests_on_sales(db: Db, by: Actor) -> None:
+    why = "Soft opt-in was switched off in the settings, and its purpose rests on that."
+    for campaign_id in await db.many(sql.pause_what_rests_on_sales, UUID, why=why):
+        await events.record(db, by, Kind.campaign_paused, ref=campaign_id, reason=why)
 
 
 async def theme_of(db: ReadDb) -> Theme:

@@ -23,7 +23,6 @@ from crm.campaigns.actions import (
     received,
     received_one,
     recount,
-    resume,
     review,
     texts,
 )
@@ -75,6 +74,7 @@ from crm.campaigns.digests import (
 from crm.campaigns.emptying import empty
 from crm.campaigns.explanation import Explanation, explain
 from crm.campaigns.figures import Figures, figures
+from crm.campaigns.going_on import resume
 from crm.campaigns.held import HeldDelivery, HeldText
 from crm.campaigns.mails import Grounded, MailCounts, MailLine, count_mails, grounded, mails
 from crm.campaigns.merging import take_over

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from crm import consent, events, journal
+from crm import consent, events
 from crm.campaigns import checking, poll
 from crm.campaigns.aim import known_segment, outside
 from crm.campaigns.by_clock import missed
@@ -174,17 +174,6 @@ async def pause(db: Db, by: Actor, campaign_id: UUID, *, why: str = "") -> Campa
     campaign = await move(db, by, campaign_id, State.paused)
     await db.run(sql.say_why_paused, campaign_id=campaign_id, why=why)
     await events.record(db, by, Kind.campaign_paused, ref=campaign_id, reason=why)
-    return campaign
-
-
-async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
-    """Go on exactly where it was paused; what made it pause by itself is looked past."""
-    campaign = await move(db, by, campaign_id, State.sending)
-    if await db.run(sql.look_past, campaign_id=campaign_id):
-        await db.run(sql.begin_anew, campaign_id=campaign_id)
-    db.note(journal.Campaign(campaign_id, "resumed"))
-    await events.record(db, by, Kind.campaign_resumed, ref=campaign_id)
-    db.wake("campaigns.send", str(db.business_id), str(campaign_id), slot=str(campaign_id))
     return campaign
 
 

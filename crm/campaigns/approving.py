@@ -18,6 +18,7 @@ from crm.campaigns.canary import release
 from crm.campaigns.clock import AROUND_THE_WORLD
 from crm.campaigns.composing import compiled
 from crm.campaigns.digests import stopped_issue
+from crm.campaigns.going_on import resting_on
 from crm.campaigns.model import (
     FARTHEST,
     MOVES,
@@ -29,7 +30,7 @@ from crm.campaigns.model import (
 )
 from crm.campaigns.offering import offer_with
 from crm.campaigns.verdict import Fixed, fix
-from crm.consent import Basis, PurposeRetired, SoftOptInOff
+from crm.consent import PurposeRetired
 from crm.db import Db, ReadDb
 from crm.errors import Refused
 from crm.events import Actor, ActorKind, Kind
@@ -135,11 +136,10 @@ async def hindrances(db: ReadDb, campaign: Campaign) -> list[Refused]:
     found: list[Refused] = []
     if (not_ready := await sending_domains.not_ready(db, business)) is not None:
         found.append(not_ready)
-    purpose = await consent.purpose(db, campaign.purpose_id)
-    if purpose.retired_at is not None:
+    if (await consent.purpose(db, campaign.purpose_id)).retired_at is not None:
         found.append(PurposeRetired())
-    if purpose.basis is Basis.soft_opt_in and not business.soft_opt_in:
-        found.append(SoftOptInOff())
+    if (switched_off := await resting_on(db, campaign, business)) is not None:
+        found.append(switched_off)
     if (stopped := await stopped_issue(db, campaign)) is not None:
         found.append(stopped)
     return found

@@ -15,11 +15,13 @@ from crm.campaigns import actions, approving, cancelling, checking, deferring, d
 from crm.campaigns.canary import waits_for_canary
 from crm.campaigns.claiming import Change, Lease, count, leave
 from crm.campaigns.composing import Envelope
+from crm.campaigns.going_on import insist_goes_on
 from crm.campaigns.issue import Issue
 from crm.campaigns.line import Line, Rests
 from crm.campaigns.model import Course, State, WrongState, overdue
 from crm.campaigns.sending import RangeSender, sql
 from crm.campaigns.verdict import fix
+from crm.consent import SoftOptInOff
 from crm.db import Database, Db
 from crm.errors import Invalid, Refused
 from crm.events import Actor
@@ -29,6 +31,7 @@ from crm.mail import relays, sending_domains
 from crm.mail.mime import stamp
 from crm.mail.relays import Relay
 from crm.mail.routes import Routes, open_routes
+from crm.mail.sending_domain import DomainNotReady
 from crm.mail.wire import Limits, Unreachable
 from crm.rounds import apart
 from crm.settings import Settings
@@ -267,7 +270,7 @@ async def _send_one_range(
     if campaign_id not in issues:
         try:
             issues[campaign_id] = await _issue(ctx["database"], business_id, campaign_id)
-        except (Invalid, KeyWrong) as no:
+        except (Invalid, DomainNotReady, SoftOptInOff, KeyWrong) as no:
             await _hold(ctx["database"], business_id, campaign_id, str(no))
             return False
     others = len(awake) < len(known)
@@ -315,6 +318,7 @@ async def _issue(database: Database, business_id: UUID, campaign_id: UUID) -> Is
         # meanwhile: just what is judged is sent.
         fixed = await fix(db, campaign)
         business = fixed.business
+        await insist_goes_on(db, campaign, business)
         purpose = await consent.purpose(db, campaign.purpose_id)
         date = stamp(campaign.started_at or db.now)
         course = await db.one(sql.course, Course, campaign_id=campaign_id)

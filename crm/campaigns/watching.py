@@ -18,10 +18,12 @@ from crm.campaigns.composing import message_id
 from crm.campaigns.model import WAITS, OtherNumber
 from crm.campaigns.progress import Glance, crossed, progress
 from crm.campaigns.render import neutral
+from crm.consent import SoftOptInOff
 from crm.customers import Customer
 from crm.db import Db, ReadDb
 from crm.errors import NotFound
 from crm.mail import away
+from crm.mail.sending_domain import DomainNotReady
 from crm.staff import LISTED, Member, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import read_form
@@ -278,7 +280,7 @@ async def told(id: UUID, doing: Awaitable[Campaign], say: str) -> Response[Any]:
     """Do what was pressed and say so, or say why it came too late; then show the account."""
     try:
         await doing
-    except WrongState as refusal:
+    except (WrongState, DomainNotReady, SoftOptInOff) as refusal:
         return redirect(f"{LIST}/{id}", say=refusal.message, tone="wait")
     return redirect(f"{LIST}/{id}", say=say)
 

@@ -26,8 +26,8 @@ class Check(Struct, frozen=True, kw_only=True):
     customer_id: UUID | None
     purpose_id: UUID
     authorises: bool
-    # Why not: withdrawn, refused, expired, no_consent, frozen, leaving, suppressed, erased; null if
-    # she may. Of one who is leaving nothing else is said.
+    # Why not: withdrawn, refused, expired, no_consent, frozen, leaving, suppressed, erased, or
+    # soft_opt_in_off; null if she may. Of one who is leaving nothing else is said.
     reason: str | None
     # On what it rests; soft_opt_in is not consent.
     basis: Basis

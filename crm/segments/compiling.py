@@ -80,17 +80,21 @@ _NEAR = {
 _INDEXED = 200
 # So many times as many customers as are wanted are looked among.
 _SPARE = 6
-# As crm.exclusion sees it: given, renewed, or told at a sale and not objected to, and not over.
+# As crm.exclusion sees it: given, renewed, or told at a sale and not objected to, and not over;
+# what was told at a sale only while the business lets anything rest on that.
 _STANDS = "s.status IN ('given', 'renewed', 'unobjected')"
+_OVER = (
+    "(coalesce(s.ends_at <= {now}, false) OR s.status = 'unobjected' AND crm.soft_opt_in_is_off())"
+)
 _STANDING = {
-    Allowing.allowed: f"{_STANDS} AND NOT coalesce(s.ends_at <= {{now}}, false)",
+    Allowing.allowed: f"{_STANDS} AND NOT {_OVER}",
     Allowing.asked: (
         f"NOT {_STANDS} AND s.status NOT IN "
         "('refused', 'withdrawn', 'revoked', 'expired', 'invalidated')"
     ),
     Allowing.ended: (
         "(s.status IN ('refused', 'withdrawn', 'revoked', 'expired', 'invalidated')"
-        f" OR {_STANDS} AND coalesce(s.ends_at <= {{now}}, false))"
+        f" OR {_STANDS} AND {_OVER})"
     ),
 }
 

@@ -50,7 +50,7 @@ class People(Struct, kw_only=True):
 async def people(database: Database, conn: asyncpg.Connection, many: int = 40) -> People:
     """Declare everything, and give each customer a bit of it by chance."""
     chance = Random(7)
-    business = await make.business(database, time_zone=ZONE)
+    business = await make.business(database, time_zone=ZONE, soft_opt_in=True)
     async with database.write(business.id) as db:
         purposes = [(await make.purpose(db, name=name)).id for name in ("Letter", "Diet", "Old")]
         bound = {
