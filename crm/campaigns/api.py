@@ -304,8 +304,8 @@ async def post_pause(
     status_code=200,
     tags=["Campaigns"],
     summary="Resume a paused campaign",
-    description="Refused while the sender's domain is not ready (409 `domain_not_ready`), and while "
-    "soft opt-in is off, for a purpose that rests on it (409 `soft_opt_in_off`).",
+    description="Refused while the sender's domain is not ready (409 `domain_not_ready`), and "
+    "while soft opt-in is off, for a purpose that rests on it (409 `soft_opt_in_off`).",
 )
 async def post_resumption(
     db: NamedDependency[Db], caller: NamedDependency[Caller], id: FromPath[UUID]

@@ -10,14 +10,24 @@ from crm.campaigns.actions import get, move, sql
 from crm.campaigns.model import MOVES, Campaign, State, wrong_state
 from crm.consent import Basis, SoftOptInOff
 from crm.db import Db, ReadDb
+from crm.errors import Refused
 from crm.events import Actor, Kind
+from crm.mail import sending_domains
 
 
 async def insist_goes_on(db: ReadDb, campaign: Campaign, business: Business) -> None:
-    """Refuse what the settings forbid by now, of one that has begun."""
-    refusal = await resting_on(db, campaign, business)
-    if refusal is not None:
-        raise refusal
+    """Refuse what the settings forbid by now, of one that has begun.
+
+    Nothing goes out unsigned, or on a basis that was switched off. That the sender's domain was not
+    looked at lately stops a start alone.
+    """
+    refusals: list[Refused | None] = [
+        await resting_on(db, campaign, business),
+        await sending_domains.not_right(db, business),
+    ]
+    for refusal in refusals:
+        if refusal is not None:
+            raise refusal
 
 
 async def resting_on(db: ReadDb, campaign: Campaign, business: Business) -> SoftOptInOff | None:
@@ -30,7 +40,7 @@ async def resting_on(db: ReadDb, campaign: Campaign, business: Business) -> Soft
 async def resume(db: Db, by: Actor, campaign_id: UUID) -> Campaign:
     """Go on exactly where it was paused; what made it pause by itself is looked past.
 
-    Refuses what the settings forbid by now: SoftOptInOff.
+    Refuses what the settings forbid by now: DomainNotReady, SoftOptInOff.
     """
     paused = await get(db, campaign_id)
     if paused.state not in MOVES[State.sending]:

@@ -148,6 +148,17 @@ async def not_ready(db: ReadDb, business: Business) -> DomainNotReady | None:
     return DomainNotReady(why) if why else None
 
 
+async def not_right(db: ReadDb, business: Business) -> DomainNotReady | None:
+    """Return the refusal of what is under way where the sender's domain is unknown or wrong.
+
+    However long ago it was found to be right: that keeps only a start waiting.
+    """
+    name = domain_of(business.sender_address)
+    domain = await db.maybe(sql.sending_domain, SendingDomain, domain=name)
+    why = why_not(name, domain, domain.checked_at or db.now if domain else db.now)
+    return DomainNotReady(why) if why else None
+
+
 async def unready(db: ReadDb, business: Business) -> str:
     """Say why no campaign of the business may start, as far as its domain goes."""
     name = domain_of(business.sender_address)

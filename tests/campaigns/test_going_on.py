@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +17,15 @@ from crm.campaigns import Counts, State, filling, jobs
 from crm.consent import Basis, Circumstances, Method, SoftOptInOff
 from crm.db import Database
 from crm.events import Actor, Kind
+from crm.mail import sending_domains
+from crm.mail.sending_domain import About, DomainNotReady, Finding, Severity
 from tests import make
+from tests.browser import Browser
 from tests.campaigns.test_send import settings, started
 from tests.smtpd import Smtpd, smtpd
 
 SHOP = Actor.key(UUID(int=9), "Shop")
+NEVER_CHECKED = "letter@never-checked.example"
 
 
 async def _set(database: Database, business: Business, **changes: Any) -> None:
@@ -164,3 +169,76 @@ async def test_whose_deliveries_are_written_while_it_is_off_are_left_out(
         counts = await campaigns.recount(db, campaign.id)
 
     assert counts.reasons == {"soft_opt_in_off": len(ids)}
+
+
+async def test_the_rest_does_not_come_from_a_domain_that_was_never_checked(
+    database: Database, business: Business, root: asyncpg.Connection
+) -> None:
+    """It would be unsigned: it waits until the sender's domain is right."""
+    campaign_id, ids = await started(database, business, 5)
+    await _filled(database, business, campaign_id)
+    await _set(database, business, sender_address=NEVER_CHECKED)
+    async with smtpd() as relay:
+        state, counts = await _sent(database, business, campaign_id, relay)
+        none = len(relay.messages)
+        async with database.write(business.id) as db:
+            course = await campaigns.course(db, campaign_id)
+            with pytest.raises(DomainNotReady):
+                await campaigns.resume(db, make.SYSTEM, campaign_id)
+            domain = sending_domains.domain_of(NEVER_CHECKED)
+            await sending_domains.confirm(db, make.SYSTEM, domain)
+            await campaigns.resume(db, make.SYSTEM, campaign_id)
+        # Whoever held it has let its range lie.
+        await root.execute("UPDATE crm.lease SET expires_at = 'epoch' WHERE holder IS NOT NULL")
+        done, sums = await _sent(database, business, campaign_id, relay)
+
+    assert (state, counts.waiting, none) == (State.paused, len(ids), 0)
+    assert "never-checked.example is not among your sending domains" in course.paused_why
+    assert (done, sums.sent) == (State.done, len(ids))
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+async def test_a_look_of_long_ago_stops_only_a_start(
+    database: Database, business: Business, root: asyncpg.Connection, *, blocks: bool
+) -> None:
+    """What that look found to be wrong stops what is under way, too."""
+    campaign_id, ids = await started(database, business, 3)
+    await _filled(database, business, campaign_id)
+    await _looked_at_long_ago(database, business, root, blocks=blocks)
+    async with database.read(business.id) as db:
+        old = await sending_domains.not_ready(db, business)
+    async with smtpd() as relay:
+        state, counts = await _sent(database, business, campaign_id, relay)
+
+    assert old is not None
+    assert state is (State.paused if blocks else State.done)
+    assert counts.sent == (0 if blocks else len(ids))
+
+
+async def _looked_at_long_ago(
+    database: Database, business: Business, root: asyncpg.Connection, *, blocks: bool
+) -> None:
+    domain = sending_domains.domain_of(business.sender_address)
+    wrong = [Finding(Severity.blocks, About.dkim, "There is no record.")] if blocks else []
+    async with database.write(business.id) as db:
+        await sending_domains.revoke(db, make.SYSTEM, domain)
+        await sending_domains.keep(db, domain, wrong, frozenset())
+        long_ago = db.now - timedelta(days=400)
+    aged = "UPDATE crm.sending_domain SET checked_at = $2 WHERE business_id = $1"
+    await root.execute(aged, business.id, long_ago)
+
+
+async def test_staff_are_told_why_it_does_not_go_on(
+    database: Database, business: Business, console: Browser
+) -> None:
+    campaign_id, _ = await started(database, business, 3)
+    await _filled(database, business, campaign_id)
+    async with database.write(business.id) as db:
+        await campaigns.pause(db, make.SYSTEM, campaign_id)
+    await _set(database, business, sender_address=NEVER_CHECKED)
+    progress = f"/staff/campaigns/{campaign_id}/progress"
+    answer = await console.fill(progress, f"/staff/campaigns/{campaign_id}/resumption")
+    shown = (await console.get(progress)).text
+
+    assert answer.status_code == 303
+    assert "is not among your sending domains" in shown
