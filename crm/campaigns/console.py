@@ -23,7 +23,6 @@ from crm.campaigns import (
     ValuesLacking,
     ValuesUnchecked,
     by_clock,
-    checking,
     digest_console,
     looking,
     theme_console,
@@ -38,7 +37,7 @@ from crm.customers import NotAnAddress
 from crm.db import Db, ReadDb
 from crm.errors import Invalid, Refused
 from crm.staff import Member, Right
-from crm.staff.auth import may
+from crm.staff.auth import Looks, may
 from crm.web.forms import Form, read_form
 from crm.web.pages import page, redirect
 
@@ -161,11 +160,12 @@ async def post_trial(
 async def get_review(
     db: NamedDependency[ReadDb],
     who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
     business: NamedDependency[Business],
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Show who would get it and who not, what is wrong, and the decision."""
-    return await _review(db, who, business, id, Form())
+    return await _review(db, who, looks, business, id, form=Form())
 
 
 @post("/campaigns/{id:uuid}/start", guards=SEND)
@@ -173,7 +173,9 @@ async def post_start(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
     business: NamedDependency[Business],
+    *,
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Approve and begin; of two who press at once, one is told."""
@@ -183,7 +185,7 @@ async def post_start(
         return await watching.told(id, starting, "Started. You can pause it at any moment.")
     except _SAID_THERE as refusal:
         # The page says what is missing, with the way to put it right.
-        return await _review(db, who, business, id, _kept(form, refusal), status=409)
+        return await _review(db, who, looks, business, id, form=_kept(form, refusal), status=409)
 
 
 @post("/campaigns/{id:uuid}/schedule", guards=SEND)
@@ -191,7 +193,9 @@ async def post_schedule(
     request: Request[Any, Any, Any],
     db: NamedDependency[Db],
     who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
     business: NamedDependency[Business],
+    *,
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Approve and let it begin by itself, by the business's own clock or each customer's."""
@@ -209,8 +213,10 @@ async def post_schedule(
             form.wrong("at", refusal.message)
         except _SAID_THERE as refusal:
             # The same as at once.
-            return await _review(db, who, business, id, _kept(form, refusal), status=409)
-    return await _review(db, who, business, id, form, status=422)
+            return await _review(
+                db, who, looks, business, id, form=_kept(form, refusal), status=409
+            )
+    return await _review(db, who, looks, business, id, form=form, status=422)
 
 
 @post("/campaigns/{id:uuid}/unscheduling", guards=SEND)
@@ -223,7 +229,14 @@ async def post_unscheduling(
 
 
 async def _review(
-    db: ReadDb, who: Member, business: Business, id: UUID, form: Form, *, status: int = 200
+    db: ReadDb,
+    who: Member,
+    looks: Looks,
+    business: Business,
+    id: UUID,
+    *,
+    form: Form,
+    status: int = 200,
 ) -> Response[Any]:
     campaign = await campaigns.get(db, id)
     if campaign.state not in WAITS:
@@ -245,7 +258,7 @@ async def _review(
         checked=checked,
         shown=await campaigns.preview(db, id) if checked.readable else None,
         course=await campaigns.course(db, id),
-        values=await checking.newest(db, campaign),
+        values=await looking.gaps(db, who, looks, campaign),
         form=form,
         late=late,
         hindrances=await campaigns.hindrances(db, campaign),

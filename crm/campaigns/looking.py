@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from crm import campaigns
-from crm.campaigns import Preview, checking
+from crm import campaigns, consent, customers
+from crm.campaigns import Campaign, Preview, checking
+from crm.campaigns.aim import may_be_told
+from crm.campaigns.checking import ValueCheck
 from crm.campaigns.screen import seen
 from crm.db import Db, ReadDb
 from crm.staff import Caller, Member, Right, Scope
@@ -27,6 +30,39 @@ WRITE = [may(Right.write_campaigns)]
 SEND = [may(Right.send_campaigns)]
 
 LIST = "/staff/campaigns"
+
+
+async def gaps(db: ReadDb, who: Member, looks: Looks, campaign: Campaign) -> ValueCheck | None:
+    """Return what a draft's text lacks, as a member may read it, or None before anybody was asked.
+
+    It names customers only to who may see them and how they stand to it; whoever is named can see
+    that look (promise 11), which is committed before this returns.
+    """
+    check = await checking.newest(db, campaign)
+    # While the walk goes on, only numbers are shown.
+    if check is None or check.state != "done":
+        return check
+    named = who.may(Right.see_customers)
+    named = named and await may_be_told(db, who, campaign, check.audience)
+    secret = [] if who.may(Right.see_special) else await _special_fields(db)
+    found = [
+        each
+        if named and not any(field in each.field for field in secret)
+        else msgspec.structs.replace(each, examples=[])
+        for each in check.findings
+    ]
+    await looks.listed([customer_id for each in found for customer_id in each.examples])
+    return msgspec.structs.replace(check, findings=found)
+
+
+async def _special_fields(db: ReadDb) -> list[str]:
+    """Name the fields that tell who allows a special purpose: whoever does not lacks them."""
+    special = {each.id for each in await consent.purposes(db) if each.special_category}
+    return [
+        f"attribute.{each.name}"
+        for each in await customers.attributes(db)
+        if each.purpose_id in special
+    ]
 
 
 @get("/campaigns/{id:uuid}/mail", guards=SEE)
@@ -43,10 +79,15 @@ async def get_mail(
 
 
 @get("/campaigns/{id:uuid}/values", guards=SEE)
-async def get_values(db: NamedDependency[ReadDb], id: FromPath[UUID]) -> Response[Any]:
+async def get_values(
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
+) -> Response[Any]:
     """Answer the review that follows the walk: the panel anew, or the whole page at its end."""
     campaign = await campaigns.get(db, id)
-    check = await checking.newest(db, campaign)
+    check = await gaps(db, who, looks, campaign)
     over = check is None or check.state == "done"
     return page(
         "campaigns/pages/values.html",

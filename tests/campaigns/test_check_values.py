@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from crm import above, campaigns, customers
+from crm import above, campaigns, customers, events
 from crm.businesses import Business
 from crm.campaigns import Campaign, NewCampaign, checking
 from crm.campaigns.checking import (
@@ -18,10 +18,13 @@ from crm.campaigns.checking import (
     judged,
 )
 from crm.campaigns.merge import Marks
+from crm.consent import Basis
 from crm.customers import AttributeType, LawfulBasis, NewAttribute
 from crm.db import Database
 from crm.events import Actor, ActorKind
+from crm.staff import Role
 from tests import make
+from tests.browser import Browser
 from tests.campaigns.site import approving, caller, client, drafted, form, member
 
 BY = Actor(ActorKind.key, UUID(int=7), "Shop")
@@ -289,3 +292,64 @@ async def _attribute(database: Database, business: Business, *, hers: bool) -> N
     )  # fmt: skip
     async with database.write(business.id) as db:
         await customers.declare_attribute(db, make.SYSTEM, "page", page)
+
+
+async def test_who_lacks_what_is_named_only_to_who_sees_customers(
+    database: Database, business: Business, web: Browser
+) -> None:
+    """Where the review is shown, and where it follows the walk; a viewer reads numbers."""
+    campaign, ids = await written(database, business, "Dear {{ first_name }}")
+    await walked(database, campaign)
+    base = f"/staff/campaigns/{campaign.id}"
+    await make.let_in_as_owner(database, business, web, Role.viewer)
+    shown = [(await web.get(f"{base}/{each}")).text for each in ("review", "values")]
+    async with database.read(business.id) as db:
+        looks = await events.looks_at(db, ids[0])
+
+    assert all("<b>1 customer</b>" in each for each in shown)
+    assert not any(str(ids[0]) in each or "Such as" in each for each in shown)
+    assert looks == []
+
+
+@pytest.mark.parametrize("way", ["review", "values", "start", "schedule"])
+async def test_whoever_is_named_as_lacking_something_sees_that_look(
+    database: Database, business: Business, console: Browser, way: str
+) -> None:
+    """Also where the review comes back with a refusal (promise 11)."""
+    campaign, ids = await written(database, business, "Dear {{ first_name }}")
+    await walked(database, campaign)
+    base = f"/staff/campaigns/{campaign.id}"
+    if way in {"review", "values"}:
+        answer = await console.get(f"{base}/{way}")
+    else:
+        fields = {"version": str(campaign.version)}
+        token = await console.token("/staff/account")
+        answer = await console.post(f"{base}/{way}", data=fields | {"csrf": token})
+    async with database.read(business.id) as db:
+        looks = [len(await events.looks_at(db, each)) for each in ids]
+
+    assert answer.status_code == {"start": 409, "schedule": 422}.get(way, 200)
+    assert str(ids[0]) in answer.text
+    assert looks == [1, 0, 0, 0, 0]
+
+
+async def test_a_gap_that_tells_of_a_special_purpose_names_nobody_to_an_editor(
+    database: Database, business: Business, web: Browser, console: Browser
+) -> None:
+    """Whoever does not allow the purpose lacks the value: the gap would say so by name."""
+    async with database.write(business.id) as db:
+        special = await make.purpose(db, special_category=True, basis=Basis.explicit_consent)
+        diet = NewAttribute(
+            label="Diet", purpose="Advice.", retention="P1Y", purpose_id=special.id,
+            type=AttributeType.text, basis=LawfulBasis.consent, origin="From you.",
+        )  # fmt: skip
+        await customers.declare_attribute(db, make.SYSTEM, "diet", diet)
+    source = "{{ first_name }} {{ attribute.diet | upper }}"
+    campaign, ids = await written(database, business, source, count=3)
+    await walked(database, campaign)
+    await make.let_in_as_owner(database, business, web, Role.editor)
+    review = f"/staff/campaigns/{campaign.id}/review"
+    theirs, owners = [(await each.get(review)).text for each in (web, console)]
+
+    assert [str(each) in theirs for each in ids] == [True, False, False]
+    assert all(str(each) in owners for each in ids)
