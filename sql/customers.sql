@@ -383,7 +383,7 @@ DELETE FROM crm.attribute_value
 
 -- name: values_of_customer
 -- What we hold of one customer besides name and address, with what for and how long; of one
--- purpose only, where one is given.
+-- purpose only, where one is given, and only where it is asked for of one that is special.
 SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.basis, a.origin, a.retention, a.hers,
        v.source, v.set_at, coalesce(p.name, '') AS ends_with
   FROM crm.attribute_value v
@@ -392,6 +392,7 @@ SELECT v.name, a.label, a.type, v.text_value, a.purpose, a.basis, a.origin, a.re
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
    AND (:purpose_id::uuid IS NULL OR a.purpose_id = :purpose_id)
+   AND (:special::boolean OR p.special_category IS NOT TRUE)
  ORDER BY v.name;
 
 -- name: values_ending_with
@@ -584,7 +585,8 @@ DELETE FROM crm.customer_tag
    AND name = :name;
 
 -- name: tags_of_customer
--- The tags of one customer, with what for and how long; for a purpose, those that are for it.
+-- The tags of one customer, with what for and how long; for a purpose, those that are for it; only
+-- where it is asked for those for a special one.
 SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
        coalesce(p.name, '') AS ends_with
   FROM crm.customer_tag v
@@ -593,6 +595,7 @@ SELECT v.name, t.label, t.purpose, t.retention, v.source, v.set_at,
  WHERE v.business_id = :business_id
    AND v.customer_id = :customer_id
    AND (:purpose_id::uuid IS NULL OR t.purpose_id = :purpose_id)
+   AND (:special::boolean OR p.special_category IS NOT TRUE)
  ORDER BY v.name;
 
 -- name: lapse_tags
@@ -709,7 +712,7 @@ RETURNING interaction_id;
 
 -- name: interactions_before
 -- What happened with one customer, newest first, by pages; to staff with every name. Of one purpose
--- only, where one is given.
+-- only, where one is given; only where it is asked for of one that is special.
 SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.detail, i.amount,
        i.currency, i.actor_kind,
        CASE WHEN :for_her::boolean THEN crm.told_name(:business_id, i.actor_kind, i.actor_name)
@@ -720,6 +723,10 @@ SELECT i.interaction_id AS id, i.customer_id, i.kind, k.label, i.at, i.title, i.
  WHERE i.business_id = :business_id
    AND i.customer_id = :customer_id
    AND (:purpose_id::uuid IS NULL OR k.purpose_id = :purpose_id)
+   AND (:special::boolean
+        OR NOT EXISTS (SELECT FROM crm.purpose p
+                        WHERE p.business_id = :business_id AND p.purpose_id = k.purpose_id
+                          AND p.special_category))
    AND (i.at, i.interaction_id) < (:at::timestamptz, :interaction_id::uuid)
  ORDER BY i.at DESC, i.interaction_id DESC
  LIMIT :limit;

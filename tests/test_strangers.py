@@ -101,6 +101,7 @@ PLAIN: dict[str, Any] = {
     "left_behind": [""],
     "offers_digest": True,
     "again": True,
+    "special": True,
     "until": NOW + timedelta(days=1),
     "over_before": NOW + timedelta(days=1),
     "sent_before": NOW + timedelta(days=1),

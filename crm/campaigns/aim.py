@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from crm import businesses, segments
+from crm import businesses, consent, segments
 from crm.campaigns.model import Campaign, KeptSegment, Reason
 from crm.db import ReadDb, Statements
 from crm.errors import Invalid, Problem
@@ -78,16 +78,17 @@ async def may_be_told(db: ReadDb, who: Member, campaign: Campaign, audience: int
     """Say whether a member may see how those of its segment stand to it.
 
     One who sees no customers may not where these are few: a figure of one names her. One who may
-    not see decisions about special purposes may not where the campaign or its rule is of one.
+    not see decisions about special purposes may not where the campaign or its rule is of one; the
+    campaign also where it has no segment.
     """
     rule = await _rule(db, campaign)
-    if rule is None:
-        return True
-    if audience < FEWEST and not who.may(Right.see_customers):
+    if rule is not None and audience < FEWEST and not who.may(Right.see_customers):
         return False
-    return who.may(Right.see_special) or not await segments.asks_special(
-        db, rule, of=campaign.purpose_id
-    )
+    if who.may(Right.see_special):
+        return True
+    if rule is None:
+        return not (await consent.purpose(db, campaign.purpose_id)).special_category
+    return not await segments.asks_special(db, rule, of=campaign.purpose_id)
 
 
 async def _rule(db: ReadDb, campaign: Campaign) -> Written | None:

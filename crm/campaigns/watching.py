@@ -24,7 +24,7 @@ from crm.db import Db, ReadDb
 from crm.errors import NotFound
 from crm.mail import away
 from crm.mail.sending_domain import DomainNotReady
-from crm.staff import LISTED, Member, ReasonMissing, Right
+from crm.staff import LISTED, Member, NotYourRole, ReasonMissing, Right
 from crm.staff.auth import Looks, may
 from crm.web.forms import read_form
 from crm.web.pages import page, redirect
@@ -51,6 +51,7 @@ async def get_progress(
         return redirect(f"{LIST}/{id}/review")
     shown = progress(campaign, await campaigns.counts(db, id), db.now)
     canary = await campaigns.canary(db, id)
+    told_by_reason = await may_be_told(db, who, campaign, shown.counts.audience)
     return page(
         "campaigns/pages/progress.html",
         neutral=neutral,
@@ -59,7 +60,7 @@ async def get_progress(
         approved_by=await _name(db, campaign.approved_by),
         progress=shown,
         reasons=shown.counts.reasons,
-        told=await may_be_told(db, who, campaign, shown.counts.audience),
+        told=told_by_reason,
         waits=await campaigns.waits(db, id) if shown.running else [],
         importing=await campaigns.waits_for_import(db, id),
         away=away.sentence,
@@ -69,7 +70,7 @@ async def get_progress(
         overdue=canary is not None and canary.overdue(db.now),
         live=live != "no" and shown.running,
         may_send=who.may(Right.send_campaigns),
-        may_look=who.may(Right.see_customers),
+        may_look=told_by_reason and who.may(Right.see_customers),
     )
 
 
@@ -96,7 +97,8 @@ async def get_account(
         progress=shown,
         live=True,
         aloud=crossed(shown, earlier),
-        may_look=who.may(Right.see_customers),
+        may_look=who.may(Right.see_customers)
+        and await may_be_told(db, who, campaign, shown.counts.audience),
     )
 
 
@@ -135,7 +137,10 @@ async def post_resumption(
 ) -> Response[Any]:
     """Go on where it was paused."""
     doing = campaigns.resume(db, who.actor, id)
-    return await told(id, doing, "It goes on exactly where it was paused.")
+    try:
+        return await told(id, doing, "It goes on exactly where it was paused.")
+    except (DomainNotReady, SoftOptInOff) as no:
+        return redirect(f"{LIST}/{id}/progress", say=no.message, tone="wait")
 
 
 @post("/campaigns/{id:uuid}/cancellation", guards=SEND)
@@ -190,6 +195,10 @@ async def get_deliveries(
         raise NotFound
     wanted = DeliveryState(kind)
     campaign = await campaigns.get(db, id)
+    counts = await campaigns.counts(db, id)
+    if not await may_be_told(db, who, campaign, counts.audience):
+        # By name it would tell even more than the figures, which are refused.
+        raise NotYourRole
     rows = await campaigns.deliveries(db, id, wanted, after=after, limit=_SHOWN + 1)
     shown = rows[:_SHOWN]
     ids = [row.customer_id for row in shown]
@@ -203,7 +212,7 @@ async def get_deliveries(
         rows=shown,
         known=known,
         names={each.id: each.name for each in await staff.members(db)},
-        uncertain=(await campaigns.counts(db, id)).uncertain,
+        uncertain=counts.uncertain,
         message_ids=_message_ids(db, id, business, known),
         more=shown[-1].customer_id if len(rows) > _SHOWN else None,
         first=after is None,
@@ -257,20 +266,30 @@ async def post_resolution_of_all(
 
 @get("/customers/{id:uuid}/mails", guards=CUSTOMERS)
 async def get_customer_mails(
-    db: NamedDependency[ReadDb], looks: NamedDependency[Looks], id: FromPath[UUID]
+    db: NamedDependency[ReadDb],
+    who: NamedDependency[Member],
+    looks: NamedDependency[Looks],
+    id: FromPath[UUID],
 ) -> Response[Any]:
-    """Show every mail to a customer, with the warrant of each; this is a look."""
+    """Show every mail to a customer, with the warrant of each; this is a look.
+
+    One for a special purpose tells what she decided about it, and is not for every role.
+    """
     customer = await customers.get(db, id)
     try:
         await looks.record([id])
     except ReasonMissing:
         # The record's own page asks for it.
         return redirect(f"/staff/customers/{id}")
+    known = [] if who.may(Right.see_special) else await consent.purposes_for(db, id)
+    hidden = {each.id for each in known if each.special_category}
     return page(
         "campaigns/pages/customer.html",
         neutral=neutral,
         customer=customer,
-        received=await campaigns.received(db, id),
+        received=[
+            each for each in await campaigns.received(db, id) if each.purpose_id not in hidden
+        ],
         names={each.id: each.name for each in await consent.purposes(db)},
         letters=[each async for each in mail.export(db, id)],
     )
@@ -280,7 +299,7 @@ async def told(id: UUID, doing: Awaitable[Campaign], say: str) -> Response[Any]:
     """Do what was pressed and say so, or say why it came too late; then show the account."""
     try:
         await doing
-    except (WrongState, DomainNotReady, SoftOptInOff) as refusal:
+    except WrongState as refusal:
         return redirect(f"{LIST}/{id}", say=refusal.message, tone="wait")
     return redirect(f"{LIST}/{id}", say=say)
 

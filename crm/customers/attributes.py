@@ -152,14 +152,19 @@ async def held_among(
 
 
 async def values(
-    db: ReadDb, customer_id: UUID, *, purpose_id: UUID | None = None
+    db: ReadDb, customer_id: UUID, *, purpose_id: UUID | None = None, special: bool = True
 ) -> list[AttributeValue]:
     """Return what is held of one customer by attributes, each with what for and until when.
 
-    With a purpose: only what is kept for it. Whether she allows it is asked elsewhere.
+    With a purpose: only what is kept for it. Whether she allows it is asked elsewhere. Without
+    `special` nothing that tells of a purpose of Art. 9 GDPR.
     """
     rows = await db.many(
-        sql.values_of_customer, ValueRow, customer_id=customer_id, purpose_id=purpose_id
+        sql.values_of_customer,
+        ValueRow,
+        customer_id=customer_id,
+        purpose_id=purpose_id,
+        special=special,
     )
     return [row.held() for row in rows]
 

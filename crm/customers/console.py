@@ -272,8 +272,10 @@ async def post_attribute(
 async def _record(
     db: ReadDb, who: Member, customer: Customer, reason: str, form: Form
 ) -> Response[Any]:
-    happened = await customers.interactions(db, customer.id, limit=_NEWEST + 1)
-    tags = await customers.tags_of(db, customer.id)
+    # What tells of health, belief, politics or sexual life is not for every role (Art. 9 GDPR).
+    special = who.may(Right.see_special)
+    happened = await customers.interactions(db, customer.id, limit=_NEWEST + 1, special=special)
+    tags = await customers.tags_of(db, customer.id, special=special)
     has = {each.name for each in tags}
     return page(
         "customers/pages/customer.html",
@@ -281,7 +283,7 @@ async def _record(
         customer=customer,
         reason=reason,
         form=form,
-        held=await customers.values(db, customer.id),
+        held=await customers.values(db, customer.id, special=special),
         tags=tags,
         offered=[(e.name, e.label) for e in await customers.tags(db) if e.name not in has],
         happened=happened[:_NEWEST],

@@ -140,11 +140,13 @@ async def interactions(
     limit: int = 50,
     purpose_id: UUID | None = None,
     for_her: bool = False,
+    special: bool = True,
 ) -> list[Interaction]:
     """Return what happened with one customer, newest first, beginning after this moment.
 
     With a purpose: only what is kept for it. Whether she allows it is asked elsewhere. What is
-    `for_her` names staff only where the business lets her read it.
+    `for_her` names staff only where the business lets her read it. Without `special` nothing that
+    tells of a purpose of Art. 9 GDPR.
     """
     return await db.many(
         sql.interactions_before,
@@ -154,6 +156,7 @@ async def interactions(
         interaction_id=after.id if after else _LAST,
         purpose_id=purpose_id,
         for_her=for_her,
+        special=special,
         limit=limit,
     )
 

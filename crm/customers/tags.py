@@ -109,14 +109,19 @@ async def tagged_among(
 
 
 async def tags_of(
-    db: ReadDb, customer_id: UUID, *, purpose_id: UUID | None = None
+    db: ReadDb, customer_id: UUID, *, purpose_id: UUID | None = None, special: bool = True
 ) -> list[HeldTag]:
     """Return the tags of one customer, each with what for and until when.
 
-    With a purpose: only those that are for it. Whether she allows it is asked elsewhere.
+    With a purpose: only those that are for it. Whether she allows it is asked elsewhere. Without
+    `special` none that tells of a purpose of Art. 9 GDPR.
     """
     rows = await db.many(
-        sql.tags_of_customer, TagRow, customer_id=customer_id, purpose_id=purpose_id
+        sql.tags_of_customer,
+        TagRow,
+        customer_id=customer_id,
+        purpose_id=purpose_id,
+        special=special,
     )
     return [row.held() for row in rows]
 

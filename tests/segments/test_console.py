@@ -10,7 +10,7 @@ import pytest
 from crm import campaigns, consent, customers, segments
 from crm.campaigns import filling
 from crm.consent import Basis, Method, Purpose
-from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewKind, NewTag
+from crm.customers import AttributeType, LawfulBasis, NewAttribute, NewInteraction, NewKind, NewTag
 from crm.db import Database
 from crm.events import Actor
 from crm.segments.building import Part, added
@@ -161,6 +161,70 @@ async def test_a_review_tells_no_decision_to_whom_it_is_not_for(
     review = (await web.get(f"/staff/campaigns/{draft.id}/review")).text
     assert "Will get it" not in review
     assert "Approve and send</button>" in review
+
+
+async def test_deliveries_name_nobody_to_whom_the_figures_are_not_shown(
+    console: Browser, web: Browser, shop: Shop, database: Database
+) -> None:
+    """By name they tell even more: of a special rule, and of a special purpose without one."""
+    special = await _special(database, shop)
+    her, left = shop.ids[:2]
+    async with database.write(shop.business.id) as db:
+        text = await make.notice(db, special.id)
+        for who in (her, left):
+            how = await make.own_word(db, who)
+            await consent.give(db, Actor.customer(who), who, text.question, how)
+        rule = {"test": "any", "of": [{"test": "tag", "name": name} for name in ("diet", "bakes")]}
+        segment = await segments.add(db, make.SYSTEM, NewSegment(name="Some", rule=rule))
+        aimed = await make.campaign(db, shop.notice.purpose_id, segment_id=segment.id)
+        whole = await make.campaign(db, special.id)
+        plain = await make.campaign(db, shop.notice.purpose_id)
+        for each in (aimed, whole, plain):
+            await campaigns.start(db, make.SYSTEM, each.id)
+        for purpose_id in (special.id, shop.notice.purpose_id):
+            by = Actor.customer(left)
+            await consent.withdraw(db, by, left, purpose_id, method=Method.portal)
+        for each in (aimed, whole, plain):
+            await filling.fill_piece(db, each.id, 100)
+    await make.let_in_as_owner(database, shop.business, web, Role.editor)
+    for each, told in ((aimed, False), (whole, False), (plain, True)):
+        base = f"/staff/campaigns/{each.id}"
+        theirs = await web.get(f"{base}/deliveries/waiting")
+        owners = await console.get(f"{base}/deliveries/waiting")
+        assert (theirs.status_code, str(her) in theirs.text) == (200 if told else 403, told)
+        assert str(her) in owners.text
+        for page in ("progress", "account"):
+            assert f"{base}/deliveries/excluded" in (await console.get(f"{base}/{page}")).text
+            shown = (await web.get(f"{base}/{page}")).text
+            assert (f"{base}/deliveries/excluded" in shown) is told, page
+
+
+async def test_a_record_shows_an_editor_nothing_of_a_special_purpose(
+    console: Browser, web: Browser, shop: Shop, database: Database
+) -> None:
+    """Neither value nor tag, nor what happened or was sent for it; care and owners see them."""
+    special = await _special(database, shop)
+    her = shop.ids[0]
+    async with database.write(shop.business.id) as db:
+        text = await make.notice(db, special.id)
+        how = await make.own_word(db, her)
+        await consent.give(db, Actor.customer(her), her, text.question, how)
+        await customers.put_tag(db, make.SYSTEM, her, "diet")
+        await customers.set_attributes(db, make.SYSTEM, her, {"diet": "2026-02-03"})
+        happened = NewInteraction(kind="diet", title="Asked about gluten")
+        await customers.interact(db, make.SYSTEM, her, happened)
+        letter = await make.campaign(db, special.id, subject="Without gluten")
+        await campaigns.start(db, make.SYSTEM, letter.id)
+        await filling.fill_piece(db, letter.id, 100)
+    await make.let_in_as_owner(database, shop.business, web, Role.editor)
+    path = f"/staff/customers/{her}"
+    for browser, told in ((web, False), (console, True)):
+        await browser.fill(path, f"{path}/look", usual="question")
+        record, mails = [(await browser.get(each)).text for each in (path, f"{path}/mails")]
+        assert "Bakes at home" in record
+        for words in ("Advice.", "2026-02-03", "Asked about gluten"):
+            assert (words in record) is told, words
+        assert ("Without gluten" in mails) is told
 
 
 async def test_a_viewer_reads_no_reasons_of_a_few(
