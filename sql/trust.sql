@@ -8,8 +8,8 @@ SELECT counted_at, months, campaigns, readers, mails, withdrawals, complaints, l
  WHERE business_id = :business_id;
 
 -- name: count
--- Counts anew: mails from the sums of ranges; who left, and for how long a hand-over went on that was
--- under way then, from the few who did.
+-- Counts anew: mails from the sums of ranges; which readers left, and for how long a hand-over went
+-- on that was under way then, from the few who did.
 WITH sent AS MATERIALIZED (
   SELECT c.campaign_id, c.started_at, sum(l.sent) AS mails, sum(l.complaints) AS complaints
     FROM crm.campaign c
@@ -34,24 +34,28 @@ WITH sent AS MATERIALIZED (
    WHERE s.mails > 0
      AND s.started_at >= :since
 ), leaving AS (
-  SELECT coalesce(late.seconds, 0) AS seconds, late.seconds IS NOT NULL AS on_the_way
+  -- Readers only: who was mailed for it before she left, in her record or one that became part of it.
+  -- What a list says of a former tool, and the other record of a merge, are nobody who left.
+  SELECT coalesce(mailed.late, 0) AS seconds, mailed.late IS NOT NULL AS on_the_way
     FROM crm.purpose p
     JOIN crm.consent s
       ON s.business_id = :business_id AND s.purpose_id = p.purpose_id
      AND s.status = 'withdrawn' AND s.at >= :since
-    LEFT JOIN LATERAL (
-      SELECT max(extract(epoch FROM d.done_at - s.at))::float AS seconds
+     AND s.method NOT IN ('import', 'merge')
+   CROSS JOIN LATERAL (
+      SELECT max(extract(epoch FROM d.done_at - s.at))
+               -- When staff said what became of it is no time of a hand-over.
+               FILTER (WHERE d.done_at > s.at AND d.resolved_by IS NULL)::float AS late
         FROM crm.delivery d
         JOIN crm.campaign c
           ON c.business_id = :business_id AND c.campaign_id = d.campaign_id
          AND c.purpose_id = s.purpose_id
        WHERE d.business_id = :business_id
-         AND d.customer_id = s.customer_id
+         AND d.customer_id = ANY (crm.records_of(:business_id, s.customer_id))
          AND d.claimed_at <= s.at
-         AND d.done_at > s.at
-         -- When staff said what became of it is no time of a hand-over.
-         AND d.resolved_by IS NULL) late ON true
+      HAVING bool_or(d.state IN ('sending', 'sent', 'uncertain') OR d.done_at > s.at)) mailed
    WHERE p.business_id = :business_id
+     AND p.channel = 'email'
 ), left_ AS (
   SELECT count(*) AS withdrawals, count(*) FILTER (WHERE l.on_the_way) AS on_the_way,
          coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY l.seconds), 0) AS median,

@@ -19,6 +19,7 @@ from crm.events import Actor
 from crm.trust import ENOUGH, Figures
 from tests import make
 from tests.browser import Browser
+from tests.imports.lists import letter, take
 
 MANY = ENOUGH + 20
 
@@ -91,7 +92,7 @@ async def _counted(database: Database, business: Business) -> Figures:
 async def test_the_figures_are_those_of_the_rows(
     database: Database, business: Business, root: asyncpg.Connection
 ) -> None:
-    """Ten leave: eight long before or after their mail, two while it was on its way."""
+    """Ten leave: four before any mail, four long after theirs, two while it was on its way."""
     notice, ids = await _sent(database, business, root, MANY)
     await _leave(database, business, root, ids[:4], notice, before=100)
     await _leave(database, business, root, ids[4:8], notice, before=-10)
@@ -99,10 +100,11 @@ async def test_the_figures_are_those_of_the_rows(
     figures = await _counted(database, business)
 
     assert (figures.campaigns, figures.readers, figures.mails) == (1, MANY, MANY)
-    assert (figures.withdrawals, figures.on_the_way, figures.complaints) == (10, 2, 3)
+    # Who left before any mail was no reader yet.
+    assert (figures.withdrawals, figures.on_the_way, figures.complaints) == (6, 2, 3)
     assert figures.lag_median == 0
     assert figures.lag_p99 == pytest.approx(0.5)
-    assert figures.of_thousand(figures.withdrawals) == round(10_000 / MANY, 1)
+    assert figures.of_thousand(figures.withdrawals) == round(6_000 / MANY, 1)
     assert [each.mails for each in figures.months] == [MANY]
 
 
@@ -121,6 +123,39 @@ async def test_what_staff_said_later_is_no_lag(
     figures = await _counted(database, business)
 
     assert (figures.withdrawals, figures.on_the_way, figures.lag_p99) == (2, 0, 0)
+
+
+async def test_who_left_a_former_tool_never_left_us(
+    database: Database, business: Business, root: asyncpg.Connection
+) -> None:
+    """The opt-outs of a list are nobody who read us, also where a mail had gone to some of them."""
+    notice, ids = await _sent(database, business, root, MANY)
+    await _leave(database, business, root, ids[:2], notice, before=0.5)
+    await letter(database, business.id)
+    gone = "".join(f"old{number}@example.com,unsubscribed\n" for number in range(30))
+    await take(database, business.id, f"Email Address,Status\n{gone}")
+    by_list = "UPDATE crm.consent SET method = 'import' WHERE business_id = $1 AND customer_id = $2"
+    await root.execute(by_list, business.id, ids[0])
+    figures = await _counted(database, business)
+
+    assert (figures.withdrawals, figures.on_the_way) == (1, 1)
+    assert figures.lag_median == pytest.approx(0.5)
+
+
+async def test_a_no_to_what_mails_nobody_is_no_reader_who_left(
+    database: Database, business: Business, root: asyncpg.Connection
+) -> None:
+    """A use of data has no readers; nor has a purpose that has not been mailed for yet."""
+    _, ids = await _sent(database, business, root, MANY)
+    async with database.write(business.id) as db:
+        for channel in ("none", "email"):
+            purpose = await make.purpose(db, channel=channel, double_opt_in=False)
+            await make.notice(db, purpose.id)
+            by = Actor.customer(ids[0])
+            await consent.withdraw(db, by, ids[0], purpose.id, method=Method.portal)
+    figures = await _counted(database, business)
+
+    assert (figures.withdrawals, figures.on_the_way) == (0, 0)
 
 
 async def test_what_is_over_does_not_count(
