@@ -355,8 +355,9 @@ SELECT CASE WHEN beneath IS NULL THEN scope ELSE 'marketing' END AS scope,
    AND (reason <> 'bounced' OR beneath IS NOT NULL);
 
 -- name: suppressed_among
--- Which of these addresses are suppressed.
-SELECT address_hash
+-- Which of these addresses are suppressed, and whether anybody decided that.
+SELECT address_hash,
+       reason NOT IN ('bounced', 'moved') OR coalesce(beneath, 'moved') <> 'moved' AS decided
   FROM crm.suppression
  WHERE business_id = :business_id
    AND address_hash = ANY (:address_hashes::bytea[]);

@@ -131,7 +131,7 @@ class Books:
             self._ended |= {
                 each.group.address.folded for each_id, each in taken if each_id in ended
             }
-            deciding = asyncio.create_task(self._decide(taken, written, held))
+            deciding = asyncio.create_task(self._decide(kept, written, held))
             late: list[tuple[UUID, Judged]] = []
             try:
                 # Where all are new, the statement that keeps PostgreSQL busy longest.
@@ -188,17 +188,18 @@ class Books:
         have = await filling.held(db, fields, ids, groups.values())
         hashes = [group.address_hash for group in groups.values()]
         silenced = await mail.suppressed_among(db, hashes)
-        silent = (
-            {folded for folded, group in groups.items() if group.address_hash in silenced}
-            if silenced
-            else set()
-        )
+        silent = {
+            folded: silenced[group.address_hash]
+            for folded, group in groups.items()
+            if group.address_hash in silenced
+        }
         holds = {
             folded: filling.holding(have, each, states.get(each.id), suppressed=folded in silent)
             for folded, each in known.items()
         }
-        for folded in silent - known.keys():
-            holds[folded] = KnownCustomer(exists=False, suppressed=True)
+        for folded in silent.keys() - known.keys():
+            decided = silent[folded]
+            holds[folded] = KnownCustomer(exists=False, suppressed=True, decided=decided)
         standing = {folded: states[each.id] for folded, each in known.items() if each.id in states}
         return known, holds, standing
 
@@ -248,7 +249,9 @@ class Books:
         ]
         return consent.written(self._db, self._task.by, events)
 
-    async def _decide(self, taken: list[tuple[UUID, Judged]], written: Written, held: Held) -> None:
+    async def _decide(
+        self, kept: list[tuple[UUID | None, Judged]], written: Written, held: Held
+    ) -> None:
         """Write what is allowed from now on, and what is not."""
         db, task = self._db, self._task
         if written.events:
@@ -256,8 +259,8 @@ class Books:
             await consent.append_written(db, task.by, written, held, network_days=days)
         unproven = [
             Unproven(customer_id, spot(each.group.row), each.decision.reason)
-            for customer_id, each in taken
-            if each.decision.outcome is Outcome.unproven
+            for customer_id, each in kept
+            if customer_id is not None and each.decision.outcome is Outcome.unproven
         ]
         if unproven:
             purpose_id = task.version.purpose_id
@@ -268,7 +271,7 @@ class Books:
                 Scope(each.decision.suppress.scope),
                 Why(each.decision.suppress.reason),
             )
-            for _, each in taken
+            for _, each in kept
             if each.decision.suppress is not None
         ]
         if silenced:

@@ -17,8 +17,9 @@ OWN = frozenset({NAME, TIME_ZONE, EXTERNAL_ID})
 class KnownCustomer(Struct, frozen=True):
     """What the books already hold about an address.
 
-    `exists` is false when only a suppression is left, as after an erasure. `own_consent_at` is set
-    when the customer gave the present consent to us, not to a former tool. `frozen` is a record
+    `exists` is false when only a suppression is left, as after an erasure; `decided` is false where
+    nobody decided that one: mail came back from there, or it was left. `own_consent_at` is set when
+    the customer gave the present consent to us, not to a former tool. `frozen` is a record
     of which she wanted nothing used (Art. 18 GDPR). `filled` names the fields that hold a value,
     `tagged` the tags that she has.
     """
@@ -26,6 +27,7 @@ class KnownCustomer(Struct, frozen=True):
     exists: bool = True
     standing: Status | None = None
     suppressed: bool = False
+    decided: bool = True
     own_consent_at: datetime | None = None
     frozen: bool = False
     filled: frozenset[str] = frozenset()
@@ -90,6 +92,12 @@ _NOBODY = Decision(
     Outcome.kept_out,
     "Not taken in: this address is on the list of those who must not be contacted.",
 )
+# What nobody decided is lifted some day: that somebody wants no mail has to outlast it.
+_STAYS_LEFT = Decision(
+    Outcome.kept_out,
+    "Not taken in: mail to this address is suppressed. That it left the former list is kept there.",
+    suppress=Suppress(scope="marketing", reason="imported"),
+)
 _STAYS_OUT = Decision(
     Outcome.kept_out, "Left as it is: this customer has left, and an import cannot undo that."
 )
@@ -139,7 +147,8 @@ def decide(
     """
     now = known or STRANGER
     if now.suppressed and not now.exists:
-        return _NOBODY
+        leaves = row.status is RowStatus.unsubscribed
+        return _STAYS_LEFT if leaves and not now.decided else _NOBODY
     if row.status is RowStatus.unsubscribed:
         return _leave(row, now)
     if row.status is RowStatus.cleaned:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from msgspec import Struct
+
 from crm import businesses, customers, events
 from crm.businesses import Business
 from crm.db import Db, ReadDb, Statements
@@ -35,6 +37,12 @@ from crm.mail.outcome import Outcome
 from crm.pieces import Piece
 
 sql = Statements("mail")
+
+
+class _Silent(Struct, frozen=True):
+    address_hash: bytes
+    decided: bool
+
 
 # Against mail bombs: so many letters of a kind per address within a day, of those that somebody
 # else can cause. What follows from her own act or from that of staff is never held back by them.
@@ -228,10 +236,13 @@ async def decided_against(db: ReadDb, address_hash: bytes) -> Suppression | None
     return await db.maybe(sql.decided_against, Suppression, address_hash=address_hash)
 
 
-async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> frozenset[bytes]:
-    """Return which of these addresses are suppressed."""
-    found = await db.many(sql.suppressed_among, bytes, address_hashes=list(address_hashes))
-    return frozenset(found)
+async def suppressed_among(db: ReadDb, address_hashes: Sequence[bytes]) -> dict[bytes, bool]:
+    """Return which of these addresses are suppressed, each with whether anybody decided that.
+
+    That mail came back from one, or that it was left, was nobody's decision.
+    """
+    found = await db.many(sql.suppressed_among, _Silent, address_hashes=list(address_hashes))
+    return {each.address_hash: each.decided for each in found}
 
 
 async def lift(db: Db, address_hash: bytes) -> int:

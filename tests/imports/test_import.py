@@ -184,6 +184,28 @@ async def test_who_is_suppressed_is_not_taken_in(database: Database, business: B
     assert await rows(database, business.id, "consent_event") == 0
 
 
+@pytest.mark.parametrize("why", [mail.Why.moved, mail.Why.bounced])
+async def test_who_left_there_outlasts_what_nobody_decided(
+    database: Database, business: Business, why: mail.Why
+) -> None:
+    """The address opens again once it is not left any more, or works: not against that wish."""
+    await letter(database, business.id)
+    gone = HEADER + row("nora@example.com", left=lists.LEFT)
+    async with database.write(business.id) as db:
+        hashed = lists.hash_of(db, "nora@example.com")
+        scope = mail.Scope.all if why is mail.Why.bounced else mail.Scope.marketing
+        await mail.suppress(db, Actor.system(), hashed, scope, why)
+    first, again = [await take(database, business.id, gone) for _ in range(2)]
+    async with database.write(business.id) as db:
+        await mail.lift_move(db, hashed)
+        stands = await mail.decided_against(db, hashed)
+
+    assert [each.suppressed for each in (first, again)] == [1, 0]
+    assert tally(first) == tally(again) == (0, 0, 0, 1)
+    assert stands is not None
+    assert (stands.scope, stands.reason) == (mail.Scope.marketing, mail.Why.imported)
+
+
 async def test_only_empty_fields_are_filled(database: Database, business: Business) -> None:
     await letter(database, business.id)
     async with database.write(business.id) as db:

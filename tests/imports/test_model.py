@@ -133,6 +133,14 @@ def test_who_was_erased_does_not_come_back(row: Row) -> None:
     assert decision.outcome is Outcome.kept_out
 
 
+@pytest.mark.parametrize("row", KINDS)
+def test_what_nobody_decided_takes_nobody_in(row: Row) -> None:
+    """An opt-out alone is kept: some day such an address is open again."""
+    decision = decide(row, KnownCustomer(exists=False, suppressed=True, decided=False), SINGLE)
+    assert (decision.outcome, decision.add) == (Outcome.kept_out, False)
+    assert (decision.suppress is not None) is (row.status is RowStatus.unsubscribed)
+
+
 def test_an_opt_out_from_the_file_ends_a_consent() -> None:
     decision = decide(GONE, KnownCustomer(standing=Status.given), DOUBLE)
     assert (decision.outcome, decision.event) == (Outcome.left, Status.withdrawn)
