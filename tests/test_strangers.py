@@ -125,6 +125,7 @@ PLAIN: dict[str, Any] = {
     "nameless": "list.csv",
     "through": UUID(int=2**128 - 1),
     "months": 36,
+    "reaches": timedelta(days=15),
     "most": 9,
     "others": 0,
     "received_before": NOW,
