@@ -37,6 +37,10 @@ from tests.routes import ROUTES
 
 Who = Literal["nobody", "customer", "staff"]
 _ALL = 10**6
+# One word each, wider than a phone in the size of a title.
+_BUSINESS = "Wirtschaftsförderungsgesellschaft Osnabrück"
+_HER = "Wolfeschlegelsteinhausenbergerdorff"
+_LETTER = "Donaudampfschifffahrtsgesellschaft"
 # No customer of this business: what is said must not tell.
 STRANGER = "nobody.at.all@example.net"
 # What answers a GET and is no page, and why.
@@ -103,8 +107,8 @@ class World(Struct, frozen=True, kw_only=True):
 async def built(database: Database, cluster: Cluster, directory: Path) -> World:
     """Live through everything, and find the way to each page."""
     origin = f"http://{uuid4().hex}.localhost"
-    business = await make.business(database, origin=origin)
-    life = await lived(database, business, "nora.lindqvist@example.com", "Nora Lindqvist")
+    business = await make.business(database, origin=origin, name=_BUSINESS, legal_name=_BUSINESS)
+    life = await lived(database, business, "nora.lindqvist@example.com", _HER)
     more = await _more(database, life)
     await _long_history(database, life)
     async with database.write(business.id) as db:
@@ -159,7 +163,7 @@ async def _more(database: Database, life: Life) -> dict[str, Any]:
         asks = await make.campaign(
             db,
             life.notice.purpose_id,
-            subject="Which bread next?",
+            subject=f"{_LETTER}?",
             question="Which bread next?",
             answers=["Rye", "Spelt & oats", "Neither"],
             public=True,
@@ -204,7 +208,7 @@ async def _long_history(database: Database, life: Life) -> None:
     for number in range(5):
         said = f"Letter {number}: who we are, for how long, and your rights. "
         async with database.write(life.business.id) as db:
-            purpose = await make.purpose(db, slug=f"more-{number}", name=f"Letter No. {number}")
+            purpose = await make.purpose(db, slug=f"more-{number}", name=f"{_LETTER} {number}")
             notice = await make.notice(db, purpose.id, particulars=said * 60)
         for _ in range(4):
             # Each in its own: the clock of a transaction stands still.
