@@ -26,6 +26,7 @@ from crm.access.model import (
     TooManyCodes,
 )
 from crm.businesses import Business
+from crm.businesses.host import of_host_if_any
 from crm.customers import Customer
 from crm.db import Database, Db
 from crm.errors import NotFound
@@ -86,18 +87,21 @@ async def signed_in_customer(connection: Connection, handler: BaseRouteHandler) 
 async def of_stop(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard what a mail's stop link opens: the business is the link's, whatever the host.
 
-    Refuses with BadLink what was not signed by us; that is all that is ever refused here.
+    Refuses with BadLink what was not signed by us; that is all that is ever refused here. The
+    refusal is then the page of the business whose host it is, which shows another way to leave.
     """
     state = connection.scope["state"]
-    stop = open_stop(_database(connection).keys, connection.path_params["token"])
-    async with LookUp(connection, handler, stop.business_id) as db:
-        try:
-            state["business"] = await businesses.get(db)
-        except NotFound:
-            raise BadLink from None
+    try:
+        stop = open_stop(_database(connection).keys, connection.path_params["token"])
+        async with LookUp(connection, handler, stop.business_id) as db:
+            business = await businesses.get(db)
+    except NotFound:
+        await of_host_if_any(connection, handler)
+        raise BadLink from None
+    state["business"] = business
     state["business_id"] = stop.business_id
     state["stop"] = stop
-    prefer_ours(connection, state["business"].locale)
+    prefer_ours(connection, business.locale)
 
 
 class Tries(Struct, frozen=True):

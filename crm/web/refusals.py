@@ -27,8 +27,8 @@ from crm.languages import gettext, marked
 from crm.web.etag import MatchFailed, MatchMissing
 from crm.web.head import allowed
 from crm.web.idempotency import KeyMissing
+from crm.web.pages import in_english, redirect
 from crm.web.pages import page as show
-from crm.web.pages import redirect
 from crm.web.posted import BadForm
 from crm.web.ratelimit import Exhausted, Unavailable
 from crm.web.wanted import remembered
@@ -159,6 +159,7 @@ def page(request: Request[Any, Any, Any], exc: Exception) -> Response[Any]:
         heading=gettext(_HEADINGS.get(answer.status, answer.title)),
         sign_in=request.scope["state"].get("sign_in", ""),
         typed=_typed(request, exc),
+        theirs=in_english(request.scope["path"]),
     )
 
 

@@ -367,6 +367,31 @@ async def test_a_link_that_we_did_not_sign_is_refused(
     assert await rows.all() == before
 
 
+@pytest.mark.parametrize("path", ["/u/{}", "/p/{}"])
+async def test_a_link_that_was_cut_off_leads_to_another_way_to_leave(
+    web: httpx2.AsyncClient, token: str, business: Business, path: str
+) -> None:
+    """The page is that of the business whose host it is, so that somebody can be asked, too."""
+    nobodys = stop_token(KEYS, Stop(uuid4(), KEYS.address_hash(business.id, "nora@example.com"), 1))
+    for cut in (token[:-5], nobodys):
+        page = (await web.get(path.format(cut))).text
+        assert '<a href="/leave">We send you a link that stops them.</a>' in page
+        assert '<a class="button" href="/sign-in">Sign in</a>' in page
+        assert business.name in page
+        assert business.privacy_contact in page
+        assert "every mail has a link" not in page
+
+
+async def test_a_link_that_was_cut_off_leads_nowhere_where_nobody_is(app: Any, token: str) -> None:
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://nobody.example") as web:
+        answer = await web.get(f"/u/{token[:-5]}")
+
+    assert answer.status_code == 404
+    assert "copy it whole from the mail" in answer.text
+    assert 'href="/' not in answer.text.partition("<main")[2].partition("</main>")[0]
+
+
 async def test_it_is_never_limited(web: httpx2.AsyncClient, token: str) -> None:
     answers = [await _one_click(web, token) for _ in range(200)]
 

@@ -88,6 +88,14 @@ async def test_people_get_a_page_with_a_way_out() -> None:
     assert "never expires" in answer.text
 
 
+async def test_staff_get_no_way_out_of_mails() -> None:
+    async with client() as web:
+        answer = await web.get("/staff/nothing")
+    assert answer.status_code == 404
+    assert "open it again from where you found it" in answer.text
+    assert "never expires" not in answer.text
+
+
 async def test_a_bug_says_a_number_and_logs_no_value() -> None:
     with capture_logs() as logs:
         async with client() as web:
