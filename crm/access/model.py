@@ -60,7 +60,8 @@ class SameAddress(Invalid):
 
     def __init__(self) -> None:
         """Point at the field."""
-        super().__init__(problems=[Problem("address", (type(self).__doc__ or "").strip())])
+        super().__init__()
+        self.problems = (Problem("address", self.message),)
 
 
 class WordsOver(Conflict):
@@ -72,7 +73,8 @@ class WrongCode(Invalid):
 
     def __init__(self) -> None:
         """Point at the field."""
-        super().__init__(problems=[Problem("code", (type(self).__doc__ or "").strip())])
+        super().__init__()
+        self.problems = (Problem("code", self.message),)
 
 
 class OtherBrowser(NotFound):

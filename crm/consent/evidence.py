@@ -31,7 +31,8 @@ class BadFile(Invalid):
 
     def __init__(self) -> None:
         """Point at the field."""
-        super().__init__(problems=[Problem("file", (type(self).__doc__ or "").strip())])
+        super().__init__()
+        self.problems = (Problem("file", self.message),)
 
 
 class UnknownFile(NotFound):

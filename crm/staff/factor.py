@@ -58,7 +58,8 @@ class WrongFactor(Invalid):
 
     def __init__(self) -> None:
         """Point at the field."""
-        super().__init__(problems=[Problem("code", (type(self).__doc__ or "").strip())])
+        super().__init__()
+        self.problems = (Problem("code", self.message),)
 
 
 class HasFactor(Conflict):

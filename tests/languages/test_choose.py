@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from uuid import uuid4
 
 import pytest
 from litestar.types import ASGIApp
 
 from crm import customers, languages
+from crm.access.model import SameAddress, WrongCode
 from crm.businesses import Business
 from crm.customers import Changes, Customer
 from crm.db import Database
 from crm.events import Actor
-from crm.languages import gettext, ngettext, speaking
+from crm.languages import ENGLISH, LANGUAGES, gettext, ngettext, speaking
 from crm.tokens import Stop, stop_token
 from crm.web.pages import environment
 from tests import make
@@ -162,6 +164,30 @@ async def test_a_link_speaks_the_language_of_whom_it_is_about(
 
     await web.post("/language", data={"language": "es", "back": "/"})
     assert '<html lang="es"' in (await web.get(f"/u/{stop}", headers=french)).text
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != ENGLISH])
+async def test_a_refused_field_is_told_in_the_language_of_its_page(
+    web: Browser, portal: Browser, customer: Customer, language: str
+) -> None:
+    """Wrong codes, and the address that is hers already."""
+    her, wrong = customer.address, "AAAA-AAAA"
+    for browser in (web, portal):
+        browser.headers["accept-language"] = language
+    pages = {
+        "sign-in": (WrongCode, await web.fill("/sign-in/code", address=her, code=wrong)),
+        "confirm": (WrongCode, await web.fill("/confirm", address=her, code=wrong)),
+        "same": (SameAddress, await portal.fill("/me/address", address=her)),
+    }
+    await portal.fill("/me/address", address="another@example.com")
+    typed = await portal.fill("/me/address", "/me/address/code", code=wrong)
+    for name, (refusal, page) in {**pages, "address": (WrongCode, typed)}.items():
+        with speaking(language):
+            said = refusal().message
+        english = refusal().message
+        assert page.status_code == 422, name
+        assert said in unescape(page.text), name
+        assert english not in unescape(page.text), name
 
 
 async def test_the_business_comes_last(site: ASGIApp, database: Database) -> None:
