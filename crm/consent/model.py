@@ -65,6 +65,10 @@ class VersionMoved(Conflict):
     """Another version was published since you looked. Look at that one, then publish yours."""
 
 
+class NothingNew(Conflict):
+    """Nothing is different from the version in use, so there is nothing to publish."""
+
+
 class TextMissing(Conflict):
     """What customers agree to changes, so it needs a text to ask with, in your own language."""
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from crm import consent
 from crm.businesses import Business
-from crm.consent import Consequences, EvidenceKind, NewVersion, Notice
+from crm.consent import EvidenceKind, NewVersion, Notice
 from crm.consent.changes import Piece, Work, by_words
 from crm.consent.particulars import particulars
 from crm.consent.states import Basis
@@ -49,6 +49,12 @@ class Compared(Struct, frozen=True):
     control_label: list[Piece]
     # What the law asks to be said besides, as it will be; empty where staff have to write it.
     particulars: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether any of these words is gone or come."""
+        pieces = (*self.name, *self.text, *self.control_label)
+        return any(each.kind != "same" for each in pieces)
 
 
 class Next(Struct, frozen=True):
@@ -93,17 +99,16 @@ async def post_version(
             form.take(refusal)
     if form.problems or terms is None or step == "edit":
         return await _edit_page(db, purpose_id, form, status=422 if form.problems else 200)
-    if step == "preview":
-        compared = await _compared(db, business, purpose_id, Next(terms, texts))
-        means = await consent.consequences(db, purpose_id, terms)
-        return await _preview_page(db, purpose_id, form, means, compared)
     new = NewVersion(
         terms=terms,
         notices=notices,
-        replaces=form.integer("replaces") or 0,
+        replaces=form.integer("replaces", required=False) or 0,
         is_substance=form.boolean("is_substance"),
         grace=timedelta(days=grace or 1),
     )
+    if step == "preview":
+        compared = await _compared(db, business, purpose_id, Next(terms, texts))
+        return await _preview_page(db, purpose_id, form, new, compared)
     try:
         published = await consent.publish_version(db, who.actor, purpose_id, new)
     except Refused as refusal:
@@ -160,14 +165,16 @@ async def _edit_page(
 
 
 async def _preview_page(
-    db: ReadDb, purpose_id: UUID, form: Form, means: Consequences, compared: list[Compared]
+    db: ReadDb, purpose_id: UUID, form: Form, new: NewVersion, compared: list[Compared]
 ) -> Response[Any]:
     hidden = {name: values for name, values in form.values.items() if name not in _AGAIN}
     return page(
         "consent/pages/version_preview.html",
         purpose=await consent.purpose(db, purpose_id),
-        means=means,
-        is_substance=form.boolean("is_substance"),
+        means=await consent.consequences(db, purpose_id, new.terms),
+        anything_new=await consent.anything_new(db, purpose_id, new),
+        worded=any(each.differs for each in compared),
+        is_substance=new.is_substance,
         grace_days=form.typed("grace_days"),
         compared=compared,
         hidden=[(name, value) for name, values in hidden.items() for value in values],

@@ -97,7 +97,9 @@ async def post_preview(
     description="With the texts to ask with from then on. Where the substance changes, consents to "
     "earlier versions are stale at once and end after `grace_days`, unless renewed; it then needs "
     "a text in the business's own language (409 `text_missing`). `replaces` is the version you "
-    "looked at (409 `version_moved`). With an Idempotency-Key a repeat does nothing twice.",
+    "looked at (409 `version_moved`). One in which nothing is different is refused (409 "
+    "`nothing_new`), unless `is_substance` asks everybody anew. With an Idempotency-Key a repeat "
+    "does nothing twice.",
     responses={201: ResponseSpec(Purpose, generate_examples=False, description="Published")},
 )
 async def post_version(

@@ -14,13 +14,16 @@ from crm.consent import changes
 from crm.consent.grounds import check_accepts
 from crm.consent.model import (
     NewNotice,
+    NothingNew,
+    Notice,
     Purpose,
     PurposeRetired,
     TextMissing,
     Version,
     VersionMoved,
 )
-from crm.consent.purposes import add_version, publish_notice, purpose, version
+from crm.consent.particulars import particulars
+from crm.consent.purposes import add_version, notices, publish_notice, purpose, version
 from crm.consent.terms import Terms, check_terms
 from crm.db import Db, ReadDb, Statements
 from crm.events import Actor, Kind
@@ -70,21 +73,45 @@ async def consequences(db: ReadDb, purpose_id: UUID, terms: Terms) -> Consequenc
     )
 
 
+async def anything_new(db: ReadDb, purpose_id: UUID, new: NewVersion) -> bool:
+    """Say whether publishing would change anything; to ask everybody anew does.
+
+    So does a text that differs in what the law has it say besides, which the business's own
+    details are in, and one that is in use from an earlier version.
+    """
+    present = await purpose(db, purpose_id)
+    before = (await version(db, purpose_id, present.version)).entered
+    if new.is_substance or before != new.terms:
+        return True
+    business = await businesses.get(db)
+    in_use = {
+        (each.locale, each.text, each.control_label, each.particulars, each.accepts)
+        for each in await _in_use(db, present)
+    }
+    asked = {
+        (
+            each.locale,
+            each.text,
+            each.control_label,
+            each.particulars or particulars(new.terms, business, each.locale),
+            frozenset(each.accepts),
+        )
+        for each in new.notices
+    }
+    return not asked <= in_use
+
+
 async def publish_version(db: Db, by: Actor, purpose_id: UUID, new: NewVersion) -> Purpose:
     """Publish the next version with its texts; earlier ones stay as they are, for ever.
 
     Where the substance changes, consents to earlier versions are stale from now and end after the
     grace time, unless renewed. Refused: VersionMoved where another was published meanwhile,
-    PurposeRetired, BadTerms, WeakEvidence, TextMissing where nobody could be asked in the
-    business's language.
+    PurposeRetired, BadTerms, WeakEvidence, NothingNew, TextMissing where nobody could be asked in
+    the business's language.
     """
     business = await businesses.get(db)
     _check(new, business)
-    present = await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id)
-    if present is None or present.version != new.replaces:
-        raise VersionMoved
-    if present.retired_at is not None:
-        raise PurposeRetired
+    present = await _replaced(db, purpose_id, new)
     before = (await version(db, purpose_id, present.version)).entered
     stale = new.is_substance or bool(changes.substance(before, new.terms))
     if stale and business.locale not in {each.locale for each in new.notices}:
@@ -110,6 +137,26 @@ async def publish_version(db: Db, by: Actor, purpose_id: UUID, new: NewVersion) 
         await publish_notice(db, by, purpose_id, notice)
     await events.record(db, by, Kind.purpose_changed, ref=purpose_id, reason=f"version {number}")
     return moved
+
+
+async def _replaced(db: Db, purpose_id: UUID, new: NewVersion) -> Purpose:
+    """Hold the purpose as it was looked at, if something is to be published for it."""
+    present = await db.maybe(sql.purpose_locked, Purpose, purpose_id=purpose_id)
+    if present is None or present.version != new.replaces:
+        raise VersionMoved
+    if present.retired_at is not None:
+        raise PurposeRetired
+    if not await anything_new(db, purpose_id, new):
+        raise NothingNew
+    return present
+
+
+async def _in_use(db: ReadDb, present: Purpose) -> list[Notice]:
+    """Return the newest text of each language, of those that belong to the present version."""
+    newest: dict[str, Notice] = {}
+    for each in await notices(db, present.id):
+        newest.setdefault(each.locale, each)
+    return [each for each in newest.values() if each.purpose_version == present.version]
 
 
 def _check(new: NewVersion, business: Business) -> None:

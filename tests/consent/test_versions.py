@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm import campaigns, consent, customers
-from crm.businesses import Business
+from crm import businesses, campaigns, consent, customers
+from crm.businesses import Business, NewBusiness
 from crm.consent import (
     BadTerms,
     Basis,
@@ -26,6 +26,7 @@ from crm.consent import (
     Method,
     NewNotice,
     NewVersion,
+    NothingNew,
     Notice,
     Purpose,
     PurposeRetired,
@@ -164,9 +165,9 @@ async def test_other_words_leave_consents_as_they_are(
     db: Db, customer: UUID, notice: Notice
 ) -> None:
     await say_yes(db, customer, notice)
-    words = {"en": Wording("The Corner Letter", "What we bake, why, and when.")}
+    words = {"en": Wording("The Corner Letter", "What we bake, and why.")}
     published = await next_version(db, notice.purpose_id, wording=words)
-    assert (published.version, published.description) == (2, "What we bake, why, and when.")
+    assert (published.version, published.description) == (2, "What we bake, and why.")
     first, second = reversed(await consent.versions(db, notice.purpose_id))
     assert (first.stale_at, second.stale_at) == (None, None)
     state = await consent.state(db, customer, notice.purpose_id)
@@ -385,6 +386,74 @@ async def test_staff_see_what_would_change_and_then_publish(
     assert state.ends_at is not None
     # The page that was looked at publishes once.
     assert (await console.post(path, data=filled(seen.text, step="publish"))).status_code == 409
+
+
+async def test_what_is_the_same_is_not_offered_and_not_published(
+    console: httpx2.AsyncClient, database: Database, business: Business, notice: Notice
+) -> None:
+    path = f"/staff/purposes/{notice.purpose_id}/version"
+    editing = (await console.get(path)).text
+    seen = unescape((await console.post(path, data=filled(editing, step="preview"))).text)
+    assert "Nothing is different from version 1, so there is nothing to publish." in seen
+    assert 'value="publish"' not in seen
+    assert 'value="edit"' in seen
+
+    refused = await console.post(path, data=filled(editing, step="publish", replaces="1"))
+    assert refused.status_code == 409
+    assert "there is nothing to publish" in refused.text
+    async with database.read(business.id) as read:
+        assert len(await consent.versions(read, notice.purpose_id)) == 1
+
+
+async def test_other_terms_alone_are_no_new_words(
+    console: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    notice: Notice,
+    customer: UUID,
+) -> None:
+    async with database.write(business.id) as db:
+        await say_yes(db, customer, notice)
+    path = f"/staff/purposes/{notice.purpose_id}/version"
+    editing = (await console.get(path)).text
+    sent = filled(editing, step="preview", validity="P1Y")
+    seen = unescape((await console.post(path, data=sent)).text)
+    assert "1 consent stays as it is." in seen
+    assert "agrees to version 2" in seen
+    assert "reads the new words" not in seen
+    assert 'value="publish"' in seen
+
+
+async def test_the_same_words_are_published_again_where_that_changes_something(
+    database: Database, business: Business, notice: Notice
+) -> None:
+    """To ask everybody anew, after the business moved, and for a version without a text."""
+    same = NewNotice(
+        locale="en",
+        text=notice.text,
+        control_label=notice.control_label,
+        accepts=list(notice.accepts),
+    )
+
+    async def publish(db: Db, replaces: int, **changes: Any) -> Purpose:
+        terms = await terms_of(db, notice.purpose_id)
+        given: dict[str, Any] = {"terms": terms, "notices": [same], "replaces": replaces}
+        new = NewVersion(**given | changes)
+        return await consent.publish_version(db, make.SYSTEM, notice.purpose_id, new)
+
+    async with database.write(business.id) as db:
+        with pytest.raises(NothingNew):
+            await publish(db, 1)
+        with pytest.raises(NothingNew):
+            await publish(db, 1, notices=[])
+        assert (await publish(db, 1, is_substance=True)).version == 2
+        known = {name: getattr(business, name) for name in NewBusiness.__struct_fields__}
+        moved = NewBusiness(**known | {"postal_address": "9 New Street, Exampleton EX1 2AB"})
+        await businesses.change(db, make.SYSTEM, moved)
+        assert (await publish(db, 2)).version == 3
+        terms = msgspec.structs.replace(await terms_of(db, notice.purpose_id), validity="P1Y")
+        assert (await publish(db, 3, terms=terms, notices=[])).version == 4
+        assert (await publish(db, 4)).version == 5
 
 
 @pytest.mark.parametrize(
