@@ -191,7 +191,8 @@ def _address(header: Sequence[str], words: list[str]) -> int:
             "Put a line above it that names them, such as: email,name"
         )
     raise Unreadable(
-        "No column is called “Email” or “Email Address”. Name the column of the addresses so."
+        "No column is called “Email” or “Email Address”. Name the column of the addresses so, or "
+        "say by a mapping what the columns of this list mean."
     )
 
 

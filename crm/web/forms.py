@@ -49,6 +49,8 @@ class Form:
         self.problems: list[Problem] = []
         # What a page calls its fields, as far as it has shown them.
         self.labels: dict[str, str] = {}
+        # Of those the ones that it fills with what was typed: no password, and no file.
+        self.given_back: set[str] = set()
 
     @classmethod
     def of(cls, **values: str | Sequence[str]) -> Form:
@@ -68,11 +70,19 @@ class Form:
         """Say whether `value` was among the boxes ticked under `name`."""
         return value in self.values.get(name, ())
 
-    def problem(self, name: str, label: str = "") -> str:
+    def problem(self, name: str, label: str = "", *, gives_back: bool = True) -> str:
         """Say what is wrong with this field, or nothing; the summary calls it by its label."""
         if label:
             self.labels[name] = label
+            if gives_back:
+                self.given_back.add(name)
         return next((wrong.message for wrong in self.problems if wrong.field == name), "")
+
+    def keeps_all_but(self, name: str) -> bool:
+        """Say whether the page has more than this field, and all of it as it was typed."""
+        if self.labels.keys() != self.given_back:
+            return False
+        return any(each != name and any(self.values.get(each, ())) for each in self.given_back)
 
     def wrong(self, name: str, message: str) -> None:
         """Note what is wrong with this field; its first problem is the one shown."""

@@ -243,6 +243,7 @@ async def test_a_form_with_errors_is_shown_in_another_language(
     """What was typed stays, and nothing is taken; the browser goes on in that language."""
     wrong = await sign_up.post("no address")
     assert wrong.status_code == 422
+    assert "Everything else is still here." in wrong.text
     assert 'form="sign-up" name="language" value="de"' in wrong.text
     german = await sign_up.post("nora@example.com", language="de")
 

@@ -121,7 +121,21 @@ async def test_what_is_wrong_stands_beside_the_field(
 
     assert answer.status_code == 422
     assert says in answer.text
+    assert "still here" not in answer.text
     assert await rows(database, business.id, "import") == 0
+
+
+async def test_a_list_of_unknown_columns_leads_to_the_mappings(
+    owner: Browser, database: Database, business: Business
+) -> None:
+    await letter(database, business.id)
+    folded = (await owner.get("/staff/imports")).text
+    refused = (await _send(owner, b"foo;bar\nAda;ada@example.com\n")).text
+
+    assert "<details><summary>How the file is read" in folded
+    assert "say by a mapping what the columns of this list mean" in refused
+    shown = refused.partition("<details open><summary>How the file is read")[2]
+    assert 'href="/staff/imports/mappings"' in shown.partition("</details>")[0]
 
 
 async def test_a_failed_one_says_why(

@@ -128,6 +128,20 @@ def test_a_wall_clock_becomes_an_instant(typed: str, at: datetime | None) -> Non
     assert (read, bool(problem)) == (at, at is None)
 
 
+def test_what_is_given_back_is_said_only_where_it_is() -> None:
+    """Not of a page with one field, and not where a password or a file is to be chosen anew."""
+    form = Form({"address": ["nora"], "name": ["Nora"], "empty": [""]})
+    form.problem("address", "E-mail address")
+    assert not form.keeps_all_but("address")
+    form.problem("empty", "Nothing")
+    assert not form.keeps_all_but("address")
+    form.problem("name", "Name")
+    assert form.keeps_all_but("address")
+    form.problem("password", "Password", gives_back=False)
+    assert not form.keeps_all_but("password")
+    assert not form.keeps_all_but("address")
+
+
 def test_all_problems_are_kept_and_the_first_of_a_field_is_shown() -> None:
     def refuse(_: str) -> str:
         raise Invalid("Not this one.")
