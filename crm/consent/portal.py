@@ -153,6 +153,8 @@ async def _shown(
     flash: Flash | None = None,
 ) -> Response[Any]:
     standings = await consent.standings(db, me.id, _locale(me, business))
+    # What she can stop comes first.
+    standings.sort(key=lambda each: not each.on)
     silence = await consent.silence(db, me.id)
     proof: OptIn | None = request.scope["state"].get("mailbox")
     values: dict[str, Any] = {"flash": flash} if flash else {}

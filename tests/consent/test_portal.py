@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
@@ -214,6 +215,28 @@ async def test_all_of_it(
     assert "Stop all of it" in (await portal.get(HERE)).text
     assert (await portal.post(f"{HERE}/withdrawal", data=form())).status_code == 303
     assert await status_of(database, business, customer, notice.purpose_id) is Status.withdrawn
+
+
+async def test_of_many_purposes_what_is_on_comes_first_and_all_of_it_is_near(
+    portal: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    async with database.write(business.id) as db:
+        more = [await make.purpose(db, name=f"Letter {number}") for number in range(5)]
+        last = await make.notice(db, more[-1].id)
+        assert [each.on for each in await consent.standings(db, customer, "en")] == [False] * 6
+    assert 'href="#all_of_it"' not in (await portal.get(HERE)).text
+    async with database.write(business.id) as db:
+        await say_yes(db, customer, last)
+    page = (await portal.get(HERE)).text
+    head, _, parts = page.partition("</header>\n<section")
+    assert '<a href="#all_of_it">Stop all of it</a>' in head
+    assert page.count('id="all_of_it"') == 1
+    titles = re.findall(r"<h2><bdi>([^<]*)</bdi></h2>", parts)
+    assert titles[0] == "Letter 4"
 
 
 async def test_what_began_with_a_purchase_is_stopped_here_and_not_started(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from crm import consent, customers, events, rhythm
+from crm import campaigns, consent, customers, events, rhythm
 from crm.access import sessions
 from crm.businesses import Business
 from crm.customers import Changes, Customer
@@ -136,8 +136,41 @@ async def test_of_what_there_is_no_digest_is_said(
                 word = await make.own_word(db, customer.id)
                 await consent.give(db, me, customer.id, notice.question, word)
     shown = (await portal.get(PAGE)).text
-    assert "Of <bdi>Letter</bdi> we write no digest" in shown
-    assert shown.count("we write no digest") == 1
+    assert "We write no digest at the moment" in shown
+    assert shown.count("write no digest") == 1
+    assert "<bdi>Letter</bdi>" not in shown
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (["Offers"], "Of <bdi>Offers</bdi> we write no digest at the moment"),
+        (["Offers", "News"], "<li><bdi>Offers</bdi></li><li><bdi>News</bdi></li></ul>"),
+    ],
+)
+async def test_beside_a_digest_the_others_are_named_once(
+    *,
+    database: Database,
+    business: Business,
+    customer: Customer,
+    portal: Browser,
+    others: list[str],
+    said: str,
+) -> None:
+    async with database.write(business.id) as db:
+        olga = await make.owner(db)
+        for name in ("Letter", *others):
+            purpose = await make.purpose(db, name=name)
+            notice = await make.notice(db, purpose.id)
+            word = await make.own_word(db, customer.id)
+            by = Actor.customer(customer.id)
+            await consent.give(db, by, customer.id, notice.question, word)
+            if name == "Letter":
+                plan = campaigns.NewPlan(weekday=5, hour=9, subject="The week")
+                await campaigns.offer_digest(db, olga.actor, purpose.id, plan)
+    shown = (await portal.get(PAGE)).text
+    assert said in shown
+    assert shown.count("write no digest") == 1
 
 
 async def test_a_limit_that_is_not_offered_is_refused(
