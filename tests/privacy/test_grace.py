@@ -78,6 +78,9 @@ async def test_she_chooses_it_and_calls_it_off_on_her_pages(
             path, "/me/deletion/confirmation", fingerprint="keep", when="later"
         )
         home, shown = await browser.get("/me"), await browser.get("/me/delete")
+        assert "Three ways to go" not in shown.text
+        assert "You can call it off, or have it done now." in shown.text
+        assert "<h2><bdi>Do not wait</bdi></h2>" in shown.text
         off = await browser.fill("/me/delete", "/me/deletion/call-off")
         again = await browser.fill("/me/delete", "/me/deletion/call-off")
 
