@@ -240,6 +240,25 @@ def test_a_value_keeps_the_direction_of_its_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "“<bdi>Yes &amp; no</bdi>”"),
+        ("de", "„<bdi>Yes &amp; no</bdi>“"),
+        ("fr", "«\u00a0<bdi>Yes &amp; no</bdi>\u00a0»"),
+        ("es", "«<bdi>Yes &amp; no</bdi>»"),
+        # The mark turns them to its direction, whatever that of the words between them.
+        ("ar", "\u200f«<bdi>Yes &amp; no</bdi>»"),
+    ],
+)
+def test_the_words_of_a_button_stand_in_the_marks_of_the_language(language: str, said: str) -> None:
+    template = environment.from_string(
+        '{% import "web/pages/parts.html" as parts %}{{ parts.quoted("Yes & no") }}'
+    )
+    with speaking(language):
+        assert template.render().translate(dict.fromkeys((0x2068, 0x2069))).strip() == said
+
+
+@pytest.mark.parametrize(
     ("number", "said"),
     [(0, "لا أيام"), (1, "يوم واحد"), (2, "يومان"), (7, "أيام"), (11, "يومًا"), (100, "يوم")],
 )

@@ -85,7 +85,7 @@ async def post_request(
         once=_once(form, db.now),
     )
     due = str(wording.day(taken.due_on))
-    said = gettext("We have it. You get our answer by %(day)s at the latest.", day=due)
+    said = gettext("We have your request. You get our answer by %(day)s at the latest.", day=due)
     return redirect(PATH, say=said)
 
 
