@@ -102,6 +102,7 @@ async def test_she_asks_in_the_portal(
     assert hasty.status_code == 422
     assert sent.status_code == 303
     assert "What of &lt;b&gt;2024&lt;/b&gt;?" in shown.text
+    assert "We have your request. You get our answer by" in shown.text
     assert "We have it" in shown.text
     assert "What of &lt;b&gt;2024&lt;/b&gt;?" in queue.text
     assert "days left" in queue.text
