@@ -31,8 +31,9 @@ async def hear_mail(
 ) -> Effect:
     """Read a mail beside the loop and do what it asks for; committed when this returns.
 
-    One that takes too long to read is counted as unreadable: it would take as long each time that
-    it is sent again. Raises Nobodys where it cannot be said for which of several businesses it is.
+    One that takes too long to read would take as long each time that it is sent again: to an
+    address for leaving it is the wish, and else it is counted as unreadable. Raises Nobodys
+    where it cannot be said for which of several businesses it is.
     """
 
     def reads() -> _Read:

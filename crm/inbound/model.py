@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from crm.errors import Conflict, Invalid, NotFound
-from crm.inbound.heard import Bounce, Failure, Heard, Unreadable, Verdict
-from crm.inbound.reading import read
+from crm.inbound import reading
+from crm.inbound.heard import Bounce, Failure, Heard, Verdict
 from crm.return_path import Sent, Way, parted
 from crm.tokens import Stop
 
@@ -180,14 +180,20 @@ _RANK = (
 
 def arrived(recipient: str, raw: bytes) -> Arrival:
     """Read one mail to one address; takes milliseconds, and never raises."""
-    way, _, _ = parted(recipient)
-    return Arrival(recipient, read(raw, to_leave=way is Way.leave), _digest(recipient, raw))
+    heard = reading.read(raw, to_leave=_leaves(recipient))
+    return Arrival(recipient, heard, _digest(recipient, raw))
 
 
 def unread(recipient: str, raw: bytes) -> Arrival:
-    """Take a mail for one that says nothing, since reading it takes too long."""
-    why = Unreadable("Reading the mail took too long.")
-    return Arrival(recipient, why, _digest(recipient, raw))
+    """Take a mail whose reading takes too long for one that says nothing but by its address."""
+    why = "Reading the mail took too long."
+    heard = reading.unread(why, to_leave=_leaves(recipient))
+    return Arrival(recipient, heard, _digest(recipient, raw))
+
+
+def _leaves(recipient: str) -> bool:
+    way, _, _ = parted(recipient)
+    return way is Way.leave
 
 
 def _digest(recipient: str, raw: bytes) -> bytes:

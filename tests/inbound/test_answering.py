@@ -5,7 +5,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from crm.inbound.heard import Attachment, AutoReply, Reply, Unsubscribe
+from crm.inbound.heard import Attachment, AutoReply, Reply, Unreadable, Unsubscribe
 from crm.inbound.reading import read
 from tests.inbound.corpus import fixture
 
@@ -134,6 +134,12 @@ def test_the_address_for_leaving_decides_unless_a_server_reports() -> None:
     assert found.by == "mailto"
     assert not isinstance(read(fixture("lhost-postfix-02"), to_leave=True), Unsubscribe)
     assert not isinstance(read(fixture("arf-12"), to_leave=True), Unsubscribe)
+
+
+@pytest.mark.parametrize("raw", [b"\r\n", b"X: " + b"x" * 300_000], ids=["empty", "too much"])
+def test_the_address_for_leaving_decides_where_nothing_can_be_made_of_the_mail(raw: bytes) -> None:
+    assert isinstance(read(raw), Unreadable)
+    assert read(raw, to_leave=True) == Unsubscribe("mailto")
 
 
 def test_what_a_person_wrote_is_kept_without_what_she_quoted() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from smtplib import LMTP
 from threading import Event
 from uuid import uuid4
@@ -147,26 +147,50 @@ async def test_what_cannot_be_heard_stays_with_the_server_in_front(
     assert await known.kinds(database) == {"hard": 1}
 
 
+@contextmanager
+def _stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Within the block no mail called Odd is read before the event is set: all are given up."""
+    released = Event()
+
+    def reads(recipient: str, raw: bytes) -> Arrival:
+        if b"Odd" in raw:
+            released.wait(60)
+        return arrived(recipient, raw)
+
+    monkeypatch.setattr("crm.inbound.hearing.arrived", reads)
+    monkeypatch.setattr("crm.inbound.hearing._PATIENCE", 0.01)
+    try:
+        yield released
+    finally:
+        released.set()
+
+
 async def test_a_mail_that_takes_too_long_to_read_is_taken_and_counted(
     database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would take as long again; the next one is heard meanwhile."""
     known = await sent(database, business, _domain())
-    released = Event()
-
-    def reads(recipient: str, raw: bytes) -> Arrival:
-        if b"Odd" in raw:
-            released.wait(20)
-        return arrived(recipient, raw)
-
-    monkeypatch.setattr("crm.inbound.hearing.arrived", reads)
-    monkeypatch.setattr("crm.inbound.hearing._PATIENCE", 1.0)
     async with _listener(database) as port:
-        _, odd = await _said(port, [known.messages[0].sender], b"Subject: Odd\r\n\r\n")
-        _, next_one = await _said(port, [known.messages[1].sender], dsn("5.1.1"))
-    released.set()
+        with _stuck(monkeypatch):
+            _, odd = await _said(port, [known.messages[0].sender], b"Subject: Odd\r\n\r\n")
+            monkeypatch.setattr("crm.inbound.hearing._PATIENCE", 60.0)
+            _, next_one = await _said(port, [known.messages[1].sender], dsn("5.1.1"))
     assert (odd[0][0], next_one[0][0]) == (250, 250)
     assert await known.kinds(database) == {"unreadable": 1, "hard": 1}
+
+
+async def test_who_leaves_has_left_however_long_her_mail_takes_to_read(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address is the wish, and proves whose; what the mail says does not matter."""
+    known = await sent(database, business, _domain())
+    async with _listener(database) as port:
+        with _stuck(monkeypatch):
+            _, answers = await _said(port, [known.leave()], b"Subject: Odd\r\n\r\n")
+    assert answers[0][0] == 250
+    assert await _withdrawn(database, known)
+    assert not await _withdrawn(database, known, 1)
+    assert await known.kinds(database) == {"unsubscribe": 1}
 
 
 async def _away(*_: object, **__: object) -> None:
