@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID
 
 from crm import campaigns
@@ -26,14 +26,50 @@ class Nobodys(Exception):
     """Several businesses share this domain, and no token says whose mail it is."""
 
 
+class TooMany(Exception):
+    """So many mails are still being read that no other may be."""
+
+
+class Readings:
+    """The mails that are being read, also those that nobody waits for any more."""
+
+    def __init__(self, most: int) -> None:
+        """Let so many be read at once, each in a thread of its own: the loop needs its few."""
+        self._most = most
+        self._running: list[Future[_Read]] = []
+
+    async def in_time(self, read: Callable[[], _Read]) -> _Read:
+        """Read; TimeoutError where it takes too long, and TooMany where it cannot begin.
+
+        A thread cannot be stopped. One that was given up counts until it ends, or each mail that
+        takes for ever would leave one more behind.
+        """
+        self._running = [each for each in self._running if not each.done()]
+        if len(self._running) >= self._most:
+            raise TooMany
+        pool = ThreadPoolExecutor(1, "inbound")
+        try:
+            reading = pool.submit(read)
+        finally:
+            pool.shutdown(wait=False)
+        self._running.append(reading)
+        return await asyncio.wait_for(asyncio.wrap_future(reading), _PATIENCE)
+
+
 async def hear_mail(
-    database: Database, businesses: Sequence[UUID], recipient: str, raw: bytes, via: Via
+    database: Database,
+    businesses: Sequence[UUID],
+    recipient: str,
+    raw: bytes,
+    via: Via,
+    *,
+    readings: Readings,
 ) -> Effect:
     """Read a mail beside the loop and do what it asks for; committed when this returns.
 
     One that takes too long to read would take as long each time that it is sent again: to an
     address for leaving it is the wish, and else it is counted as unreadable. Raises Nobodys
-    where it cannot be said for which of several businesses it is.
+    where it cannot be said for which of several businesses it is, and TooMany.
     """
 
     def reads() -> _Read:
@@ -41,7 +77,7 @@ async def hear_mail(
         return marks, arrived(recipient, raw)
 
     try:
-        marks, arrival = await _in_time(reads)
+        marks, arrival = await readings.in_time(reads)
     except TimeoutError:
         _log.error("not_read", businesses=[str(each) for each in businesses], size=len(raw))
         marks, arrival = [], unread(recipient, raw)
@@ -49,19 +85,6 @@ async def hear_mail(
         if await heard_as_canary(database, each, found, raw):
             return Effect.done
     return await hear_arrival(database, _whose(database, businesses, arrival), arrival, via)
-
-
-async def _in_time(read: Callable[[], _Read]) -> _Read:
-    """Read in a thread of its own, which goes on for nobody where it takes too long.
-
-    The loop has few threads, and needs them for others.
-    """
-    pool = ThreadPoolExecutor(1, "inbound")
-    try:
-        reading = asyncio.wrap_future(pool.submit(read))
-    finally:
-        pool.shutdown(wait=False)
-    return await asyncio.wait_for(reading, _PATIENCE)
 
 
 async def hear_arrival(database: Database, business_id: UUID, arrival: Arrival, via: Via) -> Effect:

@@ -17,7 +17,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 from crm import above, ledger
 from crm.connections import is_broken
 from crm.db import BROKEN, Database, open_database
-from crm.inbound.hearing import Nobodys, hear_mail
+from crm.inbound.hearing import Nobodys, Readings, TooMany, hear_mail
 from crm.inbound.model import Via
 from crm.journal import Keeper, Watch, journal_of, watched_by
 from crm.log import configure, logger
@@ -41,9 +41,10 @@ _LINE = 200_000
 class Ear:
     """Answers recipients and contents; knows no state of the session."""
 
-    def __init__(self, database: Database, watch: Watch | None = None) -> None:
+    def __init__(self, database: Database, readings: Readings, watch: Watch | None = None) -> None:
         """Hear for every business that has a return domain, but while the database is behind."""
         self._database = database
+        self._readings = readings
         self._watch = watch
 
     async def handle_RCPT(  # noqa: N802  (named by aiosmtpd)
@@ -77,9 +78,14 @@ class Ear:
                 return _LATER
             domain = parted(recipient)[2]
             known = await above.businesses_of_return_domain(self._database, domain)
-            await hear_mail(self._database, known, recipient, raw, Via.listener)
+            await hear_mail(
+                self._database, known, recipient, raw, Via.listener, readings=self._readings
+            )
         except Nobodys:
             return _NOBODY
+        except TooMany:
+            _log.error("too_many_readings", size=len(raw))
+            return _LATER
         except Exception as wrong:  # noqa: BLE001  (the server in front keeps it until it is heard)
             _note(wrong)
             return _LATER
@@ -177,7 +183,8 @@ async def listening(
     database: Database, settings: Inbound, watch: Watch | None = None
 ) -> AsyncIterator[int]:
     """Listen until the block ends; yields the port."""
-    ear = Ear(database, watch)
+    # Each line waits for one mail: only those that nobody waits for any more make it too many.
+    ear = Ear(database, Readings(settings.connections), watch)
     lines: set[_Line] = set()
     server = await asyncio.get_running_loop().create_server(
         lambda: _Line(ear, settings, lines), settings.host, settings.port

@@ -16,7 +16,7 @@ from crm.businesses import Business
 from crm.campaigns import NoCanary, State, jobs
 from crm.db import Database, open_database
 from crm.inbound import Via
-from crm.inbound.hearing import hear_mail
+from crm.inbound.hearing import Readings, hear_mail
 from crm.inbound.model import Effect
 from crm.mail import jobs as mail_jobs
 from crm.mail import sending_domains
@@ -282,7 +282,7 @@ async def test_nobody_else_can_let_it_pass(database: Database) -> None:
 
 
 async def _arrives(database: Database, business: Business, raw: bytes) -> Effect:
-    return await hear_mail(database, [business.id], SEED, raw, Via.listener)
+    return await hear_mail(database, [business.id], SEED, raw, Via.listener, readings=Readings(1))
 
 
 async def _state(database: Database, business: Business, campaign_id: UUID) -> State:

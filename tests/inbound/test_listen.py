@@ -148,19 +148,21 @@ async def test_what_cannot_be_heard_stays_with_the_server_in_front(
 
 
 @contextmanager
-def _stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
-    """Within the block no mail called Odd is read before the event is set: all are given up."""
+def _stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Within the block a mail called Odd is given up; yields to whom one began to be read."""
     released = Event()
+    begun: list[str] = []
 
     def reads(recipient: str, raw: bytes) -> Arrival:
         if b"Odd" in raw:
+            begun.append(recipient)
             released.wait(60)
         return arrived(recipient, raw)
 
     monkeypatch.setattr("crm.inbound.hearing.arrived", reads)
     monkeypatch.setattr("crm.inbound.hearing._PATIENCE", 0.01)
     try:
-        yield released
+        yield begun
     finally:
         released.set()
 
@@ -191,6 +193,32 @@ async def test_who_leaves_has_left_however_long_her_mail_takes_to_read(
     assert await _withdrawn(database, known)
     assert not await _withdrawn(database, known, 1)
     assert await known.kinds(database) == {"unsubscribe": 1}
+
+
+async def test_no_more_mails_are_read_at_once_than_there_may_be_lines(
+    database: Database, business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was given up counts until its thread ends; the server in front keeps the others."""
+    known = await sent(database, business, _domain())
+    sender, odd = known.messages[0].sender, b"Subject: Odd\r\n\r\n"
+
+    async def answered(raw: bytes) -> int:
+        _, answers = await _said(port, [sender], raw)
+        return answers[0][0]
+
+    async with _listener(database, connections=2) as port:
+        with _stuck(monkeypatch) as begun, capture_logs() as logs:
+            # One that is given up before its thread has begun leaves none behind.
+            while await answered(odd) == 250:
+                continue
+            assert len(begun) == 2
+            assert await answered(dsn("5.1.1")) == 451
+        monkeypatch.setattr("crm.inbound.hearing._PATIENCE", 60.0)
+        while await answered(dsn("5.1.1")) == 451:
+            continue
+    full = [each for each in logs if each["event"] == "too_many_readings"]
+    assert [each["log_level"] for each in full] == ["error", "error"]
+    assert (await known.kinds(database))["hard"] == 1
 
 
 async def _away(*_: object, **__: object) -> None:
