@@ -47,15 +47,29 @@ _STRUCTURE = re.compile(
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,998}>")
 # What is closed by itself, or nests only where another does, is not counted.
 _NESTS = re.compile(
-    r"<(/?)(?!(?:area|base|br|col|dd|dt|hr|img|input|li|link|meta|p|t[dhr]|tbody|wbr)(?:[\s/>]|$))"
-    r"([a-z][^\s/>]*)",
+    r"<(/?)(?!(?:area|base|body|br|col|dd|dt|head|hr|html|img|input|li|link|meta|p|t[dhr]|tbody|wbr)"
+    r"(?:[\s/>]|$))([a-z][^\s/>]*)",
     re.IGNORECASE,
 )
 # HTML opens each of these that was left open again in every paragraph: that takes squares of time.
 _FORMATS = re.compile(
-    r"<(/?)(?=(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?:[\s/>]|$))",
+    r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>]|$)",
     re.IGNORECASE,
 )
+# The end of a block closes all that was left open in it, the end of anything else no block.
+_BLOCK_NAMES = """
+address article aside blockquote button center details dialog dir div dl fieldset figcaption figure
+footer form h1 h2 h3 h4 h5 h6 header hgroup listing main menu nav ol pre search section summary ul
+"""
+# What stands in these closes nothing around them.
+_HOLDING_NAMES = """
+annotation-xml applet caption desc foreignobject iframe marquee mi mn mo ms mtext noembed noframes
+noscript object plaintext script select style table template textarea title xmp
+"""
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_HOLDS = frozenset(_HOLDING_NAMES.split())
+# So far back an end tag is asked what it closes.
+_BACK = 50
 _CHARSETS = {
     "unicode-1-1-utf-7": "utf-7",
     "ansi_x3.110-1983": "latin-1",
@@ -216,8 +230,9 @@ def texts(chosen: Iterable[Message]) -> list[str]:
 
 def plain_of(html: str) -> str:
     """HTML as lines of text; what is quoted in it (`blockquote`, Gmail's frame) is left out."""
+    # As pictures they hold nothing, and like all other tags they go into no text.
     clean = nh3.clean(
-        _shallow(_FORMATS.sub(r"<\1x-", html)),
+        _shallow(_FORMATS.sub(r"<\1img", html)),
         tags={"blockquote", "br", "div", "li", "p", "td", "tr"},
         attributes={"div": {"class"}},
         clean_content_tags={"head", "script", "style", "title"},
@@ -230,17 +245,27 @@ def plain_of(html: str) -> str:
 
 def _shallow(html: str) -> str:
     """The HTML up to where it nests deeper than anybody writes: the sanitiser's time is depth²."""
-    # One that closes another than the last is ignored, as it may be by HTML: then more is open.
     opened: list[str] = []
     for tag in _NESTS.finditer(html):
         name = tag[2].casefold()
-        if not tag[1]:
+        if tag[1]:
+            _close(opened, name)
+        else:
             opened.append(name)
-        elif opened and opened[-1] == name:
-            opened.pop()
         if len(opened) > DEEPEST_HTML:
             return html[: tag.start()]
     return html
+
+
+def _close(opened: list[str], name: str) -> None:
+    """Close the last of this name and what was left open in it, or nothing where HTML does not."""
+    block = name in _BLOCKS
+    for back, each in enumerate(reversed(opened[-_BACK:]), 1):
+        if each == name:
+            del opened[-back:]
+            return
+        if each in _HOLDS or (each in _BLOCKS and not block):
+            return
 
 
 class _Lines(HTMLParser):

@@ -113,7 +113,27 @@ def _formats(size: int) -> bytes:
     return b"From: a@b.example\nContent-Type: text/html\n\n" + again
 
 
-@pytest.mark.parametrize("mail", [_report, _formats])
+def _page(again: str) -> Callable[[int], bytes]:
+    def of(size: int) -> bytes:
+        page = again * (size // len(again))
+        return b"From: a@b.example\nContent-Type: text/html\n\n" + page.encode()
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        _report,
+        _formats,
+        # Ends that HTML takes for none, so that all of it nests.
+        _page("<span><div></span>"),
+        _page("<div><textarea></div></textarea>"),
+        _page("<div><object></div>"),
+        _page("<b></p>"),
+    ],
+    ids=["report", "formats", "no end of a span", "an end in a field", "in an object", "letters"],
+)
 def test_twice_as_much_of_two_things_is_not_four_times_the_work(
     mail: Callable[[int], bytes],
 ) -> None:
@@ -149,6 +169,23 @@ def test_what_html_formats_or_leaves_open_is_read_to_its_end() -> None:
     """Tags that go into no text, and such as nobody closes."""
     html = "<p>Dear <b>Nora</b>,<br><a href=x>yes</a><p>" + "<input><p>" * 600 + "<x-y>end</x-y>"
     assert parts.plain_of(html).split() == ["Dear", "Nora,", "yes", "end"]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "<p><b><i>x</b></i></p>",
+        "<p><b>x</p>",
+        "<div><span>x</div>",
+        "<div><h1><span>x</div></h1>",
+        "<li><span><x-y>x</span></x-y></li>",
+        "<table><tr><td><a>x</table>",
+    ],
+)
+def test_what_is_nested_wrongly_and_not_deeply_is_read_to_its_end(again: str) -> None:
+    """An end tag closes what was left open in its element, as HTML does."""
+    html = again * 1_000 + "<p>end</p>"
+    assert parts.plain_of(html).split() == ["x"] * 1_000 + ["end"]
 
 
 def test_only_so_much_of_a_mail_is_parsed() -> None:
