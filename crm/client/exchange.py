@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -169,11 +169,20 @@ def part(value: Id) -> str:
 
 
 def _query(values: Values) -> dict[str, list[str]]:
-    return {
-        name: [_text(each) for each in (value if isinstance(value, list | tuple) else [value])]
-        for name, value in values.items()
-        if value is not None
-    }
+    return {name: _several(name, value) for name, value in values.items() if value is not None}
+
+
+def _several(name: str, value: Any) -> list[str]:
+    """Write each value of a name; ValueError for none, which would go out as if not asked for."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [_text(value)]
+    written = [_text(each) for each in value]
+    if not written:
+        raise ValueError(
+            f"“{name}” has no value in it, and would not be sent. Leave it out to ask for all, or "
+            "do not call."
+        )
+    return written
 
 
 def _text(value: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import msgspec
@@ -100,6 +102,24 @@ async def test_each_of_several_values_goes_as_it_is(client: Client, way: Way) ->
     way.faults = []
     with pytest.raises(Invalid):
         await client.imports.post_copy_from_elsewhere(b"no archive", purpose=["theirs=ours"])
+
+
+@pytest.mark.parametrize("several", [set, frozenset, tuple, iter, dict.fromkeys])
+async def test_several_values_may_come_in_anything(
+    client: Client, way: Way, several: Callable[[list[str]], Any]
+) -> None:
+    way.faults = [httpx2.Response(204)]
+    with suppress(msgspec.DecodeError):
+        await client.imports.post_copy_from_elsewhere(b"", purpose=several(["theirs=ours", "a=b"]))
+    assert sorted(way.sent[-1].url.params.get_list("purpose")) == ["a=b", "theirs=ours"]
+
+
+@pytest.mark.parametrize("none", [[], (), set()])
+async def test_a_list_without_values_is_refused(client: Client, way: Way, none: Any) -> None:
+    """It would go out as if it were not asked for, and a filter that became empty ask for all."""
+    with pytest.raises(ValueError, match="“purpose” has no value"):
+        await client.imports.post_copy_from_elsewhere(b"", purpose=none)
+    assert way.sent == []
 
 
 async def test_a_page_further_on_keeps_all_values_of_a_name(client: Client, way: Way) -> None:
