@@ -17,19 +17,24 @@ sql = Statements("access")
 async def told(
     db: ReadDb, customer: Customer, events: list[ConsentEvent], *, before: bool
 ) -> Confirmed:
-    """Tell what was recorded by a link, now or `before`, when it was pressed the first time."""
+    """Tell what was recorded by a link, now or `before`, when it was pressed the first time.
+
+    A link that was pressed opens for good, to whoever holds it: how her record stands by then, and
+    whether what she allowed still does, is not for that page.
+    """
     agreed = [
         await _agreed(db, event, event.notice_id, before=before)
         for event in events
         if event.notice_id is not None
     ]
+    unused = None if before else await db.maybe(sql.unused, Unused, customer_id=customer.id)
     return Confirmed(
         address=customer.address,
         agreed=sorted(agreed, key=lambda each: each.purpose.code),
         requested_at=_asked_at(events[0]),
         confirmed_at=events[0].at,
         before=before,
-        unused=await db.maybe(sql.unused, Unused, customer_id=customer.id),
+        unused=unused,
     )
 
 

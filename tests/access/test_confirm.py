@@ -128,17 +128,54 @@ async def test_while_her_record_is_not_used_no_mail_is_promised(
     await sign_up.post("nora@example.com", "offers")
     link = (await inbox.newest()).link
 
-    first, again = await web.post(link), await web.get(link)
+    page = (await web.post(link)).text
 
     async with moved.read(business.id) as db:
         state = await consent.state(db, nora.id, asking.offers.id)
         assert not (await consent.check(db, nora.id, asking.offers.id)).authorises
     assert state is not None
     assert state.status is Status.given
-    for page in (first.text, again.text):
-        assert "From now on we may write to you" not in page
-        assert ("Your record is deleted on" if leaving else "Your record is frozen since") in page
-        assert ("call the deletion off" if leaving else "end the freeze") in page
+    assert "From now on we may write to you" not in page
+    assert ("Your record is deleted on" if leaving else "Your record is frozen since") in page
+    assert ("call the deletion off" if leaving else "end the freeze") in page
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_a_link_that_was_pressed_says_nothing_of_how_her_record_stands(
+    *,
+    sign_up: SignUp,
+    inbox: Inbox,
+    web: httpx2.AsyncClient,
+    moved: Database,
+    clocked: Clock,
+    business: Business,
+    asking: Asking,
+    nora: Customer,
+    leaving: bool,
+) -> None:
+    """Whoever holds the mail opens it months later, also when she has withdrawn since."""
+    await sign_up.post("nora@example.com", "offers")
+    link = (await inbox.newest()).link
+    await web.post(link)
+    her = Actor.customer(nora.id)
+    async with moved.write(business.id) as db:
+        if leaving:
+            await privacy.plan(db, await customers.get(db, nora.id), Fingerprint.keep)
+        else:
+            await customers.restrict(db, her, nora.id)
+    pages = [await web.get(link), await web.post(link)]
+    async with moved.write(business.id) as db:
+        await consent.withdraw(db, her, nora.id, asking.offers.id, method=Method.portal)
+    pages.append(await web.get(link))
+    clocked.ahead += timedelta(days=100)
+    pages.append(await web.get(link))
+
+    for page in pages:
+        assert page.status_code == 200
+        assert "confirmed this already" in page.text
+        assert "Your record" not in page.text
+        assert "What you confirmed here goes with it" not in page.text
+        assert "To get what you confirmed here" not in page.text
 
 
 async def test_two_presses_at_once_are_one_event(
