@@ -66,6 +66,17 @@ def test_what_the_next_night_would_find_too_old_goes(tmp_path: Path, days: int, 
     assert all(each.exists() for each in (*stays, other))
 
 
+@pytest.mark.parametrize(("days", "failures"), [(1, 0), (2, 0), (3, 1), (35, 33)])
+def test_so_many_failed_nights_leave_a_backup(tmp_path: Path, days: int, failures: int) -> None:
+    """Fewer than three days forgive none: that is said beside the job, with the number to set."""
+    last = _aged(tmp_path, failures * DAY) if failures else None
+    older = _aged(tmp_path, (failures + 1) * DAY)
+    assert _night(tmp_path, "exit 1", CRM_BACKUP_DAYS=str(days)) != 0
+    assert set(tmp_path.glob("firsthand-*.sealed")) == ({last} if last else set())
+    assert not older.exists()
+    assert "set at\nleast 3." in DOCUMENT.read_text()
+
+
 def test_of_one_day_tonights_is_left(tmp_path: Path) -> None:
     before = _aged(tmp_path, DAY - HOUR)
     assert _night(tmp_path, "echo a dump", CRM_BACKUP_DAYS="1") == 0
