@@ -102,8 +102,9 @@ SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_z
 
 -- name: customer_kept
 -- One living customer, whom nobody else changes or erases before the change that follows is written.
--- Whatever only needs her to be there is not waited for, as an import, or two tabs of hers that both
--- found her there and then change her: each would wait for the other.
+-- Whatever only needs her to be there is not waited for, as an import that fills in nothing of hers
+-- (one that does has changed her row until its end), or two tabs of hers that both found her there and
+-- then change her: each would wait for the other.
 SELECT customer_id AS id, coalesce(address, '') AS address, name, locale, time_zone,
        external_id, source,
        version, created_at, changed_at, restricted_at, erased_at

@@ -94,7 +94,8 @@ async def change(
     """Change name, locale, time zone or external id, of exactly the version `expected` if given.
 
     Refuses a new address (NotChangeable) and a version no longer current (Stale); what changes
-    nothing makes no new version. Only a new external id waits for an import that is at her.
+    nothing makes no new version. It waits for an import that is at her only where that fills in
+    what she lacked, or where the external id changes.
     """
     held = sql.customer_kept if changes.external_id is UNSET else sql.customer_locked
     customer = _known(await db.maybe(held, Customer, customer_id=customer_id))
