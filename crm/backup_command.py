@@ -63,7 +63,8 @@ def seal(key: Path) -> None:
 def open_command(key: Path, days: int | None) -> None:
     """Decrypt standard input to standard output; it fails unless all of it is whole."""
     if days is None:
-        days = int(alone(_SETTING, os.environ) or _USUAL)
+        given: int | None = alone(_SETTING, os.environ)
+        days = _USUAL if given is None else given
     made, line = made_at(sys.stdin.buffer)
     if datetime.now(UTC) - made > timedelta(days=days):
         message = (

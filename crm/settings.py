@@ -229,13 +229,14 @@ def _gathered(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]
 
 
 def alone(name: str, environ: Mapping[str, str]) -> Any:
-    """Read one setting, for a command that needs no other; None where it is not given."""
+    """Read one setting, for a command that needs no other; None where it is not given, or empty."""
     problems: list[str] = []
-    wanted = {each: environ[each] for each in (name, f"{name}_FILE") if each in environ}
+    wanted = {each: environ[each] for each in (name, f"{name}_FILE") if environ.get(each)}
     values = _gathered(wanted, problems)
     value: Any = None
     try:
-        value = msgspec.convert(values.get(name), names(Settings)[name] | None, strict=False)
+        if text := values.get(name):
+            value = msgspec.convert(text, names(Settings)[name], strict=False)
     except msgspec.ValidationError as wrong:
         problems.append(f"{name}: {wrong}")
     if problems:

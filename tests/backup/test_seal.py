@@ -127,3 +127,28 @@ def test_its_days_are_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "more than 20 days ago" in _refusal(_crm(*opening, given=old))
     file.write_text("99999999999\n")
     assert isinstance(_crm(*opening, given=old).exception, BadSettings)
+    file.write_text("\n")
+    assert "more than 35 days ago" in _refusal(_crm(*opening, given=old))
+
+
+def test_days_that_are_empty_are_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As to the shell, whose `${CRM_BACKUP_DAYS:-35}` is beside it in the nightly job."""
+    key = tmp_path / "backup.key"
+    _crm("key", str(key))
+    data = _crm("seal", "--key", str(key), given=b"a dump").stdout_bytes
+    monkeypatch.setenv("CRM_BACKUP_DAYS_FILE", "")
+    monkeypatch.setenv("CRM_BACKUP_DAYS", "")
+    assert _crm("open", "--key", str(key), given=data).stdout_bytes == b"a dump"
+
+
+@pytest.mark.parametrize("days", ["soon", "1.5", "null", "-1", "0", " "])
+def test_days_that_are_none_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: str
+) -> None:
+    key = tmp_path / "backup.key"
+    _crm("key", str(key))
+    monkeypatch.setenv("CRM_BACKUP_DAYS", days)
+    refused = _crm("open", "--key", str(key), given=b"").exception
+    assert isinstance(refused, BadSettings)
+    assert "CRM_BACKUP_DAYS: Expected `int" in str(refused)
+    assert "null" not in str(refused)
