@@ -31,7 +31,7 @@ from crm.web import reader
 from crm.web.bodies import read_strictly
 from crm.web.closed import closed_while_put_back
 from crm.web.docs import documentation
-from crm.web.forwarded import tells_untrusted
+from crm.web.forwarded import believed, tells_untrusted
 from crm.web.head import answers_head
 from crm.web.headers import secured
 from crm.web.health import health, of_journal, stores
@@ -135,7 +135,7 @@ async def listen(settings: Settings, application: Litestar) -> None:
         log_config=None,
         access_log=False,
         proxy_headers=True,
-        forwarded_allow_ips=settings.web.trusted_proxies,
+        forwarded_allow_ips=believed(settings.web.trusted_proxies),
         timeout_graceful_shutdown=10,
         lifespan="off",
     )

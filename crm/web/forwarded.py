@@ -1,6 +1,8 @@
-"""Tells the operator that a proxy speaks for visitors and is not believed."""
+"""Which proxies are believed, and a word to the operator of one that speaks and is not."""
 
 from __future__ import annotations
+
+from ipaddress import IPv4Network, ip_network
 
 import structlog
 from litestar.enums import ScopeType
@@ -9,6 +11,22 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from crm.visitors import located
 
 _log = structlog.get_logger(__name__)
+
+
+def believed(proxies: str) -> list[str]:
+    """List what CRM_WEB__TRUSTED_PROXIES names, for the server that compares it with a peer.
+
+    A socket that listens for both kinds of addresses has `::ffff:127.0.0.1` ask, not 127.0.0.1.
+    """
+    named = [each for each in map(str.strip, proxies.split(",")) if each]
+    return named + [mapped for each in named if (mapped := _mapped(each))]
+
+
+def _mapped(proxy: str) -> str:
+    network = None if proxy == "*" else ip_network(proxy)
+    if not isinstance(network, IPv4Network):
+        return ""
+    return f"::ffff:{network.network_address}/{96 + network.prefixlen}"
 
 
 def tells_untrusted(app: ASGIApp) -> ASGIApp:

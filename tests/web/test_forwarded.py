@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from crm.web.forwarded import tells_untrusted
+from crm.web.forwarded import believed, tells_untrusted
 
 COMPOSE = Path(__file__).resolve().parents[2] / "deploy" / "compose.yaml"
 VISITOR = "203.0.113.9"
@@ -25,7 +25,7 @@ async def seen(peer: str, trusted: str, *forwarded: str) -> tuple[str, list[str]
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         found.append(scope["client"][0])  # type: ignore[index]
 
-    around: Any = ProxyHeadersMiddleware(tells_untrusted(app), trusted)  # type: ignore[arg-type]
+    around: Any = ProxyHeadersMiddleware(tells_untrusted(app), believed(trusted))  # type: ignore[arg-type]
     headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
     with capture_logs() as logs:
         for _ in range(2):
@@ -48,6 +48,40 @@ async def test_behind_compose_each_visitor_has_her_own_address() -> None:
     assert 'ports: ["127.0.0.1:8000:8000"]' in file
     assert await seen(gateway, trusted, VISITOR) == (VISITOR, [])
     assert await seen(str(second), trusted, VISITOR) == (str(second), [str(second)])
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "192.0.2.1, 127.0.0.1,"),
+        ("::ffff:10.1.2.3", "10.0.0.0/8"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("fd00::1", "127.0.0.1,fd00::/8"),
+        ("8.8.8.8", "*"),
+        ("::ffff:8.8.8.8", "*"),
+    ],
+)
+async def test_a_trusted_proxy_is_believed_however_its_address_arrives(
+    peer: str, trusted: str
+) -> None:
+    """A socket that listens for both kinds of addresses says those of the older one mapped."""
+    assert await seen(peer, trusted, VISITOR) == (VISITOR, [])
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("::ffff:127.0.0.2", "127.0.0.1"),
+        ("::ffff:11.1.2.3", "10.0.0.0/8"),
+        ("::1", "127.0.0.1"),
+        ("::127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", ""),
+    ],
+)
+async def test_nobody_else_is_believed(peer: str, trusted: str) -> None:
+    assert (await seen(peer, trusted, VISITOR))[0] == peer
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "172.17.0.1", "fd00::1", "::ffff:172.17.0.1"])
