@@ -899,11 +899,14 @@ SELECT c.customer_id
 -- Those of them of whom nothing is known but what the import wrote, at its one instant, and what
 -- later ones filled in: nobody decided, changed, wrote, mailed or asked since, and no opt-out stands.
 -- A delivery that was never claimed went to nobody. Whoever changes a record leaves an event, imports
--- alone leave none. Their rows are held: to hold them here would wait for a decision and not see it.
+-- alone leave none; where the events of the time after it may have ended (`told_since`), a record that
+-- was changed at all is not judged. Their rows are held: to hold them here would wait for a decision
+-- and not see it.
 SELECT c.customer_id
   FROM crm.customer c
  WHERE c.business_id = :business_id
    AND c.customer_id = ANY (:customer_ids::uuid[])
+   AND (c.changed_at = :done_at OR :told_since::timestamptz <= :done_at)
    AND NOT EXISTS (SELECT FROM crm.consent_record r
                     WHERE r.business_id = :business_id AND r.customer_id = c.customer_id
                       AND (r.recorded_at <> :done_at OR r.status NOT IN ('given', 'unknown')))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from crm import campaigns, consent, customers, imports
+from crm import campaigns, consent, customers, events, imports
 from crm.businesses import Business
 from crm.campaigns import filling
 from crm.consent import Method, Notice, Status
@@ -20,8 +21,10 @@ from crm.imports import Import, NotDone, State
 from crm.privacy.undoing import jobs
 from crm.privacy.undoing.carrying_out import Asked, go_on, undo
 from tests import make
+from tests.alone import Alone
 from tests.conftest import KEYS, Cluster
 from tests.imports.lists import HEADER, LEFT, held, letter, many, row, rows, somebody_waits, take
+from tests.privacy.conftest import Clock
 from tests.staff.site import kinds
 
 _BY = Actor.system()
@@ -52,6 +55,7 @@ _ONE_PLAN = Statement(
     "SET LOCAL plan_cache_mode = force_generic_plan",
     (),
 )
+_LONG_AGO = ("plain@example.com", "corrected@example.com", "filled@example.com")
 
 
 async def _undone(database: Database, business: Business, import_id: UUID) -> Import:
@@ -197,6 +201,34 @@ async def test_another_import_and_another_business_are_left_alone(
     assert undone.removed == 2
     assert (await held(database, notice, business.id, "earlier0@example.com")).mailable
     assert (await held(database, theirs, other_business.id, "reader0@example.com")).mailable
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_whom_somebody_changed_so_long_ago_that_no_event_says_so_stays(
+    *, clocked: Alone, clock: Clock, business: Business, over: bool
+) -> None:
+    """A later list that filled in somebody is taken for such a change then, for nothing tells."""
+    later = events.KEPT + timedelta(days=1) if over else timedelta(days=1)
+    # In the past, for the eraser's function ends no event of the last year.
+    clock.move(-later - timedelta(days=1))
+    notice = await letter(clocked, business.id)
+    done = await take(clocked, business.id, HEADER + "".join(map(row, _LONG_AGO)))
+    clock.move(timedelta(days=1))
+    corrected = await _id(clocked, business, "corrected@example.com")
+    async with clocked.write(business.id) as db:
+        await customers.change(db, _BY, corrected, customers.Changes(name="Carla"))
+    await take(clocked, business.id, HEADER + row("filled@example.com", "Fay"))
+    clock.move(later)
+    async with clocked.write(business.id) as db:
+        await events.end(db, UUID(int=0), 1000)
+        told = [each.kind async for each in events.export(db, corrected)]
+    assert told == ([] if over else ["customer.changed"])
+
+    undone = await _undone(clocked, business, done.id)
+
+    assert undone.removed == (1 if over else 2)
+    for address, stays in zip(_LONG_AGO, (False, True, over), strict=True):
+        assert (await held(clocked, notice, business.id, address)).known is stays
 
 
 async def test_only_what_is_done_is_undone_and_once(database: Database, business: Business) -> None:

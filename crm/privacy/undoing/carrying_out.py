@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from crm import consent, customers, imports, journal
+from crm import consent, customers, events, imports, journal
 from crm.consent import Method
 from crm.db import Database, Db, Statements
 from crm.events import Actor
@@ -101,7 +101,11 @@ async def _unmake_untouched(db: Db, found: Import, customer_ids: Sequence[UUID])
     held = await db.many(sql.arrivals_held, UUID, import_id=found.id, customer_ids=customer_ids)
     # Only now: whoever decided in this very moment has committed.
     untouched = await db.many(
-        sql.untouched_arrivals, UUID, customer_ids=held, done_at=found.done_at
+        sql.untouched_arrivals,
+        UUID,
+        customer_ids=held,
+        done_at=found.done_at,
+        told_since=db.now - events.KEPT,
     )
     await consent.hold_ranges(db, *untouched)
     for customer_id in untouched:
