@@ -259,7 +259,7 @@ async def _letter(
         business,
         names=wording.Names(tuple(names[choice.purpose_id] for choice in new.choices)),
         asked=wording.moment(db.now, business),
-        until=wording.day(db.now + SIGNUP_LASTS, business),
+        until=wording.moment(db.now + SIGNUP_LASTS, business),
         link=f"{business.origin}/confirm/{token}" if token else f"{business.origin}/sign-in",
         again=new.again,
         code=credentials.grouped(code),

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from crm import access, businesses, consent, customers, mail
+from crm.access import wording
 from crm.access.form import Shown, seal
-from crm.access.model import Choice, NewSignup
+from crm.access.model import SIGNUP_LASTS, Choice, NewSignup
 from crm.businesses import Business, NewBusiness
 from crm.customers import Customer
 from crm.db import Database, Db, Statement
@@ -79,6 +80,24 @@ async def test_looking_at_the_form_changes_nothing(
     await web.head("/sign-up")
 
     assert await rows.all() == before
+
+
+async def test_the_mail_says_until_when_its_link_works(
+    sign_up: SignUp, inbox: Inbox, web: httpx2.AsyncClient, clocked: Clock, business: Business
+) -> None:
+    """To the minute: on that day it works no more."""
+    before = clocked()
+    await sign_up.post()
+    after = clocked()
+    letter = await inbox.newest()
+    said = {str(wording.moment(asked + SIGNUP_LASTS, business)) for asked in (before, after)}
+
+    for body in (letter.text, letter.html):
+        assert any(f"the entry is deleted on {until}." in " ".join(body.split()) for until in said)
+    clocked.ahead += SIGNUP_LASTS - timedelta(minutes=1)
+    assert (await web.get(letter.link)).status_code == 200
+    clocked.ahead += timedelta(minutes=1)
+    assert (await web.get(letter.link)).status_code == 404
 
 
 async def test_the_mail_has_one_link_one_code_and_no_advertising(
