@@ -38,6 +38,19 @@ async def portal(
         yield web
 
 
+@pytest.fixture
+async def at_noon(
+    database: Database, business: Business, customer: UUID, notice: Notice
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Her pages at one instant of a day, as far from its end as can be; all is there by then."""
+    noon = (database.clock() + timedelta(days=1)).replace(hour=12)
+    async with database.write(business.id) as db:
+        me = await customers.get(db, customer)
+        word = await make.own_word(db, customer)
+    async with client(at(database, noon), business, me=me, mailbox=word.opt_in) as web:
+        yield web
+
+
 async def status_of(
     database: Database, business: Business, customer: UUID, purpose_id: UUID
 ) -> Status | None:
@@ -405,7 +418,7 @@ async def test_nothing_moves_by_looking(
 
 
 async def test_she_starts_a_purpose_so_often_a_day_and_stops_it_always(
-    portal: httpx2.AsyncClient,
+    at_noon: httpx2.AsyncClient,
     database: Database,
     business: Business,
     customer: UUID,
@@ -416,13 +429,13 @@ async def test_she_starts_a_purpose_so_often_a_day_and_stops_it_always(
     async with database.write(business.id) as db:
         other = await make.notice(db, (await make.purpose(db)).id)
     for _ in range(STARTS_A_DAY):
-        assert (await portal.post(f"{at}/grant", data=shown(notice))).status_code == 303
-        assert (await portal.post(f"{at}/grant", data=shown(notice))).status_code == 303
-        assert (await portal.post(f"{at}/withdrawal", data=form())).status_code == 303
+        assert (await at_noon.post(f"{at}/grant", data=shown(notice))).status_code == 303
+        assert (await at_noon.post(f"{at}/grant", data=shown(notice))).status_code == 303
+        assert (await at_noon.post(f"{at}/withdrawal", data=form())).status_code == 303
 
-    refused = await portal.post(f"{at}/grant", data=shown(notice))
-    stopped = await portal.post(f"{at}/withdrawal", data=form())
-    beside = await portal.post(f"{HERE}/{other.purpose_id}/grant", data=shown(other))
+    refused = await at_noon.post(f"{at}/grant", data=shown(notice))
+    stopped = await at_noon.post(f"{at}/withdrawal", data=form())
+    beside = await at_noon.post(f"{HERE}/{other.purpose_id}/grant", data=shown(other))
 
     assert refused.status_code == 429
     assert "You have started this very often today" in refused.text
