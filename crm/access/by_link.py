@@ -110,7 +110,8 @@ async def post_preference(request: Request[Any, Any, Any], token: FromPath[str])
     database: Database = request.app.state.database
     async with database.read(stop.business_id) as db:
         offered = [each for each, _ in await access.standings(db, stop)]
-    # Pages of before name a purpose by its short name. One that is called `all` does not take all.
+    # Pages of before name a purpose by its short name, those of now by its id: there one that is
+    # called `all` does not take all. From a page of before, where `all` is both, all is stopped.
     named = {each.slug: each for each in offered} | {str(each.id): each for each in offered}
     pressed = form.choice("stop", [_ALL, *named])
     form.refuse()
