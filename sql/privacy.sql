@@ -900,7 +900,7 @@ SELECT c.customer_id
 -- later ones filled in: nobody decided, changed, wrote, mailed or asked since, and no opt-out stands.
 -- A delivery that was never claimed went to nobody. Whoever changes a record leaves an event, imports
 -- alone leave none; where the events of the time after it may have ended (`told_since`), a record that
--- was changed at all is not judged. Their rows are held: to hold them here would wait for a decision
+-- was changed at all is not judged, and a detail or a wish for less mail says who was there. Their rows are held: to hold them here would wait for a decision
 -- and not see it.
 SELECT c.customer_id
   FROM crm.customer c
@@ -919,6 +919,11 @@ SELECT c.customer_id
    AND NOT EXISTS (SELECT FROM crm.customer_tag t
                     WHERE t.business_id = :business_id AND t.customer_id = c.customer_id
                       AND t.source <> 'import')
+   AND NOT EXISTS (SELECT FROM crm.attribute_value v
+                    WHERE v.business_id = :business_id AND v.customer_id = c.customer_id
+                      AND v.source <> 'import')
+   AND NOT EXISTS (SELECT FROM crm.rhythm r
+                    WHERE r.business_id = :business_id AND r.customer_id = c.customer_id)
    AND NOT EXISTS (SELECT FROM crm.delivery d
                     WHERE d.business_id = :business_id AND d.customer_id = c.customer_id
                       AND d.claimed_at IS NOT NULL)

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from crm import campaigns, consent, customers, events, imports
+from crm import campaigns, consent, customers, events, imports, rhythm
 from crm.businesses import Business
 from crm.campaigns import filling
 from crm.consent import Method, Notice, Status
@@ -55,7 +55,9 @@ _ONE_PLAN = Statement(
     "SET LOCAL plan_cache_mode = force_generic_plan",
     (),
 )
-_LONG_AGO = ("plain@example.com", "corrected@example.com", "filled@example.com")
+_LONG_AGO = tuple(
+    f"{name}@example.com" for name in ("plain", "corrected", "detailed", "paused", "filled")
+)
 
 
 async def _undone(database: Database, business: Business, import_id: UUID) -> Import:
@@ -203,6 +205,25 @@ async def test_another_import_and_another_business_are_left_alone(
     assert (await held(database, theirs, other_business.id, "reader0@example.com")).mailable
 
 
+async def _touched(database: Database, business: Business) -> UUID:
+    """Correct one of them, note a detail of another, let a third have less mail; the first's id."""
+    corrected, detailed, paused = [await _id(database, business, each) for each in _LONG_AGO[1:4]]
+    async with database.write(business.id) as db:
+        await customers.change(db, _BY, corrected, customers.Changes(name="Carla"))
+        size = customers.NewAttribute(
+            basis=customers.LawfulBasis.legitimate_interests,
+            origin="From you.",
+            label="Size",
+            type=customers.AttributeType.text,
+            purpose="For a test.",
+            retention="P10Y",
+        )
+        await customers.declare_attribute(db, _BY, "size", size)
+        await customers.set_attributes(db, _BY, detailed, {"size": "38"})
+        await rhythm.change(db, paused, rhythm.Wanted(budget=1))
+    return corrected
+
+
 @pytest.mark.parametrize("over", [False, True])
 async def test_whom_somebody_changed_so_long_ago_that_no_event_says_so_stays(
     *, clocked: Alone, clock: Clock, business: Business, over: bool
@@ -214,9 +235,7 @@ async def test_whom_somebody_changed_so_long_ago_that_no_event_says_so_stays(
     notice = await letter(clocked, business.id)
     done = await take(clocked, business.id, HEADER + "".join(map(row, _LONG_AGO)))
     clock.move(timedelta(days=1))
-    corrected = await _id(clocked, business, "corrected@example.com")
-    async with clocked.write(business.id) as db:
-        await customers.change(db, _BY, corrected, customers.Changes(name="Carla"))
+    corrected = await _touched(clocked, business)
     await take(clocked, business.id, HEADER + row("filled@example.com", "Fay"))
     clock.move(later)
     async with clocked.write(business.id) as db:
@@ -227,7 +246,7 @@ async def test_whom_somebody_changed_so_long_ago_that_no_event_says_so_stays(
     undone = await _undone(clocked, business, done.id)
 
     assert undone.removed == (1 if over else 2)
-    for address, stays in zip(_LONG_AGO, (False, True, over), strict=True):
+    for address, stays in zip(_LONG_AGO, (False, True, True, True, over), strict=True):
         assert (await held(clocked, notice, business.id, address)).known is stays
 
 
