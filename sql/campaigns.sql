@@ -530,7 +530,8 @@ SELECT crm.analyze_deliveries();
 -- A range with something to do that nobody holds, or whose holder has gone quiet; what such a
 -- holder left on its way is settled even when the campaign has been paused or cancelled since.
 UPDATE crm.lease l
-   SET holder = :holder, epoch = l.epoch + 1, expires_at = :expires_at, waits_for = ''
+   SET holder = :holder, epoch = l.epoch + 1, expires_at = :expires_at, waits_for = '',
+       relays_as_of = NULL
  WHERE l.business_id = :business_id
    AND l.campaign_id = :campaign_id
    AND l.number = (
@@ -541,7 +542,13 @@ UPDATE crm.lease l
       WHERE f.business_id = :business_id
         AND f.campaign_id = :campaign_id
         AND f.open
-        AND f.due_at <= :now
+        AND (f.due_at <= :now
+             -- It rests for caps of relays that were known, and one is another since.
+             OR (f.relays_as_of IS NOT NULL
+                 AND EXISTS (SELECT FROM crm.relay r
+                              WHERE r.business_id = :business_id
+                                AND r.active
+                                AND r.changed_at > f.relays_as_of)))
         AND (f.expires_at IS NULL OR f.expires_at < :now)
       ORDER BY f.number
       LIMIT 1
@@ -980,7 +987,7 @@ UPDATE crm.lease
 -- wait and none is to be tried again (a server lost what it had committed), the walk begins anew.
 UPDATE crm.lease l
    SET holder = NULL, expires_at = NULL, open = l.waiting + l.sending > 0,
-       waits_for = :waits_for,
+       waits_for = :waits_for, relays_as_of = :relays_as_of,
        cursor = CASE WHEN l.cursor < l.high OR l.waiting = 0 OR EXISTS (
          SELECT FROM crm.retry r
           WHERE r.business_id = :business_id AND r.campaign_id = :campaign_id

@@ -456,15 +456,6 @@ SELECT relay_id AS id, name, host, port, tls, username, password AS sealed, hell
  WHERE business_id = :business_id
  ORDER BY weight DESC, relay_id;
 
--- name: relays_changed
--- Whether one that mail goes to came, or was changed, since this.
-SELECT EXISTS (SELECT FROM crm.relay
-                WHERE business_id = :business_id AND active AND changed_at > :since);
-
--- name: end_rests_of_caps
--- Campaigns that rest because all relays were at their caps are looked at again.
-SELECT crm.end_rests_of_caps(:business_id, :now);
-
 -- name: add_relay
 -- A relay more.
 INSERT INTO crm.relay (business_id, relay_id, name, host, port, tls, username, password, hello,

@@ -73,10 +73,12 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
     )
 
     assert {row["column_name"] for row in rows} == {
+        "active",
         "beat_at",
         "begun_at",
         "business_id",
         "campaign_id",
+        "changed_at",
         "clearing",
         "created_at",
         "debt_id",
@@ -98,6 +100,7 @@ async def test_the_sweep_sees_ids_only(catalog: asyncpg.Connection) -> None:
         "origin_number",
         "position",
         "purpose_id",
+        "relays_as_of",
         "reports",
         "rest_until",
         "return_domain",

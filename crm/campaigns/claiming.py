@@ -273,9 +273,18 @@ async def hold(db: Db, campaign_id: UUID, lease: Lease, lasts: timedelta) -> Hel
 
 
 async def leave(
-    db: Db, campaign_id: UUID, lease: Lease, rest_until: datetime | None, waits_for: str
+    db: Db,
+    campaign_id: UUID,
+    lease: Lease,
+    rest_until: datetime | None,
+    waits_for: str,
+    *,
+    relays_as_of: datetime | None = None,
 ) -> None:
-    """Let a range go; where it rests as a whole, until then and for that."""
+    """Let a range go; where it rests as a whole, until then and for that.
+
+    One that rests for the caps of relays is due at once where one was changed after `relays_as_of`.
+    """
     await db.maybe(
         sql.leave_lease,
         bool,
@@ -284,6 +293,7 @@ async def leave(
         epoch=lease.epoch,
         rest_until=rest_until,
         waits_for=waits_for,
+        relays_as_of=relays_as_of,
     )
 
 

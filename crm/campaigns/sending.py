@@ -267,10 +267,10 @@ class RangeSender:
                 await settle(db, self._routes)
                 await self._turns(db, [])
                 known = [way.relay for way in self._routes.ways]
-                if self._rest[0] and await relays.changed(db, known):
-                    # Whoever changed the cap has passed this range by.
-                    self._rest = (None, "")
-                await leave(db, self._issue.campaign.id, self._lease, *self._rest)
+                as_of = relays.as_of(known) if self._rest[0] else None
+                await leave(
+                    db, self._issue.campaign.id, self._lease, *self._rest, relays_as_of=as_of
+                )
         except BaseException:
             self._take_back(results, self._walk.cursor, [])
             raise

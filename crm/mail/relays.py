@@ -142,7 +142,6 @@ async def add(db: Db, by: Actor, new: NewRelay, today: date) -> UUID:
     relay_id = time_ordered()
     await db.run(sql.add_relay, relay_id=relay_id, **_fields(db, checked(new), today))
     await events.record(db, by, Kind.relay_added, ref=relay_id, reason=new.name)
-    await _look_again(db)
     return relay_id
 
 
@@ -150,7 +149,6 @@ async def change(db: Db, by: Actor, relay_id: UUID, new: NewRelay, today: date) 
     """Replace what is known of a relay; a new warm-up plan begins today."""
     await db.one(sql.change_relay, UUID, relay_id=relay_id, **_fields(db, checked(new), today))
     await events.record(db, by, Kind.relay_changed, ref=relay_id, reason=new.name)
-    await _look_again(db)
 
 
 async def use(db: Db, by: Actor, relay_id: UUID, *, active: bool) -> None:
@@ -158,12 +156,6 @@ async def use(db: Db, by: Actor, relay_id: UUID, *, active: bool) -> None:
     name = await db.one(sql.use_relay, str, relay_id=relay_id, active=active)
     reason = f"{name}: {'on' if active else 'off'}"
     await events.record(db, by, Kind.relay_changed, ref=relay_id, reason=reason)
-    await _look_again(db)
-
-
-async def _look_again(db: Db) -> None:
-    """Let campaigns go on that rest until tomorrow, since there was no relay below its cap."""
-    await db.run(sql.end_rests_of_caps)
 
 
 def _fields(db: Db, new: NewRelay, today: date) -> dict[str, object]:
@@ -179,10 +171,9 @@ async def all_of(db: ReadDb) -> list[Relay]:
     return await db.many(sql.relays, Relay)
 
 
-async def changed(db: ReadDb, known: Sequence[Relay]) -> bool:
-    """Say whether a relay that mail goes to came or was changed since these were read."""
-    since = [each.changed_at for each in known if each.changed_at is not None]
-    return bool(since) and await db.one(sql.relays_changed, bool, since=max(since))
+def as_of(known: Sequence[Relay]) -> datetime | None:
+    """Return up to when changes of relays were known; none where only the installation's is."""
+    return max((each.changed_at for each in known if each.changed_at is not None), default=None)
 
 
 async def usable(db: ReadDb, settings: Settings) -> list[Relay]:

@@ -15,18 +15,33 @@ LANGUAGE sql STABLE AS $$
                     AND d.state IN ('waiting', 'sending'))
 $$;
 
--- A relay came, or is another than it was: ranges that rest until tomorrow because all were at their
--- caps are due now. A worker that is about to say so has said it when its range is held here, in the
--- order of all who hold several.
-CREATE FUNCTION crm.end_rests_of_caps(_business uuid, _now timestamptz) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM l.number
-     FROM crm.lease l
-    WHERE l.business_id = _business AND l.open
-    ORDER BY l.campaign_id, l.number
-      FOR UPDATE;
-  UPDATE crm.lease l SET due_at = least(l.due_at, _now)
-   WHERE l.business_id = _business AND l.open AND l.waits_for LIKE 'cap %';
-END
+-- A range that rests until tomorrow because all relays were at their caps is due as soon as one that
+-- mail goes to came, or was changed, after what its worker knew. It is seen by whoever looks, so that
+-- nobody who changes a relay waits for those who hold ranges: an import may for minutes.
+ALTER TABLE crm.lease ADD COLUMN relays_as_of timestamptz;
+
+GRANT SELECT (relays_as_of) ON crm.lease TO crm_sweep;
+
+CREATE POLICY sweep ON crm.relay FOR SELECT TO crm_sweep USING (true);
+
+GRANT SELECT (business_id, active, changed_at) ON crm.relay TO crm_sweep;
+
+GRANT CREATE ON SCHEMA crm TO crm_sweep;
+
+CREATE OR REPLACE FUNCTION crm.leases_due(_now timestamptz)
+RETURNS TABLE (business_id uuid, campaign_id uuid, leases bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+  SELECT l.business_id, l.campaign_id, count(*)
+    FROM crm.lease l
+    JOIN crm.campaign c ON c.business_id = l.business_id AND c.campaign_id = l.campaign_id
+   WHERE l.open AND (l.expires_at IS NULL OR l.expires_at < _now)
+     AND (l.due_at <= _now
+          OR (l.relays_as_of IS NOT NULL
+              AND EXISTS (SELECT FROM crm.relay r
+                           WHERE r.business_id = l.business_id AND r.active
+                             AND r.changed_at > l.relays_as_of)))
+     AND (c.state = 'sending' OR l.sending > 0)
+   GROUP BY l.business_id, l.campaign_id
 $$;
+
+REVOKE CREATE ON SCHEMA crm FROM crm_sweep;

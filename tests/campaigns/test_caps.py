@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from crm import campaigns
-from crm.campaigns import State, jobs
+from crm import above, campaigns, consent
+from crm.campaigns import State, jobs, sending
+from crm.campaigns.claiming import leave
+from crm.consent import Method
 from crm.db import Database, Db
+from crm.events import Actor
 from crm.mail import relays
 from crm.mail.relays import Relay
 from crm.mail.routes import Routes, open_routes
 from crm.mail.wire import Limits
 from tests import make
 from tests.campaigns.test_relays import context, relay, sent
-from tests.campaigns.test_share import until_waiting
-from tests.conftest import Cluster
 from tests.rhythm.test_obey import Shop, at, opened
 from tests.smtpd import Smtpd, smtpd
 
@@ -116,28 +117,40 @@ async def test_a_cap_is_raised_while_a_range_is_sent_by_the_old_one(
 
 
 async def test_a_cap_is_raised_while_a_range_comes_to_rest_for_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch, shared_cluster: Cluster
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever raises it waits to hear that, or the range has heard of it and does not rest."""
-    raising: list[asyncio.Task[None]] = []
-    looked = relays.changed
+    """Neither hears of the other, and it is seen afterwards that the range need not rest."""
+    once: list[UUID] = []
 
     async with smtpd() as server:
-        now = at(database, NOON)
+        now, soon = at(database, NOON), at(database, NOON + timedelta(seconds=1))
         shop, campaign_id, first = await begun(now, server)
+        once.append(first)
 
-        async def changed(db: Db, known: list[Relay]) -> bool:
-            found = await looked(db, known)
-            if not raising:
-                soon = at(database, NOON + timedelta(seconds=1))
-                raising.append(asyncio.create_task(raised(soon, shop, first, server.port)))
-                await until_waiting(shared_cluster, 1)
-            return found
+        async def left(db: Db, *given: Any, **also: Any) -> None:
+            await leave(db, *given, **also)
+            while once:
+                await raised(soon, shop, once.pop(), server.port)
 
-        monkeypatch.setattr(relays, "changed", changed)
-        ctx = context(now, range=1000)
-        assert (await sent(ctx, shop.business, campaign_id)).sent == 2
-        await raising[0]
-        later = context(at(database, NOON + HOUR), range=1000)
-        await jobs.send(later, str(shop.business.id), str(campaign_id))
-    assert len(server.messages) == 5
+        monkeypatch.setattr(sending, "leave", left)
+        counts = await sent(context(now, range=1000), shop.business, campaign_id)
+    assert counts.sent == len(server.messages) == 5
+
+
+async def test_whoever_changes_a_relay_waits_for_nobody_who_holds_ranges(
+    database: Database,
+) -> None:
+    """As an import holds those of all whose withdrawals it took; afterwards they go on."""
+    async with smtpd() as server:
+        shop, campaign_id, first = await at_its_cap(database, server)
+        soon = at(database, NOON + HOUR)
+        async with soon.write(shop.business.id) as holding:
+            for reader in shop.readers:
+                me, purpose_id = Actor.customer(reader), shop.purposes[0]
+                await consent.withdraw(holding, me, reader, purpose_id, method=Method.portal)
+            await raised(soon, shop, first, server.port)
+            due = [each.campaign_id for each in await above.leases_due(soon)]
+            assert campaign_id in due
+            assert (await sent(context(soon), shop.business, campaign_id)).sent == 2
+        counts = await sent(context(soon, range=1000), shop.business, campaign_id)
+    assert (counts.sent, counts.waiting) == (2, 0)
