@@ -1844,8 +1844,8 @@ SELECT c.campaign_id AS id, c.subject, c.source, c.format, c.public,
  ORDER BY c.started_at, c.campaign_id;
 
 -- name: stopped_in_digest
--- The subjects of issues in a digest that do not go, or do not yet; none where it is no digest.
-SELECT c.subject
+-- The issues of a digest that do not go, or do not yet; none where it is no digest.
+SELECT c.campaign_id AS id, c.subject
   FROM crm.digest g
   JOIN crm.campaign c ON c.business_id = :business_id AND c.campaign_id = ANY (g.issues)
  WHERE g.business_id = :business_id

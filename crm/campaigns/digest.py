@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from html import escape
@@ -19,6 +20,8 @@ from crm.campaigns.tree import Node, written
 
 # What stands in a digest begins below the heading that names its issue.
 _LOWER = {f"h{level}": f"h{min(level + 2, 6)}" for level in range(1, 7)}
+# A subject is no mark: another issue may have the same, and staff may change it in the digest.
+_MARKED = re.compile(r"<!-- issue [0-9a-f-]{36} -->")
 # Issues so long before the end of a week may stand in its digest, if they stand in none yet.
 REACHES = timedelta(days=15)
 
@@ -58,21 +61,31 @@ def composed(intro: str, issues: Sequence[Issue], archive: str) -> str:
     """Write the issues one after the other, each under its subject, as HTML.
 
     Merge fields stay fields. Of pictures the descriptions stay. The subject of a public issue leads
-    to its page below `archive`.
+    to its page below `archive`. Above each stands which it is, in a comment: that goes in no mail.
     """
     parts = [_text(intro, "markdown", ())] if intro.strip() else []
     for each in issues:
         heading = _line(each.subject)
         if each.public:
             heading = f'<a href="{escape(f"{archive}/{each.id}")}">{heading}</a>'
-        parts.append(f"<h2>{heading}</h2>\n{_text(each.source, each.format, each.images)}")
+        text = _text(each.source, each.format, each.images)
+        parts.append(f"{_marker(each.id)}\n<h2>{heading}</h2>\n{text}")
     return "\n<hr>\n".join(parts)
 
 
-def stands_in(subject: str, text: str) -> bool:
-    """Say whether a digest's text still has an issue under its subject, as it was composed."""
+def stands_in(text: str, issue: UUID, subject: str) -> bool:
+    """Say whether a digest's text still has an issue, under whatever heading.
+
+    One that was composed before issues were marked in it is read by the subject.
+    """
+    if _MARKED.search(text):
+        return _marker(issue) in text
     heading = _line(subject)
     return any(f">{heading}{end}</h2>" in text for end in ("", "</a>"))
+
+
+def _marker(issue: UUID) -> str:
+    return f"<!-- issue {issue} -->"
 
 
 def _line(subject: str) -> str:

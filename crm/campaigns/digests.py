@@ -28,7 +28,10 @@ class NotOffered(Conflict):
 
 
 class IssueStopped(Conflict):
-    """An issue in this digest does not go: let that go on, or take it out of the digest's text."""
+    """An issue here does not go: let it go on, or cut it and the comment above it out of the text.
+
+    The comment says which issue it is; what stands beneath is not known by its words.
+    """
 
 
 class NotAPerson(Forbidden):
@@ -73,6 +76,11 @@ class DigestChoice(Struct, frozen=True, kw_only=True):
     purpose_id: UUID
     chosen_at: datetime
     left_at: datetime | None
+
+
+class _Stopped(Struct, frozen=True):
+    id: UUID
+    subject: str
 
 
 async def digest_plans(db: ReadDb) -> list[Plan]:
@@ -182,8 +190,8 @@ async def unsent_digests(db: Db) -> list[Campaign]:
 
 async def stopped_issue(db: ReadDb, campaign: Campaign) -> IssueStopped | None:
     """Say what keeps a digest back: its text has an issue that was stopped since, or not begun."""
-    subjects = await db.many(sql.stopped_in_digest, str, campaign_id=campaign.id)
-    stopped = any(stands_in(each, campaign.source) for each in subjects)
+    issues = await db.many(sql.stopped_in_digest, _Stopped, campaign_id=campaign.id)
+    stopped = any(stands_in(campaign.source, each.id, each.subject) for each in issues)
     return IssueStopped() if stopped else None
 
 

@@ -94,6 +94,9 @@ def test_an_issue_is_the_same_in_a_digest() -> None:
     for link in (f"https://b.example/archive/{UUID(int=7)}", "https://example.com/?a=1&b=2"):
         assert link in read.text
     assert message.warnings == ()
+    # Which issue it is stands in the digest's text, and in no mail.
+    assert str(UUID(int=7)) in text
+    assert "<!-- issue" not in read.html
 
 
 async def offered(database: Database, shop: Shop, *weekly: UUID) -> Member:

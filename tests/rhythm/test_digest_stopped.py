@@ -129,6 +129,27 @@ async def test_an_issue_is_stopped_before_its_digest_starts(
     assert b"About Cake" in mail.content
 
 
+@pytest.mark.parametrize("cut", [True, False])
+async def test_an_issue_is_known_by_more_than_its_subject(database: Database, *, cut: bool) -> None:
+    """Another of the same subject goes, and no other heading lets a cancelled one go."""
+    now, friday = at(database, TUESDAY), at(database, FRIDAY)
+    shop = await opened(now, 2)
+    who = await offered(now, shop, shop.readers[0])
+    rye, _ = await sending(now, shop, "Rye"), await sending(now, shop, "Rye")
+    (digest,) = await made(friday, shop)
+    async with friday.write(shop.business.id) as db:
+        await campaigns.cancel(db, make.SYSTEM, rye.id)
+        draft = await campaigns.unschedule(db, who.actor, digest)
+        *_, first, last = draft.source.split("<hr>")
+        assert str(rye.id) in first
+        text = last if cut else draft.source.replace(">Rye<", ">Rye bread<")
+        kept = {name: getattr(draft, name) for name in campaigns.NewCampaign.__struct_fields__}
+        new = campaigns.NewCampaign(**kept | {"source": text})
+        changed = await campaigns.change(db, who.actor, digest, new, version=draft.version)
+        found = await campaigns.hindrances(db, changed)
+    assert [each.code for each in found] == ([] if cut else ["issue_stopped"])
+
+
 async def test_a_stopped_digest_leaves_what_is_paused_to_staff(database: Database) -> None:
     """In the draft, and not once more in the digest when that is offered again."""
     now = at(database, TUESDAY)
