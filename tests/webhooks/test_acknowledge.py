@@ -370,11 +370,19 @@ async def test_what_was_never_taken_and_asked_for_nothing_ends_with_the_month(
         assert await webhooks.posts(db, endpoint.id) == []
 
 
+@pytest.mark.parametrize("acknowledges", [True, False])
 async def test_her_page_says_of_what_was_given_up_that_it_is_tried_no_more(
-    clocked: Database, business: Business, customer: Customer, portal: Browser, there: Receiver
+    clocked: Database,
+    business: Business,
+    customer: Customer,
+    portal: Browser,
+    there: Receiver,
+    *,
+    acknowledges: bool,
 ) -> None:
+    """And that somebody asks why only where it is shown to staff."""
     wanted = (Kind.consent_withdrawn, Kind.interaction_recorded)
-    endpoint, _ = await added(clocked, business, there, *wanted, acknowledges=True)
+    endpoint, _ = await added(clocked, business, there, *wanted, acknowledges=acknowledges)
     there.answer = lambda heard: Reply(500 if heard.kind == "consent.withdrawn" else 200)
     await _withdrawn(clocked, business, customer)
     await turn(clocked, business, endpoint)
@@ -383,4 +391,6 @@ async def test_her_page_says_of_what_was_given_up_that_it_is_tried_no_more(
     assert isinstance(clock, Clock)
     async for _ in _days(clocked, business, endpoint, clock):
         pass
-    assert "Not reached, though it was tried for days" in (await portal.get("/me/told")).text
+    page = (await portal.get("/me/told")).text
+    assert "Not reached, though it was tried for days" in page
+    assert ("we see that, and ask" in page) is acknowledges
