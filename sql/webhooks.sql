@@ -58,8 +58,8 @@ SELECT s.sealed
 
 -- name: endpoints
 -- Where events are told to, with how it goes there and who made it; what was removed is left out.
--- What was never taken is not acknowledged either, from when it first went out (CASE, as the index
--- has it).
+-- Taken or not, what is not acknowledged counts from when it first went out; of old posts only when
+-- they were told is known (CASE, as the index has it).
 SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.off_why, e.off_at,
        e.failures, e.rest_until, e.succeeded_at, e.version, e.created_at, e.changed_at,
        (SELECT count(*) FROM (
@@ -70,7 +70,7 @@ SELECT e.endpoint_id AS id, e.name, e.url, e.kinds, e.acknowledges, e.state, e.o
           SELECT FROM crm.post p
            WHERE p.business_id = :business_id AND p.endpoint_id = e.endpoint_id
              AND p.asks AND p.acknowledged_at IS NULL
-             AND CASE WHEN p.told_at IS NULL THEN p.out_at ELSE p.told_at END <= :late
+             AND CASE WHEN p.out_at IS NULL THEN p.told_at ELSE p.out_at END <= :late
            LIMIT :most) u) AS unacknowledged,
        (SELECT s.ends_at FROM crm.endpoint_secret s
          WHERE s.business_id = :business_id AND s.endpoint_id = e.endpoint_id AND s.ends_at > :now

@@ -355,6 +355,26 @@ async def test_what_was_never_taken_is_not_acknowledged_either(
     assert (await reload(clocked, business, endpoint)).unacknowledged == 0
 
 
+async def test_what_is_taken_late_is_not_acknowledged_by_that(
+    clocked: Database, business: Business, there: Receiver, clock: Clock
+) -> None:
+    """It was shown, and is until it is acknowledged."""
+    endpoint, _ = await added(clocked, business, there, Kind.consent_withdrawn, acknowledges=True)
+    her = uuid4()
+    async with clocked.write(business.id) as db:
+        await events.record(db, SYSTEM, Kind.consent_withdrawn, customer_id=her, ref=uuid4())
+    there.answer = lambda _: Reply(500)
+    await turn(clocked, business, endpoint)
+    clock.move(timedelta(days=3, seconds=1))
+    assert (await reload(clocked, business, endpoint)).unacknowledged == 1
+    there.answer = lambda _: Reply(200)
+    await turn(clocked, business, endpoint)
+    async with clocked.read(business.id) as db:
+        (told,) = await webhooks.told(db, her)
+    assert told.told_at is not None
+    assert (await reload(clocked, business, endpoint)).unacknowledged == 1
+
+
 async def test_what_was_never_taken_and_asked_for_nothing_ends_with_the_month(
     clocked: Database, business: Business, there: Receiver, clock: Clock
 ) -> None:
