@@ -1033,7 +1033,7 @@ SELECT l.number, l.low, l.high
 
 -- name: cancel_deliveries
 -- Takes out what still waits in a range that is held: how many, and who of them has said how many
--- campaigns may come in a week.
+-- campaigns may come in a week; of one that was merged, the record that is kept.
 WITH taken AS (
   UPDATE crm.delivery
      SET state = 'excluded', reason = 'cancelled'
@@ -1045,11 +1045,13 @@ WITH taken AS (
   RETURNING customer_id
 )
 SELECT (SELECT count(*) FROM taken)::integer AS customers,
-       ARRAY(SELECT t.customer_id
+       ARRAY(SELECT DISTINCT r.customer_id
                FROM taken t
-               JOIN crm.rhythm r ON r.business_id = :business_id AND r.customer_id = t.customer_id
+               JOIN crm.customer c ON c.business_id = :business_id AND c.customer_id = t.customer_id
+               JOIN crm.rhythm r ON r.business_id = :business_id
+                AND r.customer_id = coalesce(c.merged_into, c.customer_id)
               WHERE r.budget IS NOT NULL
-              ORDER BY t.customer_id) AS limited;
+              ORDER BY r.customer_id) AS limited;
 
 -- name: count_cancelled
 -- The counts of that range, in the same transaction.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -157,3 +158,29 @@ async def test_a_place_of_a_record_that_was_merged_is_given(database: Database) 
         await jobs.give_places(ctx(now, 1), str(shop.business.id), str(other))
         await jobs.send(ctx(now, server.port), str(shop.business.id), str(two.id))
         assert server.accepted() == ["reader0@example.com"]
+
+
+async def test_a_place_of_a_record_that_was_merged_is_given_by_cancelling(
+    database: Database,
+) -> None:
+    """Its mail was on the way, was put off, and held a place of the record that is kept."""
+    now = at(database, WEDNESDAY)
+    shop = await opened(now, 2)
+    kept, other = shop.readers
+    await wishes(now, shop, Wanted(1), kept)
+    one, held = await started(now, shop, 0), asyncio.Event()
+    async with smtpd() as server:
+        server.fails_for("reader0@example.com", "rcpt", GONE)
+        server.fails("dot", Fault(until=held, reply="451 4.3.0 Later"))
+        sending = asyncio.create_task(worked(now, shop, one, server))
+        await server.until_heard(".")
+        async with now.write(shop.business.id) as db:
+            await merging.merge(db, make.SYSTEM, kept, other)
+        held.set()
+        assert (await sending).waiting == 1
+    async with now.write(shop.business.id) as db:
+        await campaigns.cancel(db, make.SYSTEM, one.id)
+        assert await cancelling.clear_range(db, one.id)
+    assert [args for job, args, _ in db.wakes if job == GIVES] == [
+        (str(shop.business.id), str(kept))
+    ]
