@@ -82,8 +82,8 @@ COLUMNS: dict[str, str] = {
     "journal_mark": "business_id number",
     "lease": (
         "blocked business_id campaign_id complaints cursor due_at epoch excluded expires_at "
-        "failed hard high holder low number open reasons sending sent uncertain waiting "
-        "waits_for"
+        "failed hard high holder low number open reasons relays_as_of sending sent uncertain "
+        "waiting waits_for"
     ),
     "ledger_alarm": (
         "alarm_id business_id detail found_at kind mended_at seen_at settled_at settled_why subject"
