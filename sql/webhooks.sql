@@ -392,7 +392,7 @@ UPDATE crm.post p
 
 -- name: record_posts
 -- What became of some posts, which are held in the order of their key first: as by whoever forgets a
--- customer.
+-- customer. A try that came to nothing counts once, also where it is written twice.
 WITH held AS MATERIALIZED (
   SELECT p.number
     FROM crm.post p
@@ -418,13 +418,15 @@ UPDATE crm.post p
        acknowledged_by = CASE WHEN r.acknowledged AND p.asks
                               THEN coalesce(p.acknowledged_by, 'answer')
                               ELSE p.acknowledged_by END
-  FROM unnest(:numbers::bigint[], :states::text[], :next_ats::timestamptz[],
-              :acknowledged::boolean[]) AS r (number, state, next_at, acknowledged)
+  FROM unnest(:numbers::bigint[], :attempts::integer[], :states::text[], :next_ats::timestamptz[],
+              :acknowledged::boolean[]) AS r (number, attempts, state, next_at, acknowledged)
   JOIN held h USING (number)
  WHERE p.business_id = :business_id
    AND p.endpoint_id = :endpoint_id
    AND p.number = r.number
-   AND p.state = 'waiting';
+   AND p.state = 'waiting'
+   AND (r.state = 'told'
+        OR r.attempts = CASE WHEN p.beginning = :beginning THEN p.attempts ELSE 0 END);
 
 -- name: record_tries
 -- That some posts went out, and what came back; of one that was forgotten meanwhile nothing.

@@ -17,13 +17,19 @@ from tests.conftest import Cluster
 
 
 @pytest.fixture
-def settings(shared_cluster: Cluster, redis_url: str) -> dict[str, str]:
-    """The variables of an installation on the servers of the tests."""
-    return {"CRM_DATABASE_URL": shared_cluster.app_url, "CRM_REDIS_URL": redis_url} | SECRETS
+def settings(own_cluster: Cluster, redis_url: str) -> dict[str, str]:
+    """The variables of an installation of its own: its journal is compared with all businesses."""
+    return {"CRM_DATABASE_URL": own_cluster.app_url, "CRM_REDIS_URL": redis_url} | SECRETS
+
+
+@pytest.fixture
+async def business(own_database: Database) -> Business:
+    """The business of that installation."""
+    return await make.business(own_database)
 
 
 async def test_logs_go_to_standard_error(
-    database: Database, business: Business, settings: dict[str, str], tmp_path: Path
+    own_database: Database, business: Business, settings: dict[str, str], tmp_path: Path
 ) -> None:
     """A key is all of standard output, also when its journal has vanished."""
     add = ("key", "add", "Shop", "--reason=to try it", "--every-scope", f"--business={business.id}")
@@ -38,10 +44,10 @@ async def test_logs_go_to_standard_error(
 
 
 async def test_logs_are_as_loud_as_they_are_set(
-    database: Database, business: Business, settings: dict[str, str]
+    own_database: Database, business: Business, settings: dict[str, str]
 ) -> None:
     """A wake that Redis did not take is a warning."""
-    async with database.write(business.id) as db:
+    async with own_database.write(business.id) as db:
         purpose = await make.purpose(db)
         await make.audience(db, await make.notice(db, purpose.id), 3)
         begun = [await make.campaign(db, purpose.id) for _ in range(2)]
@@ -89,10 +95,10 @@ async def test_names_in_brackets_stay_as_they_are(
 
 
 async def test_lists_keep_their_brackets(
-    database: Database, business: Business, settings: dict[str, str], tmp_path: Path
+    own_database: Database, business: Business, settings: dict[str, str], tmp_path: Path
 ) -> None:
     """The subject of a campaign, and the name of a file whose bar is drawn."""
-    async with database.write(business.id) as db:
+    async with own_database.write(business.id) as db:
         purpose = await make.purpose(db)
         await make.notice(db, purpose.id)
         await make.campaign(db, purpose.id, subject="[sale] Bread [/b]")
@@ -108,11 +114,11 @@ async def test_lists_keep_their_brackets(
 
 
 async def test_nothing_is_cut_off_in_a_pipe(
-    database: Database, business: Business, settings: dict[str, str]
+    own_database: Database, business: Business, settings: dict[str, str]
 ) -> None:
     """A row is a line however long it is, and so is a sentence."""
     subject, reason = "Rye bread " * 28, "because a program asks " * 8
-    async with database.write(business.id) as db:
+    async with own_database.write(business.id) as db:
         purpose = await make.purpose(db)
         campaign = await make.campaign(db, purpose.id, subject=subject.strip())
     which = f"--business={business.id}"

@@ -87,9 +87,7 @@ async def post_withdrawal_of_all(
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Record a no to everything the customer has not said no to already."""
-    await customers.get(db, id)
-    no = partial(consent.withdraw_all, by=who.actor, customer_id=id, method=Method.staff)
-    await attempt(request, db, no)
+    await attempt(request, db, partial(_withdraw_all, who=who, id=id))
     return redirect(_tab(id), say="All of it is off. It counted at once.")
 
 
@@ -180,6 +178,13 @@ async def post_complaint(
     no = partial(_withdraw, who=who, id=id, purpose_id=purpose_id, method=Method.complaint)
     name = await attempt(request, db, no)
     return redirect(_tab(id), say=f"{name} is off, because she complained.")
+
+
+async def _withdraw_all(db: Db, *, who: Member, id: UUID) -> None:
+    # Held: a record that was merged into another this moment has nothing left to say no to.
+    held = await consent.hold_many(db, [id])
+    customer = await customers.get(db, held.merged.get(id, id))
+    await consent.withdraw_all(db, who.actor, customer.id, method=Method.staff)
 
 
 async def _withdraw(db: Db, *, who: Member, id: UUID, purpose_id: UUID, method: Method) -> str:

@@ -98,7 +98,7 @@ async def anything_new(db: ReadDb, purpose_id: UUID, new: NewVersion) -> bool:
         )
         for each in new.notices
     }
-    return not asked <= in_use
+    return bool(asked) and asked != in_use
 
 
 async def publish_version(db: Db, by: Actor, purpose_id: UUID, new: NewVersion) -> Purpose:

@@ -137,9 +137,11 @@ async def post_leaving(
     customer_id: FromPath[UUID],
 ) -> Response[Any]:
     """Stop all mails to a customer who asked for it by mail, with the member's name on it."""
-    customer = await customers.get(db, customer_id)
 
     async def act(db: Db) -> list[UUID]:
+        # Held: a record that was merged into another this moment has nothing left to stop.
+        held = await consent.hold_many(db, [customer_id])
+        customer = await customers.get(db, held.merged.get(customer_id, customer_id))
         return await consent.withdraw_all(
             db, by, customer.id, method=Method.staff, said={"by": "mail"}, channel=EMAIL
         )

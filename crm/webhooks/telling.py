@@ -163,9 +163,9 @@ async def _record(
         return None, rests, endpoint.failures
     arrived = any(each.answer.arrived for each in went)
     succeeded_at = db.now if arrived else endpoint.succeeded_at
-    failures = 0 if arrived else endpoint.failures + 1
     fates = [_fate(each, db.now, succeeded_at) for each in went]
-    await _write(db, held, went, fates)
+    written = await _write(db, held, went, fates)
+    failures = 0 if arrived else endpoint.failures + (written > 0)
     rest = rest_until(failures, [each.answer for each in went], db.now)
     await db.run(
         sql.note_endpoint,
@@ -177,16 +177,17 @@ async def _record(
     return next((each.off for each in fates if each.off), None), rest is not None, failures
 
 
-async def _write(db: Db, held: Held, went: Sequence[Went], fates: Sequence[_Fate]) -> None:
-    """Write what became of posts and, while those are held, what came back."""
+async def _write(db: Db, held: Held, went: Sequence[Went], fates: Sequence[_Fate]) -> int:
+    """Write what became of posts and, while those are held, what came back; returns of how many."""
     if not went:
-        return
-    await db.run(
+        return 0
+    written = await db.run(
         sql.record_posts,
         endpoint_id=held.endpoint_id,
         # All of a round were taken in the same one.
         beginning=went[0].post.beginning,
         numbers=[each.post.number for each in went],
+        attempts=[each.post.attempts for each in went],
         states=[each.state for each in fates],
         next_ats=[each.next_at for each in fates],
         acknowledged=[each.acknowledged for each in went],
@@ -200,6 +201,7 @@ async def _write(db: Db, held: Held, went: Sequence[Went], fates: Sequence[_Fate
         troubles=[each.answer.trouble for each in went],
         millis=[each.answer.millis for each in went],
     )
+    return written
 
 
 class _Fate(Struct, frozen=True):

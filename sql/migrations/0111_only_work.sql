@@ -7,3 +7,5 @@ CREATE INDEX value_check_walking ON crm.value_check (beat_at) WHERE state = 'wal
 
 CREATE INDEX import_to_work ON crm.import (state, beat_at)
   INCLUDE (created_at) WHERE state IN ('waiting', 'running', 'tried');
+
+CREATE INDEX import_to_undo ON crm.import (business_id, import_id) WHERE state = 'undoing';

@@ -454,6 +454,10 @@ async def test_the_same_words_are_published_again_where_that_changes_something(
         terms = msgspec.structs.replace(await terms_of(db, notice.purpose_id), validity="P1Y")
         assert (await publish(db, 3, terms=terms, notices=[])).version == 4
         assert (await publish(db, 4)).version == 5
+        french = msgspec.structs.replace(same, locale="fr")
+        assert (await publish(db, 5, notices=[same, french])).version == 6
+        # The French text goes out of use.
+        assert (await publish(db, 6)).version == 7
 
 
 @pytest.mark.parametrize(

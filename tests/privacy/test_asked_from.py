@@ -81,26 +81,33 @@ async def test_a_merge_after_the_request_counts_too(database: Database, business
 async def test_every_kind_is_about_the_record_that_is_kept(
     database: Database, business: Business
 ) -> None:
-    """Frozen, and mailed no advertising; staff see the record and the address that asked."""
+    """Frozen, and mailed no advertising; staff see the record and the address that asked.
+
+    That address leads to it no more once somebody has decided about it.
+    """
     kept, gone = await _merged(database, business)
     async with database.write(business.id) as db:
         freeze = await _asked(db, RequestKind.restriction, gone.address)
         objects = await _asked(db, RequestKind.objection, gone.address)
         copy = await _asked(db, RequestKind.access, gone.address)
-        await privacy.fulfil(db, BY, objects.id, "None any more.", marketing=True)
-        await privacy.fulfil(db, BY, freeze.id, "It is frozen.")
+    async with await site.staff_browser(database, business, Role.care) as staff:
+        before = await staff.get(f"/staff/requests/{copy.id}")
+        async with database.write(business.id) as db:
+            await privacy.fulfil(db, BY, objects.id, "None any more.", marketing=True)
+            await privacy.fulfil(db, BY, freeze.id, "It is frozen.")
+        after = await staff.get(f"/staff/requests/{copy.id}")
+    async with database.read(business.id) as db:
         her = await customers.get(db, kept.id)
         asked = await requests.of_customer(db, kept.id)
         silence = await mail.suppressed(db, db.keys.address_hash(business.id, kept.address))
-    async with await site.staff_browser(database, business, Role.care) as staff:
-        shown = await staff.get(f"/staff/requests/{copy.id}")
 
     assert her.restricted_at is not None
     assert {each.id for each in asked} == {freeze.id, objects.id, copy.id}
     assert silence is not None
     assert (silence.scope, silence.reason) == (Scope.marketing, Why.objected)
-    assert gone.address in shown.text
-    assert "which leads to this record" in shown.text
+    assert gone.address in before.text
+    assert "which leads to this record" in before.text
+    assert "which does not lead to this record" in after.text
 
 
 async def test_whom_an_id_names_is_written_to_where_she_can_be(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -338,12 +339,12 @@ async def test_two_at_once_share_it(database: Database, business: Business) -> N
 
 
 async def test_a_large_one_keeps_no_other_business_waiting(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does one that cannot be done."""
-    large, broken, small = [await make.business(database) for _ in range(3)]
+    large, broken, small = [await make.business(own_database) for _ in range(3)]
     found = {
-        each.id: await _asked(database, each.id, count, touched=True)
+        each.id: await _asked(own_database, each.id, count, touched=True)
         for each, count in ((large, 505), (broken, 5), (small, 5))
     }
     done = dict.fromkeys(found, 0)
@@ -357,30 +358,31 @@ async def test_a_large_one_keeps_no_other_business_waiting(
         return await go_on(db, found=found)
 
     monkeypatch.setattr(jobs, "go_on", cut)
+    monkeypatch.setattr(jobs, "_SECONDS", math.inf)
     with pytest.raises(asyncio.CancelledError):
-        await jobs.sweep({"database": database})
+        await jobs.sweep({"database": own_database})
 
-    async with database.read(small.id) as db:
+    async with own_database.read(small.id) as db:
         assert (await imports.get(db, found[small.id].id)).state is State.undone
-    async with database.read(large.id) as db:
+    async with own_database.read(large.id) as db:
         assert (await imports.get(db, found[large.id].id)).state is State.undoing
     monkeypatch.undo()
     for each in (large, broken):
-        assert (await undo(database, each.id, found[each.id])).state is State.undone
+        assert (await undo(own_database, each.id, found[each.id])).state is State.undone
 
 
 async def test_a_turn_leaves_and_the_next_goes_on(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    own_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each business gets its piece, however little time there is."""
-    businesses = [await make.business(database) for _ in range(2)]
-    found = {each.id: await _asked(database, each.id, 105, touched=True) for each in businesses}
+    businesses = [await make.business(own_database) for _ in range(2)]
+    found = {each.id: await _asked(own_database, each.id, 105, touched=True) for each in businesses}
     monkeypatch.setattr(jobs, "_SECONDS", 0.0)
     states = []
     for _ in range(5):
-        await jobs.sweep({"database": database})
+        await jobs.sweep({"database": own_database})
         for business_id, asked in found.items():
-            async with database.read(business_id) as db:
+            async with own_database.read(business_id) as db:
                 states.append((await imports.get(db, asked.id)).state)
 
     # Two pieces of yeses, two of arrivals, and the end.

@@ -73,16 +73,18 @@ async def _end_yeses(db: Db, found: Import, far: Undoing) -> Undoing | None:
     if not piece:
         return None
     brought = [each.customer_id for each in piece if each.brought]
-    gone = await _unmake_untouched(db, found, brought)
+    # In the one order of locks: what is hers, what she decided, ranges.
+    await consent.hold_many(db, brought)
+    if gone := await _unmake_untouched(db, found, brought):
+        # Whoever stays has her turn next, with no range held before what she decided.
+        return msgspec.structs.replace(far, removed=far.removed + gone)
     # Only now: whoever left in this very moment has committed.
     ending = await db.many(sql.yeses_held, UUID, purpose_id=found.purpose_id, customer_ids=brought)
     # All at once: reader by reader, who leaves in this moment and this would wait for each other.
     await consent.hold_ranges(db, *ending)
     for customer_id in ending:
         await consent.invalidate(db, _SYSTEM, customer_id, found.purpose_id, why=_WHY)
-    return msgspec.structs.replace(
-        far, yeses_upto=piece[-1].customer_id, removed=far.removed + gone
-    )
+    return msgspec.structs.replace(far, yeses_upto=piece[-1].customer_id)
 
 
 async def _remove(db: Db, found: Import, far: Undoing) -> Undoing | None:
