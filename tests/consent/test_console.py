@@ -14,6 +14,7 @@ from crm import consent, events, staff
 from crm.businesses import Business
 from crm.consent import ConsentEvent, EvidenceKind, Method, Notice, Purpose, Status
 from crm.db import Database
+from crm.privacy import merging
 from crm.staff import Member, Role
 from tests import make
 from tests.consent.conftest import say_no, say_yes
@@ -188,6 +189,23 @@ async def test_staff_record_a_no_to_everything(
     path = f"/staff/customers/{customer}/consent/withdrawal"
     assert (await console.post(path, data=form())).status_code == 303
     assert (await history(database, business, customer))[0].status is Status.withdrawn
+
+
+async def test_a_no_to_everything_finds_the_record_that_is_kept(
+    console: httpx2.AsyncClient,
+    database: Database,
+    business: Business,
+    customer: UUID,
+    notice: Notice,
+) -> None:
+    """Whoever presses has the page of one that was merged meanwhile before her."""
+    async with database.write(business.id) as db:
+        kept = await make.customer(db)
+        await say_yes(db, kept.id, notice)
+        await merging.merge(db, make.SYSTEM, kept.id, customer)
+    path = f"/staff/customers/{customer}/consent/withdrawal"
+    assert (await console.post(path, data=form())).status_code == 303
+    assert (await history(database, business, kept.id))[0].status is Status.withdrawn
 
 
 async def test_a_signed_form_is_recorded_as_what_it_is(
