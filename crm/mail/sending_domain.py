@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from crm.errors import Conflict, Invalid
 
@@ -136,6 +137,12 @@ class SendingDomain(Struct, frozen=True):
     def blocking(self) -> tuple[Finding, ...]:
         """What has to be put right before a campaign starts."""
         return tuple(each for each in self.findings if each.severity is Severity.blocks)
+
+    @property
+    def as_answered(self) -> SendingDomain:
+        """The same without what DNS did not answer, which says nothing of what its records are."""
+        findings = tuple(each for each in self.findings if each.about is not About.dns)
+        return replace(self, findings=findings)
 
 
 def strings_of(value: str) -> tuple[str, ...]:

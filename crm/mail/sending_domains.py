@@ -151,11 +151,16 @@ async def not_ready(db: ReadDb, business: Business) -> DomainNotReady | None:
 async def not_right(db: ReadDb, business: Business) -> DomainNotReady | None:
     """Return the refusal of what is under way where the sender's domain is unknown or wrong.
 
-    However long ago it was found to be right: that keeps only a start waiting.
+    However long ago it was found to be right: that keeps only a start waiting. So does a question
+    that DNS did not answer, where a key signs: its record was seen before.
     """
     name = domain_of(business.sender_address)
     domain = await db.maybe(sql.sending_domain, SendingDomain, domain=name)
-    why = why_not(name, domain, domain.checked_at or db.now if domain else db.now)
+    if domain is None:
+        return DomainNotReady(why_not(name, domain, db.now))
+    signs = any(key.state is KeyState.signing for key in await keys(db, name))
+    found = domain.as_answered if signs else domain
+    why = why_not(name, found, domain.checked_at or db.now)
     return DomainNotReady(why) if why else None
 
 

@@ -215,6 +215,29 @@ async def test_a_look_of_long_ago_stops_only_a_start(
     assert counts.sent == (0 if blocks else len(ids))
 
 
+@pytest.mark.parametrize("signs", [True, False])
+async def test_a_question_that_dns_did_not_answer_stops_only_a_start(
+    database: Database, business: Business, *, signs: bool
+) -> None:
+    """One resolver that is away must not pause everybody; but nothing goes out unsigned."""
+    campaign_id, ids = await started(database, business, 3)
+    await _filled(database, business, campaign_id)
+    domain = sending_domains.domain_of(business.sender_address)
+    silent = Finding(Severity.blocks, About.dns, "DNS did not say what TXT records it has.")
+    async with database.write(business.id) as db:
+        await sending_domains.revoke(db, make.SYSTEM, domain)
+        made = {each.selector for each in await sending_domains.keys(db, domain)}
+        seen = frozenset(made if signs else ())
+        await sending_domains.keep(db, domain, [silent], seen)
+        starts = await sending_domains.not_ready(db, business) is None
+    async with smtpd() as relay:
+        state, counts = await _sent(database, business, campaign_id, relay)
+
+    assert not starts
+    assert state is (State.done if signs else State.paused)
+    assert counts.sent == (len(ids) if signs else 0)
+
+
 async def _looked_at_long_ago(
     database: Database, business: Business, root: asyncpg.Connection, *, blocks: bool
 ) -> None:
