@@ -35,7 +35,9 @@ ALTER TABLE crm.delivery ADD CONSTRAINT delivery_reason_check CHECK (reason IN (
   'soft_opt_in_off'));  -- told at a sale, at a business that lets nothing rest on that any more
 
 -- Pauses what is being sent to customers who were told at a sale, in the transaction that switches
--- that off, and says which: whoever still waits is left out by nobody, and gets it if it goes on.
+-- that off, and says which: whoever waits goes on waiting, and gets it if it goes on. A worker
+-- does not wait for that transaction: of a batch that it claims, or a rest of an audience that it
+-- writes, while this is off, whoever was told at a sale is left out for good.
 CREATE FUNCTION crm.pause_what_rests_on_sales(_business uuid, _why text, _now timestamptz)
 RETURNS SETOF uuid
 LANGUAGE sql AS $$
