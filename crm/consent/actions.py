@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from crm import businesses
 from crm.consent import evidence, network
 from crm.consent.bundle import Bundle
 from crm.consent.deciding import Circumstances, Wish, append, decide, held
@@ -250,7 +251,8 @@ async def standings(db: ReadDb, customer_id: UUID, locale: str) -> list[Standing
     `locale` is that of the text she would be asked with now.
     """
     said = await told(db, customer_id)
-    return arranged(said, await current_notices(db, locale), db.now)
+    lets = (await businesses.get(db)).soft_opt_in
+    return arranged(said, await current_notices(db, locale), db.now, soft_opt_in=lets)
 
 
 async def told(db: ReadDb, customer_id: UUID) -> ConsentTold:

@@ -223,8 +223,15 @@ class Consent(Struct, frozen=True, kw_only=True):
     stale_at: datetime | None = None
 
     def authorises(self, now: datetime) -> bool:
-        """Say whether mail may be sent on it now (promise 1)."""
+        """Say whether it stands now, so that mail may be sent on it (promise 1).
+
+        That includes what was told at a sale, also where nothing may rest on that: see `allows`.
+        """
         return self.status in AUTHORISES and (self.ends_at is None or self.ends_at > now)
+
+    def allows(self, now: datetime, *, soft_opt_in: bool) -> bool:
+        """Say whether mail is sent on it at a business that lets it rest on sales, or does not."""
+        return self.authorises(now) and (soft_opt_in or self.status is not Status.unobjected)
 
     def asked_again(self, now: datetime) -> bool:
         """Say whether it is time to ask if it goes on; a soft opt-in cannot be said again."""

@@ -40,6 +40,8 @@ class Standing(Struct, frozen=True):
     # Whether it is time to say it again: it ends soon, or rests on a version that is replaced.
     due: bool
     history: list[Told]
+    # Whether mail is sent on what is on: nothing is on a sale where the settings do not let it.
+    allows: bool
 
     @property
     def opted_out(self) -> bool:
@@ -72,8 +74,13 @@ class Silence(Struct, frozen=True):
         return proof is not None and proof.confirmed_at > self.at
 
 
-def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> list[Standing]:
-    """Put what belongs to one purpose together, in the order of the purposes and the events."""
+def arranged(
+    held: ConsentTold, current: dict[UUID, Notice], now: datetime, *, soft_opt_in: bool
+) -> list[Standing]:
+    """Put what belongs to one purpose together, in the order of the purposes and the events.
+
+    `soft_opt_in` says whether the business lets anything rest on a sale.
+    """
     state_of = {each.purpose_id: each for each in held.consents}
     notice_of = {each.id: each for each in held.notices}
     standings = []
@@ -97,6 +104,7 @@ def arranged(held: ConsentTold, current: dict[UUID, Notice], now: datetime) -> l
                 asked,
                 state is not None and state.asked_again(now),
                 history,
+                state is not None and state.allows(now, soft_opt_in=soft_opt_in),
             )
         )
     return standings

@@ -149,10 +149,13 @@ def _field(purpose_id: UUID) -> str:
     return f"digest-{purpose_id}"
 
 
-async def _singly(db: ReadDb, customer_id: UUID, offered: set[UUID]) -> list[str]:
+async def _singly(
+    db: ReadDb, business: Business, customer_id: UUID, offered: set[UUID]
+) -> list[str]:
     """Name what she gets by mail and no digest is offered of."""
+    lets = business.soft_opt_in
     states = await consent.states(db, customer_id)
-    on = {each.purpose_id for each in states if each.authorises(db.now)} - offered
+    on = {each.purpose_id for each in states if each.allows(db.now, soft_opt_in=lets)} - offered
     return [
         each.name for each in await consent.purposes(db) if each.id in on and each.channel == EMAIL
     ]
@@ -181,7 +184,7 @@ async def _shown(
         form=form,
         neutral=neutral,
         told=told,
-        singly=await _singly(db, me.id, {each.purpose_id for each in told.digests}),
+        singly=await _singly(db, business, me.id, {each.purpose_id for each in told.digests}),
         at=db.now,
         budgets=BUDGETS,
         pauses=[(days, _ends(db.now, days, zone)) for days in PAUSES],

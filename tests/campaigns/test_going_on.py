@@ -10,8 +10,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import pytest
+from litestar.types import ASGIApp
 
-from crm import businesses, campaigns, consent, events, segments
+from crm import businesses, campaigns, consent, customers, events, segments
 from crm.businesses import Business, NewBusiness
 from crm.campaigns import Counts, State, filling, jobs
 from crm.consent import Basis, Circumstances, Method, SoftOptInOff
@@ -25,6 +26,7 @@ from tests.campaigns.test_send import settings, started
 from tests.smtpd import Smtpd, smtpd
 
 SHOP = Actor.key(UUID(int=9), "Shop")
+_YES = '<span class="tag yes">Yes</span>'
 NEVER_CHECKED = "letter@never-checked.example"
 
 
@@ -154,6 +156,38 @@ async def test_checks_reads_segments_and_sending_agree(database: Database) -> No
 
     assert on == [{None}, 3, {}, [3, 0]]
     assert off == [{"soft_opt_in_off"}, 0, {"soft_opt_in_off": 3}, [0, 3]]
+
+
+async def test_pages_say_what_rests_on_a_sale_as_sending_does(
+    site: ASGIApp, database: Database
+) -> None:
+    """While it is off nobody reads that she is mailed; she can object all the same."""
+    business, purpose_id, ids = await _told_at_a_sale(database, 1)
+    async with database.read(business.id) as db:
+        her = await customers.get(db, ids[0])
+    async with Browser(site, business.origin) as staff, Browser(site, business.origin) as web:
+        await make.let_in_as_owner(database, business, staff)
+        await make.let_in_as_customer(database, business, her, web)
+        record = f"/staff/customers/{her.id}"
+        await staff.fill(record, f"{record}/look", usual="question")
+
+        async def said() -> list[object]:
+            tab = (await staff.get(f"{record}/consent")).text
+            hers = (await web.get("/me/consent")).text
+            return [
+                _YES in tab,
+                "let nothing rest on a sale" in tab,
+                "<b>Nothing is sent</b> at present" in hers,
+                "each issue comes when it is written" in (await web.get("/me/rhythm")).text,
+                f"/me/consent/{purpose_id}/withdrawal" in hers,
+            ]
+
+        on = await said()
+        await _set(database, business, soft_opt_in=False)
+        off = await said()
+
+    assert on == [True, False, False, True, True]
+    assert off == [False, True, True, False, True]
 
 
 async def test_whose_deliveries_are_written_while_it_is_off_are_left_out(
