@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -31,6 +32,9 @@ from tests.consent.test_verify import verdict
 BEFORE = 11
 AT = datetime(2025, 3, 4, 9, 30, tzinfo=UTC)
 TEXT, LABEL = "Yes, send me The Corner Letter by e-mail.", "Send it to me"
+
+
+T = TypeVar("T")
 
 
 class Held(Struct):
@@ -221,22 +225,24 @@ async def mailed(conn: asyncpg.Connection, held: Held) -> None:
         )
 
 
-@pytest.fixture
-async def held(cluster: Cluster) -> AsyncIterator[tuple[Cluster, Held]]:
-    """A database as the version before left it, and then brought to this one."""
+@asynccontextmanager
+async def upgraded(
+    cluster: Cluster, before: int, fill: Callable[[asyncpg.Connection], Awaitable[T]]
+) -> AsyncIterator[tuple[Cluster, T]]:
+    """A database as a version before left it, and then brought to this one."""
     name = f"upgrade_{uuid4().hex[:12]}"
     top = await asyncpg.connect(cluster.superuser_url)
     await top.execute(f"CREATE DATABASE {name} OWNER crm_owner")
     here = cluster.named(name)
     owner = await asyncpg.connect(here.owner_url)
-    for one in migrations()[:BEFORE]:
+    for one in migrations()[:before]:
         for statement in one.statements:
             await owner.execute(statement)
     await owner.execute(
         """CREATE TABLE public.crm_migration (number integer PRIMARY KEY, name text NOT NULL,
            sha256 bytea NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"""
     )
-    for one in migrations()[:BEFORE]:
+    for one in migrations()[:before]:
         await owner.execute(
             "INSERT INTO public.crm_migration (number, name, sha256) VALUES ($1, $2, $3)",
             one.number,
@@ -248,10 +254,17 @@ async def held(cluster: Cluster) -> AsyncIterator[tuple[Cluster, Held]]:
     filled = await fill(root)
     await root.close()
     applied = await migrate(here.owner_url)
-    assert len(applied) == len(migrations()) - BEFORE
+    assert len(applied) == len(migrations()) - before
     yield here, filled
     await top.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await top.close()
+
+
+@pytest.fixture
+async def held(cluster: Cluster) -> AsyncIterator[tuple[Cluster, Held]]:
+    """What an installation from before consent was sealed holds, brought to this version."""
+    async with upgraded(cluster, BEFORE, fill) as found:
+        yield found
 
 
 @pytest.fixture
