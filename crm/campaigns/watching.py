@@ -229,6 +229,8 @@ async def post_resolution(
     customer_id: FromPath[UUID],
 ) -> Response[Any]:
     """Say what became of an uncertain delivery; the member's name stays on it."""
+    if not await _may_look(db, who, await campaigns.get(db, id)):
+        return _not_shown(id)
     form = await read_form(request)
     ending = form.choice("ending", tuple(_ENDINGS))
     form.refuse()
@@ -248,6 +250,8 @@ async def post_resolution_of_all(
     id: FromPath[UUID],
 ) -> Response[Any]:
     """Say what became of all that is uncertain; the number that was shown confirms it."""
+    if not await _may_look(db, who, await campaigns.get(db, id)):
+        return _not_shown(id)
     form = await read_form(request)
     ending = form.choice("ending", tuple(_ENDINGS))
     number = form.integer("number", min=1)
@@ -302,6 +306,17 @@ async def told(id: UUID, doing: Awaitable[Campaign], say: str) -> Response[Any]:
     except WrongState as refusal:
         return redirect(f"{LIST}/{id}", say=refusal.message, tone="wait")
     return redirect(f"{LIST}/{id}", say=say)
+
+
+async def _may_look(db: ReadDb, who: Member, campaign: Campaign) -> bool:
+    """Say whether a member may see the customers of a campaign by name, and so resolve theirs."""
+    audience = (await campaigns.counts(db, campaign.id)).audience
+    return who.may(Right.see_customers) and await may_be_told(db, who, campaign, audience)
+
+
+def _not_shown(id: UUID) -> Response[Any]:
+    say = "Your role does not show these customers. Ask an owner to say what became of them."
+    return redirect(f"{LIST}/{id}/progress", say=say, tone="wait")
 
 
 def _message_ids(

@@ -18,6 +18,7 @@ from crm.segments.model import NewSegment, Vocabulary
 from crm.staff import Role
 from tests import make
 from tests.browser import Browser
+from tests.campaigns.test_resolve import DOUBT
 from tests.segments.conftest import Shop
 
 _RULE = re.compile(r'<textarea[^>]*name="rule"[^>]*>\n?(.*?)</textarea>', re.DOTALL)
@@ -197,6 +198,38 @@ async def test_deliveries_name_nobody_to_whom_the_figures_are_not_shown(
             assert f"{base}/deliveries/excluded" in (await console.get(f"{base}/{page}")).text
             shown = (await web.get(f"{base}/{page}")).text
             assert (f"{base}/deliveries/excluded" in shown) is told, page
+
+
+async def test_who_is_not_shown_customers_says_not_what_became_of_them(
+    web: Browser, shop: Shop, database: Database
+) -> None:
+    """The account sends an editor to an owner; neither of the forms takes a word of hers."""
+    special = await _special(database, shop)
+    her = shop.ids[0]
+    async with database.write(shop.business.id) as db:
+        text = await make.notice(db, special.id)
+        await consent.give(
+            db, Actor.customer(her), her, text.question, await make.own_word(db, her)
+        )
+        campaign = await make.campaign(db, special.id)
+        await campaigns.start(db, make.SYSTEM, campaign.id)
+        await filling.fill_piece(db, campaign.id, 100)
+        await db.run(DOUBT, campaign_id=campaign.id, customer_id=her)
+    await make.let_in_as_owner(database, shop.business, web, Role.editor)
+    base = f"/staff/campaigns/{campaign.id}"
+    account = (await web.get(f"{base}/progress")).text
+    token = await web.token(f"{base}/progress")
+    asked = {"csrf": token, "ending": "sent", "number": "1", "sure": "yes"}
+    answers = [
+        await web.post(f"{base}/{path}/resolution", data=asked)
+        for path in (f"deliveries/{her}", "uncertain")
+    ]
+    async with database.read(shop.business.id) as read:
+        counts = await campaigns.counts(read, campaign.id)
+
+    assert "ask an owner to look at each" in account
+    assert [each.headers["location"] for each in answers] == [f"{base}/progress"] * 2
+    assert counts.uncertain == 1
 
 
 async def test_a_record_shows_an_editor_nothing_of_a_special_purpose(
