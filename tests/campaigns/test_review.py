@@ -95,6 +95,17 @@ async def _bury(root: asyncpg.Connection, business: Business, count: int) -> Non
     )
 
 
+async def _merge(root: asyncpg.Connection, business: Business) -> None:
+    """Merge some into another, a few of them frozen: their consents are still there."""
+    await root.execute(
+        """UPDATE crm.customer c SET erased_at = now(), address = NULL, folded = NULL,
+                  address_hash = NULL, name = '', locale = '', merged_into = k.customer_id
+             FROM (SELECT customer_id FROM crm.customer WHERE business_id = $1 LIMIT 1) k
+            WHERE c.business_id = $1 AND c.customer_id <> k.customer_id AND random() < 0.1""",
+        business.id,
+    )
+
+
 async def _scatter(root: asyncpg.Connection, business: Business, purpose: UUID) -> None:
     """Put everybody in a state of hers, near an end of hers, and set some apart."""
     await root.execute("SELECT setseed(0.25)")
@@ -128,14 +139,7 @@ async def _scatter(root: asyncpg.Connection, business: Business, purpose: UUID) 
             WHERE business_id = $1 AND random() < 0.2""",
         business.id,
     )
-    # Merged into another, some while frozen: her consents are still there.
-    await root.execute(
-        """UPDATE crm.customer c SET erased_at = now(), address = NULL, folded = NULL,
-                  address_hash = NULL, name = '', locale = '', merged_into = k.customer_id
-             FROM (SELECT customer_id FROM crm.customer WHERE business_id = $1 LIMIT 1) k
-            WHERE c.business_id = $1 AND c.customer_id <> k.customer_id AND random() < 0.1""",
-        business.id,
-    )
+    await _merge(root, business)
     # Erased: nothing is left but a mark.
     await _bury(root, business, 20)
 
@@ -170,6 +174,20 @@ async def test_counted_together_as_one_by_one(
     assert review.audience == 400
 
 
+async def _set_apart(
+    root: asyncpg.Connection, *, suppressed: list[UUID], restricted: list[UUID]
+) -> None:
+    await root.execute(
+        """INSERT INTO crm.suppression
+           SELECT business_id, address_hash, 'marketing', 'bounced', now() FROM crm.customer
+            WHERE customer_id = ANY ($1)""",
+        suppressed,
+    )
+    await root.execute(
+        "UPDATE crm.customer SET restricted_at = now() WHERE customer_id = ANY ($1)", restricted
+    )
+
+
 async def test_an_audience_is_counted_without_reading_it(
     own_cluster: Cluster, own_database: Database
 ) -> None:
@@ -182,15 +200,7 @@ async def test_an_audience_is_counted_without_reading_it(
     business = await make.business(own_database)
     campaign, _, ids = await drafted(own_database, business, 200)
     root = await asyncpg.connect(own_cluster.superuser_url)
-    await root.execute(
-        """INSERT INTO crm.suppression
-           SELECT business_id, address_hash, 'marketing', 'bounced', now() FROM crm.customer
-            WHERE customer_id = ANY ($1)""",
-        ids[:3],
-    )
-    await root.execute(
-        "UPDATE crm.customer SET restricted_at = now() WHERE customer_id = ANY ($1)", ids[2:4]
-    )
+    await _set_apart(root, suppressed=ids[:3], restricted=ids[2:4])
     await _bury(root, business, 100)
     for table in ("consent", "consent_tally", "customer", "suppression"):
         await root.execute(f"VACUUM ANALYZE crm.{table}")
