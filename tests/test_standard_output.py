@@ -12,7 +12,7 @@ from crm import terminal
 from crm.businesses import Business
 from crm.db import Database
 from tests import make
-from tests.commands import SECRETS, crm
+from tests.commands import SECRETS, crm, crm_alone
 from tests.conftest import Cluster
 
 
@@ -38,7 +38,7 @@ async def test_logs_go_to_standard_error(
     listed = (await crm("key", "list", f"--business={business.id}", **settings))[1]
     (key_id,) = {word for word in listed.split() if word.count("-") == 4}
     await crm("key", "revoke", key_id, f"--business={business.id}", **settings)
-    status, out, err = await crm(*add, **settings | {"CRM_JOURNAL": str(tmp_path / "new")})
+    status, out, err = await crm_alone(*add, **settings | {"CRM_JOURNAL": str(tmp_path / "new")})
     assert (status, out.count("\n"), len(out)) == (0, 1, len(key))
     assert {json.loads(line)["level"] for line in err.splitlines()} == {"error"}
 

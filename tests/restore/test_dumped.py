@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from crm.db import Database
 from crm.embedded.programs import POSTGRES_FOLDER, _site
 from crm.privacy import Fingerprint
-from tests.commands import crm, logged
+from tests.commands import crm_alone, logged
 from tests.conftest import Cluster
 from tests.privacy.installation import (
     Running,
@@ -85,7 +85,7 @@ async def test_nothing_of_hers_is_found_in_a_dump_put_back(
         places = replace(running.places, superuser_url=there.superuser_url)
         before = await search(places, marks)
         assert {each.mark for each in before} == {each.where for each in marks}
-        status, said, err = await crm("restore", **environ)
+        status, said, err = await crm_alone("restore", **environ)
         assert (status, logged(err)) == (0, {"journal_does_not_fit"}), said
         started = replace(running, cluster=there, environ=environ)
         async with process(started, "worker"), served(started) as browser:

@@ -11,7 +11,7 @@ from crm.db import Database
 from crm.journal import Found, Journal
 from tests import make
 from tests.campaigns.test_killed import environ
-from tests.commands import crm, logged
+from tests.commands import crm, crm_alone, logged
 from tests.conftest import Cluster
 from tests.journal.conftest import opened
 from tests.restore.conftest import backed_up, letter, put_back
@@ -67,7 +67,7 @@ async def test_every_business_of_a_database_is_restored(
             assert await restore.put_back(database, watch.found) == [quiet, behind]
             settings = _settings(backup, redis_url, relay, journal)
             # It would let the other be served, so that is done before.
-            done, out, err = await crm("restore", "--business", str(behind), **settings)
+            done, out, err = await crm_alone("restore", "--business", str(behind), **settings)
             assert (done, logged(err)) == (0, {"journal_does_not_fit"})
             assert out.index(str(quiet)) < out.index(str(behind))
             assert not (await watch.look()).put_back

@@ -15,7 +15,7 @@ from crm.db import Database
 from crm.journal import Journal, Keeper, Left
 from tests import make
 from tests.campaigns.test_killed import environ
-from tests.commands import crm, logged
+from tests.commands import crm, crm_alone, logged
 from tests.conftest import KEYS, Cluster
 from tests.restore.conftest import Story, restored
 from tests.restore.test_restore import status
@@ -58,7 +58,7 @@ async def test_a_worker_rests_and_goes_on_by_itself(story: Story, redis_url: str
             assert (status_of, "is behind the journal" in err) == (2, True)
             # Pressed before the restore, and after it had read what there was.
             await watch.keeper.note_alone(story.business.id, left, database.clock())
-            done, out, err = await crm("restore", **_only(settings))
+            done, out, err = await crm_alone("restore", **_only(settings))
             assert (done, logged(err)) == (0, {"journal_does_not_fit"})
             assert "Held: News (was draft)" in out
             assert "26 times that consents ended" in out
